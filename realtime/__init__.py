@@ -1,0 +1,1 @@
+"""The Realtime protocol as a client lives it: settings, session, socket, conversation, playback."""

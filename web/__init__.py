@@ -1,0 +1,1 @@
+"""What a visitor sees and reaches: the page, its texts, and the HTTP routes."""
