@@ -1,0 +1,181 @@
+"""The embedded Realtime server's process: started when no key is set, restarted when it dies, ended with the app.
+
+It runs in a process of its own so that thinking never makes a call stutter. It is told apart from any other server by
+nothing but its address: the call reaches it over a WebSocket like every other Realtime server.
+
+The child holds the reading end of a pipe whose writing end is ours: when this process goes, however it goes, the pipe
+closes and the child ends too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+PROJECT = Path(__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-m", "offline", "--host", "127.0.0.1", "--port", "0", "--exit-with-parent")
+
+FIRST_PAUSE_S = 0.5
+"""Seconds before the first restart; doubled for each further one up to `LONGEST_PAUSE_S`."""
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0
+"""A child that lived this long was healthy: the next pause starts from the first again."""
+STOP_GRACE_S = 3.0
+
+
+class Phase(StrEnum):
+    """Where the embedded server is in its life."""
+
+    STOPPED = "stopped"
+    LOADING = "loading"
+    READY = "ready"
+    RESTARTING = "restarting"
+
+
+class EmbeddedServer:
+    """Owner of the child process. Thread-safe; one thread watches the child and is the only writer of its state."""
+
+    def __init__(
+        self,
+        command: Sequence[str] = COMMAND,
+        *,
+        cwd: Path = PROJECT,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self._command = list(command)
+        self._cwd = cwd
+        self._stopping = threading.Event()
+        self._sleep = sleep or self._stopping.wait
+        self._changed = threading.Condition()
+        self._phase = Phase.STOPPED
+        self._url: str | None = None
+        self._detail = ""
+        self._languages: tuple[str, ...] = ()
+        self._child: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+
+    # ---------------------------------------------------------------- what others may ask
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def url(self) -> str | None:
+        """`ws://…/v1/realtime` when the server answers there with its models loaded, else None."""
+        return self._url if self._phase is Phase.READY else None
+
+    @property
+    def detail(self) -> str:
+        """One sentence for the operator: what is being loaded, or why the last child ended."""
+        return self._detail
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return self._languages
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child and self._child.poll() is None else None
+
+    def wait(self, phase: Phase, timeout: float) -> bool:
+        """Block until `phase` is reached; False after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._phase is phase, timeout)
+
+    # ---------------------------------------------------------------- life
+
+    def start(self) -> None:
+        """Start the child and its watcher; a second call does nothing."""
+        if self._thread is not None:
+            return
+        self._set(Phase.LOADING, "The embedded server is starting.")
+        self._thread = threading.Thread(target=self._watch, name="embedded-server", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """End the child; returns when it is gone."""
+        self._stopping.set()
+        child = self._child
+        if child is not None and child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(STOP_GRACE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_GRACE_S)
+        atexit.unregister(self.stop)
+        self._set(Phase.STOPPED, "")
+
+    def _set(self, phase: Phase, detail: str, url: str | None = None) -> None:
+        with self._changed:
+            self._phase, self._detail, self._url = phase, detail, url
+            self._changed.notify_all()
+
+    def _watch(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            reason = self._live_once()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - began > STEADY_S:
+                pause = FIRST_PAUSE_S
+            log.warning("The embedded server ended (%s); it is started again in %.1f s.", reason, pause)
+            self._set(Phase.RESTARTING, f"The embedded server ended: {reason}")
+            self._sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _live_once(self) -> str:
+        """Run one child to its end; returns why it ended, for the operator."""
+        try:
+            child = subprocess.Popen(
+                self._command,
+                cwd=self._cwd,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+        except OSError as error:
+            return f"it could not be started: {error.strerror or type(error).__name__}"
+        self._child = child
+        if self._stopping.is_set():  # stop() ran while the child was being born
+            child.terminate()
+        assert child.stdout is not None
+        url: str | None = None
+        failure = ""
+        for line in child.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue  # not for us: a library wrote to stdout
+            if not isinstance(said, dict):
+                continue
+            if "listening" in said:
+                url = str(said["listening"])
+            if "progress" in said:
+                self._set(Phase.LOADING, str(said["progress"]))
+            if "failed" in said:
+                failure = str(said["failed"])
+            if said.get("ready"):
+                self._languages = tuple(str(x) for x in said.get("languages", ()))
+                log.info("The embedded server is ready.")
+                self._set(Phase.READY, "", url)
+        code = child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
+        return failure or f"exit code {code}"

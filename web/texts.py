@@ -1,0 +1,84 @@
+"""Every sentence a visitor reads, in English and in Traditional Chinese (Taiwan).
+
+Static labels go through Gradio's own translation in the browser (`I18N`); sentences made on the server are looked up
+here by code, in the language the visitor's browser asked for (`locale_of`). A code without a sentence is a bug, and a
+test says so.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import gradio as gr
+
+Locale = Literal["en", "zh-TW"]
+
+LABELS: dict[str, dict[str, str]] = {
+    "en": {
+        "app_title": "Realtime Voice Chat",
+        "voice_chat": "Conversation",
+        "voice_placeholder": "Press the green button and talk. You can interrupt at any time.",
+        "voice_input": "Type a message during the call: Enter sends, Shift+Enter starts a new line",
+        "voice_send": "Send",
+        "voice_clear": "Clear",
+        "voice_volume": "Volume (%)",
+    },
+    "zh-TW": {
+        "app_title": "即時語音對話",
+        "voice_chat": "對話內容",
+        "voice_placeholder": "按下綠色按鈕就能開始說話，隨時可以打斷。",
+        "voice_input": "通話中也能打字：按 Enter 送出，Shift+Enter 換行",
+        "voice_send": "送出",
+        "voice_clear": "清除",
+        "voice_volume": "音量（%）",
+    },
+}
+
+I18N = gr.I18n(**LABELS)
+
+
+def label(key: str) -> gr.i18n.I18nData:
+    """A static label, translated in the browser."""
+    if key not in LABELS["en"]:
+        raise KeyError(key)
+    return I18N(key)
+
+
+# ------------------------------------------------------------------ sentences by code: (English, Traditional Chinese)
+
+STAGES: dict[str, tuple[str, str]] = {
+    "idle": ("Ready. Press the green button to talk.", "準備好了，按綠色按鈕開始通話。"),
+    "loading": ("Getting ready: the voice models are loading…", "準備中：正在載入語音模型…"),
+    "connecting": ("Connecting…", "連線中…"),
+    "listening": ("Connected. I'm listening, go ahead.", "已接通，請說，我在聽。"),
+    "hearing": ("Listening to you…", "正在聽你說…"),
+    "thinking": ("Thinking…", "思考中…"),
+    "speaking": ("Speaking. You can interrupt.", "說話中，可以直接打斷。"),
+    "reconnecting": ("The connection was lost. Reconnecting…", "連線中斷，正在重新連線…"),
+    "ended": ("Call ended. The microphone is off.", "通話結束，麥克風已關閉。"),
+    "failed": ("The call could not go on.", "通話無法繼續。"),
+}
+
+NOTICES: dict[str, tuple[str, str]] = {
+    "not_in_call": (
+        "Start a call first: press the green button, then send your message.",
+        "請先按綠色按鈕開始通話，再送出訊息。",
+    ),
+    "english_only": (
+        "Ready, in English only: the Mandarin voice files are missing.",
+        "準備好了，但目前只有英語：缺少中文語音檔。",
+    ),
+}
+"""The handler's own codes are added below, so that each failure has its sentence in one table."""
+
+
+def locale_of(accept_language: str | None) -> Locale:
+    """The page language for a browser's Accept-Language header: Chinese readers get zh-TW, all others English."""
+    first = (accept_language or "").split(",")[0].strip().lower()
+    return "zh-TW" if first.startswith("zh") else "en"
+
+
+def sentence(table: dict[str, tuple[str, str]], code: str, locale: Locale) -> str:
+    """The sentence for `code`. Raises KeyError for an unknown code."""
+    english, chinese = table[code]
+    return chinese if locale == "zh-TW" else english
