@@ -15,19 +15,19 @@ Locale = Literal["en", "zh-TW"]
 
 LABELS: dict[str, dict[str, str]] = {
     "en": {
-        "app_title": "Realtime Voice Chat",
+        "app_title": "# Realtime Voice Chat",
         "voice_chat": "Conversation",
         "voice_placeholder": "Press the green button and talk. You can interrupt at any time.",
-        "voice_input": "Type a message during the call: Enter sends, Shift+Enter starts a new line",
+        "voice_input": "Type during the call (Shift+Enter: new line)",
         "voice_send": "Send",
         "voice_clear": "Clear",
         "voice_volume": "Volume (%)",
     },
     "zh-TW": {
-        "app_title": "即時語音對話",
+        "app_title": "# 即時語音對話",
         "voice_chat": "對話內容",
         "voice_placeholder": "按下綠色按鈕就能開始說話，隨時可以打斷。",
-        "voice_input": "通話中也能打字：按 Enter 送出，Shift+Enter 換行",
+        "voice_input": "通話中也能打字（Shift+Enter 換行）",
         "voice_send": "送出",
         "voice_clear": "清除",
         "voice_volume": "音量（%）",

@@ -35,6 +35,7 @@
     unplugged: ["The microphone went away. Press the button to call again.", "麥克風已中斷，請再按一次按鈕重新通話。"],
   };
   const chinese = (navigator.language || "").toLowerCase().startsWith("zh");
+  document.documentElement.dataset.voiceLanguage = chinese ? "zh" : "en"; // the style sheet words the button with it
   const hint = (code) => {
     const place = document.getElementById("voice-hint");
     if (place) place.textContent = code ? HINTS[code][chinese ? 1 : 0] : "";

@@ -1,0 +1,36 @@
+# Shared by start.sh and test.sh: find a Python, make a virtual environment, install what changed.
+
+# Prints the first Python 3.12 or 3.11 that really runs (a version manager's shim may exist and refuse).
+find_python() {
+  local name
+  for name in python3.12 python3.11 python3 python; do
+    if "$name" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then
+      command -v "$name"
+      return 0
+    fi
+  done
+  echo "Python 3.11 or 3.12 is needed and was not found. Install it (Debian: apt-get install python3 python3-venv)." >&2
+  return 1
+}
+
+# make_environment DIR REQUIREMENTS_FILE...: a virtual environment with these requirements; does nothing when unchanged.
+make_environment() {
+  local dir=$1 python stamp wanted
+  shift
+  if ! "$dir/bin/python" -c '' 2>/dev/null; then
+    python=$(find_python)
+    echo "Making $dir with $python"
+    rm -rf "$dir"
+    "$python" -m venv "$dir" || {
+      echo "Could not make a virtual environment (Debian: apt-get install python3-venv)." >&2
+      return 1
+    }
+  fi
+  stamp=$dir/.requirements
+  wanted=$(cat -- "$@" requirements.txt | cksum)
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "Installing packages from $*"
+    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "$@")
+    echo "$wanted" >"$stamp"
+  fi
+}

@@ -1,0 +1,32 @@
+@echo off
+rem Everything from a fresh clone to a page that talks, on Windows. See start.sh for the same on Linux and macOS.
+setlocal
+cd /d "%~dp0"
+set "PY="
+for %%V in (3.12 3.11) do (
+  if not defined PY (
+    py -%%V -c "" >nul 2>nul && set "PY=py -%%V"
+  )
+)
+if not defined PY (
+  python -c "import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (3, 13))" >nul 2>nul && set "PY=python"
+)
+if not defined PY (
+  echo Python 3.11 or 3.12 is needed and was not found. Install it from python.org, then run start.bat again.
+  exit /b 1
+)
+if not exist .venv\Scripts\python.exe (
+  echo Making .venv
+  %PY% -m venv .venv || exit /b 1
+)
+fc /b requirements.txt .venv\requirements.installed >nul 2>nul
+if errorlevel 1 (
+  echo Installing packages from requirements.txt
+  .venv\Scripts\python -m pip install --quiet --disable-pip-version-check -r requirements.txt || exit /b 1
+  copy /y requirements.txt .venv\requirements.installed >nul
+)
+.venv\Scripts\python -m realtime.settings --needs-models
+if not errorlevel 1 (
+  .venv\Scripts\python -m offline.models fetch || exit /b 1
+)
+.venv\Scripts\python app.py

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Everything from a fresh clone to a page that talks: Python environment, packages, speech and language models, app.
+# Run again, it installs nothing that has not changed. Settings come from the environment and from .env (see README).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. scripts/environment.sh
+
+make_environment .venv requirements.txt
+if .venv/bin/python -m realtime.settings --needs-models; then
+  .venv/bin/python -m offline.models fetch
+fi
+exec .venv/bin/python app.py

@@ -1,0 +1,174 @@
+"""The voice tab: one round button, live captions of both sides, volume, typed messages, clear, and the status bar.
+
+The tab owns nothing of a call. It shows snapshots that the call hands out (`realtime_handler.Snapshot`), always whole:
+fastrtc's output event is one endless generator per call, and increments would be lost between it and other events.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastrtc import WebRTC
+
+from realtime.conversation import Bubble, BubbleState
+from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
+
+from .texts import NOTICES, STAGES, Locale, label, locale_of, sentence
+
+STATIC = Path(__file__).parent / "static"
+
+MICROPHONE = {
+    # Bare values are wishes ("ideal"): fastrtc's own default demands them exactly, and then a device that cannot obey
+    # (iOS, many headsets) ends in an error no one catches. The browser's echo canceller is the first line of defence
+    # against a model that interrupts itself.
+    "echoCancellation": True,
+    "noiseSuppression": True,
+    "autoGainControl": True,
+    "channelCount": 1,
+}
+
+Message = dict[str, str]
+ServerLine = Callable[[], tuple[Stage | str, str | None, str]]
+"""() -> (stage outside a call: "idle" or "loading", notice code or None, the server's name for the status bar)."""
+
+
+def caption(bubble: Bubble) -> Message | None:
+    """One bubble as a chatbot message; None when there is nothing to show yet."""
+    text = bubble.text
+    if bubble.role == "user":
+        text = html.escape(text, quote=False)  # what a person says or types is text, never markup
+    if not text and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
+        text = "…"
+    if bubble.unheard:
+        text += f'<span class="unheard">{html.escape(bubble.unheard)}</span>'
+    return {"role": bubble.role, "content": text} if text else None
+
+
+def captions(snapshot: Snapshot) -> list[Message]:
+    return [message for bubble in snapshot.bubbles if (message := caption(bubble)) is not None]
+
+
+def status_html(stage: str, notice: str | None, server: str, locale: Locale) -> str:
+    """The status bar: state as a word for everyone, as a colour for those who see it."""
+    text = sentence(NOTICES, notice, locale) if notice else sentence(STAGES, stage, locale)
+    return (
+        f'<div class="status" role="status" aria-live="polite" data-stage="{html.escape(stage)}"'
+        f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'
+        f'<span class="server">{html.escape(server)}</span></div>'
+    )
+
+
+def build(call: VoiceCall, server: ServerLine, *, max_calls: int, rtc_configuration: dict[str, Any] | None) -> None:
+    """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call."""
+
+    visitor = gr.State()
+    locale = gr.State("en")
+
+    chat = gr.Chatbot(
+        type="messages",
+        elem_id="voice-chat",
+        label=label("voice_chat"),
+        show_label=False,
+        height="calc(100dvh - 400px)",
+        min_height=220,
+        placeholder=label("voice_placeholder"),
+        avatar_images=(str(STATIC / "user.svg"), str(STATIC / "model.svg")),
+        render_markdown=True,
+        sanitize_html=True,
+        group_consecutive_messages=False,
+        autoscroll=True,
+    )
+    with gr.Row(elem_id="voice-controls"):
+        with gr.Column(scale=2, min_width=150):
+            volume = gr.Slider(
+                0, 100, value=100, step=1, elem_id="voice-volume", label=label("voice_volume"), show_reset_button=False
+            )
+        with gr.Column(scale=3, min_width=200):
+            rtc = WebRTC(
+                modality="audio",
+                mode="send-receive",
+                elem_id="voice-call",
+                full_screen=True,  # the only variant without a second click; the style sheet puts it back into the page
+                track_constraints=MICROPHONE,
+                rtc_configuration=rtc_configuration,
+                server_rtc_configuration={"iceServers": []},  # else aiortc asks a public STUN server by name
+            )
+        with gr.Column(scale=2, min_width=150):
+            clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
+    gr.HTML('<div id="voice-hint" role="alert"></div>', padding=False)
+    with gr.Row(elem_id="voice-typing"):
+        typed = gr.Textbox(
+            elem_id="voice-input",
+            show_label=False,
+            container=False,
+            placeholder=label("voice_input"),
+            lines=1,
+            max_lines=6,
+            scale=6,
+        )
+        send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)
+    status = gr.HTML(elem_id="status", padding=False)
+    until_ready = gr.Timer(1.0, active=False)
+
+    def outside_a_call(where: Locale) -> str:
+        stage, notice, name = server()
+        return status_html(stage, notice, name, where)
+
+    def on_load(request: gr.Request) -> tuple[Visitor, Locale, str, gr.Timer]:
+        where = locale_of(request.headers.get("accept-language"))
+        return Visitor(), where, outside_a_call(where), gr.Timer(active=server()[0] == "loading")
+
+    def on_tick(who: Visitor, where: Locale) -> tuple[Any, gr.Timer]:
+        if who.call is not None:  # the call has the status bar
+            return gr.skip(), gr.Timer(active=False)
+        return outside_a_call(where), gr.Timer(active=server()[0] == "loading")
+
+    def on_snapshot(where: Locale, snapshot: Snapshot) -> tuple[list[Message], str]:
+        return captions(snapshot), status_html(snapshot.stage, snapshot.notice, server()[2], where)
+
+    async def on_send(who: Visitor, text: str, where: Locale) -> tuple[str, Any]:
+        if not text.strip():
+            return "", gr.skip()
+        if who.call is None:
+            stage, _, name = server()
+            return text, status_html(stage, "not_in_call", name, where)
+        await who.call.say(text.strip())
+        return "", gr.skip()
+
+    async def on_clear(who: Visitor) -> list[Message]:
+        await who.clear()
+        return []
+
+    def on_hang_up(where: Locale) -> str:
+        return status_html(Stage.ENDED, None, server()[2], where)
+
+    def on_press(where: Locale) -> str:
+        return status_html(Stage.CONNECTING, None, server()[2], where)
+
+    rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls)
+    # Its own limit: with Gradio's default of one, the second visitor's captions would wait for the first to hang up.
+    rtc.on_additional_outputs(on_snapshot, inputs=[locale], outputs=[chat, status], concurrency_limit=max_calls)
+    rtc.start_recording(on_press, locale, status, show_progress="hidden", queue=False)
+    rtc.stop_recording(on_hang_up, locale, status, show_progress="hidden", queue=False)
+
+    gr.on(
+        [send.click, typed.submit],
+        on_send,
+        [visitor, typed, locale],
+        [typed, status],
+        show_progress="hidden",
+        concurrency_limit=None,
+        api_name=False,
+    )
+    clear.click(on_clear, visitor, chat, show_progress="hidden", concurrency_limit=None, api_name=False)
+    volume.input(None, volume, js="(percent) => { window.voiceVolume(percent); return []; }", api_name=False)
+
+    load = gr.context.Context.root_block
+    assert load is not None
+    load.load(on_load, None, [visitor, locale, status, until_ready], show_progress="hidden", api_name=False)
+    load.load(None, None, volume, js="() => window.voiceVolumeNow()", api_name=False)
+    until_ready.tick(on_tick, [visitor, locale], [status, until_ready], show_progress="hidden", api_name=False)
