@@ -1,0 +1,240 @@
+"""A person at the page, for tests: a microphone that says recordings on command, and an ear that records all it hears.
+
+Both live on one clock in the page (an AudioContext at 24 kHz), so that "how long until silence" is exact. The
+microphone replaces only what the operating system would deliver: the page's own code, fastrtc's component, WebRTC and
+Opus are real.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, BrowserContext, Page
+
+RATE = 24_000
+BUTTON = '#voice-call button[aria-label="start stream"]'
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+SCRIPT = """
+(() => {
+  const context = new AudioContext({ sampleRate: 24000 });
+  const voice = context.createGain();
+  const opened = [];   // every real microphone stream handed to the page
+  const connections = [];
+  const Peer = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Peer { constructor(...a) { super(...a); connections.push(this); } };
+
+  navigator.mediaDevices.getUserMedia = async () => {
+    const out = context.createMediaStreamDestination();
+    voice.connect(out);
+    opened.push(out.stream);
+    return out.stream;
+  };
+  const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
+  const encode = (floats) => {
+    const bytes = new Uint8Array(floats.buffer); let text = "";
+    for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+    return btoa(text);
+  };
+
+  // ---- ear: whatever the call's audio element is playing, through its volume and mute, in one long recording
+  const worklet = `registerProcessor('ear', class extends AudioWorkletProcessor {
+    process([input]) { if (input[0]) this.port.postMessage([currentFrame, input[0].slice()]); return true; } });`;
+  const heard = [];
+  let node = null;
+  const listen = async () => {
+    await context.resume();
+    await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: "text/javascript" })));
+    node = new AudioWorkletNode(context, "ear", { channelCount: 1, channelCountMode: "explicit" });
+    node.port.onmessage = ({ data }) => heard.push(data);
+    node.connect(context.destination);
+    const silence = context.createConstantSource(); silence.offset.value = 0; silence.connect(node); silence.start();
+  };
+  const ready = listen();
+  const sources = new WeakMap();
+  setInterval(() => {
+    for (const audio of document.querySelectorAll("#voice-call audio")) {
+      const stream = audio.srcObject;
+      if (!stream || !node) continue;
+      let tap = sources.get(stream);
+      if (!tap) {
+        const gain = context.createGain();
+        context.createMediaStreamSource(stream).connect(gain).connect(node);
+        sources.set(stream, (tap = gain));
+      }
+      tap.gain.value = audio.muted ? 0 : audio.volume;
+    }
+  }, 20);
+
+  window.caller = {
+    ready,
+    now: () => context.currentTime,
+    opened: () => opened.map((s) => s.getTracks().map((t) => t.readyState)),
+    peers: () => connections.map((c) => c.connectionState),
+    async say(base64) {
+      const samples = new Float32Array(decode(base64));
+      const buffer = context.createBuffer(1, samples.length, 24000);
+      buffer.copyToChannel(samples, 0);
+      const source = context.createBufferSource(); source.buffer = buffer; source.connect(voice);
+      const begin = context.currentTime + 0.02; source.start(begin);
+      return [begin, begin + samples.length / 24000];
+    },
+    ear(from, to) {
+      const first = Math.round(from * 24000), count = Math.max(0, Math.round((to - from) * 24000));
+      const out = new Float32Array(count);
+      for (const [frame, block] of heard) {
+        const at = frame - first;
+        if (at + block.length <= 0 || at >= count) continue;
+        for (let i = 0; i < block.length; i++) if (at + i >= 0 && at + i < count) out[at + i] = block[i];
+      }
+      return encode(out);
+    },
+    loud(from, level) {   // is there sound above `level` (root mean square over 20 ms) since `from`?
+      const first = Math.round(from * 24000); let sum = 0, n = 0;
+      for (let k = heard.length - 1; k >= 0 && heard[k][0] >= first; k--) {
+        for (const x of heard[k][1]) { sum += x * x; n++; }
+        if (n >= 480) { if (Math.sqrt(sum / n) > level) return true; sum = 0; n = 0; }
+      }
+      return false;
+    },
+    quiet(seconds, level) {   // has the ear heard nothing above `level` for the last `seconds`?
+      const first = (context.currentTime - seconds) * 24000; let sum = 0, n = 0;
+      for (let k = heard.length - 1; k >= 0 && heard[k][0] >= first; k--) {
+        for (const x of heard[k][1]) { sum += x * x; n++; }
+        if (n >= 480) { if (Math.sqrt(sum / n) > level) return false; sum = 0; n = 0; }
+      }
+      return true;
+    },
+  };
+})();
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """When a recording was said, in seconds of the page's audio clock."""
+
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One bubble on the page."""
+
+    role: str
+    text: str
+
+
+def speech(path: Path) -> NDArray[np.float32]:
+    """A recording as float32 mono at 24 kHz."""
+    import soxr
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono: NDArray[np.float32] = soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32)
+    return mono
+
+
+class Caller:
+    """Drives one page."""
+
+    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", **options: object) -> None:
+        self.context: BrowserContext = browser.new_context(
+            locale=locale,
+            viewport={"width": 1000, "height": 800},
+            **options,  # type: ignore[arg-type]
+        )
+        self.page: Page = self.context.new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.add_init_script(SCRIPT)
+        self.page.goto(url, wait_until="domcontentloaded")
+        self.page.wait_for_selector(BUTTON)
+        self.page.evaluate("caller.ready")
+
+    # ---------------------------------------------------------------- doing
+
+    def press(self) -> None:
+        self.page.locator(BUTTON).click()
+
+    def call(self) -> None:
+        """Press the green button and wait until the call listens."""
+        self.stage("idle", "ended", "failed")
+        self.press()
+        self.stage("listening", timeout=30)
+
+    def hang_up(self) -> None:
+        self.press()
+        self.stage("ended")
+
+    def say(self, samples: NDArray[np.float32]) -> Said:
+        begin, end = self.page.evaluate("(s) => caller.say(s)", base64.b64encode(samples.tobytes()).decode())
+        return Said(begin, end)
+
+    def type(self, text: str) -> None:
+        self.page.locator("#voice-input textarea").fill(text)
+        self.page.keyboard.press("Enter")
+
+    def close(self) -> None:
+        self.context.close()
+
+    # ---------------------------------------------------------------- waiting for what a person would notice
+
+    def stage(self, *names: str, timeout: float = 20) -> None:
+        """Wait until the status bar shows one of these stages."""
+        wanted = ", ".join(f'#status [data-stage="{name}"]' for name in names)
+        self.page.wait_for_selector(wanted, timeout=timeout * 1000)
+
+    def until(self, expression: str, argument: object = None, timeout: float = 20) -> None:
+        self.page.wait_for_function(expression, arg=argument, timeout=timeout * 1000, polling=20)
+
+    def until_loud(self, since: float, level: float = 0.01, timeout: float = 20) -> None:
+        """Wait until something is heard after `since`."""
+        self.until("([since, level]) => caller.loud(since, level)", [since, level], timeout)
+
+    def until_quiet(self, seconds: float = 1.0, level: float = 0.003, timeout: float = 60) -> None:
+        """Wait until nothing has been heard for `seconds`."""
+        self.until("([seconds, level]) => caller.quiet(seconds, level)", [seconds, level], timeout)
+
+    # ---------------------------------------------------------------- looking and listening
+
+    def now(self) -> float:
+        return float(self.page.evaluate("caller.now()"))
+
+    def lines(self) -> list[Line]:
+        found = self.page.evaluate(
+            """() => [...document.querySelectorAll('#voice-chat [data-testid=user], #voice-chat [data-testid=bot]')]
+                .map((e) => [e.dataset.testid, e.innerText.trim()])"""
+        )
+        return [Line("user" if role == "user" else "assistant", text) for role, text in found]
+
+    def status(self) -> str:
+        return self.page.inner_text("#status .status")
+
+    def ear(self, begin: float, end: float) -> NDArray[np.float32]:
+        """What was heard between two moments: float32 at 24 kHz."""
+        raw = base64.b64decode(self.page.evaluate("([a, b]) => caller.ear(a, b)", [begin, end]))
+        return np.frombuffer(raw, np.float32)
+
+    def microphones(self) -> list[list[str]]:
+        """readyState of every track of every microphone stream the page was given."""
+        states: list[list[str]] = self.page.evaluate("caller.opened()")
+        return states

@@ -1,0 +1,133 @@
+"""The embedded server's process: it starts, is restarted when it dies, and never outlives the app."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+
+from web.embedded import PROJECT, EmbeddedServer, Phase
+
+WELL = """
+import sys, json
+print("a library's chatter", flush=True)
+print(json.dumps({"listening": "ws://127.0.0.1:9/v1/realtime", "port": 9}), flush=True)
+print(json.dumps({"progress": "loading a model"}), flush=True)
+print(json.dumps({"ready": True, "languages": ["en"], "seconds": 0.1}), flush=True)
+sys.stdin.read()
+"""
+
+
+def child(source: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(source)]
+
+
+@pytest.fixture
+def servers() -> Iterator[list[EmbeddedServer]]:
+    made: list[EmbeddedServer] = []
+    yield made
+    for server in made:
+        server.stop()
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_it_becomes_ready_and_says_where(servers: list[EmbeddedServer]) -> None:
+    server = EmbeddedServer(child(WELL))
+    servers.append(server)
+    assert server.phase is Phase.STOPPED
+    server.start()
+    assert server.wait(Phase.READY, 20)
+    assert server.url == "ws://127.0.0.1:9/v1/realtime"
+    assert server.languages == ("en",)
+
+
+def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
+    server = EmbeddedServer(child(WELL))
+    servers.append(server)
+    server.start()
+    assert server.wait(Phase.READY, 20)
+    pid = server.pid
+    assert pid is not None
+    server.stop()
+    assert gone(pid)
+    assert server.phase is Phase.STOPPED
+    assert server.url is None
+
+
+def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> None:
+    pauses: list[float] = []
+    server = EmbeddedServer(child(WELL), sleep=pauses.append)
+    servers.append(server)
+    server.start()
+    assert server.wait(Phase.READY, 20)
+    first = server.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert server.wait(Phase.RESTARTING, 20) or server.phase is Phase.READY
+    assert server.wait(Phase.READY, 20)
+    assert server.pid != first
+    assert pauses == [0.5]
+
+
+def test_a_child_that_cannot_start_is_retried_ever_more_slowly_and_says_why(servers: list[EmbeddedServer]) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            server._stopping.set()
+
+    server = EmbeddedServer(
+        child("""print('{"failed": "The speech model is missing."}'); raise SystemExit(3)"""), sleep=sleep
+    )
+    servers.append(server)
+    server.start()
+    assert server._thread is not None
+    server._thread.join(60)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert "The speech model is missing." in server.detail
+
+
+def test_the_child_ends_when_the_app_is_killed() -> None:
+    """SIGKILL leaves no time for clean-up: the child notices by itself that its parent's pipe is closed."""
+    app = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(f"""
+                import sys, time
+                from web.embedded import EmbeddedServer, Phase
+                server = EmbeddedServer({child(WELL)!r})
+                server.start()
+                assert server.wait(Phase.READY, 20)
+                print(server.pid, flush=True)
+                sys.stdin.read()
+            """),
+        ],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert app.stdout is not None
+    pid = int(app.stdout.readline())
+    handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    app.kill()
+    app.wait()
+    if handle is not None:
+        import select
+
+        assert select.select([handle], [], [], 10)[0], "the child outlived the app"
+        os.close(handle)

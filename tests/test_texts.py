@@ -1,0 +1,47 @@
+"""Every code a visitor can meet has its sentence, in both languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime.connection import Failure
+from realtime_handler import Stage
+from web.texts import LABELS, NOTICES, STAGES, locale_of, sentence
+
+
+def test_every_stage_and_failure_has_a_sentence() -> None:
+    assert not set(Stage) - set(STAGES)
+    assert not set(Failure) - set(NOTICES)
+
+
+@pytest.mark.parametrize("table", [STAGES, NOTICES], ids=["stages", "notices"])
+def test_sentences_end_as_sentences_do(table: dict[str, tuple[str, str]]) -> None:
+    for code, (english, chinese) in table.items():
+        assert english.endswith((".", "…")), code
+        assert chinese.endswith(("。", "…")), code
+        assert english.isascii() or "…" in english, code
+
+
+def test_labels_are_the_same_in_both_languages() -> None:
+    assert LABELS["en"].keys() == LABELS["zh-TW"].keys()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("zh-TW,zh;q=0.9,en;q=0.8", "zh-TW"),
+        ("zh", "zh-TW"),
+        ("zh-Hant-HK", "zh-TW"),
+        ("en-US,en;q=0.9,zh-TW;q=0.8", "en"),
+        ("fr", "en"),
+        ("", "en"),
+        (None, "en"),
+    ],
+)
+def test_locale_of(header: str | None, expected: str) -> None:
+    assert locale_of(header) == expected
+
+
+def test_sentence_speaks_the_language_asked_for() -> None:
+    assert sentence(STAGES, "idle", "en").startswith("Ready")
+    assert sentence(STAGES, "idle", "zh-TW").startswith("準備好")
