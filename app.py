@@ -1,0 +1,126 @@
+"""Realtime Voice Chat: the front door.
+
+`python app.py` serves the page (also with a public share link, and on Hugging Face Spaces); `uvicorn app:app` serves the
+same page under any ASGI server. With no key set, the embedded Realtime server is started beside it.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this computer on its own account
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import gradio as gr
+import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
+from fastapi import FastAPI
+
+from realtime.connection import Failure
+from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
+from realtime_handler import CallBook, VoiceCall
+from web import VERSION
+from web.embedded import EmbeddedServer, Phase
+from web.page import build_page
+from web.routes import Health, routes
+from web.texts import I18N
+
+log = logging.getLogger("app")
+
+
+class House:
+    """Everything one process owns, put together from its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.embedded = EmbeddedServer() if settings.server is ServerKind.OFFLINE else None
+        self.calls = CallBook(settings.max_calls)
+        self.page = build_page(
+            VoiceCall(settings, self.endpoint, self.calls),
+            self.server_line,
+            max_calls=settings.max_calls,
+        )
+        self.router = routes(self.health)
+
+    def endpoint(self) -> Endpoint | Failure:
+        """Where a call that starts now is to connect."""
+        if self.embedded is None:
+            return self.settings.endpoint()
+        if self.embedded.url is None:
+            return Failure.LOADING
+        return self.settings.endpoint(self.embedded.url)
+
+    def server_line(self) -> tuple[str, str | None, str]:
+        """For the status bar outside a call: stage, notice, server name."""
+        name = {"offline": "Offline", "openai": "OpenAI"}.get(self.settings.server, "Custom")
+        if self.embedded is None:
+            return "idle", None, name
+        if self.embedded.phase is not Phase.READY:
+            return "loading", None, name
+        return "idle", None if "zh" in self.embedded.languages else "english_only", name
+
+    def health(self) -> Health:
+        ready = self.embedded is None or self.embedded.phase is Phase.READY
+        return Health(
+            status="ok" if ready else "loading",
+            server=self.settings.server,
+            model=self.settings.model,
+            calls=self.calls.count,
+            version=VERSION,
+            detail="" if self.embedded is None else self.embedded.detail,
+        )
+
+    def start(self) -> None:
+        if self.embedded is not None:
+            self.embedded.start()
+
+    def stop(self) -> None:
+        if self.embedded is not None:
+            self.embedded.stop()
+
+
+def build(house: House) -> FastAPI:
+    """The ASGI application: our routes first, the page at the root."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        house.start()
+        yield
+        house.stop()
+
+    api = FastAPI(title="Realtime Voice Chat", version=VERSION, lifespan=lifespan)
+    api.include_router(house.router)
+    return gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N)
+
+
+try:
+    settings = Settings.from_env()
+except SettingsError as error:
+    raise SystemExit(str(error)) from None
+logging.basicConfig(
+    level=logging.DEBUG if settings.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+)
+logging.getLogger("fastrtc").setLevel(logging.INFO)  # its debug lines are broken and print a traceback for each input
+house = House(settings)
+app = build(house)
+
+
+def main() -> None:
+    house.start()
+    try:
+        house.page.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            ssr_mode=False,  # with it, Gradio's own server answers /health with the page
+            i18n=I18N,
+            app_kwargs={"routes": house.router.routes},
+        )
+    finally:
+        house.stop()
+
+
+if __name__ == "__main__":
+    main()

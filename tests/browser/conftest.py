@@ -1,0 +1,127 @@
+"""The app as a visitor meets it: `python app.py` in a process of its own, and headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from .caller import FLAGS, Caller
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(item.path).parent == Path(__file__).parent:
+            item.add_marker("browser")
+            item.add_marker("models")
+            item.add_marker(pytest.mark.timeout(180))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class App:
+    """A running app."""
+
+    def __init__(self, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.url, self.process, self.log = url, process, log
+
+    def health(self) -> dict[str, object]:
+        try:
+            with urllib.request.urlopen(self.url + "/health", timeout=5) as answer:
+                return {"http": answer.status, **json.load(answer)}
+        except urllib.error.HTTPError as answer:
+            return {"http": answer.code, **json.load(answer)}
+
+    def wait(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:
+        """Ask /health until `condition` holds."""
+        deadline = time.monotonic() + timeout
+        last: object = None
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"the app ended: {self.log.read_text()[-2000:]}"
+            with suppress(OSError):
+                last = self.health()
+                if condition(last):
+                    return last
+            time.sleep(0.1)  # polling a socket that does not push
+        raise AssertionError(f"not within {timeout} s; last answer: {last}; log: {self.log.read_text()[-2000:]}")
+
+
+@contextmanager
+def running_app(log: Path, **environment: str) -> Iterator[App]:
+    """`python app.py` on a free port, with no key, until the block ends."""
+    port = free_port()
+    mine = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "REALTIME_", "GRADIO_"))}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env={**mine, "HOST": "127.0.0.1", "PORT": str(port), **environment},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        app = App(f"http://127.0.0.1:{port}", process, log)
+        try:
+            yield app
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as app:
+        app.wait(lambda health: health["http"] == 200, timeout=120)
+        yield app
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def chromium(playwright: Playwright, *more: str) -> Browser:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "No Chromium: run ./test.sh, or set CHROMIUM to its path."
+    return playwright.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *more])
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = chromium(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def caller(app: App, browser: Browser) -> Iterator[Caller]:
+    """One visitor with the page open; at the end the tab is closed and the line must be free again."""
+    caller = Caller(browser, app.url)
+    yield caller
+    errors = caller.errors
+    caller.close()
+    app.wait(lambda health: health["calls"] == 0, timeout=10)
+    assert not errors
