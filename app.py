@@ -1,7 +1,7 @@
 """Realtime Voice Chat: the front door.
 
-`python app.py` serves the page (also with a public share link, and on Hugging Face Spaces); `uvicorn app:app` serves the
-same page under any ASGI server. With no key set, the embedded Realtime server is started beside it.
+`python app.py` serves the page (also with a public share link, and on Hugging Face Spaces); `uvicorn app:app` serves
+the same page under any ASGI server. With no key set, the embedded Realtime server is started beside it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class House:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.embedded = EmbeddedServer() if settings.server is ServerKind.OFFLINE else None
+        self.embedded = EmbeddedServer() if settings.kind is ServerKind.OFFLINE else None
         self.calls = CallBook(settings.max_calls)
         self.page = build_page(
             VoiceCall(settings, self.endpoint, self.calls),
@@ -54,7 +54,7 @@ class House:
 
     def server_line(self) -> tuple[str, str | None, str]:
         """For the status bar outside a call: stage, notice, server name."""
-        name = {"offline": "Offline", "openai": "OpenAI"}.get(self.settings.server, "Custom")
+        name = {"offline": "Offline", "openai": "OpenAI"}.get(self.settings.kind, "Custom")
         if self.embedded is None:
             return "idle", None, name
         if self.embedded.phase is not Phase.READY:
@@ -65,7 +65,7 @@ class House:
         ready = self.embedded is None or self.embedded.phase is Phase.READY
         return Health(
             status="ok" if ready else "loading",
-            server=self.settings.server,
+            server=self.settings.kind,
             model=self.settings.model,
             calls=self.calls.count,
             version=VERSION,
@@ -96,7 +96,7 @@ def build(house: House) -> FastAPI:
 
 
 try:
-    settings = Settings.from_env()
+    settings = Settings.load()
 except SettingsError as error:
     raise SystemExit(str(error)) from None
 logging.basicConfig(
@@ -113,7 +113,6 @@ def main() -> None:
         house.page.launch(
             server_name=settings.host,
             server_port=settings.port,
-            share=settings.share,
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
             app_kwargs={"routes": house.router.routes},

@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
 
 make_environment .venv requirements.txt
-if .venv/bin/python -m realtime.settings --needs-models; then
+# With a server of one's own the models are not needed. A bad setting is explained by the app itself.
+if .venv/bin/python -c "from realtime.settings import *; raise SystemExit(Settings.load().kind != ServerKind.OFFLINE)" 2>/dev/null; then
   .venv/bin/python -m offline.models fetch
 fi
 exec .venv/bin/python app.py

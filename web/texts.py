@@ -68,8 +68,37 @@ NOTICES: dict[str, tuple[str, str]] = {
         "Ready, in English only: the Mandarin voice files are missing.",
         "準備好了，但目前只有英語：缺少中文語音檔。",
     ),
+    # ---- why a call could not start or go on (realtime.connection.Failure)
+    "wrong_key": (
+        "The server did not accept the API key. Whoever runs this app has to check it.",
+        "伺服器不接受 API 金鑰，請管理這個程式的人檢查金鑰。",
+    ),
+    "model_not_found": (
+        "The server does not have the chosen model. Whoever runs this app has to choose another.",
+        "伺服器沒有所選的模型，請管理這個程式的人改選其他模型。",
+    ),
+    "quota": ("The account has no credit left.", "帳戶的額度已經用完。"),
+    "server_full": (
+        "All lines of the server are busy. Try again in a moment.",
+        "伺服器目前滿線，請稍後再試。",
+    ),
+    "server_busy": ("All lines are busy. Try again in a moment.", "目前滿線，請稍後再試。"),
+    "unreachable": (
+        "The server cannot be reached. Check the network, then call again.",
+        "連不到伺服器，請檢查網路後再通話。",
+    ),
+    "lost": ("The connection to the server was lost. Call again to go on.", "與伺服器的連線中斷了，請重新通話繼續。"),
+    "expired": (
+        "This call reached the server's time limit. Call again to go on.",
+        "通話已達伺服器的時間上限，請重新通話繼續。",
+    ),
+    "refused_settings": (
+        "The server refused the call's settings. The log says which one.",
+        "伺服器拒絕了通話設定，細節請看程式的紀錄。",
+    ),
+    "server_error": ("The server had a problem. Call again in a moment.", "伺服器發生問題，請稍後再通話。"),
+    "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
 }
-"""The handler's own codes are added below, so that each failure has its sentence in one table."""
 
 
 def locale_of(accept_language: str | None) -> Locale:
