@@ -1,0 +1,271 @@
+"""The call, as a person has it: headless Chromium, the embedded server with its real models, recorded human speech."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Playwright
+
+from tests.hearing import error_rate, recognise
+from tests.speech import clip
+
+from .caller import BUTTON, Caller, Line
+from .conftest import App, chromium, running_app
+
+BREATH_S = 0.8
+"""Speaking over a reply must silence it within this many seconds of the first sound of the interruption."""
+
+
+def said_by(role: str, lines: list[Line]) -> list[str]:
+    return [line.text for line in lines if line.role == role]
+
+
+def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = 30) -> None:
+    """Until the page shows `count` bubbles of that side with words in them."""
+    testid = "user" if role == "user" else "bot"
+    caller.until(
+        """([id, count]) => [...document.querySelectorAll(`#voice-chat [data-testid=${id}]`)]
+            .filter((e) => e.innerText.trim().replace('…', '')).length >= count""",
+        [testid, count],
+        timeout,
+    )
+
+
+def wait_for_whole_reply(caller: Caller, since: float) -> float:
+    """Until a reply that began after `since` is over; returns the moment."""
+    caller.until_loud(since)
+    caller.stage("listening", timeout=60)
+    caller.until_quiet(1.0)
+    return caller.now()
+
+
+def test_a_spoken_conversation(caller: Caller) -> None:
+    """What I said is shown right, and what is shown as the answer is what I hear."""
+    question = clip("en", "human", 1)
+    caller.call()
+    assert "listening" in caller.status().lower()
+    said = caller.say(question.samples)
+    caller.stage("hearing")
+    end = wait_for_whole_reply(caller, said.end)
+
+    lines = caller.lines()
+    assert [line.role for line in lines] == ["user", "assistant"]
+    assert error_rate(question.text, lines[0].text) <= 0.34
+    heard = caller.ear(said.end, end)
+    assert error_rate(lines[1].text, recognise(heard)) <= 0.34
+    caller.hang_up()
+
+
+def test_speaking_over_a_reply_silences_it(caller: Caller) -> None:
+    caller.call()
+    caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    asked = caller.now()
+    caller.until_loud(asked)
+    wait_for_lines(caller, "assistant", 1)
+    interruption = clip("en", "human", 0)
+    said = caller.say(interruption.samples)
+    caller.page.wait_for_selector("#voice-chat .unheard", timeout=10_000)
+
+    # From here on the ear hears nothing until the next reply: the rest of the story must not come back.
+    caller.until("(t) => caller.now() > t", said.begin + BREATH_S + 0.5)
+    rest = caller.ear(said.begin + BREATH_S, said.begin + BREATH_S + 0.5)
+    assert float((rest**2).mean()) ** 0.5 < 0.003, "the reply went on after it was interrupted"
+
+    wait_for_whole_reply(caller, said.end)
+    lines = caller.lines()
+    assert [line.role for line in lines] == ["user", "assistant", "user", "assistant"]
+    assert lines[0].text.startswith("Please tell me a long story")
+    assert error_rate(interruption.text, lines[2].text) <= 0.4
+    caller.hang_up()
+
+
+def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: Caller) -> None:
+    caller.call()
+    asked = caller.now()
+    caller.type("Count slowly from one to thirty, please, every number as a word.")
+    caller.until_loud(asked)
+    caller.until("(t) => caller.now() > t", caller.now() + 2.0)
+    said = caller.say(clip("en", "human", 4).samples)
+    caller.page.wait_for_selector("#voice-chat .unheard", timeout=10_000)
+    shown = caller.page.evaluate(
+        """() => { const copy = document.querySelector('#voice-chat [data-testid=bot]').cloneNode(true);
+                   copy.querySelectorAll('.unheard').forEach((e) => e.remove()); return copy.innerText.trim(); }"""
+    )
+    heard = recognise(caller.ear(asked, said.begin + BREATH_S))
+    # A word more or less at the cut is the ear's; a clause more would be the page's.
+    assert abs(len(words(shown)) - len(words(heard))) <= 3, (shown, heard)
+    caller.hang_up()
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
+
+
+def test_hanging_up_frees_the_microphone_and_a_second_call_goes_on(caller: Caller) -> None:
+    assert caller.microphones() == [], "the microphone was opened before the button was pressed"
+    caller.call()
+    caller.type("My name is Robin.")
+    wait_for_whole_reply(caller, caller.now())
+    before = caller.lines()
+    caller.hang_up()
+    caller.until("() => caller.opened().flat().every((state) => state === 'ended')")
+    assert len(caller.microphones()) == 1
+    assert caller.lines() == before
+
+    caller.call()
+    assert caller.lines()[: len(before)] == before
+    question = clip("en", "human", 4)
+    said = caller.say(question.samples)
+    wait_for_whole_reply(caller, said.end)
+    assert len(caller.lines()) == len(before) + 2
+    caller.hang_up()
+    caller.until("() => caller.opened().flat().every((state) => state === 'ended')")
+
+
+def test_volume_mute_and_clear(caller: Caller) -> None:
+    caller.page.locator("#voice-volume input[type=number]").fill("30")
+    caller.page.keyboard.press("Tab")
+    caller.call()
+    caller.until("() => [...document.querySelectorAll('#voice-call audio')].every((a) => a.volume === 0.3)")
+    caller.page.locator('#voice-call button[aria-label="mute mic"]').click()
+    muted = caller.say(clip("en", "human", 1).samples)
+    caller.until("(t) => caller.now() > t", muted.end + 1.5)
+    assert caller.lines() == []
+    caller.page.locator('#voice-call button[aria-label="unmute mic"]').click()
+    said = caller.say(clip("en", "human", 1).samples)
+    wait_for_whole_reply(caller, said.end)
+    assert len(caller.lines()) == 2
+    caller.page.locator("#voice-clear").click()
+    caller.until("() => !document.querySelector('#voice-chat [data-testid]')")
+    caller.hang_up()
+    assert caller.lines() == []
+
+
+def test_a_message_typed_outside_a_call_is_kept_and_explained(caller: Caller) -> None:
+    caller.stage("idle")
+    caller.type("hello")
+    caller.page.wait_for_selector('#status [data-notice="not_in_call"]')
+    assert caller.page.locator("#voice-input textarea").input_value() == "hello"
+
+
+def test_a_blocked_microphone_is_explained_and_the_button_comes_back(caller: Caller) -> None:
+    caller.stage("idle")
+    caller.page.evaluate(
+        """() => { const devices = navigator.mediaDevices; window.denied = true; }"""
+    )
+    caller.page.reload()
+    caller.page.add_init_script("""navigator.mediaDevices.getUserMedia =
+        async () => { throw new DOMException("Permission denied", "NotAllowedError"); };""")
+    caller.page.reload(wait_until="domcontentloaded")
+    caller.page.wait_for_selector(BUTTON)
+    caller.stage("idle")
+    caller.press()
+    caller.until("() => document.getElementById('voice-hint').textContent.includes('microphone is blocked')")
+    caller.page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
+
+
+def test_pressing_again_while_connecting_gives_up(caller: Caller) -> None:
+    caller.stage("idle")
+    caller.page.evaluate("""() => { const open = navigator.mediaDevices.getUserMedia; let go;
+        window.letIn = new Promise((resolve) => (go = resolve)); window.go = go; }""")
+    caller.page.route("**/component_server/**", lambda route: None)  # the offer is never answered
+    caller.press()
+    caller.page.wait_for_selector(f'{BUTTON} [title="spinner"]', state="attached")
+    caller.press()
+    caller.page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
+    caller.page.unroute("**/component_server/**")
+    caller.call()
+    caller.hang_up()
+
+
+def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) -> None:
+    people = [Caller(browser, app.url) for _ in range(3)]
+    try:
+        for person in people[:2]:
+            person.call()
+        people[2].stage("idle")
+        people[2].press()
+        people[2].page.wait_for_selector('#status [data-notice="server_full"]', timeout=20_000)
+        people[2].page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
+
+        asked = [clip("en", "human", 1), clip("en", "human", 4)]
+        moments = [person.say(question.samples) for person, question in zip(people, asked, strict=False)]
+        for person, question, said in zip(people, asked, moments, strict=False):
+            wait_for_whole_reply(person, said.end)
+            lines = person.lines()
+            assert [line.role for line in lines] == ["user", "assistant"]
+            assert error_rate(question.text, lines[0].text) <= 0.4
+        assert people[2].lines() == []
+    finally:
+        for person in people:
+            person.close()
+    app.wait(lambda health: health["calls"] == 0, timeout=10)
+
+
+def test_mandarin_is_understood_and_answered_in_mandarin(caller: Caller) -> None:
+    question = clip("zh", "synthetic", 0)
+    caller.call()
+    said = caller.say(question.samples)
+    end = wait_for_whole_reply(caller, said.end)
+    lines = caller.lines()
+    assert error_rate(question.text, lines[0].text, by="character") <= 0.34
+    assert re.search(r"[\u4e00-\u9fff]", lines[1].text)
+    assert error_rate(lines[1].text, recognise(caller.ear(said.end, end), "zh"), by="character") <= 0.4
+    caller.hang_up()
+
+
+def test_the_page_in_traditional_chinese(app: App, browser: Browser) -> None:
+    caller = Caller(browser, app.url, locale="zh-TW")
+    try:
+        caller.stage("idle")
+        assert "按綠色按鈕" in caller.status()
+        assert caller.page.inner_text("#voice-send") == "送出"
+    finally:
+        caller.close()
+
+
+def test_the_microphone_the_browser_itself_provides(app: App, playwright: Playwright, tmp_path: object) -> None:
+    """Nothing replaced: Chromium's own capture device plays the recording, the device is really opened and freed."""
+    import soundfile
+
+    question = clip("en", "human", 1)
+    wav = f"{tmp_path}/speech.wav"
+    soundfile.write(wav, question.samples, 24_000, subtype="PCM_16")
+    browser = chromium(playwright, f"--use-file-for-fake-audio-capture={wav}%noloop")
+    try:
+        page = browser.new_page()
+        page.add_init_script("""const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            window.opened = []; navigator.mediaDevices.getUserMedia = async (wish) => {
+                const stream = await open(wish); window.opened.push(stream); return stream; };""")
+        page.goto(app.url, wait_until="domcontentloaded")
+        page.wait_for_selector('#status [data-stage="idle"]')
+        page.locator(BUTTON).click()
+        page.wait_for_selector("#voice-chat [data-testid=bot]", timeout=30_000)
+        assert error_rate(question.text, page.inner_text("#voice-chat [data-testid=user]")) <= 0.34
+        page.locator(BUTTON).click()
+        page.wait_for_selector('#status [data-stage="ended"]')
+        page.wait_for_function("opened.length > 0 && opened.every((s) => s.getTracks().every((t) => t.readyState === 'ended'))")
+    finally:
+        browser.close()
+
+
+def test_a_server_that_dies_in_a_call_is_told_and_replaced(
+    playwright: Playwright, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    import psutil
+
+    with running_app(tmp_path_factory.mktemp("dying") / "log.txt") as app:
+        app.wait(lambda health: health["http"] == 200, timeout=120)
+        caller = Caller(browser, app.url)
+        try:
+            caller.call()
+            [child] = [p for p in psutil.Process(app.process.pid).children() if "offline" in p.cmdline()]
+            child.kill()
+            caller.stage("reconnecting", "failed", timeout=10)
+            app.wait(lambda health: health["http"] == 200, timeout=60)
+            caller.stage("listening", "failed", timeout=60)
+            said = caller.say(clip("en", "human", 1).samples)
+            wait_for_whole_reply(caller, said.end)
+        finally:
+            caller.close()
