@@ -26,6 +26,7 @@ from web.embedded import EmbeddedServer, Phase
 from web.page import build_page
 from web.routes import Health, routes
 from web.texts import I18N
+from webrtc_edge import quiet_loggers
 
 log = logging.getLogger("app")
 
@@ -37,11 +38,7 @@ class House:
         self.settings = settings
         self.embedded = EmbeddedServer() if settings.kind is ServerKind.OFFLINE else None
         self.calls = CallBook(settings.max_calls)
-        self.page = build_page(
-            VoiceCall(settings, self.endpoint, self.calls),
-            self.server_line,
-            max_calls=settings.max_calls,
-        )
+        self.page = build_page(VoiceCall(settings, self.endpoint, self.calls), self.server_line)
         self.router = routes(self.health)
 
     def endpoint(self) -> Endpoint | Failure:
@@ -67,7 +64,7 @@ class House:
             status="ok" if ready else "loading",
             server=self.settings.kind,
             model=self.settings.model,
-            calls=self.calls.count,
+            calls=self.calls.live,
             version=VERSION,
             detail="" if self.embedded is None else self.embedded.detail,
         )
@@ -102,7 +99,7 @@ except SettingsError as error:
 logging.basicConfig(
     level=logging.DEBUG if settings.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
 )
-logging.getLogger("fastrtc").setLevel(logging.INFO)  # its debug lines are broken and print a traceback for each input
+quiet_loggers()
 house = House(settings)
 app = build(house)
 

@@ -24,7 +24,6 @@ def build_page(
     call: VoiceCall,
     server: voice_tab.ServerLine,
     *,
-    max_calls: int,
     rtc_configuration: dict[str, Any] | None = None,
 ) -> gr.Blocks:
     """The whole page. `call` is the prototype of a voice call, `server` says what it would talk to."""
@@ -37,6 +36,6 @@ def build_page(
         analytics_enabled=False,
     ) as page:
         gr.Markdown(label("app_title"), elem_id="app-title")
-        voice_tab.build(call, server, max_calls=max_calls, rtc_configuration=rtc_configuration)
-    page.queue(default_concurrency_limit=max_calls)
+        voice_tab.build(call, server, rtc_configuration=rtc_configuration)
+    page.queue(default_concurrency_limit=call.settings.max_calls)
     return page

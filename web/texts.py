@@ -97,6 +97,15 @@ NOTICES: dict[str, tuple[str, str]] = {
         "伺服器拒絕了通話設定，細節請看程式的紀錄。",
     ),
     "server_error": ("The server had a problem. Call again in a moment.", "伺服器發生問題，請稍後再通話。"),
+    # ---- what else a call may have to say (realtime.call.Notice)
+    "idle_timeout": (
+        "Nobody said anything for a while, so the call was ended.",
+        "太久沒有人說話，通話已自動結束。",
+    ),
+    "time_limit": ("The call reached its time limit. Call again to go on.", "通話已達時間上限，請重新通話繼續。"),
+    "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
+    "message_too_long": ("That message is too long to send.", "這則訊息太長，無法送出。"),
+    "internal_error": ("Something went wrong here. Call again to go on.", "程式發生問題，請重新通話繼續。"),
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
 }
 

@@ -16,6 +16,7 @@ from fastrtc import WebRTC
 
 from realtime.conversation import Bubble, BubbleState
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
+from webrtc_edge import SERVER_RTC_CONFIGURATION
 
 from .texts import NOTICES, STAGES, Locale, label, locale_of, sentence
 
@@ -62,9 +63,10 @@ def status_html(stage: str, notice: str | None, server: str, locale: Locale) -> 
     )
 
 
-def build(call: VoiceCall, server: ServerLine, *, max_calls: int, rtc_configuration: dict[str, Any] | None) -> None:
+def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, Any] | None) -> None:
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call."""
 
+    max_calls = call.settings.max_calls
     visitor = gr.State()
     locale = gr.State("en")
 
@@ -95,7 +97,7 @@ def build(call: VoiceCall, server: ServerLine, *, max_calls: int, rtc_configurat
                 full_screen=True,  # the only variant without a second click; the style sheet puts it back into the page
                 track_constraints=MICROPHONE,
                 rtc_configuration=rtc_configuration,
-                server_rtc_configuration={"iceServers": []},  # else aiortc asks a public STUN server by name
+                server_rtc_configuration=SERVER_RTC_CONFIGURATION,
             )
         with gr.Column(scale=2, min_width=150):
             clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
@@ -120,7 +122,12 @@ def build(call: VoiceCall, server: ServerLine, *, max_calls: int, rtc_configurat
 
     def on_load(request: gr.Request) -> tuple[Visitor, Locale, str, gr.Timer]:
         where = locale_of(request.headers.get("accept-language"))
-        return Visitor(), where, outside_a_call(where), gr.Timer(active=server()[0] == "loading")
+        return (
+            Visitor(call.settings.remember_items),
+            where,
+            outside_a_call(where),
+            gr.Timer(active=server()[0] == "loading"),
+        )
 
     def on_tick(who: Visitor, where: Locale) -> tuple[Any, gr.Timer]:
         if who.call is not None:  # the call has the status bar

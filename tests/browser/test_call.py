@@ -151,9 +151,7 @@ def test_a_message_typed_outside_a_call_is_kept_and_explained(caller: Caller) ->
 
 def test_a_blocked_microphone_is_explained_and_the_button_comes_back(caller: Caller) -> None:
     caller.stage("idle")
-    caller.page.evaluate(
-        """() => { const devices = navigator.mediaDevices; window.denied = true; }"""
-    )
+    caller.page.evaluate("""() => { const devices = navigator.mediaDevices; window.denied = true; }""")
     caller.page.reload()
     caller.page.add_init_script("""navigator.mediaDevices.getUserMedia =
         async () => { throw new DOMException("Permission denied", "NotAllowedError"); };""")
@@ -245,7 +243,9 @@ def test_the_microphone_the_browser_itself_provides(app: App, playwright: Playwr
         assert error_rate(question.text, page.inner_text("#voice-chat [data-testid=user]")) <= 0.34
         page.locator(BUTTON).click()
         page.wait_for_selector('#status [data-stage="ended"]')
-        page.wait_for_function("opened.length > 0 && opened.every((s) => s.getTracks().every((t) => t.readyState === 'ended'))")
+        page.wait_for_function(
+            "opened.length > 0 && opened.every((s) => s.getTracks().every((t) => t.readyState === 'ended'))"
+        )
     finally:
         browser.close()
 
