@@ -1,0 +1,454 @@
+"""One voice call as a state machine: conversation, loudspeaker and turns held together. Pure.
+
+Server events, typed messages and 20 ms ticks go in with the time; client events to send come out. The socket, the
+microphone and the page belong to whoever holds this object.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+from typing import Any
+
+from .captions import traditional_parts
+from .connection import Failure, failure_of_error
+from .conversation import Bubble, Conversation
+from .playback import Playback, Samples
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+
+ANSWER_PATIENCE_S = 10.0
+"""Seconds a reply may take to begin before the call listens again (noise that was no speech gets no reply)."""
+AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
+AUDIO_DONE = frozenset({"response.output_audio.done", "response.audio.done"})
+TRANSCRIBED = frozenset(
+    {
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+    }
+)
+HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
+"""Errors that only say that something was over before our event arrived."""
+OURS = ("truncate_", "delete_", "cancel_")
+"""`event_id` prefixes of events whose refusal changes nothing for the visitor."""
+
+
+class Stage(StrEnum):
+    """Where a call is. Exactly one at any time."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    LISTENING = "listening"
+    HEARING = "hearing"
+    """The visitor is speaking."""
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    RECONNECTING = "reconnecting"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+CONNECTED = frozenset({Stage.LISTENING, Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
+OVER = frozenset({Stage.ENDED, Stage.FAILED})
+
+
+class Notice(StrEnum):
+    """What a visitor should be told, besides every `Failure`. Codes; the page has the sentences."""
+
+    SERVER_BUSY = "server_busy"
+    """All places for calls are taken."""
+    IDLE = "idle_timeout"
+    TIME_LIMIT = "time_limit"
+    REPLY_FAILED = "reply_failed"
+    """The server could not answer this time; the call goes on."""
+    MESSAGE_TOO_LONG = "message_too_long"
+    INTERNAL = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the page shows of a call."""
+
+    bubbles: tuple[Bubble, ...]
+    stage: Stage
+    notice: str | None = None
+    """Code of a `Notice` or a `Failure`, or None."""
+    latency_ms: int | None = None
+    """Of the last turn: from the server noticing the end of speech to the first sound of the reply leaving here."""
+
+
+class _Reply(Enum):
+    NONE = "none"
+    ASKED = "asked"
+    """`response.create` was sent, `response.created` has not come."""
+    ACTIVE = "active"
+
+
+class _Want(Enum):
+    """An answer to a typed message that has not been asked for yet."""
+
+    NOTHING = "nothing"
+    ANSWER = "answer"
+    WITH_TURN = "with_turn"
+    """Typed while speaking: the answer to the spoken turn will answer it too."""
+
+
+class Call:
+    """The state of one call. `conversation` outlives it and belongs to the visitor."""
+
+    def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
+        self.conversation = conversation
+        self.playback = Playback(latency_ms=settings.output_latency_ms)
+        self.stage = Stage.CONNECTING
+        self.notice: str | None = None
+        self.latency_ms: int | None = None
+        self._settings = settings
+        self._began = now
+        self._active_at = now
+        self._stage_since = now
+        self._reply = _Reply.NONE
+        self._reply_id = ""
+        self._want = _Want.NOTHING
+        self._turn_ended_at: float | None = None
+        self._sent = 0
+        self._changes = 0
+        self._fatal: Failure | None = None
+
+    # ---------------------------------------------------------------- what is shown
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Differs whenever `snapshot()` may differ."""
+        return self._changes, self.conversation.version
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(show(self.conversation), self.stage, self.notice, self.latency_ms)
+
+    def _go(self, stage: Stage, now: float) -> None:
+        if stage is not self.stage and self.stage not in OVER:
+            self.stage = stage
+            self._stage_since = now
+            self._changes += 1
+
+    def tell(self, notice: str | None) -> None:
+        """Show a notice, or none."""
+        if notice != self.notice:
+            self.notice = notice
+            self._changes += 1
+
+    @property
+    def connected(self) -> bool:
+        return self.stage in CONNECTED
+
+    @property
+    def fatal(self) -> Failure | None:
+        """A failure said inside the session (no money left) after which going on makes no sense."""
+        return self._fatal
+
+    # ---------------------------------------------------------------- connection
+
+    def connect(self, now: float) -> list[Event]:
+        """A connection is ready: what to tell it of the conversation so far."""
+        events = self._numbered("seed", self.conversation.replay(self._settings.replay_items))
+        self._reply, self._reply_id = _Reply.NONE, ""
+        self._go(Stage.SPEAKING if self.playback.busy else Stage.LISTENING, now)
+        self.tell(None)
+        self._active_at = now
+        return events + self._ask(now)
+
+    def disconnect(self, stage: Stage, now: float) -> None:
+        """The connection is gone. What has been received of a reply is still played."""
+        self.playback.rename(self.conversation.restart())
+        self._reply, self._reply_id = _Reply.NONE, ""
+        self._turn_ended_at = None
+        self._go(stage, now)
+
+    def end(self, stage: Stage, notice: str | None, now: float) -> None:
+        """The call is over. What was not heard will not be heard."""
+        for cut in self.playback.interrupt(now):
+            self.conversation.cut(*cut)
+        self.conversation.restart()
+        self.tell(notice)
+        self._go(stage, now)
+
+    # ---------------------------------------------------------------- server events
+
+    def receive(self, event: Mapping[str, Any], now: float) -> list[Event]:
+        """Take a server event. Never raises for what a server may send. Returns what to send."""
+        kind = event.get("type")
+        if kind in AUDIO_DELTAS:
+            self._sound(event, now)
+            return []
+        self.conversation.receive(event)
+        if kind in AUDIO_DONE:
+            self.playback.finish(_text(event, "item_id"), _whole(event, "content_index"))
+        elif kind == "input_audio_buffer.speech_started":
+            return self._speech_started(now)
+        elif kind == "input_audio_buffer.speech_stopped":
+            self._turn_ended_at = now
+            self._turn_over(now)
+        elif kind == "input_audio_buffer.committed":
+            self._turn_over(now)
+        elif kind in TRANSCRIBED:
+            return self._transcribed(event, now)
+        elif kind == "response.created":
+            return self._response_created(event, now)
+        elif kind == "response.done":
+            return self._response_done(event, now)
+        elif kind == "error":
+            return self._error(event, now)
+        return []
+
+    def _sound(self, event: Mapping[str, Any], now: float) -> None:
+        try:
+            pcm = base64.b64decode(_text(event, "delta") or _text(event, "audio"), validate=True)
+        except (binascii.Error, ValueError):
+            log.warning("An audio delta was not base64 and is ignored.")
+            return
+        response_id = _text(event, "response_id")
+        item_id = _text(event, "item_id") or f"{response_id}.message"
+        index = _whole(event, "content_index")
+        taken = self.playback.receive(item_id, index, response_id, pcm, now)
+        if taken:
+            self.conversation.audio(item_id, index, response_id, taken)
+            if self._reply is not _Reply.ACTIVE:  # a server that does not announce its responses
+                self._reply, self._reply_id = _Reply.ACTIVE, response_id
+
+    def _speech_started(self, now: float) -> list[Event]:
+        self._active_at = now
+        self._turn_ended_at = None
+        self.tell(None)
+        events = self._interrupt(now)
+        self._go(Stage.HEARING, now)
+        return events
+
+    def _turn_over(self, now: float) -> None:
+        self._active_at = now
+        if self.stage is Stage.HEARING:
+            self._go(Stage.THINKING, now)
+
+    def _transcribed(self, event: Mapping[str, Any], now: float) -> list[Event]:
+        nothing_said = not _text(event, "transcript").strip()
+        if nothing_said and self.stage is Stage.THINKING and self._reply is _Reply.NONE:
+            return self._listen(now)
+        return []
+
+    def _response_created(self, event: Mapping[str, Any], now: float) -> list[Event]:
+        response = event.get("response")
+        self._reply_id = _text(response, "id") if isinstance(response, Mapping) else ""
+        self._reply = _Reply.ACTIVE
+        self._active_at = now
+        if self.stage is Stage.HEARING:
+            # An answer to a typed message begins while the visitor speaks: the turn's own answer will do for both.
+            self._want = _Want.WITH_TURN
+            self.playback.drop(self._reply_id)
+            self.conversation.cancel(self._reply_id)
+            return [self._cancel()]
+        if self._want is _Want.WITH_TURN:
+            self._want = _Want.NOTHING
+        if self.stage is Stage.LISTENING:
+            self._go(Stage.THINKING, now)
+        return []
+
+    def _response_done(self, event: Mapping[str, Any], now: float) -> list[Event]:
+        response = event.get("response")
+        response = response if isinstance(response, Mapping) else {}
+        response_id = _text(response, "id")
+        self.playback.finish_response(response_id or self._reply_id)
+        if response_id and self._reply_id and response_id != self._reply_id:
+            return []
+        self._reply, self._reply_id = _Reply.NONE, ""
+        self._active_at = now
+        if response.get("status") == "failed":
+            details = response.get("status_details")
+            error = details.get("error") if isinstance(details, Mapping) else None
+            failure = failure_of_error(error)
+            log.warning("A reply failed: %s", failure.value if failure else "no known reason")
+            if failure in (Failure.QUOTA, Failure.WRONG_KEY):
+                self._fatal = failure
+            self.tell(Notice.REPLY_FAILED)
+        if self._want is _Want.ANSWER:
+            return self._ask(now)
+        # The end of a cancelled response comes late, in the turn that interrupted it: that turn is still thought about.
+        if self.stage is Stage.THINKING and not self.playback.busy and response.get("status") != "cancelled":
+            return self._listen(now)
+        return []
+
+    def _error(self, event: Mapping[str, Any], now: float) -> list[Event]:
+        error = event.get("error")
+        error = error if isinstance(error, Mapping) else {}
+        code, about = _text(error, "code"), _text(error, "event_id")
+        if code == "conversation_already_has_active_response":
+            # Another response was quicker than ours: ask again when it is done.
+            self._reply = _Reply.ACTIVE
+            self._want = _Want.ANSWER
+            return []
+        if code in HARMLESS or about.startswith(OURS):
+            if code == "response_cancel_not_active":
+                self._reply = _Reply.NONE
+                return self._ask(now)
+            return []
+        log.warning("The server reports an error: code %r, field %r", code[:60], _text(error, "param")[:80])
+        if self._reply is _Reply.ASKED and about.startswith("answer_"):
+            self._reply = _Reply.NONE
+        self.tell(failure_of_error(error) or Notice.REPLY_FAILED)
+        return []
+
+    # ---------------------------------------------------------------- the visitor
+
+    def say(self, text: str, now: float) -> list[Event]:
+        """A typed message. It interrupts a reply as speech would, and is answered when the server is free."""
+        text = text.strip()
+        if not text or self.stage in OVER:
+            return []
+        if len(text) > self._settings.max_message_chars:
+            self.tell(Notice.MESSAGE_TOO_LONG)
+            return []
+        self._active_at = now
+        self.tell(None)
+        events = self._interrupt(now)
+        if self._reply is _Reply.ACTIVE and self.connected:
+            events.append(self._cancel())
+        item = self.conversation.say(text)
+        events.append({"type": "conversation.item.create", "event_id": self._name("say"), "item": item})
+        self._want = _Want.WITH_TURN if self.stage is Stage.HEARING else _Want.ANSWER
+        if not self.connected:
+            return []  # the next connection is told of it
+        if self.stage is not Stage.HEARING:
+            self._turn_ended_at = now
+            self._go(Stage.THINKING, now)
+        return events + self._ask(now)
+
+    def clear(self, now: float) -> list[Event]:
+        """Forget the conversation, here and at the server."""
+        self.playback.interrupt(now)
+        events = []
+        if self._reply is _Reply.ACTIVE and self.connected:
+            events.append(self._cancel())
+            self.playback.drop(self._reply_id)
+            self.conversation.cancel(self._reply_id)
+        gone = self.conversation.clear()
+        self._want = _Want.NOTHING
+        self._turn_ended_at = None
+        self.tell(None)
+        if not self.connected:
+            return []
+        if self.stage in (Stage.SPEAKING, Stage.THINKING):
+            self._go(Stage.LISTENING, now)
+        return events + [self._delete(item_id) for item_id in gone]
+
+    def _interrupt(self, now: float) -> list[Event]:
+        """Stop the reply; returns what tells the server how much of it was heard."""
+        events: list[Event] = []
+        for cut in self.playback.interrupt(now):
+            self.conversation.cut(*cut)
+            if self.conversation.is_replayed(cut.item_id):
+                events += self._numbered("retell", self.conversation.retell(cut.item_id))
+                continue
+            events.append(
+                {
+                    "type": "conversation.item.truncate",
+                    "event_id": self._name("truncate"),
+                    "item_id": self.conversation.server_id(cut.item_id),
+                    "content_index": cut.content_index,
+                    "audio_end_ms": cut.heard_ms,
+                }
+            )
+        if self._reply is _Reply.ACTIVE:
+            self.playback.drop(self._reply_id)
+            # Without sound there is nothing to truncate; what was not heard at all is taken out.
+            events += [self._delete(item_id) for item_id in self.conversation.cancel(self._reply_id)]
+        return events if self.connected else []
+
+    def _ask(self, now: float) -> list[Event]:
+        """Ask for the answer to a typed message, unless one is being given."""
+        if self._want is not _Want.ANSWER or self._reply is not _Reply.NONE or not self.connected:
+            return []
+        self._want = _Want.NOTHING
+        self._reply = _Reply.ASKED
+        self._go(Stage.THINKING, now)
+        return [{"type": "response.create", "event_id": self._name("answer")}]
+
+    def _listen(self, now: float) -> list[Event]:
+        """Nothing is being said or thought. A message typed in a turn that came to nothing is answered now."""
+        self._go(Stage.LISTENING, now)
+        if self._want is _Want.WITH_TURN:
+            self._want = _Want.ANSWER
+        return self._ask(now)
+
+    # ---------------------------------------------------------------- time
+
+    def frame(self, now: float) -> Samples:
+        """The next 20 ms for the loudspeaker: int16[480]."""
+        before = self.playback.played
+        samples = self.playback.frame(now)
+        if self.playback.played > before:
+            self._active_at = now
+            if self._turn_ended_at is not None:
+                self.latency_ms = round((now - self._turn_ended_at) * 1000)
+                self._turn_ended_at = None
+                self._changes += 1
+            if self.stage in (Stage.THINKING, Stage.LISTENING):
+                self._go(Stage.SPEAKING, now)
+        elif self.stage is Stage.SPEAKING and not self.playback.busy and self._reply is _Reply.NONE:
+            self._go(Stage.LISTENING, now)
+        return samples
+
+    def tick(self, now: float) -> list[Event]:
+        """Give up waiting for what does not come. Call it a few times a second."""
+        if self.stage is Stage.THINKING and not self.playback.busy and now - self._stage_since > ANSWER_PATIENCE_S:
+            if self._reply is _Reply.ACTIVE and now - self._stage_since < 6 * ANSWER_PATIENCE_S:
+                return []  # it is being made; a slow computer may take its time
+            self._reply, self._reply_id = _Reply.NONE, ""
+            return self._listen(now)
+        return []
+
+    def time_up(self, now: float) -> Notice | None:
+        """Why the call must end now, or None."""
+        if now - self._began > self._settings.max_call_seconds:
+            return Notice.TIME_LIMIT
+        if now - self._active_at > self._settings.idle_seconds:
+            return Notice.IDLE
+        return None
+
+    # ---------------------------------------------------------------- client events
+
+    def _name(self, about: str) -> str:
+        self._sent += 1
+        return f"{about}_{self._sent}"
+
+    def _numbered(self, about: str, events: list[Event]) -> list[Event]:
+        return [{**event, "event_id": self._name(about)} for event in events]
+
+    def _delete(self, item_id: str) -> Event:
+        return {"type": "conversation.item.delete", "event_id": self._name("delete"), "item_id": item_id}
+
+    def _cancel(self) -> Event:
+        event = {"type": "response.cancel", "event_id": self._name("cancel")}
+        return {**event, "response_id": self._reply_id} if self._reply_id else event
+
+
+def show(conversation: Conversation) -> tuple[Bubble, ...]:
+    """The conversation's bubbles as people read them: Chinese in Traditional characters."""
+    shown = []
+    for bubble in conversation.bubbles():
+        text, unheard = traditional_parts(bubble.text, bubble.unheard)
+        shown.append(replace(bubble, text=text, unheard=unheard))
+    return tuple(shown)
+
+
+def _text(event: Mapping[str, Any], key: str) -> str:
+    value = event.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(event: Mapping[str, Any], key: str) -> int:
+    value = event.get(key)
+    return value if isinstance(value, int) and value >= 0 else 0

@@ -1,0 +1,295 @@
+"""Every setting of the app in one place: its environment variable, default, unit, and why the default is what it is.
+
+`Settings.load()` reads `.env` and the environment; `Settings.from_env()` is pure and takes any mapping. A bad value
+raises `SettingsError` with one sentence that names the variable. Keys never appear in a `repr`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+
+from dotenv import load_dotenv
+
+OPENAI_URL = "wss://api.openai.com/v1/realtime"
+OPENAI_MODEL = "gpt-realtime-2.1-mini"
+"""The cheap one of the models that OpenAI recommends; older ones have a shutdown date."""
+
+T = TypeVar("T")
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used. The message is one sentence and names the variable."""
+
+
+class ServerKind(StrEnum):
+    """Which Realtime server a call talks to."""
+
+    OFFLINE = "offline"
+    """The embedded server: no key, no network."""
+    OPENAI = "openai"
+    CUSTOM = "custom"
+    """Any other server that speaks the protocol, by `REALTIME_URL`."""
+
+
+class Language(StrEnum):
+    """What is spoken. AUTO leaves it to the server; a hint makes short Chinese turns much more reliable."""
+
+    AUTO = "auto"
+    ENGLISH = "en"
+    CHINESE = "zh"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect. The `repr` shows the host only: headers and query may hold a key."""
+
+    kind: ServerKind
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    model: str = ""
+    """For people: what the status bar and /health show. "" when the server chooses."""
+
+    @property
+    def host(self) -> str:
+        """Host name of the server; safe to log."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def local(self) -> bool:
+        """On this computer: no proxy must be asked."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.kind.value}, {self.host}, {self.model or 'default model'})"
+
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a friendly voice assistant. Your words are spoken aloud: answer in one to three short sentences, without "
+    "lists, markup or emoji. Answer in the language you are spoken to. "
+    "說中文時，一律使用台灣的繁體中文與台灣國語口音。"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; frozen, so a call that started keeps what it started with."""
+
+    # -- which server
+    openai_api_key: str = field(default="", repr=False)
+    """OPENAI_API_KEY. Set: talk to OpenAI. Not set, and no REALTIME_URL: the embedded server."""
+    realtime_url: str = field(default="", repr=False)
+    """REALTIME_URL. Another Realtime server (ws, wss, http or https); goes before OPENAI_API_KEY."""
+    realtime_api_key: str = field(default="", repr=False)
+    """REALTIME_API_KEY. Sent to REALTIME_URL as a bearer token. OPENAI_API_KEY never goes to another host."""
+    realtime_model: str = ""
+    """REALTIME_MODEL. Default: gpt-realtime-2.1-mini on OpenAI, elsewhere the server's own."""
+
+    # -- the page
+    host: str = "127.0.0.1"
+    """HOST, else Gradio's own GRADIO_SERVER_NAME. Only this computer, until someone decides otherwise."""
+    port: int = 7860
+    """PORT, else GRADIO_SERVER_PORT."""
+    debug: bool = False
+    """DEBUG. More log lines; still no key, prompt or transcript in them."""
+
+    # -- how it talks and listens
+    voice: str = "alloy"
+    """VOICE. Exists on every OpenAI model and on the look-alikes."""
+    speed: float = 1.0
+    """SPEED, 0.25-1.5."""
+    instructions: str = field(default=DEFAULT_INSTRUCTIONS, repr=False)
+    """INSTRUCTIONS, at most 16,000 characters. Short ones keep the first word near."""
+    language: Language = Language.AUTO
+    """LANGUAGE, auto|en|zh: what is spoken. A hint for the transcription; sent only when set."""
+    transcription_model: str = ""
+    """TRANSCRIPTION_MODEL. Default: gpt-realtime-whisper on OpenAI (words while they are spoken; proven with server
+    VAD), elsewhere whisper-1, the name most look-alikes know."""
+    vad_threshold: float = 0.5
+    """VAD_THRESHOLD, 0-1. The protocol's default; higher in noise."""
+    vad_prefix_padding_ms: int = 300
+    """VAD_PREFIX_PADDING_MS, ms of sound kept from before speech was noticed: the first consonant."""
+    vad_silence_ms: int = 350
+    """VAD_SILENCE_MS, ms of silence that end a turn. The service's 200 cuts people off who think while they talk, its
+    documented 500 is felt as slowness; most pauses inside a sentence are shorter than 350."""
+    max_output_tokens: int = 1024
+    """MAX_OUTPUT_TOKENS, 1-4096: about 50 s of speech, more than anyone listens to. Bounds the price of one reply."""
+
+    # -- bounds of a call
+    max_calls: int = 8
+    """MAX_CALLS, calls at the same time. One takes about 8 % of a core for the audio alone."""
+    max_call_seconds: int = 1800
+    """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
+    idle_seconds: int = 180
+    """IDLE_SECONDS without a word from either side, then the call is ended and the microphone freed."""
+    max_message_chars: int = 4000
+    """MAX_MESSAGE_CHARS of one typed message."""
+    remember_items: int = 200
+    """REMEMBER_ITEMS, messages of a conversation kept for the page; the oldest go first."""
+    replay_items: int = 40
+    """REPLAY_ITEMS, messages told again to a new connection. Long text histories make voice models sound written."""
+    connect_seconds: float = 10.0
+    """CONNECT_SECONDS for opening the connection. A server that loads a model first answers late."""
+    ready_seconds: float = 5.0
+    """READY_SECONDS to wait for `session.updated`; a server that never sends it is used all the same."""
+    reconnect_attempts: int = 5
+    """RECONNECT_ATTEMPTS after a lost connection, with pauses of 0.5, 1, 2, 4 and 8 s."""
+    output_latency_ms: int = 100
+    """OUTPUT_LATENCY_MS from our sending a sample to the visitor's ear (measured on loopback: about 90 ms)."""
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    def load(cls) -> Settings:
+        """From the environment and `.env` in the working directory (the environment goes first). Raises SettingsError.
+
+        `.env` is put into the environment, so that processes started from here see the same settings.
+        """
+        load_dotenv(".env", override=False, interpolate=False)
+        return cls.from_env(os.environ)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """From any mapping. Empty values count as not set. Raises SettingsError."""
+        default = cls()
+
+        def read(name: str, convert: Callable[[str, str], T], otherwise: T) -> T:
+            value = environ.get(name, "").strip()
+            return convert(name, value) if value else otherwise
+
+        return cls(
+            openai_api_key=read("OPENAI_API_KEY", _header_text, ""),
+            realtime_url=read("REALTIME_URL", _url, ""),
+            realtime_api_key=read("REALTIME_API_KEY", _header_text, ""),
+            realtime_model=read("REALTIME_MODEL", _text(200), ""),
+            host=read("HOST", _text(255), read("GRADIO_SERVER_NAME", _text(255), default.host)),
+            port=read("PORT", _integer(0, 65535), read("GRADIO_SERVER_PORT", _integer(0, 65535), default.port)),
+            debug=read("DEBUG", _boolean, default.debug),
+            voice=read("VOICE", _text(200), default.voice),
+            speed=read("SPEED", _number(0.25, 1.5), default.speed),
+            instructions=read("INSTRUCTIONS", _text(16_000), default.instructions),
+            language=read("LANGUAGE", _language, default.language),
+            transcription_model=read("TRANSCRIPTION_MODEL", _text(200), ""),
+            vad_threshold=read("VAD_THRESHOLD", _number(0, 1), default.vad_threshold),
+            vad_prefix_padding_ms=read("VAD_PREFIX_PADDING_MS", _integer(0, 5000), default.vad_prefix_padding_ms),
+            vad_silence_ms=read("VAD_SILENCE_MS", _integer(50, 10_000), default.vad_silence_ms),
+            max_output_tokens=read("MAX_OUTPUT_TOKENS", _integer(1, 4096), default.max_output_tokens),
+            max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
+            max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
+            idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
+            max_message_chars=read("MAX_MESSAGE_CHARS", _integer(1, 100_000), default.max_message_chars),
+            remember_items=read("REMEMBER_ITEMS", _integer(2, 10_000), default.remember_items),
+            replay_items=read("REPLAY_ITEMS", _integer(0, 1000), default.replay_items),
+            connect_seconds=read("CONNECT_SECONDS", _number(0.1, 600), default.connect_seconds),
+            ready_seconds=read("READY_SECONDS", _number(0.1, 600), default.ready_seconds),
+            reconnect_attempts=read("RECONNECT_ATTEMPTS", _integer(0, 100), default.reconnect_attempts),
+            output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
+        )
+
+    # ---------------------------------------------------------------- which server
+
+    @property
+    def kind(self) -> ServerKind:
+        if self.realtime_url:
+            return ServerKind.CUSTOM
+        return ServerKind.OPENAI if self.openai_api_key else ServerKind.OFFLINE
+
+    @property
+    def model(self) -> str:
+        """The model by name, for people; "" when the server chooses."""
+        return self.realtime_model or (OPENAI_MODEL if self.kind is ServerKind.OPENAI else "")
+
+    def endpoint(self, offline_url: str = "") -> Endpoint:
+        """Where a call connects now. `offline_url` is the embedded server's address; only used when that is meant."""
+        if self.kind is ServerKind.OFFLINE:
+            return Endpoint(ServerKind.OFFLINE, offline_url)
+        url = self.realtime_url or OPENAI_URL
+        key = self.realtime_api_key if self.realtime_url else self.openai_api_key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return Endpoint(self.kind, _with_model(url, self.model), headers, self.model)
+
+
+# -------------------------------------------------------------------- reading one value
+
+
+def _text(longest: int) -> Callable[[str, str], str]:
+    def convert(name: str, value: str) -> str:
+        if len(value) > longest:
+            raise SettingsError(f"{name} is longer than {longest} characters.")
+        return value
+
+    return convert
+
+
+def _header_text(name: str, value: str) -> str:
+    """A key that goes into a header: one word of visible ASCII. The message must not repeat it."""
+    if not all("!" <= letter <= "~" for letter in value):
+        raise SettingsError(f"{name} holds a space or a character that no key has: it may have been pasted wrongly.")
+    return value
+
+
+def _integer(low: int, high: int) -> Callable[[str, str], int]:
+    def convert(name: str, value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise SettingsError(f"{name} must be a whole number from {low} to {high}.") from None
+        if not low <= number <= high:
+            raise SettingsError(f"{name} must be from {low} to {high}, and is {number}.")
+        return number
+
+    return convert
+
+
+def _number(low: float, high: float) -> Callable[[str, str], float]:
+    def convert(name: str, value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}.") from None
+        if not low <= number <= high:  # also refuses nan
+            raise SettingsError(f"{name} must be from {low:g} to {high:g}, and is {number:g}.")
+        return number
+
+    return convert
+
+
+def _boolean(name: str, value: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    try:
+        return known[value.lower()]
+    except KeyError:
+        raise SettingsError(f"{name} must be true or false.") from None
+
+
+def _language(name: str, value: str) -> Language:
+    try:
+        return Language(value.lower())
+    except ValueError:
+        raise SettingsError(f"{name} must be auto, en or zh.") from None
+
+
+def _url(name: str, value: str) -> str:
+    """A WebSocket address; http(s) is taken for ws(s). The message must not repeat it: it may hold a key."""
+    schemes = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+    wrong = SettingsError(f"{name} must be an address that starts with ws:// or wss://.")
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme.lower() in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        raise wrong from None
+    if not valid:
+        raise wrong
+    return urlunsplit((schemes[parts.scheme.lower()], parts.netloc, parts.path or "/v1/realtime", parts.query, ""))
+
+
+def _with_model(url: str, model: str) -> str:
+    parts = urlsplit(url)
+    if not model or "model" in parse_qs(parts.query):
+        return url
+    query = f"{parts.query}&model={quote(model)}" if parts.query else f"model={quote(model)}"
+    return urlunsplit(parts._replace(query=query))

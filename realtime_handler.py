@@ -1,0 +1,289 @@
+"""One voice call: the browser's microphone and loudspeaker on one side, the Realtime server's socket on the other.
+
+The thin shell around `realtime.call.Call`: it moves bytes, keeps time, reconnects, and hands snapshots to the page.
+`VoiceCall` is given to fastrtc as a prototype; fastrtc copies it for every connection. What belongs to one visitor is
+in `Visitor`, which the page keeps in its session, never on the prototype.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from realtime import captions
+from realtime.call import OVER, Call, Notice, Snapshot, Stage, show
+from realtime.connection import HEALABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
+from realtime.conversation import Conversation
+from realtime.playback import FRAME, Samples
+from realtime.session import Mode, session_update
+from realtime.settings import Endpoint, Language, Settings
+from webrtc_edge import VoiceEdge, install_jitter_buffer, quiet_loggers, where
+
+__all__ = ["CallBook", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
+
+log = logging.getLogger(__name__)
+
+EARLY_AUDIO = 150
+"""Frames of 20 ms kept while there is no connection: 3 s, so that the first sentence is not lost."""
+FIRST_ATTEMPTS = 2
+"""Further tries when the very first connection fails: a wrong address should be said soon."""
+STEADY_S = 10.0
+"""A connection that stood this long was good: the next loss starts with the shortest pause again."""
+TICK_S = 0.5
+SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
+
+EndpointSource = Callable[[], Endpoint | Failure]
+
+
+class CallBook:
+    """The calls of this process: how many there are, and whether there is room for one more."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._live: set[int] = set()
+
+    @property
+    def live(self) -> int:
+        """Calls under way."""
+        return len(self._live)
+
+    def enter(self, call: object) -> bool:
+        """Take a place; False when there is none."""
+        if id(call) in self._live:
+            return True
+        if len(self._live) >= self.most:
+            return False
+        self._live.add(id(call))
+        return True
+
+    def leave(self, call: object) -> None:
+        """Give the place back; harmless when there is none to give."""
+        self._live.discard(id(call))
+
+
+class Visitor:
+    """One page session: the conversation that goes on from call to call, and the call under way."""
+
+    def __init__(self, remember: int = 200) -> None:
+        self.conversation = Conversation(remember)
+        self.call: VoiceCall | None = None
+        self.language: Language | None = None
+        """What this visitor speaks, when they said so; None: as the settings say."""
+
+    async def clear(self) -> None:
+        """Forget the conversation, also at the server when a call is under way."""
+        if self.call is not None:
+            await self.call.clear()
+        else:
+            self.conversation.clear()
+
+    def snapshot(self) -> Snapshot:
+        """What the page shows outside a call."""
+        return Snapshot(show(self.conversation), Stage.IDLE)
+
+
+class VoiceCall(VoiceEdge):
+    """fastrtc's handler for one call, and the prototype of all of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint: EndpointSource,
+        calls: CallBook | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        super().__init__(clock, sleep)
+        self.settings = settings
+        self.endpoint = endpoint
+        self.calls = calls or CallBook(settings.max_calls)
+        self._visitor: Visitor | None = None
+        self._call: Call | None = None
+        self._connection: RealtimeConnection | None = None
+        self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._told: tuple[int, int] | None = None
+
+    def copy(self) -> VoiceCall:
+        """A fresh call for one connection; shares only settings and the call book."""
+        quiet_loggers()
+        install_jitter_buffer()
+        return VoiceCall(self.settings, self.endpoint, self.calls, clock=self.clock, sleep=self._sleep)
+
+    # ---------------------------------------------------------------- life
+
+    async def call_started(self, inputs: list[Any]) -> None:
+        """`inputs[0]` is the page's `Visitor`."""
+        visitor = inputs[0] if inputs and isinstance(inputs[0], Visitor) else Visitor(self.settings.remember_items)
+        if visitor.call is not None and visitor.call is not self:
+            await visitor.call.hang_up(None)  # a page has one call; the older one is a leftover
+        now = self.clock()
+        visitor.conversation.restart()
+        self._visitor = visitor
+        self._call = Call(visitor.conversation, self.settings, now)
+        visitor.call = self
+        if not self.calls.enter(self):
+            self._end(Stage.FAILED, Notice.SERVER_BUSY)
+            return
+        captions.traditional("准备")  # the tables are read now, not when the first words come
+        self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._watch_time())]
+
+    async def hang_up(self, notice: str | None) -> None:
+        """End the call from this side; `notice` is shown to the visitor."""
+        self._end(Stage.ENDED, notice)
+
+    def _end(self, stage: Stage, notice: str | None) -> None:
+        """The call is over: say so, free its place at once, and let the page close."""
+        call = self._call
+        if call is None or call.stage in OVER:
+            return
+        call.end(stage, notice, self.clock())
+        self._release()
+        self.say_goodbye()
+
+    def _release(self) -> None:
+        """Give back what the call holds. The socket is closed by the task that opened it."""
+        self.calls.leave(self)
+        self._connection = None
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        self._early.clear()
+
+    async def call_over(self) -> None:
+        if self._call is not None and self._call.stage not in OVER:
+            self._call.end(Stage.ENDED, None, self.clock())
+        self._release()
+        if self._visitor is not None and self._visitor.call is self:
+            self._visitor.call = None
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    def broken(self, error: Exception) -> None:
+        log.error("A call is ended by an error: %s", where(error))
+        self._end(Stage.FAILED, Notice.INTERNAL)
+        self.say_goodbye()
+
+    # ---------------------------------------------------------------- the socket
+
+    async def _stay_connected(self) -> None:
+        """Connect, and connect again after what can heal, until the call is over."""
+        try:
+            await self._connect_while_it_helps()
+        except Exception as error:
+            self.broken(error)
+
+    async def _connect_while_it_helps(self) -> None:
+        call, attempt, was_ready = self._call, 0, False
+        assert call is not None
+        while call.stage not in OVER:
+            began = self.clock()
+            failure = await self._one_connection(call)
+            if self._connection is not None:  # it had become ready
+                self._connection = None
+                was_ready = True
+                attempt = 0 if self.clock() - began > STEADY_S else attempt
+            if call.stage in OVER:
+                return
+            log.info("No connection for a call: %s", failure.value)
+            most = self.settings.reconnect_attempts if was_ready else FIRST_ATTEMPTS
+            if failure not in HEALABLE or attempt >= most:
+                self._end(Stage.FAILED, failure)
+                return
+            call.disconnect(Stage.RECONNECTING if was_ready else Stage.CONNECTING, self.clock())
+            await self._sleep(backoff_seconds(attempt))
+            attempt += 1
+
+    async def _one_connection(self, call: Call) -> Failure:
+        """One connection from opening to its end; returns why it ended."""
+        endpoint = self.endpoint()
+        if isinstance(endpoint, Failure):
+            return endpoint
+        assert self._visitor is not None
+        update = session_update(self.settings, Mode.VOICE, kind=endpoint.kind, language=self._visitor.language)
+        try:
+            async with RealtimeConnection(
+                endpoint,
+                update,
+                connect_seconds=self.settings.connect_seconds,
+                ready_seconds=self.settings.ready_seconds,
+            ) as connection:
+                self._connection = connection
+                self._send(call.connect(self.clock()))
+                while self._early:
+                    self._append(self._early.popleft())
+                async for event in connection.events():
+                    self._send(call.receive(event, self.clock()))
+                    if call.fatal is not None:
+                        return call.fatal
+        except ConnectionFailed as failed:
+            return failed.failure
+        return Failure.LOST
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        if self._connection is not None:
+            for event in events:
+                self._connection.send(event)
+
+    def _append(self, pcm: bytes) -> None:
+        audio = base64.b64encode(pcm).decode("ascii")
+        if self._connection is not None:
+            self._connection.send({"type": "input_audio_buffer.append", "audio": audio})
+
+    async def _watch_time(self) -> None:
+        try:
+            call = self._call
+            assert call is not None
+            while call.stage not in OVER:
+                await self._sleep(TICK_S)
+                now = self.clock()
+                notice = call.time_up(now)
+                if notice is not None:
+                    self._end(Stage.ENDED, notice)
+                    return
+                self._send(call.tick(now))
+        except Exception as error:
+            self.broken(error)
+
+    # ---------------------------------------------------------------- the browser
+
+    def microphone(self, pcm: bytes) -> None:
+        if self._connection is not None:
+            self._append(pcm)
+        elif self._call is None or self._call.stage not in OVER:
+            self._early.append(pcm)
+
+    def speaker(self, now: float) -> Samples:
+        return SILENCE if self._call is None else self._call.frame(now)
+
+    def news(self, now: float) -> Snapshot | None:
+        if self._call is None or self._call.version == self._told:
+            return None
+        self._told = self._call.version
+        return self._call.snapshot()
+
+    # ---------------------------------------------------------------- the page
+
+    async def say(self, text: str) -> None:
+        """A typed message: it interrupts a reply as speech would."""
+        if self._call is not None:
+            self._send(self._call.say(text, self.clock()))
+
+    async def clear(self) -> None:
+        """Forget the conversation, here and at the server."""
+        if self._call is not None:
+            self._send(self._call.clear(self.clock()))
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The present state of the call; None before it has started."""
+        return self._call.snapshot() if self._call is not None else None

@@ -1,0 +1,318 @@
+"""Every use of fastrtc's and aiortc's insides, each with its reason. fastrtc 0.0.34 and aiortc 1.16 are pinned.
+
+`VoiceEdge` is a fastrtc handler with the traps taken out: 20 ms in, exactly 20 ms out by a monotonic clock, no
+exception that leaves it, and an end that the page sees. Subclasses fill in what is heard and said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Callable, Generator
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import av
+import numpy as np
+from fastrtc import AdditionalOutputs, AsyncStreamHandler
+from fastrtc.utils import CloseStream
+from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+RATE = 24_000
+FRAME_S = 0.02
+LATE_S = 0.1
+"""Later than this, the clock starts anew: catching up in a burst would only fill the browser's jitter buffer."""
+NEWS_S = 0.05
+"""Between two outputs to the page: 20 a second look continuous, and fastrtc's queue for them has no bound."""
+FAREWELL_S = 0.4
+"""Between the end of a call and closing it: closing throws away outputs that the page has not fetched."""
+ARGUMENTS_S = 15.0
+"""For the page to send its inputs after the connection stands."""
+
+SERVER_RTC_CONFIGURATION: dict[str, Any] = {"iceServers": []}
+"""For WebRTC(server_rtc_configuration=...). Without one, aiortc asks a public STUN server by name."""
+
+
+def where(error: BaseException) -> str:
+    """Kind and place of an error. Never its message, which may quote what a visitor said."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
+    return f"{type(error).__name__} at {place}"
+
+
+# -------------------------------------------------------------------- loggers
+
+
+def quiet_loggers() -> None:
+    """fastrtc logs every frame, argument and message at DEBUG: what visitors say must not be in a log."""
+    for name, level in (("fastrtc", logging.INFO), ("aioice", logging.WARNING), ("aiortc", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(level, logger.level))
+
+
+# -------------------------------------------------------------------- microphone jitter buffer
+
+
+def _distance(origin: int, number: int) -> int:
+    """From one 16-bit sequence number forward to another."""
+    return (number - origin) & 0xFFFF
+
+
+class VoiceJitterBuffer:
+    """Packets in order with at most `GAP` of them (20 ms each) held back.
+
+    aiortc's own buffer holds four back from the start, and after one lost packet up to sixteen for the rest of the
+    call: there is no retransmission for audio, so a hole is never filled. Here a hole is given up as soon as more than
+    `GAP` newer packets wait behind it. With Opus one packet is one frame.
+    """
+
+    GAP = 2
+    RESTART = 100
+    """Sequence numbers this far away mean that the sender began anew."""
+
+    def __init__(self, frame: Callable[..., Any]) -> None:
+        self._frame = frame
+        self._next: int | None = None
+        self._held: dict[int, Any] = {}
+
+    def add(self, packet: Any) -> tuple[bool, Any | None]:
+        """aiortc's contract: (whether to ask for a key frame, the next complete frame or None)."""
+        number = packet.sequence_number
+        if self._next is None:
+            self._next = number
+        ahead = _distance(self._next, number)
+        if self.RESTART <= ahead <= 0x10000 - self.RESTART:
+            self._held.clear()
+            self._next = number
+        elif ahead >= 0x8000:
+            return False, None  # too late: what follows it was already played
+        self._held[number] = packet
+        if self._next not in self._held:
+            if len(self._held) <= self.GAP:
+                return False, None
+            origin = self._next
+            self._next = min(self._held, key=partial(_distance, origin))
+        head = self._held.pop(self._next)
+        self._next = (self._next + 1) & 0xFFFF
+        return False, self._frame(data=head._data, timestamp=head.timestamp)
+
+
+def install_jitter_buffer() -> bool:
+    """Give audio receivers `VoiceJitterBuffer`. False, and aiortc's own stays, when aiortc is not as expected.
+
+    aiortc has no setting for it: the name its receiver looks up is replaced. A second call does nothing.
+    """
+    try:
+        from aiortc import rtcrtpreceiver
+        from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+
+        stock: Any = rtcrtpreceiver.JitterBuffer
+        if isinstance(stock, _Choice):
+            return True
+        if stock is not JitterBuffer:
+            raise TypeError
+        stock(capacity=16, prefetch=4)
+        JitterFrame(data=b"", timestamp=0)
+        rtcrtpreceiver.JitterBuffer = _Choice(stock, JitterFrame)
+    except Exception as error:
+        log.warning(
+            "aiortc is not as expected (%s): its own jitter buffer is used, and after lost packets the microphone is late.",
+            where(error),
+        )
+        return False
+    return True
+
+
+class _Choice:
+    """Stands in for aiortc's JitterBuffer class: ours for audio, theirs for video."""
+
+    def __init__(self, stock: Any, frame: Callable[..., Any]) -> None:
+        self._stock = stock
+        self._frame = frame
+
+    def __call__(self, capacity: int, prefetch: int = 0, is_video: bool = False) -> Any:
+        return self._stock(capacity, prefetch, is_video) if is_video else VoiceJitterBuffer(self._frame)
+
+
+# -------------------------------------------------------------------- clock
+
+
+class Pacer:
+    """One tick per 20 ms by the clock that is handed in. Late ticks are made up for, long pauses are not."""
+
+    def __init__(self) -> None:
+        self._next: float | None = None
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next tick; 0.0 or less when it is due."""
+        if self._next is None or now - self._next > LATE_S:
+            self._next = now
+        return self._next - now
+
+    def tick(self) -> None:
+        """A tick was taken."""
+        assert self._next is not None
+        self._next += FRAME_S
+
+
+# -------------------------------------------------------------------- handler
+
+
+class EdgeState(Enum):
+    """Life of one connection to the browser."""
+
+    PROTOTYPE = "prototype"
+    OPEN = "open"
+    FAREWELL = "farewell"
+    """The call is over; the page is being told."""
+    CLOSING = "closing"
+    """The browser was asked to close."""
+    CLOSED = "closed"
+
+
+class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
+    """A fastrtc handler for one call. Subclasses implement what raises NotImplementedError, and copy()."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        super().__init__("mono", output_sample_rate=RATE, input_sample_rate=RATE)
+        self.clock = clock
+        self.edge = EdgeState.PROTOTYPE
+        self._sleep = sleep
+        self._pacer = Pacer()
+        self._news_at = float("-inf")
+        self._farewell_at = 0.0
+        self._farewell = ""
+        self._gone = asyncio.Event()
+        self._voice_resampler: av.AudioResampler | None = None
+
+    # ---------------------------------------------------------------- for subclasses
+
+    async def call_started(self, inputs: list[Any]) -> None:
+        """The page's inputs (without the WebRTC component itself) have come. Must return soon."""
+        raise NotImplementedError
+
+    def microphone(self, pcm: bytes) -> None:
+        """About 20 ms of the visitor: PCM16 mono 24 kHz."""
+        raise NotImplementedError
+
+    def speaker(self, now: float) -> NDArray[np.int16]:
+        """The next 20 ms to be heard: int16[480]."""
+        raise NotImplementedError
+
+    def news(self, now: float) -> Any | None:
+        """What the page should show, or None when nothing has changed."""
+        raise NotImplementedError
+
+    async def call_over(self) -> None:
+        """The browser is gone. Called exactly once, however the call ended, if it had started."""
+        raise NotImplementedError
+
+    def say_goodbye(self, message: str = "") -> None:
+        """End the call from this side: the page gets the last news, then its button returns to the start."""
+        if self.edge is EdgeState.OPEN:
+            self.edge = EdgeState.FAREWELL
+            self._farewell = message
+            self._farewell_at = self.clock() + FAREWELL_S
+
+    def broken(self, error: Exception) -> None:
+        """An error that should not be. fastrtc would show its text in the page and leave the call open and silent."""
+        log.error("A call is ended by an error: %s", where(error))
+        self.say_goodbye()
+
+    # ---------------------------------------------------------------- fastrtc's side
+
+    async def start_up(self) -> None:
+        """Runs beside receive() and emit() once the data channel is open."""
+        try:
+            if self.edge is EdgeState.PROTOTYPE:
+                self.edge = EdgeState.OPEN
+            if not await self._arguments():
+                return
+            await self.call_started(list(self.latest_args[2:]))  # 0 and 1 are fastrtc's own
+        except Exception as error:
+            self.broken(error)
+
+    async def _arguments(self) -> bool:
+        """Wait for the page's inputs. fastrtc waits for ever, also when the tab has gone."""
+        arguments = asyncio.ensure_future(self.wait_for_args())
+        gone = asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({arguments, gone}, timeout=ARGUMENTS_S, return_when=asyncio.FIRST_COMPLETED)
+            if self._gone.is_set():
+                return False
+            if not arguments.done():
+                raise TimeoutError
+            arguments.result()
+            return True
+        finally:
+            arguments.cancel()
+            gone.cancel()
+
+    def resample(self, frame: Any) -> Generator[Any, None, None]:
+        """20 ms in, 20 ms out. fastrtc counts the input's frame size at the output's rate and waits for 40 ms."""
+        if self._voice_resampler is None:
+            self._voice_resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        yield from self._voice_resampler.resample(frame)
+
+    async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
+        try:
+            if self.edge is EdgeState.OPEN:
+                self.microphone(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
+        except Exception as error:
+            self.broken(error)
+
+    async def emit(self) -> Any:
+        """One frame per 20 ms, and news in between.
+
+        fastrtc asks again at once and queues without a bound, so the pace is kept here. Frames that are queued cannot
+        be taken back: clear_queue() leaves a hole in the timestamps and the browser then plays everything late.
+        """
+        try:
+            return await self._emit()
+        except Exception as error:
+            self.broken(error)
+            await self._sleep(FRAME_S)
+            return None
+
+    async def _emit(self) -> Any:
+        while self.edge in (EdgeState.PROTOTYPE, EdgeState.OPEN, EdgeState.FAREWELL):
+            now = self.clock()
+            if self.edge is EdgeState.FAREWELL and now >= self._farewell_at:
+                self.edge = EdgeState.CLOSING
+                return CloseStream(self._farewell)
+            wait = self._pacer.wait(now)
+            if wait <= 0:
+                self._pacer.tick()
+                return RATE, self.speaker(now).reshape(1, -1)
+            if now - self._news_at >= NEWS_S and self._page_reachable():
+                news = self.news(now)
+                if news is not None:
+                    self._news_at = now
+                    return AdditionalOutputs(news)
+            await self._sleep(wait)
+        await self._sleep(0.1)  # the track is about to be stopped
+        return None
+
+    def _page_reachable(self) -> bool:
+        """An output goes with a message on the data channel; on a closed one fastrtc logs a traceback each time."""
+        return self.channel is not None and getattr(self.channel, "readyState", "open") == "open"
+
+    async def shutdown(self) -> None:
+        """fastrtc calls this when the connection to the browser has ended."""
+        if self.edge is EdgeState.CLOSED:
+            return
+        self.edge = EdgeState.CLOSED
+        self._gone.set()
+        try:
+            await self.call_over()
+        except Exception as error:
+            log.error("Ending a call went wrong: %s", where(error))
