@@ -121,7 +121,7 @@ def install_jitter_buffer() -> bool:
         rtcrtpreceiver.JitterBuffer = _Choice(stock, JitterFrame)
     except Exception as error:
         log.warning(
-            "aiortc is not as expected (%s): its own jitter buffer is used, and after lost packets the microphone is late.",
+            "aiortc is not as expected (%s): its own jitter buffer is used, so lost packets delay the microphone.",
             where(error),
         )
         return False
