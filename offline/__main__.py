@@ -1,0 +1,116 @@
+"""`python -m offline`: a Realtime server for one computer. Listens at once, loads its models meanwhile.
+
+Two JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`, then
+`{"ready": true, "languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`. The log goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+from offline.server import PATH, RealtimeServer, where
+
+LOGGER = logging.getLogger("offline")
+
+
+def tell(**facts: object) -> None:
+    """One JSON line on stdout."""
+    print(json.dumps(facts, ensure_ascii=False), flush=True)
+
+
+async def load_models(server: RealtimeServer) -> None:
+    """Load the models in the background and say how that went."""
+    begun = time.monotonic()
+    loop = asyncio.get_running_loop()
+    try:
+        from offline.pipeline import load
+
+        workers = await load(lambda sentence: _said(server, loop, sentence))
+    except Exception as error:
+        # What loading raises speaks of files and memory, never of a conversation, so its words may be told.
+        LOGGER.error("The models cannot be loaded: %s (%s)", error, where(error))
+        server.failed(f"The models cannot be loaded: {error}")
+        tell(ready=False, detail=server.detail)
+        return
+    server.ready(workers, workers.model, workers.languages)
+    tell(ready=True, languages=list(workers.languages), seconds=round(time.monotonic() - begun, 2))
+
+
+def _said(server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str) -> None:
+    LOGGER.info("%s", sentence)
+    loop.call_soon_threadsafe(server.progress, sentence)
+
+
+def end_with_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Set `stop` when stdin reaches its end, which it does when the process that started this one is gone."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while sys.stdin.buffer.read(4096):
+                pass
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, daemon=True, name="stdin").start()
+
+
+async def run(host: str, port: int, capacity: int, *, exit_with_parent: bool) -> int:
+    """Serve until a signal, or the parent's end."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(name, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
+    if exit_with_parent:
+        end_with_parent(loop, stop)
+    server = RealtimeServer(capacity=capacity)
+    try:
+        async with server.listen(host, port) as listening:
+            bound = next(iter(listening.sockets)).getsockname()[1]
+            shown = f"[{host}]" if ":" in host else host
+            tell(listening=f"ws://{shown}:{bound}{PATH}", port=bound)
+            loading = asyncio.create_task(load_models(server))
+            await stop.wait()
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+    except OSError as error:
+        LOGGER.error("Cannot listen at %s port %s: %s", host, port, error.strerror or error)
+        return 1
+    return 0
+
+
+def main() -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m offline", description="A Realtime server for one computer.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8765, help="port to listen at, 0: any free one (default: 8765)")
+    parser.add_argument("--exit-with-parent", action="store_true", help="end when stdin reaches its end")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    try:
+        capacity = int(os.environ.get("OFFLINE_SESSIONS") or 2)
+        if capacity < 1:
+            raise ValueError
+    except ValueError:
+        LOGGER.error("OFFLINE_SESSIONS is the number of conversations at a time, 1 or more.")
+        return 2
+    return asyncio.run(run(arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent))
+
+
+if __name__ == "__main__":
+    # Threads of the models may still be at work and hold nothing that needs an orderly end.
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)

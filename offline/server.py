@@ -1,0 +1,327 @@
+"""The sockets of the offline Realtime server: `/v1/realtime` for conversations, `/health` for whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from offline.events import Close, Do, Ids, Output, ProtocolError, Send
+from offline.session import Session
+from offline.turn_detection import Probability, silero
+from offline.work import Desk, Result, Workers
+
+LOGGER = logging.getLogger(__name__)
+
+PATH = "/v1/realtime"
+MAX_MESSAGE_BYTES = 24 * 2**20
+"""Of one client event: 15 MiB of sound in base64, and some room."""
+SLOW_BYTES = 4 * 2**20
+"""Unsent output above which nothing more is read from the client."""
+MAX_UNSENT_BYTES = 64 * 2**20
+"""Unsent output above which the client is given up."""
+PING_S = 20
+PONG_S = 60
+SLICE = 64 * 1024
+"""Base64 characters of one append handled at a time (a second of sound), so that a long one holds nobody else up."""
+OPEN_S = 10
+CLOSE_S = 5
+
+
+class Status(Enum):
+    """Of the models."""
+
+    LOADING = "loading"
+    OK = "ok"
+    FAILED = "failed"
+
+
+class RealtimeServer:
+    """All that the connections of one process share."""
+
+    def __init__(
+        self,
+        *,
+        capacity: int = 2,
+        probability: Callable[[], Probability] = silero,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`capacity`: conversations at a time. `probability` makes a fresh speech detector for each of them."""
+        self.capacity = capacity
+        self.status = Status.LOADING
+        self.detail = "The models are being loaded."
+        self.model = ""
+        self.languages: tuple[str, ...] = ()
+        self._workers: Workers | None = None
+        self._probability = probability
+        self._clock = clock
+        self._connections: set[ServerConnection] = set()
+
+    def ready(self, workers: Workers, model: str, languages: Sequence[str], detail: str = "") -> None:
+        """The models are loaded: conversations may begin."""
+        self._workers, self.model, self.languages = workers, model, tuple(languages)
+        self.status, self.detail = Status.OK, detail
+
+    def progress(self, detail: str) -> None:
+        """What is being loaded, as one sentence for `/health`."""
+        if self.status is Status.LOADING:
+            self.detail = detail
+
+    def failed(self, detail: str) -> None:
+        """The models cannot be loaded. `detail`: why, as one sentence."""
+        self.status, self.detail = Status.FAILED, detail
+
+    @asynccontextmanager
+    async def listen(self, host: str, port: int) -> AsyncIterator[Server]:
+        """Listen while the context lasts; port 0 takes a free one. Raises `OSError` when that cannot be."""
+        async with serve(
+            self._converse,
+            host,
+            port,
+            process_request=self._answer_http,
+            select_subprotocol=select_subprotocol,
+            compression=None,
+            open_timeout=OPEN_S,
+            close_timeout=CLOSE_S,
+            ping_interval=PING_S,
+            ping_timeout=PONG_S,
+            max_size=MAX_MESSAGE_BYTES,
+            max_queue=16,
+        ) as server:
+            yield server
+
+    # ------------------------------------------------------------------ HTTP
+
+    def health(self) -> dict[str, Any]:
+        """What `/health` answers."""
+        return {
+            "status": self.status.value,
+            "model": self.model,
+            "sessions": len(self._connections),
+            "capacity": self.capacity,
+            "languages": list(self.languages),
+            "detail": self.detail,
+        }
+
+    def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = urlsplit(request.path).path
+        if path == "/health":
+            status = HTTPStatus.OK if self.status is Status.OK else HTTPStatus.SERVICE_UNAVAILABLE
+            return _http(status, json.dumps(self.health(), ensure_ascii=False), "application/json")
+        if path != PATH:
+            return _http(HTTPStatus.NOT_FOUND, f"Not found. The Realtime server is at {PATH}.\n")
+        if self.status is not Status.OK:
+            return _http(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.detail}\n")
+        return None
+
+    # ------------------------------------------------------------------ conversations
+
+    async def _converse(self, connection: ServerConnection) -> None:
+        refusal = self._refusal(connection)
+        if refusal is not None:
+            error, kind, code, reason = refusal
+            await _refuse(connection, error, kind, code, reason)
+            return
+        self._connections.add(connection)
+        try:
+            await self._hold(connection)
+        finally:
+            self._connections.discard(connection)
+
+    def _refusal(self, connection: ServerConnection) -> tuple[ProtocolError, str, int, str] | None:
+        request = connection.request
+        if request is not None and "realtime=v1" in request.headers.get("OpenAI-Beta", ""):
+            code = "beta_api_shape_disabled"
+            message = "This server speaks the GA Realtime API only: leave out the 'OpenAI-Beta' header."
+            return ProtocolError(code, message), "invalid_request_error", 4000, f"invalid_request_error.{code}"
+        if len(self._connections) >= self.capacity:
+            code = "session_limit_reached"
+            message = f"This server holds {self.capacity} conversations at a time and all are taken. Try again later."
+            return ProtocolError(code, message), code, 1008, code
+        return None
+
+    async def _hold(self, connection: ServerConnection) -> None:
+        assert self._workers is not None and connection.request is not None
+        wanted = parse_qs(urlsplit(connection.request.path).query).get("model", [""])[0][:128]
+        session = Session(
+            model=wanted or self.model,
+            ids=Ids(random.SystemRandom()),
+            probability=self._probability(),
+            now=self._clock(),
+            wall=time.time(),
+            model_is_fixed=bool(wanted),
+        )
+        await Conversation(connection, session, self._workers, self._clock).run()
+
+
+class Conversation:
+    """One connection: carries values between the socket, the session and its desk."""
+
+    def __init__(
+        self, connection: ServerConnection, session: Session, workers: Workers, clock: Callable[[], float]
+    ) -> None:
+        self._connection = connection
+        self._session = session
+        self._clock = clock
+        self._unsent: deque[str | Close] = deque()
+        self._unsent_bytes = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._desk: Desk = workers.open(self._deliver)
+
+    async def run(self) -> None:
+        """Until the connection closes."""
+        writer = asyncio.create_task(self._write())
+        try:
+            self._step(self._session.start)
+            await self._read()
+        except ConnectionClosed:
+            pass
+        finally:
+            if self._timer:
+                self._timer.cancel()
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            await self._desk.close()
+
+    async def _read(self) -> None:
+        async for message in self._connection:
+            for piece in _pieces(message):
+                self._step(lambda piece=piece: self._receive(piece))  # type: ignore[misc]
+                await asyncio.sleep(0)  # one second of sound at most, then it is somebody else's turn
+            await self._room.wait()
+
+    def _receive(self, piece: str | bytes | dict[str, Any]) -> list[Output]:
+        now = self._clock()
+        if isinstance(piece, dict):
+            return self._session.receive(piece, now)
+        return self._session.receive_binary(now) if isinstance(piece, bytes) else self._session.receive_text(piece, now)
+
+    def _deliver(self, result: Result) -> None:
+        self._step(lambda: self._session.deliver(result, self._clock()))
+
+    def _step(self, advance: Callable[[], list[Output]]) -> None:
+        """Let the session go one step and carry out what it asks for; a failure ends this connection only."""
+        try:
+            outputs = advance()
+        except Exception as error:
+            LOGGER.error("A session failed: %s", where(error))
+            self._session.out.take()
+            self._session.out.error(
+                ProtocolError("server_error", "The server failed and has to end this session."), kind="server_error"
+            )
+            self._session.out.close(1011, "server_error")
+            outputs = self._session.out.take()
+        for output in outputs:
+            if isinstance(output, Do):
+                self._desk.submit(output.work)
+            else:
+                self._queue(json.dumps(output.event, ensure_ascii=False) if isinstance(output, Send) else output)
+        if self._timer:
+            self._timer.cancel()
+        deadline = self._session.deadline()
+        if deadline is not None:
+            delay = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._step(lambda: self._session.tick(self._clock()))
+
+    def _queue(self, output: str | Close) -> None:
+        if self._unsent and isinstance(self._unsent[-1], Close):
+            return  # nothing comes after the end
+        if isinstance(output, str):
+            self._unsent_bytes += len(output)
+            if self._unsent_bytes > MAX_UNSENT_BYTES:
+                LOGGER.warning("A client reads too slowly; its session ends.")
+                self._unsent.clear()
+                output = Close(1008, "The client reads too slowly.")
+        self._unsent.append(output)
+        self._wake.set()
+        if self._unsent_bytes > SLOW_BYTES:
+            self._room.clear()
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._unsent:
+                    output = self._unsent[0]
+                    if isinstance(output, Close):
+                        self._room.set()
+                        await self._connection.close(output.code, output.reason)
+                        return
+                    await self._connection.send(output)
+                    self._unsent.popleft()
+                    self._unsent_bytes -= len(output)
+                    if self._unsent_bytes <= SLOW_BYTES:
+                        self._room.set()
+        except ConnectionClosed:
+            self._room.set()
+
+
+def select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """ "realtime" when it is offered; keys and the like that browsers offer beside it are ignored."""
+    return next((name for name in offered if name == "realtime"), None)
+
+
+def where(error: BaseException) -> str:
+    """What failed and where, without the error's text, which may hold some of a conversation."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
+    return f"{type(error).__name__} in {place}"
+
+
+def _pieces(message: str | bytes) -> Iterator[str | bytes | dict[str, Any]]:
+    """A message as the session takes it; an append of much sound as several."""
+    if isinstance(message, bytes) or len(message) <= 2 * SLICE:
+        yield message
+        return
+    try:
+        event = json.loads(message)
+    except (ValueError, RecursionError):
+        yield message
+        return
+    audio = event.get("audio") if isinstance(event, dict) else None
+    if not isinstance(audio, str) or event.get("type") != "input_audio_buffer.append":
+        yield message
+        return
+    for start in range(0, len(audio), SLICE):
+        yield {**event, "audio": audio[start : start + SLICE]}
+
+
+def _http(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:
+    data = body.encode()
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(data)), "Connection": "close"})
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "2"
+    return Response(status.value, status.phrase, headers, data)
+
+
+async def _refuse(connection: ServerConnection, error: ProtocolError, kind: str, code: int, reason: str) -> None:
+    detail = {"type": kind, "code": error.code, "message": error.message, "param": error.param, "event_id": None}
+    event = {"type": "error", "event_id": Ids(random.SystemRandom()).new("event"), "error": detail}
+    try:
+        await connection.send(json.dumps(event))
+        await connection.close(code, reason)
+    except ConnectionClosed:
+        pass

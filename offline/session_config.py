@@ -1,0 +1,436 @@
+"""The session object of the Realtime protocol: its fields, defaults, and how an update is checked and merged.
+
+Every check takes `(value, path, current)` - the new JSON value, its dotted path for error texts, and the value it
+replaces - and returns the value to keep, or raises `ProtocolError`. Nothing is changed in place, so an update that
+fails anywhere leaves the session as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offline.events import Json, ProtocolError, invalid_type, invalid_value, missing, unknown
+from offline.work import Language
+
+Check = Callable[[Any, str, Any], Any]
+
+INSTRUCTIONS = (
+    "You are a friendly voice assistant. Answer in the language the person speaks, in one or two short sentences "
+    "that sound natural when spoken aloud. When something is unclear, ask."
+)
+MAX_INSTRUCTIONS = 65_536
+"""Characters of `instructions`, far above what the models can read."""
+MAX_TOOLS = 128
+
+SERVER_VAD: Json = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 200,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+SEMANTIC_VAD: Json = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+PCM: Json = {"type": "audio/pcm", "rate": 24000}
+
+
+def text(limit: int) -> Check:
+    """A string of at most `limit` characters."""
+
+    def check(value: Any, path: str, current: Any) -> str:
+        if not isinstance(value, str):
+            raise invalid_type(path, "a string")
+        if len(value) > limit:
+            raise invalid_value(path, f"At most {limit} characters are accepted.")
+        return value
+
+    return check
+
+
+def one_of(*choices: str) -> Check:
+    """One of a few strings."""
+
+    def check(value: Any, path: str, current: Any) -> str:
+        if not isinstance(value, str):
+            raise invalid_type(path, "a string")
+        if value not in choices:
+            raise invalid_value(path, f"Supported values are: {', '.join(map(repr, choices))}.")
+        return value
+
+    return check
+
+
+def number(low: float, high: float, *, whole: bool = False) -> Check:
+    """A number from `low` to `high`, both included."""
+
+    def check(value: Any, path: str, current: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise invalid_type(path, "an integer" if whole else "a number")
+        if not low <= value <= high:
+            raise invalid_value(path, f"It must be from {low} to {high}.")
+        return value
+
+    return check
+
+
+def boolean(value: Any, path: str, current: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise invalid_type(path, "a boolean")
+    return value
+
+
+def nullable(check: Check) -> Check:
+    """null, or what `check` accepts."""
+    return lambda value, path, current: None if value is None else check(value, path, current)
+
+
+def table(fields: Mapping[str, Check], required: tuple[str, ...] = (), base: Json | None = None) -> Check:
+    """An object merged into the current one (or into `base`, when there is none)."""
+
+    def check(value: Any, path: str, current: Any) -> Json:
+        if not isinstance(value, dict):
+            raise invalid_type(path, "an object")
+        merged: Json = dict(current) if isinstance(current, dict) else dict(base or {})
+        for key, new in value.items():
+            if key not in fields:
+                raise unknown(f"{path}.{str(key)[:64]}")
+            merged[key] = fields[key](new, f"{path}.{key}", merged.get(key))
+        for key in required:
+            if key not in merged:
+                raise missing(f"{path}.{key}")
+        return merged
+
+    return check
+
+
+def array(check: Check, limit: int) -> Check:
+    """A list of at most `limit` values. It replaces the current one."""
+
+    def check_all(value: Any, path: str, current: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise invalid_type(path, "an array")
+        if len(value) > limit:
+            raise invalid_value(path, f"At most {limit} entries are accepted.")
+        return [check(entry, f"{path}[{index}]", None) for index, entry in enumerate(value)]
+
+    return check_all
+
+
+def _anything(value: Any, path: str, current: Any) -> Any:
+    return value
+
+
+def _object(value: Any, path: str, current: Any) -> Json:
+    if not isinstance(value, dict):
+        raise invalid_type(path, "an object")
+    return value
+
+
+def _audio_format(value: Any, path: str, current: Any) -> Json:
+    kinds = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
+    kept: Json = table({"type": kinds, "rate": number(1, 1_000_000, whole=True)}, ("type",))(value, path, None)
+    rate = 24000 if kept["type"] == "audio/pcm" else 8000
+    if kept.get("rate", rate) != rate:
+        raise invalid_value(f"{path}.rate", f"The rate of {kept['type']} is {rate}.")
+    return dict(PCM) if kept["type"] == "audio/pcm" else {"type": kept["type"]}
+
+
+def _turn_detection(value: Any, path: str, current: Any) -> Json:
+    if not isinstance(value, dict):
+        raise invalid_type(path, "an object or null")
+    kind = value.get("type", current["type"] if current else None)
+    if kind is None:
+        raise missing(f"{path}.type")
+    one_of("server_vad", "semantic_vad")(kind, f"{path}.type", None)
+    base = SERVER_VAD if kind == "server_vad" else SEMANTIC_VAD
+    kept = current if current and current["type"] == kind else base
+    return dict(table(_VAD_FIELDS[kind], base=base)(value, path, kept))
+
+
+_VAD_FIELDS: dict[str, dict[str, Check]] = {
+    "server_vad": {
+        "type": _anything,
+        "threshold": number(0, 1),
+        "prefix_padding_ms": number(0, 5000, whole=True),
+        "silence_duration_ms": number(0, 10_000, whole=True),
+        "idle_timeout_ms": nullable(number(5000, 30_000, whole=True)),
+        "create_response": boolean,
+        "interrupt_response": boolean,
+    },
+    "semantic_vad": {
+        "type": _anything,
+        "eagerness": one_of("low", "medium", "high", "auto"),
+        "create_response": boolean,
+        "interrupt_response": boolean,
+    },
+}
+
+
+def _output_modalities(value: Any, path: str, current: Any) -> list[str]:
+    kept: list[str] = array(one_of("text", "audio"), 2)(value, path, current)
+    if len(kept) != 1:
+        raise invalid_value(path, "Supported values are: ['text'] and ['audio'].")
+    return kept
+
+
+def _max_output_tokens(value: Any, path: str, current: Any) -> Any:
+    if value == "inf":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise invalid_type(path, "an integer or 'inf'")
+    return number(1, 4096, whole=True)(value, path, current)
+
+
+def _voice(value: Any, path: str, current: Any) -> Any:
+    if isinstance(value, dict):
+        return table({"id": text(64)}, ("id",))(value, path, None)
+    name: str = text(64)(value, path, current)
+    if not name:
+        raise invalid_value(path, "A voice has a name.")
+    return name
+
+
+def _tool(value: Any, path: str, current: Any) -> Json:
+    if not isinstance(value, dict):
+        raise invalid_type(path, "an object")
+    if value.get("type") == "mcp":
+        raise invalid_value(path, "This server cannot reach MCP servers; declare functions.")
+    fields = {
+        "type": one_of("function"),
+        "name": text(64),
+        "description": text(16_384),
+        "parameters": nullable(_object),
+        "strict": nullable(boolean),
+    }
+    kept: Json = table(fields, ("type", "name"))(value, path, None)
+    if not kept["name"]:
+        raise invalid_value(f"{path}.name", "A function has a name.")
+    return kept
+
+
+def _tool_choice(value: Any, path: str, current: Any) -> Any:
+    if isinstance(value, str):
+        return one_of("none", "auto", "required")(value, path, current)
+    return table({"type": one_of("function"), "name": text(64)}, ("type", "name"))(value, path, None)
+
+
+def _truncation(value: Any, path: str, current: Any) -> Any:
+    if isinstance(value, str):
+        return one_of("auto", "disabled")(value, path, current)
+    limits = table({"post_instructions": number(0, 1_000_000, whole=True)})
+    fields = {"type": one_of("retention_ratio"), "retention_ratio": number(0, 1), "token_limits": nullable(limits)}
+    return table(fields, ("type", "retention_ratio"))(value, path, None)
+
+
+def _tracing(value: Any, path: str, current: Any) -> Any:
+    if isinstance(value, str):
+        return one_of("auto")(value, path, current)
+    return table({"workflow_name": text(512), "group_id": text(512), "metadata": _object})(value, path, None)
+
+
+def _nothing_kept(value: Any, path: str, current: Any) -> None:
+    raise invalid_value(path, "Stored prompts are not available on this server.")
+
+
+def _metadata(value: Any, path: str, current: Any) -> Json:
+    kept = _object(value, path, current)
+    if len(kept) > 16:
+        raise invalid_value(path, "At most 16 entries are accepted.")
+    for key, entry in kept.items():
+        if len(key) > 64:
+            raise invalid_value(path, "A key has at most 64 characters.")
+        text(512)(entry, f"{path}.{key}", None)
+    return kept
+
+
+_TRANSCRIPTION = table(
+    {
+        "model": text(128),
+        "language": nullable(text(16)),
+        "languages": nullable(array(text(16), 16)),
+        "keywords": nullable(array(text(128), 256)),
+        "prompt": nullable(text(4096)),
+        "delay": nullable(one_of("minimal", "low", "medium", "high", "xhigh")),
+    },
+    base={"model": "whisper-1", "language": None, "prompt": None},
+)
+_REASONING = table({"effort": nullable(one_of("minimal", "low", "medium", "high", "xhigh"))})
+_NOISE = table({"type": one_of("near_field", "far_field"), "strength": number(0, 1)}, ("type",))
+_LOGPROBS = nullable(array(one_of("item.input_audio_transcription.logprobs"), 8))
+
+_SHARED: dict[str, Check] = {
+    "instructions": text(MAX_INSTRUCTIONS),
+    "output_modalities": _output_modalities,
+    "max_output_tokens": _max_output_tokens,
+    "tools": array(_tool, MAX_TOOLS),
+    "tool_choice": _tool_choice,
+    "parallel_tool_calls": boolean,
+    "reasoning": nullable(_REASONING),
+    "prompt": nullable(_nothing_kept),
+}
+_OUTPUT: dict[str, Check] = {"format": _audio_format, "voice": _voice}
+_SESSION = table(
+    {
+        **_SHARED,
+        "type": _anything,
+        "model": text(128),
+        "truncation": _truncation,
+        "tracing": nullable(_tracing),
+        "include": _LOGPROBS,
+        "audio": table(
+            {
+                "input": table(
+                    {
+                        "format": _audio_format,
+                        "transcription": nullable(_TRANSCRIPTION),
+                        "noise_reduction": nullable(_NOISE),
+                        "turn_detection": nullable(_turn_detection),
+                    }
+                ),
+                "output": table({**_OUTPUT, "speed": number(0.25, 1.5)}),
+            }
+        ),
+    }
+)
+_RESPONSE = table(
+    {
+        **_SHARED,
+        "audio": table({"output": table(_OUTPUT)}),
+        "metadata": nullable(_metadata),
+        "conversation": one_of("auto", "none"),
+        "input": nullable(array(_object, 1000)),
+    }
+)
+
+
+def defaults(model: str) -> Json:
+    """The writable part of a fresh session."""
+    return {
+        "type": "realtime",
+        "model": model,
+        "output_modalities": ["audio"],
+        "instructions": INSTRUCTIONS,
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "audio": {
+            "input": {
+                "format": dict(PCM),
+                "transcription": None,
+                "noise_reduction": None,
+                "turn_detection": dict(SERVER_VAD),
+            },
+            "output": {"format": dict(PCM), "voice": "alloy", "speed": 1.0},
+        },
+        "include": None,
+    }
+
+
+def updated(current: Json, patch: Any, *, model_is_fixed: bool, voice_is_fixed: bool) -> Json:
+    """The session after `session.update{session: patch}`.
+
+    `model_is_fixed`: the client chose one when it connected. `voice_is_fixed`: the model has already spoken.
+
+    Raises `ProtocolError`, and then nothing of the patch holds.
+    """
+    if not isinstance(patch, dict):
+        raise invalid_type("session", "an object")
+    if "type" not in patch:
+        raise missing("session.type")
+    if patch["type"] != "realtime":
+        raise invalid_value("session.type", "This server holds conversations: 'realtime'.")
+    if model_is_fixed and patch.get("model", current["model"]) != current["model"]:
+        raise invalid_value("session.model", "The model of a session is chosen when connecting.")
+    merged: Json = _SESSION(patch, "session", current)
+    _check_tool_choice(merged, "session")
+    if voice_is_fixed and merged["audio"]["output"]["voice"] != current["audio"]["output"]["voice"]:
+        raise cannot_update_voice("session.audio.output.voice")
+    return merged
+
+
+def cannot_update_voice(path: str) -> ProtocolError:
+    """The error for another voice once the model has spoken."""
+    return ProtocolError("cannot_update_voice", "Cannot update a conversation's voice if assistant audio exists.", path)
+
+
+def response_settings(session: Json, overrides: Any) -> Json:
+    """The session's settings with those of `response.create{response: overrides}` over them, for one response.
+
+    Beside the session's own fields: `metadata`, `conversation` ("auto" or "none") and `input` (raw items or None).
+    """
+    base = {**session, "metadata": None, "conversation": "auto", "input": None}
+    if overrides is None:
+        return base
+    if not isinstance(overrides, dict):
+        raise invalid_type("response", "an object")
+    patch = {key: value for key, value in overrides.items() if value is not None}
+    merged: Json = _RESPONSE(patch, "response", base)
+    _check_tool_choice(merged, "response")
+    return merged
+
+
+def _check_tool_choice(settings: Json, path: str) -> None:
+    choice = settings["tool_choice"]
+    if isinstance(choice, dict) and choice["name"] not in [tool["name"] for tool in settings["tools"]]:
+        raise invalid_value(f"{path}.tool_choice", "It names a function that is not declared in 'tools'.")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a reply is made, as the workers want to know it."""
+
+    speak: bool
+    instructions: str
+    tools: tuple[str, ...]
+    tool_choice: str
+    max_tokens: int | None
+    voice: str
+    speed: float
+
+
+def voice_of(settings: Json) -> Voice:
+    """The part of a session's or response's settings that shapes a reply."""
+    choice = settings["tool_choice"]
+    limit = settings["max_output_tokens"]
+    output = settings["audio"]["output"]
+    voice = output["voice"]
+    return Voice(
+        speak=settings["output_modalities"] == ["audio"],
+        instructions=settings["instructions"],
+        tools=tuple(_canonical_tool(tool) for tool in settings["tools"]),
+        tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
+        max_tokens=None if limit == "inf" else limit,
+        voice=voice if isinstance(voice, str) else voice["id"],
+        speed=float(output.get("speed", 1.0)),
+    )
+
+
+def _canonical_tool(tool: Json) -> str:
+    kept = {
+        "name": tool["name"],
+        "description": tool.get("description", ""),
+        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
+    }
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def language_of(session: Json) -> Language | None:
+    """The language the session says is spoken, where it is one this server knows."""
+    transcription = session["audio"]["input"]["transcription"]
+    code = str((transcription or {}).get("language") or "").lower().replace("_", "-").split("-")[0]
+    if code == "en":
+        return "en"
+    return "zh" if code == "zh" else None
