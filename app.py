@@ -89,7 +89,8 @@ def build(house: House) -> FastAPI:
 
     api = FastAPI(title="Realtime Voice Chat", version=VERSION, lifespan=lifespan)
     api.include_router(house.router)
-    return gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N)
+    app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N)
+    return app
 
 
 try:
