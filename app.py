@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import gradio as gr
+import gradio.routes
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 from fastapi import FastAPI
 
@@ -100,7 +101,10 @@ except SettingsError as error:
 logging.basicConfig(
     level=logging.DEBUG if settings.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
 )
+logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
+# Gradio 5.50.0 left two of its developers' print calls in; they would write a line for every call's every packet of ICE.
+vars(gradio.routes)["print"] = lambda *_: None
 house = House(settings)
 app = build(house)
 
