@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from realtime import captions
-from realtime.call import OVER, Call, Notice, Snapshot, Stage, show
+from realtime.call import Call
 from realtime.connection import HEALABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
 from realtime.conversation import Conversation
 from realtime.playback import FRAME, Samples
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Language, Settings
+from realtime.snapshot import OVER, Notice, Snapshot, Stage, show
 from webrtc_edge import VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
 __all__ = ["CallBook", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
@@ -36,6 +37,8 @@ FIRST_ATTEMPTS = 2
 """Further tries when the very first connection fails: a wrong address should be said soon."""
 STEADY_S = 10.0
 """A connection that stood this long was good: the next loss starts with the shortest pause again."""
+LOADING_S = 90.0
+"""The embedded server may take this long to load its models before a call gives up."""
 TICK_S = 0.5
 SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 
@@ -185,21 +188,29 @@ class VoiceCall(VoiceEdge):
     async def _connect_while_it_helps(self) -> None:
         call, attempt, was_ready = self._call, 0, False
         assert call is not None
+        loading_until = self.clock() + LOADING_S
         while call.stage not in OVER:
             began = self.clock()
             failure = await self._one_connection(call)
             if self._connection is not None:  # it had become ready
                 self._connection = None
                 was_ready = True
+                loading_until = self.clock() + LOADING_S
                 attempt = 0 if self.clock() - began > STEADY_S else attempt
             if call.stage in OVER:
                 return
             log.info("No connection for a call: %s", failure.value)
+            stage = Stage.RECONNECTING if was_ready else Stage.CONNECTING
+            if failure is Failure.LOADING and self.clock() < loading_until:
+                call.disconnect(stage, self.clock())
+                call.tell(failure)
+                await self._sleep(TICK_S)
+                continue
             most = self.settings.reconnect_attempts if was_ready else FIRST_ATTEMPTS
             if failure not in HEALABLE or attempt >= most:
                 self._end(Stage.FAILED, failure)
                 return
-            call.disconnect(Stage.RECONNECTING if was_ready else Stage.CONNECTING, self.clock())
+            call.disconnect(stage, self.clock())
             await self._sleep(backoff_seconds(attempt))
             attempt += 1
 

@@ -10,15 +10,14 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any
 
-from .captions import traditional_parts
 from .connection import Failure, failure_of_error
-from .conversation import Bubble, Conversation
+from .conversation import Conversation
 from .playback import Playback, Samples
 from .settings import Settings
+from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage, show
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,6 @@ Event = dict[str, Any]
 
 ANSWER_PATIENCE_S = 10.0
 """Seconds a reply may take to begin before the call listens again (noise that was no speech gets no reply)."""
-AUDIO_DELTAS = frozenset({"response.output_audio.delta", "response.audio.delta"})
-AUDIO_DONE = frozenset({"response.output_audio.done", "response.audio.done"})
 TRANSCRIBED = frozenset(
     {
         "conversation.item.input_audio_transcription.completed",
@@ -38,50 +35,6 @@ HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
 """Errors that only say that something was over before our event arrived."""
 OURS = ("truncate_", "delete_", "cancel_")
 """`event_id` prefixes of events whose refusal changes nothing for the visitor."""
-
-
-class Stage(StrEnum):
-    """Where a call is. Exactly one at any time."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    LISTENING = "listening"
-    HEARING = "hearing"
-    """The visitor is speaking."""
-    THINKING = "thinking"
-    SPEAKING = "speaking"
-    RECONNECTING = "reconnecting"
-    ENDED = "ended"
-    FAILED = "failed"
-
-
-CONNECTED = frozenset({Stage.LISTENING, Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
-OVER = frozenset({Stage.ENDED, Stage.FAILED})
-
-
-class Notice(StrEnum):
-    """What a visitor should be told, besides every `Failure`. Codes; the page has the sentences."""
-
-    SERVER_BUSY = "server_busy"
-    """All places for calls are taken."""
-    IDLE = "idle_timeout"
-    TIME_LIMIT = "time_limit"
-    REPLY_FAILED = "reply_failed"
-    """The server could not answer this time; the call goes on."""
-    MESSAGE_TOO_LONG = "message_too_long"
-    INTERNAL = "internal_error"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that the page shows of a call."""
-
-    bubbles: tuple[Bubble, ...]
-    stage: Stage
-    notice: str | None = None
-    """Code of a `Notice` or a `Failure`, or None."""
-    latency_ms: int | None = None
-    """Of the last turn: from the server noticing the end of speech to the first sound of the reply leaving here."""
 
 
 class _Reply(Enum):
@@ -183,11 +136,11 @@ class Call:
     def receive(self, event: Mapping[str, Any], now: float) -> list[Event]:
         """Take a server event. Never raises for what a server may send. Returns what to send."""
         kind = event.get("type")
-        if kind in AUDIO_DELTAS:
+        if kind == "response.output_audio.delta":
             self._sound(event, now)
             return []
         self.conversation.receive(event)
-        if kind in AUDIO_DONE:
+        if kind == "response.output_audio.done":
             self.playback.finish(_text(event, "item_id"), _whole(event, "content_index"))
         elif kind == "input_audio_buffer.speech_started":
             return self._speech_started(now)
@@ -208,7 +161,7 @@ class Call:
 
     def _sound(self, event: Mapping[str, Any], now: float) -> None:
         try:
-            pcm = base64.b64decode(_text(event, "delta") or _text(event, "audio"), validate=True)
+            pcm = base64.b64decode(_text(event, "delta"), validate=True)
         except (binascii.Error, ValueError):
             log.warning("An audio delta was not base64 and is ignored.")
             return
@@ -433,15 +386,6 @@ class Call:
     def _cancel(self) -> Event:
         event = {"type": "response.cancel", "event_id": self._name("cancel")}
         return {**event, "response_id": self._reply_id} if self._reply_id else event
-
-
-def show(conversation: Conversation) -> tuple[Bubble, ...]:
-    """The conversation's bubbles as people read them: Chinese in Traditional characters."""
-    shown = []
-    for bubble in conversation.bubbles():
-        text, unheard = traditional_parts(bubble.text, bubble.unheard)
-        shown.append(replace(bubble, text=text, unheard=unheard))
-    return tuple(shown)
 
 
 def _text(event: Mapping[str, Any], key: str) -> str:

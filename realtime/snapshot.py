@@ -1,0 +1,62 @@
+"""What the page shows of a call: where it is, what was said, and what went wrong. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .captions import traditional_parts
+from .conversation import Bubble, Conversation
+
+
+class Stage(StrEnum):
+    """Where a call is. Exactly one at any time."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    LISTENING = "listening"
+    HEARING = "hearing"
+    """The visitor is speaking."""
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    RECONNECTING = "reconnecting"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+CONNECTED = frozenset({Stage.LISTENING, Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
+OVER = frozenset({Stage.ENDED, Stage.FAILED})
+
+
+class Notice(StrEnum):
+    """What a visitor should be told, besides every `connection.Failure`. Codes; the page has the sentences."""
+
+    SERVER_BUSY = "server_busy"
+    """All places for calls are taken."""
+    IDLE = "idle_timeout"
+    TIME_LIMIT = "time_limit"
+    REPLY_FAILED = "reply_failed"
+    """The server could not answer this time; the call goes on."""
+    MESSAGE_TOO_LONG = "message_too_long"
+    INTERNAL = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the page shows of a call."""
+
+    bubbles: tuple[Bubble, ...]
+    stage: Stage
+    notice: str | None = None
+    """Code of a `Notice` or a `connection.Failure`, or None."""
+    latency_ms: int | None = None
+    """Of the last turn: from the server noticing the end of speech to the first sound of the reply leaving here."""
+
+
+def show(conversation: Conversation) -> tuple[Bubble, ...]:
+    """The conversation's bubbles as people read them: Chinese in Traditional characters."""
+    shown = []
+    for bubble in conversation.bubbles():
+        text, unheard = traditional_parts(bubble.text, bubble.unheard)
+        shown.append(replace(bubble, text=text, unheard=unheard))
+    return tuple(shown)
