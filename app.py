@@ -103,7 +103,7 @@ logging.basicConfig(
 )
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
-# Gradio 5.50.0 left two of its developers' print calls in; they would write a line for every call's every packet of ICE.
+# Gradio 5.50.0 left two of its developers' print calls in: a line for every ICE candidate of every call.
 vars(gradio.routes)["print"] = lambda *_: None
 house = House(settings)
 app = build(house)
