@@ -9,9 +9,9 @@ from enum import Enum
 from typing import Any, Literal
 
 from offline.audio_formats import BYTES_PER_MS, encode, to_base64
+from offline.core import request_of
 from offline.events import Json, Outbox
-from offline.items import Conversation, Item, Part, PartType, Status, Words, messages
-from offline.session_config import voice_of
+from offline.items import Conversation, Item, Part, PartType, Status, Words
 from offline.work import ReplyDone, Request
 
 DELTA_BYTES = 200 * BYTES_PER_MS
@@ -59,18 +59,8 @@ class Response:
 
     def request(self) -> Request:
         """What to generate."""
-        voice = voice_of(self.settings)
         last = self.context[-1] if self.context else None
-        return Request(
-            messages=messages(self.context, voice.instructions),
-            speak=voice.speak,
-            language=last.language if last else None,
-            tools=voice.tools,
-            tool_choice=voice.tool_choice,
-            max_tokens=voice.max_tokens,
-            voice=voice.voice,
-            speed=voice.speed,
-        )
+        return request_of(self.settings, self.context, last.language if last else None)
 
     # ------------------------------------------------------------------ what is generated
 
