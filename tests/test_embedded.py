@@ -90,7 +90,12 @@ def test_a_child_that_cannot_start_is_retried_ever_more_slowly_and_says_why(serv
             server._stopping.set()
 
     server = EmbeddedServer(
-        child("""print('{"failed": "The speech model is missing."}'); raise SystemExit(3)"""), sleep=sleep
+        child("""
+            import sys
+            print('{"ready": false, "detail": "The speech model is missing."}', flush=True)
+            sys.stdin.read()
+        """),
+        sleep=sleep,
     )
     servers.append(server)
     server.start()

@@ -169,9 +169,10 @@ class EmbeddedServer:
                 url = str(said["listening"])
             if "progress" in said:
                 self._set(Phase.LOADING, str(said["progress"]))
-            if "failed" in said:
-                failure = str(said["failed"])
-            if said.get("ready"):
+            if said.get("ready") is False:
+                failure = str(said.get("detail", ""))
+                child.terminate()  # it would go on answering that it has no models
+            if said.get("ready") is True:
                 self._languages = tuple(str(x) for x in said.get("languages", ()))
                 log.info("The embedded server is ready.")
                 self._set(Phase.READY, "", url)
