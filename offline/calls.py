@@ -1,0 +1,155 @@
+"""Function calls a language model writes as text: found, checked against what was declared, never made up."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+_OPENINGS = ("{", "<tool_call>", "```json", "```")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A checked call; `arguments` is JSON text of an object."""
+
+    name: str
+    arguments: str
+
+
+def declared(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Declared functions by name, from their JSON texts. What is no function declaration is left out."""
+    found = {}
+    for text in tools:
+        try:
+            tool = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(tool, dict) and isinstance(tool.get("name"), str):
+            found[tool["name"]] = tool
+    return found
+
+
+def fits(value: Any, schema: Any) -> bool:
+    """Whether `value` has the type, the required fields and the enum members `schema` asks for. Unknown words are ignored."""
+    if not isinstance(schema, Mapping):
+        return True
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    kinds = schema.get("type")
+    names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
+    types = tuple(t for name in names for t in _TYPES.get(name, (object,)))
+    if types and (
+        not isinstance(value, types) or (isinstance(value, bool) and bool not in types and object not in types)
+    ):
+        return False
+    if isinstance(value, dict):
+        properties = schema.get("properties")
+        if any(field not in value for field in schema.get("required") or ()):
+            return False
+        if isinstance(properties, Mapping):
+            return all(fits(value[name], part) for name, part in properties.items() if name in value)
+    if isinstance(value, list):
+        return all(fits(item, schema.get("items")) for item in value)
+    return True
+
+
+def read_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Call | None:
+    """The call that `text` begins with, or None when it is not a declared function with fitting arguments."""
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or value.get("name") not in tools:
+        return None
+    arguments = value.get("arguments", value.get("parameters", {}))
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            return None
+    if not isinstance(arguments, dict) or not fits(arguments, tools[value["name"]].get("parameters")):
+        return None
+    return Call(value["name"], json.dumps(arguments, ensure_ascii=False))
+
+
+def call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """JSON schema of a call to any one of `tools`, for the grammar that keeps the model to it."""
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {"name": {"const": name}, "arguments": tool.get("parameters") or {"type": "object"}},
+                "required": ["name", "arguments"],
+            }
+            for name, tool in tools.items()
+        ]
+    }
+
+
+class Kind(Enum):
+    """What a reply turns out to be."""
+
+    UNKNOWN = "unknown"
+    WORDS = "words"
+    CALL = "call"
+
+
+class Gate:
+    """Tells a reply in words from one that is a call, as early as its first characters allow."""
+
+    def __init__(self) -> None:
+        self.kind = Kind.UNKNOWN
+        self.held = ""
+        """Text of a call so far, or of what is not yet known to be one."""
+
+    def push(self, piece: str) -> str:
+        """The text that may be spoken now."""
+        if self.kind is Kind.WORDS:
+            return piece
+        self.held += piece
+        if self.kind is Kind.CALL:
+            return ""
+        opening = self.held.lstrip()
+        if any(opening.startswith(mark) for mark in _OPENINGS):
+            self.kind = Kind.CALL
+            return ""
+        if any(mark.startswith(opening) for mark in _OPENINGS):
+            return ""
+        return self._words()
+
+    def finish(self) -> str:
+        """The rest of the text when the reply is over and was no call."""
+        return self._words() if self.kind is Kind.UNKNOWN else ""
+
+    def _words(self) -> str:
+        self.kind = Kind.WORDS
+        text, self.held = self.held, ""
+        return text
+
+    @property
+    def complete(self) -> bool:
+        """Whether the JSON object of a call has been closed: what follows it is not wanted."""
+        start = self.held.find("{")
+        if self.kind is not Kind.CALL or start < 0:
+            return False
+        try:
+            json.JSONDecoder().raw_decode(self.held, start)
+        except ValueError:
+            return re.match(r"\s*(```|<tool_call>|\{)", self.held) is None
+        return True

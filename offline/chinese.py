@@ -1,0 +1,38 @@
+"""Chinese writing: what is Chinese, and Traditional characters as Taiwan writes them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from opencc import OpenCC
+
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+
+
+@cache
+def _converter(name: str) -> OpenCC:
+    return OpenCC(name)
+
+
+def is_chinese(text: str) -> bool:
+    """Whether `text` is to be spoken as Mandarin: it has Chinese characters in it."""
+    return HAN.search(text) is not None
+
+
+def traditional(text: str) -> str:
+    """Characters as Taiwan writes them; words are left as they are.
+
+    OpenCC turns every 台 into 臺; Taiwan itself mostly writes 台 (台灣, 一台), so a 台 of the original stays one.
+    """
+    if not is_chinese(text):
+        return text
+    converted = _converter("s2tw").convert(text)
+    if len(converted) != len(text):
+        return str(converted)
+    return "".join("台" if old == "台" and new == "臺" else new for old, new in zip(text, converted, strict=True))
+
+
+def simplified(text: str) -> str:
+    """Simplified characters, for tools that only know those."""
+    return str(_converter("t2s").convert(text)) if is_chinese(text) else text

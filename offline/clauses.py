@@ -1,0 +1,88 @@
+"""A growing text cut into clauses to speak: the first one early, the later ones long enough to keep the sound unbroken."""
+
+from __future__ import annotations
+
+import re
+
+from offline.chinese import HAN, is_chinese
+
+_STRONG = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？…]+[」』”’）]*|\n+")
+_WEAK = re.compile(r"[,;:](?=\s)|\s[—–-](?=\s)|[，；：、]")
+_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No|[A-Z])|^\s*\d{1,2})\.$")
+
+FIRST_WORDS = 4
+"""English words from which on the first clause may end at a comma."""
+LATER_WORDS = 12
+CHINESE_AT_LEAST = (3, 8, 14)
+"""Characters from which on the first, second and later Chinese clauses may end at a comma."""
+CHINESE_AT_MOST = (9, 18, 30)
+"""Characters at which they are cut even without one: synthesis takes time in proportion to a clause's length, and the sound of
+one clause must last until the next one is ready."""
+
+
+def plain(text: str) -> str:
+    """`text` without the marks of Markdown that nobody says."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"(?m)^\s*(#{1,6}|>|[-*+•])\s+", "", text)
+    text = re.sub(r"(\*\*|__|`+|~~)", "", text)
+    return re.sub(r"(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)", "", text)
+
+
+class Clauses:
+    """Takes the text of a reply piece by piece and gives it back clause by clause; joined, they are the text."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._given = 0
+
+    def push(self, piece: str) -> list[str]:
+        """Clauses that `piece` completes, each with the white space before it."""
+        self._text += piece
+        clauses = []
+        while (end := self._end()) is not None:
+            clauses.append(self._text[:end])
+            self._text = self._text[end:]
+            self._given += 1
+        return clauses
+
+    @property
+    def pending(self) -> bool:
+        """Whether text waits for the rest of its clause."""
+        return bool(self._text)
+
+    def finish(self) -> list[str]:
+        """What is left; call it once, after the last piece."""
+        rest, self._text = self._text, ""
+        return [rest] if rest else []
+
+    def _end(self) -> int | None:
+        """Where the next clause ends, or None as long as it may go on."""
+        text = self._text
+        if not text.strip():
+            return None
+        start = len(text) - len(text.lstrip())
+        strong = next(
+            (m.end() for m in _STRONG.finditer(text, start) if not _ABBREVIATION.search(text[: m.end()])), None
+        )
+        if is_chinese(text[: strong or len(text)]):
+            return self._chinese_end(text, strong)
+        if strong is not None:
+            return strong
+        least = FIRST_WORDS if self._given == 0 else LATER_WORDS
+        return next((m.end() for m in _WEAK.finditer(text) if len(text[: m.end()].split()) >= least), None)
+
+    def _chinese_end(self, text: str, strong: int | None) -> int | None:
+        order = min(self._given, len(CHINESE_AT_MOST) - 1)
+        least, most = CHINESE_AT_LEAST[order], CHINESE_AT_MOST[order]
+        if strong is not None and len(text[:strong].strip()) <= most:
+            return strong
+        weak = [m.end() for m in _WEAK.finditer(text) if least <= len(text[: m.end()].strip()) <= most]
+        if weak:
+            return weak[0] if self._given == 0 else weak[-1] if len(text.strip()) > most else None
+        if len(text.strip()) <= most:
+            return None
+        # No mark in reach: cut, but not within a word or a number in Latin letters, nor before a mark.
+        at = len(text) - len(text.lstrip()) + most
+        while at > 1 and not (HAN.match(text[at]) and HAN.match(text[at - 1])):
+            at -= 1
+        return at if at > 1 else None

@@ -1,0 +1,118 @@
+"""What it takes to hear a turn while it is still being spoken: pure rules, no model.
+
+Audio for the engines is float32 mono at 16 kHz in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from offline.work import SAMPLE_RATE, Language
+
+Audio = npt.NDArray[np.float32]
+
+RATE = 16_000
+SHORTEST_S = 0.1
+"""Seconds of audio below which nothing can have been said."""
+CHARS_PER_S = 35.0
+"""More characters a second than anyone speaks: the engine is repeating itself."""
+
+VOTE_FROM_S = 0.6
+"""Seconds of a turn (with what came just before it) from which its language can be told."""
+SURE = 0.9
+"""Probability of a language from which on it is not asked again until the turn is much longer."""
+LONGER = 2.5
+"""How much longer that is."""
+CHINESE_CAPTIONS_S = 1.2
+"""Seconds of new speech for which a Mandarin caption is worth its cost (about 0.3 s of both cores)."""
+
+# What these models write when they hear music, noise or nothing: lines of the subtitles they learned from.
+_SUBTITLES = re.compile(
+    r"^\W*(thank you( (so|very) much)?( for watching)?|thanks for watching.*|you|bye|字幕.*"
+    r"|.*(訂閱|订阅).*(點贊|点赞|轉發|转发).*|.*(點贊|点赞).*(訂閱|订阅).*|[謝谢][謝谢](大家)?([觀观]看|收看)|[請请]不吝.*)\W*$",
+    re.IGNORECASE,
+)
+_NOISE = re.compile(r"^\W*$|^\s*[\[(♪].*[\])♪]\W*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was said; "" when there was no speech in it."""
+
+    text: str
+    language: Language
+
+
+class Engine(Protocol):
+    """One speech recogniser."""
+
+    def transcribe(self, audio: Audio, language: Language) -> str:
+        """The words in `audio`; "" when none."""
+
+
+class Hearer(Protocol):
+    """Hears all languages; see `recognition.Recognizer`. Blocks; called from one thread at a time."""
+
+    def language(self, audio: Audio) -> float:
+        """Probability in 0..1 that Mandarin is spoken."""
+
+    def transcribe(self, audio: Audio, language: Language) -> Heard: ...
+
+
+def to_16k(pcm: bytes) -> Audio:
+    """PCM16 mono at 24 kHz -> float32 at 16 kHz."""
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / 32768
+    resampled: Audio = soxr.resample(samples, SAMPLE_RATE, RATE, quality="HQ")
+    return resampled
+
+
+def plausible(text: str, seconds: float) -> bool:
+    """False for the texts engines make up when there is no speech, and for endless repetition.
+
+    "Thank you." may well have been said: subtitle lines are doubted only where there was hardly time to say them.
+    """
+    if _NOISE.match(text) or len(text) > CHARS_PER_S * seconds + 20:
+        return False
+    if _SUBTITLES.match(text) and len(text) > 14 * max(0.0, seconds - 0.5):
+        return False
+    return not re.search(r"(.{2,40}?)\1{5,}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What the language sounded like after `seconds` of a turn."""
+
+    seconds: float
+    chinese: float
+    """Probability in 0..1 of Mandarin rather than English."""
+
+    @property
+    def sure(self) -> bool:
+        return not 1 - SURE < self.chinese < SURE
+
+
+def vote_wanted(votes: Sequence[Vote], seconds: float) -> bool:
+    """Whether the language should be listened for (again) with `seconds` of the turn at hand."""
+    if not votes:
+        return seconds >= VOTE_FROM_S
+    last = votes[-1]
+    if len(votes) > 1 and last.sure and votes[-2].sure:
+        return False
+    return seconds > last.seconds * (LONGER if last.sure else 1.3)
+
+
+def choose(votes: Sequence[Vote], before: Language) -> Language:
+    """The language of a turn: what its last vote says, or as in the turn `before` when that says little."""
+    if not votes:
+        return before
+    last = votes[-1]
+    if 0.35 < last.chinese < 0.65:
+        return before
+    return "zh" if last.chinese >= 0.5 else "en"

@@ -1,0 +1,113 @@
+"""The language model: llama.cpp in this process, through xllamacpp."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import xllamacpp
+
+from offline.prompt import Prompt
+from offline.reply import ModelFailed, Usage
+
+TEMPERATURE = 0.3
+TOP_P = 0.9
+
+
+class LanguageModel:
+    """One model with `slots` places for conversations, each keeping what was last read in it.
+
+    `generate` blocks and may be called from several threads at once, one for each slot.
+    """
+
+    def __init__(self, path: Path, *, slots: int, threads: int, context: int) -> None:
+        """`context`: tokens of each slot's window. Raises `ModelFailed` when the file is no usable model."""
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx = context * slots
+        params.n_parallel = slots
+        params.cpuparams.n_threads = threads
+        params.cpuparams_batch.n_threads = threads
+        params.verbosity = 0
+        params.warmup = True
+        # The only prompts worth keeping are those in the slots; copies in memory would grow without need.
+        params.cache_ram_mib = 0
+        params.endpoint_slots = False
+        try:
+            self._server = xllamacpp.Server(params)
+        except Exception as error:
+            raise ModelFailed(f"the language model {path.name} cannot be loaded") from error
+        self.name = path.stem
+
+    def generate(self, prompt: Prompt, slot: int, on_text: Callable[[str], None], stop: threading.Event) -> Usage:
+        """Writes the reply to `prompt`, piece by piece, in the calling thread. Ends soon after `stop` is set.
+
+        Raises `ModelFailed`.
+        """
+        usage = Usage()
+        failed = False
+
+        def on_chunk(raw: Any) -> bool:
+            nonlocal usage, failed
+            for chunk in raw if isinstance(raw, list) else [raw]:
+                event = json.loads(chunk) if isinstance(chunk, (str, bytes)) else chunk
+                failed = failed or "error" in event
+                usage = _usage(usage, event)
+                for choice in event.get("choices") or ():
+                    text = (choice.get("delta") or {}).get("content")
+                    if text and not stop.is_set():
+                        on_text(text)
+            return stop.is_set()
+
+        if stop.is_set():
+            return replace(usage, finish="stopped")
+        body = {
+            **prompt.body,
+            "messages": list(prompt.messages),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "timings_per_token": True,
+            "cache_prompt": True,
+            "id_slot": slot,
+            "temperature": TEMPERATURE,
+            "top_p": TOP_P,
+        }
+        try:
+            answer = self._server.handle_chat_completions(body, on_chunk)
+        except Exception as error:
+            raise ModelFailed("the language model failed") from error
+        if failed or (isinstance(answer, dict) and "error" in answer):
+            raise ModelFailed("the language model refused the conversation")
+        return replace(usage, finish="stopped") if stop.is_set() else usage
+
+    def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
+        """Reads `prompt` ahead: a reply that begins alike starts sooner."""
+        self.generate(Prompt(prompt.messages, {**prompt.body, "max_tokens": 1}, False), slot, lambda _: None, stop)
+
+
+def _usage(usage: Usage, event: dict[str, Any]) -> Usage:
+    """`usage` with what one streamed event says about it; the last event has the final numbers."""
+    if timings := event.get("timings"):
+        cached = int(timings.get("cache_n") or 0)
+        usage = replace(
+            usage,
+            input=cached + int(timings.get("prompt_n") or 0),
+            cached=cached,
+            output=int(timings.get("predicted_n") or 0),
+        )
+    if total := event.get("usage"):
+        details = total.get("prompt_tokens_details") or {}
+        usage = replace(
+            usage,
+            input=int(total["prompt_tokens"]),
+            cached=int(details.get("cached_tokens") or 0),
+            output=int(total["completion_tokens"]),
+        )
+    for choice in event.get("choices") or ():
+        if choice.get("finish_reason") == "length":
+            usage = replace(usage, finish="length")
+    return usage

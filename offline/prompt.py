@@ -1,0 +1,134 @@
+"""What the language model is given to read: pure functions of a request.
+
+The beginning of the prompt must stay the same from turn to turn, because what was read before is not read again (on two
+cores a token costs about 10 ms to read). So the rules are the same for all languages, and history is dropped in blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from offline.calls import call_schema, declared
+from offline.chinese import HAN
+from offline.work import Message, Request
+
+DEFAULT_INSTRUCTIONS = "You are a friendly voice assistant."
+SPOKEN = "Your replies are spoken aloud: answer in one or two short, complete sentences, without lists or markdown."
+LANGUAGE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
+ENGLISH_ONLY = "Always answer in English."
+
+BLOCK = 8
+"""Messages of history dropped at once."""
+MOST_TOKENS_SPOKEN = 160
+MOST_TOKENS_WRITTEN = 512
+
+# Any text that does not begin like a call.
+WORDS_GRAMMAR = r"root ::= [^{<`] [^\x00]*"
+
+
+def tokens(text: str) -> int:
+    """A careful estimate of the tokens in `text`, from above for ordinary text."""
+    han = len(HAN.findall(text))
+    return math.ceil(han * 1.2 + (len(text) - han) / 3)
+
+
+def cost(message: Message) -> int:
+    """Tokens of a message with the marks around it, estimated."""
+    return 8 + tokens(message.text) + sum(16 + tokens(c.name + c.arguments) for c in message.tool_calls)
+
+
+def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
+    """`messages` without the oldest part of the conversation where it exceeds `budget` tokens.
+
+    The leading system messages and the last message always stay. The cut falls on multiples of `BLOCK` messages, so that it
+    rarely moves while a conversation grows, and never separates a tool's answer from its call.
+    """
+    head = 0
+    while head < len(messages) and messages[head].role == "system":
+        head += 1
+    kept, talk = tuple(messages[:head]), messages[head:]
+    budget -= sum(map(cost, kept))
+    cut = 0
+    while cut < len(talk) - 1 and sum(map(cost, talk[cut:])) > budget:
+        cut = min(cut + BLOCK, len(talk) - 1)
+    while 0 < cut < len(talk) - 1 and talk[cut].role == "tool":
+        cut += 1
+    return kept + tuple(talk[cut:])
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request in the form of llama.cpp's chat completions. `body` holds only JSON values."""
+
+    messages: tuple[dict[str, Any], ...]
+    body: dict[str, Any]
+    may_call: bool
+    """The reply may turn out to be a function call, by the model's own choice or because it must."""
+
+
+def _rendered(message: Message) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        rendered["tool_calls"] = [
+            {"id": c.call_id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+            for c in message.tool_calls
+        ]
+    if message.role == "tool":
+        rendered["tool_call_id"] = message.call_id or ""
+    return rendered
+
+
+def system_text(request: Request, languages: Sequence[str]) -> str:
+    """The first message: the session's instructions and the rules for speaking."""
+    given = " ".join(m.text.strip() for m in _head(request) if m.text.strip())
+    rules = [given or DEFAULT_INSTRUCTIONS]
+    if request.speak:
+        rules.append(SPOKEN)
+    rules.append(LANGUAGE if "zh" in languages else ENGLISH_ONLY)
+    return " ".join(rules)
+
+
+def _head(request: Request) -> tuple[Message, ...]:
+    head = []
+    for message in request.messages:
+        if message.role != "system":
+            break
+        head.append(message)
+    return tuple(head)
+
+
+def compose(request: Request, languages: Sequence[str], context: int, *, words_only: bool = False) -> Prompt:
+    """The prompt for `request` in a window of `context` tokens.
+
+    `words_only`: no call, whatever the request says (after a call that turned out not to be one).
+    """
+    tools = declared(request.tools)
+    limit = request.max_tokens or (MOST_TOKENS_SPOKEN if request.speak else MOST_TOKENS_WRITTEN)
+    limit = max(1, min(limit, context // 2))
+    talk = request.messages[len(_head(request)) :]
+    system = Message("system", system_text(request, languages))
+    room = context - limit - 64 - sum(tokens(text) + 16 for text in request.tools)
+    body: dict[str, Any] = {"max_tokens": limit}
+    choice = request.tool_choice
+    # A small model that has just been given the answer tends to repeat the call instead of telling it.
+    answered = bool(talk) and talk[-1].role == "tool"
+    may_call = False
+    if tools:
+        body["tools"] = [{"type": "function", "function": tool} for tool in tools.values()]
+        # The choice is kept by grammar: this way the beginning of the prompt is the same for every choice.
+        body["tool_choice"] = "none"
+        named = choice.removeprefix("function:")
+        if not words_only and (choice == "required" or (choice.startswith("function:") and named in tools)):
+            wanted = tools if choice == "required" else {named: tools[named]}
+            body["json_schema"] = call_schema(wanted)
+            may_call = True
+        elif words_only or choice == "none" or answered:
+            body["grammar"] = WORDS_GRAMMAR
+        else:
+            may_call = True
+    messages = tuple(_rendered(m) for m in (system, *trim(talk, room - cost(system))))
+    return Prompt(messages, json.loads(json.dumps(body)), may_call)
