@@ -30,7 +30,7 @@ def is_chinese(text: str) -> bool:
 
 @lru_cache(maxsize=512)
 def traditional(text: str) -> str:
-    """`text` in Traditional characters (Taiwan); unchanged when it is not Chinese. Idempotent.
+    """`text` in Traditional characters (Taiwan); unchanged when it is not Chinese.
 
     台 stays 台 (OpenCC writes 臺): that is how people in Taiwan write 台灣, 台北 and 舞台.
     """

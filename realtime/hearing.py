@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 RATE = 24_000
-SHORTEST_SEGMENT = RATE // 5
-"""Samples between two anchors below which a speaking rate says nothing."""
+SHORT_SEGMENT = RATE // 5
+"""Samples between two anchors below which a speaking rate says little."""
 RATE_SPREAD = 2.5
 """Clauses are spoken up to this much faster or slower than the whole. Beyond that, text and sound are not aligned."""
 
@@ -91,11 +91,13 @@ def aligned(points: list[tuple[int, int]]) -> bool:
         return False
     whole = points[-1][1] / points[-1][0]
     for (start, first), (end, last) in pairwise(points):
-        span = end - start
-        if span <= 0 or last <= first:
+        span, count = end - start, last - first
+        if span <= 0 or count <= 0:
             return False
-        pace = (last - first) / span
-        if span >= SHORTEST_SEGMENT and not whole / RATE_SPREAD <= pace <= whole * RATE_SPREAD:
+        # A short stretch may be spoken slowly, a pause is in it; it cannot hold many words.
+        too_fast = count > whole * RATE_SPREAD * max(span, SHORT_SEGMENT)
+        too_slow = span >= SHORT_SEGMENT and count < whole / RATE_SPREAD * span
+        if too_fast or too_slow:
             return False
     return True
 

@@ -22,7 +22,7 @@ FADE = RATE * 5 // 1000
 MAX_SAMPLES = RATE * 600
 """Ten minutes waiting to be played; what comes on top is refused."""
 MAX_REMEMBERED = 64
-"""Responses and items known to be dropped; events of older ones no longer arrive."""
+"""Parts that were played, responses and items that were dropped; events of older ones no longer arrive."""
 PATIENCE_S = 0.25
 """Seconds a half-filled jitter buffer waits for more before what is there is played."""
 
@@ -162,7 +162,7 @@ class Playback:
     def rename(self, names: dict[str, str]) -> None:
         """Items got new ids (old -> new): the conversation moved to a new connection. No more of them will come."""
         for part in self._parts.values():
-            part.item_id = names.get(part.item_id, part.item_id)
+            part.item_id = names.get(part.item_id, f"{part.item_id} (gone)")
             part.complete = True
         self._parts = {(part.item_id, part.content_index): part for part in self._parts.values()}
         self._dropped.clear()
@@ -220,7 +220,7 @@ class Playback:
     # ---------------------------------------------------------------- heard
 
     def _settle(self, now: float) -> None:
-        """Move what the ear has certainly heard from the timeline into the parts, and forget finished parts."""
+        """Move what the ear has certainly heard from the timeline into the parts, and forget old parts."""
         latest = now - self.latency_ms / 1000
         while self._timeline:
             sent = self._timeline[0]
@@ -228,27 +228,24 @@ class Playback:
                 break
             sent.part.heard = max(sent.part.heard, sent.before + sent.length)
             self._timeline.popleft()
-        for key in [k for k, part in self._parts.items() if part.complete and part.heard == part.received]:
-            del self._parts[key]
+        if len(self._parts) > MAX_REMEMBERED:
+            over = [key for key, part in self._parts.items() if part.complete and part.heard == part.received]
+            for key in over[: len(self._parts) - MAX_REMEMBERED]:
+                del self._parts[key]
 
     def _heard(self, part: _Part, now: float) -> int:
         heard = part.heard
         latest = now - self.latency_ms / 1000
         for sent in self._timeline:
-            if sent.part is part:
-                into = int((latest - sent.at) * RATE) - sent.offset
-                heard = max(heard, sent.before + min(max(into, 0), sent.length))
+            into = int((latest - sent.at) * RATE) - sent.offset
+            if sent.part is part and into > 0:
+                heard = max(heard, sent.before + min(into, sent.length))
         return min(heard, part.sent)
 
     def heard_ms(self, item_id: str, content_index: int, now: float) -> int | None:
-        """ms of this part that were heard by `now`; None when it is unknown or has been heard to its end."""
+        """ms of this part that were heard by `now`; None when it is unknown."""
         part = self._parts.get((item_id, content_index))
         return None if part is None else self._heard(part, now) * 1000 // RATE
-
-    def heard_items(self, now: float) -> list[Cut]:
-        """How far every part still on its way to the ear has been heard."""
-        self._settle(now)
-        return [Cut(p.item_id, p.content_index, self._heard(p, now) * 1000 // RATE) for p in self._parts.values()]
 
     @property
     def busy(self) -> bool:
@@ -268,7 +265,7 @@ class Playback:
         self._settle(now)
         cuts = []
         for part in list(self._parts.values()):
-            if not (part.complete and part.sent == part.received):
+            if part.received and not (part.complete and part.sent == part.received):
                 cuts.append(Cut(part.item_id, part.content_index, self._heard(part, now) * 1000 // RATE))
             for gone in (part.response_id, part.item_id):
                 if gone and gone not in self._dropped:

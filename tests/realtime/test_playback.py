@@ -1,0 +1,241 @@
+"""The loudspeaker's queue: what is sent, what is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from realtime.playback import FADE, FRAME, RATE, Cut, Flow, Playback
+
+STEP = 0.02
+
+
+def pcm(ms: float, level: int = 1000) -> bytes:
+    return np.full(round(ms * RATE / 1000), level, dtype="<i2").tobytes()
+
+
+class Clock:
+    """Counts frames, so that times are exact."""
+
+    def __init__(self, playback: Playback) -> None:
+        self.playback = playback
+        self.frames = 0
+
+    @property
+    def now(self) -> float:
+        return self.frames * STEP
+
+    def play(self, count: int) -> np.ndarray:
+        out = [np.zeros(0, dtype=np.int16)]
+        for _ in range(count):
+            out.append(self.playback.frame(self.now))
+            self.frames += 1
+        return np.concatenate(out)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(Playback(latency_ms=100))
+
+
+def test_silence_when_there_is_nothing(clock: Clock) -> None:
+    frame = clock.playback.frame(0.0)
+    assert frame.dtype == np.int16
+    assert frame.shape == (FRAME,)
+    assert not frame.any()
+
+
+def test_starts_when_the_jitter_buffer_is_filled(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(40), clock.now)
+    assert not clock.play(1).any()
+    assert clock.playback.flow is Flow.FILLING
+    clock.playback.receive("a", 0, "r", pcm(20), clock.now)
+    assert clock.play(3).all()
+
+
+def test_starts_at_once_when_the_part_is_whole(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(30), clock.now)
+    clock.playback.finish("a", 0)
+    out = clock.play(2)
+    assert np.count_nonzero(out) == 30 * RATE // 1000
+
+
+def test_does_not_wait_for_ever_for_the_jitter_buffer(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(20), clock.now)
+    assert np.count_nonzero(clock.play(20)) == FRAME
+
+
+def test_heard_is_what_was_sent_minus_the_way_to_the_ear(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(2000), clock.now)
+    clock.play(50)
+    assert clock.playback.heard_ms("a", 0, clock.now) == 900
+    assert clock.playback.interrupt(clock.now) == [Cut("a", 0, 900)]
+    assert clock.playback.interrupt(clock.now) == []
+
+
+def test_an_interruption_names_items_that_were_never_played(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(500), clock.now)
+    clock.playback.finish("a", 0)
+    clock.playback.receive("b", 0, "r", pcm(500), clock.now)
+    clock.play(20)
+    assert clock.playback.interrupt(clock.now) == [Cut("a", 0, 300), Cut("b", 0, 0)]
+
+
+def test_what_was_played_to_its_end_is_not_cut(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(200), clock.now)
+    clock.playback.finish("a", 0)
+    clock.play(10)
+    assert clock.playback.interrupt(clock.now) == []
+
+
+def test_a_reply_that_has_run_dry_is_cut_at_what_came(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(200), clock.now)
+    clock.play(30)
+    assert clock.playback.interrupt(clock.now) == [Cut("a", 0, 200)]
+
+
+def test_an_interruption_fades_and_is_silent(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(2000, 20_000), clock.now)
+    clock.play(10)
+    clock.playback.interrupt(clock.now)
+    out = clock.play(3).astype(int)
+    assert 0 < np.count_nonzero(out) <= FADE
+    assert np.all(np.diff(out[:FADE]) <= 0)
+    assert not out[FADE:].any()
+
+
+def test_late_audio_of_what_was_interrupted_is_refused(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(500), clock.now)
+    clock.play(5)
+    clock.playback.interrupt(clock.now)
+    assert clock.playback.receive("a", 0, "r", pcm(500), clock.now) == 0
+    assert clock.playback.receive("b", 0, "r", pcm(500), clock.now) == 0
+    assert clock.playback.receive("c", 0, "r2", pcm(500), clock.now) == 500 * 24
+
+
+def test_a_response_is_refused_before_its_first_sound(clock: Clock) -> None:
+    clock.playback.drop("r")
+    assert clock.playback.receive("a", 0, "r", pcm(500), clock.now) == 0
+
+
+def test_half_a_sample_waits_for_its_other_half(clock: Clock) -> None:
+    data = np.arange(1, 2401, dtype="<i2").tobytes()
+    clock.playback.receive("a", 0, "r", data[:1001], clock.now)
+    clock.playback.receive("a", 0, "r", data[1001:], clock.now)
+    out = clock.play(20)
+    assert out[out != 0].tolist() == list(range(1, 2401))
+
+
+def test_gaps_are_counted_within_a_reply_and_not_between_replies(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(100), clock.now)
+    clock.play(10)
+    clock.playback.receive("a", 0, "r", pcm(100), clock.now)
+    clock.play(10)
+    assert clock.playback.gaps.count == 1
+    assert clock.playback.gaps.total_ms == pytest.approx(100, abs=1)
+    clock.playback.finish_response("r")
+    clock.play(50)
+    clock.playback.receive("b", 0, "r2", pcm(100), clock.now)
+    clock.play(10)
+    assert clock.playback.gaps.count == 1
+
+
+def test_the_queue_is_bounded(clock: Clock) -> None:
+    minute = pcm(60_000)
+    taken = sum(clock.playback.receive("a", 0, "r", minute, clock.now) for _ in range(12))
+    assert taken == 10 * 60 * RATE
+    assert clock.playback.queued_ms == 600_000
+
+
+def test_items_move_to_a_new_connection(clock: Clock) -> None:
+    clock.playback.receive("a", 0, "r", pcm(1000), clock.now)
+    clock.play(20)
+    clock.playback.rename({"a": "z"})
+    assert clock.playback.interrupt(clock.now) == [Cut("z", 0, 300)]
+
+
+@given(st.lists(st.integers(1, 4000), max_size=20), st.integers(1, 1200))
+@settings(max_examples=60)
+def test_every_sample_comes_out_once_and_in_order(sizes: list[int], seed: int) -> None:
+    playback = Playback()
+    clock = Clock(playback)
+    samples = (np.arange(sum(sizes)) % 30_000 + 1).astype("<i2")
+    out = []
+    start = 0
+    for size in sizes:
+        assert playback.receive("a", 0, "r", samples[start : start + size].tobytes(), clock.now) == size
+        start += size
+        out.append(clock.play((seed * size) % 7))
+    playback.finish("a", 0)
+    out.append(clock.play(len(samples) // FRAME + 40))
+    played = np.concatenate(out)
+    assert np.array_equal(played[played != 0], samples)
+    assert playback.played == len(samples)
+    assert not playback.busy
+
+
+class PlaybackMachine(RuleBasedStateMachine):
+    """Any order of events: what is heard was received, positions only grow, no sample is lost or made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.playback = Playback(latency_ms=60)
+        self.now = 0.0
+        self.received: dict[tuple[str, int], int] = {}
+        self.taken = 0
+        self.dropped = 0
+        self.positions: dict[tuple[str, int], int] = {}
+
+    @rule(item=st.integers(0, 3), index=st.integers(0, 1), size=st.integers(0, 5000))
+    def receive(self, item: int, index: int, size: int) -> None:
+        name = f"item{item}"
+        data = np.ones(size, dtype="<i2").tobytes()
+        taken = self.playback.receive(name, index, f"response{item // 2}", data, self.now)
+        assert taken in (0, size)
+        self.taken += taken
+        if taken:
+            self.received[name, index] = self.received.get((name, index), 0) + taken
+
+    @rule(item=st.integers(0, 3), index=st.integers(0, 1))
+    def finish(self, item: int, index: int) -> None:
+        self.playback.finish(f"item{item}", index)
+
+    @rule(frames=st.integers(1, 30), late=st.floats(0, 0.05))
+    def play(self, frames: int, late: float) -> None:
+        for _ in range(frames):
+            frame = self.playback.frame(self.now)
+            assert frame.shape == (FRAME,)
+            self.now += STEP
+        self.now += late
+
+    @rule()
+    @precondition(lambda self: self.playback.busy)
+    def interrupt(self) -> None:
+        queued = self.taken - self.dropped - self.playback.played
+        for cut in self.playback.interrupt(self.now):
+            key = (cut.item_id, cut.content_index)
+            assert self.positions.get(key, 0) <= cut.heard_ms <= self.received[key] * 1000 // RATE
+        assert queued > 0
+        self.dropped += queued
+        assert not self.playback.busy
+
+    @invariant()
+    def heard_only_grows(self) -> None:
+        for (item, index), received in self.received.items():
+            heard = self.playback.heard_ms(item, index, self.now)
+            if heard is not None:
+                assert self.positions.get((item, index), 0) <= heard <= received * 1000 // RATE
+                self.positions[item, index] = heard
+
+    @invariant()
+    def samples_are_conserved(self) -> None:
+        queued = self.taken - self.dropped - self.playback.played
+        assert queued >= 0
+        assert self.playback.queued_ms == queued * 1000 // RATE
+
+
+PlaybackMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestPlaybackMachine = PlaybackMachine.TestCase
