@@ -17,8 +17,8 @@ __all__ = ["Bubble", "BubbleState", "Conversation"]
 
 Event = Mapping[str, Any]
 
-MAX_CANCELLED = 64
-"""Given-up responses whose late events are still recognised."""
+MAX_GONE = 256
+"""Given-up responses and deleted items whose late events are still recognised."""
 MAX_REPLAY_CHARS = 8000
 """Text told again to a new connection."""
 
@@ -28,7 +28,8 @@ class Conversation:
 
     def __init__(self, remember: int = 200) -> None:
         self._items = Items(remember)
-        self._cancelled: deque[str] = deque(maxlen=MAX_CANCELLED)
+        self._cancelled: deque[str] = deque(maxlen=MAX_GONE)
+        self._gone: deque[str] = deque(maxlen=MAX_GONE)
         self.version = 0
         """Grows whenever a bubble may have changed."""
 
@@ -52,7 +53,7 @@ class Conversation:
     def receive(self, event: Event) -> None:
         """Fold one server event in. Never raises for what a server may send."""
         handler = _HANDLERS.get(str(event.get("type")))
-        if handler is None or _text(event, "response_id") in self._cancelled:
+        if handler is None or _text(event, "response_id") in self._cancelled or _text(event, "item_id") in self._gone:
             return
         handler(self, event)
         self.version += 1
@@ -124,6 +125,7 @@ class Conversation:
     def _deleted(self, event: Event) -> None:
         item = self._items.find(_text(event, "item_id"))
         if item is not None:
+            self._gone.append(_text(event, "item_id"))
             self._items.remove(item)
 
     def _truncated(self, event: Event) -> None:
@@ -137,6 +139,8 @@ class Conversation:
 
     def _describe(self, raw: Event) -> Item | None:
         """Take in an item object: create the item, or fill in what is not known of it yet."""
+        if _text(raw, "id") in self._gone:
+            return None
         kind = Kind.OTHER
         if raw.get("type", "message") == "message":
             kind = {"user": Kind.USER, "assistant": Kind.ASSISTANT}.get(_text(raw, "role"), Kind.OTHER)
@@ -218,6 +222,8 @@ class Conversation:
 
     def audio(self, item_id: str, content_index: int, response_id: str, samples: int) -> None:
         """Audio of a reply came in: where its words are is learned from how text and sound take turns."""
+        if item_id in self._gone:
+            return
         item = self._items.get(item_id, Kind.ASSISTANT)
         item.response_id = item.response_id or response_id
         item.part(content_index).add_audio(samples)
@@ -274,6 +280,7 @@ class Conversation:
             if item.response_id and item.response_id not in self._cancelled:
                 self._cancelled.append(item.response_id)
         self._items.clear()
+        self._gone.extend(gone)
         self.version += 1
         return gone
 
@@ -285,6 +292,7 @@ class Conversation:
         New ids, because servers that number their items begin at the same numbers again.
         """
         self._cancelled.clear()
+        self._gone.clear()
         self._items.forget_server()
         names: dict[str, str] = {}
         for item in self._items:

@@ -1,0 +1,104 @@
+"""What a Realtime server sends, written out: the orders of the GA protocol as functions that give events."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+Event = dict[str, Any]
+
+
+def sound(ms: int, level: int = 1000) -> str:
+    """Base64 PCM16, 24 kHz."""
+    return base64.b64encode(np.full(ms * 24, level, dtype="<i2").tobytes()).decode("ascii")
+
+
+def speech_started(item: str) -> Event:
+    return {"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": 0}
+
+
+def turn_over(item: str, after: str | None = None) -> list[Event]:
+    return [
+        {"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": 900},
+        {"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": after},
+        {
+            "type": "conversation.item.added",
+            "previous_item_id": after,
+            "item": {
+                "id": item,
+                "type": "message",
+                "role": "user",
+                "status": "completed",
+                "content": [{"type": "input_audio", "transcript": None}],
+            },
+        },
+    ]
+
+
+def heard(item: str, text: str) -> Event:
+    return {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "item_id": item,
+        "content_index": 0,
+        "transcript": text,
+        "usage": {"type": "duration", "seconds": 1},
+    }
+
+
+def hearing(item: str, delta: str) -> Event:
+    return {"type": "conversation.item.input_audio_transcription.delta", "item_id": item, "delta": delta}
+
+
+def reply_begins(response: str, item: str, after: str | None = None) -> list[Event]:
+    message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+    return [
+        {"type": "response.created", "response": {"id": response, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "response_id": response, "output_index": 0, "item": message},
+        {"type": "conversation.item.added", "previous_item_id": after, "item": message},
+        {"type": "response.content_part.added", **about, "part": {"type": "audio", "transcript": ""}},
+    ]
+
+
+def clause(response: str, item: str, text: str, ms: int, pieces: int = 1) -> list[Event]:
+    """A clause's text and then its sound."""
+    about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+    audio = {"type": "response.output_audio.delta", **about, "delta": sound(ms // pieces)}
+    return [{"type": "response.output_audio_transcript.delta", **about, "delta": text}, *[audio] * pieces]
+
+
+def reply_ends(response: str, item: str, text: str, status: str = "completed") -> list[Event]:
+    about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+    message = {
+        "id": item,
+        "type": "message",
+        "role": "assistant",
+        "status": "completed" if status == "completed" else "incomplete",
+        "content": [{"type": "output_audio", "transcript": text}],
+    }
+    return [
+        {"type": "response.output_audio.done", **about},
+        {"type": "response.output_audio_transcript.done", **about, "transcript": text},
+        {"type": "response.content_part.done", **about, "part": {"type": "audio", "transcript": text}},
+        {"type": "conversation.item.done", "previous_item_id": None, "item": message},
+        {"type": "response.output_item.done", "response_id": response, "output_index": 0, "item": message},
+        {"type": "response.done", "response": {"id": response, "status": status, "output": [message], "usage": None}},
+    ]
+
+
+def whole_reply(response: str, item: str, text: str, ms: int, after: str | None = None) -> list[Event]:
+    return [
+        *reply_begins(response, item, after),
+        *clause(response, item, text, ms),
+        *reply_ends(response, item, text),
+    ]
+
+
+def error(code: str | None, about: str | None = None, kind: str = "invalid_request_error") -> Event:
+    return {
+        "type": "error",
+        "event_id": "event_1",
+        "error": {"type": kind, "code": code, "message": "secret words", "param": None, "event_id": about},
+    }
