@@ -1,0 +1,123 @@
+"""The turn detector: its clock, its patience, and what real speech detection makes of sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offline.turn_detection import (
+    PAUSE_WINDOWS,
+    START_WINDOWS,
+    WINDOW,
+    Ear,
+    Heard,
+    Phase,
+    Signal,
+    TurnDetector,
+    silero,
+)
+from tests.offline.scripted import loudness, silence, tone
+
+VAD: dict[str, Any] = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 200,
+}
+
+
+def run(probabilities: list[float], *, padding_ms: int = 300, silence_ms: int = 200, origin: int = 0) -> list[Heard]:
+    """All signals for a row of probabilities."""
+    detector = TurnDetector(0.5, padding_ms, silence_ms, origin)
+    return [heard for probability in probabilities for heard in detector.feed(probability)]
+
+
+def signals(heard: list[Heard]) -> list[Signal]:
+    return [one.signal for one in heard]
+
+
+def test_a_turn() -> None:
+    heard = run([0.0] * 20 + [0.9] * 10 + [0.0] * 10)
+    assert signals(heard) == [Signal.STARTED, Signal.PAUSED, Signal.STOPPED]
+    assert heard[0].sample == 20 * WINDOW - 300 * 24
+    assert heard[1].sample == (30 + PAUSE_WINDOWS) * WINDOW
+    assert heard[2].sample == 36 * WINDOW  # 192 ms, the whole windows in 200 ms
+
+
+def test_a_click_is_no_turn() -> None:
+    assert run([0.0] * 5 + [0.99] * (START_WINDOWS - 1) + [0.0] * 20) == []
+
+
+def test_the_padding_does_not_reach_back_before_the_beginning_or_into_the_turn_before() -> None:
+    assert run([0.9] * 5, origin=1000)[0].sample == 1000
+    heard = run([0.9] * 5 + [0.0] * 6 + [0.0] * 2 + [0.9] * 5)
+    stopped, again = heard[2], heard[3]
+    assert (stopped.signal, again.signal) == (Signal.STOPPED, Signal.STARTED)
+    assert again.sample == stopped.sample
+
+
+def test_a_wavering_probability_does_not_end_a_turn() -> None:
+    assert signals(run([0.9] * 5 + [0.4] * 50)) == [Signal.STARTED]
+
+
+def test_speech_after_a_pause_goes_on() -> None:
+    heard = run([0.9] * 5 + [0.0] * 5 + [0.9] * 5 + [0.0] * 3 + [0.9] * 2 + [0.0] * 6)
+    assert signals(heard) == [Signal.STARTED, Signal.PAUSED, Signal.RESUMED, Signal.PAUSED, Signal.STOPPED]
+
+
+@pytest.mark.parametrize("silence_ms", [0, 32, 100, 200, 450, 1000])
+def test_the_end_comes_no_later_than_asked(silence_ms: int) -> None:
+    heard = run([0.9] * 5 + [0.0] * 50, silence_ms=silence_ms)
+    waited = (heard[-1].sample - 5 * WINDOW) / 24
+    assert heard[-1].signal is Signal.STOPPED
+    assert max(32, silence_ms - 32) <= waited <= max(32, silence_ms)
+
+
+@given(st.lists(st.floats(0, 1), max_size=300), st.integers(0, 600), st.integers(0, 600))
+def test_signals_alternate_and_the_clock_goes_forward(row: list[float], padding: int, silence_ms: int) -> None:
+    detector = TurnDetector(0.5, padding, silence_ms)
+    allowed = {
+        None: {Signal.STARTED},
+        Signal.STARTED: {Signal.PAUSED, Signal.STOPPED},
+        Signal.PAUSED: {Signal.RESUMED, Signal.STOPPED},
+        Signal.RESUMED: {Signal.PAUSED, Signal.STOPPED},
+        Signal.STOPPED: {Signal.STARTED},
+    }
+    last, turn_end = None, 0
+    for index, probability in enumerate(row):
+        for heard in detector.feed(probability):
+            assert heard.signal in allowed[last]
+            last = heard.signal
+            assert 0 <= heard.sample <= (index + 1) * WINDOW
+            if last is Signal.STARTED:
+                assert heard.sample >= turn_end
+            elif last is Signal.STOPPED:
+                turn_end = heard.sample
+    assert detector.in_turn == (last not in (None, Signal.STOPPED))
+
+
+def test_an_abandoned_turn_is_over() -> None:
+    detector = TurnDetector(0.5, 300, 200)
+    for _ in range(10):
+        detector.feed(0.9)
+    detector.abandon(10 * WINDOW)
+    assert detector.phase is Phase.SILENCE
+    assert signals([heard for _ in range(5) for heard in detector.feed(0.9)]) == [Signal.STARTED]
+
+
+@pytest.mark.parametrize("piece", [1, 100, 480, 4096])
+def test_the_ear_judges_the_same_however_sound_is_cut(piece: int) -> None:
+    sound = silence(320) + tone(500) + silence(500)
+    ear = Ear(VAD, loudness, 0)
+    heard = [one for start in range(0, len(sound), piece * 2) for one in ear.hear(sound[start : start + piece * 2])]
+    whole = Ear(VAD, loudness, 0).hear(sound)
+    assert heard == whole and signals(whole) == [Signal.STARTED, Signal.PAUSED, Signal.STOPPED]
+    assert abs(whole[0].sample / 24 - 20) <= 32
+
+
+def test_the_real_detector_hears_no_speech_in_tones_and_silence() -> None:
+    ear = Ear(VAD, silero(), 0)
+    assert ear.hear(silence(1000) + tone(1000) + silence(1000)) == []
