@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
-ANSWER_PATIENCE_S = 10.0
-"""Seconds a reply may take to begin before the call listens again (noise that was no speech gets no reply)."""
+PATIENCE_S = 10.0
+"""Seconds without any sign of a reply until the call listens again: noise that was no speech gets none."""
+SLOW_ANSWER_S = 60.0
+"""The same for a reply that was announced: a slow computer may take its time."""
 TRANSCRIBED = frozenset(
     {
         "conversation.item.input_audio_transcription.completed",
@@ -356,12 +358,14 @@ class Call:
 
     def tick(self, now: float) -> list[Event]:
         """Give up waiting for what does not come. Call it a few times a second."""
-        if self.stage is Stage.THINKING and not self.playback.busy and now - self._stage_since > ANSWER_PATIENCE_S:
-            if self._reply is _Reply.ACTIVE and now - self._stage_since < 6 * ANSWER_PATIENCE_S:
-                return []  # it is being made; a slow computer may take its time
-            self._reply, self._reply_id = _Reply.NONE, ""
-            return self._listen(now)
-        return []
+        if self.stage not in (Stage.THINKING, Stage.SPEAKING) or self.playback.busy:
+            return []
+        making = self.stage is Stage.THINKING and self._reply is _Reply.ACTIVE
+        patience = SLOW_ANSWER_S if making else PATIENCE_S
+        if now - max(self._stage_since, self._active_at) <= patience:
+            return []
+        self._reply, self._reply_id = _Reply.NONE, ""
+        return self._listen(now)
 
     def time_up(self, now: float) -> Notice | None:
         """Why the call must end now, or None."""

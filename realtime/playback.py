@@ -224,7 +224,7 @@ class Playback:
         latest = now - self.latency_ms / 1000
         while self._timeline:
             sent = self._timeline[0]
-            if sent.at + (sent.offset + sent.length) / RATE > latest:
+            if round((latest - sent.at) * RATE) < sent.offset + sent.length:
                 break
             sent.part.heard = max(sent.part.heard, sent.before + sent.length)
             self._timeline.popleft()
@@ -237,7 +237,7 @@ class Playback:
         heard = part.heard
         latest = now - self.latency_ms / 1000
         for sent in self._timeline:
-            into = int((latest - sent.at) * RATE) - sent.offset
+            into = round((latest - sent.at) * RATE) - sent.offset
             if sent.part is part and into > 0:
                 heard = max(heard, sent.before + min(into, sent.length))
         return min(heard, part.sent)

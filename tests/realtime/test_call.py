@@ -1,0 +1,408 @@
+"""The call's state machine, by a clock of frames: turns, barge-in, typed messages, lost connections."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime.call import Call
+from realtime.connection import Failure
+from realtime.conversation import BubbleState, Conversation
+from realtime.settings import Settings
+from realtime.snapshot import Notice, Stage
+
+from . import script
+
+Event = dict[str, Any]
+
+
+class Line:
+    """A connected call with a clock; collects what it sends."""
+
+    def __init__(self, **changed: Any) -> None:
+        self.now = 100.0
+        self.sent: list[Event] = []
+        self.call = Call(Conversation(), Settings(**changed), self.now)
+        self.sent += self.call.connect(self.now)
+
+    def get(self, *events: Event | list[Event]) -> list[Event]:
+        """The server sends; returns what the call answers to it."""
+        answers: list[Event] = []
+        for some in events:
+            for event in some if isinstance(some, list) else [some]:
+                answers += self.call.receive(event, self.now)
+        self.sent += answers
+        return answers
+
+    def say(self, text: str) -> list[Event]:
+        answers = self.call.say(text, self.now)
+        self.sent += answers
+        return answers
+
+    def play(self, ms: int) -> np.ndarray:
+        out = []
+        for _ in range(ms // 20):
+            out.append(self.call.frame(self.now))
+            self.now += 0.02
+        return np.concatenate(out)
+
+    @property
+    def stage(self) -> Stage:
+        return self.call.stage
+
+    def texts(self) -> list[tuple[str, str]]:
+        return [(bubble.role, bubble.text) for bubble in self.call.snapshot().bubbles]
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def test_the_stages_of_a_turn(line: Line) -> None:
+    assert line.stage is Stage.LISTENING
+    line.get(script.speech_started("u1"))
+    assert line.stage is Stage.HEARING
+    line.get(script.turn_over("u1"))
+    assert line.stage is Stage.THINKING
+    line.play(400)
+    line.get(script.reply_begins("r1", "a1", "u1"))
+    assert line.stage is Stage.THINKING
+    line.get(script.clause("r1", "a1", "Good morning.", 500))
+    line.play(20)
+    assert line.stage is Stage.SPEAKING
+    assert line.call.snapshot().latency_ms == 400
+    line.get(script.reply_ends("r1", "a1", "Good morning."))
+    line.play(400)
+    assert line.stage is Stage.SPEAKING
+    line.play(120)
+    assert line.stage is Stage.LISTENING
+    assert line.sent == []
+
+
+def test_a_pause_between_clauses_is_still_speaking(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One. ", 100))
+    line.play(300)
+    assert line.stage is Stage.SPEAKING
+    line.get(script.clause("r1", "a1", "Two.", 100), script.reply_ends("r1", "a1", "One. Two."))
+    line.play(300)
+    assert line.stage is Stage.LISTENING
+
+
+def test_speaking_over_a_reply_that_is_being_made(line: Line) -> None:
+    line.get(
+        script.reply_begins("r1", "a1"),
+        script.clause("r1", "a1", "The first clause. ", 1000),
+        script.clause("r1", "a1", "And the second one.", 1000),
+    )
+    line.play(1100)
+    answers = line.get(script.speech_started("u2"))
+    assert kinds(answers) == ["conversation.item.truncate"], "the server cancels by itself"
+    assert (answers[0]["item_id"], answers[0]["content_index"], answers[0]["audio_end_ms"]) == ("a1", 0, 1000)
+    assert not line.play(100)[200:].any(), "silent within a breath"
+    line.get(script.clause("r1", "a1", "Late.", 500), script.reply_ends("r1", "a1", "The first clause.", "cancelled"))
+    assert not line.play(500).any()
+    assert line.stage is Stage.HEARING
+    bubble = line.call.snapshot().bubbles[0]
+    assert (bubble.text, bubble.unheard.strip()) == ("The first clause.", "And the second one.")
+
+
+def test_speaking_over_a_reply_that_is_done_but_still_heard(line: Line) -> None:
+    line.get(script.whole_reply("r1", "a1", "One two three four", 4000))
+    line.play(2100)
+    answers = line.get(script.speech_started("u2"))
+    assert [(a["type"], a["audio_end_ms"]) for a in answers] == [("conversation.item.truncate", 2000)]
+    assert line.texts()[0] == ("assistant", "One two")
+
+
+def test_speaking_after_a_reply_was_heard_changes_nothing(line: Line) -> None:
+    line.get(script.whole_reply("r1", "a1", "One two three four", 1000))
+    line.play(1500)
+    assert line.get(script.speech_started("u2")) == []
+    assert line.texts()[0] == ("assistant", "One two three four")
+
+
+def test_items_that_were_never_heard_are_cut_at_nothing(line: Line) -> None:
+    line.get(
+        script.reply_begins("r1", "a1"),
+        script.clause("r1", "a1", "Let me see.", 500),
+        script.reply_begins("r1", "a2"),
+        script.clause("r1", "a2", "It is noon.", 500),
+    )
+    line.play(300)
+    answers = line.get(script.speech_started("u2"))
+    assert [(a["item_id"], a["audio_end_ms"]) for a in answers] == [("a1", 200), ("a2", 0)]
+
+
+def test_a_reply_interrupted_before_its_first_sound_is_taken_out(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"))
+    answers = line.get(script.speech_started("u2"))
+    assert [(a["type"], a["item_id"]) for a in answers] == [("conversation.item.delete", "a1")]
+    line.get(script.clause("r1", "a1", "Late.", 500))
+    assert not line.play(200).any()
+
+
+def test_the_end_of_the_interrupted_reply_does_not_end_the_new_turn(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One.", 900))
+    line.play(200)
+    line.get(script.speech_started("u2"), script.turn_over("u2", "a1"))
+    line.get(script.reply_ends("r1", "a1", "One.", "cancelled"))
+    assert line.stage is Stage.THINKING
+
+
+def test_noise_goes_back_to_listening(line: Line) -> None:
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.heard("u1", ""))
+    assert line.stage is Stage.LISTENING
+
+
+def test_a_turn_without_an_answer_does_not_hang(line: Line) -> None:
+    line.get(script.speech_started("u1"), script.turn_over("u1"))
+    assert line.call.tick(line.now + 9) == []
+    assert line.stage is Stage.THINKING
+    line.call.tick(line.now + 11)
+    assert line.stage is Stage.LISTENING
+
+
+def test_a_slow_answer_is_waited_for_but_not_for_ever(line: Line) -> None:
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.reply_begins("r1", "a1"))
+    line.call.tick(line.now + 30)
+    assert line.stage is Stage.THINKING
+    line.call.tick(line.now + 61)
+    assert line.stage is Stage.LISTENING
+
+
+def test_a_typed_message(line: Line) -> None:
+    answers = line.say("  What time is it? ")
+    assert kinds(answers) == ["conversation.item.create", "response.create"]
+    assert answers[0]["item"]["content"] == [{"type": "input_text", "text": "What time is it?"}]
+    assert line.stage is Stage.THINKING
+    assert line.texts() == [("user", "What time is it?")]
+    line.play(200)
+    line.get(script.whole_reply("r1", "a1", "Noon.", 200))
+    line.play(400)
+    assert line.stage is Stage.LISTENING
+    assert line.call.snapshot().latency_ms == 200
+
+
+def test_a_typed_message_interrupts_as_speech_does(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 2000))
+    line.play(1100)
+    answers = line.say("Stop")
+    assert kinds(answers) == ["conversation.item.truncate", "response.cancel", "conversation.item.create"]
+    assert answers[0]["audio_end_ms"] == 1000
+    assert answers[1]["response_id"] == "r1"
+    answers = line.get(script.reply_ends("r1", "a1", "One two", "cancelled"))
+    assert kinds(answers) == ["response.create"], "only after the other response is done"
+
+
+def test_a_typed_message_is_not_lost_when_the_server_was_quicker(line: Line) -> None:
+    answers = line.say("Hello")
+    assert line.get(script.error("conversation_already_has_active_response", answers[1]["event_id"])) == []
+    line.get(script.reply_begins("r9", "a9"))
+    answers = line.get(script.reply_ends("r9", "a9", "Another."))
+    assert kinds(answers) == ["response.create"]
+
+
+def test_a_message_typed_while_speaking_is_answered_with_the_turn(line: Line) -> None:
+    line.get(script.speech_started("u1"))
+    assert kinds(line.say("By the way")) == ["conversation.item.create"]
+    line.get(script.turn_over("u1"))
+    assert line.get(script.whole_reply("r1", "a1", "Both.", 200)) == []
+    assert line.play(600).any()
+    assert line.stage is Stage.LISTENING
+
+
+def test_a_message_typed_into_noise_is_answered_by_itself(line: Line) -> None:
+    line.get(script.speech_started("u1"))
+    line.say("By the way")
+    answers = line.get(script.turn_over("u1"), script.heard("u1", ""))
+    assert kinds(answers) == ["response.create"]
+
+
+def test_the_answer_to_a_typed_message_does_not_talk_over_the_visitor(line: Line) -> None:
+    line.say("Hello")
+    line.get(script.speech_started("u1"))
+    answers = line.get(script.reply_begins("r1", "a1"))
+    assert kinds(answers) == ["response.cancel"]
+    line.get(script.clause("r1", "a1", "Hi.", 500))
+    assert not line.play(200).any()
+
+
+def test_too_long_and_empty_messages_are_not_sent() -> None:
+    line = Line(max_message_chars=5)
+    assert line.say("123456") == []
+    assert line.call.notice == Notice.MESSAGE_TOO_LONG
+    assert line.say(" \n ") == []
+    assert line.texts() == []
+    assert line.say("12345") != []
+    assert line.call.notice is None
+
+
+def test_clear_forgets_at_both_ends(line: Line) -> None:
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.heard("u1", "Hi"))
+    line.get(script.reply_begins("r1", "a1", "u1"), script.clause("r1", "a1", "Hello.", 900))
+    line.play(200)
+    answers = line.call.clear(line.now)
+    assert kinds(answers) == ["response.cancel", "conversation.item.delete", "conversation.item.delete"]
+    assert [answer["item_id"] for answer in answers[1:]] == ["u1", "a1"]
+    assert line.texts() == []
+    line.get(script.clause("r1", "a1", "Late.", 500), script.reply_ends("r1", "a1", "Hello. Late.", "cancelled"))
+    assert line.texts() == []
+    assert not line.play(200)[200:].any()
+    assert line.stage is Stage.LISTENING
+
+
+def test_a_lost_connection_is_told_what_was_said(line: Line) -> None:
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.heard("u1", "Hi"))
+    line.get(script.reply_begins("r1", "a1", "u1"), script.clause("r1", "a1", "One two three four", 2000))
+    line.play(500)
+    line.call.disconnect(Stage.RECONNECTING, line.now)
+    assert line.stage is Stage.RECONNECTING
+    assert line.play(500).all(), "what has come is still played"
+    assert line.say("And then?") == []
+    events = line.call.connect(line.now)
+    assert kinds(events) == ["conversation.item.create"] * 3 + ["response.create"]
+    assert [e["item"]["content"][0]["text"] for e in events[:3]] == ["Hi", "One two", "And then?"]
+    assert [text for _, text in line.texts()] == ["Hi", "One two", "And then?"]
+
+
+def test_a_replayed_reply_can_still_be_interrupted(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 2000))
+    line.play(500)
+    line.call.disconnect(Stage.RECONNECTING, line.now)
+    line.call.connect(line.now)
+    assert line.stage is Stage.SPEAKING
+    line.play(600)
+    answers = line.get(script.speech_started("u2"))
+    assert kinds(answers) == ["conversation.item.delete", "conversation.item.create"]
+    assert answers[1]["item"]["content"] == [{"type": "output_text", "text": "One two"}]
+
+
+def test_a_failed_reply_is_said_and_the_call_goes_on(line: Line) -> None:
+    failed = {
+        "id": "r1",
+        "status": "failed",
+        "status_details": {"type": "failed", "error": {"type": "server_error", "code": None, "message": "secret"}},
+    }
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.reply_begins("r1", "a1"))
+    line.get({"type": "response.done", "response": failed})
+    assert line.stage is Stage.LISTENING
+    assert line.call.notice == Notice.REPLY_FAILED
+    assert line.call.fatal is None
+    line.get(script.speech_started("u2"))
+    assert line.call.notice is None
+
+
+def test_no_money_ends_the_call(line: Line) -> None:
+    details = {"error": {"code": "insufficient_quota"}}
+    line.get({"type": "response.done", "response": {"id": "r1", "status": "failed", "status_details": details}})
+    assert line.call.fatal is Failure.QUOTA
+
+
+def test_errors_about_what_was_already_over_are_not_shown(line: Line) -> None:
+    line.get(script.error("item_not_found", "truncate_3"), script.error(None, "truncate_4"))
+    line.get(script.error("response_cancel_not_active", "cancel_5"))
+    assert line.call.notice is None
+    line.get(script.error("invalid_value"))
+    assert line.call.notice == Notice.REPLY_FAILED
+
+
+def test_a_refused_answer_does_not_leave_the_call_thinking(line: Line) -> None:
+    answers = line.say("Hello")
+    line.get(script.error("invalid_value", answers[1]["event_id"]))
+    line.call.tick(line.now + 11)
+    assert line.stage is Stage.LISTENING
+
+
+def test_limits() -> None:
+    line = Line(max_call_seconds=100, idle_seconds=20)
+    began = line.now
+    assert line.call.time_up(began + 19) is None
+    assert line.call.time_up(began + 21) is Notice.IDLE
+    line.now = began + 15
+    line.get(script.speech_started("u1"))
+    assert line.call.time_up(began + 34) is None
+    assert line.call.time_up(began + 101) is Notice.TIME_LIMIT
+
+
+def test_the_end_settles_what_was_open(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 2000))
+    line.play(1100)
+    line.get(script.hearing("u2", "Wai"))
+    line.call.end(Stage.ENDED, Notice.IDLE, line.now)
+    snapshot = line.call.snapshot()
+    assert (snapshot.stage, snapshot.notice) == (Stage.ENDED, "idle_timeout")
+    assert [(b.text, b.state) for b in snapshot.bubbles] == [
+        ("One two", BubbleState.INTERRUPTED),
+        ("Wai", BubbleState.DONE),
+    ]
+    assert line.say("too late") == []
+    line.call.end(Stage.FAILED, None, line.now)
+    assert line.stage is Stage.ENDED
+
+
+def test_captions_are_traditional(line: Line) -> None:
+    line.get(script.heard("u1", "台湾的头发"))
+    assert line.texts() == [("user", "台灣的頭髮")]
+
+
+def test_bad_audio_is_ignored(line: Line) -> None:
+    about = {"type": "response.output_audio.delta", "response_id": "r1", "item_id": "a1"}
+    line.get(
+        {**about, "delta": "not base64!"}, {**about, "delta": 7}, about, {**about, "content_index": "x", "delta": ""}
+    )
+    assert not line.play(400).any()
+
+
+TURN = [
+    script.speech_started("u1"),
+    *script.turn_over("u1"),
+    script.heard("u1", "Hello"),
+    *script.whole_reply("r1", "a1", "Good morning.", 300, "u1"),
+    script.speech_started("u2"),
+    *script.turn_over("u2", "a1"),
+    *script.whole_reply("r2", "a2", "Yes.", 100, "u2"),
+    script.error("conversation_already_has_active_response"),
+    script.error("response_cancel_not_active"),
+]
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=80, deadline=None)
+def test_any_order_comes_to_rest(order: random.Random) -> None:
+    """Whatever is sent, typed or cleared, in any order: the call listens again, no answer is asked for twice."""
+    line = Line()
+    events = [event for event in TURN if order.random() > 0.2]
+    order.shuffle(events)
+    open_answers = 0
+    for event in events:
+        action = order.randrange(12)
+        if action == 0:
+            line.say("typed")
+        elif action == 1:
+            line.sent += line.call.clear(line.now)
+        elif action == 2:
+            line.call.disconnect(Stage.RECONNECTING, line.now)
+            line.sent += line.call.connect(line.now)
+        line.get(event)
+        line.play(order.choice([0, 20, 200]) or 20)
+    for event in line.sent:
+        assert event["event_id"]
+        open_answers += event["type"] == "response.create"
+    if line.stage is Stage.HEARING:
+        line.get(script.turn_over("u9"))
+    line.play(1500)
+    for _ in range(2):
+        line.now += 100
+        line.call.tick(line.now)
+    assert line.stage is Stage.LISTENING
+    assert open_answers <= len(events) + 1
