@@ -1,0 +1,340 @@
+"""The socket: readiness, bounds, and one word for every way it can end. Against servers of a few lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import Request, Response, Server, ServerConnection, serve
+from websockets.datastructures import Headers
+
+from realtime import connection as module
+from realtime.connection import (
+    ConnectionFailed,
+    Failure,
+    RealtimeConnection,
+    backoff_seconds,
+    failure_of_close,
+    failure_of_error,
+    failure_of_status,
+)
+from realtime.session import session_update
+from realtime.settings import Endpoint, ServerKind, Settings
+
+from . import script
+
+KEY = "sk-test-secret"
+UPDATE = session_update(Settings())
+Talk = Callable[[ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(talk: Talk, answer: Callable[[Request], Response | None] | None = None) -> AsyncIterator[str]:
+    def process(_: ServerConnection, request: Request) -> Response | None:
+        return answer(request) if answer else None
+
+    running: Server
+    async with serve(talk, "127.0.0.1", 0, process_request=process) as running:
+        yield f"ws://127.0.0.1:{next(iter(running.sockets)).getsockname()[1]}/v1/realtime?model=m"
+
+
+def endpoint(url: str) -> Endpoint:
+    return Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"}, "m")
+
+
+def connect(url: str, ready_seconds: float = 5.0) -> RealtimeConnection:
+    return RealtimeConnection(endpoint(url), UPDATE, connect_seconds=5.0, ready_seconds=ready_seconds)
+
+
+async def send(socket: ServerConnection, *events: dict[str, Any]) -> None:
+    for event in events:
+        await socket.send(json.dumps(event))
+
+
+async def greet(socket: ServerConnection) -> dict[str, Any]:
+    """What every good server does first; returns the session.update."""
+    await send(socket, {"type": "session.created", "session": {}})
+    update: dict[str, Any] = json.loads(await socket.recv())
+    await send(socket, {"type": "session.updated", "session": update["session"]})
+    return update
+
+
+async def failure_of(url: str, ready_seconds: float = 5.0) -> Failure:
+    """How a connection to `url` ends, on the way in or later."""
+    with pytest.raises(ConnectionFailed) as caught:
+        async with connect(url, ready_seconds) as connection:
+            async for _ in connection.events():
+                pass
+    assert KEY not in str(caught.value)
+    return caught.value.failure
+
+
+async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> None:
+    seen: dict[str, Any] = {}
+
+    async def talk(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        seen["headers"] = socket.request.headers
+        seen["update"] = await greet(socket)
+        seen["next"] = json.loads(await socket.recv())
+        await send(socket, {"type": "pong"})
+
+    async with server(talk) as url, connect(url) as connection:
+        connection.send({"type": "ping"})
+        events = connection.events()
+        kinds = [(await anext(events))["type"] for _ in range(3)]
+        with pytest.raises(ConnectionFailed) as caught:
+            await anext(events)
+    assert kinds == ["session.created", "session.updated", "pong"]
+    assert caught.value.failure is Failure.LOST
+    assert seen["headers"]["Authorization"] == f"Bearer {KEY}"
+    assert "OpenAI-Beta" not in seen["headers"]
+    assert seen["update"] == UPDATE
+    assert seen["next"] == {"type": "ping"}
+
+
+async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        async for message in socket:
+            if json.loads(message)["type"] == "hello":
+                await send(socket, {"type": "hello.back"})
+
+    async with server(talk) as url, connect(url, ready_seconds=0.05) as connection:
+        connection.send({"type": "hello"})
+        assert (await anext(connection.events()))["type"] == "hello.back"
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (401, Failure.WRONG_KEY),
+        (403, Failure.WRONG_KEY),
+        (404, Failure.MODEL_NOT_FOUND),
+        (429, Failure.SERVER_FULL),
+        (503, Failure.SERVER_FULL),
+        (500, Failure.SERVER_ERROR),
+        (400, Failure.UNREACHABLE),
+    ],
+)
+async def test_refused_at_the_door(status: int, failure: Failure) -> None:
+    async def talk(_: ServerConnection) -> None:
+        raise AssertionError
+
+    def answer(_: Request) -> Response:
+        return Response(HTTPStatus(status), "no", Headers(), b"secret words")
+
+    async with server(talk, answer) as url:
+        assert await failure_of(url) is failure
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "reason", "failure"),
+    [
+        ("invalid_api_key", 3000, "invalid_request_error.invalid_api_key", Failure.WRONG_KEY),
+        ("model_not_found", 4004, "", Failure.MODEL_NOT_FOUND),
+        ("invalid_model", 4000, "invalid_request_error.invalid_model", Failure.MODEL_NOT_FOUND),
+        ("beta_api_shape_disabled", 4000, "invalid_request_error.beta_api_shape_disabled", Failure.REFUSED_SETTINGS),
+        ("insufficient_quota", 4000, "insufficient_quota.credit_balance_exhausted", Failure.QUOTA),
+        ("session_limit_reached", 1008, "", Failure.SERVER_FULL),
+    ],
+)
+async def test_let_in_and_then_refused(code: str, number: int, reason: str, failure: Failure) -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, script.error(code))
+        await socket.close(number, reason)
+
+    async with server(talk) as url:
+        assert await failure_of(url) is failure
+
+
+async def test_the_reason_in_the_close_frame_is_enough() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await socket.close(3000, "invalid_request_error.invalid_api_key")
+
+    async with server(talk) as url:
+        assert await failure_of(url) is Failure.WRONG_KEY
+
+
+async def test_refused_settings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": {}})
+        await socket.recv()
+        await send(socket, script.error("unknown_parameter", "session_update"))
+        await socket.wait_closed()
+
+    async with server(talk) as url:
+        assert await failure_of(url) is Failure.REFUSED_SETTINGS
+    assert "unknown_parameter" in caplog.text
+    assert "secret words" not in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "failure"),
+    [
+        (1001, "Your session hit the maximum duration of 60 minutes.", Failure.EXPIRED),
+        (1001, "", Failure.LOST),
+        (1000, "", Failure.LOST),
+        (1011, "", Failure.LOST),
+        (1013, "", Failure.SERVER_FULL),
+    ],
+)
+async def test_ended_later(number: int, reason: str, failure: Failure) -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        await socket.close(number, reason)
+
+    async with server(talk) as url:
+        assert await failure_of(url) is failure
+
+
+async def test_cut_in_the_middle() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        socket.transport.abort()
+
+    async with server(talk) as url:
+        assert await failure_of(url) is Failure.LOST
+
+
+async def test_nobody_there(unused_tcp_port: int) -> None:
+    assert await failure_of(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") is Failure.UNREACHABLE
+
+
+async def test_someone_there_who_does_not_speak_websocket() -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.test ESMTP\r\n")
+        writer.close()
+
+    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with running:
+        port = running.sockets[0].getsockname()[1]
+        assert await failure_of(f"ws://127.0.0.1:{port}/v1/realtime") is Failure.UNREACHABLE
+
+
+async def test_a_redirect_does_not_get_the_key() -> None:
+    visits = []
+
+    async def talk(socket: ServerConnection) -> None:
+        visits.append(socket)
+
+    async with server(talk) as other:
+
+        def answer(_: Request) -> Response:
+            return Response(HTTPStatus.FOUND, "Found", Headers({"Location": other}))
+
+        async with server(talk, answer) as url:
+            assert await failure_of(url) is Failure.UNREACHABLE
+    assert visits == []
+
+
+async def test_garbage_is_skipped() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        for message in ("{", "[1,2]", "7", '{"no":"type"}', '{"type":7}', "[" * 100_000, b"\x00\xff"):
+            await socket.send(message)
+        await send(socket, {"type": "at.last"})
+
+    async with server(talk) as url, connect(url) as connection:
+        events = connection.events()
+        assert [(await anext(events))["type"] for _ in range(3)] == ["session.created", "session.updated", "at.last"]
+
+
+async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_AUDIO", 3)
+    got: list[dict[str, Any]] = []
+    done = asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        async for message in socket:
+            got.append(json.loads(message))
+            if got[-1]["type"] == "last":
+                done.set()
+
+    async with server(talk) as url, connect(url) as connection:
+        for number in range(10):  # in one go: the sender has no turn in between
+            connection.send({"type": "input_audio_buffer.append", "audio": str(number)})
+            connection.send({"type": "kept", "number": number})
+        connection.send({"type": "last"})
+        async with asyncio.timeout(5):
+            await done.wait()
+        assert connection.dropped_audio == 7
+    assert [event["audio"] for event in got if "audio" in event] == ["7", "8", "9"]
+    assert [event["number"] for event in got if "number" in event] == list(range(10))
+
+
+async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_EVENTS", 5)
+
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        await socket.wait_closed()
+
+    async with server(talk) as url:
+        with pytest.raises(ConnectionFailed) as caught:
+            async with connect(url) as connection:
+                for _ in range(10):
+                    connection.send({"type": "event"})
+                async for _ in connection.events():
+                    pass
+    assert caught.value.failure is Failure.LOST
+
+
+async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
+    release = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from websockets.server import ServerProtocol
+
+        protocol = ServerProtocol()
+        while not protocol.handshake_exc and protocol.state.name == "CONNECTING":
+            protocol.receive_data(await reader.read(4096))
+            for request in protocol.events_received():
+                protocol.send_response(protocol.accept(request))  # type: ignore[arg-type]
+        protocol.send_text(b'{"type":"session.updated"}')
+        writer.write(b"".join(protocol.data_to_send()))
+        await release.wait()  # deaf from here on
+        writer.close()
+
+    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with running:
+        connection = connect(f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/")
+        await connection.__aenter__()
+        async with asyncio.timeout(3):
+            await connection.close()
+            await connection.close()
+        release.set()
+
+
+async def test_nothing_is_sent_before_or_after() -> None:
+    connection = connect("ws://127.0.0.1:1/")
+    connection.send({"type": "event"})
+    with pytest.raises(ConnectionFailed):
+        await anext(connection.events())
+
+
+def test_errors_that_leave_the_session_usable() -> None:
+    for code in ("invalid_value", "item_not_found", "conversation_already_has_active_response", None):
+        assert failure_of_error(script.error(code)["error"]) is None
+    for odd in (None, "text", 7, [], {"code": 7}):
+        assert failure_of_error(odd) is None
+
+
+def test_every_way_to_end_has_a_word() -> None:
+    for code in [None, *range(1000, 1016), *range(3000, 3005), *range(4000, 4010)]:
+        assert isinstance(failure_of_close(code, "", None), Failure)
+    for status in range(100, 600):
+        assert isinstance(failure_of_status(status), Failure)
+
+
+def test_pauses_grow_and_are_bounded() -> None:
+    assert [backoff_seconds(attempt) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]
