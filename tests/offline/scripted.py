@@ -16,6 +16,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 from offline.server import PATH, RealtimeServer
 from offline.turn_detection import Probability
@@ -41,6 +42,7 @@ from offline.work import (
 )
 
 
+@cache
 def tone(ms: int, hertz: float = 440.0, level: int = 8000) -> bytes:
     """PCM16 at 24 kHz of a sine."""
     count = ms * SAMPLE_RATE // 1000

@@ -1,0 +1,224 @@
+"""The sockets: addresses, refusals, health, limits, and failures that stay where they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from offline.server import RealtimeServer
+from offline.turn_detection import Probability
+from tests.offline.scripted import Gate, Script, ready_server, scripted_server, serving, silence, tone
+
+
+async def receive(connection: ClientConnection) -> dict[str, Any]:
+    """The next event."""
+    event: dict[str, Any] = json.loads(await connection.recv())
+    return event
+
+
+async def until(connection: ClientConnection, kind: str) -> dict[str, Any]:
+    """The next event of a type."""
+    while (event := await receive(connection))["type"] != kind:
+        pass
+    return event
+
+
+async def send(connection: ClientConnection, kind: str, **fields: Any) -> None:
+    """A client event."""
+    await connection.send(json.dumps({"type": kind, **fields}))
+
+
+async def get(url: str, path: str) -> tuple[int, str, str]:
+    """Status, content type and body of a GET."""
+
+    def ask() -> tuple[int, str, str]:
+        address = url.replace("ws", "http", 1).replace("/v1/realtime", path)
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_the_first_event_and_the_model_of_the_address() -> None:
+    async with scripted_server() as url:
+        async with connect(f"{url}?model=gpt-realtime-2.1") as connection:
+            event = await receive(connection)
+            assert event["type"] == "session.created" and event["session"]["model"] == "gpt-realtime-2.1"
+        async with connect(url) as connection:
+            assert (await receive(connection))["session"]["model"] == "scripted"
+
+
+async def test_subprotocols() -> None:
+    async with scripted_server() as url:
+        async with connect(url, subprotocols=["realtime", "openai-insecure-api-key.sk-x"]) as connection:  # type: ignore[list-item]
+            assert connection.subprotocol == "realtime"
+        async with connect(url, subprotocols=["openai-insecure-api-key.sk-x"]) as connection:  # type: ignore[list-item]
+            assert (await receive(connection))["type"] == "session.created"
+        async with connect(url, additional_headers={"Authorization": "Bearer sk-x"}) as connection:
+            assert connection.subprotocol is None
+
+
+async def test_other_paths_are_not_found() -> None:
+    async with scripted_server() as url:
+        status, _, body = await get(url, "/v1/models")
+        assert status == 404 and "/v1/realtime" in body
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url.replace("/realtime", "/live"))
+        assert refused.value.response.status_code == 404
+
+
+async def test_a_binary_frame_and_broken_json_are_told() -> None:
+    async with scripted_server() as url, connect(url) as connection:
+        await receive(connection)
+        await connection.send(b"\x00\x01")
+        assert (await receive(connection))["error"]["code"] == "invalid_event"
+        await connection.send("{")
+        assert (await receive(connection))["error"]["code"] == "invalid_json"
+        await send(connection, "session.update", session={"type": "realtime"})
+        assert (await receive(connection))["type"] == "session.updated"
+
+
+async def test_the_beta_is_refused_as_the_service_does() -> None:
+    async with scripted_server() as url:
+        async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as connection:
+            assert (await receive(connection))["error"]["code"] == "beta_api_shape_disabled"
+            with pytest.raises(ConnectionClosed) as closed:
+                await connection.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 4000
+
+
+async def test_past_the_limit_a_caller_is_told_so() -> None:
+    async with scripted_server(capacity=1) as url:
+        async with connect(url) as first:
+            await receive(first)
+            async with connect(url) as second:
+                error = (await receive(second))["error"]
+                assert error["type"] == "session_limit_reached" and "1 conversations" in error["message"]
+                with pytest.raises(ConnectionClosed) as closed:
+                    await second.recv()
+                assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+            assert json.loads((await get(url, "/health"))[2])["sessions"] == 1
+            await send(first, "session.update", session={"type": "realtime"})
+            assert (await receive(first))["type"] == "session.updated"
+        await vacated(url)
+        async with connect(url) as third:
+            assert (await receive(third))["type"] == "session.created"
+
+
+async def vacated(url: str) -> None:
+    """Wait until no session is left."""
+    while json.loads((await get(url, "/health"))[2])["sessions"]:
+        pass
+
+
+async def test_health_while_loading_when_ready_and_when_failed() -> None:
+    server = RealtimeServer(capacity=3)
+    async with serving(server) as url:
+        server.progress("Reading the language model.")
+        status, kind, body = await get(url, "/health")
+        assert (status, kind) == (503, "application/json")
+        assert json.loads(body) == {
+            "status": "loading",
+            "model": "",
+            "sessions": 0,
+            "capacity": 3,
+            "languages": [],
+            "detail": "Reading the language model.",
+        }
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url)
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.body == b"Reading the language model.\n"
+        server.failed("The models cannot be loaded: a file is missing.")
+        status, _, body = await get(url, "/health")
+        assert (status, json.loads(body)["status"]) == (503, "failed")
+    async with scripted_server() as url:
+        status, _, body = await get(url, "/health")
+        health = json.loads(body)
+        assert (status, health["status"], health["languages"]) == (200, "ok", ["en", "zh"])
+
+
+async def test_a_failure_ends_only_its_own_session(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Probability:
+        def fail(window: bytes) -> float:
+            raise RuntimeError("swordfish")
+
+        return fail
+
+    detectors = [broken(), lambda window: 0.0]
+    server = ready_server(probability=lambda: detectors.pop(0))
+    async with serving(server) as url, connect(url) as first, connect(url) as second:
+        await receive(first)
+        await receive(second)
+        audio = base64.b64encode(silence(100)).decode()
+        with caplog.at_level(logging.ERROR):
+            await send(first, "input_audio_buffer.append", audio=audio)
+            error = (await receive(first))["error"]
+        assert (error["type"], error["code"]) == ("server_error", "server_error")
+        with pytest.raises(ConnectionClosed) as closed:
+            await first.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
+        assert "RuntimeError in fail" in caplog.text and "swordfish" not in caplog.text
+        await send(second, "input_audio_buffer.append", audio=audio)
+        await send(second, "session.update", session={"type": "realtime"})
+        assert (await receive(second))["type"] == "session.updated"
+
+
+async def test_a_long_append_is_heard_whole() -> None:
+    script = Script(transcripts=["A long story."])
+    async with scripted_server(script) as url, connect(url) as connection:
+        await receive(connection)
+        pcm = silence(500) + tone(7000) + silence(500)
+        await send(connection, "input_audio_buffer.append", audio=base64.b64encode(pcm).decode())
+        stopped = await until(connection, "input_audio_buffer.speech_stopped")
+        assert abs(stopped["audio_end_ms"] - 7700) <= 64
+        assert (await until(connection, "response.done"))["response"]["status"] == "completed"
+
+
+async def test_sessions_do_not_share_anything() -> None:
+    script = Script()
+    async with scripted_server(script) as url, connect(url) as first, connect(url) as second:
+        for connection, text in ((first, "I am Ada."), (second, "I am Bob.")):
+            content = [{"type": "input_text", "text": text}]
+            item = {"type": "message", "role": "user", "content": content}
+            await send(connection, "conversation.item.create", item=item)
+            await send(connection, "response.create")
+            done = (await until(connection, "response.done"))["response"]
+            assert done["output"][0]["content"][0]["transcript"] == f"You said: {text}"
+        assert [script.memory(index) for index in (0, 1)] == [[("user", "I am Ada.")], [("user", "I am Bob.")]]
+
+
+async def test_hanging_up_stops_the_work() -> None:
+    held = Gate()
+    script = Script(replies=[["One.", held, "Two."]])
+    async with scripted_server(script) as url:
+        async with connect(url) as connection:
+            await send(connection, "response.create")
+            await held.reached.wait()
+        await vacated(url)
+        assert script.closed == 1
+
+
+async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
+    clause = "A clause of a reply that nobody reads."
+    script = Script(replies=[[clause] * 40], clause_ms=10_000)
+    async with scripted_server(script) as url, connect(url, max_queue=1) as deaf, connect(url) as other:
+        await send(deaf, "response.create")
+        await receive(deaf)
+        await receive(other)
+        await send(other, "session.update", session={"type": "realtime"})
+        assert (await receive(other))["type"] == "session.updated"
+        done = await until(deaf, "response.done")  # and when it reads at last, nothing is missing
+        assert done["response"]["output"][0]["content"][0]["transcript"] == clause * 40
