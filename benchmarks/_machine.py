@@ -1,0 +1,35 @@
+"""How much of the machine others used while something was measured."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def _busy_s() -> float:
+    fields = [int(f) for f in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def _process_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """Mean number of cores that processes other than `pids` kept busy since this was made; None where /proc is missing."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self._pids = pids
+        self._known = Path("/proc/stat").exists()
+        if self._known:
+            self._start, self._others = time.monotonic(), self._now()
+
+    def _now(self) -> float:
+        return _busy_s() - sum(map(_process_s, self._pids))
+
+    def cores(self) -> float | None:
+        if not self._known:
+            return None
+        return max(0.0, (self._now() - self._others) / max(1e-3, time.monotonic() - self._start))

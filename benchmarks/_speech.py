@@ -1,0 +1,83 @@
+"""Utterances for benchmarks, and how far a transcript is from what was said."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+SPEECH = Path(__file__).resolve().parent.parent / "tests" / "speech"
+RATE = 24_000
+QUIET_DB = 30.0
+"""An utterance ends with the last 10 ms that are at most this much below its loudest 10 ms."""
+
+Samples = npt.NDArray[np.float32]
+
+_DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """`samples`: float32 mono at 24 kHz; `end_s`: where the voice in it ends, in seconds."""
+
+    name: str
+    language: str
+    text: str
+    human: bool
+    samples: Samples
+    end_s: float
+
+
+def acoustic_end(samples: Samples) -> float:
+    """Seconds from the start to the end of the voice."""
+    step = RATE // 100
+    frames = samples[: len(samples) // step * step].reshape(-1, step)
+    level = np.sqrt((frames**2).mean(axis=1))
+    loud = np.flatnonzero(level >= level.max() * 10 ** (-QUIET_DB / 20))
+    return float(loud[-1] + 1) / 100
+
+
+def utterances(language: str, most: int | None = None) -> list[Utterance]:
+    """The committed utterances of a language; with `most`, that many spread over the list."""
+    chosen = [e for e in json.loads((SPEECH / "index.json").read_text("utf-8")) if e["language"] == language]
+    if most is not None and most < len(chosen):
+        chosen = [chosen[i * len(chosen) // most] for i in range(most)]
+    found = []
+    for entry in chosen:
+        samples, rate = soundfile.read(SPEECH / entry["file"], dtype="float32")
+        samples = soxr.resample(samples, rate, RATE)
+        human = entry["speaker"] == "human"
+        found.append(Utterance(entry["file"], language, entry["text"], human, samples, acoustic_end(samples)))
+    return found
+
+
+def units(text: str, language: str) -> list[str]:
+    """Words of English, characters of Chinese, without case and marks; small numbers in words."""
+    if language == "zh":
+        return re.findall(r"[\u3400-\u9fff]|[a-z0-9]+", text.lower())
+    text = re.sub(r"\d", lambda m: f" {_DIGITS[int(m[0])]} ", re.sub(r"\b10\b", "ten", text.lower()))
+    return re.findall(r"[a-z']+", text.replace("mr.", "mister"))
+
+
+def distance(said: Sequence[str], heard: Sequence[str]) -> int:
+    """Insertions, deletions and replacements between the two."""
+    row = list(range(len(heard) + 1))
+    for i, unit in enumerate(said, 1):
+        previous, row[0] = row[0], i
+        for j, other in enumerate(heard, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (unit != other))
+    return row[-1]
+
+
+def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
+    """Word (English) or character (Chinese) error rate over (said, heard) pairs."""
+    said = [units(s, language) for s, _ in pairs]
+    wrong = sum(distance(s, units(h, language)) for s, (_, h) in zip(said, pairs, strict=True))
+    return wrong / max(1, sum(map(len, said)))

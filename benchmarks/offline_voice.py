@@ -1,0 +1,312 @@
+"""How soon the offline server answers: from the end of a person's voice to the first sound of the reply.
+
+    python -m benchmarks.offline_voice [--quick] [--json] [--language en|zh] [--no-naive]
+
+Recorded utterances are played in real time, in 20 ms frames, over the WebSocket into a server of its own. Beside it stands
+the naive chain, measured in the same run with the same models: wait for the end of the turn, recognise the whole utterance,
+write the whole answer, speak the whole answer, send it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks._machine import Others
+from benchmarks._speech import RATE, Utterance, error_rate, utterances
+
+FRAME_S = 0.02
+LEAD_S = 0.5
+"""Seconds of quiet before each utterance."""
+REST_S = 1.0
+"""Seconds between the end of a reply and the next utterance."""
+LONGEST_S = 40.0
+NOISE = 3e-4
+"""Amplitude of the room's noise around the voice."""
+TARGETS = {"en": (0.8, 1.3), "zh": (1.8, None)}
+"""Seconds: median and 95th percentile to reach on two cores."""
+
+
+@dataclass
+class Turn:
+    """One utterance and its reply. Times in seconds from the end of the voice."""
+
+    name: str
+    said: str
+    heard: str = ""
+    reply: str = ""
+    stopped_s: float | None = None
+    """`input_audio_buffer.speech_stopped` arrived."""
+    first_audio_s: float | None = None
+    gap_s: float = 0.0
+    """Time without sound within the reply, had it been played as it came."""
+    naive_s: float | None = None
+    _sound: list[tuple[float, float]] = field(default_factory=list, repr=False)
+
+    def sound(self, at: float, seconds: float) -> None:
+        if self.first_audio_s is None:
+            self.first_audio_s = at
+        self._sound.append((at, seconds))
+
+    def count_gaps(self) -> None:
+        until = None
+        for at, seconds in self._sound:
+            if until is not None and at > until:
+                self.gap_s += at - until
+            until = max(until or at, at) + seconds
+
+
+class Child:
+    """`python -m offline` as a child process."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.ready_s = 0.0
+
+    async def start(self) -> None:
+        begun = time.monotonic()
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "offline", "--port", "0", "--exit-with-parent"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            told = json.loads(line)
+            self.url = told.get("listening", self.url)
+            if "ready" in told:
+                if not told["ready"]:
+                    raise SystemExit(told.get("detail", "The server did not start."))
+                self.ready_s = time.monotonic() - begun
+                return
+        raise SystemExit("The server did not start.")
+
+    async def stop(self) -> None:
+        self.process.terminate()
+        await self.process.wait()
+
+
+async def converse(socket: ClientConnection, utterance: Utterance, seed: int) -> Turn:
+    """Plays one utterance and takes the reply."""
+    turn = Turn(utterance.name, utterance.text)
+    noise = np.random.default_rng(seed)
+    samples = np.concatenate([np.zeros(int(LEAD_S * RATE), np.float32), utterance.samples])
+    over = asyncio.Event()
+    start = time.monotonic()
+    voice_end = start + LEAD_S + utterance.end_s
+
+    async def play() -> None:
+        step, at = int(FRAME_S * RATE), 0
+        while not over.is_set() and at < LONGEST_S * RATE:
+            frame = np.zeros(step, np.float32)
+            part = samples[at : at + step]
+            frame[: len(part)] = part
+            frame += noise.standard_normal(step).astype(np.float32) * NOISE
+            at += step
+            # A frame exists only once its last sample was spoken.
+            await asyncio.sleep(max(0.0, start + at / RATE - time.monotonic()))
+            pcm = (np.clip(frame, -1, 1) * 32767).astype("<i2").tobytes()
+            await socket.send(
+                json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
+            )
+
+    async def listen() -> None:
+        async for message in socket:
+            at = time.monotonic() - voice_end
+            event: dict[str, Any] = json.loads(message)
+            match event["type"]:
+                case "input_audio_buffer.speech_stopped":
+                    turn.stopped_s = at
+                case "conversation.item.input_audio_transcription.completed":
+                    turn.heard += event["transcript"]
+                case "response.output_audio.delta":
+                    turn.sound(at, len(event["delta"]) * 3 / 4 / 2 / RATE)
+                case "response.output_audio_transcript.delta":
+                    turn.reply += event["delta"]
+                case "error":
+                    raise SystemExit(event["error"]["message"])
+                case "response.done" if event["response"]["status"] == "completed":
+                    return
+
+    playing = asyncio.create_task(play())
+    try:
+        await asyncio.wait_for(listen(), LONGEST_S)
+    except TimeoutError:
+        print(f"{utterance.name}: no reply within {LONGEST_S:.0f} s", file=sys.stderr)
+    over.set()
+    await playing
+    turn.count_gaps()
+    return turn
+
+
+class Naive:
+    """The same models, one after the other."""
+
+    def __init__(self) -> None:
+        from offline.models import look
+        from offline.pipeline import _load_speech, _load_writer, quiet_threads
+
+        quiet_threads()
+        store, threads = look(), os.cpu_count() or 1
+        self._writer, _ = _load_writer(store, 1, threads)
+        self._voice, self._hearer = _load_speech(store, threads)
+        self._languages = store.languages
+
+    def seconds(self, utterance: Utterance) -> float:
+        """Seconds from the end of the turn to the reply's sound, all of it ready."""
+        from offline.hearing import to_16k
+        from offline.prompt import compose
+        from offline.work import Language, Message, Request
+
+        pcm = (np.clip(utterance.samples, -1, 1) * 32767).astype("<i2").tobytes()
+        begun = time.monotonic()
+        audio = to_16k(pcm)
+        language: Language = "zh" if self._hearer.language(audio) >= 0.5 else "en"
+        heard = self._hearer.transcribe(audio, language)
+        prompt = compose(Request((Message("user", heard.text),), speak=True), self._languages, 4096)
+        words: list[str] = []
+        self._writer.generate(prompt, 0, words.append, threading.Event())
+        self._voice.say("".join(words))
+        return time.monotonic() - begun
+
+
+def percentile(values: list[float], share: float) -> float:
+    return float(np.percentile(values, share * 100)) if values else float("nan")
+
+
+def summary(language: str, turns: list[Turn], others: float | None) -> dict[str, Any]:
+    """The figures of one language; seconds."""
+    first = [t.first_audio_s for t in turns if t.first_audio_s is not None]
+    naive = [t.naive_s for t in turns if t.naive_s is not None]
+    figures: dict[str, Any] = {
+        "language": language,
+        "utterances": len(turns),
+        "answered": len(first),
+        "p50_s": percentile(first, 0.5),
+        "p95_s": percentile(first, 0.95),
+        "longest_s": max(first, default=float("nan")),
+        "turn_end_p50_s": percentile([t.stopped_s for t in turns if t.stopped_s is not None], 0.5),
+        "gaps_s": sum(t.gap_s for t in turns),
+        "error_rate": error_rate([(t.said, t.heard) for t in turns], language),
+        "target_p50_s": TARGETS[language][0],
+        "target_p95_s": TARGETS[language][1],
+        "other_programs_cores": others,
+    }
+    if naive:
+        figures |= {"naive_p50_s": percentile(naive, 0.5), "naive_p95_s": percentile(naive, 0.95)}
+        figures |= {"times_faster_p50": figures["naive_p50_s"] / figures["p50_s"]}
+        figures |= {"times_faster_p95": figures["naive_p95_s"] / figures["p95_s"]}
+    return figures
+
+
+async def run(languages: list[str], most: int | None, silence_ms: int, *, naive: bool, verbose: bool) -> dict[str, Any]:
+    child = Child()
+    await child.start()
+    chain = await asyncio.to_thread(Naive) if naive else None
+    results = []
+    try:
+        for language in languages:
+            others = Others([os.getpid(), child.process.pid])
+            turns = []
+            async with connect(child.url, max_size=None, compression=None) as socket:
+                await socket.send(json.dumps({"type": "session.update", "session": _session(silence_ms)}))
+                for i, utterance in enumerate(utterances(language, most)):
+                    turn = await converse(socket, utterance, i)
+                    if chain is not None and turn.stopped_s is not None:
+                        turn.naive_s = turn.stopped_s + await asyncio.to_thread(chain.seconds, utterance)
+                    turns.append(turn)
+                    if verbose:
+                        _tell(turn)
+                    await asyncio.sleep(REST_S)
+            results.append(
+                summary(language, turns, others.cores())
+                | {"turns": [{k: v for k, v in asdict(t).items() if k[0] != "_"} for t in turns]}
+            )
+    finally:
+        await child.stop()
+    return {"ready_s": child.ready_s, "silence_ms": silence_ms, "cores": os.cpu_count(), "languages": results}
+
+
+def _session(silence_ms: int) -> dict[str, Any]:
+    detection = {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": silence_ms,
+        "create_response": True,
+        "interrupt_response": True,
+    }
+    return {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": detection}},
+    }
+
+
+def _ms(seconds: float | None) -> str:
+    return "     -" if seconds is None else f"{seconds * 1000:6.0f}"
+
+
+def _tell(turn: Turn) -> None:
+    print(
+        f"  turn end {_ms(turn.stopped_s)}  first sound {_ms(turn.first_audio_s)}  naive {_ms(turn.naive_s)}  "
+        f"gaps {_ms(turn.gap_s)} ms  {turn.heard!r} -> {turn.reply[:90]!r}",
+        flush=True,
+    )
+
+
+def _table(report: dict[str, Any]) -> None:
+    print(f"\nCold start to ready: {report['ready_s']:.1f} s. End of turn after {report['silence_ms']} ms of silence.")
+    print(f"{'':10}{'answered':>9}{'p50 s':>8}{'target':>8}{'p95 s':>8}{'target':>8}{'gaps s':>8}{'errors':>8}", end="")
+    print(f"{'naive p50':>11}{'p95':>7}{'faster':>8}{'others':>8}")
+    for r in cast(list[dict[str, Any]], report["languages"]):
+        limit = f"{r['target_p95_s']:.1f}" if r["target_p95_s"] else "-"
+        print(f"{r['language']:10}{r['answered']:>5}/{r['utterances']:<3}{r['p50_s']:8.2f}{r['target_p50_s']:8.1f}", end="")
+        print(f"{r['p95_s']:8.2f}{limit:>8}{r['gaps_s']:8.2f}{100 * r['error_rate']:7.1f}%", end="")
+        if "naive_p50_s" in r:
+            print(f"{r['naive_p50_s']:11.2f}{r['naive_p95_s']:7.2f}{r['times_faster_p50']:7.1f}x", end="")
+        else:
+            print(f"{'-':>11}{'-':>7}{'-':>8}", end="")
+        print(f"{'-' if r['other_programs_cores'] is None else format(r['other_programs_cores'], '.2f'):>8}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.offline_voice", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="three utterances of each language")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--language", choices=["en", "zh"], help="one language only")
+    parser.add_argument("--silence-ms", type=int, default=350, help="silence that ends a turn (default: %(default)s)")
+    parser.add_argument("--no-naive", action="store_true", help="leave out the naive chain")
+    options = parser.parse_args()
+    report = asyncio.run(
+        run(
+            [options.language] if options.language else ["en", "zh"],
+            3 if options.quick else None,
+            options.silence_ms,
+            naive=not options.no_naive,
+            verbose=not options.json,
+        )
+    )
+    if options.json:
+        print(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        _table(report)
+
+
+if __name__ == "__main__":
+    main()
