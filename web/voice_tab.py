@@ -15,6 +15,7 @@ import gradio as gr
 from fastrtc import WebRTC
 
 from realtime.conversation import Bubble, BubbleState
+from realtime.snapshot import OVER
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
@@ -44,7 +45,7 @@ def caption(bubble: Bubble) -> Message | None:
         text = html.escape(text, quote=False)  # what a person says or types is text, never markup
     if not text and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         text = "…"
-    if bubble.unheard:
+    if bubble.unheard.strip():
         text += f'<span class="unheard">{html.escape(bubble.unheard)}</span>'
     return {"role": bubble.role, "content": text} if text else None
 
@@ -134,8 +135,11 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
             return gr.skip(), gr.Timer(active=False)
         return outside_a_call(where), gr.Timer(active=server()[0] == "loading")
 
-    def on_snapshot(where: Locale, snapshot: Snapshot) -> tuple[list[Message], str]:
-        return captions(snapshot), status_html(snapshot.stage, snapshot.notice, server()[2], where)
+    def on_snapshot(where: Locale, who: Visitor, snapshot: Snapshot) -> tuple[list[Message], str]:
+        over = who.call is None or who.call.snapshot is None or who.call.snapshot.stage in OVER
+        # A snapshot may have been waiting while the visitor hung up; the captions in it still count.
+        stage = Stage.ENDED if over and snapshot.stage not in OVER else snapshot.stage
+        return captions(snapshot), status_html(stage, snapshot.notice, server()[2], where)
 
     async def on_send(who: Visitor, text: str, where: Locale) -> tuple[str, Any]:
         if not text.strip():
@@ -150,7 +154,9 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         await who.clear()
         return []
 
-    def on_hang_up(where: Locale) -> str:
+    async def on_hang_up(who: Visitor, where: Locale) -> str:
+        if who.call is not None:
+            await who.call.hang_up(None)
         return status_html(Stage.ENDED, None, server()[2], where)
 
     def on_press(where: Locale) -> str:
@@ -158,9 +164,12 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
 
     rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls)
     # Its own limit: with Gradio's default of one, the second visitor's captions would wait for the first to hang up.
-    rtc.on_additional_outputs(on_snapshot, inputs=[locale], outputs=[chat, status], concurrency_limit=max_calls)
-    rtc.start_recording(on_press, locale, status, show_progress="hidden", queue=False)
-    rtc.stop_recording(on_hang_up, locale, status, show_progress="hidden", queue=False)
+    rtc.on_additional_outputs(
+        on_snapshot, inputs=[locale, visitor], outputs=[chat, status], concurrency_limit=max_calls
+    )
+    # Queued like the captions, so that the page receives them in the order in which they were decided.
+    rtc.start_recording(on_press, locale, status, show_progress="hidden")
+    rtc.stop_recording(on_hang_up, [visitor, locale], status, show_progress="hidden")
 
     gr.on(
         [send.click, typed.submit],
