@@ -222,3 +222,4 @@ async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
         assert (await receive(other))["type"] == "session.updated"
         done = await until(deaf, "response.done")  # and when it reads at last, nothing is missing
         assert done["response"]["output"][0]["content"][0]["transcript"] == clause * 40
+        await until(deaf, "rate_limits.updated")
