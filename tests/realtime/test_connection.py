@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import Request, Response, Server, ServerConnection, serve
+from websockets.asyncio.server import Request, Response, ServerConnection
 from websockets.datastructures import Headers
 
 from realtime import connection as module
@@ -28,20 +26,10 @@ from realtime.session import session_update
 from realtime.settings import Endpoint, ServerKind, Settings
 
 from . import script
+from .servers import greet, send, server
 
 KEY = "sk-test-secret"
 UPDATE = session_update(Settings())
-Talk = Callable[[ServerConnection], Awaitable[None]]
-
-
-@asynccontextmanager
-async def server(talk: Talk, answer: Callable[[Request], Response | None] | None = None) -> AsyncIterator[str]:
-    def process(_: ServerConnection, request: Request) -> Response | None:
-        return answer(request) if answer else None
-
-    running: Server
-    async with serve(talk, "127.0.0.1", 0, process_request=process) as running:
-        yield f"ws://127.0.0.1:{next(iter(running.sockets)).getsockname()[1]}/v1/realtime?model=m"
 
 
 def endpoint(url: str) -> Endpoint:
@@ -50,19 +38,6 @@ def endpoint(url: str) -> Endpoint:
 
 def connect(url: str, ready_seconds: float = 5.0) -> RealtimeConnection:
     return RealtimeConnection(endpoint(url), UPDATE, connect_seconds=5.0, ready_seconds=ready_seconds)
-
-
-async def send(socket: ServerConnection, *events: dict[str, Any]) -> None:
-    for event in events:
-        await socket.send(json.dumps(event))
-
-
-async def greet(socket: ServerConnection) -> dict[str, Any]:
-    """What every good server does first; returns the session.update."""
-    await send(socket, {"type": "session.created", "session": {}})
-    update: dict[str, Any] = json.loads(await socket.recv())
-    await send(socket, {"type": "session.updated", "session": update["session"]})
-    return update
 
 
 async def failure_of(url: str, ready_seconds: float = 5.0) -> Failure:

@@ -1,0 +1,334 @@
+"""The edge to fastrtc and aiortc: pace, frames, the jitter buffer, and errors that stay inside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from aiortc import rtcrtpreceiver
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from fastrtc import AdditionalOutputs
+from fastrtc.utils import CloseStream
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import webrtc_edge
+from webrtc_edge import EdgeState, Pacer, VoiceEdge, VoiceJitterBuffer, install_jitter_buffer, quiet_loggers
+
+
+class Time:
+    """A clock that moves only when someone sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 10.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class Channel:
+    readyState = "open"
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.asked = asyncio.Event()
+
+    def send(self, message: str) -> None:
+        self.sent.append(message)
+        self.asked.set()
+
+
+class Echo(VoiceEdge):
+    """Counts what it is asked for; fails where it is told to."""
+
+    def __init__(self, time: Time, failing: str = "") -> None:
+        super().__init__(time, time.sleep)
+        self.time = time
+        self.failing = failing
+        self.inputs: list[Any] | None = None
+        self.heard = b""
+        self.spoken: list[float] = []
+        self.tidings: list[str] = []
+        self.overs = 0
+
+    def copy(self) -> Echo:
+        return Echo(self.time, self.failing)
+
+    def _may(self, what: str) -> None:
+        if what == self.failing:
+            raise ValueError("what the visitor said")
+
+    async def call_started(self, inputs: list[Any]) -> None:
+        self._may("start")
+        self.inputs = inputs
+
+    def microphone(self, pcm: bytes) -> None:
+        self._may("microphone")
+        self.heard += pcm
+
+    def speaker(self, now: float) -> NDArray[np.int16]:
+        self._may("speaker")
+        self.spoken.append(now)
+        return np.full(480, len(self.spoken), dtype=np.int16)
+
+    def news(self, now: float) -> str | None:
+        self._may("news")
+        return self.tidings.pop(0) if self.tidings else None
+
+    async def call_over(self) -> None:
+        self.overs += 1
+        self._may("over")
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+async def started(time: Time, failing: str = "") -> Echo:
+    echo = Echo(time, failing)
+    channel = Channel()
+    echo.set_channel(channel)
+    starting = asyncio.create_task(echo.start_up())
+    await channel.asked.wait()
+    echo.set_args(["webrtc id", "visitor"])
+    await starting
+    return echo
+
+
+async def test_the_pages_inputs_arrive_without_fastrtcs_own(time: Time) -> None:
+    echo = await started(time)
+    assert echo.inputs == ["visitor"]
+    assert echo.edge is EdgeState.OPEN
+
+
+async def test_a_tab_closed_before_it_sent_its_inputs(time: Time) -> None:
+    echo = Echo(time)
+    channel = Channel()
+    echo.set_channel(channel)
+    starting = asyncio.create_task(echo.start_up())
+    await channel.asked.wait()
+    await echo.shutdown()
+    async with asyncio.timeout(1):
+        await starting
+    assert echo.inputs is None
+    assert echo.overs == 1
+
+
+async def test_one_frame_per_20_ms(time: Time) -> None:
+    echo = await started(time)
+    for _ in range(100):
+        rate, frame = await echo.emit()
+        assert rate == 24000
+        assert frame.shape == (1, 480)
+    assert np.diff(echo.spoken) == pytest.approx(np.full(99, 0.02))
+
+
+async def test_frames_before_the_inputs_are_there(time: Time) -> None:
+    echo = Echo(time)
+    assert (await echo.emit())[1].shape == (1, 480)
+
+
+async def test_news_go_in_between_and_never_delay_a_frame(time: Time) -> None:
+    echo = await started(time)
+    echo.tidings = [str(number) for number in range(1000)]
+    outputs = [await echo.emit() for _ in range(200)]
+    news = [output.args[0] for output in outputs if isinstance(output, AdditionalOutputs)]
+    assert news == [str(number) for number in range(len(news))]
+    assert len(news) >= 40, "a third of the outputs at most: one per 50 ms, so one per three frames"
+    assert np.diff(echo.spoken) == pytest.approx(np.full(len(echo.spoken) - 1, 0.02))
+
+
+async def test_no_news_over_a_closed_channel(time: Time) -> None:
+    echo = await started(time)
+    echo.tidings = ["lost"]
+    echo.channel.readyState = "closed"  # type: ignore[union-attr]
+    for _ in range(10):
+        assert not isinstance(await echo.emit(), AdditionalOutputs)
+
+
+async def test_late_frames_are_made_up_for_and_long_pauses_are_not(time: Time) -> None:
+    echo = await started(time)
+    await echo.emit()
+    time.now += 0.07
+    for _ in range(4):
+        await echo.emit()
+    assert echo.spoken[1] == echo.spoken[3] == pytest.approx(echo.spoken[0] + 0.07)
+    assert echo.spoken[4] == pytest.approx(echo.spoken[0] + 0.08)
+    time.now += 3
+    await echo.emit()
+    await echo.emit()
+    assert echo.spoken[6] - echo.spoken[5] == pytest.approx(0.02)
+
+
+async def test_goodbye_tells_the_page_first(time: Time) -> None:
+    echo = await started(time)
+    await echo.emit()
+    echo.tidings = ["the end"]
+    echo.say_goodbye("bye")
+    outputs = []
+    while not outputs or not isinstance(outputs[-1], CloseStream):
+        outputs.append(await echo.emit())
+    assert outputs[-1].msg == "bye"
+    assert [output.args[0] for output in outputs if isinstance(output, AdditionalOutputs)] == ["the end"]
+    assert await echo.emit() is None
+    assert echo.edge is EdgeState.CLOSING
+
+
+@pytest.mark.parametrize("failing", ["start", "microphone", "speaker", "news"])
+async def test_an_error_ends_the_call_and_tells_no_one_its_words(
+    time: Time, failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    echo = await started(time, failing)
+    await echo.receive((24000, np.zeros((1, 480), dtype=np.int16)))
+    outputs = []
+    while not outputs or not isinstance(outputs[-1], CloseStream):
+        outputs.append(await echo.emit())
+    assert "ValueError at test_webrtc_edge.py" in caplog.text
+    assert "what the visitor said" not in caplog.text + outputs[-1].msg
+
+
+async def test_shutdown_happens_once_and_never_raises(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    echo = await started(time, "over")
+    await echo.shutdown()
+    await echo.shutdown()
+    assert echo.overs == 1
+    assert "what the visitor said" not in caplog.text
+
+
+async def test_the_microphone_comes_in_20_ms_frames_of_24_khz(time: Time) -> None:
+    echo = await started(time)
+    chunks = []
+    for number in range(50):
+        tone = (8000 * np.sin(2 * np.pi * 440 * (np.arange(960) + 960 * number) / 48000)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(tone, 2).reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = 48000
+        frame.pts = number * 960
+        chunks += [out.to_ndarray() for out in echo.resample(frame)]
+    sizes = [chunk.shape for chunk in chunks]
+    assert all(size[0] == 1 and size[1] <= 480 for size in sizes)
+    assert len(sizes) >= 49
+    heard = np.concatenate([chunk[0] for chunk in chunks]).astype(float)
+    spectrum = np.abs(np.fft.rfft(heard[: 24000 * 9 // 10]))
+    assert np.argmax(spectrum) * 24000 / (24000 * 9 // 10) == pytest.approx(440, abs=2)
+    await echo.receive((24000, chunks[5]))
+    assert echo.heard == chunks[5].astype("<i2").tobytes()
+
+
+# -------------------------------------------------------------------- jitter buffer
+
+
+class Packet:
+    def __init__(self, number: int) -> None:
+        self.sequence_number = number & 0xFFFF
+        self.timestamp = number * 960
+        self._data = str(number).encode()
+
+
+def through(numbers: list[int]) -> list[int]:
+    buffer = VoiceJitterBuffer(JitterFrame)
+    frames = []
+    for number in numbers:
+        key_frame, frame = buffer.add(Packet(number))
+        assert key_frame is False
+        if frame is not None:
+            frames.append(int(frame.data))
+    return frames
+
+
+def test_packets_in_order_are_not_held_back() -> None:
+    numbers = list(range(65_500, 65_600))
+    assert through(numbers) == numbers
+
+
+def test_a_swap_is_put_right() -> None:
+    assert through([1, 2, 4, 3, 5, 6]) == [1, 2, 3, 4, 5]
+
+
+def test_a_lost_packet_costs_little_and_only_once() -> None:
+    numbers = [number for number in range(1000) if number % 50 != 10]
+    frames = through(numbers)
+    assert frames == numbers[: len(frames)]
+    assert len(numbers) - len(frames) <= VoiceJitterBuffer.GAP
+
+
+def test_a_sender_that_begins_anew() -> None:
+    assert through([1, 2, 3, 40_000, 40_001])[3:] == [40_000, 40_001]
+
+
+def test_aiortcs_own_buffer_stays_late_after_losses() -> None:
+    """The reason for ours: should a newer aiortc do better, ours can go."""
+    stock = JitterBuffer(capacity=16, prefetch=4)
+    delivered = sum(stock.add(Packet(n))[1] is not None for n in range(300) if n != 100)
+    assert 299 - delivered > 2 * VoiceJitterBuffer.GAP
+
+
+@given(st.lists(st.floats(0, 60), min_size=1, max_size=200), st.integers(0, 0xFFFF), st.randoms(use_true_random=False))
+def test_any_network_gives_packets_once_in_order_and_soon(
+    delays: list[float], first: int, chance: random.Random
+) -> None:
+    sent = [(first + n, n * 20 + delay) for n, delay in enumerate(delays) if chance.random() > 0.05]
+    arriving = [number for number, _ in sorted(sent, key=lambda packet: packet[1])]
+    buffer = VoiceJitterBuffer(JitterFrame)
+    last = -1
+    for number in arriving:
+        _, frame = buffer.add(Packet(number))
+        if frame is not None:
+            assert int(frame.data) > last
+            last = int(frame.data)
+        assert len(buffer._held) <= VoiceJitterBuffer.GAP + 1
+
+
+def test_installing_replaces_only_the_audio_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", JitterBuffer)
+    assert install_jitter_buffer()
+    assert install_jitter_buffer(), "a second time is harmless"
+    assert isinstance(rtcrtpreceiver.JitterBuffer(capacity=16, prefetch=4), VoiceJitterBuffer)
+    assert isinstance(rtcrtpreceiver.JitterBuffer(capacity=512, is_video=True), JitterBuffer)
+
+
+def test_another_aiortc_keeps_its_own_buffer(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for other in (object, None):
+        monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", other)
+        assert not install_jitter_buffer()
+        assert rtcrtpreceiver.JitterBuffer is other
+    assert "its own jitter buffer" in caplog.text
+
+
+# -------------------------------------------------------------------- the rest
+
+
+def test_the_pacer_waits_for_what_is_left() -> None:
+    pacer = Pacer()
+    assert pacer.wait(5.0) == 0
+    pacer.tick()
+    assert pacer.wait(5.005) == pytest.approx(0.015)
+
+
+def test_fastrtc_does_not_log_what_visitors_say() -> None:
+    logger = logging.getLogger("fastrtc")
+    before = logger.level
+    try:
+        logger.setLevel(logging.DEBUG)
+        quiet_loggers()
+        assert not logging.getLogger("fastrtc.tracks").isEnabledFor(logging.DEBUG)
+    finally:
+        logger.setLevel(before)
+
+
+def test_where_names_the_place_and_not_the_words() -> None:
+    try:
+        raise ValueError("a secret")
+    except ValueError as error:
+        told = webrtc_edge.where(error)
+    assert told.startswith("ValueError at test_webrtc_edge.py:")
