@@ -1,7 +1,8 @@
 """`python -m offline`: a Realtime server for one computer. Listens at once, loads its models meanwhile.
 
-Two JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`, then
-`{"ready": true, "languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`. The log goes to stderr.
+JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`, some
+`{"progress": SENTENCE}`, then `{"ready": true, "languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`.
+The log goes to stderr.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ async def load_models(server: RealtimeServer) -> None:
 
 def _said(server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str) -> None:
     LOGGER.info("%s", sentence)
+    tell(progress=sentence)
     loop.call_soon_threadsafe(server.progress, sentence)
 
 
@@ -106,11 +108,12 @@ def main() -> int:
     except ValueError:
         LOGGER.error("OFFLINE_SESSIONS is the number of conversations at a time, 1 or more.")
         return 2
-    return asyncio.run(run(arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent))
+    # The runner is not closed: that would wait for threads in which models are still being loaded.
+    runner = asyncio.Runner()
+    return runner.run(run(arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent))
 
 
 if __name__ == "__main__":
-    # Threads of the models may still be at work and hold nothing that needs an orderly end.
     status = main()
     sys.stdout.flush()
-    os._exit(status)
+    os._exit(status)  # the models' threads hold nothing that needs an orderly end

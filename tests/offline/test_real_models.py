@@ -1,0 +1,124 @@
+"""The four conversations with the real models, human speech, the official client and `openai-agents`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import soundfile
+import soxr
+from jiwer import cer, wer
+
+from tests.offline import conversations
+from tests.offline.agents_process import ROOT, converse
+from tests.offline.processes import offline_process
+
+pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+
+SPEECH = ROOT / "tests" / "speech"
+ENGLISH = "en/sense-880.flac"
+MANDARIN = "zh/yunyang-03.flac"
+
+
+def recording(file: str) -> tuple[str, bytes]:
+    """What is said in a recording, and its sound as PCM16 at 24 kHz."""
+    entries = json.loads((SPEECH / "index.json").read_text("utf-8"))
+    text = next(entry["text"] for entry in entries if entry["file"] == file)
+    samples, rate = soundfile.read(SPEECH / file, dtype="float32")
+    louder = soxr.resample(samples, rate, 24_000)
+    return text, (np.clip(louder, -1, 1) * 32767).astype(np.int16).tobytes()
+
+
+def plain(text: str) -> str:
+    """Letters and digits only, for counting errors."""
+    return "".join(letter for letter in text.lower().replace("-", " ") if letter.isalnum() or letter == " ")
+
+
+def rms(pcm: bytes) -> float:
+    """Root mean square of PCM16."""
+    return float(np.sqrt(np.mean(np.frombuffer(pcm, np.int16).astype(float) ** 2)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url() -> AsyncIterator[str]:
+    """Address of a server with real models, ready."""
+    async with offline_process() as server:
+        listening = (await server.said("listening"))["listening"]
+        ready = await server.said("ready")
+        assert ready["ready"], ready.get("detail")
+        yield listening
+
+
+@pytest.fixture
+def speech_file(tmp_path: Path) -> Path:
+    """English speech as `openai-agents` sends it."""
+    file = tmp_path / "speech.pcm"
+    file.write_bytes(recording(ENGLISH)[1])
+    return file
+
+
+async def test_openai_text_turn(url: str) -> None:
+    assert "blue" in (await conversations.text_turn(url)).lower()
+
+
+async def test_openai_spoken_turn_in_english(url: str) -> None:
+    text, speech = recording(ENGLISH)
+    heard, answer, sound = await conversations.spoken_turn(url, speech, real_time=True)
+    assert wer(plain(text), plain(heard)) <= 0.3
+    assert answer and len(sound) > 300 * 48 and rms(sound) > 200
+
+
+async def test_openai_spoken_turn_in_mandarin(url: str) -> None:
+    text, speech = recording(MANDARIN)
+    heard, answer, sound = await conversations.spoken_turn(url, speech, real_time=True)
+    assert cer(plain(text), plain(heard)) <= 0.4
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in answer) and rms(sound) > 200
+
+
+async def test_openai_interruption(url: str) -> None:
+    said, answer = await conversations.interruption(url, recording(ENGLISH)[1], real_time=True)
+    assert said and answer
+
+
+async def test_openai_tool_round(url: str) -> None:
+    arguments, answer = await conversations.tool_round(url)
+    assert "london" in str(json.loads(arguments)).lower() and answer
+
+
+async def test_agents_text_turn(url: str) -> None:
+    assert (await converse(url, "text"))["answer"]
+
+
+async def test_agents_spoken_turn(url: str, speech_file: Path) -> None:
+    result = await converse(url, "spoken", speech_file)
+    assert wer(plain(recording(ENGLISH)[0]), plain(result["heard"])) <= 0.3
+    assert result["answer"] and result["sound"] > 0
+
+
+async def test_agents_interruption(url: str, speech_file: Path) -> None:
+    result = await converse(url, "interruption", speech_file)
+    assert result["truncated_ms"] == 150 and result["answer"]
+
+
+async def test_agents_tool_round(url: str) -> None:
+    result = await converse(url, "tools")
+    assert [city.lower() for city in result["called"]][:1] == ["london"] and result["answer"]
+
+
+async def test_two_conversations_at_once(url: str) -> None:
+    async def ask(name: str) -> str:
+        async with conversations.call(url) as line:
+            await line.update(output_modalities=["text"], instructions="Answer in one short sentence.")
+            await line.write(f"My name is {name}. Repeat my name.")
+            response: dict[str, Any] = (await line.until("response.done"))[-1]["response"]
+            assert response["status"] == "completed"
+            return str(response["output"][0]["content"][0]["text"])
+
+    ada, bob = await asyncio.gather(ask("Ada"), ask("Bob"))
+    assert ("Ada" in ada, "Bob" in bob) == (True, True) and "Bob" not in ada and "Ada" not in bob
