@@ -114,6 +114,7 @@ class VoiceCall(VoiceEdge):
         self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
         self._tasks: list[asyncio.Task[None]] = []
         self._told: tuple[int, int] | None = None
+        captions.traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
 
     def copy(self) -> VoiceCall:
         """A fresh call for one connection; shares only settings and the call book."""
@@ -136,7 +137,6 @@ class VoiceCall(VoiceEdge):
         if not self.calls.enter(self):
             self._end(Stage.FAILED, Notice.SERVER_BUSY)
             return
-        captions.traditional("准备")  # the tables are read now, not when the first words come
         self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._watch_time())]
 
     async def hang_up(self, notice: str | None) -> None:
