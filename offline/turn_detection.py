@@ -31,6 +31,10 @@ START_WINDOWS = 3
 """Windows of speech before a turn begins (96 ms): a click is none."""
 PAUSE_WINDOWS = 4
 """Windows of silence (128 ms) after which the turn may be over."""
+FAINT = 0.03
+"""Share of the turn's loudest window (-30 dB) below which a window has no voice in it, whatever its probability."""
+FAINT_WINDOWS = 3
+"""Faint windows that count as silence once the probability has followed, which it does some 70 ms late."""
 
 Probability = Callable[[bytes], float]
 """The probability (0 to 1) of speech in one window of PCM16 at 16 kHz; called in order, keeps its own state."""
@@ -87,6 +91,9 @@ class TurnDetector:
         self._floor = origin
         self._since = origin
         """Where the current rise, or the current silence within a turn, began."""
+        self._loudest = 0.0
+        self._faint = 0
+        """Faint windows in a row."""
 
     @property
     def in_turn(self) -> bool:
@@ -98,10 +105,13 @@ class TurnDetector:
         self.phase = Phase.SILENCE
         self._floor = max(self._floor, sample)
 
-    def feed(self, probability: float) -> list[Heard]:
-        """Judge the next window."""
+    def feed(self, probability: float, level: float = 1.0) -> list[Heard]:
+        """Judge the next window. `level`: its loudness, linear, in any unit."""
         begin = self._clock
         self._clock += WINDOW
+        faint_before = min(self._faint, FAINT_WINDOWS)
+        self._loudest = max(level, self._loudest if self.phase is not Phase.SILENCE else 0.0)
+        self._faint = self._faint + 1 if level < FAINT * self._loudest else 0
         loud = probability >= self.threshold
         quiet = probability < max(self.threshold - HYSTERESIS, 0.01)
         if self.phase is Phase.SILENCE and loud:
@@ -109,7 +119,7 @@ class TurnDetector:
         elif self.phase is Phase.RISING and quiet:
             self.phase = Phase.SILENCE
         elif self.phase is Phase.SPEECH and quiet:
-            self.phase, self._since = Phase.FALLING, begin
+            self.phase, self._since = Phase.FALLING, begin - (faint_before if self._faint else 0) * WINDOW
         elif self.phase is Phase.FALLING and loud:
             self.phase = Phase.SPEECH
         elif self.phase is Phase.PAUSED and loud:
@@ -214,6 +224,12 @@ class Ear:
         size = VAD_SAMPLES * 2
         windows = len(self._pending) // size
         for index in range(windows):
-            signals += self.detector.feed(self._probability(self._pending[index * size : (index + 1) * size]))
+            window = self._pending[index * size : (index + 1) * size]
+            signals += self.detector.feed(self._probability(window), loudness(window))
         self._pending = self._pending[windows * size :]
         return signals
+
+
+def loudness(window: bytes) -> float:
+    """Root mean square of PCM16."""
+    return float(np.sqrt(np.mean(np.frombuffer(window, np.int16).astype(np.float32) ** 2)))

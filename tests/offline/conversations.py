@@ -49,7 +49,7 @@ class Call:
 
     async def update(self, **session: Any) -> None:
         """`session.update`, acknowledged."""
-        await self.connection.session.update(session={"type": "realtime", **session})  # type: ignore[misc]
+        await self.connection.session.update(session={"type": "realtime", **session})  # type: ignore[arg-type]
         await self.until("session.updated")
 
     async def write(self, text: str) -> None:
@@ -180,5 +180,5 @@ async def tool_round(url: str) -> tuple[str, str]:
         await line.connection.conversation.item.create(item=output)  # type: ignore[arg-type]
         await line.connection.response.create()
         done = (await line.until("response.done"))[-1]["response"]
-        assert done["status"] == "completed"
+        assert done["status"] == "completed", done
         return asked["arguments"], done["output"][0]["content"][0]["text"]

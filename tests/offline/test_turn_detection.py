@@ -76,8 +76,24 @@ def test_the_end_comes_no_later_than_asked(silence_ms: int) -> None:
     assert max(32, silence_ms - 32) <= waited <= max(32, silence_ms)
 
 
-@given(st.lists(st.floats(0, 1), max_size=300), st.integers(0, 600), st.integers(0, 600))
-def test_signals_alternate_and_the_clock_goes_forward(row: list[float], padding: int, silence_ms: int) -> None:
+def test_silence_counts_from_where_the_voice_ends_not_from_where_the_detector_notices() -> None:
+    def end(levels: list[float]) -> int:
+        detector = TurnDetector(0.5, 0, 200)
+        rows = zip([0.9] * 12 + [0.1] * 10, levels, strict=True)
+        return [heard for probability, level in rows for heard in detector.feed(probability, level)][-1].sample
+
+    noticed = end([1000.0] * 22)
+    assert end([1000.0] * 10 + [5.0] * 12) == noticed - 2 * WINDOW
+    assert end([1000.0] * 5 + [5.0] * 17) == noticed - 3 * WINDOW  # a detector that is sure is believed longer
+    assert end([1000.0] * 10 + [200.0] * 12) == noticed  # in a noisy room only the probability counts
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 30_000)), max_size=300), st.integers(0, 600), st.integers(0, 600)
+)
+def test_signals_alternate_and_the_clock_goes_forward(
+    row: list[tuple[float, float]], padding: int, silence_ms: int
+) -> None:
     detector = TurnDetector(0.5, padding, silence_ms)
     allowed = {
         None: {Signal.STARTED},
@@ -87,8 +103,8 @@ def test_signals_alternate_and_the_clock_goes_forward(row: list[float], padding:
         Signal.STOPPED: {Signal.STARTED},
     }
     last, turn_end = None, 0
-    for index, probability in enumerate(row):
-        for heard in detector.feed(probability):
+    for index, (probability, level) in enumerate(row):
+        for heard in detector.feed(probability, level):
             assert heard.signal in allowed[last]
             last = heard.signal
             assert 0 <= heard.sample <= (index + 1) * WINDOW
