@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, BrowserContext, Page
 
-RATE = 24_000
 BUTTON = '#voice-call button[aria-label="start stream"]'
 
 FLAGS = [
@@ -146,15 +143,6 @@ class Line:
     text: str
 
 
-def speech(path: Path) -> NDArray[np.float32]:
-    """A recording as float32 mono at 24 kHz."""
-    import soxr
-
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono: NDArray[np.float32] = soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32)
-    return mono
-
-
 class Caller:
     """Drives one page."""
 
@@ -179,7 +167,7 @@ class Caller:
 
     def call(self) -> None:
         """Press the green button and wait until the call listens."""
-        self.stage("idle", "ended", "failed")
+        self.stage("idle", "ended", "failed", timeout=60)
         self.press()
         self.stage("listening", timeout=30)
 

@@ -48,6 +48,7 @@
       constructor(...args) {
         super(...args);
         connections.add(this);
+        if (!wanted) setTimeout(giveUp); // the visitor changed their mind before there was anything to give up
         this.addEventListener("connectionstatechange", () => {
           const state = super.connectionState;
           if (state === "failed" || state === "disconnected") {
