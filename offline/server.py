@@ -102,7 +102,7 @@ class RealtimeServer:
             ping_interval=PING_S,
             ping_timeout=PONG_S,
             max_size=MAX_MESSAGE_BYTES,
-            max_queue=16,
+            max_queue=8,
         ) as server:
             yield server
 
@@ -181,6 +181,8 @@ class Conversation:
         self._clock = clock
         self._unsent: deque[str | Close] = deque()
         self._unsent_bytes = 0
+        self._ended = False
+        """Nothing more is to be sent: the end was queued, or the client was given up."""
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -246,14 +248,17 @@ class Conversation:
         self._step(lambda: self._session.tick(self._clock()))
 
     def _queue(self, output: str | Close) -> None:
-        if self._unsent and isinstance(self._unsent[-1], Close):
-            return  # nothing comes after the end
+        if self._ended:
+            return
+        self._ended = isinstance(output, Close)
         if isinstance(output, str):
             self._unsent_bytes += len(output)
             if self._unsent_bytes > MAX_UNSENT_BYTES:
-                LOGGER.warning("A client reads too slowly; its session ends.")
+                LOGGER.warning("A client does not read; its session ends.")
+                self._ended = True
                 self._unsent.clear()
-                output = Close(1008, "The client reads too slowly.")
+                self._connection.transport.abort()  # a farewell would wait behind what it does not read
+                return
         self._unsent.append(output)
         self._wake.set()
         if self._unsent_bytes > SLOW_BYTES:
@@ -265,13 +270,12 @@ class Conversation:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._unsent:
-                    output = self._unsent[0]
+                    output = self._unsent.popleft()
                     if isinstance(output, Close):
                         self._room.set()
                         await self._connection.close(output.code, output.reason)
                         return
                     await self._connection.send(output)
-                    self._unsent.popleft()
                     self._unsent_bytes -= len(output)
                     if self._unsent_bytes <= SLOW_BYTES:
                         self._room.set()
@@ -280,7 +284,7 @@ class Conversation:
 
 
 def select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """ "realtime" when it is offered; keys and the like that browsers offer beside it are ignored."""
+    """Take "realtime" when it is offered; keys and the like that browsers offer beside it are ignored."""
     return next((name for name in offered if name == "realtime"), None)
 
 

@@ -207,6 +207,7 @@ async def test_hanging_up_stops_the_work() -> None:
         async with connect(url) as connection:
             await send(connection, "response.create")
             await held.reached.wait()
+            assert json.loads((await get(url, "/health"))[2])["sessions"] == 1
         await vacated(url)
         assert script.closed == 1
 
@@ -223,3 +224,12 @@ async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
         done = await until(deaf, "response.done")  # and when it reads at last, nothing is missing
         assert done["response"]["output"][0]["content"][0]["transcript"] == clause * 40
         await until(deaf, "rate_limits.updated")
+
+
+async def test_a_client_that_never_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("offline.server.MAX_UNSENT_BYTES", 4 * 2**20)
+    script = Script(replies=[["A clause."] * 80], clause_ms=10_000)
+    async with scripted_server(script) as url, connect(url, max_queue=1, close_timeout=0.1) as deaf:
+        await send(deaf, "response.create")
+        await vacated(url)
+        assert script.closed == 1

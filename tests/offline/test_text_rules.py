@@ -1,0 +1,289 @@
+"""The pure rules of speech and text: clauses, captions, Chinese, languages, prompts, calls."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offline import mandarin, prompt
+from offline.calls import Call, Gate, Kind, declared, fits, read_call
+from offline.chinese import full_width, is_chinese, traditional
+from offline.clauses import CHINESE_AT_MOST, Clauses, plain
+from offline.hearing import Vote, choose, plausible, vote_wanted
+from offline.partial import Stable, words
+from offline.work import Message, Request, Role, ToolCall
+
+TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
+
+# ------------------------------------------------------------------ clauses
+
+
+def cut(text: str, pieces: list[int] | None = None) -> list[str]:
+    clauses, given_out, at = Clauses(), [], 0
+    for size in [*(pieces or []), len(text)]:
+        given_out += clauses.push(text[at : at + size])
+        at += size
+    return given_out + clauses.finish()
+
+
+@given(TEXT, st.lists(st.integers(1, 9)))
+def test_clauses_joined_are_the_text_however_it_came(text: str, pieces: list[int]) -> None:
+    assert "".join(cut(text, pieces)) == text
+
+
+def test_first_clause_ends_early_and_later_ones_at_sentences() -> None:
+    text = "Well, my dear old friend, that is a long story. It began, as you know, in May, when the sun came out."
+    clauses = cut(text, [1] * len(text))
+    assert clauses[0] == "Well, my dear old friend,"
+    assert clauses[1] == " that is a long story."
+
+
+def test_titles_and_list_numbers_end_no_clause() -> None:
+    assert cut("Dr. Smith met Mrs. Jones. They talked.") == ["Dr. Smith met Mrs. Jones.", " They talked."]
+
+
+def test_chinese_without_marks_is_cut_between_words() -> None:
+    text = "我們明天早上一起到台北市立動物園去看可愛的大熊貓然後再去吃飯聊天散步看電影買東西喝咖啡"
+    clauses = cut(text, [1] * len(text))
+    assert len(clauses) > 2
+    assert all(len(c) <= most for c, most in zip(clauses, [*CHINESE_AT_MOST, CHINESE_AT_MOST[-1]], strict=False))
+    assert "".join(clauses) == text
+
+
+def test_markdown_is_not_spoken() -> None:
+    assert plain("**Bold** and `code`, see [this](http://x.y).\n- one\n# Two") == "Bold and code, see this.\none\nTwo"
+    assert plain("2 * 3 * 4") == "2 * 3 * 4"
+
+
+# ------------------------------------------------------------------ captions
+
+
+@given(st.lists(TEXT, max_size=8))
+def test_captions_only_grow(hypotheses: list[str]) -> None:
+    stable, shown = Stable(), ""
+    for hypothesis in hypotheses:
+        shown += stable.hear(hypothesis)
+        assert stable.text == shown
+
+
+def test_captions_show_what_two_hypotheses_agree_on_but_the_last_word() -> None:
+    stable = Stable()
+    assert stable.hear("He was knot") == ""
+    assert stable.hear("He was not an") == "He was"
+    assert stable.hear("He was not an ill") == " not"
+    assert stable.hear("She was not an ill man today") == "", "what was shown is not taken back"
+
+
+def test_a_mark_at_the_end_of_a_guess_is_not_shown() -> None:
+    stable = Stable()
+    stable.hear("Go on. Yes")
+    assert stable.hear("Go on. Yes sir") == "Go on"
+
+
+def test_chinese_characters_are_words() -> None:
+    assert words("今天 go home") == ["今", "天", " go", " home"]
+
+
+# ------------------------------------------------------------------ Chinese
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("台湾的台北", "台灣的台北"), ("打开头发里面", "打開頭髮裡面"), ("臺灣", "臺灣"), ("Hello 2 you", "Hello 2 you")],
+)
+def test_traditional_as_taiwan_writes_it(text: str, written: str) -> None:
+    assert traditional(text) == written
+    assert traditional(written) == written
+
+
+def test_full_width_marks() -> None:
+    assert full_width("你好,今天好嗎?") == "你好，今天好嗎？"
+    assert full_width("It is 3,000, yes?") == "It is 3,000, yes?"
+    assert full_width("一共3,000元") == "一共3,000元"
+
+
+@pytest.mark.parametrize(
+    ("digits", "said"),
+    [
+        ("0", "零"), ("10", "十"), ("15", "十五"), ("110", "一百一十"), ("1005", "一千零五"), ("10010", "一萬零一十"),
+        ("100000", "十萬"), ("12345678", "一千二百三十四萬五千六百七十八"), ("100010000", "一億零一萬"), ("007", "零零七"),
+        ("3.14", "三點一四"),
+    ],
+)  # fmt: skip
+def test_numbers_in_mandarin(digits: str, said: str) -> None:
+    assert mandarin.number(digits) == said
+
+
+def test_dates_times_and_percent_in_mandarin() -> None:
+    assert mandarin.spell_out("2026年") == "二零二六年"
+    assert mandarin.spell_out("8:30") == "八點三十分"
+    assert mandarin.spell_out("25%") == "百分之二十五"
+    assert mandarin.spell_out("-3℃") == "負三度"
+
+
+@given(st.integers(0, 10**12 - 1))
+def test_every_number_can_be_said(value: int) -> None:
+    said = mandarin.number(str(value))
+    assert said
+    assert set(said) <= set("零一二三四五六七八九十百千萬億")
+
+
+def test_phonemes_of_mandarin_with_english_words() -> None:
+    assert mandarin.phonemes("你好。") == "ni↓xau↓."
+    assert mandarin.phonemes("我用 Python", lambda words: f"<{words}>") == "wo↓jʊŋ↘ <Python>".replace("jʊŋ↘", "jʊ↘ŋ")
+    assert mandarin.phonemes("我用 Python").split() == ["wo↓jʊ↘ŋ"]
+
+
+@given(TEXT)
+def test_phonemes_never_fail(text: str) -> None:
+    assert not is_chinese(mandarin.phonemes(text))
+
+
+# ------------------------------------------------------------------ hearing
+
+
+def test_made_up_texts_are_dropped() -> None:
+    for text in ("", " . ", "[Music]", "♪ la la", "(wind)", "Thanks for watching!", "請不吝點贊訂閱轉發", "ha " * 40):
+        assert not plausible(text, 1.0), text
+    for text in ("Ten of clubs.", "今天天氣怎麼樣？"):
+        assert plausible(text, 1.2), text
+    assert plausible("Thank you.", 1.5), "people do say it"
+
+
+def test_language_is_asked_again_only_while_it_is_worth_it() -> None:
+    assert not vote_wanted([], 0.3)
+    assert vote_wanted([], 0.7)
+    assert vote_wanted([Vote(0.7, 0.6)], 1.1)
+    assert not vote_wanted([Vote(0.7, 0.99)], 1.1)
+    assert vote_wanted([Vote(0.7, 0.99)], 2.0)
+    assert not vote_wanted([Vote(0.7, 0.99), Vote(2.0, 0.98)], 60.0)
+
+
+def test_language_in_doubt_stays_as_before() -> None:
+    assert choose([], "zh") == "zh"
+    assert choose([Vote(1, 0.5)], "zh") == "zh"
+    assert choose([Vote(1, 0.5)], "en") == "en"
+    assert choose([Vote(1, 0.5), Vote(2, 0.97)], "en") == "zh"
+
+
+# ------------------------------------------------------------------ prompts
+
+MESSAGES = st.lists(
+    st.builds(Message, st.sampled_from(get_args(Role)[1:]), st.text(max_size=200)), min_size=1, max_size=40
+)
+
+
+@given(MESSAGES, st.integers(0, 2000))
+def test_trim_keeps_the_head_the_last_message_and_the_order(talk: list[Message], budget: int) -> None:
+    system = Message("system", "Be kind.")
+    kept = prompt.trim([system, *talk], budget)
+    assert kept[0] == system
+    assert len(kept) >= 2
+    assert list(kept[1:]) == talk[len(talk) - len(kept) + 1 :]
+    assert kept[1].role != "tool" or kept[1] is talk[0]
+    if kept[1:] != tuple(talk) and sum(map(prompt.cost, kept)) > budget:
+        assert len(kept) == 2 or any(m.role == "tool" for m in kept), "only a last message or a call's answer may exceed"
+
+
+@given(MESSAGES)
+def test_the_cut_rarely_moves_while_a_conversation_grows(talk: list[Message]) -> None:
+    talk = [m for m in talk if m.role != "tool"] or [Message("user", "hi")]
+    cuts = {len(talk[:n]) - len(prompt.trim(talk[:n], 300)) for n in range(1, len(talk) + 1)}
+    last_only = {n - 1 for n in range(1, len(talk) + 1)}
+    assert all(c % prompt.BLOCK == 0 or c in last_only for c in cuts)
+
+
+def test_system_message_keeps_the_instructions_and_says_how_to_speak() -> None:
+    request = Request((Message("system", "You are a pirate."), Message("user", "Hi")), speak=True)
+    text = prompt.system_text(request, ("en", "zh"))
+    assert text.startswith("You are a pirate.")
+    assert prompt.SPOKEN in text
+    assert prompt.LANGUAGE in text
+    silent = prompt.system_text(Request((Message("user", "Hi"),), speak=False), ("en",))
+    assert silent == f"{prompt.DEFAULT_INSTRUCTIONS} {prompt.ENGLISH_ONLY}"
+
+
+WEATHER = json.dumps(
+    {
+        "name": "weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    }
+)
+
+
+def test_tool_choice_is_kept_by_grammar() -> None:
+    def body(choice: str, last: Message | None = None) -> dict[str, object]:
+        messages = (last or Message("user", "Hi"),)
+        return prompt.compose(Request(messages, True, tools=(WEATHER,), tool_choice=choice), ("en",), 4096).body
+
+    assert "grammar" not in body("auto")
+    assert "json_schema" not in body("auto")
+    assert body("none")["grammar"] == prompt.WORDS_GRAMMAR
+    assert "weather" in json.dumps(body("required")["json_schema"])
+    assert "weather" in json.dumps(body("function:weather")["json_schema"])
+    assert "json_schema" not in body("function:unknown")
+    assert body("auto", Message("tool", "rain", call_id="c"))["grammar"] == prompt.WORDS_GRAMMAR
+
+
+def test_tool_rounds_are_rendered() -> None:
+    call = ToolCall("call_1", "weather", '{"city":"Paris"}')
+    messages = (
+        Message("user", "Weather?"),
+        Message("assistant", "", (call,)),
+        Message("tool", "rain", call_id="call_1"),
+    )
+    rendered = prompt.compose(Request(messages, True, tools=(WEATHER,)), ("en",), 4096).messages
+    assert rendered[-2]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city":"Paris"}'}
+    assert rendered[-1]["tool_call_id"] == "call_1"
+
+
+# ------------------------------------------------------------------ calls
+
+
+def test_only_declared_calls_with_fitting_arguments_count() -> None:
+    tools = declared([WEATHER, "not json"])
+    assert list(tools) == ["weather"]
+    good = '<tool_call>\n{"name": "weather", "arguments": {"city": "台北"}}\n</tool_call>'
+    assert read_call(good, tools) == Call("weather", '{"city": "台北"}')
+    assert read_call('{"name": "weather", "arguments": "{\\"city\\": \\"Rome\\"}"}', tools) is not None
+    for bad in (
+        "no call",
+        '{"name": "weather", "arguments": {',
+        '{"name": "launch", "arguments": {}}',
+        '{"name": "weather", "arguments": {}}',
+        '{"name": "weather", "arguments": {"city": 5}}',
+        '{"name": "weather", "arguments": [1]}',
+    ):
+        assert read_call(bad, tools) is None, bad
+
+
+def test_schema_words_that_are_understood() -> None:
+    assert fits(True, {"type": "boolean"})
+    assert not fits(True, {"type": "integer"})
+    assert fits(3, {"type": ["number", "null"]})
+    assert not fits("c", {"enum": ["a", "b"]})
+    assert not fits([1, "a"], {"type": "array", "items": {"type": "integer"}})
+    assert fits({"x": 1}, {"$ref": "elsewhere"})
+
+
+@given(st.text(max_size=40), st.lists(st.integers(1, 5), max_size=10))
+def test_gate_lets_words_through_unchanged(text: str, sizes: list[int]) -> None:
+    gate, said, at = Gate(), "", 0
+    for size in [*sizes, len(text)]:
+        said += gate.push(text[at : at + size])
+        at += size
+    said += gate.finish()
+    assert said + gate.held == text
+    assert (gate.kind is Kind.CALL) == bool(gate.held)
+
+
+def test_gate_knows_when_a_call_is_whole() -> None:
+    gate = Gate()
+    assert gate.push('{"name": "weather", "argum') == ""
+    assert not gate.complete
+    assert gate.push('ents": {"city": "Rome"}}') == ""
+    assert gate.complete
