@@ -49,10 +49,20 @@ def where(error: BaseException) -> str:
 
 
 def quiet_loggers() -> None:
-    """fastrtc logs every frame, argument and message at DEBUG: what visitors say must not be in a log."""
-    for name, level in (("fastrtc", logging.INFO), ("aioice", logging.WARNING), ("aiortc", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.setLevel(max(level, logger.level))
+    """Bounds of other people's loggers, also under DEBUG.
+
+    At DEBUG fastrtc logs every argument and message, and websockets every header and frame: what visitors say and the
+    API key must not be in a log. The others only drown ours.
+    """
+    for name in ("fastrtc", "websockets", "httpcore", "httpx", "urllib3", "asyncio", "numba"):
+        _at_least(logging.INFO, name)
+    for name in ("aioice", "aiortc"):
+        _at_least(logging.WARNING, name)
+
+
+def _at_least(level: int, name: str) -> None:
+    logger = logging.getLogger(name)
+    logger.setLevel(max(level, logger.level))
 
 
 # -------------------------------------------------------------------- microphone jitter buffer

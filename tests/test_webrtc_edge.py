@@ -315,13 +315,14 @@ def test_the_pacer_waits_for_what_is_left() -> None:
     assert pacer.wait(5.005) == pytest.approx(0.015)
 
 
-def test_fastrtc_does_not_log_what_visitors_say() -> None:
-    logger = logging.getLogger("fastrtc")
+@pytest.mark.parametrize("name", ["fastrtc", "websockets"])
+def test_no_words_and_no_keys_in_the_log_of_others(name: str) -> None:
+    logger = logging.getLogger(name)
     before = logger.level
     try:
         logger.setLevel(logging.DEBUG)
         quiet_loggers()
-        assert not logging.getLogger("fastrtc.tracks").isEnabledFor(logging.DEBUG)
+        assert not logging.getLogger(f"{name}.client").isEnabledFor(logging.DEBUG)
     finally:
         logger.setLevel(before)
 
