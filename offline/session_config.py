@@ -1,21 +1,18 @@
 """The session object of the Realtime protocol: its fields, defaults, and how an update is checked and merged.
 
-Every check takes `(value, path, current)` - the new JSON value, its dotted path for error texts, and the value it
-replaces - and returns the value to keep, or raises `ProtocolError`. Nothing is changed in place, so an update that
-fails anywhere leaves the session as it was.
+Built from the checks of `checks.py`, which change nothing in place: an update that fails anywhere leaves the session as
+it was.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offline.events import Json, ProtocolError, invalid_type, invalid_value, missing, unknown
+from offline.checks import Check, anything, array, boolean, json_object, nullable, number, one_of, table, text
+from offline.events import Json, ProtocolError, invalid_type, invalid_value, missing
 from offline.work import Language
-
-Check = Callable[[Any, str, Any], Any]
 
 INSTRUCTIONS = (
     "You are a friendly voice assistant. Answer in the language the person speaks, in one or two short sentences "
@@ -43,99 +40,6 @@ SEMANTIC_VAD: Json = {
 PCM: Json = {"type": "audio/pcm", "rate": 24000}
 
 
-def text(limit: int) -> Check:
-    """A string of at most `limit` characters."""
-
-    def check(value: Any, path: str, current: Any) -> str:
-        if not isinstance(value, str):
-            raise invalid_type(path, "a string")
-        if len(value) > limit:
-            raise invalid_value(path, f"At most {limit} characters are accepted.")
-        return value
-
-    return check
-
-
-def one_of(*choices: str) -> Check:
-    """One of a few strings."""
-
-    def check(value: Any, path: str, current: Any) -> str:
-        if not isinstance(value, str):
-            raise invalid_type(path, "a string")
-        if value not in choices:
-            raise invalid_value(path, f"Supported values are: {', '.join(map(repr, choices))}.")
-        return value
-
-    return check
-
-
-def number(low: float, high: float, *, whole: bool = False) -> Check:
-    """A number from `low` to `high`, both included."""
-
-    def check(value: Any, path: str, current: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise invalid_type(path, "an integer" if whole else "a number")
-        if not low <= value <= high:
-            raise invalid_value(path, f"It must be from {low} to {high}.")
-        return value
-
-    return check
-
-
-def boolean(value: Any, path: str, current: Any) -> bool:
-    """true or false."""
-    if not isinstance(value, bool):
-        raise invalid_type(path, "a boolean")
-    return value
-
-
-def nullable(check: Check) -> Check:
-    """null, or what `check` accepts."""
-    return lambda value, path, current: None if value is None else check(value, path, current)
-
-
-def table(fields: Mapping[str, Check], required: tuple[str, ...] = (), base: Json | None = None) -> Check:
-    """An object merged into the current one (or into `base`, when there is none)."""
-
-    def check(value: Any, path: str, current: Any) -> Json:
-        if not isinstance(value, dict):
-            raise invalid_type(path, "an object")
-        merged: Json = dict(current) if isinstance(current, dict) else dict(base or {})
-        for key, new in value.items():
-            if key not in fields:
-                raise unknown(f"{path}.{str(key)[:64]}")
-            merged[key] = fields[key](new, f"{path}.{key}", merged.get(key))
-        for key in required:
-            if key not in merged:
-                raise missing(f"{path}.{key}")
-        return merged
-
-    return check
-
-
-def array(check: Check, limit: int) -> Check:
-    """A list of at most `limit` values. It replaces the current one."""
-
-    def check_all(value: Any, path: str, current: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise invalid_type(path, "an array")
-        if len(value) > limit:
-            raise invalid_value(path, f"At most {limit} entries are accepted.")
-        return [check(entry, f"{path}[{index}]", None) for index, entry in enumerate(value)]
-
-    return check_all
-
-
-def _anything(value: Any, path: str, current: Any) -> Any:
-    return value
-
-
-def _object(value: Any, path: str, current: Any) -> Json:
-    if not isinstance(value, dict):
-        raise invalid_type(path, "an object")
-    return value
-
-
 def _audio_format(value: Any, path: str, current: Any) -> Json:
     kinds = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
     kept: Json = table({"type": kinds, "rate": number(1, 1_000_000, whole=True)}, ("type",))(value, path, None)
@@ -159,7 +63,7 @@ def _turn_detection(value: Any, path: str, current: Any) -> Json:
 
 _VAD_FIELDS: dict[str, dict[str, Check]] = {
     "server_vad": {
-        "type": _anything,
+        "type": anything,
         "threshold": number(0, 1),
         "prefix_padding_ms": number(0, 5000, whole=True),
         "silence_duration_ms": number(0, 10_000, whole=True),
@@ -168,7 +72,7 @@ _VAD_FIELDS: dict[str, dict[str, Check]] = {
         "interrupt_response": boolean,
     },
     "semantic_vad": {
-        "type": _anything,
+        "type": anything,
         "eagerness": one_of("low", "medium", "high", "auto"),
         "create_response": boolean,
         "interrupt_response": boolean,
@@ -209,7 +113,7 @@ def _tool(value: Any, path: str, current: Any) -> Json:
         "type": one_of("function"),
         "name": text(64),
         "description": text(16_384),
-        "parameters": nullable(_object),
+        "parameters": nullable(json_object),
         "strict": nullable(boolean),
     }
     kept: Json = table(fields, ("type", "name"))(value, path, None)
@@ -235,7 +139,7 @@ def _truncation(value: Any, path: str, current: Any) -> Any:
 def _tracing(value: Any, path: str, current: Any) -> Any:
     if isinstance(value, str):
         return one_of("auto")(value, path, current)
-    return table({"workflow_name": text(512), "group_id": text(512), "metadata": _object})(value, path, None)
+    return table({"workflow_name": text(512), "group_id": text(512), "metadata": json_object})(value, path, None)
 
 
 def _nothing_kept(value: Any, path: str, current: Any) -> None:
@@ -243,7 +147,7 @@ def _nothing_kept(value: Any, path: str, current: Any) -> None:
 
 
 def _metadata(value: Any, path: str, current: Any) -> Json:
-    kept = _object(value, path, current)
+    kept = json_object(value, path, current)
     if len(kept) > 16:
         raise invalid_value(path, "At most 16 entries are accepted.")
     for key, entry in kept.items():
@@ -282,7 +186,7 @@ _OUTPUT: dict[str, Check] = {"format": _audio_format, "voice": _voice}
 _SESSION = table(
     {
         **_SHARED,
-        "type": _anything,
+        "type": anything,
         "model": text(128),
         "truncation": _truncation,
         "tracing": nullable(_tracing),
@@ -308,7 +212,7 @@ _RESPONSE = table(
         "audio": table({"output": table(_OUTPUT)}),
         "metadata": nullable(_metadata),
         "conversation": one_of("auto", "none"),
-        "input": nullable(array(_object, 1000)),
+        "input": nullable(array(json_object, 1000)),
     }
 )
 
