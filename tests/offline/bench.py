@@ -30,14 +30,12 @@ from tests.offline.scripted import loudness, silence, tone
 Json = dict[str, Any]
 ADAPTER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
-# What the service sends and the official types do not name (seen in recorded traffic).
-UNTYPED = {"session.object", "session.id", "session.expires_at", "session.type", "content_part.part"}
-
 
 def parse(event: Json) -> BaseModel:
     """The event as the official client's own class for its type, strictly; fails on fields that class lacks."""
     parsed: BaseModel = ADAPTER.validate_python(event, strict=True)
     assert event["type"] in get_args(type(parsed).model_fields["type"].annotation), (event["type"], type(parsed))
+    # What the service sends of a session and the official types do not name (seen in recorded traffic).
     extra = {name for name, _ in extras(parsed)}
     assert extra <= {"object", "id", "expires_at"} and (not extra or event["type"].startswith("session.")), extra
     return parsed

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,8 +25,6 @@ from offline.work import (
     Generate,
     Hearing,
     Listening,
-    Message,
-    Paused,
     RecognitionFailed,
     Recognize,
     Recognized,
@@ -36,7 +34,6 @@ from offline.work import (
     ReplyToolCall,
     Request,
     Result,
-    Resumed,
     Stop,
     Work,
 )
@@ -138,11 +135,6 @@ class Script:
     def memory(self, index: int = -1) -> list[tuple[str, str]]:
         """Role and text of what the model read for one reply, without the instructions."""
         return [(m.role, m.text) for m in self.requests[index].messages if m.role != "system"]
-
-
-def said(messages: Iterable[Message]) -> list[tuple[str, str]]:
-    """Role and text of messages, without the instructions."""
-    return [(m.role, m.text) for m in messages if m.role != "system"]
 
 
 class ScriptedDesk:
@@ -284,24 +276,3 @@ async def serving(server: RealtimeServer) -> AsyncIterator[str]:
     async with server.listen("127.0.0.1", 0) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         yield f"ws://127.0.0.1:{port}{PATH}"
-
-
-__all__ = [
-    "Call",
-    "Crash",
-    "Full",
-    "Gate",
-    "Paused",
-    "Resumed",
-    "Script",
-    "ScriptedWorkers",
-    "echo",
-    "loudness",
-    "loudness_detector",
-    "ready_server",
-    "said",
-    "scripted_server",
-    "serving",
-    "silence",
-    "tone",
-]

@@ -1,0 +1,289 @@
+"""Turns, typed and spoken: their order of events, their shapes, and the work they call for."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from offline.work import (
+    Generate,
+    Hearing,
+    Listening,
+    Message,
+    Paused,
+    RecognitionFailed,
+    Recognize,
+    Recognized,
+    ReplySpeech,
+    Resumed,
+)
+from tests.offline.bench import Bench, error_of, kinds, only
+from tests.offline.scripted import silence, tone
+
+SPOKEN_LADDER = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
+    "response.output_audio.delta",
+]
+SPOKEN_END = [
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+    "rate_limits.updated",
+]
+
+
+def captioned(**more: Any) -> dict[str, Any]:
+    """Session settings with input transcription."""
+    return {"audio": {"input": {"transcription": {"model": "whisper-1"}, **more}}}
+
+
+def manual() -> dict[str, Any]:
+    """Session settings without a turn detector."""
+    return {"audio": {"input": {"turn_detection": None}}}
+
+
+def test_a_typed_turn_with_a_written_answer() -> None:
+    bench = Bench(output_modalities=["text"])
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Say hi."}]}
+    events = bench.client("conversation.item.create", item=item)
+    assert kinds(events) == ["conversation.item.added", "conversation.item.done"]
+    assert events[0]["item"] == {**item, "id": events[0]["item"]["id"], "status": "completed"}
+    assert kinds(bench.client("response.create")) == ["response.created"]
+    assert bench.last(Generate).request.speak is False
+    events = bench.type_out("Hi", " there!") + bench.finish(input_tokens=16, cached_tokens=4, output_tokens=3)
+    assert kinds(events) == [
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+        "rate_limits.updated",
+    ]
+    assert events[2]["part"] == {"type": "text", "text": ""}
+    done = only(events, "response.done")["response"]
+    assert done["status"] == "completed" and done["output"][0]["content"] == [
+        {"type": "output_text", "text": "Hi there!"}
+    ]
+    assert done["usage"] == {
+        "total_tokens": 19,
+        "input_tokens": 16,
+        "output_tokens": 3,
+        "input_token_details": {
+            "text_tokens": 16,
+            "audio_tokens": 0,
+            "image_tokens": 0,
+            "cached_tokens": 4,
+            "cached_tokens_details": {"text_tokens": 4, "audio_tokens": 0, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": 3, "audio_tokens": 0},
+    }
+
+
+def test_a_typed_turn_with_a_spoken_answer() -> None:
+    bench = Bench()
+    bench.write("Say hi.")
+    created = bench.client("response.create")[0]["response"]
+    assert list(created) == [
+        "object",
+        "id",
+        "status",
+        "status_details",
+        "output",
+        "conversation_id",
+        "output_modalities",
+        "max_output_tokens",
+        "audio",
+        "usage",
+        "metadata",
+    ]
+    assert created["audio"] == {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy"}}
+    sound = tone(400)
+    events = bench.give(ReplySpeech(created["id"], "Hi there!", sound))
+    assert kinds(events) == SPOKEN_LADDER
+    assert events[2]["part"] == {"type": "audio", "transcript": ""}
+    assert b"".join(base64.b64decode(event["delta"]) for event in events[4:]) == sound
+    end = bench.finish()
+    assert kinds(end) == SPOKEN_END
+    item = end[3]["item"]
+    assert item["content"] == [{"type": "output_audio", "transcript": "Hi there!"}] and item["role"] == "assistant"
+    assert end[2]["part"] == {"type": "audio", "transcript": "Hi there!"}
+
+
+def test_a_spoken_turn() -> None:
+    bench = Bench(**captioned())
+    events = bench.append(silence(500)) + bench.append(tone(800)) + bench.append(silence(300))
+    assert kinds(events) == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    started, stopped, committed, added = events[:4]
+    item_id = started["item_id"]
+    assert all(event["item_id"] == item_id for event in (stopped, committed)) and added["item"]["id"] == item_id
+    assert added["item"] == {
+        "id": item_id,
+        "type": "message",
+        "status": "completed",
+        "role": "user",
+        "content": [{"type": "input_audio", "transcript": None}],
+    }
+    assert abs(started["audio_start_ms"] - 200) <= 40  # 300 ms of padding before the sound at 500
+    assert 1300 < stopped["audio_end_ms"] <= 1300 + 200 + 40
+    work = bench.last(Recognize)
+    assert abs(len(work.audio) / 48 - (stopped["audio_end_ms"] - started["audio_start_ms"])) <= 1
+    assert not bench.all(Generate)
+    heard = bench.give(Recognized(item_id, "Hello, my name is Marcelo.", "en", 2.3))
+    assert kinds(heard) == [
+        "conversation.item.input_audio_transcription.delta",
+        "conversation.item.input_audio_transcription.completed",
+    ]
+    assert heard[1]["transcript"] == "Hello, my name is Marcelo." and heard[1]["content_index"] == 0
+    assert heard[1]["usage"] == {"type": "duration", "seconds": 3}
+    assert bench.memory() == [("user", "Hello, my name is Marcelo.")]
+    assert bench.last(Generate).request.language == "en"
+    assert kinds(bench.speak("Hello!", ms=400) + bench.finish()) == SPOKEN_LADDER + SPOKEN_END
+
+
+def test_without_input_transcription_the_model_still_knows_the_words() -> None:
+    bench = Bench()
+    events = bench.say("What is the time?")
+    assert not [kind for kind in kinds(events) if "transcription" in kind]
+    assert bench.memory() == [("user", "What is the time?")]
+    item_id = bench.last(Recognize).item_id
+    retrieved = bench.client("conversation.item.retrieve", item_id=item_id)[0]["item"]
+    assert retrieved["content"][0]["transcript"] is None
+
+
+def test_words_are_shown_while_they_are_heard() -> None:
+    bench = Bench(**captioned())
+    item_id = only(bench.append(tone(900)), "input_audio_buffer.speech_started")["item_id"]
+    listening = bench.all(Listening)
+    assert [work.item_id for work in listening] == [item_id] * len(listening) and len(listening) == 2
+    assert len(listening[1].audio) - len(listening[0].audio) == 400 * 48
+    assert bench.give(Hearing(item_id, "What is"))[0]["delta"] == "What is"
+    bench.append(silence(300))
+    assert bench.give(Hearing(item_id, " the"))[0]["delta"] == " the"
+    end = bench.give(Recognized(item_id, "What is the time?", "en", 1.0))
+    assert [event.get("delta", event.get("transcript")) for event in end] == [" time?", "What is the time?"]
+    assert bench.give(Hearing(item_id, " late")) == []
+
+
+def test_words_that_turn_out_otherwise_are_only_corrected_by_the_transcript() -> None:
+    bench = Bench(**captioned())
+    bench.append(tone(900))
+    item_id = bench.last(Listening).item_id
+    bench.give(Hearing(item_id, "Watts the"))
+    bench.append(silence(300))
+    assert [
+        event["type"].rsplit(".")[-1] for event in bench.give(Recognized(item_id, "What's the time?", "en", 1))
+    ] == ["completed"]
+
+
+def test_speculation_begins_at_the_first_silence_and_ends_with_it() -> None:
+    bench = Bench(instructions="Be kind.")
+    bench.write("My name is Ada.")
+    bench.append(tone(500))
+    assert not bench.all(Paused)
+    bench.append(silence(170))
+    paused = bench.last(Paused)
+    assert [message.text for message in paused.request.messages] == ["Be kind.", "My name is Ada."]
+    assert not bench.all(Resumed)
+    bench.append(tone(300))
+    assert bench.last(Resumed).item_id == paused.item_id
+    bench.append(silence(300))
+    assert len(bench.all(Paused)) == 2 and len(bench.all(Resumed)) == 1
+    work = bench.last(Recognize)
+    assert work.item_id == paused.item_id
+    bench.give(Recognized(work.item_id, "Who am I?", "en", 1.0))
+    request, expected = bench.last(Generate).request, bench.last(Paused).request
+    assert request.messages == (*expected.messages, Message("user", "Who am I?"))
+    assert (request.speak, request.tools, request.voice) == (expected.speak, expected.tools, expected.voice)
+
+
+def test_without_automatic_answers_a_pause_prepares_only_the_words() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
+    events = bench.say()
+    assert "response.created" not in kinds(events) and bench.last(Paused).request is None
+    assert kinds(bench.client("response.create")) == ["response.created"]
+    assert bench.memory() == [("user", "Hello there.")]
+
+
+def test_noise_is_answered_with_silence() -> None:
+    bench = Bench(**captioned())
+    events = bench.say("")
+    assert only(events, "conversation.item.input_audio_transcription.completed")["transcript"] == ""
+    done = only(events, "response.done")["response"]
+    assert (done["status"], done["output"]) == ("completed", []) and not bench.all(Generate)
+
+
+def test_speech_that_cannot_be_recognised() -> None:
+    bench = Bench(**captioned())
+    bench.say(None)
+    events = bench.give(RecognitionFailed(bench.last(Recognize).item_id, "The recogniser stopped."))
+    failed = only(events, "conversation.item.input_audio_transcription.failed")
+    assert failed["error"]["message"] == "The recogniser stopped."
+    assert only(events, "response.done")["response"]["status"] == "failed"
+    assert "response.created" in kinds(bench.say())
+
+
+def test_a_turn_the_client_ends() -> None:
+    bench = Bench(**manual())
+    assert bench.append(tone(50)) == []
+    error = error_of(bench.client("input_audio_buffer.commit"))
+    assert error["code"] == "input_audio_buffer_commit_empty" and "50.00ms" in error["message"]
+    bench.append(tone(950))
+    events = bench.client("input_audio_buffer.commit")
+    assert kinds(events) == ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]
+    assert len(bench.last(Recognize).audio) == 1000 * 48
+    assert kinds(bench.client("response.create")) == ["response.created"]
+    bench.give(Recognized(events[0]["item_id"], "Hi.", "en", 1))
+    assert bench.memory() == [("user", "Hi.")]
+    assert error_of(bench.client("input_audio_buffer.commit"))["code"] == "input_audio_buffer_commit_empty"
+
+
+def test_a_cleared_buffer_is_empty_and_its_turn_void() -> None:
+    bench = Bench(**manual())
+    bench.append(tone(500))
+    assert kinds(bench.client("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
+    assert error_of(bench.client("input_audio_buffer.commit"))["code"] == "input_audio_buffer_commit_empty"
+    bench = Bench()
+    bench.append(tone(500) + silence(170))
+    assert kinds(bench.client("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
+    assert bench.last(Resumed).item_id == bench.last(Paused).item_id
+    assert bench.append(silence(500)) == [] and not bench.all(Recognize)
+
+
+def test_the_client_may_end_a_detected_turn() -> None:
+    bench = Bench()
+    started = only(bench.append(tone(500)), "input_audio_buffer.speech_started")
+    events = bench.client("input_audio_buffer.commit")
+    assert kinds(events)[:2] == ["input_audio_buffer.speech_stopped", "input_audio_buffer.committed"]
+    assert events[1]["item_id"] == started["item_id"] and "response.created" not in kinds(events)
+
+
+def test_the_input_buffer_is_bounded() -> None:
+    bench = Bench(**manual())
+    minute = silence(60_000)
+    for _ in range(5):
+        assert bench.append(minute, piece_ms=60_000) == []
+    assert error_of(bench.append(silence(20)))["param"] == "audio"
+    assert "input_audio_buffer.committed" in kinds(bench.client("input_audio_buffer.commit"))
+    bench = Bench()
+    events = bench.append(tone(1000) * 121, piece_ms=1000)
+    assert "input_audio_buffer.committed" in kinds(events)
+    assert len(bench.last(Recognize).audio) <= 121_000 * 48
