@@ -18,7 +18,7 @@ def _process_s(pid: int) -> float:
 
 
 class Others:
-    """Mean number of cores that processes other than `pids` kept busy since this was made; None where /proc is missing."""
+    """Mean number of cores that other processes than `pids` kept busy since this was made; None without /proc."""
 
     def __init__(self, pids: list[int]) -> None:
         self._pids = pids

@@ -16,7 +16,7 @@ import soxr
 SPEECH = Path(__file__).resolve().parent.parent / "tests" / "speech"
 RATE = 24_000
 QUIET_DB = 30.0
-"""An utterance ends with the last 10 ms that are at most this much below its loudest 10 ms."""
+"""An utterance ends with the last 10 ms at most this much below its loudest 10 ms and clearly above the noise."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -40,7 +40,8 @@ def acoustic_end(samples: Samples) -> float:
     step = RATE // 100
     frames = samples[: len(samples) // step * step].reshape(-1, step)
     level = np.sqrt((frames**2).mean(axis=1))
-    loud = np.flatnonzero(level >= level.max() * 10 ** (-QUIET_DB / 20))
+    floor = 4 * np.percentile(level, 5)
+    loud = np.flatnonzero(level >= max(level.max() * 10 ** (-QUIET_DB / 20), min(floor, level.max() / 4)))
     return float(loud[-1] + 1) / 100
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.offline_voice [--quick] [--json] [--language en|zh] [--no-naive]
 
-Recorded utterances are played in real time, in 20 ms frames, over the WebSocket into a server of its own. Beside it stands
-the naive chain, measured in the same run with the same models: wait for the end of the turn, recognise the whole utterance,
-write the whole answer, speak the whole answer, send it.
+Recorded utterances are played in real time, in 20 ms frames, over the WebSocket into a server of its own. Beside it
+stands the naive chain, measured in the same run with the same models: wait for the end of the turn, recognise the whole
+utterance, write the whole answer, speak the whole answer, send it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks._machine import Others
 from benchmarks._speech import RATE, Utterance, error_rate, utterances
 
+PROJECT = Path(__file__).resolve().parent.parent
 FRAME_S = 0.02
 LEAD_S = 0.5
 """Seconds of quiet before each utterance."""
@@ -83,7 +84,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            cwd=Path(__file__).resolve().parent.parent,
+            cwd=PROJECT,
         )
         assert self.process.stdout is not None
         async for line in self.process.stdout:
@@ -178,9 +179,9 @@ class Naive:
         audio = to_16k(pcm)
         language: Language = "zh" if self._hearer.language(audio) >= 0.5 else "en"
         heard = self._hearer.transcribe(audio, language)
-        prompt = compose(Request((Message("user", heard.text),), speak=True), self._languages, 4096)
+        prompt = compose(Request((Message("user", heard.text),), speak=True), self._languages, 4096, examples=True)
         words: list[str] = []
-        self._writer.generate(prompt, 0, words.append, threading.Event())
+        self._writer.generate(prompt, 0, lambda text, _: words.append(text), threading.Event())
         self._voice.say("".join(words))
         return time.monotonic() - begun
 
@@ -276,7 +277,10 @@ def _table(report: dict[str, Any]) -> None:
     print(f"{'naive p50':>11}{'p95':>7}{'faster':>8}{'others':>8}")
     for r in cast(list[dict[str, Any]], report["languages"]):
         limit = f"{r['target_p95_s']:.1f}" if r["target_p95_s"] else "-"
-        print(f"{r['language']:10}{r['answered']:>5}/{r['utterances']:<3}{r['p50_s']:8.2f}{r['target_p50_s']:8.1f}", end="")
+        print(
+            f"{r['language']:10}{r['answered']:>5}/{r['utterances']:<3}{r['p50_s']:8.2f}{r['target_p50_s']:8.1f}",
+            end="",
+        )
         print(f"{r['p95_s']:8.2f}{limit:>8}{r['gaps_s']:8.2f}{100 * r['error_rate']:7.1f}%", end="")
         if "naive_p50_s" in r:
             print(f"{r['naive_p50_s']:11.2f}{r['naive_p95_s']:7.2f}{r['times_faster_p50']:7.1f}x", end="")

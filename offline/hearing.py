@@ -39,7 +39,7 @@ _SUBTITLES = re.compile(
     r"|.*(訂閱|订阅).*(點贊|点赞|轉發|转发).*|.*(點贊|点赞).*(訂閱|订阅).*|[謝谢][謝谢](大家)?([觀观]看|收看)|[請请]不吝.*)\W*$",
     re.IGNORECASE,
 )
-_NOISE = re.compile(r"^\W*$|^\s*[\[(♪].*[\])♪]\W*$")
+_NOISE = re.compile(r"^\W*$|^\s*♪|^\s*[\[(♪].*[\])♪]\W*$")
 
 
 @dataclass(frozen=True, slots=True)

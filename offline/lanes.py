@@ -36,7 +36,7 @@ class Lane:
             threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True).start()
 
     async def run(self, urgency: Urgency, call: Callable[[], T]) -> T:
-        """The result of `call()`, run in the lane. Cancelling the caller leaves a call that has begun to end by itself."""
+        """The result of `call()`, run here. A call already begun when the caller is cancelled ends by itself."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 

@@ -16,6 +16,9 @@ from offline.reply import ModelFailed, Usage
 
 TEMPERATURE = 0.3
 TOP_P = 0.9
+REPEAT_PENALTY = 1.15
+"""Counts the person's words too: without it a small model echoes them. Not used for calls."""
+REPEAT_TOKENS = 128
 
 
 class LanguageModel:
@@ -43,8 +46,12 @@ class LanguageModel:
             raise ModelFailed(f"the language model {path.name} cannot be loaded") from error
         self.name = path.stem
 
-    def generate(self, prompt: Prompt, slot: int, on_text: Callable[[str], None], stop: threading.Event) -> Usage:
-        """Writes the reply to `prompt`, piece by piece, in the calling thread. Ends soon after `stop` is set.
+    def generate(
+        self, prompt: Prompt, slot: int, on_text: Callable[[str, Usage], None], stop: threading.Event
+    ) -> Usage:
+        """Writes the reply to `prompt` in the calling thread; `on_text` takes each piece and the tokens used so far.
+
+        Ends soon after `stop` is set.
 
         Raises `ModelFailed`.
         """
@@ -60,7 +67,7 @@ class LanguageModel:
                 for choice in event.get("choices") or ():
                     text = (choice.get("delta") or {}).get("content")
                     if text and not stop.is_set():
-                        on_text(text)
+                        on_text(text, usage)
             return stop.is_set()
 
         if stop.is_set():
@@ -75,6 +82,8 @@ class LanguageModel:
             "id_slot": slot,
             "temperature": TEMPERATURE,
             "top_p": TOP_P,
+            "repeat_penalty": 1.0 if prompt.may_call else REPEAT_PENALTY,
+            "repeat_last_n": REPEAT_TOKENS,
         }
         try:
             answer = self._server.handle_chat_completions(body, on_chunk)
@@ -86,7 +95,7 @@ class LanguageModel:
 
     def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
         """Reads `prompt` ahead: a reply that begins alike starts sooner."""
-        self.generate(Prompt(prompt.messages, {**prompt.body, "max_tokens": 1}, False), slot, lambda _: None, stop)
+        self.generate(Prompt(prompt.messages, {**prompt.body, "max_tokens": 1}, False), slot, lambda *_: None, stop)
 
 
 def _usage(usage: Usage, event: dict[str, Any]) -> Usage:

@@ -25,8 +25,8 @@ _FINALS = {
     "üan": ("ɥɛ", "n"), "ün": ("y", "n"), "er": ("ɚ", ""), "ê": ("ɛ", ""),
 }  # fmt: skip
 
-_Y = {"yi": "i", "yin": "in", "ying": "ing", "yu": "ü", "yue": "üe", "yuan": "üan", "yun": "ün", "you": "iou", "yo": "o",
-      "yong": "iong"}  # fmt: skip
+_Y = {"yi": "i", "yin": "in", "ying": "ing", "yu": "ü", "yue": "üe", "yuan": "üan", "yun": "ün", "you": "iou",
+      "yo": "o", "yong": "iong"}  # fmt: skip
 _W = {"wu": "u", "wo": "uo", "wei": "uei", "wen": "uen", "weng": "ueng"}
 _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 _DIGITS = "零一二三四五六七八九"

@@ -146,6 +146,8 @@ class Store:
     whisper: Path | None
     """Directory."""
     kokoro: Path | None
+    own_llm: bool = False
+    """The language model is the user's own choice."""
 
     @property
     def languages(self) -> tuple[Literal["en", "zh"], ...]:
@@ -172,6 +174,7 @@ def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None
         moonshine=found.get(MOONSHINE),
         whisper=found.get(WHISPER),
         kokoro=None if kokoro is None else next(kokoro.glob("*.onnx")),
+        own_llm=bool(own),
     )
 
 

@@ -1,8 +1,8 @@
 """The workers: models loaded once for the process, and one desk for each session.
 
-A desk lives in the event loop and never blocks; the models run in threads (`lanes.py`). What may be wanted soon is done
-ahead: captions and the language while a person speaks, the transcript and the reply from the first silence on, held back
-until `Recognize` and `Generate` ask for exactly that.
+A desk (`desk.py`) lives in the event loop and never blocks; the models run in threads (`lanes.py`). What may be wanted
+soon is done ahead: captions and the language while a person speaks, the transcript and the reply from the first silence
+on, held back until `Recognize` and `Generate` ask for exactly that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from offline.desk import Desk, Models
 from offline.hearing import Hearer, to_16k
 from offline.lanes import Lane
 from offline.models import Store, look
-from offline.prompt import compose
 from offline.reply import Engines, Voice, Writer
 from offline.work import Language, Message, Request, Result
 
@@ -59,7 +58,7 @@ class Pipeline:
 
 
 def quiet_threads() -> None:
-    """OpenMP threads that wait by spinning take the cores from the model that has work; must run before it is loaded."""
+    """OpenMP threads that wait by spinning take the cores from the model that has work; call it before loading one."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
@@ -88,7 +87,8 @@ async def load(progress: Callable[[str], None]) -> Pipeline:
     (writer, name), (voice, hearer) = await asyncio.gather(
         asyncio.to_thread(_load_writer, store, slots, threads), asyncio.to_thread(_load_speech, store, threads)
     )
-    engines = Engines(writer, voice, Lane("writing", slots), Lane("speaking"), store.languages, CONTEXT)
+    writing, speaking = Lane("writing", slots), Lane("speaking")
+    engines = Engines(writer, voice, writing, speaking, store.languages, CONTEXT, examples=not store.own_llm)
     models = Models(hearer, Lane("listening"), engines)
     log.info("Models loaded in %.1f s", time.monotonic() - started)
     progress("Warming up")
@@ -124,6 +124,6 @@ def _warm(models: Models, slots: int) -> None:
             models.hearer.transcribe(audio, language)
             models.hearer.language(audio)
     # Sessions with the usual instructions find them read already.
-    prompt = compose(Request((Message("user", "."),), speak=True), engines.languages, engines.context)
+    prompt = engines.prompt(Request((Message("user", "."),), speak=True))
     for slot in range(slots):
         engines.writer.read(prompt, slot, threading.Event())

@@ -21,9 +21,21 @@ SPOKEN = "Your replies are spoken aloud: answer in one or two short, complete se
 LANGUAGE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
 ENGLISH_ONLY = "Always answer in English."
 
+EXAMPLES = (
+    Message("user", "你好！"),
+    Message("assistant", "你好！很高興認識你，想聊什麼呢？"),
+    Message("user", "Today I went for a long walk."),
+    Message("assistant", "That sounds lovely! Where did you go?"),
+)
+"""What conversation is like, for a model so small that it otherwise says after what it is told.
+
+The English pair stands last: the other way round the model answers short English remarks in Chinese. Not shown where
+tools are declared, because it would then answer everything in words.
+"""
+
 BLOCK = 8
 """Messages of history dropped at once."""
-MOST_TOKENS_SPOKEN = 160
+MOST_TOKENS_SPOKEN = 120
 MOST_TOKENS_WRITTEN = 512
 
 # Any text that does not begin like a call.
@@ -44,8 +56,8 @@ def cost(message: Message) -> int:
 def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
     """`messages` without the oldest part of the conversation where it exceeds `budget` tokens.
 
-    The leading system messages and the last message always stay. The cut falls on multiples of `BLOCK` messages, so that it
-    rarely moves while a conversation grows, and never separates a tool's answer from its call.
+    The leading system messages and the last message always stay. The cut falls on multiples of `BLOCK` messages, so
+    that it rarely moves while a conversation grows; a tool's answer is kept with its call even if that is too much.
     """
     head = 0
     while head < len(messages) and messages[head].role == "system":
@@ -55,8 +67,8 @@ def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
     cut = 0
     while cut < len(talk) - 1 and sum(map(cost, talk[cut:])) > budget:
         cut = min(cut + BLOCK, len(talk) - 1)
-    while 0 < cut < len(talk) - 1 and talk[cut].role == "tool":
-        cut += 1
+    while cut > 0 and talk[cut].role == "tool":
+        cut -= 1
     return kept + tuple(talk[cut:])
 
 
@@ -101,16 +113,21 @@ def _head(request: Request) -> tuple[Message, ...]:
     return tuple(head)
 
 
-def compose(request: Request, languages: Sequence[str], context: int, *, words_only: bool = False) -> Prompt:
+def compose(
+    request: Request, languages: Sequence[str], context: int, *, examples: bool = True, words_only: bool = False
+) -> Prompt:
     """The prompt for `request` in a window of `context` tokens.
 
+    `examples`: show the model what conversation is like (`EXAMPLES`).
     `words_only`: no call, whatever the request says (after a call that turned out not to be one).
     """
     tools = declared(request.tools)
     limit = request.max_tokens or (MOST_TOKENS_SPOKEN if request.speak else MOST_TOKENS_WRITTEN)
     limit = max(1, min(limit, context // 2))
     talk = request.messages[len(_head(request)) :]
-    system = Message("system", system_text(request, languages))
+    head = [Message("system", system_text(request, languages))]
+    if examples and not tools:
+        head += EXAMPLES if "zh" in languages else EXAMPLES[2:]
     room = context - limit - 64 - sum(tokens(text) + 16 for text in request.tools)
     body: dict[str, Any] = {"max_tokens": limit}
     choice = request.tool_choice
@@ -130,5 +147,5 @@ def compose(request: Request, languages: Sequence[str], context: int, *, words_o
             body["grammar"] = WORDS_GRAMMAR
         else:
             may_call = True
-    messages = tuple(_rendered(m) for m in (system, *trim(talk, room - cost(system))))
+    messages = tuple(_rendered(m) for m in (*head, *trim(talk, room - sum(map(cost, head)))))
     return Prompt(messages, json.loads(json.dumps(body)), may_call)

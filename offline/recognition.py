@@ -1,7 +1,7 @@
 """Speech to text: Moonshine for English, Whisper for Mandarin and for telling the two apart.
 
-Audio is float32 mono at 16 kHz in [-1, 1] (`hearing.to_16k` makes it of what the session holds). The engines are plain objects that
-block while they work; they are called from one thread at a time.
+Audio is float32 mono at 16 kHz in [-1, 1] (`hearing.to_16k` makes it of what the session holds). The engines are plain
+objects that block while they work; they are called from one thread at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from offline.chinese import traditional
+from offline.chinese import full_width, traditional
 from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, plausible
 from offline.work import Language
 
@@ -31,7 +31,8 @@ def _mel_filters(bins: int = 80, size: int = 400) -> npt.NDArray[np.float32]:
     rise = (frequencies[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - frequencies[None]) / (edges[2:] - edges[1:-1])[:, None]
     weights = np.maximum(0, np.minimum(rise, fall)) * (2.0 / (edges[2:] - edges[:-2]))[:, None]
-    return weights.astype(np.float32)
+    filters: npt.NDArray[np.float32] = weights.astype(np.float32)
+    return filters
 
 
 _MEL = _mel_filters()
@@ -47,7 +48,8 @@ def log_mel(audio: Audio, frames: int) -> npt.NDArray[np.float32]:
     power = np.abs(np.fft.rfft(windows * _WINDOW, axis=1)).astype(np.float32) ** 2
     mel = np.log10(np.maximum(_MEL @ power.T, 1e-10))
     mel = np.maximum(mel, mel.max() - 8.0)
-    return ((mel + 4.0) / 4.0).astype(np.float32)
+    features: npt.NDArray[np.float32] = ((mel + 4.0) / 4.0).astype(np.float32)
+    return features
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -64,8 +66,8 @@ NO_SPEECH = 0.6
 class Whisper:
     """Whisper base through CTranslate2, with no more context than the utterance needs.
 
-    The model was trained on 30 s windows, most of them silence for a short utterance; the encoder accepts fewer frames, which
-    makes a short utterance five times faster at the same error rate, as long as some seconds of silence follow the speech.
+    The model was trained on 30 s windows, most of them silence for a short utterance; the encoder accepts fewer frames,
+    which makes a short utterance five times faster at the same error rate, as long as some seconds of silence follow.
     """
 
     LONGEST_S = 30.0
@@ -132,7 +134,7 @@ class Whisper:
 
 
 class Moonshine:
-    """Moonshine tiny (English only): its cost grows with the utterance, so a short one is heard in a few hundredths of a second."""
+    """Moonshine tiny (English only): its cost grows with the utterance, so a short one is heard in some 50 ms."""
 
     LONGEST_S = 30.0
     TOKENS_PER_S = 6.5
@@ -145,8 +147,10 @@ class Moonshine:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        load = lambda name: ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])  # noqa: E731
-        self._encoder, self._decoder = load("encoder_model.ort"), load("decoder_model_merged.ort")
+        self._encoder, self._decoder = (
+            ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+            for name in ("encoder_model.ort", "decoder_model_merged.ort")
+        )
         self._pieces = self._read_pieces((folder / "tokenizer.bin").read_bytes())
         self._past = [i.name for i in self._decoder.get_inputs() if i.name.startswith("past")]
         self._outputs = [o.name.replace("present", "past_key_values") for o in self._decoder.get_outputs()]
@@ -196,9 +200,8 @@ class Moonshine:
             token = int(outputs[0][0, -1].argmax())
             if token == self.END:
                 break
-            for name, value in zip(self._outputs[1:], outputs[1:], strict=True):
-                if step == 0 or ".decoder." in name:
-                    past[name] = value
+            fresh = zip(self._outputs[1:], outputs[1:], strict=True)
+            past |= {name: value for name, value in fresh if step == 0 or ".decoder." in name}
             raw += self._piece(token)
         return raw.decode("utf-8", "ignore").replace("\u2581", " ").strip()
 
@@ -229,7 +232,7 @@ class Recognizer:
         if seconds < SHORTEST_S:
             return Heard("", language)
         if language == "zh" and self._whisper is not None:
-            text = traditional(self._whisper.transcribe(audio, "zh"))
+            text = full_width(traditional(self._whisper.transcribe(audio, "zh")))
         else:
             language, text = "en", self._english.transcribe(audio, "en")
         return Heard(text if plausible(text, seconds) else "", language)

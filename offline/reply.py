@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
-from offline.calls import Gate, declared, read_call
+from offline.calls import Gate, Kind, declared, read_call
 from offline.chinese import is_chinese, traditional
 from offline.clauses import Clauses, plain
 from offline.lanes import Lane, Urgency
@@ -19,6 +19,7 @@ from offline.work import ReplyDone, ReplySpeech, ReplyText, ReplyToolCall, Reque
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Piece = ReplySpeech | ReplyText | ReplyToolCall | ReplyDone
 
 
@@ -39,7 +40,9 @@ class Usage:
 class Writer(Protocol):
     """The language model; see `language_model.LanguageModel`."""
 
-    def generate(self, prompt: Prompt, slot: int, on_text: Callable[[str], None], stop: threading.Event) -> Usage: ...
+    def generate(
+        self, prompt: Prompt, slot: int, on_text: Callable[[str, Usage], None], stop: threading.Event
+    ) -> Usage: ...
 
     def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None: ...
 
@@ -54,7 +57,15 @@ class Engines:
     """What a reply needs of the process's models, and the threads they run in."""
 
     def __init__(
-        self, writer: Writer, voice: Voice, writing: Lane, speaking: Lane, languages: Sequence[str], context: int
+        self,
+        writer: Writer,
+        voice: Voice,
+        writing: Lane,
+        speaking: Lane,
+        languages: Sequence[str],
+        context: int,
+        *,
+        examples: bool = True,
     ) -> None:
         self.writer = writer
         self.voice = voice
@@ -63,6 +74,12 @@ class Engines:
         self.languages = tuple(languages)
         self.context = context
         """Tokens of one conversation's window."""
+        self.examples = examples
+        """The model is so small that it is shown what conversation is like."""
+
+    def prompt(self, request: Request, *, words_only: bool = False) -> Prompt:
+        """What the language model is to read for `request`."""
+        return compose(request, self.languages, self.context, examples=self.examples, words_only=words_only)
 
 
 class State(Enum):
@@ -151,44 +168,46 @@ class Reply:
     async def _write(self, *, words_only: bool) -> str | None:
         """Writes and speaks. The reason it ended, or None when it began as a call but was none."""
         engines, request = self._engines, self.request
-        prompt = compose(request, engines.languages, engines.context, words_only=words_only)
+        prompt = engines.prompt(request, words_only=words_only)
         loop = asyncio.get_running_loop()
         # Bounded by the most tokens a reply may have.
-        pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        stop = self._stop
+        pieces: asyncio.Queue[tuple[str, Usage] | None] = asyncio.Queue()
+        self._stop = stop = threading.Event()
 
         def write() -> Usage:
             try:
-                return engines.writer.generate(prompt, self._slot, lambda text: post(loop, pieces, text), stop)
+                return engines.writer.generate(
+                    prompt, self._slot, lambda text, usage: post(loop, pieces, (text, usage)), stop
+                )
             finally:
                 post(loop, pieces, None)
 
         writing = loop.create_task(engines.writing.run(self._urgency(), write))
-        gate, tools = Gate(), declared(request.tools)
+        gate = Gate()
         out = _Spoken(self) if request.speak else _Written(self)
         try:
             while (piece := await pieces.get()) is not None:
-                text = gate.push(piece) if prompt.may_call else piece
-                if text:
-                    await out.push(text)
-                if prompt.may_call and gate.complete:
+                text, self._usage = piece
+                if text := gate.push(text) if prompt.may_call else text:
+                    out.push(text)
+                if gate.complete:
                     # A call is whole: whatever the model would add is not waited for.
+                    stop.set()
                     break
-            if prompt.may_call and (rest := gate.finish()):
-                await out.push(rest)
-            await out.finish()
-            if gate.held:
-                call = read_call(gate.held, tools)
-                stop.set()
-                usage = await writing
-                self._usage = replace(usage, finish="stop")
-                self._stop = threading.Event()
+            self._usage = await writing
+            if prompt.may_call and (text := gate.finish()):
+                out.push(text)
+            length = self._usage.finish == "length"
+            # A bound nobody asked for is not to be heard: the reply then ends with its last whole clause.
+            own_bound = length and request.max_tokens is None
+            await out.finish(whole_only=own_bound)
+            if gate.kind is Kind.CALL:
+                call = read_call(gate.held, declared(request.tools))
                 if call is None:
                     return None
                 self._emit(ReplyToolCall("", call.name, call.arguments))
                 return "stop"
-            self._usage = await writing
-            return "max_tokens" if self._usage.finish == "length" else "stop"
+            return "max_tokens" if length and not own_bound else "stop"
         finally:
             out.cancel()
             if not writing.done():
@@ -209,27 +228,27 @@ class Reply:
         self._emit(ReplyText("", text))
 
 
-def post(loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[str | None], item: str | None) -> None:
+def post(loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[T], item: T) -> None:
     """Puts `item` into a queue of `loop` from another thread."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(queue.put_nowait, item)
 
 
 class _Written:
-    """Text as it comes; Chinese only whole clauses at a time, because a character's writing depends on its neighbours."""
+    """Text as it comes; Chinese a clause at a time, because a character's writing depends on its neighbours."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
         self._clauses = Clauses()
 
-    async def push(self, text: str) -> None:
+    def push(self, text: str) -> None:
         if is_chinese(text) or self._clauses.pending:
             for clause in self._clauses.push(text):
                 self._reply.written(traditional(clause))
         else:
             self._reply.written(text)
 
-    async def finish(self) -> None:
+    async def finish(self, *, whole_only: bool) -> None:
         for clause in self._clauses.finish():
             self._reply.written(traditional(clause))
 
@@ -243,17 +262,21 @@ class _Spoken:
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
         self._clauses = Clauses()
+        self._pushed = 0
         # Bounded by the most tokens a reply may have.
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._task = asyncio.get_running_loop().create_task(self._speak())
 
-    async def push(self, text: str) -> None:
+    def push(self, text: str) -> None:
         for clause in self._clauses.push(text):
+            self._pushed += 1
             self._queue.put_nowait(clause)
 
-    async def finish(self) -> None:
+    async def finish(self, *, whole_only: bool) -> None:
+        """`whole_only`: what is left unfinished is not said, unless it is all there is."""
         for clause in self._clauses.finish():
-            self._queue.put_nowait(clause)
+            if not whole_only or not self._pushed:
+                self._queue.put_nowait(clause)
         self._queue.put_nowait(None)
         await self._task
 

@@ -21,6 +21,8 @@ SLOWEST, FASTEST = 0.25, 1.5
 """Bounds of `speed` in the Realtime protocol."""
 MANDARIN_PACE = 1.1
 """Kokoro's Mandarin voice is slow at 1.0 beside natural talk."""
+LEAD_MS = 30
+"""Silence left before a clause: more would only delay the reply."""
 SILENCE = 0.01
 """Amplitude below which sound at a clause's edge is silence."""
 
@@ -80,10 +82,10 @@ class Speaker:
         if is_chinese(text):
             if self._mandarin is None:
                 return b""
-            return to_pcm(trim(self._mandarin(self._phonemes(text), speed * MANDARIN_PACE), 30, 120))
+            return to_pcm(trim(self._mandarin(self._phonemes(text), speed * MANDARIN_PACE), LEAD_MS, 120))
         if not any(c.isalnum() for c in text):
             return b""
-        return to_pcm(self._english(text, speed))
+        return to_pcm(trim(self._english(text, speed), LEAD_MS, 180))
 
     def _phonemes(self, text: str) -> str:
         return mandarin.phonemes(text, lambda words: " ".join(self._english.phonemize(words)))

@@ -74,14 +74,14 @@ def test_captions_show_what_two_hypotheses_agree_on_but_the_last_word() -> None:
     stable = Stable()
     assert stable.hear("He was knot") == ""
     assert stable.hear("He was not an") == "He was"
-    assert stable.hear("He was not an ill") == " not"
+    assert stable.hear("He was not an ill") == " not an"
     assert stable.hear("She was not an ill man today") == "", "what was shown is not taken back"
 
 
 def test_a_mark_at_the_end_of_a_guess_is_not_shown() -> None:
     stable = Stable()
-    stable.hear("Go on. Yes")
-    assert stable.hear("Go on. Yes sir") == "Go on"
+    stable.hear("Go on.")
+    assert stable.hear("Go on. Yes") == "Go on"
 
 
 def test_chinese_characters_are_words() -> None:
@@ -186,7 +186,9 @@ def test_trim_keeps_the_head_the_last_message_and_the_order(talk: list[Message],
     assert list(kept[1:]) == talk[len(talk) - len(kept) + 1 :]
     assert kept[1].role != "tool" or kept[1] is talk[0]
     if kept[1:] != tuple(talk) and sum(map(prompt.cost, kept)) > budget:
-        assert len(kept) == 2 or any(m.role == "tool" for m in kept), "only a last message or a call's answer may exceed"
+        assert len(kept) == 2 or any(m.role == "tool" for m in kept), (
+            "only a last message or a call's answer may exceed"
+        )
 
 
 @given(MESSAGES)

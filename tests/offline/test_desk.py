@@ -1,0 +1,342 @@
+"""A desk with stand-in models: what is prepared, held back, delivered, dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from offline.desk import Desk, Models
+from offline.hearing import Audio, Heard
+from offline.lanes import Lane, Urgency
+from offline.prompt import Prompt
+from offline.reply import Engines, ModelFailed, Usage
+from offline.work import (
+    Generate,
+    Hearing,
+    Language,
+    Listening,
+    Message,
+    Paused,
+    Prefill,
+    RecognitionFailed,
+    Recognize,
+    Recognized,
+    ReplyDone,
+    ReplySpeech,
+    ReplyText,
+    ReplyToolCall,
+    Request,
+    Result,
+    Resumed,
+    Stop,
+)
+
+WAIT_S = 10.0
+TOOL = '{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}'
+
+
+def sound(seconds: float) -> bytes:
+    return b"\x01\x00" * int(24_000 * seconds)
+
+
+@dataclass
+class Ear:
+    """Hears `says`; fails when it is None."""
+
+    says: str | None = "Hello there."
+    chinese: float = 0.0
+    count: int = 0
+
+    def language(self, audio: Audio) -> float:
+        return self.chinese
+
+    def transcribe(self, audio: Audio, language: Language) -> Heard:
+        self.count += 1
+        if self.says is None:
+            raise RuntimeError("a secret")
+        return Heard(self.says, language)
+
+
+@dataclass
+class Pen:
+    """Writes `pieces`, each after `gate` was opened for it; remembers the prompts."""
+
+    pieces: list[str] = field(default_factory=lambda: ["Good ", "morning. ", "How are you?"])
+    words_only: list[str] = field(default_factory=lambda: ["In words."])
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1000))
+    prompts: list[Prompt] = field(default_factory=list)
+    read_ahead: list[Prompt] = field(default_factory=list)
+    finish: str = "stop"
+    fails: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def generate(
+        self, prompt: Prompt, slot: int, on_text: Callable[[str, Usage], None], stop: threading.Event
+    ) -> Usage:
+        self.prompts.append(prompt)
+        if self.fails:
+            raise ModelFailed("the language model failed")
+        pieces = self.words_only if "grammar" in prompt.body else self.pieces
+        for n, piece in enumerate(pieces, 1):
+            while not self.gate.acquire(timeout=0.01):
+                if stop.is_set():
+                    self.stopped.set()
+                    return Usage(5, 2, n, "stopped")
+            on_text(piece, Usage(5, 2, n))
+        return Usage(5, 2, len(pieces), self.finish)  # type: ignore[arg-type]
+
+    def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
+        self.read_ahead.append(prompt)
+
+
+class Mouth:
+    """Says one byte pair a character."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str, speed: float = 1.0) -> bytes:
+        self.said.append(text)
+        return b"\x00\x01" * len(text)
+
+
+@dataclass
+class Rig:
+    desk: Desk
+    ear: Ear
+    pen: Pen
+    mouth: Mouth
+    results: asyncio.Queue[Result]
+    released: list[bool]
+
+    async def next(self) -> Result:
+        return await asyncio.wait_for(self.results.get(), WAIT_S)
+
+    async def until_done(self) -> list[Result]:
+        found: list[Result] = []
+        while not found or not isinstance(found[-1], ReplyDone):
+            found.append(await self.next())
+        return found
+
+    async def spoken_ahead(self, clauses: int) -> None:
+        """Waits until so many clauses were spoken, wanted or not."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.mouth.said) < clauses:
+                await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    ear, pen, mouth, results, released = Ear(), Pen(), Mouth(), asyncio.Queue[Result](), list[bool]()
+    lanes = Lane("ear"), Lane("pen", 2), Lane("mouth")
+    engines = Engines(pen, mouth, lanes[1], lanes[2], ("en", "zh"), 4096)
+    desk = Desk(Models(ear, lanes[0], engines), 0, results.put_nowait, lambda: released.append(True))
+    yield Rig(desk, ear, pen, mouth, results, released)
+    await desk.close()
+    for lane in lanes:
+        lane.close()
+
+
+BASE = Request((Message("system", "Be kind."),), speak=True)
+EXPECTED = Request((*BASE.messages, Message("user", "Hello there.")), speak=True, language="en")
+
+
+async def test_a_spoken_reply_comes_clause_by_clause(rig: Rig) -> None:
+    rig.desk.submit(Generate("r", EXPECTED))
+    first, second, done = await rig.until_done()
+    assert first == ReplySpeech("r", "Good morning.", b"\x00\x01" * len("Good morning."))
+    assert isinstance(second, ReplySpeech)
+    assert second.text == " How are you?"
+    assert done == ReplyDone("r", "stop", 5, 2, 3)
+
+
+async def test_a_written_reply_is_not_spoken(rig: Rig) -> None:
+    rig.desk.submit(Generate("r", Request((Message("user", "Hi"),), speak=False)))
+    *pieces, done = await rig.until_done()
+    assert "".join(p.text for p in pieces if isinstance(p, ReplyText)) == "Good morning. How are you?"
+    assert isinstance(done, ReplyDone)
+    assert rig.mouth.said == []
+
+
+async def test_chinese_replies_are_written_in_traditional_characters(rig: Rig) -> None:
+    rig.pen.pieces = ["台湾", "很美，", "我们", "去吧。"]
+    for speak in (True, False):
+        rig.desk.submit(Generate("r", Request((Message("user", "你好"),), speak=speak)))
+        *pieces, _ = await rig.until_done()
+        assert "".join(p.text for p in pieces if isinstance(p, (ReplyText, ReplySpeech))) == "台灣很美，我們去吧。"
+
+
+async def test_what_was_prepared_is_held_back_until_it_is_asked_for(rig: Rig) -> None:
+    rig.desk.submit(Paused("i", sound(1), None, BASE))
+    await rig.spoken_ahead(2)
+    assert rig.results.empty()
+    rig.desk.submit(Recognize("i", sound(1.3), None))
+    assert await rig.next() == Recognized("i", "Hello there.", "en", 1.3)
+    rig.desk.submit(Generate("r", EXPECTED))
+    assert [type(r) for r in await rig.until_done()] == [ReplySpeech, ReplySpeech, ReplyDone]
+    assert (rig.ear.count, len(rig.pen.prompts)) == (1, 1), "nothing was done twice"
+
+
+async def test_another_request_than_expected_gets_a_reply_of_its_own(rig: Rig) -> None:
+    rig.desk.submit(Paused("i", sound(1), None, BASE))
+    await rig.spoken_ahead(1)
+    other = Request((Message("user", "Something else"),), speak=True)
+    rig.desk.submit(Generate("r", other))
+    await rig.until_done()
+    assert len(rig.pen.prompts) == 2
+    assert rig.pen.prompts[-1].messages[-1]["content"] == "Something else"
+
+
+async def test_speech_that_goes_on_voids_what_was_prepared(rig: Rig) -> None:
+    rig.desk.submit(Paused("i", sound(1), None, BASE))
+    await rig.spoken_ahead(2)
+    rig.desk.submit(Resumed("i"))
+    rig.ear.says = "Hello there, my friend."
+    rig.desk.submit(Recognize("i", sound(2), None))
+    recognized = await rig.next()
+    assert isinstance(recognized, Recognized)
+    assert recognized.text == "Hello there, my friend."
+
+
+async def test_silence_is_recognised_as_nothing_and_not_answered_ahead(rig: Rig) -> None:
+    rig.ear.says = ""
+    rig.desk.submit(Paused("i", sound(1), None, BASE))
+    rig.desk.submit(Recognize("i", sound(1), None))
+    assert await rig.next() == Recognized("i", "", "en", 1.0)
+    assert rig.pen.prompts == []
+
+
+async def test_failed_recognition_is_told_once_and_without_secrets(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.ear.says = None
+    rig.desk.submit(Paused("i", sound(1), None, BASE))
+    rig.desk.submit(Recognize("i", sound(1), None))
+    assert isinstance(await rig.next(), RecognitionFailed)
+    assert "secret" not in caplog.text
+
+
+async def test_mandarin_is_known_by_its_sound_and_a_hint_decides(rig: Rig) -> None:
+    rig.ear.chinese = 0.97
+    rig.desk.submit(Recognize("i", sound(1), None))
+    recognized = await rig.next()
+    assert isinstance(recognized, Recognized)
+    assert recognized.language == "zh"
+    rig.desk.submit(Recognize("j", sound(1), "en"))
+    recognized = await rig.next()
+    assert isinstance(recognized, Recognized)
+    assert recognized.language == "en"
+
+
+async def test_captions_grow_while_the_person_speaks_and_are_read_ahead(rig: Rig) -> None:
+    rig.desk.submit(Prefill(BASE))
+    rig.ear.says = "Tell me a story"
+    rig.desk.submit(Listening("i", sound(1), None))
+    async with asyncio.timeout(WAIT_S):
+        while rig.ear.count < 1:
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    rig.ear.says = "Tell me a story about"
+    rig.desk.submit(Listening("i", sound(1.4), None))
+    assert await rig.next() == Hearing("i", "Tell me a story")
+    async with asyncio.timeout(WAIT_S):
+        while len(rig.pen.read_ahead) < 2:
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    assert rig.pen.read_ahead[-1].messages[-1]["content"] == "Tell me a story"
+
+
+async def test_stop_is_told_at_once_and_stops_the_model(rig: Rig) -> None:
+    rig.pen.gate = threading.Semaphore(2)
+    rig.desk.submit(Generate("r", EXPECTED))
+    await rig.spoken_ahead(0)
+    async with asyncio.timeout(WAIT_S):
+        while not rig.pen.prompts:
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    rig.desk.submit(Stop("r"))
+    found = await rig.until_done()
+    assert isinstance(found[-1], ReplyDone)
+    assert found[-1].reason == "stopped"
+    assert await asyncio.to_thread(rig.pen.stopped.wait, WAIT_S)
+    rig.desk.submit(Stop("r"))
+    assert rig.results.empty(), "a reply is over once"
+
+
+async def test_a_model_that_fails_is_told(rig: Rig) -> None:
+    rig.pen.fails = True
+    rig.desk.submit(Generate("r", EXPECTED))
+    (done,) = await rig.until_done()
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "failed"
+    assert "Hello" not in done.message
+
+
+async def test_a_bound_that_was_asked_for_is_told_another_one_is_not_heard(rig: Rig) -> None:
+    rig.pen.pieces, rig.pen.finish = ["One thing. ", "Another th"], "length"
+    rig.desk.submit(Generate("r", Request(EXPECTED.messages, speak=True, max_tokens=9)))
+    *pieces, done = await rig.until_done()
+    assert [p.text for p in pieces if isinstance(p, ReplySpeech)] == ["One thing.", " Another th"]
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "max_tokens"
+    rig.desk.submit(Generate("s", EXPECTED))
+    *pieces, done = await rig.until_done()
+    assert [p.text for p in pieces if isinstance(p, ReplySpeech)] == ["One thing."]
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "stop"
+
+
+async def test_a_call_of_a_declared_function(rig: Rig) -> None:
+    rig.pen.pieces = ['{"name": "weather", ', '"arguments": {"city": "Rome"}}', "and then some"]
+    rig.desk.submit(Generate("r", Request((Message("user", "Weather?"),), speak=True, tools=(TOOL,))))
+    call, done = await rig.until_done()
+    assert call == ReplyToolCall("r", "weather", '{"city": "Rome"}')
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "stop"
+    assert rig.mouth.said == []
+
+
+async def test_a_call_that_is_none_becomes_words(rig: Rig) -> None:
+    rig.pen.pieces = ['{"name": "launch", "arguments": {}}']
+    rig.desk.submit(Generate("r", Request((Message("user", "Weather?"),), speak=True, tools=(TOOL,))))
+    spoken, done = await rig.until_done()
+    assert isinstance(spoken, ReplySpeech)
+    assert spoken.text == "In words."
+    assert isinstance(done, ReplyDone)
+
+
+async def test_nothing_is_delivered_after_closing(rig: Rig) -> None:
+    rig.pen.gate = threading.Semaphore(0)
+    rig.desk.submit(Generate("r", EXPECTED))
+    rig.desk.submit(Paused("i", sound(1), None, BASE))
+    rig.desk.submit(Recognize("i", sound(1), None))
+    await rig.desk.close()
+    while not rig.results.empty():
+        rig.results.get_nowait()
+    rig.pen.gate.release(10)
+    for _ in range(5):
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    assert rig.results.empty()
+    assert rig.released
+
+
+async def test_a_lane_takes_the_urgent_first_and_skips_the_cancelled() -> None:
+    lane, order, gate, begun = Lane("test"), list[str](), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        gate.wait(WAIT_S)
+
+    holding = asyncio.create_task(lane.run(Urgency.WAITED_FOR, hold))
+    await asyncio.to_thread(begun.wait, WAIT_S)
+    named = {"helpful": Urgency.HELPFUL, "cancelled": Urgency.WAITED_FOR, "prepared": Urgency.PREPARED}
+    tasks = {
+        name: asyncio.create_task(lane.run(urgency, lambda name=name: order.append(name)))
+        for name, urgency in named.items()
+    }
+    await asyncio.wait(tasks.values(), timeout=0)
+    tasks["cancelled"].cancel()
+    await asyncio.wait([tasks["cancelled"]])
+    gate.set()
+    await asyncio.gather(holding, tasks["helpful"], tasks["prepared"])
+    assert order == ["prepared", "helpful"]
+    lane.close()
