@@ -10,14 +10,15 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from enum import Enum
 from functools import partial
 from typing import Any
 
 import av
+import gradio as gr
 import numpy as np
-from fastrtc import AdditionalOutputs, AsyncStreamHandler
+from fastrtc import AdditionalOutputs, AsyncStreamHandler, WebRTC
 from fastrtc.utils import CloseStream
 from numpy.typing import NDArray
 
@@ -326,3 +327,39 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
             await self.call_over()
         except Exception as error:
             log.error("Ending a call went wrong: %s", where(error))
+
+
+# -------------------------------------------------------------------- news for the page
+
+
+def on_news(
+    rtc: WebRTC,
+    present: Callable[..., tuple[Any, ...]],
+    inputs: list[Any],
+    outputs: list[Any],
+    *,
+    concurrency_limit: int,
+) -> None:
+    """Show what the handler emits as `AdditionalOutputs`: `present(*inputs, *emitted)` gives the page's outputs.
+
+    `WebRTC.on_additional_outputs` without its traps: it shows a progress overlay for the whole call; a notice that
+    arrives after the hang-up starts it for a connection that is gone, which waits for ever; and when it ends without a
+    yield, Gradio empties every output.
+    """
+    nothing = tuple(gr.skip() for _ in outputs)
+
+    async def follow(webrtc_id: str, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+        if webrtc_id in rtc.connections:
+            async for news in rtc.output_stream(webrtc_id):
+                yield present(*values, *news.args)
+        yield nothing
+
+    rtc.state_change(
+        follow,
+        [rtc, *inputs],
+        outputs,
+        concurrency_limit=concurrency_limit,
+        show_progress="hidden",
+        trigger_mode="once",
+        api_name=False,
+    )

@@ -114,6 +114,7 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
             scale=6,
         )
         send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)
+    released = gr.Button(elem_id="voice-released")  # hidden; pressed by page.js when a call ends in the browser alone
     status = gr.HTML(elem_id="status", padding=False)
     until_ready = gr.Timer(1.0, active=False)
 
@@ -167,9 +168,16 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
     rtc.on_additional_outputs(
         on_snapshot, inputs=[locale, visitor], outputs=[chat, status], concurrency_limit=max_calls
     )
-    # Queued like the captions, so that the page receives them in the order in which they were decided.
-    rtc.start_recording(on_press, locale, status, show_progress="hidden")
-    rtc.stop_recording(on_hang_up, [visitor, locale], status, show_progress="hidden")
+    # Queued like the captions, and one after the other: the page receives them in the order in which they happened.
+    in_order: dict[str, Any] = {
+        "show_progress": "hidden",
+        "concurrency_id": "voice-status",
+        "concurrency_limit": 1,
+        "api_name": False,
+    }
+    rtc.start_recording(on_press, locale, status, **in_order)
+    rtc.stop_recording(on_hang_up, [visitor, locale], status, **in_order)
+    released.click(on_hang_up, [visitor, locale], status, **in_order)
 
     gr.on(
         [send.click, typed.submit],

@@ -165,6 +165,7 @@ def test_a_blocked_microphone_is_explained_and_the_button_comes_back(caller: Cal
     caller.press()
     caller.until("() => document.getElementById('voice-hint').textContent.includes('microphone is blocked')")
     caller.page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
+    caller.stage("ended")
 
 
 def test_pressing_again_while_connecting_gives_up(caller: Caller) -> None:

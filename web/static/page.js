@@ -52,8 +52,7 @@
         this.addEventListener("connectionstatechange", () => {
           const state = super.connectionState;
           if (state === "failed" || state === "disconnected") {
-            if (wanted) hint("lost");
-            end();
+            if (wanted) endUnasked("lost");
           }
         });
       }
@@ -79,6 +78,12 @@
     for (const stream of microphones) for (const track of stream.getTracks()) track.stop();
     microphones.clear();
   };
+  /** The call ended here and nobody pressed the red button: the server's status bar has to be told. */
+  const endUnasked = (code) => {
+    hint(code);
+    end();
+    document.getElementById("voice-released")?.click();
+  };
 
   // ---------------------------------------------------------------- microphone
   const devices = navigator.mediaDevices;
@@ -93,8 +98,7 @@
           return open({ audio: true });
         });
       } catch (error) {
-        hint({ NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" }[error.name] || "busy");
-        end();
+        endUnasked({ NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" }[error.name] || "busy");
         setTimeout(giveUp); // after the component has seen the refusal
         return Promise.reject(new DOMException("", "AbortError"));
       }
@@ -103,8 +107,7 @@
       for (const track of stream.getTracks()) {
         track.addEventListener("ended", () => {
           if (!wanted || !microphones.has(stream)) return;
-          hint("unplugged");
-          end();
+          endUnasked("unplugged");
           giveUp();
         });
       }
@@ -135,7 +138,7 @@
       } else if (button.querySelector('[title="spinner"]')) {
         // A second press while connecting means "never mind". The component would start a second call.
         event.stopImmediatePropagation();
-        end();
+        endUnasked("");
         giveUp();
       } else {
         end();
