@@ -53,12 +53,13 @@ def quiet_loggers() -> None:
     """Bounds of other people's loggers, also under DEBUG.
 
     At DEBUG fastrtc logs every argument and message, and websockets every header and frame: what visitors say and the
-    API key must not be in a log. The others only drown ours.
+    API key must not be in a log. aiortc warns with a traceback at every hang-up: fastrtc's track then has no frame to
+    give. The others only drown ours.
     """
     for name in ("fastrtc", "websockets", "httpcore", "httpx", "urllib3", "asyncio", "numba"):
         _at_least(logging.INFO, name)
-    for name in ("aioice", "aiortc"):
-        _at_least(logging.WARNING, name)
+    _at_least(logging.WARNING, "aioice")
+    _at_least(logging.ERROR, "aiortc")
 
 
 def _at_least(level: int, name: str) -> None:
