@@ -252,9 +252,14 @@ class Session:
     def _at_rest(self) -> None:
         """The default conversation's response has ended, and none follows."""
         self._read_ahead()
-        idle_ms = (self._core.turn_detection or {}).get("idle_timeout_ms")
-        if idle_ms is not None and self._listener.turn_id is None:
+        if self._listener.turn_id is None:
             self._idle_from = self._listener.received
+            self._await_caller()
+
+    def _await_caller(self) -> None:
+        """Let the idle timeout run from where the reply has been played."""
+        idle_ms = (self._core.turn_detection or {}).get("idle_timeout_ms")
+        if idle_ms is not None:
             self._idle_at = max(self._core.now, self._responder.playing_until) + idle_ms / 1000
 
     def _read_ahead(self) -> None:
@@ -308,6 +313,8 @@ class Session:
             raise ProtocolError("invalid_value", message, "audio_end_ms")
         part.cut(end_ms)
         self._responder.playing_until = self._core.now
+        if self._idle_at is not None:
+            self._await_caller()
         self.out.send("conversation.item.truncated", item_id=item.id, content_index=index, audio_end_ms=end_ms)
         self._read_ahead()
 

@@ -125,6 +125,17 @@ def test_a_turn_beside_a_reply_that_may_not_be_interrupted_is_answered_after_it(
     events = bench.finish()
     assert kinds(events)[-3:] == ["response.done", "rate_limits.updated", "response.created"]
     assert bench.memory() == [("user", "Tell me a story."), ("assistant", "One."), ("user", "And then?")]
+    assert kinds(bench.finish()) == ["response.done", "rate_limits.updated"]
+
+
+def test_a_turn_that_waits_is_not_answered_over_the_next_one() -> None:
+    bench, _ = answered(
+        "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
+    )
+    bench.say("And then?")
+    bench.update(audio={"input": {"turn_detection": {"interrupt_response": True}}})
+    events = bench.append(tone(300))
+    assert "response.done" in kinds(events) and "response.created" not in kinds(events)
 
 
 def test_interrupting_before_the_words_are_known_answers_both_turns() -> None:
@@ -209,6 +220,15 @@ def test_a_turn_deleted_before_its_words_are_known_is_not_answered() -> None:
     events = bench.client("conversation.item.delete", item_id=item_id)
     assert kinds(events)[:2] == ["conversation.item.deleted", "response.done"]
     assert bench.give(Recognized(item_id, "Hello", "en", 1)) == [] and not bench.all(Generate)
+
+
+def test_an_item_deleted_before_a_reply_is_generated_is_not_part_of_it() -> None:
+    bench = Bench()
+    first = bench.write("1")["id"]
+    bench.say(None)
+    bench.client("conversation.item.delete", item_id=first)
+    bench.give(Recognized(bench.last(Recognize).item_id, "2", "en", 1))
+    assert bench.memory() == [("user", "2")]
 
 
 def test_items_of_a_former_conversation_are_remembered() -> None:
@@ -310,6 +330,26 @@ def test_an_idle_caller_is_spoken_to() -> None:
     assert bench.tick(60) == []
 
 
+def test_the_idle_timeout_runs_from_where_a_reply_was_cut() -> None:
+    bench, item_id = answered(
+        "A long answer.",
+        ms=10_000,
+        audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}},
+    )
+    bench.finish()
+    assert bench.session.deadline() == pytest.approx(bench.now + 16)
+    truncate(bench, item_id, 1000)
+    assert bench.session.deadline() == pytest.approx(bench.now + 6)
+
+
+def test_the_idle_timeout_can_be_taken_back() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    bench.say("Hello.")
+    bench.finish()
+    bench.update(audio={"input": {"turn_detection": {"idle_timeout_ms": None}}})
+    assert bench.tick(60) == []
+
+
 def test_patience_follows_the_words() -> None:
     def waited(words: str, eagerness: str = "medium") -> int:
         """Milliseconds of silence until the turn ends."""
@@ -327,6 +367,14 @@ def test_patience_follows_the_words() -> None:
     assert finished == pytest.approx(400, abs=60) and unfinished == pytest.approx(4000, abs=60)
     assert waited("我想喝茶，因為") == unfinished and waited("我想喝茶。") == finished
     assert waited("I want tea and", "high") < unfinished < waited("I want tea and", "low")
+
+
+def test_patience_does_not_outlast_its_turn() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}})
+    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    bench.give(Hearing(item_id, "I want tea and"))
+    assert "input_audio_buffer.committed" in kinds(bench.append(silence(4100)))
+    assert "input_audio_buffer.committed" in kinds(bench.append(tone(600) + silence(900)))
 
 
 def test_words_that_arrive_in_a_silence_may_end_the_turn() -> None:

@@ -117,7 +117,8 @@ def test_a_typed_turn_with_a_spoken_answer() -> None:
     end = bench.finish()
     assert kinds(end) == SPOKEN_END
     item = end[3]["item"]
-    assert item["content"] == [{"type": "output_audio", "transcript": "Hi there!"}] and item["role"] == "assistant"
+    assert item["content"] == [{"type": "output_audio", "transcript": "Hi there!"}]
+    assert (item["role"], item["status"]) == ("assistant", "completed")
     assert end[2]["part"] == {"type": "audio", "transcript": "Hi there!"}
 
 
@@ -202,7 +203,9 @@ def test_speculation_begins_at_the_first_silence_and_ends_with_it() -> None:
     bench.append(silence(170))
     paused = bench.last(Paused)
     assert [message.text for message in paused.request.messages] == ["Be kind.", "My name is Ada."]
-    assert not bench.all(Resumed)
+    listened = len(bench.all(Listening))
+    bench.append(silence(20))
+    assert not bench.all(Resumed) and len(bench.all(Listening)) == listened
     bench.append(tone(300))
     assert bench.last(Resumed).item_id == paused.item_id
     bench.append(silence(300))
@@ -287,3 +290,23 @@ def test_the_input_buffer_is_bounded() -> None:
     events = bench.append(tone(1000) * 121, piece_ms=1000)
     assert "input_audio_buffer.committed" in kinds(events)
     assert len(bench.last(Recognize).audio) <= 121_000 * 48
+
+
+def test_no_captions_are_prepared_in_a_pause() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 2000}}})
+    bench.append(tone(500))
+    listened = len(bench.all(Listening))
+    bench.append(silence(1500))
+    assert len(bench.all(Listening)) <= listened + 1 and bench.last(Paused)
+    bench.append(tone(600))
+    assert len(bench.all(Listening)) > listened + 1
+
+
+def test_padding_reaches_back_only_as_far_as_sound_is_kept() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "prefix_padding_ms": 0}}})
+    bench.append(silence(4000))
+    bench.update(audio={"input": {"turn_detection": {"prefix_padding_ms": 5000}}})
+    events = bench.append(tone(500) + silence(300))
+    start = only(events, "input_audio_buffer.speech_started")["audio_start_ms"]
+    end = only(events, "input_audio_buffer.speech_stopped")["audio_end_ms"]
+    assert start > 2000 and abs(len(bench.last(Recognize).audio) / 48 - (end - start)) <= 1
