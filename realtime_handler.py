@@ -25,7 +25,7 @@ from realtime.playback import FRAME, Samples
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Language, Settings
 from realtime.snapshot import OVER, Notice, Snapshot, Stage, show
-from webrtc_edge import VoiceEdge, install_jitter_buffer, quiet_loggers, where
+from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
 __all__ = ["CallBook", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
 
@@ -40,6 +40,9 @@ STEADY_S = 10.0
 LOADING_S = 90.0
 """The embedded server may take this long to load its models before a call gives up."""
 TICK_S = 0.5
+STALLED_S = 0.2
+"""A microphone that delivers nothing for so long is silence. Browsers may save packets for silence, headsets stall; a
+server that gets no sound at all would wait for the end of the turn for ever."""
 SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 
 EndpointSource = Callable[[], Endpoint | Failure]
@@ -112,6 +115,8 @@ class VoiceCall(VoiceEdge):
         self._call: Call | None = None
         self._connection: RealtimeConnection | None = None
         self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
+        self._microphone_at: float | None = None
+        """Until when the server has been given sound; None: the microphone has not begun."""
         self._tasks: list[asyncio.Task[None]] = []
         self._told: tuple[int, int] | None = None
         captions.traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
@@ -268,12 +273,16 @@ class VoiceCall(VoiceEdge):
     # ---------------------------------------------------------------- the browser
 
     def microphone(self, pcm: bytes) -> None:
+        self._microphone_at = self.clock()
         if self._connection is not None:
             self._append(pcm)
         elif self._call is None or self._call.stage not in OVER:
             self._early.append(pcm)
 
     def speaker(self, now: float) -> Samples:
+        if self._connection is not None and self._microphone_at is not None and now - self._microphone_at > STALLED_S:
+            self._microphone_at += FRAME_S
+            self._append(SILENCE.tobytes())
         return SILENCE if self._call is None else self._call.frame(now)
 
     def news(self, now: float) -> Snapshot | None:

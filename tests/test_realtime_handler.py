@@ -39,6 +39,8 @@ class Page:
         self._tasks: list[asyncio.Task[None]] = []
         self.level = 0
         """Of the microphone."""
+        self.unplugged = False
+        """The microphone delivers nothing any more, not even silence."""
 
     readyState = "open"
 
@@ -70,6 +72,8 @@ class Page:
             async with self._changed:
                 await self._changed.wait_for(lambda: len(self.frames) > heard or self.closed is not None)  # noqa: B023
             heard = len(self.frames)
+            if self.unplugged:
+                continue
             await self.call.receive((24000, np.full((1, 480), self.level, dtype=np.int16)))
 
     async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -216,6 +220,31 @@ async def test_what_is_said_before_the_connection_is_ready_is_not_lost() -> None
         sent = await there.hears("input_audio_buffer.append", 20)
         loud = sum(any(base64.b64decode(event["audio"])) for event in sent)
         assert loud >= 18
+
+
+async def test_a_microphone_that_falls_silent_in_mid_word_is_silence_to_the_server() -> None:
+    """Packets that stop (a stalled headset, a sender that saves silence) must not leave a turn open for ever."""
+    silent = asyncio.Event()
+
+    async def serve(socket: ServerConnection) -> None:
+        await greet(socket)
+        quiet = 0
+        async for message in socket:
+            event = json.loads(message)
+            if event["type"] != "input_audio_buffer.append":
+                continue
+            samples = np.frombuffer(base64.b64decode(event["audio"]), "<i2")
+            quiet = 0 if samples.any() else quiet + len(samples)
+            if quiet >= 24_000 // 2:
+                silent.set()
+
+    async with server(serve) as url, calling(at(url)) as page:
+        page.level = 1000
+        await page.reaches(Stage.LISTENING)
+        await page.until(lambda: len(page.frames) > 20)
+        page.unplugged = True
+        async with asyncio.timeout(5):
+            await silent.wait()
 
 
 async def test_a_typed_message_and_clear() -> None:

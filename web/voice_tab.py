@@ -67,7 +67,8 @@ def status_html(stage: str, notice: str | None, server: str, locale: Locale) -> 
 def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, Any] | None) -> None:
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call."""
 
-    max_calls = call.settings.max_calls
+    # Above the call's own limit, so that the one too many is told so in its own language, and not by fastrtc's toast.
+    max_calls = call.settings.max_calls + 4
     visitor = gr.State()
     locale = gr.State("en")
 
