@@ -64,7 +64,7 @@ class House:
         return Health(
             status="ok" if ready else "loading",
             server=self.settings.kind,
-            model=self.settings.model,
+            model=self.settings.model if self.embedded is None else self.embedded.model,
             calls=self.calls.live,
             version=VERSION,
             detail="" if self.embedded is None else self.embedded.detail,

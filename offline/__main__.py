@@ -1,8 +1,8 @@
 """`python -m offline`: a Realtime server for one computer. Listens at once, loads its models meanwhile.
 
 JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`, some
-`{"progress": SENTENCE}`, then `{"ready": true, "languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`.
-The log goes to stderr.
+`{"progress": SENTENCE}`, then `{"ready": true, "model": NAME, "languages": [...], "seconds": S}` or
+`{"ready": false, "detail": WHY}`. The log goes to stderr.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ async def load_models(server: RealtimeServer) -> None:
         tell(ready=False, detail=server.detail)
         return
     server.ready(workers, workers.model, workers.languages)
-    tell(ready=True, languages=list(workers.languages), seconds=round(time.monotonic() - begun, 2))
+    seconds = round(time.monotonic() - begun, 2)
+    tell(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
 
 
 def _said(server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str) -> None:

@@ -18,7 +18,7 @@ import sys, json
 print("a library's chatter", flush=True)
 print(json.dumps({"listening": "ws://127.0.0.1:9/v1/realtime", "port": 9}), flush=True)
 print(json.dumps({"progress": "loading a model"}), flush=True)
-print(json.dumps({"ready": True, "languages": ["en"], "seconds": 0.1}), flush=True)
+print(json.dumps({"ready": True, "model": "small", "languages": ["en"], "seconds": 0.1}), flush=True)
 sys.stdin.read()
 """
 
@@ -51,6 +51,7 @@ def test_it_becomes_ready_and_says_where(servers: list[EmbeddedServer]) -> None:
     assert server.wait(Phase.READY, 20)
     assert server.url == "ws://127.0.0.1:9/v1/realtime"
     assert server.languages == ("en",)
+    assert server.model == "small"
 
 
 def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:

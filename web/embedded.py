@@ -61,6 +61,7 @@ class EmbeddedServer:
         self._url: str | None = None
         self._detail = ""
         self._languages: tuple[str, ...] = ()
+        self._model = ""
         self._child: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
 
@@ -83,6 +84,11 @@ class EmbeddedServer:
     @property
     def languages(self) -> tuple[str, ...]:
         return self._languages
+
+    @property
+    def model(self) -> str:
+        """The language model by name; "" before it is loaded."""
+        return self._model
 
     @property
     def pid(self) -> int | None:
@@ -174,6 +180,7 @@ class EmbeddedServer:
                 child.terminate()  # it would go on answering that it has no models
             if said.get("ready") is True:
                 self._languages = tuple(str(x) for x in said.get("languages", ()))
+                self._model = str(said.get("model", ""))
                 log.info("The embedded server is ready.")
                 self._set(Phase.READY, "", url)
         code = child.wait()

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -50,6 +50,10 @@ class App:
         except urllib.error.HTTPError as answer:
             return {"http": answer.code, **json.load(answer)}
 
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return str(answer.read().decode())
+
     def wait(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:
         """Ask /health until `condition` holds."""
         deadline = time.monotonic() + timeout
@@ -65,15 +69,15 @@ class App:
 
 
 @contextmanager
-def running_app(log: Path, **environment: str) -> Iterator[App]:
-    """`python app.py` on a free port, with no key, until the block ends."""
+def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[App]:
+    """`python app.py` (or another `command`) on a free port, with no key, until the block ends."""
     port = free_port()
     mine = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "REALTIME_", "GRADIO_"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "app.py"],
+            [sys.executable, *command],
             cwd=ROOT,
-            env={**mine, "HOST": "127.0.0.1", "PORT": str(port), **environment},
+            env={**mine, "HOST": "127.0.0.1", "PORT": str(port), "UVICORN_PORT": str(port), **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
