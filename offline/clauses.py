@@ -17,9 +17,11 @@ FIRST_WORDS = 4
 LATER_WORDS = 12
 CHINESE_AT_LEAST = (3, 8, 14)
 """Characters from which on the first, second and later Chinese clauses may end at a comma."""
-CHINESE_AT_MOST = (9, 18, 30)
+CHINESE_AT_MOST = (7, 11, 20)
 """Characters at which they are cut even without one: synthesis takes time in proportion to a clause's length, and the
-sound of one clause must last until the next one is ready."""
+sound of one clause must last until the next one is ready (at half a second of work for each second of sound)."""
+CHINESE_TAIL = 3
+"""Characters by which a clause may be longer when it then ends at a mark: a lone 的。 sounds cut off."""
 
 
 def plain(text: str) -> str:
@@ -76,12 +78,13 @@ class Clauses:
     def _chinese_end(self, text: str, strong: int | None) -> int | None:
         order = min(self._given, len(CHINESE_AT_MOST) - 1)
         least, most = CHINESE_AT_LEAST[order], CHINESE_AT_MOST[order]
-        if strong is not None and len(text[:strong].strip()) <= most:
+        if strong is not None and len(text[:strong].strip()) <= most + CHINESE_TAIL:
             return strong
-        weak = [m.end() for m in _WEAK.finditer(text) if least <= len(text[: m.end()].strip()) <= most]
+        weak = [m.end() for m in _WEAK.finditer(text) if least <= len(text[: m.end()].strip()) <= most + CHINESE_TAIL]
+        full = len(text.strip()) > most + CHINESE_TAIL
         if weak:
-            return weak[0] if self._given == 0 else weak[-1] if len(text.strip()) > most else None
-        if len(text.strip()) <= most:
+            return weak[0] if self._given == 0 else weak[-1] if full else None
+        if not full:
             return None
         # No mark in reach: cut between two words, and not before a mark.
         end, cut = 0, None

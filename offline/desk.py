@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 
-from offline.hearing import CHINESE_CAPTIONS_S, Heard, Hearer, Vote, choose, to_16k, vote_wanted
+from offline.hearing import CHINESE_CAPTIONS_S, Audio, Heard, Hearer, Vote, choose, to_16k, vote_wanted
 from offline.lanes import Lane, Urgency
 from offline.partial import Stable
 from offline.reply import Engines, ModelFailed, Piece, Reply, State
@@ -173,11 +173,17 @@ class Desk:
         turn.captioned_s = seconds
         return self._models.hearer.transcribe(audio, language)
 
-    def _vote(self, votes: list[Vote], audio: object, seconds: float) -> Language:
+    def _vote(self, votes: list[Vote], audio: Audio, seconds: float) -> Language:
         if "zh" not in self._models.engines.languages:
             return "en"
         if vote_wanted(votes, seconds):
-            votes.append(Vote(seconds, self._models.hearer.language(audio)))  # type: ignore[arg-type]
+            votes.append(Vote(seconds, self._models.hearer.language(audio)))
+        return choose(votes, self._language)
+
+    def _last_vote(self, votes: list[Vote], audio: Audio, seconds: float) -> Language:
+        """The language of a turn that is over. Someone waits: it is listened for only where it is in doubt."""
+        if "zh" in self._models.engines.languages and not (votes and votes[-1].sure):
+            votes.append(Vote(seconds, self._models.hearer.language(audio)))
         return choose(votes, self._language)
 
     # ------------------------------------------------------------------ at the end of a turn
@@ -220,8 +226,7 @@ class Desk:
             audio, seconds = to_16k(pcm), seconds_of(pcm)
             language = hint
             if language is None:
-                # Short turns are over before anything was known of their language.
-                language = self._vote(turn.votes, audio, max(seconds, VOTE_ALWAYS_S) if not turn.votes else seconds)
+                language = self._last_vote(turn.votes, audio, seconds)
             return self._models.hearer.transcribe(audio, language)
 
         return await self._models.listening.run(urgency, hear)
@@ -285,7 +290,3 @@ class Desk:
                 log.warning("Reading ahead failed: %s", failure)
 
         self._reading = self._spawn(read())
-
-
-VOTE_ALWAYS_S = 0.7
-"""A finished turn counts as at least this long when its language is to be told."""

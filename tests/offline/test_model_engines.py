@@ -1,0 +1,97 @@
+"""The real models: they hear people, tell languages apart, speak so that they are understood, and serve two at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from benchmarks._speech import error_rate, utterances
+from offline.hearing import to_16k
+from offline.pipeline import Pipeline, load
+from offline.work import Generate, Message, Recognize, Recognized, ReplyDone, ReplySpeech, Request, Result
+
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
+WAIT_S = 90.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pipeline() -> AsyncIterator[Pipeline]:
+    loaded = await load(lambda _: None)
+    yield loaded
+    loaded.close()
+
+
+def pcm(samples: np.ndarray) -> bytes:
+    return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+
+
+async def hear(pipeline: Pipeline, clips: list[bytes]) -> list[Recognized]:
+    results = asyncio.Queue[Result]()
+    desk = pipeline.open(results.put_nowait)
+    found = []
+    for i, clip in enumerate(clips):
+        desk.submit(Recognize(str(i), clip, None))
+        result = await asyncio.wait_for(results.get(), WAIT_S)
+        assert isinstance(result, Recognized)
+        found.append(result)
+    await desk.close()
+    return found
+
+
+async def test_people_are_understood(pipeline: Pipeline) -> None:
+    clips = [u for u in utterances("en") if u.human]
+    heard = await hear(pipeline, [pcm(u.samples) for u in clips])
+    assert {h.language for h in heard} == {"en"}
+    assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "en") < 0.15
+
+
+async def test_mandarin_is_understood_and_told_from_english(pipeline: Pipeline) -> None:
+    clips = utterances("zh", 6)
+    heard = await hear(pipeline, [pcm(u.samples) for u in clips])
+    assert {h.language for h in heard} == {"zh"}
+    assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "zh") < 0.2
+
+
+async def test_noise_is_not_speech(pipeline: Pipeline) -> None:
+    noise = np.random.default_rng(1).standard_normal(24_000 * 2).astype(np.float32)
+    (silence,) = await hear(pipeline, [b"\0\0" * 24_000])
+    assert silence.text == ""
+    (quiet,) = await hear(pipeline, [pcm(noise * 0.001)])
+    assert len(quiet.text) < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "language"), [("The train leaves at eight in the morning.", "en"), ("明天早上八點的火車。", "zh")]
+)
+async def test_speech_is_understood_again(pipeline: Pipeline, text: str, language: str) -> None:
+    engines = pipeline._models.engines
+    audio = await asyncio.to_thread(engines.voice.say, text)
+    assert 1.0 < len(audio) / 48_000 < 6.0
+    faster = await asyncio.to_thread(engines.voice.say, text, 1.5)
+    assert len(faster) < 0.85 * len(audio)
+    heard = await asyncio.to_thread(pipeline._models.hearer.transcribe, to_16k(audio), language)
+    assert error_rate([(text, heard.text)], language) < 0.35
+
+
+async def test_two_sessions_at_once_keep_to_themselves(pipeline: Pipeline) -> None:
+    async def ask(question: str) -> str:
+        results = asyncio.Queue[Result]()
+        desk = pipeline.open(results.put_nowait)
+        desk.submit(Generate("r", Request((Message("user", question),), speak=True)))
+        text = ""
+        while not isinstance(result := await asyncio.wait_for(results.get(), WAIT_S), ReplyDone):
+            assert isinstance(result, ReplySpeech)
+            assert result.audio
+            text += result.text
+        assert result.reason == "stop"
+        assert result.output_tokens > 0
+        await desk.close()
+        return text
+
+    paris, rome = await asyncio.gather(ask("What is the capital of France?"), ask("What is the capital of Italy?"))
+    assert "Paris" in paris
+    assert "Rome" in rome
