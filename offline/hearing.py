@@ -21,6 +21,8 @@ Audio = npt.NDArray[np.float32]
 RATE = 16_000
 SHORTEST_S = 0.1
 """Seconds of audio below which nothing can have been said."""
+AUDIBLE = 0.001
+"""Root mean square of 20 ms (of 1.0) below which it is silence, whatever an engine makes of it."""
 CHARS_PER_S = 35.0
 """More characters a second than anyone speaks: the engine is repeating itself."""
 
@@ -35,11 +37,11 @@ CHINESE_CAPTIONS_S = 1.2
 
 # What these models write when they hear music, noise or nothing: lines of the subtitles they learned from.
 _SUBTITLES = re.compile(
-    r"^\W*(thank you( (so|very) much)?( for watching)?|thanks for watching.*|you|bye|字幕.*"
+    r"^\W*(thank you( (so|very) much)?( for watching)?|thanks for watching.*|字幕.*"
     r"|.*(訂閱|订阅).*(點贊|点赞|轉發|转发).*|.*(點贊|点赞).*(訂閱|订阅).*|[謝谢][謝谢](大家)?([觀观]看|收看)|[請请]不吝.*)\W*$",
     re.IGNORECASE,
 )
-_NOISE = re.compile(r"^\W*$|^\s*♪|^\s*[\[(♪].*[\])♪]\W*$")
+_NOISE = re.compile(r"^\W*(you)?\W*$|^\s*♪|^\s*[\[(♪].*[\])♪]\W*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,13 @@ def to_16k(pcm: bytes) -> Audio:
     samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / 32768
     resampled: Audio = soxr.resample(samples, SAMPLE_RATE, RATE, quality="HQ")
     return resampled
+
+
+def audible(audio: Audio) -> bool:
+    """Whether anything in `audio` is loud enough to be speech."""
+    step = RATE // 50
+    frames = audio[: len(audio) // step * step].reshape(-1, step)
+    return len(frames) > 0 and float((frames**2).mean(axis=1).max()) > AUDIBLE**2
 
 
 def plausible(text: str, seconds: float) -> bool:

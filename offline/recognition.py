@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from offline.chinese import full_width, traditional
-from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, plausible
+from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, plausible
 from offline.work import Language
 
 # ------------------------------------------------------------------ Whisper
@@ -229,7 +229,7 @@ class Recognizer:
     def transcribe(self, audio: Audio, language: Language) -> Heard:
         """What was said, Mandarin in Traditional writing. Text that cannot have been said is dropped ("")."""
         seconds = len(audio) / RATE
-        if seconds < SHORTEST_S:
+        if seconds < SHORTEST_S or not audible(audio):
             return Heard("", language)
         if language == "zh" and self._whisper is not None:
             text = full_width(traditional(self._whisper.transcribe(audio, "zh")))

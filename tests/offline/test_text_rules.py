@@ -149,7 +149,17 @@ def test_phonemes_never_fail(text: str) -> None:
 
 
 def test_made_up_texts_are_dropped() -> None:
-    for text in ("", " . ", "[Music]", "♪ la la", "(wind)", "Thanks for watching!", "請不吝點贊訂閱轉發", "ha " * 40):
+    for text in (
+        "",
+        " . ",
+        "[Music]",
+        "♪ la la",
+        "(wind)",
+        "Thanks for watching!",
+        "You.",
+        "請不吝點贊訂閱轉發",
+        "ha " * 40,
+    ):
         assert not plausible(text, 1.0), text
     for text in ("Ten of clubs.", "今天天氣怎麼樣？"):
         assert plausible(text, 1.2), text
