@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 RATE = 24_000
-SHORT_SEGMENT = RATE // 5
-"""Samples between two anchors below which a speaking rate says little."""
-RATE_SPREAD = 2.5
-"""Clauses are spoken up to this much faster or slower than the whole. Beyond that, text and sound are not aligned."""
+FASTEST = 30.0
+"""Letters a second nobody speaks faster than. More text than that before a piece of sound: the text runs ahead."""
+SLOWEST = 4.0
+LONGEST_PAUSE_S = 2.0
+"""A clause takes at most its letters at the slowest pace and one such pause; "1." may well take a second and a half."""
+CHINESE_LETTERS = 3
+"""Letters that take as long to say as one Chinese character."""
 
-_BREAK = re.compile(
-    r"\s+|(?<=[\u2e80-\u9fff\uf900-\uffef\U00020000-\U0003ffff])|(?=[\u2e80-\u9fff\uf900-\uffef\U00020000-\U0003ffff])"
-)
+_WIDE = r"[\u2e80-\u9fff\uf900-\uffef\U00020000-\U0003ffff]"
+_CHINESE = re.compile(_WIDE)
+_BREAK = re.compile(rf"\s+|(?<={_WIDE})|(?={_WIDE})")
 """Where a text may be cut: white space, and on both sides of every Chinese character or full-width sign."""
 
 
@@ -66,40 +69,42 @@ class Part:
 
     def cut_at(self, heard: int) -> None:
         """The sound was stopped after `heard` samples. A later cut can only be an earlier place."""
-        place = word_end(self.text, characters(self.anchors, self.samples, len(self.text), heard))
+        place = word_end(self.text, characters(self.text, self.anchors, self.samples, heard))
         self.cut = place if self.cut is None else min(place, self.cut)
 
 
-def characters(anchors: list[tuple[int, int]], samples: int, length: int, heard: int) -> float:
-    """Characters of a text of `length` heard after `heard` of `samples` received samples."""
-    if heard <= 0 or samples <= 0 or length <= 0:
+def characters(text: str, anchors: list[tuple[int, int]], samples: int, heard: int) -> float:
+    """Characters of `text` heard after `heard` of `samples` received samples."""
+    if heard <= 0 or samples <= 0 or not text:
         return 0.0
     if heard >= samples:
-        return float(length)
-    points = [*anchors, (samples, length)]
-    if points[0] != (0, 0) or not aligned(points):
-        return length * heard / samples
+        return float(len(text))
+    points = [*anchors, (samples, len(text))]
+    if points[0] != (0, 0) or not aligned(text, points):
+        return len(text) * heard / samples
     for (start, first), (end, last) in pairwise(points):
         if start <= heard < end:
             return first + (last - first) * (heard - start) / (end - start)
-    return float(length)
+    return float(len(text))
 
 
-def aligned(points: list[tuple[int, int]]) -> bool:
-    """Whether every stretch between anchors is spoken at about the same pace as the whole."""
-    if len(points) < 3:
-        return False
-    whole = points[-1][1] / points[-1][0]
+def aligned(text: str, points: list[tuple[int, int]]) -> bool:
+    """Whether each stretch of text between anchors can be what is said in the sound between them.
+
+    Of the last stretch the sound may still be under way: it can only be too long.
+    """
     for (start, first), (end, last) in pairwise(points):
-        span, count = end - start, last - first
-        if span <= 0 or count <= 0:
+        seconds, said = (end - start) / RATE, letters(text[first:last])
+        if seconds > LONGEST_PAUSE_S + said / SLOWEST:
             return False
-        # A short stretch may be spoken slowly, a pause is in it; it cannot hold many words.
-        too_fast = count > whole * RATE_SPREAD * max(span, SHORT_SEGMENT)
-        too_slow = span >= SHORT_SEGMENT and count < whole / RATE_SPREAD * span
-        if too_fast or too_slow:
+        if end != points[-1][0] and said > FASTEST * seconds:
             return False
     return True
+
+
+def letters(text: str) -> int:
+    """The length of a text as a mouth sees it."""
+    return sum(CHINESE_LETTERS if _CHINESE.match(letter) else 1 for letter in text)
 
 
 def word_end(text: str, place: float) -> int:

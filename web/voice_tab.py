@@ -46,7 +46,8 @@ def caption(bubble: Bubble) -> Message | None:
     if not text and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         text = "…"
     if bubble.unheard.strip():
-        text += f'<span class="unheard">{html.escape(bubble.unheard)}</span>'
+        rest = " ".join(bubble.unheard.split())  # on one line: a new paragraph or list would end the span
+        text += f' <span class="unheard">{html.escape(rest)}</span>'
     return {"role": bubble.role, "content": text} if text else None
 
 

@@ -48,6 +48,25 @@ def test_clauses_are_exact_where_the_sound_of_one_ends() -> None:
     assert part.unheard_text == "Slowly, the dog looks up at it." or part.unheard_text.strip().startswith("Slowly")
 
 
+def test_a_list_is_followed_although_its_numbers_are_spoken_slowly() -> None:
+    part = clause_wise(("Sure! ", 0.6), ("Here's how it goes:\n", 1.2), ("1. ", 1.5), ("One\n", 1.1), ("2. ", 1.5))
+    part.cut_at(round(2.2 * SECOND))
+    assert part.heard_text == "Sure! Here's how it goes:"
+
+
+def test_the_next_clause_may_be_known_before_its_sound() -> None:
+    part = clause_wise(("A short clause comes first. ", 1.6), ("Then a second one.", 1.2))
+    part.add_text(" And here is a third, whose sound has not come yet.")
+    part.cut_at(round(1.6 * SECOND))
+    assert part.heard_text.strip() == "A short clause comes first."
+
+
+def test_chinese_clauses_are_followed() -> None:
+    part = clause_wise(("好的，", 0.7), ("我們先從第一個問題開始。", 2.4), ("接下來", 0.8))
+    part.cut_at(round(3.1 * SECOND))
+    assert part.heard_text == "好的，我們先從第一個問題開始。"
+
+
 def test_text_far_ahead_of_sound_is_spread_evenly() -> None:
     part = Part()
     part.add_text("one two three four five ")
