@@ -133,7 +133,7 @@ class VoiceCall(VoiceEdge):
         """`inputs[0]` is the page's `Visitor`."""
         visitor = inputs[0] if inputs and isinstance(inputs[0], Visitor) else Visitor(self.settings.remember_items)
         if visitor.call is not None and visitor.call is not self:
-            await visitor.call.hang_up(None)  # a page has one call; the older one is a leftover
+            visitor.call.leave()  # a page has one call; the older one is a leftover
         now = self.clock()
         visitor.conversation.restart()
         self._visitor = visitor
@@ -147,6 +147,13 @@ class VoiceCall(VoiceEdge):
     async def hang_up(self, notice: str | None) -> None:
         """End the call from this side; `notice` is shown to the visitor."""
         self._end(Stage.ENDED, notice)
+
+    def leave(self) -> None:
+        """The visitor ended the call in the page. The page is not asked to close: fastrtc's component closes whatever
+        call it has when such a message arrives, and that may be the visitor's next one."""
+        if self._call is not None and self._call.stage not in OVER:
+            self._call.end(Stage.ENDED, None, self.clock())
+            self._release()
 
     def _end(self, stage: Stage, notice: str | None) -> None:
         """The call is over: say so, free its place at once, and let the page close."""
@@ -168,8 +175,7 @@ class VoiceCall(VoiceEdge):
         self._early.clear()
 
     async def call_over(self) -> None:
-        if self._call is not None and self._call.stage not in OVER:
-            self._call.end(Stage.ENDED, None, self.clock())
+        self.leave()
         self._release()
         if self._visitor is not None and self._visitor.call is self:
             self._visitor.call = None

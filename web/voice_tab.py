@@ -159,7 +159,7 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
 
     async def on_hang_up(who: Visitor, where: Locale) -> str:
         if who.call is not None:
-            await who.call.hang_up(None)
+            who.call.leave()
         return status_html(Stage.ENDED, None, server()[2], where)
 
     def on_press(where: Locale) -> str:

@@ -11,6 +11,7 @@
   const connections = new Set();
   const microphones = new Set();
   let wanted = false;
+  let current = null; // the connection of the call that is wanted; events of older ones mean nothing any more
   let volume = Number(localStorage.getItem("voice-volume") ?? 100);
 
   // ---------------------------------------------------------------- hints: what only the browser can know
@@ -48,12 +49,11 @@
       constructor(...args) {
         super(...args);
         connections.add(this);
-        if (!wanted) setTimeout(giveUp); // the visitor changed their mind before there was anything to give up
+        if (wanted) current = this;
+        else setTimeout(() => giveUp(this)); // the visitor changed their mind before there was anything to give up
         this.addEventListener("connectionstatechange", () => {
           const state = super.connectionState;
-          if (state === "failed" || state === "disconnected") {
-            if (wanted) endUnasked("lost");
-          }
+          if (this === current && (state === "failed" || state === "disconnected")) endUnasked("lost");
         });
       }
       get connectionState() {
@@ -62,19 +62,20 @@
       close() {
         super.close();
         connections.delete(this);
+        if (this === current) end(); // closed from the server's side
       }
     };
   }
   /** Bring the component's button back to green: it listens for nothing but this event. */
-  const giveUp = () => {
-    for (const connection of [...connections]) {
-      connection.given_up = true;
-      connection.dispatchEvent(new Event("connectionstatechange"));
-      connection.close();
-    }
+  const giveUp = (connection) => {
+    if (!connection) return;
+    connection.given_up = true;
+    connection.dispatchEvent(new Event("connectionstatechange"));
+    connection.close();
   };
   const end = () => {
     wanted = false;
+    current = null;
     for (const stream of microphones) for (const track of stream.getTracks()) track.stop();
     microphones.clear();
   };
@@ -98,8 +99,9 @@
           return open({ audio: true });
         });
       } catch (error) {
+        const refused = current;
         endUnasked({ NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" }[error.name] || "busy");
-        setTimeout(giveUp); // after the component has seen the refusal
+        setTimeout(() => giveUp(refused)); // after the component has seen the refusal
         return Promise.reject(new DOMException("", "AbortError"));
       }
       microphones.add(stream);
@@ -107,8 +109,9 @@
       for (const track of stream.getTracks()) {
         track.addEventListener("ended", () => {
           if (!wanted || !microphones.has(stream)) return;
+          const deaf = current;
           endUnasked("unplugged");
-          giveUp();
+          giveUp(deaf);
         });
       }
       return stream;
@@ -138,8 +141,9 @@
       } else if (button.querySelector('[title="spinner"]')) {
         // A second press while connecting means "never mind". The component would start a second call.
         event.stopImmediatePropagation();
+        const unanswered = current;
         endUnasked("");
-        giveUp();
+        giveUp(unanswered);
       } else {
         end();
       }
