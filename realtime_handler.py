@@ -117,6 +117,8 @@ class VoiceCall(VoiceEdge):
         self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
         self._microphone_at: float | None = None
         """Until when the server has been given sound; None: the microphone has not begun."""
+        self._page_at = clock()
+        """When the page was last heard of."""
         self._tasks: list[asyncio.Task[None]] = []
         self._told: tuple[int, int] | None = None
         captions.traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
@@ -268,7 +270,8 @@ class VoiceCall(VoiceEdge):
             while call.stage not in OVER:
                 await self._sleep(TICK_S)
                 now = self.clock()
-                notice = call.time_up(now)
+                vanished = now - self._page_at > self.settings.vanished_seconds
+                notice = Notice.NO_MICROPHONE if vanished else call.time_up(now)
                 if notice is not None:
                     self._end(Stage.ENDED, notice)
                     return
@@ -279,7 +282,7 @@ class VoiceCall(VoiceEdge):
     # ---------------------------------------------------------------- the browser
 
     def microphone(self, pcm: bytes) -> None:
-        self._microphone_at = self.clock()
+        self._microphone_at = self._page_at = self.clock()
         if self._connection is not None:
             self._append(pcm)
         elif self._call is None or self._call.stage not in OVER:

@@ -126,6 +126,9 @@ class Settings:
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
     idle_seconds: int = 180
     """IDLE_SECONDS without a word from either side, then the call is ended and the microphone freed."""
+    vanished_seconds: float = 10.0
+    """VANISHED_SECONDS without one packet from a browser, which sends silence too: its tab crashed or its network went,
+    and the line is freed. WebRTC itself would notice after about 30 s."""
     max_message_chars: int = 4000
     """MAX_MESSAGE_CHARS of one typed message."""
     remember_items: int = 200
@@ -181,6 +184,7 @@ class Settings:
             max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
             max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
             idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
+            vanished_seconds=read("VANISHED_SECONDS", _number(1, 600), default.vanished_seconds),
             max_message_chars=read("MAX_MESSAGE_CHARS", _integer(1, 100_000), default.max_message_chars),
             remember_items=read("REMEMBER_ITEMS", _integer(2, 10_000), default.remember_items),
             replay_items=read("REPLAY_ITEMS", _integer(0, 1000), default.replay_items),

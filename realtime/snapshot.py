@@ -35,6 +35,8 @@ class Notice(StrEnum):
     """All places for calls are taken."""
     IDLE = "idle_timeout"
     TIME_LIMIT = "time_limit"
+    NO_MICROPHONE = "no_microphone"
+    """Nothing came from the page any more, not even silence."""
     REPLY_FAILED = "reply_failed"
     """The server could not answer this time; the call goes on."""
     MESSAGE_TOO_LONG = "message_too_long"

@@ -445,6 +445,17 @@ async def test_limits_end_a_call(limit: dict[str, int], notice: Notice) -> None:
         await page.until(lambda: page.closed is not None)
 
 
+async def test_a_page_that_vanishes_frees_its_line() -> None:
+    there = Script()
+    async with server(there.talk) as url, calling(at(url), vanished_seconds=0.5) as page:
+        await page.reaches(Stage.LISTENING)
+        assert page.call.calls.live == 1
+        page.unplugged = True
+        last = await page.reaches(Stage.ENDED)
+        assert last.notice == Notice.NO_MICROPHONE
+        assert page.call.calls.live == 0
+
+
 async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
     there = Script()
 

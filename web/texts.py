@@ -102,6 +102,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "Nobody said anything for a while, so the call was ended.",
         "太久沒有人說話，通話已自動結束。",
     ),
+    "no_microphone": (
+        "No sound came from your microphone any more, so the call was ended.",
+        "麥克風已經沒有聲音傳來，通話已自動結束。",
+    ),
     "time_limit": ("The call reached its time limit. Call again to go on.", "通話已達時間上限，請重新通話繼續。"),
     "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
     "message_too_long": ("That message is too long to send.", "這則訊息太長，無法送出。"),
