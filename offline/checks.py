@@ -13,6 +13,9 @@ from offline.events import Json, invalid_type, invalid_value, missing, unknown
 
 Check = Callable[[Any, str, Any], Any]
 
+MAX_DEPTH = 32
+"""Levels of objects and arrays within one another in a value of any fields."""
+
 
 def text(limit: int) -> Check:
     """A string of at most `limit` characters."""
@@ -103,7 +106,45 @@ def anything(value: Any, path: str, current: Any) -> Any:
 
 
 def json_object(value: Any, path: str, current: Any) -> Json:
-    """An object with any fields. It replaces the current one."""
+    """An object with any fields, of bounded depth. It replaces the current one."""
     if not isinstance(value, dict):
         raise invalid_type(path, "an object")
+    if _deeper(value, MAX_DEPTH):
+        raise invalid_value(path, f"It is nested more than {MAX_DEPTH} deep.")
     return value
+
+
+def json_schema(value: Any, path: str, current: Any) -> Json:
+    """A JSON schema: an object whose words, where this server reads them, have the shape they must have."""
+    schema = json_object(value, path, current)
+    _check_schema(schema, path)
+    return schema
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_deeper(each, depth - 1) for each in inner)
+
+
+def _check_schema(schema: Any, path: str) -> None:
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, dict):
+        raise invalid_type(path, "a JSON schema")
+    if not isinstance(schema.get("enum", []), list):
+        raise invalid_type(f"{path}.enum", "an array")
+    for key in ("type", "required"):
+        words = schema.get(key, [])
+        single = key == "type" and isinstance(words, str)
+        if not single and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+            raise invalid_type(f"{path}.{key}", "an array of strings" if key == "required" else "a type's name")
+    properties = schema.get("properties", {})
+    if not isinstance(properties, dict):
+        raise invalid_type(f"{path}.properties", "an object")
+    for name, part in properties.items():
+        _check_schema(part, f"{path}.properties.{name[:64]}")
+    items = schema.get("items", True)
+    for part in items if isinstance(items, list) else [items]:
+        _check_schema(part, f"{path}.items")

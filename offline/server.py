@@ -25,6 +25,7 @@ from websockets.typing import Subprotocol
 from offline.events import Close, Do, Ids, Output, ProtocolError, Send
 from offline.session import Session
 from offline.turn_detection import Probability, silero
+from offline.wire import write_json
 from offline.work import Desk, Result, Workers
 
 LOGGER = logging.getLogger(__name__)
@@ -236,7 +237,7 @@ class Conversation:
             if isinstance(output, Do):
                 self._desk.submit(output.work)
             else:
-                self._queue(json.dumps(output.event, ensure_ascii=False) if isinstance(output, Send) else output)
+                self._queue(write_json(output.event) if isinstance(output, Send) else output)
         if self._timer:
             self._timer.cancel()
         deadline = self._session.deadline()

@@ -9,7 +9,6 @@ words, `responding` and `responses` the replies.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from enum import Enum
 
@@ -23,6 +22,7 @@ from offline.responding import Responder
 from offline.session_config import defaults, updated
 from offline.transcripts import Transcripts
 from offline.turn_detection import Probability
+from offline.wire import read_json
 from offline.work import Hearing, RecognitionFailed, Recognized, Request, Result
 
 SESSION_SECONDS = 3600
@@ -92,8 +92,8 @@ class Session:
     def receive_text(self, text: str, now: float) -> list[Output]:
         """A text frame of the client."""
         try:
-            event = json.loads(text)
-        except (ValueError, RecursionError):
+            event = read_json(text)
+        except ValueError:
             return self._refuse(ProtocolError("invalid_json", "The message is not valid JSON."), now)
         return self.receive(event, now)
 

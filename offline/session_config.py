@@ -10,7 +10,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from offline.checks import Check, anything, array, boolean, json_object, nullable, number, one_of, table, text
+from offline.checks import (
+    Check,
+    anything,
+    array,
+    boolean,
+    json_object,
+    json_schema,
+    nullable,
+    number,
+    one_of,
+    table,
+    text,
+)
 from offline.events import Json, ProtocolError, invalid_type, invalid_value, missing
 from offline.work import Language
 
@@ -113,7 +125,7 @@ def _tool(value: Any, path: str, current: Any) -> Json:
         "type": one_of("function"),
         "name": text(64),
         "description": text(16_384),
-        "parameters": nullable(json_object),
+        "parameters": nullable(json_schema),
         "strict": nullable(boolean),
     }
     kept: Json = table(fields, ("type", "name"))(value, path, None)

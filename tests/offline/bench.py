@@ -184,6 +184,10 @@ class Bench:
         """A client event; the events it is answered with."""
         return self.take(self.session.receive({"type": kind, **fields}, self.now))
 
+    def frame(self, text: str) -> list[Json]:
+        """A text frame as it comes from the socket; the events it is answered with."""
+        return self.take(self.session.receive_text(text, self.now))
+
     def give(self, result: Result) -> list[Json]:
         """A result of the workers."""
         return self.take(self.session.deliver(result, self.now))

@@ -90,6 +90,20 @@ async def test_a_binary_frame_and_broken_json_are_told() -> None:
         assert (await receive(connection))["type"] == "session.updated"
 
 
+async def test_half_a_character_harms_nothing() -> None:
+    """An emoji cut in two by the client, and one cut by the model."""
+    script = Script(replies=[["Hi \ud83d"]])
+    async with scripted_server(script) as url, connect(url) as connection:
+        item = r'{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi \ud83d"}]}'
+        await connection.send('{"type": "conversation.item.create", "item": ' + item + "}")
+        added = await until(connection, "conversation.item.added")
+        assert added["item"]["content"][0]["text"] == "Hi \ufffd"
+        await send(connection, "response.create")
+        done = await until(connection, "response.done")
+        assert done["response"]["output"][0]["content"][0]["transcript"] == "Hi \ufffd"
+        assert script.memory() == [("user", "Hi \ufffd")]
+
+
 async def test_the_beta_is_refused_as_the_service_does() -> None:
     async with scripted_server() as url:
         async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as connection:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from offline.wire import read_json, write_json
 from tests.offline.bench import Bench, error_of, kinds, only
 
 WEATHER = {
@@ -225,6 +228,75 @@ def test_a_broken_event_is_told_and_harms_nothing(event: Any, code: str, param: 
     error = error_of(bench.take(bench.session.receive(event, bench.now)))
     assert (error["code"], error["param"]) == (code, param)
     assert kinds(bench.update()) == ["session.updated"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "session.update", "session": {"type": "realtime", "max_output_tokens": NaN}}',
+        '{"type": "input_audio_buffer.append", "audio": -Infinity}',
+        '{"type": "session.update", "tools": 1e999}',
+        '{"type": ' + "[" * 100_000,
+    ],
+)
+def test_what_python_reads_beyond_json_is_no_json(text: str) -> None:
+    bench = Bench()
+    assert error_of(bench.frame(text))["code"] == "invalid_json"
+    assert kinds(bench.update(instructions="Be brief.")) == ["session.updated"]
+
+
+def test_half_characters_are_replaced_and_whole_ones_kept() -> None:
+    bench = Bench()
+    update = '{"type": "session.update", "session": {"type": "realtime", "instructions": "%s"}}'
+    events = bench.frame(update % r"\ud83d \ud83d\ude00 \udc00\u4f60")
+    assert events[0]["session"]["instructions"] == "\ufffd \U0001f600 \ufffd\u4f60"
+    # What was valid text before stays as it was, also a written-out escape.
+    assert bench.frame(update % r"\\ud83d")[0]["session"]["instructions"] == r"\ud83d"
+
+
+@given(st.text(st.characters()))
+def test_any_text_can_be_sent(text: str) -> None:
+    sent = write_json({"text": text})
+    sent.encode()
+    if not any(0xD800 <= ord(letter) < 0xE000 for letter in text):
+        assert read_json(sent) == {"text": text}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"enum": 5}, "enum"),
+        ({"type": "object", "required": True}, "required"),
+        ({"type": "object", "properties": []}, "properties"),
+        ({"type": "object", "properties": {"city": {"type": "string", "enum": None}}}, "properties.city.enum"),
+        ({"type": "object", "properties": {"city": {"type": 5}}}, "properties.city.type"),
+        ({"type": "object", "properties": {"city": {"items": {"required": [1]}}}}, "properties.city.items.required"),
+        ({"type": "object", "properties": {"city": "string"}}, "properties.city"),
+    ],
+)
+def test_a_broken_schema_is_refused_when_it_is_declared(parameters: Any, param: str) -> None:
+    bench = Bench()
+    error = error_of(bench.update(tools=[{**WEATHER, "parameters": parameters}]))
+    assert (error["code"], error["param"]) == ("invalid_type", f"session.tools[0].parameters.{param}")
+
+
+def test_schemas_may_use_all_of_json_schema() -> None:
+    schema = {
+        "type": ["object", "null"],
+        "properties": {"a": True, "b": {"enum": [1, None]}, "c": {"type": "array", "items": [{"type": "string"}]}},
+        "$defs": {"unread": {"required": "by this server"}},
+        "required": [],
+    }
+    assert kinds(Bench().update(tools=[{**WEATHER, "parameters": schema}])) == ["session.updated"]
+
+
+def test_a_value_nested_without_end_is_refused() -> None:
+    schema: Any = {}
+    for _ in range(200):
+        schema = {"not": [schema]}
+    bench = Bench()
+    error = error_of(bench.update(tools=[{**WEATHER, "parameters": schema}]))
+    assert (error["code"], error["param"]) == ("invalid_value", "session.tools[0].parameters")
 
 
 def test_frames_that_are_no_events() -> None:

@@ -1,0 +1,47 @@
+"""JSON as it goes over the wire: strictly the standard's, and only text that can be sent on.
+
+Python's reader takes more than JSON: `NaN`, `Infinity`, and escapes of half a character ("\\ud83d" alone) that no
+UTF-8 can hold. The first are refused; half characters, which clients make by cutting a text between them, become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_json(text: str) -> Any:
+    """The value `text` means. Raises `ValueError` when it is no JSON, or JSON too deep to be read."""
+    try:
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        # Whole characters may be escaped as two halves as well; those the reader has joined by now.
+        return json.loads(whole(json.dumps(value, ensure_ascii=False))) if HALF_ESCAPED.search(text) else value
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def write_json(value: Any) -> str:
+    """`value` as JSON that can be sent."""
+    return whole(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def whole(text: str) -> str:
+    """`text` with U+FFFD in place of each half of a character (a lone surrogate)."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
