@@ -68,11 +68,20 @@ class Decoder:
         self.kind = kind
         self._stream = None if kind == "audio/pcm" else soxr.ResampleStream(G711_RATE, SAMPLE_RATE, 1, dtype="int16")
 
+    @property
+    def bytes_per_ms(self) -> int:
+        """Of what is decoded."""
+        return BYTES_PER_MS if self._stream is None else G711_RATE // 1000
+
+    def check(self, data: bytes, path: str) -> None:
+        """Raises `ProtocolError` for half a sample."""
+        if self._stream is None and len(data) % 2:
+            raise invalid_value(path, "PCM16 audio has an even number of bytes.")
+
     def decode(self, data: bytes, path: str) -> bytes:
         """PCM16 of one piece. Raises `ProtocolError` for half a sample."""
+        self.check(data, path)
         if self._stream is None:
-            if len(data) % 2:
-                raise invalid_value(path, "PCM16 audio has an even number of bytes.")
             return data
         samples = decode_table(self.kind)[np.frombuffer(data, np.uint8)]
         return bytes(self._stream.resample_chunk(samples).tobytes())

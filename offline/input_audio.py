@@ -25,9 +25,9 @@ class InputAudio:
         """Length of what is in the buffer."""
         return len(self._data) / 2 / SAMPLES_PER_MS
 
-    def has_room(self, pcm: bytes) -> bool:
-        """Whether `pcm` still fits."""
-        return len(self._data) + len(pcm) <= MAX_MS * SAMPLES_PER_MS * 2
+    def has_room(self, ms: float) -> bool:
+        """Whether so much sound still fits."""
+        return self.ms + ms <= MAX_MS
 
     def append(self, pcm: bytes) -> None:
         """Add received sound."""

@@ -19,6 +19,10 @@ MAX_TURN_MS = 120_000
 UNJUDGED_MS = 1000
 """Sound kept from before a turn beyond the padding: what the detector has not judged yet."""
 LISTENING_MS = 400
+MAX_APPEND_BYTES = 15 * 2**20
+"""Sound of one append, as the service has it."""
+SLICE_MS = 1000
+"""Sound judged at a time, so that a long append holds nobody else up."""
 
 
 class Pace(Enum):
@@ -65,6 +69,8 @@ class Listener:
         self._decoder = Decoder("audio/pcm")
         self._ear: Ear | None = None
         self._turn: Turn | None = None
+        self.unheard = memoryview(b"")
+        """Sound of the last append that has not been taken in yet, in the wire's format."""
         self.adapt("")
 
     @property
@@ -91,16 +97,29 @@ class Listener:
             self._ear.adapt(detection, words)
 
     def append(self, event: Json) -> None:
-        """`input_audio_buffer.append`."""
+        """`input_audio_buffer.append`: taken whole or refused whole, then judged a second at a time.
+
+        The first second is judged at once; `hear_on` goes on while there is `unheard` sound.
+        """
         if "audio" not in event:
             raise missing("audio")
-        pcm = self._decoder.decode(from_base64(event["audio"], "audio"), "audio")
-        if self._ear is None:
-            if not self._input.has_room(pcm):
-                raise invalid_value("audio", f"The buffer holds at most {MAX_MS // 1000} s: commit it or clear it.")
-            self._input.append(pcm)
-            return
+        data = from_base64(event["audio"], "audio")
+        if len(data) > MAX_APPEND_BYTES:
+            raise invalid_value("audio", f"At most {MAX_APPEND_BYTES // 2**20} MiB of sound are accepted at a time.")
+        self._decoder.check(data, "audio")
+        if self._ear is None and not self._input.has_room(len(data) / self._decoder.bytes_per_ms):
+            raise invalid_value("audio", f"The buffer holds at most {MAX_MS // 1000} s: commit it or clear it.")
+        self.unheard = memoryview(data)
+        self.hear_on()
+
+    def hear_on(self) -> None:
+        """Take the next second of accepted sound in."""
+        size = SLICE_MS * self._decoder.bytes_per_ms
+        data, self.unheard = self.unheard[:size], self.unheard[size:]
+        pcm = self._decoder.decode(bytes(data), "audio")
         self._input.append(pcm)
+        if self._ear is None:
+            return
         self._notice(self._ear.hear(pcm))
         if self._turn is None:
             self._input.drop_before(self._input.end - self._ear.detector.padding - UNJUDGED_MS * SAMPLES_PER_MS)

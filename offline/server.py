@@ -9,7 +9,7 @@ import random
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from http import HTTPStatus
@@ -39,8 +39,6 @@ MAX_UNSENT_BYTES = 64 * 2**20
 """Unsent output above which the client is given up."""
 PING_S = 20
 PONG_S = 60
-SLICE = 64 * 1024
-"""Base64 characters of one append handled at a time (a second of sound), so that a long one holds nobody else up."""
 OPEN_S = 10
 CLOSE_S = 5
 
@@ -51,6 +49,15 @@ class Status(Enum):
     LOADING = "loading"
     OK = "ok"
     FAILED = "failed"
+
+
+class Life(Enum):
+    """Of one connection."""
+
+    OPEN = "open"
+    ENDING = "ending"
+    """The end is queued behind what is still to be sent, or the client was given up."""
+    OVER = "over"
 
 
 class RealtimeServer:
@@ -182,12 +189,12 @@ class Conversation:
         self._clock = clock
         self._unsent: deque[str | Close] = deque()
         self._unsent_bytes = 0
-        self._ended = False
-        """Nothing more is to be sent: the end was queued, or the client was given up."""
+        self._life = Life.OPEN
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        """When the session is told the time next; None once the connection is over."""
         self._desk: Desk = workers.open(self._deliver)
 
     async def run(self) -> None:
@@ -199,30 +206,35 @@ class Conversation:
         except ConnectionClosed:
             pass
         finally:
-            if self._timer:
-                self._timer.cancel()
+            # From here on the session takes no step: what the desk still delivers goes nowhere, and no timer is set.
+            self._life = Life.OVER
+            self._set_timer(None)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             await self._desk.close()
 
     async def _read(self) -> None:
         async for message in self._connection:
-            for piece in _pieces(message):
-                self._step(lambda piece=piece: self._receive(piece))  # type: ignore[misc]
-                await asyncio.sleep(0)  # one second of sound at most, then it is somebody else's turn
+            self._step(lambda message=message: self._receive(message))  # type: ignore[misc]
+            await asyncio.sleep(0)  # a second of sound at most, then it is somebody else's turn
+            while self._life is Life.OPEN and self._session.has_unheard:
+                self._step(lambda: self._session.hear_on(self._clock()))
+                await asyncio.sleep(0)
             await self._room.wait()
 
-    def _receive(self, piece: str | bytes | dict[str, Any]) -> list[Output]:
+    def _receive(self, message: str | bytes) -> list[Output]:
         now = self._clock()
-        if isinstance(piece, dict):
-            return self._session.receive(piece, now)
-        return self._session.receive_binary(now) if isinstance(piece, bytes) else self._session.receive_text(piece, now)
+        if isinstance(message, bytes):
+            return self._session.receive_binary(now)
+        return self._session.receive_text(message, now)
 
     def _deliver(self, result: Result) -> None:
         self._step(lambda: self._session.deliver(result, self._clock()))
 
     def _step(self, advance: Callable[[], list[Output]]) -> None:
         """Let the session go one step and carry out what it asks for; a failure ends this connection only."""
+        if self._life is not Life.OPEN:
+            return
         try:
             outputs = advance()
         except Exception as error:
@@ -238,25 +250,29 @@ class Conversation:
                 self._desk.submit(output.work)
             else:
                 self._queue(write_json(output.event) if isinstance(output, Send) else output)
-        if self._timer:
-            self._timer.cancel()
-        deadline = self._session.deadline()
+        self._set_timer(self._session.deadline() if self._life is Life.OPEN else None)
+
+    def _set_timer(self, deadline: float | None) -> None:
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
         if deadline is not None:
             delay = max(0.0, deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
         self._step(lambda: self._session.tick(self._clock()))
 
     def _queue(self, output: str | Close) -> None:
-        if self._ended:
+        if self._life is not Life.OPEN:
             return
-        self._ended = isinstance(output, Close)
-        if isinstance(output, str):
+        if isinstance(output, Close):
+            self._life = Life.ENDING
+        else:
             self._unsent_bytes += len(output)
             if self._unsent_bytes > MAX_UNSENT_BYTES:
                 LOGGER.warning("A client does not read; its session ends.")
-                self._ended = True
+                self._life = Life.ENDING
                 self._unsent.clear()
                 self._connection.transport.abort()  # a farewell would wait behind what it does not read
                 return
@@ -294,24 +310,6 @@ def where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
     return f"{type(error).__name__} in {place}"
-
-
-def _pieces(message: str | bytes) -> Iterator[str | bytes | dict[str, Any]]:
-    """A message as the session takes it; an append of much sound as several."""
-    if isinstance(message, bytes) or len(message) <= 2 * SLICE:
-        yield message
-        return
-    try:
-        event = json.loads(message)
-    except (ValueError, RecursionError):
-        yield message
-        return
-    audio = event.get("audio") if isinstance(event, dict) else None
-    if not isinstance(audio, str) or event.get("type") != "input_audio_buffer.append":
-        yield message
-        return
-    for start in range(0, len(audio), SLICE):
-        yield {**event, "audio": audio[start : start + SLICE]}
 
 
 def _http(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:

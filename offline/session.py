@@ -108,6 +108,8 @@ class Session:
         if self.state is State.EXPIRED:
             return self.out.take()
         event_id: str | None = None
+        while self.has_unheard:
+            self._listener.hear_on()
         try:
             if not isinstance(event, dict):
                 raise ProtocolError("invalid_event", "Expected a JSON object with a 'type'.")
@@ -118,6 +120,18 @@ class Session:
             self._handler(event)(event)
         except ProtocolError as error:
             self.out.error(error, event_id)
+        return self.out.take()
+
+    @property
+    def has_unheard(self) -> bool:
+        """Some of the last append has not been judged yet: call `hear_on`, before the next event if others wait."""
+        return self.state is State.OPEN and len(self._listener.unheard) > 0
+
+    def hear_on(self, now: float) -> list[Output]:
+        """Judge the next second of an append that was longer than that."""
+        self._advance_clock(now)
+        if self.has_unheard:
+            self._listener.hear_on()
         return self.out.take()
 
     def deliver(self, result: Result, now: float) -> list[Output]:

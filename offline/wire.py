@@ -1,7 +1,7 @@
 """JSON as it goes over the wire: strictly the standard's, and only text that can be sent on.
 
-Python's reader takes more than JSON: `NaN`, `Infinity`, and escapes of half a character ("\\ud83d" alone) that no
-UTF-8 can hold. The first are refused; half characters, which clients make by cutting a text between them, become U+FFFD.
+Python's reader takes more than JSON: `NaN`, `Infinity`, and escapes of half a character ("\\ud83d" alone), which no
+UTF-8 can hold. The first two are refused. Half characters, made by cutting a text in two, become U+FFFD.
 """
 
 from __future__ import annotations

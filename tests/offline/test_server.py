@@ -8,15 +8,27 @@ import json
 import logging
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from offline.server import RealtimeServer
+from offline.server import Conversation, RealtimeServer
 from offline.turn_detection import Probability
-from tests.offline.scripted import Gate, Script, ready_server, scripted_server, serving, silence, tone
+from offline.work import ReplySpeech, Result
+from tests.offline.scripted import (
+    Gate,
+    Script,
+    ScriptedDesk,
+    ScriptedWorkers,
+    ready_server,
+    scripted_server,
+    serving,
+    silence,
+    tone,
+)
 
 
 async def receive(connection: ClientConnection) -> dict[str, Any]:
@@ -199,6 +211,60 @@ async def test_a_long_append_is_heard_whole() -> None:
         stopped = await until(connection, "input_audio_buffer.speech_stopped")
         assert abs(stopped["audio_end_ms"] - 7700) <= 64
         assert (await until(connection, "response.done"))["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        "!" * 2**20,
+        base64.b64encode(silence(20_000)).decode() + "AAA",
+        base64.b64encode(silence(20_000) + b"0").decode(),
+    ],
+)
+async def test_a_long_append_that_is_wrong_is_refused_whole_with_one_error(audio: str) -> None:
+    script = Script()
+    async with scripted_server(script) as url, connect(url) as connection:
+        await receive(connection)
+        await send(connection, "input_audio_buffer.append", audio=audio)
+        error = (await receive(connection))["error"]
+        assert (error["code"], error["param"]) == ("invalid_value", "audio")
+        await send(connection, "input_audio_buffer.commit")
+        assert "only has 0.00ms" in (await receive(connection))["error"]["message"]
+
+
+async def test_more_sound_than_one_append_may_have_is_refused() -> None:
+    async with scripted_server() as url, connect(url) as connection:
+        await receive(connection)
+        await send(connection, "input_audio_buffer.append", audio="AAAA" * (5 * 2**20 + 2))
+        assert "15 MiB" in (await receive(connection))["error"]["message"]
+
+
+async def test_after_the_end_nothing_runs_and_no_timer_is_set() -> None:
+    """The desk delivers until it is closed, also while the connection winds up."""
+    conversations: list[Conversation] = []
+
+    class Talkative(ScriptedDesk):
+        async def close(self) -> None:
+            (conversation,) = conversations
+            self._deliver(ReplySpeech("resp_x", " word", b"00"))
+            await super().close()
+            self._deliver(ReplySpeech("resp_x", " word", b"00"))
+            assert conversation.timer is None
+
+    class Workers(ScriptedWorkers):
+        def open(self, deliver: Callable[[Result], None]) -> ScriptedDesk:
+            conversations.append(deliver.__self__)  # type: ignore[attr-defined]
+            return Talkative(self.script, deliver)
+
+    script = Script()
+    server = RealtimeServer(probability=lambda: lambda window: 0.0)
+    server.ready(Workers(script), "scripted", ("en",))
+    async with serving(server) as url:
+        async with connect(url) as connection:
+            await receive(connection)
+            assert conversations[0].timer is not None
+        await vacated(url)
+    assert conversations[0].timer is None and script.closed == 1
 
 
 async def test_sessions_do_not_share_anything() -> None:
