@@ -11,7 +11,7 @@ from typing import Any
 
 import xllamacpp
 
-from offline.prompt import Prompt
+from offline.prompt import Prompt, Wanted
 from offline.reply import ModelFailed, Usage
 
 TEMPERATURE = 0.3
@@ -82,7 +82,7 @@ class LanguageModel:
             "id_slot": slot,
             "temperature": TEMPERATURE,
             "top_p": TOP_P,
-            "repeat_penalty": 1.0 if prompt.may_call else REPEAT_PENALTY,
+            "repeat_penalty": REPEAT_PENALTY if prompt.wanted is Wanted.WORDS else 1.0,
             "repeat_last_n": REPEAT_TOKENS,
         }
         try:
@@ -95,7 +95,7 @@ class LanguageModel:
 
     def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
         """Reads `prompt` ahead: a reply that begins alike starts sooner."""
-        self.generate(Prompt(prompt.messages, {**prompt.body, "max_tokens": 1}, False), slot, lambda *_: None, stop)
+        self.generate(replace(prompt, body={**prompt.body, "max_tokens": 1}), slot, lambda *_: None, stop)
 
 
 def _usage(usage: Usage, event: dict[str, Any]) -> Usage:

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from offline.calls import call_schema, declared
@@ -38,7 +39,10 @@ BLOCK = 8
 MOST_TOKENS_SPOKEN = 120
 MOST_TOKENS_WRITTEN = 512
 
-# Any text that does not begin like a call.
+Tools = dict[str, dict[str, Any]]
+"""Declared functions by name."""
+
+# Any text that does not begin like a call: earlier calls of the conversation are an example to a small model.
 WORDS_GRAMMAR = r"root ::= [^{<`] [^\x00]*"
 
 
@@ -72,14 +76,22 @@ def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
     return kept + tuple(talk[cut:])
 
 
+class Wanted(Enum):
+    """What a reply may be."""
+
+    WORDS = "words"
+    EITHER = "either"
+    """Words or a function call, as the model chooses."""
+    CALL = "call"
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A request in the form of llama.cpp's chat completions. `body` holds only JSON values."""
 
     messages: tuple[dict[str, Any], ...]
     body: dict[str, Any]
-    may_call: bool
-    """The reply may turn out to be a function call, by the model's own choice or because it must."""
+    wanted: Wanted = Wanted.WORDS
 
 
 def _rendered(message: Message) -> dict[str, Any]:
@@ -122,30 +134,41 @@ def compose(
     `words_only`: no call, whatever the request says (after a call that turned out not to be one).
     """
     tools = declared(request.tools)
-    limit = request.max_tokens or (MOST_TOKENS_SPOKEN if request.speak else MOST_TOKENS_WRITTEN)
-    limit = max(1, min(limit, context // 2))
     talk = request.messages[len(_head(request)) :]
+    wanted, callable_tools = _wanted(request, tools, words_only=words_only)
+    spoken = request.speak and wanted is not Wanted.CALL
+    limit = request.max_tokens or (MOST_TOKENS_SPOKEN if spoken else MOST_TOKENS_WRITTEN)
+    limit = max(1, min(limit, context // 2))
     head = [Message("system", system_text(request, languages))]
     if examples and not tools:
         head += EXAMPLES if "zh" in languages else EXAMPLES[2:]
-    room = context - limit - 64 - sum(tokens(text) + 16 for text in request.tools)
+    room = context - limit - 64
     body: dict[str, Any] = {"max_tokens": limit}
-    choice = request.tool_choice
-    # A small model that has just been given the answer tends to repeat the call instead of telling it.
-    answered = bool(talk) and talk[-1].role == "tool"
-    may_call = False
-    if tools:
+    if wanted is not Wanted.WORDS:
+        room -= sum(tokens(text) + 16 for text in request.tools)
         body["tools"] = [{"type": "function", "function": tool} for tool in tools.values()]
         # The choice is kept by grammar: this way the beginning of the prompt is the same for every choice.
         body["tool_choice"] = "none"
-        named = choice.removeprefix("function:")
-        if not words_only and (choice == "required" or (choice.startswith("function:") and named in tools)):
-            wanted = tools if choice == "required" else {named: tools[named]}
-            body["json_schema"] = call_schema(wanted)
-            may_call = True
-        elif words_only or choice == "none" or answered:
-            body["grammar"] = WORDS_GRAMMAR
-        else:
-            may_call = True
+    elif tools:
+        body["grammar"] = WORDS_GRAMMAR
+    if wanted is Wanted.CALL:
+        body["json_schema"] = call_schema(callable_tools)
     messages = tuple(_rendered(m) for m in (*head, *trim(talk, room - sum(map(cost, head)))))
-    return Prompt(messages, json.loads(json.dumps(body)), may_call)
+    return Prompt(messages, json.loads(json.dumps(body)), wanted)
+
+
+def _wanted(request: Request, tools: Tools, *, words_only: bool) -> tuple[Wanted, Tools]:
+    """What the reply may be, and the functions it may call.
+
+    A small model that is shown functions recites calls even where only words are allowed, and one that was just given a
+    function's answer repeats the call instead of telling the answer. So where words are wanted, none are shown.
+    """
+    choice = request.tool_choice
+    if words_only or not tools or choice == "none":
+        return Wanted.WORDS, {}
+    if choice == "required":
+        return Wanted.CALL, tools
+    named = choice.removeprefix("function:")
+    if named != choice and named in tools:
+        return Wanted.CALL, {named: tools[named]}
+    return (Wanted.WORDS, {}) if request.messages[-1].role == "tool" else (Wanted.EITHER, tools)

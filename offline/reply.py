@@ -14,7 +14,7 @@ from offline.calls import Gate, Kind, declared, read_call
 from offline.chinese import is_chinese, traditional
 from offline.clauses import Clauses, plain
 from offline.lanes import Lane, Urgency
-from offline.prompt import Prompt, compose
+from offline.prompt import Prompt, Wanted, compose
 from offline.work import ReplyDone, ReplySpeech, ReplyText, ReplyToolCall, Request
 
 log = logging.getLogger(__name__)
@@ -188,25 +188,25 @@ class Reply:
         try:
             while (piece := await pieces.get()) is not None:
                 text, self._usage = piece
-                if text := gate.push(text) if prompt.may_call else text:
+                if text := text if prompt.wanted is Wanted.WORDS else gate.push(text):
                     out.push(text)
                 if gate.complete:
                     # A call is whole: whatever the model would add is not waited for.
                     stop.set()
                     break
             self._usage = await writing
-            if prompt.may_call and (text := gate.finish()):
+            if prompt.wanted is Wanted.EITHER and (text := gate.finish()):
                 out.push(text)
             length = self._usage.finish == "length"
             # A bound nobody asked for is not to be heard: the reply then ends with its last whole clause.
             own_bound = length and request.max_tokens is None
             await out.finish(whole_only=own_bound)
             if gate.kind is Kind.CALL:
-                call = read_call(gate.held, declared(request.tools))
-                if call is None:
-                    return None
-                self._emit(ReplyToolCall("", call.name, call.arguments))
-                return "stop"
+                if call := read_call(gate.held, declared(request.tools)):
+                    self._emit(ReplyToolCall("", call.name, call.arguments))
+                    return "stop"
+                # A call that was cut short is not made up for by words nobody asked for.
+                return "max_tokens" if length and (prompt.wanted is Wanted.CALL or not own_bound) else None
             return "max_tokens" if length and not own_bound else "stop"
         finally:
             out.cancel()

@@ -181,4 +181,6 @@ async def tool_round(url: str) -> tuple[str, str]:
         await line.connection.response.create()
         done = (await line.until("response.done"))[-1]["response"]
         assert done["status"] == "completed", done
-        return asked["arguments"], done["output"][0]["content"][0]["text"]
+        answer: str = done["output"][0]["content"][0]["text"]
+        assert answer and "{" not in answer and WEATHER["name"] not in answer, "an answer is told, not the call recited"
+        return asked["arguments"], answer

@@ -304,6 +304,17 @@ async def test_a_call_that_is_none_becomes_words(rig: Rig) -> None:
     assert isinstance(done, ReplyDone)
 
 
+async def test_a_forced_call_cut_short_ends_without_words(rig: Rig) -> None:
+    rig.pen.pieces, rig.pen.finish = ['{"name":'], "length"
+    for bound in (3, None):
+        request = Request(EXPECTED.messages, True, tools=(TOOL,), tool_choice="required", max_tokens=bound)
+        rig.desk.submit(Generate("r", request))
+        (done,) = await rig.until_done()
+        assert isinstance(done, ReplyDone)
+        assert done.reason == "max_tokens"
+    assert rig.mouth.said == []
+
+
 async def test_nothing_is_delivered_after_closing(rig: Rig) -> None:
     rig.pen.gate = threading.Semaphore(0)
     rig.desk.submit(Generate("r", EXPECTED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest_asyncio
 from benchmarks._speech import error_rate, utterances
 from offline.hearing import to_16k
 from offline.pipeline import Pipeline, load
-from offline.work import Generate, Message, Recognize, Recognized, ReplyDone, ReplySpeech, Request, Result
+from offline.work import Generate, Message, Recognize, Recognized, ReplyDone, ReplySpeech, Request, Result, ToolCall
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 WAIT_S = 90.0
@@ -77,21 +78,44 @@ async def test_speech_is_understood_again(pipeline: Pipeline, text: str, languag
     assert error_rate([(text, heard.text)], language) < 0.35
 
 
-async def test_two_sessions_at_once_keep_to_themselves(pipeline: Pipeline) -> None:
-    async def ask(question: str) -> str:
-        results = asyncio.Queue[Result]()
-        desk = pipeline.open(results.put_nowait)
-        desk.submit(Generate("r", Request((Message("user", question),), speak=True)))
-        text = ""
-        while not isinstance(result := await asyncio.wait_for(results.get(), WAIT_S), ReplyDone):
-            assert isinstance(result, ReplySpeech)
-            assert result.audio
-            text += result.text
-        assert result.reason == "stop"
-        assert result.output_tokens > 0
-        await desk.close()
-        return text
+async def ask(pipeline: Pipeline, request: Request) -> tuple[str, ReplyDone]:
+    """The words of a spoken reply, and its end."""
+    results = asyncio.Queue[Result]()
+    desk = pipeline.open(results.put_nowait)
+    desk.submit(Generate("r", request))
+    text = ""
+    while not isinstance(result := await asyncio.wait_for(results.get(), WAIT_S), ReplyDone):
+        assert isinstance(result, ReplySpeech)
+        assert result.audio
+        text += result.text
+    await desk.close()
+    return text, result
 
-    paris, rome = await asyncio.gather(ask("What is the capital of France?"), ask("What is the capital of Italy?"))
+
+@pytest.mark.parametrize(
+    ("question", "answered"), [("What is the weather in Paris?", True), ("Set a timer for five minutes.", False)]
+)
+async def test_words_are_spoken_where_words_are_wanted(pipeline: Pipeline, question: str, answered: bool) -> None:
+    tools = tuple(
+        json.dumps({"name": name, "parameters": {"type": "object", "properties": {field: {"type": "string"}}}})
+        for name, field in (("get_weather", "city"), ("set_timer", "minutes"))
+    )
+    messages: tuple[Message, ...] = (Message("user", question),)
+    if answered:
+        call = ToolCall("c", "get_weather", '{"city": "Paris"}')
+        messages += (Message("assistant", "", (call,)), Message("tool", '{"sky": "cloudy"}', call_id="c"))
+    choice = "auto" if answered else "none"
+    text, done = await ask(pipeline, Request(messages, speak=True, tools=tools, tool_choice=choice))
+    assert done.reason == "stop"
+    assert text.strip()
+    assert not any(mark in text for mark in ("{", "get_weather", "set_timer"))
+    assert not answered or "cloudy" in text
+
+
+async def test_two_sessions_at_once_keep_to_themselves(pipeline: Pipeline) -> None:
+    requests = [Request((Message("user", f"What is the capital of {c}?"),), speak=True) for c in ("France", "Italy")]
+    (paris, done), (rome, _) = await asyncio.gather(*(ask(pipeline, request) for request in requests))
+    assert done.reason == "stop"
+    assert done.output_tokens > 0
     assert "Paris" in paris
     assert "Rome" in rome

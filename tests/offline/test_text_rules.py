@@ -229,18 +229,29 @@ WEATHER = json.dumps(
 )
 
 
-def test_tool_choice_is_kept_by_grammar() -> None:
-    def body(choice: str, last: Message | None = None) -> dict[str, object]:
-        messages = (last or Message("user", "Hi"),)
-        return prompt.compose(Request(messages, True, tools=(WEATHER,), tool_choice=choice), ("en",), 4096).body
+def composed(choice: str, *messages: Message, words_only: bool = False) -> prompt.Prompt:
+    request = Request(messages or (Message("user", "Hi"),), True, tools=(WEATHER,), tool_choice=choice)
+    return prompt.compose(request, ("en",), 4096, words_only=words_only)
 
-    assert "grammar" not in body("auto")
-    assert "json_schema" not in body("auto")
-    assert body("none")["grammar"] == prompt.WORDS_GRAMMAR
-    assert "weather" in json.dumps(body("required")["json_schema"])
-    assert "weather" in json.dumps(body("function:weather")["json_schema"])
-    assert "json_schema" not in body("function:unknown")
-    assert body("auto", Message("tool", "rain", call_id="c"))["grammar"] == prompt.WORDS_GRAMMAR
+
+def test_tool_choice_is_kept_by_grammar() -> None:
+    assert composed("auto").wanted is prompt.Wanted.EITHER
+    assert not {"grammar", "json_schema"} & composed("auto").body.keys()
+    for choice in ("required", "function:weather"):
+        forced = composed(choice)
+        assert forced.wanted is prompt.Wanted.CALL
+        assert "weather" in json.dumps(forced.body["json_schema"])
+        assert forced.messages == composed("auto").messages
+        assert forced.body["tools"] == composed("auto").body["tools"]
+    assert composed("function:unknown").wanted is prompt.Wanted.EITHER
+
+
+def test_where_words_are_wanted_no_function_is_shown() -> None:
+    answered = (Message("user", "Hi"), Message("tool", "rain", call_id="c"))
+    for told in (composed("none"), composed("auto", *answered), composed("required", words_only=True)):
+        assert told.wanted is prompt.Wanted.WORDS
+        assert "weather" not in json.dumps([told.messages, told.body])
+        assert told.body["grammar"] == prompt.WORDS_GRAMMAR
 
 
 def test_tool_rounds_are_rendered() -> None:
