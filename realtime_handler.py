@@ -83,9 +83,14 @@ class Visitor:
         self.language: Language | None = None
         """What this visitor speaks, when they said so; None: as the settings say."""
 
+    @property
+    def in_call(self) -> bool:
+        """A call is under way. False once it has ended, though `call` stays until the browser has hung up too."""
+        return self.call is not None and self.call.under_way
+
     async def clear(self) -> None:
         """Forget the conversation, also at the server when a call is under way."""
-        if self.call is not None:
+        if self.call is not None and self.in_call:
             await self.call.clear()
         else:
             self.conversation.clear()
@@ -302,15 +307,26 @@ class VoiceCall(VoiceEdge):
 
     # ---------------------------------------------------------------- the page
 
-    async def say(self, text: str) -> None:
-        """A typed message: it interrupts a reply as speech would."""
-        if self._call is not None:
-            self._send(self._call.say(text, self.clock()))
+    async def say(self, text: str) -> bool:
+        """A typed message: it interrupts a reply as speech would.
+
+        Returns whether it was taken; not when it is blank or too long, and not outside a call.
+        """
+        events = self._call.say(text, self.clock()) if self._call is not None else None
+        if events is None:
+            return False
+        self._send(events)
+        return True
 
     async def clear(self) -> None:
         """Forget the conversation, here and at the server."""
         if self._call is not None:
             self._send(self._call.clear(self.clock()))
+
+    @property
+    def under_way(self) -> bool:
+        """It has begun and is not over."""
+        return self._call is not None and self._call.stage not in OVER
 
     @property
     def snapshot(self) -> Snapshot | None:

@@ -258,14 +258,17 @@ class Call:
 
     # ---------------------------------------------------------------- the visitor
 
-    def say(self, text: str, now: float) -> list[Event]:
-        """A typed message. It interrupts a reply as speech would, and is answered when the server is free."""
+    def say(self, text: str, now: float) -> list[Event] | None:
+        """A typed message. It interrupts a reply as speech would, and is answered when the server is free.
+
+        Returns None when it is not taken: blank, too long, or the call is over.
+        """
         text = text.strip()
         if not text or self.stage in OVER:
-            return []
+            return None
         if len(text) > self._settings.max_message_chars:
             self.tell(Notice.MESSAGE_TOO_LONG)
-            return []
+            return None
         self._active_at = now
         self.tell(None)
         events = self._interrupt(now)

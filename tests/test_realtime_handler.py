@@ -263,6 +263,38 @@ async def test_a_typed_message_and_clear() -> None:
         await page.shows(lambda snapshot: not snapshot.bubbles)
 
 
+async def test_whoever_types_learns_whether_it_was_taken() -> None:
+    there = Script()
+    assert not await VoiceCall(Settings(), at("ws://127.0.0.1:1")).say("Too early")
+    async with server(there.talk) as url, calling(at(url), max_message_chars=5) as page:
+        await page.reaches(Stage.LISTENING)
+        assert not await page.call.say("123456")
+        assert not await page.call.say(" \n")
+        assert await page.call.say("12345")
+        await there.hears("conversation.item.create")
+        await page.call.hang_up(None)
+        assert not await page.call.say("late")
+    assert len(there.of("conversation.item.create")) == 1
+
+
+async def test_a_call_that_is_over_is_no_call_to_the_page() -> None:
+    """fastrtc may take a while to notice that a call has ended; the page must not wait for it."""
+    there = Script()
+    visitor = Visitor()
+    assert not visitor.in_call
+    async with server(there.talk) as url, calling(at(url), visitor) as page:
+        assert visitor.in_call, "also while it is connecting"
+        await page.reaches(Stage.LISTENING)
+        await there.says(script.whole_reply("r1", "a1", "Hi!", 40))
+        await page.shows(lambda snapshot: bool(snapshot.bubbles))
+        await page.call.hang_up(None)
+        assert visitor.call is page.call
+        assert not visitor.in_call
+        await visitor.clear()
+        assert visitor.snapshot().bubbles == ()
+    assert not visitor.in_call
+
+
 async def test_a_second_call_goes_on_where_the_first_ended() -> None:
     there = Script()
     visitor = Visitor()

@@ -39,9 +39,9 @@ class Line:
         self.sent += answers
         return answers
 
-    def say(self, text: str) -> list[Event]:
+    def say(self, text: str) -> list[Event] | None:
         answers = self.call.say(text, self.now)
-        self.sent += answers
+        self.sent += answers or []
         return answers
 
     def play(self, ms: int) -> np.ndarray:
@@ -64,7 +64,8 @@ def line() -> Line:
     return Line()
 
 
-def kinds(events: list[Event]) -> list[str]:
+def kinds(events: list[Event] | None) -> list[str]:
+    assert events is not None, "the text was not taken"
     return [event["type"] for event in events]
 
 
@@ -239,9 +240,9 @@ def test_the_answer_to_a_typed_message_does_not_talk_over_the_visitor(line: Line
 
 def test_too_long_and_empty_messages_are_not_sent() -> None:
     line = Line(max_message_chars=5)
-    assert line.say("123456") == []
+    assert line.say("123456") is None
     assert line.call.notice == Notice.MESSAGE_TOO_LONG
-    assert line.say(" \n ") == []
+    assert line.say(" \n ") is None
     assert line.texts() == []
     assert line.say("12345") != []
     assert line.call.notice is None
@@ -345,7 +346,7 @@ def test_the_end_settles_what_was_open(line: Line) -> None:
         ("One two", BubbleState.INTERRUPTED),
         ("Wai", BubbleState.DONE),
     ]
-    assert line.say("too late") == []
+    assert line.say("too late") is None
     line.call.end(Stage.FAILED, None, line.now)
     assert line.stage is Stage.ENDED
 
