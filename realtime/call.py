@@ -33,6 +33,8 @@ TRANSCRIBED = frozenset(
         "conversation.item.input_audio_transcription.failed",
     }
 )
+AT_WORK = frozenset({Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
+"""Somebody speaks or is about to: no idleness, however long it lasts."""
 HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
 """Errors that only say that something was over before our event arrived."""
 OURS = ("truncate_", "delete_", "cancel_")
@@ -365,7 +367,7 @@ class Call:
             return []
         making = self.stage is Stage.THINKING and self._reply is _Reply.ACTIVE
         patience = SLOW_ANSWER_S if making else PATIENCE_S
-        if now - max(self._stage_since, self._active_at) <= patience:
+        if self._quiet_s(now) <= patience:
             return []
         self._reply, self._reply_id = _Reply.NONE, ""
         return self._listen(now)
@@ -374,9 +376,13 @@ class Call:
         """Why the call must end now, or None."""
         if now - self._began > self._settings.max_call_seconds:
             return Notice.TIME_LIMIT
-        if now - self._active_at > self._settings.idle_seconds:
+        if self.stage not in AT_WORK and self._quiet_s(now) > self._settings.idle_seconds:
             return Notice.IDLE
         return None
+
+    def _quiet_s(self, now: float) -> float:
+        """Seconds since anything happened."""
+        return now - max(self._stage_since, self._active_at)
 
     # ---------------------------------------------------------------- client events
 

@@ -335,6 +335,38 @@ def test_limits() -> None:
     assert line.call.time_up(began + 101) is Notice.TIME_LIMIT
 
 
+def test_whoever_talks_long_is_not_idle() -> None:
+    line = Line(max_call_seconds=1000, idle_seconds=20)
+    line.get(script.speech_started("u1"))
+    line.now += 300
+    line.get(script.hearing("u1", "and then"))
+    assert line.call.time_up(line.now) is None, "a monologue"
+    line.call.disconnect(Stage.RECONNECTING, line.now)
+    assert line.call.time_up(line.now + 1) is None, "a connection lost in the middle of one"
+    line.call.connect(line.now)
+    line.get(script.speech_started("u2"))
+    assert line.call.time_up(line.now + 701) is Notice.TIME_LIMIT
+
+
+def test_a_slow_reply_is_not_idleness() -> None:
+    line = Line(max_call_seconds=1000, idle_seconds=5)
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.reply_begins("r1", "a1", "u1"))
+    line.now += 40
+    line.call.tick(line.now)
+    assert line.stage is Stage.THINKING
+    assert line.call.time_up(line.now) is None
+    line.get(script.clause("r1", "a1", "One. ", 100))
+    line.play(200)
+    line.now += 40
+    assert line.stage is Stage.SPEAKING
+    assert line.call.time_up(line.now) is None, "a pause inside a reply"
+    line.get(script.reply_ends("r1", "a1", "One. "))
+    line.play(100)
+    assert line.stage is Stage.LISTENING
+    assert line.call.time_up(line.now) is None, "its end is where the quiet begins"
+    assert line.call.time_up(line.now + 6) is Notice.IDLE
+
+
 def test_the_end_settles_what_was_open(line: Line) -> None:
     line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 2000))
     line.play(1100)
