@@ -365,12 +365,15 @@ class Call:
         """Give up waiting for what does not come. Call it a few times a second."""
         if self.stage not in (Stage.THINKING, Stage.SPEAKING) or self.playback.busy:
             return []
-        making = self.stage is Stage.THINKING and self._reply is _Reply.ACTIVE
-        patience = SLOW_ANSWER_S if making else PATIENCE_S
-        if self._quiet_s(now) <= patience:
+        making = self._reply is _Reply.ACTIVE
+        if self._quiet_s(now) <= (SLOW_ANSWER_S if making else PATIENCE_S):
             return []
+        events = []
+        if making:
+            self.tell(Notice.REPLY_FAILED)
+            events = [*self._interrupt(now), self._cancel()]
         self._reply, self._reply_id = _Reply.NONE, ""
-        return self._listen(now)
+        return events + self._listen(now)
 
     def time_up(self, now: float) -> Notice | None:
         """Why the call must end now, or None."""

@@ -181,6 +181,32 @@ def test_a_slow_answer_is_waited_for_but_not_for_ever(line: Line) -> None:
     assert line.stage is Stage.LISTENING
 
 
+def test_a_long_gap_inside_a_reply_is_still_that_reply(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One. ", 500))
+    line.play(700)
+    line.now += 12
+    line.call.tick(line.now)
+    assert line.stage is Stage.SPEAKING
+    answers = line.say("Next")
+    assert "response.cancel" in kinds(answers)
+    assert "response.create" not in kinds(answers), "the server still has another reply under way"
+    assert kinds(line.get(script.reply_ends("r1", "a1", "One.", "cancelled"))) == ["response.create"]
+
+
+def test_a_reply_that_is_given_up_is_told_to_the_server_and_the_visitor(line: Line) -> None:
+    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One. ", 500))
+    line.play(700)
+    line.now += 61
+    answers = line.call.tick(line.now)
+    assert kinds(answers)[-1] == "response.cancel"
+    assert answers[-1]["response_id"] == "r1"
+    assert line.stage is Stage.LISTENING
+    assert line.call.notice == Notice.REPLY_FAILED
+    line.get(script.clause("r1", "a1", "Two.", 500))
+    assert not line.play(200).any(), "the visitor may be speaking by now"
+    assert "response.create" in kinds(line.say("Next"))
+
+
 def test_a_typed_message(line: Line) -> None:
     answers = line.say("  What time is it? ")
     assert kinds(answers) == ["conversation.item.create", "response.create"]
