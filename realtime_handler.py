@@ -24,7 +24,7 @@ from realtime.conversation import Conversation
 from realtime.playback import FRAME, Samples
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Language, Settings
-from realtime.snapshot import OVER, Notice, Snapshot, Stage, show
+from realtime.snapshot import OVER, Notice, Snapshot, Stage
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
 __all__ = ["CallBook", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
@@ -97,7 +97,7 @@ class Visitor:
 
     def snapshot(self) -> Snapshot:
         """What the page shows outside a call."""
-        return Snapshot(show(self.conversation), Stage.IDLE)
+        return Snapshot(self.conversation.captions(), Stage.IDLE)
 
 
 class VoiceCall(VoiceEdge):

@@ -17,7 +17,7 @@ from .connection import Failure, failure_of_error
 from .conversation import Conversation
 from .playback import Playback, Samples
 from .settings import Settings
-from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage, show
+from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Call:
         return self._changes, self.conversation.version
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(show(self.conversation), self.stage, self.notice, self.latency_ms)
+        return Snapshot(self.conversation.captions(), self.stage, self.notice, self.latency_ms)
 
     def _go(self, stage: Stage, now: float) -> None:
         if stage is not self.stage and self.stage not in OVER:

@@ -2,7 +2,8 @@
 
 Speech recognisers and voice models mix both scripts. OpenCC's `s2tw` changes the script only; `s2twp` would also change
 words and damages good Taiwanese text. Phrase rules need context, so always convert the whole raw text of an item, never
-a piece of it and never the result again.
+a piece of it and never the result again. Converting costs (0.2 ms for 100 characters), so an item keeps its result;
+nothing is kept here, where it would outlive the visitor's Clear.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ def is_chinese(text: str) -> bool:
     return _HAN.search(text) is not None and _OTHER.search(text) is None
 
 
-@lru_cache(maxsize=512)
 def traditional(text: str) -> str:
     """`text` in Traditional characters (Taiwan); unchanged when it is not Chinese.
 

@@ -39,6 +39,10 @@ class Conversation:
         """All messages in order. Turns in which nothing was said are left out."""
         return tuple(bubble for item in self._items if (bubble := item.bubble()) is not None)
 
+    def captions(self) -> tuple[Bubble, ...]:
+        """The same as people read them: Chinese in Traditional characters."""
+        return tuple(caption for item in self._items if (caption := item.caption()) is not None)
+
     def server_id(self, item_id: str) -> str:
         """The id by which the server knows an item."""
         return self._items.server_id(item_id)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, Literal
 
+from .captions import traditional_parts
 from .hearing import Part
 
 Role = Literal["user", "assistant"]
@@ -69,6 +70,8 @@ class Item:
     """Told again to this connection as text: it has no audio there that could be truncated."""
     raw: dict[str, Any] = field(default_factory=dict)
     """Of kind OTHER: the item as the server described it."""
+    _caption: tuple[Bubble, Bubble] | None = None
+    """The last bubble, and the same as people read it."""
 
     def part(self, index: int) -> Part:
         """The content part at `index`, created when it is new."""
@@ -106,6 +109,22 @@ class Item:
             return None
         role: Role = "user" if self.kind is Kind.USER else "assistant"
         return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state)
+
+    def caption(self) -> Bubble | None:
+        """`bubble()` as people read it: Chinese in Traditional characters. Converted once per change of the text."""
+        bubble = self.bubble()
+        if bubble is None:
+            self._caption = None
+            return None
+        raw, shown = self._caption or (None, bubble)
+        if raw != bubble:
+            if raw is None or (raw.text, raw.unheard) != (bubble.text, bubble.unheard):
+                text, unheard = traditional_parts(bubble.text, bubble.unheard)
+            else:
+                text, unheard = shown.text, shown.unheard
+            shown = replace(bubble, text=text, unheard=unheard)
+            self._caption = bubble, shown
+        return shown
 
     def message(self) -> dict[str, Any]:
         """It as a text item for `conversation.item.create`."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from .captions import traditional_parts
-from .conversation import Bubble, Conversation
+from .conversation import Bubble
 
 
 class Stage(StrEnum):
@@ -53,12 +52,3 @@ class Snapshot:
     """Code of a `Notice` or a `connection.Failure`, or None."""
     latency_ms: int | None = None
     """Of the last turn: from the server noticing the end of speech to the first sound of the reply leaving here."""
-
-
-def show(conversation: Conversation) -> tuple[Bubble, ...]:
-    """The conversation's bubbles as people read them: Chinese in Traditional characters."""
-    shown = []
-    for bubble in conversation.bubbles():
-        text, unheard = traditional_parts(bubble.text, bubble.unheard)
-        shown.append(replace(bubble, text=text, unheard=unheard))
-    return tuple(shown)

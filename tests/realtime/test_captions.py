@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime import captions
 from realtime.captions import traditional, traditional_parts
+from realtime.conversation import Conversation
+
+from . import script
 
 
 @pytest.mark.parametrize(
@@ -42,3 +50,59 @@ def test_a_cut_anywhere_shows_the_same_letters(text: str) -> None:
     for place in range(len(text) + 1):
         head, tail = traditional_parts(text[:place], text[place:])
         assert head + tail == once
+
+
+@contextmanager
+def conversions() -> Iterator[list[str]]:
+    """The texts that are converted meanwhile."""
+    done: list[str] = []
+    real = captions._converter()
+
+    class Watched:
+        def convert(self, text: str) -> str:
+            done.append(text)
+            return str(real.convert(text))
+
+    with mock.patch.object(captions, "_converter", Watched):
+        yield done
+
+
+def spoken(texts: list[str]) -> Conversation:
+    conversation = Conversation(remember=2000)
+    for number, text in enumerate(texts):
+        conversation.receive(script.heard(f"u{number}", text))
+    return conversation
+
+
+def test_only_what_changed_is_converted_again() -> None:
+    conversation = spoken([f"头发{number}" for number in range(600)])
+    with conversions() as done:
+        first = conversation.captions()
+        assert len(done) == 600
+        assert first[599].text == "頭髮599"
+        done.clear()
+        assert conversation.captions() == first
+        assert done == [], "nothing changed"
+        conversation.receive(script.hearing("u600", "台湾的"))
+        conversation.receive(script.hearing("u600", "头发"))
+        assert conversation.captions()[600].text == "台灣的頭髮"
+        assert done == ["台湾的头发"]
+        done.clear()
+        conversation.receive(script.heard("u600", "台湾的头发"))
+        assert conversation.captions()[600].text == "台灣的頭髮"
+        assert done == [], "another state, the same text"
+
+
+def test_a_cut_is_a_change() -> None:
+    conversation = spoken([])
+    for event in [*script.reply_begins("r1", "a1"), *script.clause("r1", "a1", "头发后天", 1000)]:
+        conversation.receive(event)
+    conversation.audio("a1", 0, "r1", 24_000)
+    assert conversation.captions()[0].text == "頭髮後天"
+    conversation.cut("a1", 0, 500)
+    bubble = conversation.captions()[0]
+    assert (bubble.text, bubble.unheard) == ("頭髮", "後天")
+
+
+def test_no_text_of_a_visitor_is_kept_in_a_global() -> None:
+    assert captions.traditional("头发") is not captions.traditional("头发"), "converted anew: nobody kept it"
