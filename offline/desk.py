@@ -24,6 +24,7 @@ from offline.work import (
     Message,
     Paused,
     Prefill,
+    Provisional,
     RecognitionFailed,
     Recognize,
     Recognized,
@@ -198,18 +199,21 @@ class Desk:
         self._prepared = prepared
         if work.request is not None:
             self._base = work.request
-            self._spawn(self._answer_ahead(prepared, work.request))
+        self._spawn(self._answer_ahead(prepared, work.request))
 
-    async def _answer_ahead(self, prepared: Prepared, request: Request) -> None:
+    async def _answer_ahead(self, prepared: Prepared, request: Request | None) -> None:
         try:
             heard = await asyncio.shield(prepared.heard)
         except Exception:  # told when the transcript is asked for
             return
-        if self._prepared is prepared and heard.text:
+        if self._prepared is not prepared:
+            return
+        if heard.text and request is not None:
             expected = replace(
                 request, messages=(*request.messages, Message("user", heard.text)), language=heard.language
             )
             prepared.reply = Reply(expected, self._slot, self._models.engines, self._from_reply)
+        self._deliver(Provisional(prepared.item_id, heard.text))
 
     def _forget(self) -> None:
         """What was prepared is void."""

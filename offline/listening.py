@@ -43,6 +43,8 @@ class Turn:
     listened: int
     """Up to where its sound was handed out for captions."""
     pace: Pace = Pace.SPEAKING
+    words: str = ""
+    """All that was said up to the pause; "" while that is not known."""
 
 
 class Floor(Protocol):
@@ -71,7 +73,7 @@ class Listener:
         self._turn: Turn | None = None
         self.unheard = memoryview(b"")
         """Sound of the last append that has not been taken in yet, in the wire's format."""
-        self.adapt("")
+        self.adapt()
 
     @property
     def turn_id(self) -> str | None:
@@ -83,8 +85,8 @@ class Listener:
         """Samples received since the session began."""
         return self._input.end
 
-    def adapt(self, words: str) -> None:
-        """The session's settings have changed. `words`: heard so far in the turn under way."""
+    def adapt(self) -> None:
+        """The session's settings have changed."""
         if self._core.input_format != self._decoder.kind:
             self._decoder = Decoder(self._core.input_format)
         detection = self._core.turn_detection
@@ -94,7 +96,7 @@ class Listener:
         elif self._ear is None:
             self._ear = Ear(detection, self._probability, self._input.end)
         else:
-            self._ear.adapt(detection, words)
+            self._ear.adapt(detection, self._turn.words if self._turn else "")
 
     def append(self, event: Json) -> None:
         """`input_audio_buffer.append`: taken whole or refused whole, then judged a second at a time.
@@ -155,8 +157,13 @@ class Listener:
         self._core.out.send("input_audio_buffer.cleared")
 
     def words(self, item_id: str, text: str) -> None:
-        """`text` was heard so far in the turn with this id, which may show that it is over."""
-        if item_id == self.turn_id and self._ear is not None:
+        """`text` is all that was said up to the pause in the turn with this id, which may show that it is over.
+
+        Captions are not asked: they lack the last word, its marks, and whatever two hypotheses do not agree on.
+        """
+        turn = self._turn
+        if turn is not None and turn.item_id == item_id and turn.pace is Pace.PAUSED and self._ear is not None:
+            turn.words = text
             self._notice(self._ear.words(text))
 
     def _notice(self, signals: list[Heard]) -> None:
@@ -202,7 +209,9 @@ class Listener:
 
     def _resume(self, turn: Turn) -> None:
         if turn.pace is Pace.PAUSED:
-            turn.pace = Pace.SPEAKING
+            turn.pace, turn.words = Pace.SPEAKING, ""
+            if self._ear is not None:
+                self._ear.words("")
             self._core.out.do(Resumed(turn.item_id))
 
     def _abandon_turn(self) -> None:

@@ -23,7 +23,7 @@ from offline.session_config import defaults, updated
 from offline.transcripts import Transcripts
 from offline.turn_detection import Probability
 from offline.wire import read_json
-from offline.work import Hearing, RecognitionFailed, Recognized, Request, Result
+from offline.work import Hearing, Provisional, RecognitionFailed, Recognized, Request, Result
 
 SESSION_SECONDS = 3600
 MAX_ITEMS = 5000
@@ -140,8 +140,9 @@ class Session:
         if self.state is State.EXPIRED:
             return self.out.take()
         if isinstance(result, Hearing):
-            if self._transcripts.heard_more(result, self._listener.turn_id):
-                self._listener.words(result.item_id, self._transcripts.caption(result.item_id))
+            self._transcripts.heard_more(result, self._listener.turn_id)
+        elif isinstance(result, Provisional):
+            self._listener.words(result.item_id, result.text)
         elif isinstance(result, (Recognized, RecognitionFailed)):
             self._transcripts.heard_all(result)
             self._responder.go_on()
@@ -195,7 +196,7 @@ class Session:
             model_is_fixed=self._model_is_fixed,
             voice_is_fixed=self._responder.has_spoken,
         )
-        self._listener.adapt(self._transcripts.caption(self._listener.turn_id))
+        self._listener.adapt()
         self._transcripts.drop_captions(self._listener.turn_id)
         if (self._core.turn_detection or {}).get("idle_timeout_ms") is None:
             self._idle_at = None

@@ -23,10 +23,6 @@ class Transcripts:
         """Whether an item with this id is being recognised."""
         return item_id in self._awaited
 
-    def caption(self, item_id: str | None) -> str:
-        """What was shown so far for an item without its final transcript."""
-        return self._captions.get(item_id, "") if item_id else ""
-
     def recognize(self, item: Item) -> None:
         """Ask for the words of `item`, where it has sound."""
         if item.words is Words.AWAITED:
@@ -46,15 +42,13 @@ class Transcripts:
             item_id: text for item_id, text in self._captions.items() if item_id == turn_id or item_id in self._awaited
         }
 
-    def heard_more(self, result: Hearing, turn_id: str | None) -> bool:
-        """Show more words of the turn under way (`turn_id`) or of a committed one. False: nobody waits for them."""
+    def heard_more(self, result: Hearing, turn_id: str | None) -> None:
+        """Show more words of the turn under way (`turn_id`) or of a committed one; of others they are dropped."""
         item_id = result.item_id
         committed = item_id in self._awaited and item_id in self._core.conversation
-        if not result.delta or not (item_id == turn_id or committed):
-            return False
-        self._captions[item_id] = self._captions.get(item_id, "") + result.delta
-        self._delta(item_id, 0, result.delta)
-        return True
+        if result.delta and (item_id == turn_id or committed):
+            self._captions[item_id] = self._captions.get(item_id, "") + result.delta
+            self._delta(item_id, 0, result.delta)
 
     def heard_all(self, result: Recognized | RecognitionFailed) -> None:
         """Keep the final words of an item and show them, where the client wants to see them."""

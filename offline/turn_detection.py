@@ -172,17 +172,25 @@ EAGERNESS = {
 SENTENCE_END = re.compile(r"[.!?。！？][\"'”’」』)）]*\s*$")
 MORE_TO_COME = re.compile(
     r"(?:[,;:，、；：…—-]|\.\.\."
-    r"|\b(?:and|or|but|so|because|if|that|the|an?|to|of|with|for|in|my|is|um+|uh+|er+|well|like)"
-    r"|[和與跟或但]|但是|可是|因為|因为|所以|如果|然後|然后|還有|还有|就是|那個|那个|嗯|呃)[.…]*\s*$",
+    r"|\b(?:and|or|but|because|if|the|an?|my|your|um+|uh+|er+)[.…]*"
+    r"|(?:但是|可是|因為|因为|所以|如果|然後|然后|還有|还有)[.。…]*)\s*$",
     re.IGNORECASE,
 )
+"""Ends of words that ask for more, with or without the full stop a recogniser puts at every end."""
+PERHAPS_MORE = re.compile(
+    r"(?:\b(?:so|that|to|of|with|for|in|at|on|is|are|was|i|we|well|like)|[和與跟或但]|就是|那個|那个|嗯|呃)([.。]?)\s*$",
+    re.IGNORECASE,
+)
+"""Words that ask for more, but may end a sentence as well ("I think so."): with a full stop they leave it open."""
 
 
 def semantic_silence(eagerness: str, words: str) -> int:
-    """Silence in ms that ends a turn in which `words` were heard so far."""
+    """Silence in ms that ends a turn in which `words` were said so far."""
     patience = EAGERNESS[eagerness]
     if MORE_TO_COME.search(words):
         return patience.unfinished
+    if perhaps := PERHAPS_MORE.search(words):
+        return patience.unclear if perhaps[1] else patience.unfinished
     return patience.finished if SENTENCE_END.search(words) else patience.unclear
 
 
@@ -210,7 +218,7 @@ class Ear:
             self.detector.silence_ms = semantic_silence(settings["eagerness"], words)
 
     def words(self, text: str) -> list[Heard]:
-        """More is known of what was said in this turn; a silence under way may turn out to have been long enough."""
+        """What was said in this turn, as far as it is known; a silence under way may turn out to be long enough."""
         if self._settings["type"] != "semantic_vad":
             return []
         self.adapt(self._settings, text)

@@ -148,6 +148,17 @@ class Hearing:
 
 
 @dataclass(frozen=True, slots=True)
+class Provisional:
+    """What was said up to a `Paused` that still holds, from which is judged whether to wait for more; "" for no speech.
+
+    At most one for each `Paused`, none for one that `Resumed` took back. Unlike captions it has the last word.
+    """
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recognized:
     """What was said; "" when there was no speech in it. `seconds` of audio listened to."""
 
@@ -202,7 +213,7 @@ class ReplyDone:
     """With reason "failed": one plain sentence, without any of the conversation in it."""
 
 
-Result = Hearing | Recognized | RecognitionFailed | ReplyText | ReplySpeech | ReplyToolCall | ReplyDone
+Result = Hearing | Provisional | Recognized | RecognitionFailed | ReplyText | ReplySpeech | ReplyToolCall | ReplyDone
 
 
 class Desk(Protocol):

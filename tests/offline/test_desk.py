@@ -22,6 +22,7 @@ from offline.work import (
     Message,
     Paused,
     Prefill,
+    Provisional,
     RecognitionFailed,
     Recognize,
     Recognized,
@@ -112,6 +113,7 @@ class Rig:
     mouth: Mouth
     results: asyncio.Queue[Result]
     released: list[bool]
+    provisional: list[Provisional]
 
     async def next(self) -> Result:
         return await asyncio.wait_for(self.results.get(), WAIT_S)
@@ -132,10 +134,18 @@ class Rig:
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     ear, pen, mouth, results, released = Ear(), Pen(), Mouth(), asyncio.Queue[Result](), list[bool]()
+    provisional: list[Provisional] = []
+
+    def deliver(result: Result) -> None:
+        if isinstance(result, Provisional):
+            provisional.append(result)
+        else:
+            results.put_nowait(result)
+
     lanes = Lane("ear"), Lane("pen", 2), Lane("mouth")
     engines = Engines(pen, mouth, lanes[1], lanes[2], ("en", "zh"), 4096)
-    desk = Desk(Models(ear, lanes[0], engines), 0, results.put_nowait, lambda: released.append(True))
-    yield Rig(desk, ear, pen, mouth, results, released)
+    desk = Desk(Models(ear, lanes[0], engines), 0, deliver, lambda: released.append(True))
+    yield Rig(desk, ear, pen, mouth, results, released, provisional)
     await desk.close()
     for lane in lanes:
         lane.close()
@@ -174,6 +184,7 @@ async def test_what_was_prepared_is_held_back_until_it_is_asked_for(rig: Rig) ->
     rig.desk.submit(Paused("i", sound(1), None, BASE))
     await rig.spoken_ahead(2)
     assert rig.results.empty()
+    assert rig.provisional == [Provisional("i", "Hello there.")]
     rig.desk.submit(Recognize("i", sound(1.3), None))
     assert await rig.next() == Recognized("i", "Hello there.", "en", 1.3)
     rig.desk.submit(Generate("r", EXPECTED))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from offline.audio_formats import decode_all, decode_table, encode
 from offline.items import WORD, Part, begun
-from offline.work import Generate, Hearing, Message, Prefill, Recognize, Recognized, ReplySpeech, Stop
+from offline.work import Generate, Message, Prefill, Provisional, Recognize, Recognized, ReplySpeech, Stop
 from tests.offline.bench import Bench, error_of, kinds, only
 from tests.offline.scripted import silence, tone
 
@@ -354,15 +354,17 @@ def test_patience_follows_the_words() -> None:
     def waited(words: str, eagerness: str = "medium") -> int:
         """Milliseconds of silence until the turn ends."""
         bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}})
-        bench.append(tone(600))
-        if words:
-            bench.give(Hearing(bench.witness.events[-1]["item_id"], words))
+        item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
         for ms in range(20, 9000, 20):
-            if "input_audio_buffer.speech_stopped" in kinds(bench.append(silence(20))):
+            events = bench.append(silence(20))
+            if ms == 200 and words:
+                events += bench.give(Provisional(item_id, words))
+            if "input_audio_buffer.speech_stopped" in kinds(events):
                 return ms
         return 9000
 
-    finished, unclear, unfinished = waited("I want tea."), waited("I want"), waited("I want tea and")
+    finished, unclear, unfinished = waited("I want tea."), waited("I want"), waited("I want tea and.")
+    assert waited("") == unclear and waited("I think so.") == unclear and waited("I think so") == unfinished
     assert finished < unclear < unfinished
     assert finished == pytest.approx(400, abs=60) and unfinished == pytest.approx(4000, abs=60)
     assert waited("我想喝茶，因為") == unfinished and waited("我想喝茶。") == finished
@@ -372,17 +374,42 @@ def test_patience_follows_the_words() -> None:
 def test_patience_does_not_outlast_its_turn() -> None:
     bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}})
     item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.give(Hearing(item_id, "I want tea and"))
-    assert "input_audio_buffer.committed" in kinds(bench.append(silence(4100)))
+    bench.append(silence(200))
+    bench.give(Provisional(item_id, "I want tea and"))
+    assert bench.append(silence(1000)) == []
+    assert "input_audio_buffer.committed" in kinds(bench.append(silence(2900)))
     assert "input_audio_buffer.committed" in kinds(bench.append(tone(600) + silence(900)))
 
 
 def test_words_that_arrive_in_a_silence_may_end_the_turn() -> None:
     bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
     item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.give(Hearing(item_id, "I want tea and"))
-    assert bench.append(silence(1000)) == []
-    assert "input_audio_buffer.committed" in kinds(bench.give(Hearing(item_id, " cake.")))
+    assert bench.append(silence(600)) == []
+    assert "input_audio_buffer.committed" in kinds(bench.give(Provisional(item_id, "I want cake.")))
+
+
+def test_what_was_said_before_a_pause_does_not_end_what_comes_after_it() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    bench.append(silence(200))
+    assert bench.give(Provisional(item_id, "I want tea.")) == []
+    assert bench.append(tone(600) + silence(600)) == []
+    assert bench.give(Provisional("item_of_another_turn", "I want tea.")) == []
+    assert bench.give(Provisional(item_id, "I want tea. And.")) == []
+    bench.append(tone(300))
+    assert bench.give(Provisional(item_id, "I want tea. And cake.")) == []  # spoken on since
+    assert bench.append(silence(600)) == []
+    events = bench.give(Provisional(item_id, "I want tea. And cake, please."))
+    assert "input_audio_buffer.committed" in kinds(events)
+
+
+def test_changed_settings_judge_the_words_of_the_pause_again() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})
+    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    bench.append(silence(600))
+    assert bench.give(Provisional(item_id, "I want cake.")) == []
+    bench.update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}})
+    assert "input_audio_buffer.committed" in kinds(bench.append(silence(40)))
 
 
 # ---------------------------------------------------------------------- formats
