@@ -55,14 +55,16 @@ class House:
         name = {"offline": "Offline", "openai": "OpenAI"}.get(self.settings.kind, "Custom")
         if self.embedded is None:
             return "idle", None, name
+        if self.embedded.phase is Phase.FAILED:
+            return "failed", "models_missing", name
         if self.embedded.phase is not Phase.READY:
             return "loading", None, name
         return "idle", None if "zh" in self.embedded.languages else "english_only", name
 
     def health(self) -> Health:
-        ready = self.embedded is None or self.embedded.phase is Phase.READY
+        phase = Phase.READY if self.embedded is None else self.embedded.phase
         return Health(
-            status="ok" if ready else "loading",
+            status={Phase.READY: "ok", Phase.FAILED: "failed"}.get(phase, "loading"),
             server=self.settings.kind,
             model=self.settings.model if self.embedded is None else self.embedded.model,
             calls=self.calls.live,

@@ -40,9 +40,10 @@ STEADY_S = 10.0
 LOADING_S = 90.0
 """The embedded server may take this long to load its models before a call gives up."""
 TICK_S = 0.5
-STALLED_S = 0.2
+STALLED_S = 1.0
 """A microphone that delivers nothing for so long is silence. Browsers may save packets for silence, headsets stall; a
-server that gets no sound at all would wait for the end of the turn for ever."""
+server that gets no sound at all would wait for the end of the turn for ever. Not shorter: late packets of a busy
+computer are not silence, and a pause put between them would cut a turn in two."""
 SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 
 EndpointSource = Callable[[], Endpoint | Failure]

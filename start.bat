@@ -15,8 +15,10 @@ if not defined PY (
   echo Python 3.11 or 3.12 is needed and was not found. Install it from python.org, then run start.bat again.
   exit /b 1
 )
-if not exist .venv\Scripts\python.exe (
+.venv\Scripts\python -m pip --version >nul 2>nul
+if errorlevel 1 (
   echo Making .venv
+  if exist .venv rmdir /s /q .venv
   %PY% -m venv .venv || exit /b 1
 )
 fc /b requirements.txt .venv\requirements.installed >nul 2>nul

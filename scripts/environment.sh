@@ -17,11 +17,13 @@ find_python() {
 make_environment() {
   local dir=$1 python stamp wanted
   shift
-  if ! "$dir/bin/python" -c '' 2>/dev/null; then
+  # pip is asked, not only Python: Debian without python3-venv leaves half an environment behind.
+  if ! "$dir/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
     echo "Making $dir with $python"
     rm -rf "$dir"
     "$python" -m venv "$dir" || {
+      rm -rf "$dir"
       echo "Could not make a virtual environment (Debian: apt-get install python3-venv)." >&2
       return 1
     }

@@ -82,28 +82,43 @@ def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> No
     assert pauses == [0.5]
 
 
-def test_a_child_that_cannot_start_is_retried_ever_more_slowly_and_says_why(servers: list[EmbeddedServer]) -> None:
-    pauses: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 9:
-            server._stopping.set()
-
-    server = EmbeddedServer(
-        child("""
+@pytest.mark.parametrize(
+    ("source", "phase", "expected", "detail"),
+    [
+        ("raise SystemExit(3)", Phase.RESTARTING, [0.5, 1, 2, 4, 8, 16, 30, 30, 30], "exit code 3"),
+        (
+            """
             import sys
             print('{"ready": false, "detail": "The speech model is missing."}', flush=True)
             sys.stdin.read()
-        """),
-        sleep=sleep,
-    )
+            """,
+            Phase.FAILED,
+            [30] * 9,
+            "The speech model is missing.",
+        ),
+    ],
+    ids=["it dies at once", "it has no models"],
+)
+def test_a_child_that_does_not_come_up_is_retried_slowly_and_says_why(
+    servers: list[EmbeddedServer], source: str, phase: Phase, expected: list[float], detail: str
+) -> None:
+    pauses: list[float] = []
+    seen: list[tuple[Phase, str]] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        seen.append((server.phase, server.detail))
+        if len(pauses) == 9:
+            server._stopping.set()
+
+    server = EmbeddedServer(child(source), sleep=sleep)
     servers.append(server)
     server.start()
     assert server._thread is not None
     server._thread.join(60)
-    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert "The speech model is missing." in server.detail
+    assert pauses == expected
+    assert {p for p, _ in seen} == {phase}
+    assert detail in seen[-1][1]
 
 
 def test_the_child_ends_when_the_app_is_killed() -> None:

@@ -40,6 +40,8 @@ class Phase(StrEnum):
     LOADING = "loading"
     READY = "ready"
     RESTARTING = "restarting"
+    FAILED = "failed"
+    """It runs but cannot load its models. Tried again now and then: someone may be fetching them."""
 
 
 class EmbeddedServer:
@@ -135,18 +137,20 @@ class EmbeddedServer:
         pause = FIRST_PAUSE_S
         while not self._stopping.is_set():
             began = time.monotonic()
-            reason = self._live_once()
+            phase, reason = self._live_once()
             if self._stopping.is_set():
                 return
-            if time.monotonic() - began > STEADY_S:
+            if phase is Phase.FAILED:
+                pause = LONGEST_PAUSE_S
+            elif time.monotonic() - began > STEADY_S:
                 pause = FIRST_PAUSE_S
-            log.warning("The embedded server ended (%s); it is started again in %.1f s.", reason, pause)
-            self._set(Phase.RESTARTING, f"The embedded server ended: {reason}")
+            log.warning("%s It is started again in %.1f s.", reason, pause)
+            self._set(phase, reason)
             self._sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _live_once(self) -> str:
-        """Run one child to its end; returns why it ended, for the operator."""
+    def _live_once(self) -> tuple[Phase, str]:
+        """Run one child to its end; returns what that means and why, as one sentence for the operator."""
         try:
             child = subprocess.Popen(
                 self._command,
@@ -157,7 +161,7 @@ class EmbeddedServer:
                 encoding="utf-8",
             )
         except OSError as error:
-            return f"it could not be started: {error.strerror or type(error).__name__}"
+            return Phase.RESTARTING, f"The embedded server could not be started: {error.strerror}."
         self._child = child
         if self._stopping.is_set():  # stop() ran while the child was being born
             child.terminate()
@@ -173,7 +177,7 @@ class EmbeddedServer:
                 continue
             if "listening" in said:
                 url = str(said["listening"])
-            if "progress" in said:
+            if "progress" in said and self._phase is not Phase.FAILED:
                 self._set(Phase.LOADING, str(said["progress"]))
             if said.get("ready") is False:
                 failure = str(said.get("detail", ""))
@@ -186,4 +190,6 @@ class EmbeddedServer:
         code = child.wait()
         if child.stdin is not None:
             child.stdin.close()
-        return failure or f"exit code {code}"
+        if failure:
+            return Phase.FAILED, failure
+        return Phase.RESTARTING, f"The embedded server ended with exit code {code}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -14,7 +13,8 @@ from fastapi.responses import JSONResponse
 class Health:
     """The body of `GET /health`."""
 
-    status: Literal["ok", "loading"]
+    status: str
+    """ok, loading, or failed (the voice models are missing)."""
     server: str
     """Which kind of Realtime server answers calls: offline, openai or custom."""
     model: str

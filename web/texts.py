@@ -64,6 +64,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "Start a call first: press the green button, then send your message.",
         "請先按綠色按鈕開始通話，再送出訊息。",
     ),
+    "models_missing": (
+        "The voice models are missing. Run start.sh (or start.bat), or: python -m offline.models fetch.",
+        "缺少語音模型。請執行 start.sh（或 start.bat），或：python -m offline.models fetch。",
+    ),
     "english_only": (
         "Ready, in English only: the Mandarin voice files are missing.",
         "準備好了，但目前只有英語：缺少中文語音檔。",

@@ -19,6 +19,7 @@ from realtime.snapshot import OVER
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
+from .markup import literal, struck
 from .texts import NOTICES, STAGES, Locale, label, locale_of, sentence
 
 STATIC = Path(__file__).parent / "static"
@@ -40,26 +41,25 @@ ServerLine = Callable[[], tuple[Stage | str, str | None, str]]
 
 def caption(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
-    text = bubble.text
-    if bubble.role == "user":
-        text = html.escape(text, quote=False)  # what a person says or types is text, never markup
-    if not text and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
-        text = "…"
-    if bubble.unheard.strip():
-        rest = " ".join(bubble.unheard.split())  # on one line: a new paragraph or list would end the span
-        text += f' <span class="unheard">{html.escape(rest)}</span>'
-    return {"role": bubble.role, "content": text} if text else None
+    shown = literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard)
+    if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
+        shown = "…"
+    return {"role": bubble.role, "content": shown} if shown else None
 
 
 def captions(snapshot: Snapshot) -> list[Message]:
     return [message for bubble in snapshot.bubbles if (message := caption(bubble)) is not None]
 
 
+def in_call(who: Visitor) -> bool:
+    return who.call is not None and who.call.snapshot is not None and who.call.snapshot.stage not in OVER
+
+
 def status_html(stage: str, notice: str | None, server: str, locale: Locale) -> str:
     """The status bar: state as a word for everyone, as a colour for those who see it."""
     text = sentence(NOTICES, notice, locale) if notice else sentence(STAGES, stage, locale)
     return (
-        f'<div class="status" role="status" aria-live="polite" data-stage="{html.escape(stage)}"'
+        f'<div class="status" data-stage="{html.escape(stage)}"'
         f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'
         f'<span class="server">{html.escape(server)}</span></div>'
     )
@@ -130,37 +130,37 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
             Visitor(call.settings.remember_items),
             where,
             outside_a_call(where),
-            gr.Timer(active=server()[0] == "loading"),
+            gr.Timer(active=server()[0] != "idle"),
         )
 
     def on_tick(who: Visitor, where: Locale) -> tuple[Any, gr.Timer]:
         if who.call is not None:  # the call has the status bar
             return gr.skip(), gr.Timer(active=False)
-        return outside_a_call(where), gr.Timer(active=server()[0] == "loading")
+        return outside_a_call(where), gr.Timer(active=server()[0] != "idle")
 
     def on_snapshot(where: Locale, who: Visitor, snapshot: Snapshot) -> tuple[list[Message], str]:
-        over = who.call is None or who.call.snapshot is None or who.call.snapshot.stage in OVER
         # A snapshot may have been waiting while the visitor hung up; the captions in it still count.
-        stage = Stage.ENDED if over and snapshot.stage not in OVER else snapshot.stage
+        stage = snapshot.stage if in_call(who) or snapshot.stage in OVER else Stage.ENDED
         return captions(snapshot), status_html(stage, snapshot.notice, server()[2], where)
 
     async def on_send(who: Visitor, text: str, where: Locale) -> tuple[str, Any]:
         if not text.strip():
             return "", gr.skip()
-        if who.call is None:
+        if who.call is None or not in_call(who):
             stage, _, name = server()
             return text, status_html(stage, "not_in_call", name, where)
-        await who.call.say(text.strip())
-        return "", gr.skip()
+        taken = await who.call.say(text.strip())
+        return text if taken is False else "", gr.skip()
 
     async def on_clear(who: Visitor) -> list[Message]:
         await who.clear()
         return []
 
-    async def on_hang_up(who: Visitor, where: Locale) -> str:
+    def on_hang_up(who: Visitor, where: Locale) -> tuple[list[Message], str]:
         if who.call is not None:
             who.call.leave()
-        return status_html(Stage.ENDED, None, server()[2], where)
+        # The captions too: what was still to be said is struck out now, and the call's own news has no reader any more.
+        return captions(who.snapshot()), status_html(Stage.ENDED, None, server()[2], where)
 
     def on_press(where: Locale) -> str:
         return status_html(Stage.CONNECTING, None, server()[2], where)
@@ -178,8 +178,8 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         "api_name": False,
     }
     rtc.start_recording(on_press, locale, status, **in_order)
-    rtc.stop_recording(on_hang_up, [visitor, locale], status, **in_order)
-    released.click(on_hang_up, [visitor, locale], status, **in_order)
+    rtc.stop_recording(on_hang_up, [visitor, locale], [chat, status], **in_order)
+    released.click(on_hang_up, [visitor, locale], [chat, status], **in_order)
 
     gr.on(
         [send.click, typed.submit],

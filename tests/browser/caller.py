@@ -86,6 +86,7 @@ SCRIPT = """
   window.caller = {
     ready,
     now: () => context.currentTime,
+    streams: () => opened,
     opened: () => opened.map((s) => s.getTracks().map((t) => t.readyState)),
     peers: () => connections.map((c) => c.connectionState),
     async say(base64) {
@@ -146,16 +147,13 @@ class Line:
 class Caller:
     """Drives one page."""
 
-    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", **options: object) -> None:
-        self.context: BrowserContext = browser.new_context(
-            locale=locale,
-            viewport={"width": 1000, "height": 800},
-            **options,  # type: ignore[arg-type]
-        )
+    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", before: str = "") -> None:
+        """`before`: a script that runs in the page before any other."""
+        self.context: BrowserContext = browser.new_context(locale=locale, viewport={"width": 1000, "height": 800})
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.add_init_script(SCRIPT)
+        self.page.add_init_script(before + SCRIPT)
         self.page.goto(url, wait_until="domcontentloaded")
         self.page.wait_for_selector(BUTTON)
         self.page.evaluate("caller.ready")

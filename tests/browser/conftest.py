@@ -72,12 +72,20 @@ class App:
 def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[App]:
     """`python app.py` (or another `command`) on a free port, with no key, until the block ends."""
     port = free_port()
-    mine = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "REALTIME_", "GRADIO_"))}
+    # Empty, not absent: a developer's own .env must not make the tests talk to a server that bills.
+    nobody = dict.fromkeys(("OPENAI_API_KEY", "REALTIME_URL", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), "")
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
-            env={**mine, "HOST": "127.0.0.1", "PORT": str(port), "UVICORN_PORT": str(port), **environment},
+            env={
+                **os.environ,
+                **nobody,
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+                "UVICORN_PORT": str(port),
+                **environment,
+            },
             stdout=out,
             stderr=subprocess.STDOUT,
         )

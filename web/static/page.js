@@ -7,12 +7,30 @@
 (() => {
   "use strict";
   const CALL = "#voice-call";
+  const NOBODY = '#status [data-stage="loading"], #status [data-notice="models_missing"]';
   const BUTTON = `${CALL} button[aria-label="start stream"]`;
   const connections = new Set();
   const microphones = new Set();
   let wanted = false;
   let current = null; // the connection of the call that is wanted; events of older ones mean nothing any more
-  let volume = Number(localStorage.getItem("voice-volume") ?? 100);
+  let microphoneMuted = false; // the component keeps its icons from call to call, but not what they stand for
+  let speakerMuted = false;
+
+  // Reading or writing throws where the visitor has blocked site data.
+  const remember = (percent) => {
+    try {
+      localStorage.setItem("voice-volume", String(percent));
+    } catch {
+      // then it counts for this page only
+    }
+  };
+  const bounded = (percent) => (Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : 100);
+  let volume = 100;
+  try {
+    volume = bounded(Number(localStorage.getItem("voice-volume") ?? 100));
+  } catch {
+    // as above
+  }
 
   // ---------------------------------------------------------------- hints: what only the browser can know
   const HINTS = {
@@ -105,6 +123,7 @@
         return Promise.reject(new DOMException("", "AbortError"));
       }
       microphones.add(stream);
+      for (const track of stream.getAudioTracks()) track.enabled = !microphoneMuted;
       if (!wanted) end(); // hung up while the visitor was being asked
       for (const track of stream.getTracks()) {
         track.addEventListener("ended", () => {
@@ -128,9 +147,21 @@
   document.addEventListener(
     "click",
     (event) => {
-      const button = event.target instanceof Element && event.target.closest(BUTTON);
+      if (!(event.target instanceof Element)) return;
+      const mute = event.target.closest(`${CALL} .mute-button`);
+      if (mute) {
+        const on = mute.getAttribute("aria-label").startsWith("mute");
+        if (mute.getAttribute("aria-label").endsWith("mic")) microphoneMuted = on;
+        else speakerMuted = on;
+        return;
+      }
+      const button = event.target.closest(BUTTON);
       if (!button) return;
       hint("");
+      if (document.querySelector(NOBODY)) {
+        event.stopImmediatePropagation(); // pressed by keyboard: there is nobody to call yet
+        return;
+      }
       if (button.querySelector('[title="start recording"]')) {
         if (!devices) {
           hint("insecure");
@@ -146,25 +177,51 @@
         giveUp(unanswered);
       } else {
         end();
+        untilTold(5);
       }
     },
     true,
   );
+  /** Gradio may lose the answer to the hang-up when the captions end in the same moment: then it is asked again. */
+  const untilTold = (tries) => {
+    setTimeout(() => {
+      if (wanted || !tries || document.querySelector('#status [data-stage="ended"]')) return;
+      document.getElementById("voice-released")?.click();
+      untilTold(tries - 1);
+    }, 700);
+  };
   // A tab that goes must not hold its place in the line for the half minute ICE needs to notice.
   window.addEventListener("pagehide", () => {
     end();
     for (const connection of [...connections]) connection.close();
   });
 
+  // ---------------------------------------------------------------- for those who do not see colours
+  const NAMES = { start: ["Call", "通話"], wait: ["Stop connecting", "停止連線"], stop: ["Hang up", "掛斷"] };
+  document.documentElement.lang = chinese ? "zh-Hant-TW" : "en";
+  const describe = () => {
+    document.getElementById("status")?.setAttribute("aria-live", "polite"); // its content is replaced, it stays
+    const button = document.querySelector(BUTTON);
+    if (!button) return;
+    const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";
+    const name = NAMES[state][chinese ? 1 : 0];
+    if (button.title !== name) {
+      button.title = name;
+      button.setAttribute("aria-description", name);
+    }
+  };
+  new MutationObserver(describe).observe(document, { childList: true, subtree: true });
+
   // ---------------------------------------------------------------- volume: 0-100, kept for the next visit
   const loudness = () => {
     for (const audio of document.querySelectorAll(`${CALL} audio`)) {
       if (audio.volume !== volume / 100) audio.volume = volume / 100;
+      if (audio.muted !== speakerMuted) audio.muted = speakerMuted;
     }
   };
   window.voiceVolume = (percent) => {
-    volume = Math.min(100, Math.max(0, Number(percent)));
-    localStorage.setItem("voice-volume", String(volume));
+    volume = bounded(Number(percent));
+    remember(volume);
     loudness();
   };
   window.voiceVolumeNow = () => volume;

@@ -1,0 +1,49 @@
+"""Texts as the chatbot's Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.markup import literal, struck, written
+
+
+@pytest.mark.parametrize(
+    "text", ["a<b", "`a<b`", "**no**", "[x](http://y)", "$$x$$", "<script>", "&amp;", "a|b", "~~x~~"]
+)
+def test_a_persons_signs_are_shown_and_mean_nothing(text: str) -> None:
+    shown = literal(text)
+    assert html.unescape(shown) == text
+    assert not re.search(r"[`*_\[\]<>$|~]", shown)
+
+
+@pytest.mark.parametrize("text", ["1. one", "- one", "+ one", "# one", "    one", "a\n2) two", "==="])
+def test_a_line_a_person_begins_is_no_list_heading_or_code(text: str) -> None:
+    shown = literal(text)
+    assert not re.search(r"^\s*(\d+[.)]|[-+#=]|    )", shown, re.MULTILINE)
+    assert html.unescape(shown).replace("\u2060", "").replace("\xa0", " ") == text
+
+
+@given(st.text(alphabet="ab <>&`*\n1.-#", max_size=40))
+def test_nothing_of_a_persons_text_is_lost(text: str) -> None:
+    assert html.unescape(literal(text)).replace("\u2060", "").replace("\xa0", " ") == text
+
+
+def test_a_models_html_is_text_and_its_code_is_code() -> None:
+    assert written("**b** vector<int> `a<b`\n```\nx<y>\n```") == "**b** vector&lt;int> `a<b`\n```\nx<y>\n```"
+
+
+def test_a_models_picture_is_a_link() -> None:
+    assert written("![alt](http://host/x.png)") == "&#33;[alt](http://host/x.png)"
+
+
+def test_what_was_not_heard_is_struck_on_one_line() -> None:
+    assert struck("One.", " Two.\n\n1. <b>") == 'One. <span class="unheard">Two. 1. &lt;b&gt;</span>'
+    assert struck("One.", " \n") == "One."
+    assert (
+        struck("See:\n```\nx = 1", "\ny = 2\n```") == 'See:\n```\nx = 1\n```\n <span class="unheard">y = 2 ```</span>'
+    )

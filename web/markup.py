@@ -1,0 +1,45 @@
+"""Texts as the chatbot's Markdown. Pure.
+
+Two kinds: what a person said or typed is shown to the letter; what a model wrote is Markdown without HTML and without
+pictures, which would tell other hosts who is reading.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+_INLINE = re.compile(r"[\\`*_\[\]#~|$<>&]")
+_LINE_START = re.compile(r"^([ \t]*)([-+=]|\d+(?=[.)]))", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+
+
+def literal(text: str) -> str:
+    """Markdown that shows `text` exactly: no sign in it means anything."""
+
+    def entity(found: re.Match[str]) -> str:
+        return f"&#{ord(found[0])};"
+
+    def line_start(found: re.Match[str]) -> str:
+        sign = found[2]
+        return found[1] + (f"&#{ord(sign)};" if not sign.isdigit() else f"{sign}&#8288;")  # a word joiner: no list
+
+    shown = _LINE_START.sub(line_start, _INLINE.sub(entity, text))
+    return _INDENT.sub(lambda found: "&nbsp;" * len(found[0].expandtabs(4)), shown)
+
+
+def written(text: str) -> str:
+    """A model's Markdown with HTML shown as text and pictures as links; code stays as it is."""
+    parts = _CODE.split(text)  # every second one is code
+    parts[::2] = [part.replace("<", "&lt;").replace("![", "&#33;[") for part in parts[::2]]
+    return "".join(parts)
+
+
+def struck(text: str, rest: str) -> str:
+    """A model's text of which `rest` was never heard, that part struck out."""
+    unheard = " ".join(rest.split())  # on one line: a new paragraph or list would end the span
+    shown = written(text)
+    if text.count("```") % 2:
+        shown += "\n```\n"  # cut inside a code block
+    return f'{shown} <span class="unheard">{html.escape(unheard)}</span>' if unheard else shown
