@@ -185,6 +185,11 @@ class Conversation:
         """Id of the last item."""
         return self.items[-1].id if self.items else None
 
+    @property
+    def last_spoken(self) -> Item | None:
+        """The newest item the model has spoken."""
+        return next((item for item in reversed(self.items) if any(part.clauses for part in item.parts)), None)
+
     def get(self, item_id: str, param: str = "item_id") -> Item:
         """The item with this id. Raises `ProtocolError` when there is none."""
         if item_id not in self._by_id:

@@ -151,8 +151,9 @@ class Responder:
     # ------------------------------------------------------------------ end
 
     def interrupt(self) -> None:
-        """The person speaks: stop the default conversation's response."""
+        """The person speaks: stop the default conversation's response, and what is still being played."""
         self._following = Following.NOTHING
+        self.playing_until = self._core.now
         if self.active is not None:
             self._cancel(self.active, "turn_detected")
 
@@ -167,6 +168,8 @@ class Responder:
         self._cancel(response, "client_cancelled")
 
     def _cancel(self, response: Response, reason: Literal["turn_detected", "client_cancelled"]) -> None:
+        if response is self.active or response.spoken_ms:
+            self.playing_until = self._core.now
         if response.stage is Stage.GENERATING:
             self._core.out.do(Stop(response.id))
         response.cancel(reason)

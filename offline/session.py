@@ -277,6 +277,12 @@ class Session:
         if idle_ms is not None:
             self._idle_at = max(self._core.now, self._responder.playing_until) + idle_ms / 1000
 
+    def _playing_ended(self) -> None:
+        """The client has stopped playing the reply."""
+        self._responder.playing_until = self._core.now
+        if self._idle_at is not None:
+            self._await_caller()
+
     def _read_ahead(self) -> None:
         if self._responder.active is None:
             self._core.prefill()
@@ -327,14 +333,14 @@ class Session:
             message = f"Audio content of {int(part.ms)}ms is already shorter than {end_ms}ms"
             raise ProtocolError("invalid_value", message, "audio_end_ms")
         part.cut(end_ms)
-        self._responder.playing_until = self._core.now
-        if self._idle_at is not None:
-            self._await_caller()
+        self._playing_ended()
         self.out.send("conversation.item.truncated", item_id=item.id, content_index=index, audio_end_ms=end_ms)
         self._read_ahead()
 
     def _delete_item(self, event: Json) -> None:
         item = self._core.conversation.get(_text(event, "item_id"))
+        if item is self._core.conversation.last_spoken:
+            self._playing_ended()
         self._core.conversation.remove(item)
         self._transcripts.forget(item)
         self._responder.forget(item)

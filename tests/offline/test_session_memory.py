@@ -342,6 +342,35 @@ def test_the_idle_timeout_runs_from_where_a_reply_was_cut() -> None:
     assert bench.session.deadline() == pytest.approx(bench.now + 6)
 
 
+@pytest.mark.parametrize("end", ["interrupted", "cancelled", "deleted"])
+def test_the_idle_timeout_does_not_wait_for_sound_nobody_plays(end: str) -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    bench.say("Tell me a story.")
+    item_id = bench.speak("Once upon a time.", ms=25_000)[0]["item"]["id"]
+    if end == "cancelled":
+        bench.client("response.cancel")
+    elif end == "deleted":
+        bench.finish()
+        bench.client("conversation.item.delete", item_id=item_id)
+    else:
+        bench.finish()  # all of it is sent, and most of it not played, when the person speaks
+        bench.say("Stop.")
+        bench.finish()
+    assert bench.tick(5.9) == []
+    assert "input_audio_buffer.timeout_triggered" in kinds(bench.tick(0.2))
+
+
+def test_deleting_what_was_played_before_leaves_the_reply_its_time() -> None:
+    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    typed = bench.write("Hello.")
+    bench.say("Tell me a story.")
+    bench.speak("Once upon a time.", ms=25_000)
+    bench.finish()
+    bench.client("conversation.item.delete", item_id=typed["id"])
+    assert bench.tick(30.9) == []
+    assert "input_audio_buffer.timeout_triggered" in kinds(bench.tick(0.2))
+
+
 def test_the_idle_timeout_can_be_taken_back() -> None:
     bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
     bench.say("Hello.")
