@@ -64,6 +64,8 @@ class Session:
         self._idle_at: float | None = None
         self._idle_from = 0
         """The received sample at which the wait for the idle timeout began."""
+        self._read_for: Json | None = None
+        """The settings whose instructions and tools were last read ahead; None before the first client event."""
         self._handlers: dict[str, Callable[[Json], None]] = {
             "session.update": self._update,
             "input_audio_buffer.append": self._listener.append,
@@ -120,6 +122,7 @@ class Session:
             self._handler(event)(event)
         except ProtocolError as error:
             self.out.error(error, event_id)
+        self._read_new_settings()
         return self.out.take()
 
     @property
@@ -189,9 +192,8 @@ class Session:
     def _update(self, event: Json) -> None:
         if "session" not in event:
             raise missing("session")
-        before = self._core.config
         self._core.config = updated(
-            before,
+            self._core.config,
             event["session"],
             model_is_fixed=self._model_is_fixed,
             voice_is_fixed=self._responder.has_spoken,
@@ -201,8 +203,6 @@ class Session:
         if (self._core.turn_detection or {}).get("idle_timeout_ms") is None:
             self._idle_at = None
         self.out.send("session.updated", session=self._wire())
-        if any(self._core.config[key] != before[key] for key in ("instructions", "tools")):
-            self._read_ahead()
 
     def _advance_clock(self, now: float) -> None:
         self._core.now = max(self._core.now, now)
@@ -283,7 +283,14 @@ class Session:
         if self._idle_at is not None:
             self._await_caller()
 
+    def _read_new_settings(self) -> None:
+        """Have instructions and tools read ahead: the first ones at the first event, which mostly brings them."""
+        known, config = self._read_for, self._core.config
+        if known is None or any(config[key] != known[key] for key in ("instructions", "tools")):
+            self._read_ahead()
+
     def _read_ahead(self) -> None:
+        self._read_for = self._core.config
         if self._responder.active is None:
             self._core.prefill()
 

@@ -16,7 +16,7 @@ from offline.work import (
     ToolCall,
 )
 from tests.offline.bench import Bench, error_of, kinds, only
-from tests.offline.scripted import tone
+from tests.offline.scripted import silence, tone
 from tests.offline.test_session_settings import WEATHER
 from tests.offline.test_session_turns import SPOKEN_END
 
@@ -161,6 +161,24 @@ def test_input_that_refers_to_nothing() -> None:
     settings = {"conversation": "none", "input": [{"type": "item_reference", "id": "item_x"}]}
     error = error_of(Bench().client("response.create", response=settings))
     assert (error["code"], error["param"]) == ("item_not_found", "response.input[0].id")
+
+
+def test_the_instructions_are_read_ahead_once_the_client_has_set_them_or_set_out_without() -> None:
+    bench = Bench()
+    assert bench.work == []
+    bench.update(output_modalities=["text"])
+    assert bench.all(Prefill) == [Prefill(bench.last(Prefill).request)]
+    assert bench.last(Prefill).request.messages[0].text == bench.created["session"]["instructions"]
+    bench.update(output_modalities=["audio"])
+    bench.append(silence(20))
+    assert len(bench.all(Prefill)) == 1
+    bench.update(instructions="Be brief.")
+    assert bench.last(Prefill).request.messages == (Message("system", "Be brief."),)
+    assert len(bench.all(Prefill)) == 2
+    eager = Bench()
+    eager.append(silence(20))
+    eager.append(silence(20))
+    assert [work.request.messages for work in eager.all(Prefill)] == [bench.all(Prefill)[0].request.messages]
 
 
 def test_the_conversation_is_read_ahead_when_a_reply_is_done() -> None:
