@@ -51,10 +51,6 @@ def captions(snapshot: Snapshot) -> list[Message]:
     return [message for bubble in snapshot.bubbles if (message := caption(bubble)) is not None]
 
 
-def in_call(who: Visitor) -> bool:
-    return who.call is not None and who.call.snapshot is not None and who.call.snapshot.stage not in OVER
-
-
 def status_html(stage: str, notice: str | None, server: str, locale: Locale) -> str:
     """The status bar: state as a word for everyone, as a colour for those who see it."""
     text = sentence(NOTICES, notice, locale) if notice else sentence(STAGES, stage, locale)
@@ -140,17 +136,17 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
 
     def on_snapshot(where: Locale, who: Visitor, snapshot: Snapshot) -> tuple[list[Message], str]:
         # A snapshot may have been waiting while the visitor hung up; the captions in it still count.
-        stage = snapshot.stage if in_call(who) or snapshot.stage in OVER else Stage.ENDED
+        stage = snapshot.stage if who.in_call or snapshot.stage in OVER else Stage.ENDED
         return captions(snapshot), status_html(stage, snapshot.notice, server()[2], where)
 
     async def on_send(who: Visitor, text: str, where: Locale) -> tuple[str, Any]:
         if not text.strip():
             return "", gr.skip()
-        if who.call is None or not in_call(who):
+        if who.call is None or not who.in_call:
             stage, _, name = server()
             return text, status_html(stage, "not_in_call", name, where)
         taken = await who.call.say(text.strip())
-        return text if taken is False else "", gr.skip()
+        return "" if taken else text, gr.skip()
 
     async def on_clear(who: Visitor) -> list[Message]:
         await who.clear()
