@@ -1,15 +1,17 @@
 """What the language model is given to read: pure functions of a request.
 
 The beginning of the prompt must stay the same from turn to turn, because what was read before is not read again (on two
-cores a token costs about 10 ms to read). So the rules are the same for all languages, and history is dropped in blocks.
+cores a token costs about 10 ms to read). So the rules are the same for all languages, and history is cut rarely, but
+then deeply.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -34,10 +36,22 @@ The English pair stands last: the other way round the model answers short Englis
 tools are declared, because it would then answer everything in words.
 """
 
-BLOCK = 8
-"""Messages of history dropped at once."""
+LOW_WATER = 0.3
+"""Share of the room that history is cut down to when it is full: what is left is read again, some seconds' work."""
+LARGEST = 0.6
+"""Share of the room that one message may take."""
+LEAST_TEXT = 16
+"""Tokens of a message that are left to it however little room there is."""
+LEAST_ROOM = 128
+"""Tokens left to the conversation by long instructions; whether that is too much is for the model to say."""
+GAP = " … "
+"""Stands for what was left out."""
 MOST_TOKENS_SPOKEN = 120
 MOST_TOKENS_WRITTEN = 512
+
+_CHEAP = re.compile(r"[A-Za-z ]")
+"""About three of them are a token."""
+_SIGN = re.compile(r"[!-@\[-`{-~\t\r\n]")
 
 Tools = dict[str, dict[str, Any]]
 """Declared functions by name."""
@@ -47,9 +61,11 @@ WORDS_GRAMMAR = r"root ::= [^{<`] [^\x00]*"
 
 
 def tokens(text: str) -> int:
-    """A careful estimate of the tokens in `text`, from above for ordinary text."""
+    """A careful estimate of the tokens in `text`, from above for ordinary text: digits and signs are one token each."""
     han = len(HAN.findall(text))
-    return math.ceil(han * 1.2 + (len(text) - han) / 3)
+    cheap = len(_CHEAP.findall(text))
+    signs = len(_SIGN.findall(text))
+    return math.ceil(han * 1.2 + cheap / 3 + signs + (len(text) - han - cheap - signs) * 2)
 
 
 def cost(message: Message) -> int:
@@ -57,23 +73,45 @@ def cost(message: Message) -> int:
     return 8 + tokens(message.text) + sum(16 + tokens(c.name + c.arguments) for c in message.tool_calls)
 
 
-def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
-    """`messages` without the oldest part of the conversation where it exceeds `budget` tokens.
+def shortened(message: Message, most: int) -> Message:
+    """`message` with the middle of its text left out where it costs more than `most` tokens."""
+    text, excess = message.text, cost(message) - most
+    if excess <= 0:
+        return message
+    room = max(LEAST_TEXT, tokens(text) - excess - tokens(GAP))
+    keep = len(text)
+    while keep and tokens(text[: keep // 2] + text[len(text) - keep // 2 :]) > room:
+        keep = keep * 7 // 8
+    if keep == len(text):
+        return message
+    return replace(message, text=text[: keep // 2] + GAP + text[len(text) - keep // 2 :])
 
-    The leading system messages and the last message always stay. The cut falls on multiples of `BLOCK` messages, so
-    that it rarely moves while a conversation grows; a tool's answer is kept with its call even if that is too much.
+
+def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
+    """The newest of `messages` (without instructions) that fit into `budget` tokens, the over-long ones shortened.
+
+    What is read must rarely change while a conversation grows. So where the budget is exceeded, more is dropped than
+    need be, down to `LOW_WATER` of it; and where the cut falls depends only on the messages, not on earlier calls.
+    The last message always stays, and a function's answer is kept with its call and what that call answers.
     """
-    head = 0
-    while head < len(messages) and messages[head].role == "system":
-        head += 1
-    kept, talk = tuple(messages[:head]), messages[head:]
-    budget -= sum(map(cost, kept))
-    cut = 0
-    while cut < len(talk) - 1 and sum(map(cost, talk[cut:])) > budget:
-        cut = min(cut + BLOCK, len(talk) - 1)
-    while cut > 0 and talk[cut].role == "tool":
-        cut -= 1
-    return kept + tuple(talk[cut:])
+    messages = [shortened(m, int(budget * LARGEST)) for m in messages]
+    costs = [cost(m) for m in messages]
+    start = older = 0
+    for i, newest in enumerate(costs):
+        if older + newest > budget:
+            most = min(budget * LOW_WATER, budget - newest)
+            while start < i and older > most:
+                older -= costs[start]
+                start += 1
+        older += newest
+    if messages and messages[start].role == "tool":
+        while start > 0 and messages[start].role == "tool":
+            start -= 1
+        start = max(0, start - 1)
+    kept = messages[start:]
+    if sum(costs[start:]) > budget:
+        kept = [shortened(m, budget // len(kept)) for m in kept]
+    return tuple(kept)
 
 
 class Wanted(Enum):
@@ -126,9 +164,15 @@ def _head(request: Request) -> tuple[Message, ...]:
 
 
 def compose(
-    request: Request, languages: Sequence[str], context: int, *, examples: bool = True, words_only: bool = False
+    request: Request,
+    languages: Sequence[str],
+    context: int,
+    *,
+    examples: bool = True,
+    words_only: bool = False,
+    fill: float = 1.0,
 ) -> Prompt:
-    """The prompt for `request` in a window of `context` tokens.
+    """The prompt for `request` in a window of `context` tokens, of which its messages take at most the share `fill`.
 
     `examples`: show the model what conversation is like (`EXAMPLES`).
     `words_only`: no call, whatever the request says (after a call that turned out not to be one).
@@ -142,10 +186,11 @@ def compose(
     head = [Message("system", system_text(request, languages))]
     if examples and not tools:
         head += EXAMPLES if "zh" in languages else EXAMPLES[2:]
-    room = context - limit - 64
+    # The same for every kind of reply, so that the cut of the history is.
+    room = context - max(limit, MOST_TOKENS_WRITTEN) - 64 - sum(tokens(text) + 16 for text in request.tools)
+    room = max(LEAST_ROOM, int(room * fill) - sum(map(cost, head)))
     body: dict[str, Any] = {"max_tokens": limit}
     if wanted is not Wanted.WORDS:
-        room -= sum(tokens(text) + 16 for text in request.tools)
         body["tools"] = [{"type": "function", "function": tool} for tool in tools.values()]
         # The choice is kept by grammar: this way the beginning of the prompt is the same for every choice.
         body["tool_choice"] = "none"
@@ -153,7 +198,7 @@ def compose(
         body["grammar"] = WORDS_GRAMMAR
     if wanted is Wanted.CALL:
         body["json_schema"] = call_schema(callable_tools)
-    messages = tuple(_rendered(m) for m in (*head, *trim(talk, room - sum(map(cost, head)))))
+    messages = tuple(_rendered(m) for m in (*head, *trim(talk, room)))
     return Prompt(messages, json.loads(json.dumps(body)), wanted)
 
 

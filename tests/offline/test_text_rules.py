@@ -189,26 +189,61 @@ MESSAGES = st.lists(
 )
 
 
-@given(MESSAGES, st.integers(0, 2000))
-def test_trim_keeps_the_head_the_last_message_and_the_order(talk: list[Message], budget: int) -> None:
-    system = Message("system", "Be kind.")
-    kept = prompt.trim([system, *talk], budget)
-    assert kept[0] == system
-    assert len(kept) >= 2
-    assert list(kept[1:]) == talk[len(talk) - len(kept) + 1 :]
-    assert kept[1].role != "tool" or kept[1] is talk[0]
-    if kept[1:] != tuple(talk) and sum(map(prompt.cost, kept)) > budget:
-        assert len(kept) == 2 or any(m.role == "tool" for m in kept), (
-            "only a last message or a call's answer may exceed"
-        )
+@given(MESSAGES, st.integers(prompt.LEAST_ROOM, 2000))
+def test_trim_keeps_the_newest_in_order_and_within_the_room(talk: list[Message], budget: int) -> None:
+    kept = prompt.trim(talk, budget)
+    whole = talk[len(talk) - len(kept) :]
+    assert [m.role for m in kept] == [m.role for m in whole]
+    assert all(short.text == m.text or prompt.GAP in short.text for short, m in zip(kept, whole, strict=True))
+    if kept[0].role == "tool":
+        assert kept[0] is talk[0] or talk[len(talk) - len(kept) + 1].role != "tool"
+    least = len(kept) * (8 + prompt.LEAST_TEXT + prompt.tokens(prompt.GAP))
+    assert sum(map(prompt.cost, kept)) <= max(budget, least)
 
 
-@given(MESSAGES)
-def test_the_cut_rarely_moves_while_a_conversation_grows(talk: list[Message]) -> None:
-    talk = [m for m in talk if m.role != "tool"] or [Message("user", "hi")]
-    cuts = {len(talk[:n]) - len(prompt.trim(talk[:n], 300)) for n in range(1, len(talk) + 1)}
-    last_only = {n - 1 for n in range(1, len(talk) + 1)}
-    assert all(c % prompt.BLOCK == 0 or c in last_only for c in cuts)
+def test_history_is_cut_rarely_and_deeply_while_a_conversation_grows() -> None:
+    talk, cuts, read_again = list[Message](), list[int](), list[int]()
+    for n in range(140):
+        talk.append(Message("user", f"I was wondering what you think about number {n} on my list for this week."))
+        kept = prompt.trim(talk, 3000)
+        cut = len(talk) - len(kept)
+        if not cuts or cut != cuts[-1]:
+            cuts.append(cut)
+            read_again.append(sum(map(prompt.cost, kept)))
+        talk.append(Message("assistant", f"That sounds like a good plan to me, number {n} is worth doing. " * 2))
+    assert 3 <= len(cuts) <= 6
+    assert max(read_again) <= 3000 * prompt.LOW_WATER + 100
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        "9182736450" * 450,
+        json.dumps([{"id": i, "name": f"Item number {i}", "price": i * 1.25} for i in range(260)]),
+        "🎈" * 3000,
+    ],
+)
+def test_an_over_long_message_is_shortened_to_the_room_there_is(long: str) -> None:
+    question = Message("user", "What do I have?")
+    call = ToolCall("c", "weather", "{}")
+    for talk in (
+        [Message("user", long)],
+        [question, Message("assistant", "", (call,)), Message("tool", long, call_id="c")],
+        [question, Message("assistant", "", (call, call)), *[Message("tool", long, call_id="c")] * 2],
+    ):
+        kept = prompt.trim(talk, 3000)
+        assert len(kept) == len(talk), "the question is not dropped for its answer"
+        assert sum(map(prompt.cost, kept)) <= 3000
+        assert len(kept[-1].text) < len(long)
+        assert kept[-1].text[:20] == long[:20]
+        assert kept[-1].text[-20:] == long[-20:]
+        assert prompt.GAP in kept[-1].text
+
+
+def test_digits_and_signs_are_dear() -> None:
+    assert prompt.tokens("9" * 300) == 300
+    assert prompt.tokens("{}" * 100) == 200
+    assert prompt.tokens("a quiet day " * 10) == 40
 
 
 def test_system_message_keeps_the_instructions_and_says_how_to_speak() -> None:
