@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 
@@ -97,7 +96,6 @@ class Desk:
         self._base: Request | None = None
         """What a reply to the next turn will be asked with, but for that turn's words."""
         self._reading: asyncio.Task[None] | None = None
-        self._stop_reading = threading.Event()
 
     def submit(self, work: Work) -> None:
         match work:
@@ -125,7 +123,6 @@ class Desk:
         replies = list(self._replies.values())
         for reply in replies:
             reply.drop()
-        self._stop_reading.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *(reply.settled() for reply in replies), return_exceptions=True)
@@ -285,11 +282,10 @@ class Desk:
         messages = (*request.messages, Message("user", words))
         engines = self._models.engines
         prompt = engines.prompt(replace(request, messages=messages))
-        self._stop_reading = stop = threading.Event()
 
         async def read() -> None:
             try:
-                await engines.writing.run(Urgency.HELPFUL, lambda: engines.writer.read(prompt, self._slot, stop))
+                await engines.read_ahead(prompt, self._slot)
             except ModelFailed as failure:
                 log.warning("Reading ahead failed: %s", failure)
 

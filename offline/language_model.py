@@ -12,13 +12,16 @@ from typing import Any
 import xllamacpp
 
 from offline.prompt import Prompt, Wanted
-from offline.reply import ModelFailed, Usage
+from offline.reply import ModelFailed, TooLong, Usage
 
 TEMPERATURE = 0.3
 TOP_P = 0.9
 REPEAT_PENALTY = 1.15
 """Counts the person's words too: without it a small model echoes them. Not used for calls."""
 REPEAT_TOKENS = 128
+BATCH = 128
+"""Tokens read at once. Between batches (about a second on two cores) reading can be stopped and others get a turn;
+larger ones read no faster."""
 
 
 class LanguageModel:
@@ -35,6 +38,7 @@ class LanguageModel:
         params.n_parallel = slots
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
+        params.n_batch = params.n_ubatch = BATCH
         params.verbosity = 0
         params.warmup = True
         # The only prompts worth keeping are those in the slots; copies in memory would grow without need.
@@ -51,18 +55,19 @@ class LanguageModel:
     ) -> Usage:
         """Writes the reply to `prompt` in the calling thread; `on_text` takes each piece and the tokens used so far.
 
-        Ends soon after `stop` is set.
+        Ends soon after `stop` is set, also while the prompt is being read; what was read stays in the slot.
 
-        Raises `ModelFailed`.
+        Raises `ModelFailed`, `TooLong` when the prompt exceeds the window.
         """
         usage = Usage()
-        failed = False
+        failures: list[dict[str, Any]] = []
 
         def on_chunk(raw: Any) -> bool:
-            nonlocal usage, failed
+            nonlocal usage
             for chunk in raw if isinstance(raw, list) else [raw]:
                 event = json.loads(chunk) if isinstance(chunk, (str, bytes)) else chunk
-                failed = failed or "error" in event
+                if "error" in event:
+                    failures.append(event)
                 usage = _usage(usage, event)
                 for choice in event.get("choices") or ():
                     text = (choice.get("delta") or {}).get("content")
@@ -78,6 +83,8 @@ class LanguageModel:
             "stream": True,
             "stream_options": {"include_usage": True},
             "timings_per_token": True,
+            # An event for each batch read: without one `stop` would not be looked at before the first word.
+            "return_progress": True,
             "cache_prompt": True,
             "id_slot": slot,
             "temperature": TEMPERATURE,
@@ -89,13 +96,22 @@ class LanguageModel:
             answer = self._server.handle_chat_completions(body, on_chunk)
         except Exception as error:
             raise ModelFailed("the language model failed") from error
-        if failed or (isinstance(answer, dict) and "error" in answer):
-            raise ModelFailed("the language model refused the conversation")
+        if isinstance(answer, dict) and "error" in answer:
+            failures.append(answer)
+        if failures:
+            raise _failure(failures[0]["error"])
         return replace(usage, finish="stopped") if stop.is_set() else usage
 
     def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
         """Reads `prompt` ahead: a reply that begins alike starts sooner."""
         self.generate(replace(prompt, body={**prompt.body, "max_tokens": 1}), slot, lambda *_: None, stop)
+
+
+def _failure(error: Any) -> ModelFailed:
+    """What llama.cpp's own words, which may quote the conversation, come to."""
+    if isinstance(error, dict) and error.get("type") == "exceed_context_size_error":
+        return TooLong("the conversation, with its instructions, is too long for the language model")
+    return ModelFailed("the language model refused the conversation")
 
 
 def _usage(usage: Usage, event: dict[str, Any]) -> Usage:

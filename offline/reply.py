@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, Protocol, TypeVar
@@ -25,6 +26,10 @@ Piece = ReplySpeech | ReplyText | ReplyToolCall | ReplyDone
 
 class ModelFailed(Exception):
     """The language model could not answer. The text holds nothing of the conversation."""
+
+
+class TooLong(ModelFailed):
+    """The conversation does not fit into the language model's window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,35 @@ class Engines:
         """Tokens of one conversation's window."""
         self.examples = examples
         """The model is so small that it is shown what conversation is like."""
+        self._writing = 0
+        self._readings: set[threading.Event] = set()
 
-    def prompt(self, request: Request, *, words_only: bool = False) -> Prompt:
-        """What the language model is to read for `request`."""
-        return compose(request, self.languages, self.context, examples=self.examples, words_only=words_only)
+    def prompt(self, request: Request, *, words_only: bool = False, fill: float = 1.0) -> Prompt:
+        """What the language model is to read for `request`; see `prompt.compose`."""
+        return compose(request, self.languages, self.context, examples=self.examples, words_only=words_only, fill=fill)
+
+    @contextmanager
+    def writing_reply(self) -> Iterator[None]:
+        """A reply is being written: nobody, in whatever session, reads ahead meanwhile."""
+        self._writing += 1
+        for stop in self._readings:
+            stop.set()
+        try:
+            yield
+        finally:
+            self._writing -= 1
+
+    async def read_ahead(self, prompt: Prompt, slot: int) -> None:
+        """Lets the model read what a reply will begin with, until one is to be written. Raises `ModelFailed`."""
+        if self._writing:
+            return
+        stop = threading.Event()
+        self._readings.add(stop)
+        try:
+            await self.writing.run(Urgency.HELPFUL, lambda: self.writer.read(prompt, slot, stop))
+        finally:
+            stop.set()
+            self._readings.discard(stop)
 
 
 class State(Enum):
@@ -153,9 +183,10 @@ class Reply:
 
     async def _run(self) -> None:
         try:
-            reason = await self._write(words_only=False)
-            if reason is None:
-                reason = await self._write(words_only=True)
+            with self._engines.writing_reply():
+                reason = await self._write(words_only=False)
+                if reason is None:
+                    reason = await self._write(words_only=True)
             self._emit(self._done(reason or "stop"))
         except ModelFailed as failure:
             log.warning("A reply failed: %s", failure)
@@ -167,8 +198,14 @@ class Reply:
 
     async def _write(self, *, words_only: bool) -> str | None:
         """Writes and speaks. The reason it ended, or None when it began as a call but was none."""
+        try:
+            return await self._write_from(self._engines.prompt(self.request, words_only=words_only))
+        except TooLong:
+            # The room a text takes was estimated too low: nothing was written yet, so it is tried with less of it.
+            return await self._write_from(self._engines.prompt(self.request, words_only=words_only, fill=0.5))
+
+    async def _write_from(self, prompt: Prompt) -> str | None:
         engines, request = self._engines, self.request
-        prompt = engines.prompt(request, words_only=words_only)
         loop = asyncio.get_running_loop()
         # Bounded by the most tokens a reply may have.
         pieces: asyncio.Queue[tuple[str, Usage] | None] = asyncio.Queue()

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from offline.desk import Desk, Models
 from offline.hearing import Audio, Heard
 from offline.lanes import Lane, Urgency
 from offline.prompt import Prompt
-from offline.reply import Engines, ModelFailed, Usage
+from offline.reply import Engines, ModelFailed, TooLong, Usage
 from offline.work import (
     Generate,
     Hearing,
@@ -73,7 +74,11 @@ class Pen:
     read_ahead: list[Prompt] = field(default_factory=list)
     finish: str = "stop"
     fails: bool = False
+    holds: int = 100_000
+    """Characters of a prompt from which on it is too long."""
     stopped: threading.Event = field(default_factory=threading.Event)
+    reads_long: bool = False
+    """Reading ahead lasts until it is stopped."""
 
     def generate(
         self, prompt: Prompt, slot: int, on_text: Callable[[str, Usage], None], stop: threading.Event
@@ -81,6 +86,8 @@ class Pen:
         self.prompts.append(prompt)
         if self.fails:
             raise ModelFailed("the language model failed")
+        if sum(len(message["content"]) for message in prompt.messages) > self.holds:
+            raise TooLong("it is too long")
         pieces = self.words_only if "grammar" in prompt.body else self.pieces
         for n, piece in enumerate(pieces, 1):
             while not self.gate.acquire(timeout=0.01):
@@ -92,6 +99,8 @@ class Pen:
 
     def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
         self.read_ahead.append(prompt)
+        if self.reads_long and stop.wait(WAIT_S):
+            self.stopped.set()
 
 
 class Mouth:
@@ -103,6 +112,13 @@ class Mouth:
     def say(self, text: str, speed: float = 1.0) -> bytes:
         self.said.append(text)
         return b"\x00\x01" * len(text)
+
+
+async def until(there: Callable[[], object]) -> None:
+    """Waits for what another thread does."""
+    async with asyncio.timeout(WAIT_S):
+        while not there():
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
 
 
 @dataclass
@@ -126,9 +142,7 @@ class Rig:
 
     async def spoken_ahead(self, clauses: int) -> None:
         """Waits until so many clauses were spoken, wanted or not."""
-        async with asyncio.timeout(WAIT_S):
-            while len(self.mouth.said) < clauses:
-                await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+        await until(lambda: len(self.mouth.said) >= clauses)
 
 
 @pytest.fixture
@@ -202,6 +216,16 @@ async def test_another_request_than_expected_gets_a_reply_of_its_own(rig: Rig) -
     assert rig.pen.prompts[-1].messages[-1]["content"] == "Something else"
 
 
+async def test_the_words_of_a_pause_are_told_while_it_holds_also_when_no_reply_follows(rig: Rig) -> None:
+    rig.desk.submit(Paused("i", sound(1), None, None))
+    rig.desk.submit(Resumed("i"))
+    rig.ear.says = "Hello there, my friend."
+    rig.desk.submit(Paused("i", sound(2), None, None))
+    await until(lambda: rig.provisional)
+    assert rig.provisional == [Provisional("i", "Hello there, my friend.")]
+    assert rig.results.empty() and rig.pen.prompts == []
+
+
 async def test_speech_that_goes_on_voids_what_was_prepared(rig: Rig) -> None:
     rig.desk.submit(Paused("i", sound(1), None, BASE))
     await rig.spoken_ahead(2)
@@ -245,25 +269,18 @@ async def test_captions_grow_while_the_person_speaks_and_are_read_ahead(rig: Rig
     rig.desk.submit(Prefill(BASE))
     rig.ear.says = "Tell me a story"
     rig.desk.submit(Listening("i", sound(1), None))
-    async with asyncio.timeout(WAIT_S):
-        while rig.ear.count < 1:
-            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    await until(lambda: rig.ear.count)
     rig.ear.says = "Tell me a story about"
     rig.desk.submit(Listening("i", sound(1.4), None))
     assert await rig.next() == Hearing("i", "Tell me a story")
-    async with asyncio.timeout(WAIT_S):
-        while len(rig.pen.read_ahead) < 2:
-            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    await until(lambda: len(rig.pen.read_ahead) >= 2)
     assert rig.pen.read_ahead[-1].messages[-1]["content"] == "Tell me a story"
 
 
 async def test_stop_is_told_at_once_and_stops_the_model(rig: Rig) -> None:
     rig.pen.gate = threading.Semaphore(2)
     rig.desk.submit(Generate("r", EXPECTED))
-    await rig.spoken_ahead(0)
-    async with asyncio.timeout(WAIT_S):
-        while not rig.pen.prompts:
-            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    await until(lambda: rig.pen.prompts)
     rig.desk.submit(Stop("r"))
     found = await rig.until_done()
     assert isinstance(found[-1], ReplyDone)
@@ -280,6 +297,21 @@ async def test_a_model_that_fails_is_told(rig: Rig) -> None:
     assert isinstance(done, ReplyDone)
     assert done.reason == "failed"
     assert "Hello" not in done.message
+
+
+async def test_what_is_too_long_after_all_is_tried_once_with_less_of_it(rig: Rig) -> None:
+    long = Request(tuple(Message("user", f"Part {n}. " + "word " * 50) for n in range(30)), speak=True)
+    rig.pen.holds = 6000
+    rig.desk.submit(Generate("r", long))
+    assert isinstance((await rig.until_done())[0], ReplySpeech)
+    assert len(rig.pen.prompts) == 2
+    assert rig.pen.prompts[-1].messages[-1] == rig.pen.prompts[0].messages[-1]
+    rig.pen.holds = 10
+    rig.desk.submit(Generate("s", long))
+    (done,) = await rig.until_done()
+    assert isinstance(done, ReplyDone)
+    assert (done.reason, done.message) == ("failed", "No reply: it is too long.")
+    assert len(rig.pen.prompts) == 4
 
 
 async def test_a_bound_that_was_asked_for_is_told_another_one_is_not_heard(rig: Rig) -> None:
@@ -326,6 +358,27 @@ async def test_a_forced_call_cut_short_ends_without_words(rig: Rig) -> None:
     assert rig.mouth.said == []
 
 
+async def test_reading_ahead_gives_way_to_a_reply_of_any_session(rig: Rig) -> None:
+    other = Desk(rig.desk._models, 1, lambda _: None, lambda: None)
+    rig.pen.reads_long = True
+    for reader in (rig.desk, other):
+        rig.pen.read_ahead.clear()
+        reader.submit(Prefill(BASE))
+        await until(lambda: rig.pen.read_ahead)
+        rig.desk.submit(Generate("r", EXPECTED))
+        assert isinstance((await rig.until_done())[0], ReplySpeech)
+        assert await asyncio.to_thread(rig.pen.stopped.wait, WAIT_S)
+        rig.pen.stopped.clear()
+    rig.pen.gate = threading.Semaphore(0)
+    rig.desk.submit(Generate("r", EXPECTED))
+    await until(lambda: len(rig.pen.prompts) == 3)
+    other.submit(Prefill(BASE))
+    rig.pen.gate.release(10)
+    await rig.until_done()
+    await other.close()
+    assert len(rig.pen.read_ahead) == 1, "nobody reads ahead while a reply is being written"
+
+
 async def test_nothing_is_delivered_after_closing(rig: Rig) -> None:
     rig.pen.gate = threading.Semaphore(0)
     rig.desk.submit(Generate("r", EXPECTED))
@@ -352,8 +405,7 @@ async def test_a_lane_takes_the_urgent_first_and_skips_the_cancelled() -> None:
     await asyncio.to_thread(begun.wait, WAIT_S)
     named = {"helpful": Urgency.HELPFUL, "cancelled": Urgency.WAITED_FOR, "prepared": Urgency.PREPARED}
     tasks = {
-        name: asyncio.create_task(lane.run(urgency, lambda name=name: order.append(name)))
-        for name, urgency in named.items()
+        name: asyncio.create_task(lane.run(urgency, partial(order.append, name))) for name, urgency in named.items()
     }
     await asyncio.wait(tasks.values(), timeout=0)
     tasks["cancelled"].cancel()
