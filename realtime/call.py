@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from .client_events import ANSWER, FORGIVABLE, ClientEvents
 from .connection import Failure, failure_of_error
 from .conversation import Conversation
+from .fields import content_index, string, table
 from .playback import Playback, Samples
 from .settings import Settings
 from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage
@@ -37,8 +39,6 @@ AT_WORK = frozenset({Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
 """Somebody speaks or is about to: no idleness, however long it lasts."""
 HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
 """Errors that only say that something was over before our event arrived."""
-OURS = ("truncate_", "delete_", "cancel_")
-"""`event_id` prefixes of events whose refusal changes nothing for the visitor."""
 
 
 class _Reply(Enum):
@@ -74,7 +74,7 @@ class Call:
         self._reply_id = ""
         self._want = _Want.NOTHING
         self._turn_ended_at: float | None = None
-        self._sent = 0
+        self._send = ClientEvents()
         self._changes = 0
         self._fatal: Failure | None = None
 
@@ -113,7 +113,7 @@ class Call:
 
     def connect(self, now: float) -> list[Event]:
         """A connection is ready: what to tell it of the conversation so far."""
-        events = self._numbered("seed", self.conversation.replay(self._settings.replay_items))
+        events = self._send.numbered("seed", self.conversation.replay(self._settings.replay_items))
         self._reply, self._reply_id = _Reply.NONE, ""
         self._go(Stage.SPEAKING if self.playback.busy else Stage.LISTENING, now)
         self.tell(None)
@@ -145,7 +145,7 @@ class Call:
             return []
         self.conversation.receive(event)
         if kind == "response.output_audio.done":
-            self.playback.finish(_text(event, "item_id"), _whole(event, "content_index"))
+            self.playback.finish(string(event, "item_id"), content_index(event))
         elif kind == "input_audio_buffer.speech_started":
             return self._speech_started(now)
         elif kind == "input_audio_buffer.speech_stopped":
@@ -165,13 +165,13 @@ class Call:
 
     def _sound(self, event: Mapping[str, Any], now: float) -> None:
         try:
-            pcm = base64.b64decode(_text(event, "delta"), validate=True)
+            pcm = base64.b64decode(string(event, "delta"), validate=True)
         except (binascii.Error, ValueError):
             log.warning("An audio delta was not base64 and is ignored.")
             return
-        response_id = _text(event, "response_id")
-        item_id = _text(event, "item_id") or f"{response_id}.message"
-        index = _whole(event, "content_index")
+        response_id = string(event, "response_id")
+        item_id = string(event, "item_id") or f"{response_id}.message"
+        index = content_index(event)
         taken = self.playback.receive(item_id, index, response_id, pcm, now)
         if taken:
             self.conversation.audio(item_id, index, response_id, taken)
@@ -192,14 +192,13 @@ class Call:
             self._go(Stage.THINKING, now)
 
     def _transcribed(self, event: Mapping[str, Any], now: float) -> list[Event]:
-        nothing_said = not _text(event, "transcript").strip()
+        nothing_said = not string(event, "transcript").strip()
         if nothing_said and self.stage is Stage.THINKING and self._reply is _Reply.NONE:
             return self._listen(now)
         return []
 
     def _response_created(self, event: Mapping[str, Any], now: float) -> list[Event]:
-        response = event.get("response")
-        self._reply_id = _text(response, "id") if isinstance(response, Mapping) else ""
+        self._reply_id = string(table(event, "response"), "id")
         self._reply = _Reply.ACTIVE
         self._active_at = now
         if self.stage is Stage.HEARING:
@@ -207,7 +206,7 @@ class Call:
             self._want = _Want.WITH_TURN
             self.playback.drop(self._reply_id)
             self.conversation.cancel(self._reply_id)
-            return [self._cancel()]
+            return [self._send.cancel(self._reply_id)]
         if self._want is _Want.WITH_TURN:
             self._want = _Want.NOTHING
         if self.stage is Stage.LISTENING:
@@ -215,18 +214,15 @@ class Call:
         return []
 
     def _response_done(self, event: Mapping[str, Any], now: float) -> list[Event]:
-        response = event.get("response")
-        response = response if isinstance(response, Mapping) else {}
-        response_id = _text(response, "id")
+        response = table(event, "response")
+        response_id = string(response, "id")
         self.playback.finish_response(response_id or self._reply_id)
         if response_id and self._reply_id and response_id != self._reply_id:
             return []
         self._reply, self._reply_id = _Reply.NONE, ""
         self._active_at = now
         if response.get("status") == "failed":
-            details = response.get("status_details")
-            error = details.get("error") if isinstance(details, Mapping) else None
-            failure = failure_of_error(error)
+            failure = failure_of_error(table(response, "status_details").get("error"))
             log.warning("A reply failed: %s", failure.value if failure else "no known reason")
             if failure in (Failure.QUOTA, Failure.WRONG_KEY):
                 self._fatal = failure
@@ -239,21 +235,20 @@ class Call:
         return []
 
     def _error(self, event: Mapping[str, Any], now: float) -> list[Event]:
-        error = event.get("error")
-        error = error if isinstance(error, Mapping) else {}
-        code, about = _text(error, "code"), _text(error, "event_id")
+        error = table(event, "error")
+        code, about = string(error, "code"), string(error, "event_id")
         if code == "conversation_already_has_active_response":
             # Another response was quicker than ours: ask again when it is done.
             self._reply = _Reply.ACTIVE
             self._want = _Want.ANSWER
             return []
-        if code in HARMLESS or about.startswith(OURS):
+        if code in HARMLESS or about.startswith(FORGIVABLE):
             if code == "response_cancel_not_active":
                 self._reply = _Reply.NONE
                 return self._ask(now)
             return []
-        log.warning("The server reports an error: code %r, field %r", code[:60], _text(error, "param")[:80])
-        if self._reply is _Reply.ASKED and about.startswith("answer_"):
+        log.warning("The server reports an error: code %r, field %r", code[:60], string(error, "param")[:80])
+        if self._reply is _Reply.ASKED and about.startswith(ANSWER):
             self._reply = _Reply.NONE
         self.tell(failure_of_error(error) or Notice.REPLY_FAILED)
         return []
@@ -275,9 +270,9 @@ class Call:
         self.tell(None)
         events = self._interrupt(now)
         if self._reply is _Reply.ACTIVE and self.connected:
-            events.append(self._cancel())
+            events.append(self._send.cancel(self._reply_id))
         item = self.conversation.say(text)
-        events.append({"type": "conversation.item.create", "event_id": self._name("say"), "item": item})
+        events.append(self._send.say(item))
         self._want = _Want.WITH_TURN if self.stage is Stage.HEARING else _Want.ANSWER
         if not self.connected:
             return []  # the next connection is told of it
@@ -291,7 +286,7 @@ class Call:
         self.playback.interrupt(now)
         events = []
         if self._reply is _Reply.ACTIVE and self.connected:
-            events.append(self._cancel())
+            events.append(self._send.cancel(self._reply_id))
             self.playback.drop(self._reply_id)
             self.conversation.cancel(self._reply_id)
         gone = self.conversation.clear()
@@ -302,7 +297,7 @@ class Call:
             return []
         if self.stage in (Stage.SPEAKING, Stage.THINKING):
             self._go(Stage.LISTENING, now)
-        return events + [self._delete(item_id) for item_id in gone]
+        return events + self._send.delete(gone)
 
     def _interrupt(self, now: float) -> list[Event]:
         """Stop the reply; returns what tells the server how much of it was heard."""
@@ -310,21 +305,13 @@ class Call:
         for cut in self.playback.interrupt(now):
             self.conversation.cut(*cut)
             if self.conversation.is_replayed(cut.item_id):
-                events += self._numbered("retell", self.conversation.retell(cut.item_id))
+                events += self._send.numbered("retell", self.conversation.retell(cut.item_id))
                 continue
-            events.append(
-                {
-                    "type": "conversation.item.truncate",
-                    "event_id": self._name("truncate"),
-                    "item_id": self.conversation.server_id(cut.item_id),
-                    "content_index": cut.content_index,
-                    "audio_end_ms": cut.heard_ms,
-                }
-            )
+            events.append(self._send.truncate(cut, self.conversation.server_id(cut.item_id)))
         if self._reply is _Reply.ACTIVE:
             self.playback.drop(self._reply_id)
             # Without sound there is nothing to truncate; what was not heard at all is taken out.
-            events += [self._delete(item_id) for item_id in self.conversation.cancel(self._reply_id)]
+            events += self._send.delete(self.conversation.cancel(self._reply_id))
         return events if self.connected else []
 
     def _ask(self, now: float) -> list[Event]:
@@ -334,7 +321,7 @@ class Call:
         self._want = _Want.NOTHING
         self._reply = _Reply.ASKED
         self._go(Stage.THINKING, now)
-        return [{"type": "response.create", "event_id": self._name("answer")}]
+        return [self._send.answer()]
 
     def _listen(self, now: float) -> list[Event]:
         """Nothing is being said or thought. A message typed in a turn that came to nothing is answered now."""
@@ -371,7 +358,7 @@ class Call:
         events = []
         if making:
             self.tell(Notice.REPLY_FAILED)
-            events = [*self._interrupt(now), self._cancel()]
+            events = [*self._interrupt(now), self._send.cancel(self._reply_id)]
         self._reply, self._reply_id = _Reply.NONE, ""
         return events + self._listen(now)
 
@@ -386,29 +373,3 @@ class Call:
     def _quiet_s(self, now: float) -> float:
         """Seconds since anything happened."""
         return now - max(self._stage_since, self._active_at)
-
-    # ---------------------------------------------------------------- client events
-
-    def _name(self, about: str) -> str:
-        self._sent += 1
-        return f"{about}_{self._sent}"
-
-    def _numbered(self, about: str, events: list[Event]) -> list[Event]:
-        return [{**event, "event_id": self._name(about)} for event in events]
-
-    def _delete(self, item_id: str) -> Event:
-        return {"type": "conversation.item.delete", "event_id": self._name("delete"), "item_id": item_id}
-
-    def _cancel(self) -> Event:
-        event = {"type": "response.cancel", "event_id": self._name("cancel")}
-        return {**event, "response_id": self._reply_id} if self._reply_id else event
-
-
-def _text(event: Mapping[str, Any], key: str) -> str:
-    value = event.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _whole(event: Mapping[str, Any], key: str) -> int:
-    value = event.get(key)
-    return value if isinstance(value, int) and value >= 0 else 0

@@ -8,14 +8,13 @@ whatever mentions them first, and unknown events or missing fields are never an 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from .fields import Event, content_index, number, string, table, tables
 from .items import Bubble, BubbleState, Item, Items, Kind
 
 __all__ = ["Bubble", "BubbleState", "Conversation"]
-
-Event = Mapping[str, Any]
 
 MAX_GONE = 256
 """Given-up responses and deleted items whose late events are still recognised."""
@@ -57,17 +56,17 @@ class Conversation:
     def receive(self, event: Event) -> None:
         """Fold one server event in. Never raises for what a server may send."""
         handler = _HANDLERS.get(str(event.get("type")))
-        if handler is None or _text(event, "response_id") in self._cancelled or _text(event, "item_id") in self._gone:
+        if handler is None or string(event, "response_id") in self._cancelled or string(event, "item_id") in self._gone:
             return
         handler(self, event)
         self.version += 1
 
     def _user_item(self, event: Event) -> Item | None:
-        item_id = _text(event, "item_id")
+        item_id = string(event, "item_id")
         return self._items.get(item_id, Kind.USER) if item_id else None
 
     def _speech_started(self, event: Event) -> None:
-        if not _text(event, "item_id"):
+        if not string(event, "item_id"):
             return
         for item in self._items:
             # A turn that was begun and never ended came to nothing; the server has thrown it away.
@@ -92,15 +91,15 @@ class Conversation:
                 self._items.remove(item)
 
     def _heard_delta(self, event: Event) -> None:
-        item, delta = self._user_item(event), _text(event, "delta")
+        item, delta = self._user_item(event), string(event, "delta")
         if item is not None and delta and item.open:
-            item.part(_index(event)).add_text(delta)
+            item.part(content_index(event)).add_text(delta)
             item.state = BubbleState.GROWING
 
     def _heard_completed(self, event: Event) -> None:
         item = self._user_item(event)
         if item is not None:
-            item.part(_index(event)).set_text(_text(event, "transcript"))
+            item.part(content_index(event)).set_text(string(event, "transcript"))
             item.state = BubbleState.DONE
 
     def _heard_failed(self, event: Event) -> None:
@@ -124,30 +123,29 @@ class Conversation:
     def _output_item(self, event: Event) -> None:
         item = self._described(event)
         if item is not None:
-            item.response_id = _text(event, "response_id")
+            item.response_id = string(event, "response_id")
 
     def _deleted(self, event: Event) -> None:
-        item = self._items.find(_text(event, "item_id"))
+        item = self._items.find(string(event, "item_id"))
         if item is not None:
-            self._gone.append(_text(event, "item_id"))
+            self._gone.append(string(event, "item_id"))
             self._items.remove(item)
 
     def _truncated(self, event: Event) -> None:
-        item = self._items.find(_text(event, "item_id"))
-        if item is not None and item.kind is Kind.ASSISTANT and item.part(_index(event)).cut is None:
-            self.cut(item.id, _index(event), _number(event.get("audio_end_ms")))
+        item = self._items.find(string(event, "item_id"))
+        if item is not None and item.kind is Kind.ASSISTANT and item.part(content_index(event)).cut is None:
+            self.cut(item.id, content_index(event), number(event.get("audio_end_ms")))
 
     def _described(self, event: Event) -> Item | None:
-        raw = event.get("item")
-        return self._describe(raw) if isinstance(raw, Mapping) else None
+        return self._describe(table(event, "item"))
 
     def _describe(self, raw: Event) -> Item | None:
         """Take in an item object: create the item, or fill in what is not known of it yet."""
-        if _text(raw, "id") in self._gone:
+        if string(raw, "id") in self._gone:
             return None
         kind = Kind.OTHER
         if raw.get("type", "message") == "message":
-            kind = {"user": Kind.USER, "assistant": Kind.ASSISTANT}.get(_text(raw, "role"), Kind.OTHER)
+            kind = {"user": Kind.USER, "assistant": Kind.ASSISTANT}.get(string(raw, "role"), Kind.OTHER)
         item = self._items.recognise(raw, kind)
         if item is None or item.state is BubbleState.INTERRUPTED:
             return item
@@ -156,12 +154,10 @@ class Conversation:
             item.state = BubbleState.DONE
             return item
         completed = raw.get("status") == "completed"
-        for index, part in enumerate(_list(raw, "content")):
-            if not isinstance(part, Mapping):
-                continue
-            text = _text(part, "text") or _text(part, "transcript")
-            if text and (completed or not item.part(index).text):
-                item.part(index).set_text(text)
+        for index, part in enumerate(tables(raw, "content")):
+            words = string(part, "text") or string(part, "transcript")
+            if words and (completed or not item.part(index).text):
+                item.part(index).set_text(words)
         written = item.kind is Kind.USER and bool(item.raw_text) and not item.stopped
         if (item.kind is Kind.ASSISTANT and completed) or (written and item.state is BubbleState.PENDING):
             item.state = BubbleState.DONE
@@ -171,8 +167,8 @@ class Conversation:
 
     def _reply_item(self, event: Event) -> Item | None:
         """The assistant item of an event, created when it is new; None when it no longer takes text."""
-        response_id = _text(event, "response_id")
-        item_id = _text(event, "item_id") or (response_id and f"{response_id}.message")
+        response_id = string(event, "response_id")
+        item_id = string(event, "item_id") or (response_id and f"{response_id}.message")
         if not item_id:
             return None
         item = self._items.get(item_id, Kind.ASSISTANT)
@@ -180,33 +176,33 @@ class Conversation:
         return item if item.open else None
 
     def _reply_delta(self, event: Event) -> None:
-        item, delta = self._reply_item(event), _text(event, "delta")
+        item, delta = self._reply_item(event), string(event, "delta")
         if item is not None and delta:
-            item.part(_index(event)).add_text(delta)
+            item.part(content_index(event)).add_text(delta)
             item.state = BubbleState.GROWING
 
     def _reply_text_done(self, event: Event) -> None:
-        item, text = self._reply_item(event), _text(event, "transcript") or _text(event, "text")
-        if item is not None and text:
-            item.part(_index(event)).set_text(text)
+        item, words = self._reply_item(event), string(event, "transcript") or string(event, "text")
+        if item is not None and words:
+            item.part(content_index(event)).set_text(words)
 
     def _function_arguments(self, event: Event) -> None:
-        item_id = _text(event, "item_id")
+        item_id = string(event, "item_id")
         if item_id:
             raw = self._items.get(item_id, Kind.OTHER).raw
             raw.setdefault("type", "function_call")
             raw.update({key: event[key] for key in ("call_id", "name", "arguments") if event.get(key)})
 
     def _response_done(self, event: Event) -> None:
-        response = event.get("response")
-        if not isinstance(response, Mapping) or _text(response, "id") in self._cancelled:
+        response = table(event, "response")
+        if string(response, "id") in self._cancelled:
             return
-        for raw in _list(response, "output"):
-            item = self._describe(raw) if isinstance(raw, Mapping) else None
+        for raw in tables(response, "output"):
+            item = self._describe(raw)
             if item is not None:
-                item.response_id = _text(response, "id")
+                item.response_id = string(response, "id")
         whole = response.get("status", "completed") in ("completed", "incomplete")
-        for item in self._open_replies(_text(response, "id")):
+        for item in self._open_replies(string(response, "id")):
             item.state = BubbleState.DONE if whole else BubbleState.INTERRUPTED
 
     def _open_replies(self, response_id: str) -> list[Item]:
@@ -334,30 +330,6 @@ class Conversation:
             self._items.expect(item)
             events.append({"type": "conversation.item.create", "item": item.message()})
         return events
-
-
-# -------------------------------------------------------------------- reading what servers send
-
-
-def _text(event: Event, key: str) -> str:
-    value = event.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _list(event: Event, key: str) -> list[Any]:
-    value = event.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _number(value: object) -> int:
-    """A count from 0 up; 0 for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**31:
-        return 0
-    return int(value)
-
-
-def _index(event: Event) -> int:
-    return _number(event.get("content_index"))
 
 
 _HEARD = "conversation.item.input_audio_transcription"

@@ -1,0 +1,50 @@
+"""Reading events of a server that may leave out or misshape any field. Pure; nothing here raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Event = Mapping[str, Any]
+
+
+def string(event: Event, key: str) -> str:
+    """A string; "" for anything else."""
+    value = event.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def table(event: Event, key: str) -> Event:
+    """An object; an empty one for anything else."""
+    value = event.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def tables(event: Event, key: str) -> list[Event]:
+    """The objects in a list."""
+    value = event.get(key)
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def number(value: object) -> int:
+    """A count from 0 up; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**31:
+        return 0
+    return int(value)
+
+
+def content_index(event: Event) -> int:
+    """Which part of an item an event is about."""
+    return number(event.get("content_index"))
+
+
+def response_id(event: Event) -> str:
+    """The response an event belongs to; "" when it says none."""
+    return string(event, "response_id") or string(table(event, "response"), "id")
+
+
+def item_ids(event: Event) -> list[str]:
+    """All items an event names."""
+    named = [string(event, "item_id"), string(table(event, "item"), "id")]
+    named += [string(item, "id") for item in tables(table(event, "response"), "output")]
+    return [name for name in named if name]
