@@ -19,9 +19,9 @@ TOP_P = 0.9
 REPEAT_PENALTY = 1.15
 """Counts the person's words too: without it a small model echoes them. Not used for calls."""
 REPEAT_TOKENS = 128
-BATCH = 128
-"""Tokens read at once. Between batches (about a second on two cores) reading can be stopped and others get a turn;
-larger ones read no faster."""
+BATCH = 64
+"""Tokens read at once. Between batches (half a second on two cores) reading can be stopped and others get a turn; larger
+ones read hardly faster."""
 
 
 class LanguageModel:

@@ -38,7 +38,7 @@ tools are declared, because it would then answer everything in words.
 
 LOW_WATER = 0.3
 """Share of the room that history is cut down to when it is full: what is left is read again, some seconds' work."""
-LARGEST = 0.6
+LARGEST = 0.5
 """Share of the room that one message may take."""
 LEAST_TEXT = 16
 """Tokens of a message that are left to it however little room there is."""
