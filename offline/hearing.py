@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from offline.chinese import HAN
 from offline.work import SAMPLE_RATE, Language
 
 Audio = npt.NDArray[np.float32]
@@ -35,13 +36,15 @@ LONGER = 2.5
 CHINESE_CAPTIONS_S = 1.2
 """Seconds of new speech for which a Mandarin caption is worth its cost (about 0.3 s of both cores)."""
 
-# What these models write when they hear music, noise or nothing: lines of the subtitles they learned from.
+# What Whisper writes when it hears music, noise or nothing: lines of the subtitles it learned from.
 _SUBTITLES = re.compile(
-    r"^\W*(thank you( (so|very) much)?( for watching)?|thanks for watching.*|字幕.*"
+    r"^\W*(you|thank you( (so|very) much)?( for watching)?|thanks for watching.*|字幕.*"
     r"|.*(訂閱|订阅).*(點贊|点赞|轉發|转发).*|.*(點贊|点赞).*(訂閱|订阅).*|[謝谢][謝谢](大家)?([觀观]看|收看)|[請请]不吝.*)\W*$",
     re.IGNORECASE,
 )
-_NOISE = re.compile(r"^\W*(you)?\W*$|^\s*♪|^\s*[\[(♪].*[\])♪]\W*$", re.IGNORECASE)
+SUBTITLES_PER_S = 14.0
+"""Letters a second (a Chinese character counts as three) up to which such a line may well have been said."""
+_NOISE = re.compile(r"^\W*$|^\s*♪|^\s*[\[(♪].*[\])♪]\W*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +86,19 @@ def audible(audio: Audio) -> bool:
 
 
 def plausible(text: str, seconds: float) -> bool:
-    """False for the texts engines make up when there is no speech, and for endless repetition.
-
-    "Thank you." may well have been said: subtitle lines are doubted only where there was hardly time to say them.
-    """
+    """False for texts that nobody can have said in `seconds`: no words at all, too many, or endless repetition."""
     if _NOISE.match(text) or len(text) > CHARS_PER_S * seconds + 20:
         return False
-    if _SUBTITLES.match(text) and len(text) > 14 * max(0.0, seconds - 0.5):
-        return False
     return not re.search(r"(.{2,40}?)\1{5,}", text)
+
+
+def from_subtitles(text: str, seconds: float) -> bool:
+    """Whether `text` is a line Whisper makes up, and was hardly said in `seconds` of sound.
+
+    "Thank you." and "You." are said often enough: other engines, which were not trained on subtitles, are believed.
+    """
+    letters = len(text) + 2 * len(HAN.findall(text))
+    return _SUBTITLES.match(text) is not None and letters > SUBTITLES_PER_S * seconds
 
 
 @dataclass(frozen=True, slots=True)

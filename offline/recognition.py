@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from offline.chinese import full_width, traditional
-from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, plausible
+from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, from_subtitles, plausible
 from offline.work import Language
 
 # ------------------------------------------------------------------ Whisper
@@ -231,8 +231,13 @@ class Recognizer:
         seconds = len(audio) / RATE
         if seconds < SHORTEST_S or not audible(audio):
             return Heard("", language)
+        engine: Engine = self._english
         if language == "zh" and self._whisper is not None:
-            text = full_width(traditional(self._whisper.transcribe(audio, "zh")))
+            engine = self._whisper
         else:
-            language, text = "en", self._english.transcribe(audio, "en")
-        return Heard(text if plausible(text, seconds) else "", language)
+            language = "en"
+        text = engine.transcribe(audio, language)
+        if language == "zh":
+            text = full_width(traditional(text))
+        made_up = isinstance(engine, Whisper) and from_subtitles(text, seconds)
+        return Heard(text if plausible(text, seconds) and not made_up else "", language)

@@ -57,6 +57,13 @@ async def test_mandarin_is_understood_and_told_from_english(pipeline: Pipeline) 
     assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "zh") < 0.2
 
 
+async def test_thanks_are_heard(pipeline: Pipeline) -> None:
+    for text, word in (("Thank you.", "thank"), ("Thank you so much.", "thank"), ("Thanks.", "thank")):
+        audio = await asyncio.to_thread(pipeline._models.engines.voice.say, text, 1.2)
+        (heard,) = await hear(pipeline, [bytes(48 * 300) + audio + bytes(48 * 200)])
+        assert word in heard.text.lower(), text
+
+
 async def test_noise_is_not_speech(pipeline: Pipeline) -> None:
     noise = np.random.default_rng(1).standard_normal(24_000 * 2).astype(np.float32)
     (silence,) = await hear(pipeline, [b"\0\0" * 24_000])

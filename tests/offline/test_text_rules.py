@@ -13,7 +13,7 @@ from offline import mandarin, prompt
 from offline.calls import Call, Gate, Kind, declared, fits, read_call
 from offline.chinese import full_width, is_chinese, traditional
 from offline.clauses import CHINESE_AT_MOST, CHINESE_TAIL, Clauses, plain
-from offline.hearing import Vote, choose, plausible, vote_wanted
+from offline.hearing import Vote, choose, from_subtitles, plausible, vote_wanted
 from offline.partial import Stable, words
 from offline.work import Message, Request, Role, ToolCall
 
@@ -148,22 +148,27 @@ def test_phonemes_never_fail(text: str) -> None:
 # ------------------------------------------------------------------ hearing
 
 
-def test_made_up_texts_are_dropped() -> None:
-    for text in (
-        "",
-        " . ",
-        "[Music]",
-        "♪ la la",
-        "(wind)",
-        "Thanks for watching!",
-        "You.",
-        "請不吝點贊訂閱轉發",
-        "ha " * 40,
-    ):
+def test_what_nobody_can_have_said_is_dropped() -> None:
+    for text in ("", " . ", "[Music]", "♪ la la", "(wind)", "ha " * 40):
         assert not plausible(text, 1.0), text
-    for text in ("Ten of clubs.", "今天天氣怎麼樣？"):
-        assert plausible(text, 1.2), text
-    assert plausible("Thank you.", 1.5), "people do say it"
+    for text in ("Ten of clubs.", "今天天氣怎麼樣？", "Thank you.", "You.", "No."):
+        assert plausible(text, 0.9), text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "made_up"),
+    [
+        ("Thanks for watching!", 1.0, True),
+        ("請不吝點贊訂閱轉發", 1.0, True),
+        ("Thank you.", 0.3, True),
+        ("Thank you.", 0.97, False),
+        ("Thank you so much.", 1.39, False),
+        ("You.", 0.4, False),
+        ("Ten of clubs.", 0.1, False),
+    ],
+)
+def test_subtitles_are_doubted_only_where_there_was_no_time_for_them(text: str, seconds: float, made_up: bool) -> None:
+    assert from_subtitles(text, seconds) == made_up
 
 
 def test_language_is_asked_again_only_while_it_is_worth_it() -> None:
