@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offline.audio_formats import SAMPLES_PER_MS
 from offline.turn_detection import (
     PAUSE_WINDOWS,
     START_WINDOWS,
@@ -19,6 +23,8 @@ from offline.turn_detection import (
     TurnDetector,
     silero,
 )
+from offline.work import SAMPLE_RATE
+from tests.offline.agents_process import ROOT
 from tests.offline.scripted import loudness, silence, tone
 
 VAD: dict[str, Any] = {
@@ -137,3 +143,30 @@ def test_the_ear_judges_the_same_however_sound_is_cut(piece: int) -> None:
 def test_the_real_detector_hears_no_speech_in_tones_and_silence() -> None:
     ear = Ear(VAD, silero(), 0)
     assert ear.hear(silence(1000) + tone(1000) + silence(1000)) == []
+
+
+@pytest.mark.parametrize("length_ms", [1, 5, 20, 60])
+def test_the_real_detector_begins_no_turn_at_clicks_and_knocks(length_ms: int) -> None:
+    source = np.random.default_rng(length_ms)
+    sound = source.normal(0, 10, 10 * SAMPLE_RATE)
+    for start in range(SAMPLE_RATE, len(sound) - SAMPLE_RATE, SAMPLE_RATE * 7 // 10):
+        count = length_ms * SAMPLES_PER_MS
+        sound[start : start + count] += source.normal(0, 8000, count) * np.exp(-np.arange(count) / count * 4)
+    ear = Ear(VAD, silero(), 0)
+    assert ear.hear(np.clip(sound, -32768, 32767).astype(np.int16).tobytes()) == []
+
+
+@pytest.mark.parametrize("file", ["en/michael-05.flac", "en/sense-880.flac", "en/cards-1.flac", "zh/yunyang-13.flac"])
+def test_the_beginning_of_speech_is_told_within_200_ms(file: str) -> None:
+    """In received sound, so whatever the computer: it is what a barge-in waits for."""
+    samples, rate = soundfile.read(ROOT / "tests" / "speech" / file, dtype="float32")
+    voice = soxr.resample(samples, rate, SAMPLE_RATE)
+    step = 10 * SAMPLES_PER_MS
+    levels = np.sqrt((voice[: len(voice) // step * step].reshape(-1, step) ** 2).mean(axis=1))
+    audible = levels > levels.max() * 10 ** (-25 / 20)
+    onset_ms = 1000 + 10 * next(at for at in range(len(audible)) if audible[at] and audible[at : at + 8].sum() >= 6)
+    sound = silence(1000) + (np.clip(voice, -1, 1) * 32767).astype(np.int16).tobytes()
+    ear = Ear(VAD, silero(), 0)
+    piece = 20 * SAMPLES_PER_MS * 2
+    told_ms = next(20 * (at + 1) for at in range(len(sound) // piece) if ear.hear(sound[at * piece : (at + 1) * piece]))
+    assert onset_ms < told_ms <= onset_ms + 200
