@@ -16,7 +16,7 @@ from typing import Any
 from .client_events import ANSWER, FORGIVABLE, ClientEvents
 from .connection import Failure, failure_of_error
 from .conversation import Conversation
-from .fields import content_index, string, table
+from .fields import content_index, response_id, string, table
 from .playback import Playback, Samples
 from .settings import Settings
 from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage
@@ -35,6 +35,7 @@ TRANSCRIBED = frozenset(
         "conversation.item.input_audio_transcription.failed",
     }
 )
+TURN_OVER = frozenset({"input_audio_buffer.speech_stopped", "input_audio_buffer.committed"})
 AT_WORK = frozenset({Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
 """Somebody speaks or is about to: no idleness, however long it lasts."""
 HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
@@ -46,6 +47,17 @@ class _Reply(Enum):
     ASKED = "asked"
     """`response.create` was sent, `response.created` has not come."""
     ACTIVE = "active"
+
+
+class _Turn(Enum):
+    """What the visitor said last, as far as an answer to it is still to be announced."""
+
+    NONE = "none"
+    OPEN = "open"
+    """Begun, and not committed yet."""
+    COMMITTED = "committed"
+    FORGOTTEN = "forgotten"
+    """Cleared while it was open. It is deleted once it is committed, and its answer is refused."""
 
 
 class _Want(Enum):
@@ -73,6 +85,11 @@ class Call:
         self._reply = _Reply.NONE
         self._reply_id = ""
         self._want = _Want.NOTHING
+        self._turn = _Turn.NONE
+        self._refusals = 0
+        """Replies to what was cleared that the server has yet to announce: they are refused then."""
+        self._asked = ""
+        """`event_id` of the last request for a reply; "" once what it was about was cleared."""
         self._turn_ended_at: float | None = None
         self._send = ClientEvents()
         self._changes = 0
@@ -114,7 +131,7 @@ class Call:
     def connect(self, now: float) -> list[Event]:
         """A connection is ready: what to tell it of the conversation so far."""
         events = self._send.numbered("seed", self.conversation.replay(self._settings.replay_items))
-        self._reply, self._reply_id = _Reply.NONE, ""
+        self._nothing_coming()
         self._go(Stage.SPEAKING if self.playback.busy else Stage.LISTENING, now)
         self.tell(None)
         self._active_at = now
@@ -123,9 +140,14 @@ class Call:
     def disconnect(self, stage: Stage, now: float) -> None:
         """The connection is gone. What has been received of a reply is still played."""
         self.playback.rename(self.conversation.restart())
-        self._reply, self._reply_id = _Reply.NONE, ""
+        self._nothing_coming()
         self._turn_ended_at = None
         self._go(stage, now)
+
+    def _nothing_coming(self) -> None:
+        """No reply is being made or on its way."""
+        self._reply, self._reply_id, self._asked = _Reply.NONE, "", ""
+        self._turn, self._refusals = _Turn.NONE, 0
 
     def end(self, stage: Stage, notice: str | None, now: float) -> None:
         """The call is over. What was not heard will not be heard."""
@@ -139,29 +161,51 @@ class Call:
 
     def receive(self, event: Mapping[str, Any], now: float) -> list[Event]:
         """Take a server event. Never raises for what a server may send. Returns what to send."""
+        events = self._refuse(event)
         kind = event.get("type")
         if kind == "response.output_audio.delta":
             self._sound(event, now)
-            return []
+            return events
         self.conversation.receive(event)
         if kind == "response.output_audio.done":
             self.playback.finish(string(event, "item_id"), content_index(event))
         elif kind == "input_audio_buffer.speech_started":
-            return self._speech_started(now)
-        elif kind == "input_audio_buffer.speech_stopped":
-            self._turn_ended_at = now
-            self._turn_over(now)
-        elif kind == "input_audio_buffer.committed":
-            self._turn_over(now)
+            events += self._speech_started(now)
+        elif kind in TURN_OVER:
+            events += self._turn_over(kind == "input_audio_buffer.committed", now)
         elif kind in TRANSCRIBED:
-            return self._transcribed(event, now)
+            events += self._transcribed(event, now)
         elif kind == "response.created":
-            return self._response_created(event, now)
+            events += self._response_created(event, now)
         elif kind == "response.done":
-            return self._response_done(event, now)
+            events += self._response_done(event, now)
         elif kind == "error":
-            return self._error(event, now)
-        return []
+            events += self._error(event, now)
+        return events
+
+    def _refuse(self, event: Mapping[str, Any]) -> list[Event]:
+        """Turn away what still comes of the conversation before Clear, at the first sign of it."""
+        kind, reply, events = event.get("type"), response_id(event), list[Event]()
+        if kind == "input_audio_buffer.committed" and self._turn is _Turn.FORGOTTEN:
+            self.conversation.forget_item(string(event, "item_id"))
+        new = bool(reply) and reply != self._reply_id and not self.conversation.is_given_up(reply)
+        if new and self._refuses_next():
+            self.conversation.forget_reply(reply)
+            self.playback.drop(reply)
+            self._reply, self._reply_id = _Reply.ACTIVE, reply
+            if kind != "response.done":
+                events.append(self._send.cancel(reply))
+        return events + self._send.delete(self.conversation.leftovers(event))
+
+    def _refuses_next(self) -> bool:
+        """Whether the reply that is announced now answers what was cleared."""
+        if self._refusals:
+            self._refusals -= 1
+            return True
+        if self._turn is _Turn.FORGOTTEN and self.stage is not Stage.HEARING:  # a server that does not say "committed"
+            self._turn = _Turn.NONE
+            return True
+        return False
 
     def _sound(self, event: Mapping[str, Any], now: float) -> None:
         try:
@@ -169,27 +213,38 @@ class Call:
         except (binascii.Error, ValueError):
             log.warning("An audio delta was not base64 and is ignored.")
             return
-        response_id = string(event, "response_id")
-        item_id = string(event, "item_id") or f"{response_id}.message"
+        reply = string(event, "response_id")
+        item_id = string(event, "item_id") or f"{reply}.message"
         index = content_index(event)
-        taken = self.playback.receive(item_id, index, response_id, pcm, now)
+        taken = self.playback.receive(item_id, index, reply, pcm, now)
         if taken:
-            self.conversation.audio(item_id, index, response_id, taken)
+            self.conversation.audio(item_id, index, reply, taken)
             if self._reply is not _Reply.ACTIVE:  # a server that does not announce its responses
-                self._reply, self._reply_id = _Reply.ACTIVE, response_id
+                self._announced(reply)
 
     def _speech_started(self, now: float) -> list[Event]:
         self._active_at = now
+        self._turn = _Turn.OPEN
         self._turn_ended_at = None
         self.tell(None)
         events = self._interrupt(now)
         self._go(Stage.HEARING, now)
         return events
 
-    def _turn_over(self, now: float) -> None:
+    def _turn_over(self, committed: bool, now: float) -> list[Event]:
         self._active_at = now
-        if self.stage is Stage.HEARING:
+        hearing, forgotten = self.stage is Stage.HEARING, self._turn is _Turn.FORGOTTEN
+        if committed:
+            # Answers come in the order of what they answer: of an earlier turn none can be on its way any more.
+            self._refusals = self._refusals + 1 if forgotten else 0
+            self._turn = _Turn.NONE if forgotten else _Turn.COMMITTED
+        elif not forgotten:
+            self._turn_ended_at = now
+        if hearing and forgotten:
+            return self._listen(now)
+        if hearing:
             self._go(Stage.THINKING, now)
+        return []
 
     def _transcribed(self, event: Mapping[str, Any], now: float) -> list[Event]:
         nothing_said = not string(event, "transcript").strip()
@@ -198,9 +253,11 @@ class Call:
         return []
 
     def _response_created(self, event: Mapping[str, Any], now: float) -> list[Event]:
-        self._reply_id = string(table(event, "response"), "id")
-        self._reply = _Reply.ACTIVE
         self._active_at = now
+        reply = response_id(event)
+        if reply and self.conversation.is_given_up(reply):
+            return []
+        self._announced(reply)
         if self.stage is Stage.HEARING:
             # An answer to a typed message begins while the visitor speaks: the turn's own answer will do for both.
             self._want = _Want.WITH_TURN
@@ -213,11 +270,15 @@ class Call:
             self._go(Stage.THINKING, now)
         return []
 
+    def _announced(self, reply: str) -> None:
+        self._reply, self._reply_id = _Reply.ACTIVE, reply
+        if self._turn is _Turn.COMMITTED or self.stage is not Stage.HEARING:
+            self._turn = _Turn.NONE
+
     def _response_done(self, event: Mapping[str, Any], now: float) -> list[Event]:
-        response = table(event, "response")
-        response_id = string(response, "id")
-        self.playback.finish_response(response_id or self._reply_id)
-        if response_id and self._reply_id and response_id != self._reply_id:
+        response, reply = table(event, "response"), response_id(event)
+        self.playback.finish_response(reply or self._reply_id)
+        if reply and self._reply_id and reply != self._reply_id:
             return []
         self._reply, self._reply_id = _Reply.NONE, ""
         self._active_at = now
@@ -237,10 +298,13 @@ class Call:
     def _error(self, event: Mapping[str, Any], now: float) -> list[Event]:
         error = table(event, "error")
         code, about = string(error, "code"), string(error, "event_id")
+        if about.startswith(ANSWER) and about != self._asked:  # what it should have answered was cleared
+            self._refusals = max(0, self._refusals - 1)
+            return self._ask(now)
         if code == "conversation_already_has_active_response":
-            # Another response was quicker than ours: ask again when it is done.
-            self._reply = _Reply.ACTIVE
-            self._want = _Want.ANSWER
+            if self._asked:  # another response was quicker than ours: ask again when it is done
+                self._reply = _Reply.ACTIVE
+                self._want = _Want.ANSWER
             return []
         if code in HARMLESS or about.startswith(FORGIVABLE):
             if code == "response_cancel_not_active":
@@ -282,17 +346,25 @@ class Call:
         return events + self._ask(now)
 
     def clear(self, now: float) -> list[Event]:
-        """Forget the conversation, here and at the server."""
+        """Forget the conversation, here and at the server, with all that is on its way."""
         self.playback.interrupt(now)
         events = []
         if self._reply is _Reply.ACTIVE and self.connected:
             events.append(self._send.cancel(self._reply_id))
             self.playback.drop(self._reply_id)
-            self.conversation.cancel(self._reply_id)
-        gone = self.conversation.clear()
-        self._want = _Want.NOTHING
+            self.conversation.forget_reply(self._reply_id)
+        elif self._reply is _Reply.ASKED:
+            self._reply = _Reply.NONE
+            self._refusals += 1
+        if self._turn is _Turn.COMMITTED:
+            self._turn = _Turn.NONE
+            self._refusals += 1
+        elif self._turn is _Turn.OPEN:
+            self._turn = _Turn.FORGOTTEN
+        self._want, self._asked = _Want.NOTHING, ""
         self._turn_ended_at = None
         self.tell(None)
+        gone = self.conversation.clear()
         if not self.connected:
             return []
         if self.stage in (Stage.SPEAKING, Stage.THINKING):
@@ -315,19 +387,25 @@ class Call:
         return events if self.connected else []
 
     def _ask(self, now: float) -> list[Event]:
-        """Ask for the answer to a typed message, unless one is being given."""
+        """Ask for the answer to a typed message, unless one is being given or still to be refused."""
         if self._want is not _Want.ANSWER or self._reply is not _Reply.NONE or not self.connected:
+            return []
+        if self._refusals or self._turn is _Turn.FORGOTTEN:
             return []
         self._want = _Want.NOTHING
         self._reply = _Reply.ASKED
         self._go(Stage.THINKING, now)
-        return [self._send.answer()]
+        event = self._send.answer()
+        self._asked = event["event_id"]
+        return [event]
 
     def _listen(self, now: float) -> list[Event]:
         """Nothing is being said or thought. A message typed in a turn that came to nothing is answered now."""
-        self._go(Stage.LISTENING, now)
+        if self._turn is _Turn.COMMITTED:
+            self._turn = _Turn.NONE
         if self._want is _Want.WITH_TURN:
             self._want = _Want.ANSWER
+        self._go(Stage.LISTENING if self._want is _Want.NOTHING else Stage.THINKING, now)
         return self._ask(now)
 
     # ---------------------------------------------------------------- time
@@ -359,7 +437,7 @@ class Call:
         if making:
             self.tell(Notice.REPLY_FAILED)
             events = [*self._interrupt(now), self._send.cancel(self._reply_id)]
-        self._reply, self._reply_id = _Reply.NONE, ""
+        self._nothing_coming()
         return events + self._listen(now)
 
     def time_up(self, now: float) -> Notice | None:

@@ -7,17 +7,15 @@ whatever mentions them first, and unknown events or missing fields are never an 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from .fields import Event, content_index, number, string, table, tables
+from .gone import Gone
 from .items import Bubble, BubbleState, Item, Items, Kind
 
 __all__ = ["Bubble", "BubbleState", "Conversation"]
 
-MAX_GONE = 256
-"""Given-up responses and deleted items whose late events are still recognised."""
 MAX_REPLAY_CHARS = 8000
 """Text told again to a new connection."""
 
@@ -27,8 +25,7 @@ class Conversation:
 
     def __init__(self, remember: int = 200) -> None:
         self._items = Items(remember)
-        self._cancelled: deque[str] = deque(maxlen=MAX_GONE)
-        self._gone: deque[str] = deque(maxlen=MAX_GONE)
+        self._gone = Gone()
         self.version = 0
         """Grows whenever a bubble may have changed."""
 
@@ -56,7 +53,8 @@ class Conversation:
     def receive(self, event: Event) -> None:
         """Fold one server event in. Never raises for what a server may send."""
         handler = _HANDLERS.get(str(event.get("type")))
-        if handler is None or string(event, "response_id") in self._cancelled or string(event, "item_id") in self._gone:
+        reply, item_id = string(event, "response_id"), string(event, "item_id")
+        if handler is None or self._gone.has_reply(reply) or self._gone.has_item(item_id):
             return
         handler(self, event)
         self.version += 1
@@ -128,7 +126,7 @@ class Conversation:
     def _deleted(self, event: Event) -> None:
         item = self._items.find(string(event, "item_id"))
         if item is not None:
-            self._gone.append(string(event, "item_id"))
+            self._gone.delete(string(event, "item_id"))
             self._items.remove(item)
 
     def _truncated(self, event: Event) -> None:
@@ -141,7 +139,7 @@ class Conversation:
 
     def _describe(self, raw: Event) -> Item | None:
         """Take in an item object: create the item, or fill in what is not known of it yet."""
-        if string(raw, "id") in self._gone:
+        if self._gone.has_item(string(raw, "id")):
             return None
         kind = Kind.OTHER
         if raw.get("type", "message") == "message":
@@ -195,7 +193,7 @@ class Conversation:
 
     def _response_done(self, event: Event) -> None:
         response = table(event, "response")
-        if string(response, "id") in self._cancelled:
+        if self._gone.has_reply(string(response, "id")):
             return
         for raw in tables(response, "output"):
             item = self._describe(raw)
@@ -222,7 +220,7 @@ class Conversation:
 
     def audio(self, item_id: str, content_index: int, response_id: str, samples: int) -> None:
         """Audio of a reply came in: where its words are is learned from how text and sound take turns."""
-        if item_id in self._gone:
+        if self._gone.has_item(item_id):
             return
         item = self._items.get(item_id, Kind.ASSISTANT)
         item.response_id = item.response_id or response_id
@@ -245,8 +243,7 @@ class Conversation:
 
         Returns the server's ids of its items that never had a sound: nothing of them was heard.
         """
-        if response_id and response_id not in self._cancelled:
-            self._cancelled.append(response_id)
+        self._gone.give_up(response_id)
         silent = []
         for item in self._open_replies(response_id):
             if not item.has_sound:
@@ -274,15 +271,35 @@ class Conversation:
         return [*events, {"type": "conversation.item.create", "previous_item_id": previous, "item": item.message()}]
 
     def clear(self) -> list[str]:
-        """Forget everything. Returns the server's ids of the items to delete there."""
-        gone = [self._items.server_id(item.id) for item in self._items if item.placed]
+        """Forget everything. Returns the server's ids of the items to delete there; see also `leftovers`."""
+        there = []
         for item in self._items:
-            if item.response_id and item.response_id not in self._cancelled:
-                self._cancelled.append(item.response_id)
+            name = self._items.server_id(item.id)
+            if item.placed:
+                there.append(name)
+                self._gone.delete(name)
+            else:
+                self._gone.forget_item(name)
+            self._gone.forget_reply(item.response_id)
         self._items.clear()
-        self._gone.extend(gone)
         self.version += 1
-        return gone
+        return there
+
+    def forget_reply(self, response_id: str) -> None:
+        """A reply to what was cleared: nothing of it is shown or kept, here or at the server."""
+        self._gone.forget_reply(response_id)
+
+    def forget_item(self, item_id: str) -> None:
+        """An item that was begun before `clear()` and had no name yet."""
+        self._gone.forget_item(item_id)
+
+    def is_given_up(self, response_id: str) -> bool:
+        """Whether what comes of this reply is ignored."""
+        return self._gone.has_reply(response_id)
+
+    def leftovers(self, event: Event) -> list[str]:
+        """The server's ids of cleared items that it has only now, by this event: to be deleted there."""
+        return self._gone.leftovers(event)
 
     # ---------------------------------------------------------------- a new connection
 
@@ -291,7 +308,6 @@ class Conversation:
 
         New ids, because servers that number their items begin at the same numbers again.
         """
-        self._cancelled.clear()
         self._gone.clear()
         self._items.forget_server()
         names: dict[str, str] = {}
