@@ -9,10 +9,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from offline.hearing import CHINESE_CAPTIONS_S, Audio, Heard, Hearer, Vote, choose, to_16k, vote_wanted
+from offline.hearing import (
+    CAPTION_SHARE,
+    CHINESE_CAPTIONS_S,
+    RATE,
+    VOTE_MOST_S,
+    Audio,
+    Heard,
+    Hearer,
+    Vote,
+    choose,
+    to_16k,
+    vote_wanted,
+)
 from offline.lanes import Lane, Urgency
-from offline.partial import Stable
+from offline.partial import TurnWords
 from offline.reply import Engines, ModelFailed, Piece, Reply, State
 from offline.work import (
     SAMPLE_RATE,
@@ -53,8 +66,8 @@ class Turn:
 
     item_id: str
     hint: Language | None
+    words: TurnWords
     votes: list[Vote] = field(default_factory=list)
-    caption: Stable = field(default_factory=Stable)
     captioned_s: float = 0.0
     """Seconds of the turn that the last caption was made of."""
     newest: bytes | None = None
@@ -139,7 +152,7 @@ class Desk:
     def _listen(self, work: Listening) -> None:
         if self._turn is None or self._turn.item_id != work.item_id:
             self._end_turn()
-            self._turn = Turn(work.item_id, work.language)
+            self._turn = Turn(work.item_id, work.language, TurnWords(self._models.hearer))
         turn = self._turn
         turn.newest = work.audio
         if turn.captioning is None or turn.captioning.done():
@@ -154,34 +167,33 @@ class Desk:
         """Captions and language votes from the newest audio, as long as there is newer one."""
         while (audio := turn.newest) is not None:
             turn.newest = None
-            heard = await self._models.listening.run(Urgency.HELPFUL, lambda audio=audio: self._partly(turn, audio))  # type: ignore[misc]
-            if heard is None or not heard.text:
-                continue
-            if delta := turn.caption.hear(heard.text):
+            delta = await self._models.listening.run(Urgency.HELPFUL, partial(self._caption_more, turn, audio))
+            if delta:
                 self._deliver(Hearing(turn.item_id, delta))
-            if self._base is not None and turn.caption.text:
-                self._read_ahead(self._base, turn.caption.text.strip())
+            if self._base is not None and turn.words.shown:
+                self._read_ahead(self._base, turn.words.shown.strip())
 
-    def _partly(self, turn: Turn, pcm: bytes) -> Heard | None:
-        """In the listening lane: the turn so far, or None when it is not worth it yet."""
+    def _caption_more(self, turn: Turn, pcm: bytes) -> str:
+        """In the listening lane: new words of the turn so far; "" also when it is not worth listening yet."""
         audio, seconds = to_16k(pcm), seconds_of(pcm)
         language = turn.hint or self._vote(turn.votes, audio, seconds)
-        if language == "zh" and seconds - turn.captioned_s < CHINESE_CAPTIONS_S:
-            return None
+        worth_it = max(CHINESE_CAPTIONS_S if language == "zh" else 0.0, CAPTION_SHARE * turn.words.open_s(audio))
+        if seconds - turn.captioned_s < worth_it:
+            return ""
         turn.captioned_s = seconds
-        return self._models.hearer.transcribe(audio, language)
+        return turn.words.caption(audio, language)
 
     def _vote(self, votes: list[Vote], audio: Audio, seconds: float) -> Language:
         if "zh" not in self._models.engines.languages:
             return "en"
         if vote_wanted(votes, seconds):
-            votes.append(Vote(seconds, self._models.hearer.language(audio)))
+            votes.append(Vote(seconds, self._models.hearer.language(audio[-int(VOTE_MOST_S * RATE) :])))
         return choose(votes, self._language)
 
     def _last_vote(self, votes: list[Vote], audio: Audio, seconds: float) -> Language:
         """The language of a turn that is over. Someone waits: it is listened for only where it is in doubt."""
         if "zh" in self._models.engines.languages and not (votes and votes[-1].sure):
-            votes.append(Vote(seconds, self._models.hearer.language(audio)))
+            votes.append(Vote(seconds, self._models.hearer.language(audio[-int(VOTE_MOST_S * RATE) :])))
         return choose(votes, self._language)
 
     # ------------------------------------------------------------------ at the end of a turn
@@ -221,14 +233,16 @@ class Desk:
                 prepared.reply.drop()
 
     async def _hear(self, item_id: str, pcm: bytes, hint: Language | None, urgency: Urgency) -> Heard:
-        turn = self._turn if self._turn is not None and self._turn.item_id == item_id else Turn(item_id, hint)
+        turn = self._turn
+        if turn is None or turn.item_id != item_id:
+            turn = Turn(item_id, hint, TurnWords(self._models.hearer))
 
         def hear() -> Heard:
             audio, seconds = to_16k(pcm), seconds_of(pcm)
             language = hint
             if language is None:
                 language = self._last_vote(turn.votes, audio, seconds)
-            return self._models.hearer.transcribe(audio, language)
+            return turn.words.all(audio, language)
 
         return await self._models.listening.run(urgency, hear)
 

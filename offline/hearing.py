@@ -36,6 +36,15 @@ LONGER = 2.5
 CHINESE_CAPTIONS_S = 1.2
 """Seconds of new speech for which a Mandarin caption is worth its cost (about 0.3 s of both cores)."""
 
+CAPTION_MOST_S = 10.0
+"""Seconds of a turn that are transcribed again for each caption; what is longer is settled piece by piece."""
+SETTLE_FROM_S = 6.0
+"""Least length of such a piece in seconds: between this and `CAPTION_MOST_S` it ends where it is quietest."""
+CAPTION_SHARE = 0.12
+"""Seconds of new speech for which a caption is worth making, for each second that is transcribed again for it."""
+VOTE_MOST_S = 12.0
+"""Seconds of a turn, the newest, that its language is told by."""
+
 # What Whisper writes when it hears music, noise or nothing: lines of the subtitles it learned from.
 _SUBTITLES = re.compile(
     r"^\W*(you|thank you( (so|very) much)?( for watching)?|thanks for watching.*|字幕.*"
@@ -83,6 +92,16 @@ def audible(audio: Audio) -> bool:
     step = RATE // 50
     frames = audio[: len(audio) // step * step].reshape(-1, step)
     return len(frames) > 0 and float((frames**2).mean(axis=1).max()) > AUDIBLE**2
+
+
+def quietest(audio: Audio, start: int, end: int) -> int:
+    """The sample of `audio[start:end]` in the middle of its quietest 100 ms: most likely between two words."""
+    step = RATE // 100
+    part = audio[start:end]
+    levels = (part[: len(part) // step * step].reshape(-1, step) ** 2).mean(axis=1)
+    if len(levels) < 10:
+        return end
+    return start + (int(np.convolve(levels, np.ones(10), "valid").argmin()) + 5) * step
 
 
 def plausible(text: str, seconds: float) -> bool:

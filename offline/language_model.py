@@ -20,8 +20,8 @@ REPEAT_PENALTY = 1.15
 """Counts the person's words too: without it a small model echoes them. Not used for calls."""
 REPEAT_TOKENS = 128
 BATCH = 64
-"""Tokens read at once. Between batches (half a second on two cores) reading can be stopped and others get a turn; larger
-ones read hardly faster."""
+"""Tokens read at once. Between batches (half a second on two cores) reading can be stopped and others get a turn;
+larger ones read hardly faster."""
 
 
 class LanguageModel:

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from offline.desk import Desk, Models
-from offline.hearing import Audio, Heard
+from offline.hearing import CAPTION_MOST_S, RATE, Audio, Heard
 from offline.lanes import Lane, Urgency
 from offline.prompt import Prompt
 from offline.reply import Engines, ModelFailed, TooLong, Usage
@@ -52,11 +52,13 @@ class Ear:
     says: str | None = "Hello there."
     chinese: float = 0.0
     count: int = 0
+    longest_s: float = 0.0
 
     def language(self, audio: Audio) -> float:
         return self.chinese
 
     def transcribe(self, audio: Audio, language: Language) -> Heard:
+        self.longest_s = max(self.longest_s, len(audio) / RATE)
         self.count += 1
         if self.says is None:
             raise RuntimeError("a secret")
@@ -275,6 +277,18 @@ async def test_captions_grow_while_the_person_speaks_and_are_read_ahead(rig: Rig
     assert await rig.next() == Hearing("i", "Tell me a story")
     await until(lambda: len(rig.pen.read_ahead) >= 2)
     assert rig.pen.read_ahead[-1].messages[-1]["content"] == "Tell me a story"
+
+
+async def test_what_was_settled_of_a_long_turn_is_not_heard_again_at_its_end(rig: Rig) -> None:
+    rig.ear.says = "Once upon a time"
+    rig.desk.submit(Listening("i", sound(11), None))
+    assert await rig.next() == Hearing("i", "Once upon a time")
+    rig.ear.says = "there was a tower."
+    rig.desk.submit(Recognize("i", sound(12), None))
+    result = await rig.next()
+    assert isinstance(result, Recognized)
+    assert result.text == "Once upon a time there was a tower."
+    assert rig.ear.longest_s <= CAPTION_MOST_S
 
 
 async def test_stop_is_told_at_once_and_stops_the_model(rig: Rig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,20 @@ from offline import mandarin, prompt
 from offline.calls import Call, Gate, Kind, declared, fits, read_call
 from offline.chinese import full_width, is_chinese, traditional
 from offline.clauses import CHINESE_AT_MOST, CHINESE_TAIL, Clauses, plain
-from offline.hearing import Vote, choose, from_subtitles, plausible, vote_wanted
-from offline.partial import Stable, words
-from offline.work import Message, Request, Role, ToolCall
+from offline.hearing import (
+    CAPTION_MOST_S,
+    RATE,
+    Audio,
+    Heard,
+    Vote,
+    choose,
+    from_subtitles,
+    plausible,
+    quietest,
+    vote_wanted,
+)
+from offline.partial import Stable, TurnWords, words
+from offline.work import Language, Message, Request, Role, ToolCall
 
 TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
 
@@ -77,6 +89,46 @@ def test_captions_show_what_two_hypotheses_agree_on_but_the_last_word() -> None:
     assert stable.hear("He was not an") == "He was"
     assert stable.hear("He was not an ill") == " not an"
     assert stable.hear("She was not an ill man today") == "", "what was shown is not taken back"
+
+
+class Beeps:
+    """Hears one word for each beep: its loudness in thousandths."""
+
+    def __init__(self) -> None:
+        self.heard_s: list[float] = []
+
+    def language(self, audio: Audio) -> float:
+        return 0.0
+
+    def transcribe(self, audio: Audio, language: Language) -> Heard:
+        self.heard_s.append(len(audio) / RATE)
+        levels = np.round(audio * 1000).astype(int)
+        beeps = levels[np.flatnonzero(np.diff(levels, prepend=0) > 0)]
+        return Heard(("" if language == "zh" else " ").join(f"w{level}" for level in beeps), language)
+
+
+@pytest.mark.parametrize("step_s", [0.5, 1.3, 4.0])
+def test_a_long_turn_costs_no_more_than_a_short_one(step_s: float) -> None:
+    said = np.zeros(43 * RATE, np.float32)
+    for n in range(43):
+        said[n * RATE + 4000 : n * RATE + 12000] = (n + 1) / 1000
+    ear = Beeps()
+    turn, captions = TurnWords(ear), ""
+    for seconds in np.arange(step_s, 43, step_s):
+        captions += turn.caption(said[: int(seconds * RATE)], "en")
+        assert turn.shown == captions
+    assert turn.all(said, "en").text.split() == [f"w{n + 1}" for n in range(43)]
+    assert max(ear.heard_s) <= CAPTION_MOST_S + step_s
+    assert captions.split() == [f"w{n + 1}" for n in range(len(captions.split()))]
+    assert len(captions.split()) > 25
+    assert turn.all(said, "zh").text == "".join(f"w{n + 1}" for n in range(43)), "another language is heard afresh"
+
+
+def test_sound_is_cut_where_it_is_quietest() -> None:
+    audio = np.full(RATE, 0.1, np.float32)
+    audio[6000:9000] = 0.0
+    assert 6000 < quietest(audio, 1000, RATE) < 9000
+    assert quietest(audio, 0, 100) == 100
 
 
 def test_a_mark_at_the_end_of_a_guess_is_not_shown() -> None:
