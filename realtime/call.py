@@ -10,9 +10,9 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any
 
+from .answers import Answers, Reply, Turn, Want
 from .client_events import ANSWER, FORGIVABLE, ClientEvents
 from .connection import Failure, failure_of_error
 from .conversation import Conversation
@@ -42,33 +42,6 @@ HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
 """Errors that only say that something was over before our event arrived."""
 
 
-class _Reply(Enum):
-    NONE = "none"
-    ASKED = "asked"
-    """`response.create` was sent, `response.created` has not come."""
-    ACTIVE = "active"
-
-
-class _Turn(Enum):
-    """What the visitor said last, as far as an answer to it is still to be announced."""
-
-    NONE = "none"
-    OPEN = "open"
-    """Begun, and not committed yet."""
-    COMMITTED = "committed"
-    FORGOTTEN = "forgotten"
-    """Cleared while it was open. It is deleted once it is committed, and its answer is refused."""
-
-
-class _Want(Enum):
-    """An answer to a typed message that has not been asked for yet."""
-
-    NOTHING = "nothing"
-    ANSWER = "answer"
-    WITH_TURN = "with_turn"
-    """Typed while speaking: the answer to the spoken turn will answer it too."""
-
-
 class Call:
     """The state of one call. `conversation` outlives it and belongs to the visitor."""
 
@@ -82,14 +55,7 @@ class Call:
         self._began = now
         self._active_at = now
         self._stage_since = now
-        self._reply = _Reply.NONE
-        self._reply_id = ""
-        self._want = _Want.NOTHING
-        self._turn = _Turn.NONE
-        self._refusals = 0
-        """Replies to what was cleared that the server has yet to announce: they are refused then."""
-        self._asked = ""
-        """`event_id` of the last request for a reply; "" once what it was about was cleared."""
+        self._answers = Answers()
         self._turn_ended_at: float | None = None
         self._send = ClientEvents()
         self._changes = 0
@@ -131,7 +97,7 @@ class Call:
     def connect(self, now: float) -> list[Event]:
         """A connection is ready: what to tell it of the conversation so far."""
         events = self._send.numbered("seed", self.conversation.replay(self._settings.replay_items))
-        self._nothing_coming()
+        self._answers.nothing_coming()
         self._go(Stage.SPEAKING if self.playback.busy else Stage.LISTENING, now)
         self.tell(None)
         self._active_at = now
@@ -140,14 +106,9 @@ class Call:
     def disconnect(self, stage: Stage, now: float) -> None:
         """The connection is gone. What has been received of a reply is still played."""
         self.playback.rename(self.conversation.restart())
-        self._nothing_coming()
+        self._answers.nothing_coming()
         self._turn_ended_at = None
         self._go(stage, now)
-
-    def _nothing_coming(self) -> None:
-        """No reply is being made or on its way."""
-        self._reply, self._reply_id, self._asked = _Reply.NONE, "", ""
-        self._turn, self._refusals = _Turn.NONE, 0
 
     def end(self, stage: Stage, notice: str | None, now: float) -> None:
         """The call is over. What was not heard will not be heard."""
@@ -186,26 +147,15 @@ class Call:
     def _refuse(self, event: Mapping[str, Any]) -> list[Event]:
         """Turn away what still comes of the conversation before Clear, at the first sign of it."""
         kind, reply, events = event.get("type"), response_id(event), list[Event]()
-        if kind == "input_audio_buffer.committed" and self._turn is _Turn.FORGOTTEN:
+        if kind == "input_audio_buffer.committed" and self._answers.turn is Turn.FORGOTTEN:
             self.conversation.forget_item(string(event, "item_id"))
-        new = bool(reply) and reply != self._reply_id and not self.conversation.is_given_up(reply)
-        if new and self._refuses_next():
+        new = bool(reply) and reply != self._answers.reply_id and not self.conversation.is_given_up(reply)
+        if new and self._answers.refuses(reply, self.stage is Stage.HEARING):
             self.conversation.forget_reply(reply)
             self.playback.drop(reply)
-            self._reply, self._reply_id = _Reply.ACTIVE, reply
             if kind != "response.done":
                 events.append(self._send.cancel(reply))
         return events + self._send.delete(self.conversation.leftovers(event))
-
-    def _refuses_next(self) -> bool:
-        """Whether the reply that is announced now answers what was cleared."""
-        if self._refusals:
-            self._refusals -= 1
-            return True
-        if self._turn is _Turn.FORGOTTEN and self.stage is not Stage.HEARING:  # a server that does not say "committed"
-            self._turn = _Turn.NONE
-            return True
-        return False
 
     def _sound(self, event: Mapping[str, Any], now: float) -> None:
         try:
@@ -219,12 +169,12 @@ class Call:
         taken = self.playback.receive(item_id, index, reply, pcm, now)
         if taken:
             self.conversation.audio(item_id, index, reply, taken)
-            if self._reply is not _Reply.ACTIVE:  # a server that does not announce its responses
-                self._announced(reply)
+            if self._answers.reply is not Reply.ACTIVE:  # a server that does not announce its responses
+                self._answers.announced(reply, self.stage is Stage.HEARING)
 
     def _speech_started(self, now: float) -> list[Event]:
         self._active_at = now
-        self._turn = _Turn.OPEN
+        self._answers.turn = Turn.OPEN
         self._turn_ended_at = None
         self.tell(None)
         events = self._interrupt(now)
@@ -233,11 +183,9 @@ class Call:
 
     def _turn_over(self, committed: bool, now: float) -> list[Event]:
         self._active_at = now
-        hearing, forgotten = self.stage is Stage.HEARING, self._turn is _Turn.FORGOTTEN
+        hearing, forgotten = self.stage is Stage.HEARING, self._answers.turn is Turn.FORGOTTEN
         if committed:
-            # Answers come in the order of what they answer: of an earlier turn none can be on its way any more.
-            self._refusals = self._refusals + 1 if forgotten else 0
-            self._turn = _Turn.NONE if forgotten else _Turn.COMMITTED
+            self._answers.committed()
         elif not forgotten:
             self._turn_ended_at = now
         if hearing and forgotten:
@@ -248,7 +196,7 @@ class Call:
 
     def _transcribed(self, event: Mapping[str, Any], now: float) -> list[Event]:
         nothing_said = not string(event, "transcript").strip()
-        if nothing_said and self.stage is Stage.THINKING and self._reply is _Reply.NONE:
+        if nothing_said and self.stage is Stage.THINKING and self._answers.reply is Reply.NONE:
             return self._listen(now)
         return []
 
@@ -257,30 +205,25 @@ class Call:
         reply = response_id(event)
         if reply and self.conversation.is_given_up(reply):
             return []
-        self._announced(reply)
+        self._answers.announced(reply, self.stage is Stage.HEARING)
         if self.stage is Stage.HEARING:
             # An answer to a typed message begins while the visitor speaks: the turn's own answer will do for both.
-            self._want = _Want.WITH_TURN
-            self.playback.drop(self._reply_id)
-            self.conversation.cancel(self._reply_id)
-            return [self._send.cancel(self._reply_id)]
-        if self._want is _Want.WITH_TURN:
-            self._want = _Want.NOTHING
+            self._answers.want = Want.WITH_TURN
+            self.playback.drop(self._answers.reply_id)
+            self.conversation.cancel(self._answers.reply_id)
+            return [self._send.cancel(self._answers.reply_id)]
+        if self._answers.want is Want.WITH_TURN:
+            self._answers.want = Want.NOTHING
         if self.stage is Stage.LISTENING:
             self._go(Stage.THINKING, now)
         return []
 
-    def _announced(self, reply: str) -> None:
-        self._reply, self._reply_id = _Reply.ACTIVE, reply
-        if self._turn is _Turn.COMMITTED or self.stage is not Stage.HEARING:
-            self._turn = _Turn.NONE
-
     def _response_done(self, event: Mapping[str, Any], now: float) -> list[Event]:
         response, reply = table(event, "response"), response_id(event)
-        self.playback.finish_response(reply or self._reply_id)
-        if reply and self._reply_id and reply != self._reply_id:
+        self.playback.finish_response(reply or self._answers.reply_id)
+        if reply and self._answers.reply_id and reply != self._answers.reply_id:
             return []
-        self._reply, self._reply_id = _Reply.NONE, ""
+        self._answers.reply, self._answers.reply_id = Reply.NONE, ""
         self._active_at = now
         if response.get("status") == "failed":
             failure = failure_of_error(table(response, "status_details").get("error"))
@@ -288,7 +231,7 @@ class Call:
             if failure in (Failure.QUOTA, Failure.WRONG_KEY):
                 self._fatal = failure
             self.tell(Notice.REPLY_FAILED)
-        if self._want is _Want.ANSWER:
+        if self._answers.want is Want.ANSWER:
             return self._ask(now)
         # The end of a cancelled response comes late, in the turn that interrupted it: that turn is still thought about.
         if self.stage is Stage.THINKING and not self.playback.busy and response.get("status") != "cancelled":
@@ -298,22 +241,22 @@ class Call:
     def _error(self, event: Mapping[str, Any], now: float) -> list[Event]:
         error = table(event, "error")
         code, about = string(error, "code"), string(error, "event_id")
-        if about.startswith(ANSWER) and about != self._asked:  # what it should have answered was cleared
-            self._refusals = max(0, self._refusals - 1)
+        if about.startswith(ANSWER) and about != self._answers.asked:  # what it should have answered was cleared
+            self._answers.refused_by_server()
             return self._ask(now)
         if code == "conversation_already_has_active_response":
-            if self._asked:  # another response was quicker than ours: ask again when it is done
-                self._reply = _Reply.ACTIVE
-                self._want = _Want.ANSWER
+            if self._answers.asked:  # another response was quicker than ours: ask again when it is done
+                self._answers.reply = Reply.ACTIVE
+                self._answers.want = Want.ANSWER
             return []
         if code in HARMLESS or about.startswith(FORGIVABLE):
             if code == "response_cancel_not_active":
-                self._reply = _Reply.NONE
+                self._answers.reply = Reply.NONE
                 return self._ask(now)
             return []
         log.warning("The server reports an error: code %r, field %r", code[:60], string(error, "param")[:80])
-        if self._reply is _Reply.ASKED and about.startswith(ANSWER):
-            self._reply = _Reply.NONE
+        if self._answers.reply is Reply.ASKED and about.startswith(ANSWER):
+            self._answers.reply = Reply.NONE
         self.tell(failure_of_error(error) or Notice.REPLY_FAILED)
         return []
 
@@ -333,11 +276,11 @@ class Call:
         self._active_at = now
         self.tell(None)
         events = self._interrupt(now)
-        if self._reply is _Reply.ACTIVE and self.connected:
-            events.append(self._send.cancel(self._reply_id))
+        if self._answers.reply is Reply.ACTIVE and self.connected:
+            events.append(self._send.cancel(self._answers.reply_id))
         item = self.conversation.say(text)
         events.append(self._send.say(item))
-        self._want = _Want.WITH_TURN if self.stage is Stage.HEARING else _Want.ANSWER
+        self._answers.want = Want.WITH_TURN if self.stage is Stage.HEARING else Want.ANSWER
         if not self.connected:
             return []  # the next connection is told of it
         if self.stage is not Stage.HEARING:
@@ -349,19 +292,11 @@ class Call:
         """Forget the conversation, here and at the server, with all that is on its way."""
         self.playback.interrupt(now)
         events = []
-        if self._reply is _Reply.ACTIVE and self.connected:
-            events.append(self._send.cancel(self._reply_id))
-            self.playback.drop(self._reply_id)
-            self.conversation.forget_reply(self._reply_id)
-        elif self._reply is _Reply.ASKED:
-            self._reply = _Reply.NONE
-            self._refusals += 1
-        if self._turn is _Turn.COMMITTED:
-            self._turn = _Turn.NONE
-            self._refusals += 1
-        elif self._turn is _Turn.OPEN:
-            self._turn = _Turn.FORGOTTEN
-        self._want, self._asked = _Want.NOTHING, ""
+        if self._answers.reply is Reply.ACTIVE and self.connected:
+            events.append(self._send.cancel(self._answers.reply_id))
+            self.playback.drop(self._answers.reply_id)
+            self.conversation.forget_reply(self._answers.reply_id)
+        self._answers.clear()
         self._turn_ended_at = None
         self.tell(None)
         gone = self.conversation.clear()
@@ -380,32 +315,25 @@ class Call:
                 events += self._send.numbered("retell", self.conversation.retell(cut.item_id))
                 continue
             events.append(self._send.truncate(cut, self.conversation.server_id(cut.item_id)))
-        if self._reply is _Reply.ACTIVE:
-            self.playback.drop(self._reply_id)
+        if self._answers.reply is Reply.ACTIVE:
+            self.playback.drop(self._answers.reply_id)
             # Without sound there is nothing to truncate; what was not heard at all is taken out.
-            events += self._send.delete(self.conversation.cancel(self._reply_id))
+            events += self._send.delete(self.conversation.cancel(self._answers.reply_id))
         return events if self.connected else []
 
     def _ask(self, now: float) -> list[Event]:
         """Ask for the answer to a typed message, unless one is being given or still to be refused."""
-        if self._want is not _Want.ANSWER or self._reply is not _Reply.NONE or not self.connected:
+        if not self._answers.may_ask() or not self.connected:
             return []
-        if self._refusals or self._turn is _Turn.FORGOTTEN:
-            return []
-        self._want = _Want.NOTHING
-        self._reply = _Reply.ASKED
-        self._go(Stage.THINKING, now)
         event = self._send.answer()
-        self._asked = event["event_id"]
+        self._answers.ask(event["event_id"])
+        self._go(Stage.THINKING, now)
         return [event]
 
     def _listen(self, now: float) -> list[Event]:
         """Nothing is being said or thought. A message typed in a turn that came to nothing is answered now."""
-        if self._turn is _Turn.COMMITTED:
-            self._turn = _Turn.NONE
-        if self._want is _Want.WITH_TURN:
-            self._want = _Want.ANSWER
-        self._go(Stage.LISTENING if self._want is _Want.NOTHING else Stage.THINKING, now)
+        self._answers.turn_came_to_nothing()
+        self._go(Stage.LISTENING if self._answers.want is Want.NOTHING else Stage.THINKING, now)
         return self._ask(now)
 
     # ---------------------------------------------------------------- time
@@ -422,7 +350,7 @@ class Call:
                 self._changes += 1
             if self.stage in (Stage.THINKING, Stage.LISTENING):
                 self._go(Stage.SPEAKING, now)
-        elif self.stage is Stage.SPEAKING and not self.playback.busy and self._reply is _Reply.NONE:
+        elif self.stage is Stage.SPEAKING and not self.playback.busy and self._answers.reply is Reply.NONE:
             self._go(Stage.LISTENING, now)
         return samples
 
@@ -430,14 +358,14 @@ class Call:
         """Give up waiting for what does not come. Call it a few times a second."""
         if self.stage not in (Stage.THINKING, Stage.SPEAKING) or self.playback.busy:
             return []
-        making = self._reply is _Reply.ACTIVE
+        making = self._answers.reply is Reply.ACTIVE
         if self._quiet_s(now) <= (SLOW_ANSWER_S if making else PATIENCE_S):
             return []
         events = []
         if making:
             self.tell(Notice.REPLY_FAILED)
-            events = [*self._interrupt(now), self._send.cancel(self._reply_id)]
-        self._nothing_coming()
+            events = [*self._interrupt(now), self._send.cancel(self._answers.reply_id)]
+        self._answers.nothing_coming()
         return events + self._listen(now)
 
     def time_up(self, now: float) -> Notice | None:

@@ -381,6 +381,47 @@ def test_a_refused_answer_to_what_was_cleared_is_not_asked_for_again(line: Line)
     assert line.call.notice is None
 
 
+def test_clear_after_typing_and_speaking_refuses_both_answers(line: Line) -> None:
+    line.say("A secret")
+    line.get(script.speech_started("u1"))
+    line.clear()
+    turn = script.turn_over("u1")
+    line.get(turn[0])
+    assert "response.cancel" in kinds(line.get(script.reply_begins("r1", "a1")))
+    line.get(script.reply_ends("r1", "a1", "Secret.", "cancelled"))
+    assert "conversation.item.delete" in kinds(line.get(turn[1:]))
+    assert "response.cancel" in kinds(line.get(script.reply_begins("r2", "a2")))
+    line.get(script.clause("r2", "a2", "Secret.", 500), script.reply_ends("r2", "a2", "Secret.", "cancelled"))
+    assert line.texts() == []
+    assert not line.play(300).any()
+
+
+SECRET = [
+    script.speech_started("u1"),
+    script.hearing("u1", "secret"),
+    *script.turn_over("u1"),
+    *script.reply_begins("r1", "a1", "u1"),
+    *script.clause("r1", "a1", "secret ", 400, 2),
+    script.heard("u1", "secret"),
+    *script.clause("r1", "a1", "secret", 400),
+    *script.reply_ends("r1", "a1", "secret secret"),
+]
+
+
+@pytest.mark.parametrize("place", range(1, len(SECRET) + 1))
+def test_clear_anywhere_leaves_nothing_here_or_there(line: Line, place: int) -> None:
+    line.get(SECRET[:place])
+    line.play(20)
+    line.clear()
+    line.play(20)  # the fade
+    line.get(SECRET[place:])
+    assert line.texts() == []
+    assert not line.play(800).any()
+    assert line.stage is Stage.LISTENING
+    deleted = [event["item_id"] for event in line.sent if event["type"] == "conversation.item.delete"]
+    assert sorted(deleted) == ["a1", "u1"], "each once"
+
+
 def test_what_was_cleared_does_not_outlive_the_connection(line: Line) -> None:
     line.say("A secret")
     line.get(script.speech_started("u1"))

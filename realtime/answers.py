@@ -1,0 +1,112 @@
+"""Which reply is wanted, on its way, or being made. Pure; `call.py` decides what that means for the loudspeaker."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Reply(Enum):
+    """The reply at the server."""
+
+    NONE = "none"
+    ASKED = "asked"
+    """`response.create` was sent, `response.created` has not come."""
+    ACTIVE = "active"
+
+
+class Turn(Enum):
+    """What the visitor said last, as far as an answer to it is still to be announced."""
+
+    NONE = "none"
+    OPEN = "open"
+    """Begun, and not committed yet."""
+    COMMITTED = "committed"
+    FORGOTTEN = "forgotten"
+    """Cleared while it was open. It is deleted once it is committed, and its answer is refused."""
+
+
+class Want(Enum):
+    """An answer to a typed message that has not been asked for yet."""
+
+    NOTHING = "nothing"
+    ANSWER = "answer"
+    WITH_TURN = "with_turn"
+    """Typed while speaking: the answer to the spoken turn will answer it too."""
+
+
+class Answers:
+    """The states of the reply, the turn and the typed message, and what moves them together."""
+
+    def __init__(self) -> None:
+        self.reply = Reply.NONE
+        self.reply_id = ""
+        self.turn = Turn.NONE
+        self.want = Want.NOTHING
+        self.asked = ""
+        """`event_id` of the last request for a reply; "" once what it was about was cleared."""
+        self._refusals = 0
+        """Replies to what was cleared that the server has yet to announce: they are refused then."""
+
+    def nothing_coming(self) -> None:
+        """No reply is being made or on its way."""
+        self.reply, self.reply_id, self.asked = Reply.NONE, "", ""
+        self.turn, self._refusals = Turn.NONE, 0
+
+    def announced(self, reply_id: str, hearing: bool) -> None:
+        """A reply is being made. It answers the turn unless the visitor is still speaking (`hearing`)."""
+        self.reply, self.reply_id = Reply.ACTIVE, reply_id
+        if self.turn is Turn.COMMITTED or not hearing:
+            self.turn = Turn.NONE
+
+    def refuses(self, reply_id: str, hearing: bool) -> bool:
+        """Whether the reply that is announced now answers what was cleared. It is being made until it is cancelled."""
+        if self._refusals:
+            self._refusals -= 1
+        elif self.turn is Turn.FORGOTTEN and not hearing:  # a server that does not say "committed"
+            self.turn = Turn.NONE
+        else:
+            return False
+        self.reply, self.reply_id = Reply.ACTIVE, reply_id
+        return True
+
+    def refused_by_server(self) -> None:
+        """A request for a reply to what was cleared was turned down: that reply will not come."""
+        self._refusals = max(0, self._refusals - 1)
+
+    def committed(self) -> None:
+        """The turn is an item of the conversation now."""
+        if self.turn is Turn.FORGOTTEN:
+            self.turn = Turn.NONE
+            self._refusals += 1
+        else:
+            # Answers come in the order of what they answer: of what was before this turn none is on its way any more.
+            self.turn = Turn.COMMITTED
+            self._refusals = 0
+
+    def clear(self) -> None:
+        """The conversation is cleared: what is on its way is not wanted any more."""
+        if self.reply is Reply.ASKED:
+            self.reply = Reply.NONE
+            self._refusals += 1
+        if self.turn is Turn.COMMITTED:
+            self.turn = Turn.NONE
+            self._refusals += 1
+        elif self.turn is Turn.OPEN:
+            self.turn = Turn.FORGOTTEN
+        self.want, self.asked = Want.NOTHING, ""
+
+    def may_ask(self) -> bool:
+        """Whether a typed message waits for its answer, and none is being given or still to be refused."""
+        coming = self._refusals > 0 or self.turn is Turn.FORGOTTEN
+        return self.want is Want.ANSWER and self.reply is Reply.NONE and not coming
+
+    def ask(self, event_id: str) -> None:
+        """The answer is asked for by this event."""
+        self.want, self.reply, self.asked = Want.NOTHING, Reply.ASKED, event_id
+
+    def turn_came_to_nothing(self) -> None:
+        """No answer comes to the turn; a message typed in it needs its own."""
+        if self.turn is Turn.COMMITTED:
+            self.turn = Turn.NONE
+        if self.want is Want.WITH_TURN:
+            self.want = Want.ANSWER
