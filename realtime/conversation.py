@@ -281,6 +281,8 @@ class Conversation:
             else:
                 self._gone.forget_item(name)
             self._gone.forget_reply(item.response_id)
+        for item in self._items.unconfirmed():
+            self._gone.forget_unnamed(item.text.strip())
         self._items.clear()
         self.version += 1
         return there

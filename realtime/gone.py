@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .fields import Event, item_ids, response_id, string
+from .fields import Event, item_ids, response_id, string, table, tables
 
 MOST = 256
 """Replies and items remembered, of each. Events of older ones no longer arrive."""
@@ -21,7 +21,7 @@ THERE = frozenset(
 
 
 class Gone:
-    """Ids only. Belongs to one connection: the next one begins with `clear()`."""
+    """Ids and hashes, no text. Belongs to one connection: the next one begins with `clear()`."""
 
     def __init__(self) -> None:
         self._replies: deque[str] = deque(maxlen=MOST)
@@ -30,6 +30,8 @@ class Gone:
         self._items: deque[str] = deque(maxlen=MOST)
         self._not_yet: deque[str] = deque(maxlen=MOST)
         """Items forgotten before the server had them: deleted as soon as it does."""
+        self._unnamed: deque[int] = deque(maxlen=MOST)
+        """Hashes of deleted messages that the server has not confirmed: it may do so under a name of its own."""
 
     def has_reply(self, reply: str) -> bool:
         return reply in self._replies
@@ -59,8 +61,21 @@ class Gone:
             self._items.append(item_id)
             self._not_yet.append(item_id)
 
+    def forget_unnamed(self, text: str) -> None:
+        """A message of ours is deleted before the server confirmed it."""
+        self._unnamed.append(hash(text))
+
+    def _confirmed(self, event: Event) -> None:
+        item = table(event, "item")
+        for part in tables(item, "content")[:1]:
+            text = hash(string(part, "text"))
+            if text in self._unnamed:
+                self._unnamed.remove(text)
+                self.forget_item(string(item, "id"))
+
     def leftovers(self, event: Event) -> list[str]:
         """Forgotten items that the server has now, by this event: to be deleted there. Each is given once."""
+        self._confirmed(event)
         named = item_ids(event)
         if response_id(event) in self._forgotten:
             for item_id in named:
@@ -76,3 +91,4 @@ class Gone:
         """Another connection."""
         for known in (self._replies, self._forgotten, self._items, self._not_yet):
             known.clear()
+        self._unnamed.clear()

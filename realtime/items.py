@@ -192,9 +192,8 @@ class Items:
         content = raw.get("content")
         first = content[0] if isinstance(content, list) and content else None
         text = first.get("text") if isinstance(first, Mapping) else None
-        for item_id in self._unconfirmed:
-            item = self._items.get(item_id)
-            if item is not None and item.kind is kind and item.text.strip() == text:
+        for item in self.unconfirmed():
+            if item.kind is kind and item.text.strip() == text:
                 return item
         return None
 
@@ -207,6 +206,10 @@ class Items:
     def expect(self, item: Item) -> None:
         """The server was asked to create it: its next item of that text is this one."""
         self._unconfirmed.append(item.id)
+
+    def unconfirmed(self) -> list[Item]:
+        """Items that the server was asked to create and has not spoken of."""
+        return [item for item_id in self._unconfirmed if (item := self._items.get(item_id)) is not None]
 
     def place(self, item: Item, previous: object) -> None:
         """Put an item after `previous`. null says nothing: some servers never fill it in."""

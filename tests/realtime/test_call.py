@@ -396,6 +396,16 @@ def test_clear_after_typing_and_speaking_refuses_both_answers(line: Line) -> Non
     assert not line.play(300).any()
 
 
+def test_a_cleared_message_that_the_server_confirms_late_under_its_own_name(line: Line) -> None:
+    created = (line.say("A secret") or [])[0]
+    line.clear()
+    item = {**created["item"], "id": "item_7", "status": "completed"}
+    answers = line.get({"type": "conversation.item.added", "previous_item_id": None, "item": item})
+    assert [(a["type"], a["item_id"]) for a in answers] == [("conversation.item.delete", "item_7")]
+    assert line.get({"type": "conversation.item.done", "previous_item_id": None, "item": item}) == []
+    assert line.texts() == []
+
+
 SECRET = [
     script.speech_started("u1"),
     script.hearing("u1", "secret"),
