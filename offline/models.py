@@ -146,8 +146,8 @@ class Store:
     whisper: Path | None
     """Directory."""
     kokoro: Path | None
-    own_llm: bool = False
-    """The language model is the user's own choice."""
+    own_llm: Path | None = None
+    """The language model the user named, whether it is there or not."""
 
     @property
     def languages(self) -> tuple[Literal["en", "zh"], ...]:
@@ -155,6 +155,15 @@ class Store:
         if self.llm is None or (self.moonshine is None and self.whisper is None):
             return ()
         return ("en", "zh") if self.whisper is not None and self.kokoro is not None else ("en",)
+
+    @property
+    def missing(self) -> str:
+        """One sentence that says why not even English works and what to do; "" when it does."""
+        if self.languages:
+            return ""
+        if self.llm is None and self.own_llm is not None:
+            return f"OFFLINE_LLM names a file that is not there: {self.own_llm}."
+        return "The speech and language models are missing: run `python -m offline.models fetch`."
 
 
 def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None = None) -> Store:
@@ -165,7 +174,7 @@ def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None
         if all(is_whole(root / model.name / file.name, file) for file in model.files):
             found[model.name] = root / model.name
     own = environ.get("OFFLINE_LLM")
-    llm = Path(own).expanduser() if own else None
+    named = llm = Path(own).expanduser() if own else None
     if llm is None and LLM in found:
         llm = next(found[LLM].glob("*.gguf"))
     kokoro = found.get(KOKORO)
@@ -174,7 +183,7 @@ def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None
         moonshine=found.get(MOONSHINE),
         whisper=found.get(WHISPER),
         kokoro=None if kokoro is None else next(kokoro.glob("*.onnx")),
-        own_llm=bool(own),
+        own_llm=named,
     )
 
 
@@ -185,8 +194,9 @@ def _wanted(environ: Mapping[str, str]) -> tuple[Model, ...]:
 
 
 def _verdict(store: Store, environ: Mapping[str, str]) -> int:
-    if store.llm is None and environ.get("OFFLINE_LLM"):
-        print(f"OFFLINE_LLM names a file that is not there: {environ['OFFLINE_LLM']}", file=sys.stderr)
+    if store.llm is None and store.own_llm is not None:
+        print(store.missing, file=sys.stderr)
+        return 1
     if not store.languages:
         print("The offline server cannot work without these files. Run this command again once a source is reachable,")
         print(f"or put the files into {models_dir(environ)} by hand (names, sizes and sums: {MANIFEST}).")

@@ -75,8 +75,8 @@ async def load(progress: Callable[[str], None]) -> Pipeline:
     Raises `ModelsMissing`, or `reply.ModelFailed` when the language model cannot be loaded.
     """
     store = await asyncio.to_thread(look)
-    if not store.languages:
-        raise ModelsMissing("The speech and language models are missing: run `python -m offline.models fetch`.")
+    if store.missing:
+        raise ModelsMissing(store.missing)
     if "zh" not in store.languages:
         progress("Mandarin models are missing: English only")
     quiet_threads()
@@ -88,7 +88,7 @@ async def load(progress: Callable[[str], None]) -> Pipeline:
         asyncio.to_thread(_load_writer, store, slots, threads), asyncio.to_thread(_load_speech, store, threads)
     )
     writing, speaking = Lane("writing", slots), Lane("speaking")
-    engines = Engines(writer, voice, writing, speaking, store.languages, CONTEXT, examples=not store.own_llm)
+    engines = Engines(writer, voice, writing, speaking, store.languages, CONTEXT, examples=store.own_llm is None)
     models = Models(hearer, Lane("listening"), engines)
     log.info("Models loaded in %.1f s", time.monotonic() - started)
     progress("Warming up")

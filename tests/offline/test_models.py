@@ -16,6 +16,7 @@ import pytest
 from offline import fetch, models
 from offline.fetch import Fetcher, Pip, SourceFailed
 from offline.models import File, Model, Package, Source
+from offline.pipeline import ModelsMissing, load
 
 DATA = bytes(range(256)) * 40
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -290,9 +291,30 @@ def test_own_language_model_takes_the_place_of_the_fetched_one(tmp_path: Path) -
     own = tmp_path / "own.gguf"
     environ = {"OFFLINE_MODELS": str(tmp_path), "OFFLINE_LLM": str(own)}
     listed = small_models(tmp_path, models.LLM, models.MOONSHINE)
-    assert models.look(environ, listed).languages == (), "a named file that is not there is not silently replaced"
+    without = models.look(environ, listed)
+    assert without.languages == (), "a named file that is not there is not silently replaced"
+    assert str(own) in without.missing, "what was named wrongly is told, fetching would not help"
+    assert "fetch" not in without.missing
     own.write_bytes(b"gguf")
     assert models.look(environ, listed).llm == own
+    assert models.look(environ, listed).missing == ""
+
+
+async def test_a_start_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
+    for own, said in (("", "offline.models fetch"), (str(tmp_path / "none.gguf"), "none.gguf")):
+        monkeypatch.setenv("OFFLINE_LLM", own)
+        with pytest.raises(ModelsMissing, match=said):
+            await load(lambda _: None)
+
+
+def test_checking_says_that_a_named_model_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
+    monkeypatch.setenv("OFFLINE_LLM", str(tmp_path / "none.gguf"))
+    assert models.main(["check"]) == 1
+    assert "none.gguf" in capsys.readouterr().err
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
