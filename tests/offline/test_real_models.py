@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(
 
 SPEECH = ROOT / "tests" / "speech"
 ENGLISH = "en/sense-880.flac"
+QUESTION = "en/michael-01.flac"
 MANDARIN = "zh/yunyang-03.flac"
 
 
@@ -79,6 +80,17 @@ async def test_openai_spoken_turn_in_mandarin(url: str) -> None:
     heard, answer, sound = await conversations.spoken_turn(url, speech, real_time=True)
     assert cer(plain(text), plain(heard)) <= 0.4
     assert any("\u4e00" <= letter <= "\u9fff" for letter in answer) and rms(sound) > 200
+
+
+async def test_a_finished_sentence_ends_a_semantic_turn_early(url: str) -> None:
+    """After 600 ms of silence no more sound comes: only the words can end the turn, without them it takes 800 ms."""
+    speech = recording(QUESTION)[1]
+    loud = np.flatnonzero(np.abs(np.frombuffer(speech, np.int16).astype(int)) > 800)
+    detection = {"type": "semantic_vad", "eagerness": "medium"}
+    async with conversations.call(url) as line, asyncio.timeout(30):
+        await line.update(audio={"input": {"turn_detection": detection}}, output_modalities=["text"])
+        await line.hear(speech[: int(loud[-1]) * 2] + bytes(600 * 48))
+        assert (await line.until("input_audio_buffer.speech_stopped"))[-1]["audio_end_ms"] > 0
 
 
 async def test_openai_interruption(url: str) -> None:
