@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -46,7 +45,8 @@ def fits(value: Any, schema: Any) -> bool:
     """Whether `value` has the type, required fields and enum members `schema` asks for; its other words are ignored."""
     if not isinstance(schema, Mapping):
         return True
-    if "enum" in schema and value not in schema["enum"]:
+    allowed, wanted = schema.get("enum"), schema.get("required")
+    if isinstance(allowed, list) and value not in allowed:
         return False
     kinds = schema.get("type")
     names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
@@ -57,7 +57,7 @@ def fits(value: Any, schema: Any) -> bool:
         return False
     if isinstance(value, dict):
         properties = schema.get("properties")
-        if any(field not in value for field in schema.get("required") or ()):
+        if isinstance(wanted, list) and any(field not in value for field in wanted if isinstance(field, str)):
             return False
         if isinstance(properties, Mapping):
             return all(fits(value[name], part) for name, part in properties.items() if name in value)
@@ -151,5 +151,5 @@ class Gate:
         try:
             json.JSONDecoder().raw_decode(self.held, start)
         except ValueError:
-            return re.match(r"\s*(```|<tool_call>|\{)", self.held) is None
+            return False
         return True

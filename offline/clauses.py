@@ -8,9 +8,13 @@ from pypinyin.seg.mmseg import seg
 
 from offline.chinese import HAN, is_chinese, simplified
 
-_STRONG = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？…]+[」』”’）]*|\n+")
+_STRONG = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？…]+[」』”’）]*|(?=\n)")
 _WEAK = re.compile(r"[,;:](?=\s)|\s[—–-](?=\s)|[，；：、]")
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|vs|etc|e\.g|i\.e|No|[A-Z])|^\s*\d{1,2})\.$")
+
+_NUMBERED = re.compile(
+    r"(\A\s*(?=1\D)|\n\s*)(?:\*\*)?\d{1,2}(?:[.)](?:\*\*)?[ \t]+(?=\S)|[.)、．][ \t]*(?=[\u3400-\u9fff]))"
+)
 
 FIRST_WORDS = 4
 """English words from which on the first clause may end at a comma."""
@@ -25,7 +29,11 @@ CHINESE_TAIL = 3
 
 
 def plain(text: str) -> str:
-    """`text` without the marks of Markdown that nobody says."""
+    """`text` without the marks of Markdown that nobody says, and without the numbers before a list's items.
+
+    A reply that begins with a number may answer with it, so only "1." is a list there.
+    """
+    text = _NUMBERED.sub(lambda m: m[1], text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"(?m)^\s*(#{1,6}|>|[-*+•])\s+", "", text)
     text = re.sub(r"(\*\*|__|`+|~~)", "", text)

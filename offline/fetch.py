@@ -176,7 +176,7 @@ class Fetcher:
         with httpx.Client(timeout=httpx.Timeout(STALL_S, connect=ANSWER_S)) as client:
             response = self._answer(client, url, have)
             try:
-                if response.status_code == 416 or (have and response.status_code == 200):
+                if response.status_code == 200:
                     have = 0
                 if response.status_code not in (200, 206):
                     raise SourceFailed(f"{host} says {response.status_code}")

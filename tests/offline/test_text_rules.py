@@ -72,6 +72,25 @@ def test_markdown_is_not_spoken() -> None:
     assert plain("2 * 3 * 4") == "2 * 3 * 4"
 
 
+def spoken(text: str) -> list[str]:
+    return [plain(clause).strip() for clause in cut(text, [1] * len(text)) if clause.strip()]
+
+
+def test_items_of_a_list_are_spoken_as_plain_clauses() -> None:
+    assert spoken("Try these:\n\n1. Eat apples\n2. **Sleep** well.\n10) Walk") == [
+        "Try these:", "Eat apples", "Sleep well.", "Walk",
+    ]  # fmt: skip
+    assert spoken("1. Eat.\n2. Sleep.\n- Walk\n- Sing") == ["Eat.", "Sleep.", "Walk", "Sing"]
+    assert spoken("1. 吃蘋果。\n2、睡覺。\n3.走路。") == ["吃蘋果。", "睡覺。", "走路。"]
+
+
+def test_numbers_that_are_no_list_are_spoken() -> None:
+    assert spoken("4. Anything else?") == ["4. Anything else?"]
+    assert spoken("It is\n3.14 in all.") == ["It is", "3.14 in all."]
+    assert spoken("12.") == ["12."]
+    assert spoken("1.5 litres\n2024 was good.") == ["1.5 litres", "2024 was good."]
+
+
 # ------------------------------------------------------------------ captions
 
 
@@ -253,7 +272,7 @@ def test_trim_keeps_the_newest_in_order_and_within_the_room(talk: list[Message],
     assert [m.role for m in kept] == [m.role for m in whole]
     assert all(short.text == m.text or prompt.GAP in short.text for short, m in zip(kept, whole, strict=True))
     if kept[0].role == "tool":
-        assert kept[0] is talk[0] or talk[len(talk) - len(kept) + 1].role != "tool"
+        assert len(kept) == len(talk) or whole[1].role != "tool", "answers are kept with what they belong to"
     least = len(kept) * (8 + prompt.LEAST_TEXT + prompt.tokens(prompt.GAP))
     assert sum(map(prompt.cost, kept)) <= max(budget, least)
 
@@ -385,6 +404,7 @@ def test_schema_words_that_are_understood() -> None:
     assert not fits("c", {"enum": ["a", "b"]})
     assert not fits([1, "a"], {"type": "array", "items": {"type": "integer"}})
     assert fits({"x": 1}, {"$ref": "elsewhere"})
+    assert fits({"x": 1}, {"enum": 5, "required": True, "properties": 3, "type": 4}), "no schema, no demands"
 
 
 @given(st.text(max_size=40), st.lists(st.integers(1, 5), max_size=10))
