@@ -57,16 +57,14 @@ class Core:
             self.out.do(Prefill(self.request()))
 
 
-def request_of(settings: Json, items: list[Item], language: Language | None = None) -> Request:
+def request_of(settings: Json, items: list[Item]) -> Request:
     """The request that answers `items` under a session's or response's settings."""
     voice = voice_of(settings)
     return Request(
         messages=messages(items, voice.instructions),
         speak=voice.speak,
-        language=language,
         tools=voice.tools,
         tool_choice=voice.tool_choice,
         max_tokens=voice.max_tokens,
-        voice=voice.voice,
         speed=voice.speed,
     )

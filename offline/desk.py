@@ -218,9 +218,7 @@ class Desk:
         if self._prepared is not prepared:
             return
         if heard.text and request is not None:
-            expected = replace(
-                request, messages=(*request.messages, Message("user", heard.text)), language=heard.language
-            )
+            expected = replace(request, messages=(*request.messages, Message("user", heard.text)))
             prepared.reply = Reply(expected, self._slot, self._models.engines, self._from_reply)
         self._deliver(Provisional(prepared.item_id, heard.text))
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from offline.audio_formats import BYTES_PER_MS, encode, to_base64
 from offline.events import Json, ProtocolError
-from offline.work import Language, Message, Role, ToolCall
+from offline.work import Message, Role, ToolCall
 
 STORED_AUDIO_BYTES = 10 * 60 * 1000 * BYTES_PER_MS
 """Sound kept for `conversation.item.retrieve`: ten minutes a session, the oldest goes first."""
@@ -124,8 +124,6 @@ class Item:
     payload: str = ""
     """A call's `arguments`, or a call output's `output`."""
     words: Words = Words.KNOWN
-    language: Language | None = None
-    """Language of what was recognised."""
 
     def wire(self, audio_format: str | None = None) -> Json:
         """The item as JSON; with its sound in `audio_format`, where one is named."""

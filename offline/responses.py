@@ -59,8 +59,7 @@ class Response:
 
     def request(self) -> Request:
         """What to generate."""
-        last = self.context[-1] if self.context else None
-        return request_of(self.settings, self.context, last.language if last else None)
+        return request_of(self.settings, self.context)
 
     # ------------------------------------------------------------------ what is generated
 

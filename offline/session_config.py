@@ -313,7 +313,6 @@ class Voice:
     tools: tuple[str, ...]
     tool_choice: str
     max_tokens: int | None
-    voice: str
     speed: float
 
 
@@ -322,14 +321,12 @@ def voice_of(settings: Json) -> Voice:
     choice = settings["tool_choice"]
     limit = settings["max_output_tokens"]
     output = settings["audio"]["output"]
-    voice = output["voice"]
     return Voice(
         speak=settings["output_modalities"] == ["audio"],
         instructions=settings["instructions"],
         tools=tuple(_canonical_tool(tool) for tool in settings["tools"]),
         tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
         max_tokens=None if limit == "inf" else limit,
-        voice=voice if isinstance(voice, str) else voice["id"],
         speed=float(output.get("speed", 1.0)),
     )
 

@@ -66,7 +66,7 @@ class Transcripts:
                 error = {"type": "server_error", "code": "server_error", "message": result.message, "param": None}
                 self._core.out.send(f"{KIND}.failed", **head, error=error)
             return
-        item.words, item.language = Words.KNOWN, result.language
+        item.words = Words.KNOWN
         part.text, part.shown = result.text, self._core.captioned
         if visible:
             if result.text.startswith(shown):

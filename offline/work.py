@@ -50,15 +50,12 @@ class Request:
     """Instructions first (role "system"), then the conversation; the last one is what is to be answered."""
     speak: bool
     """True: text and sound (`ReplySpeech`). False: text only (`ReplyText`)."""
-    language: Language | None = None
-    """Language of what was last heard or read; None: the worker decides from the text."""
     tools: tuple[str, ...] = ()
     """Declared functions, each the canonical JSON text of `{"name","description","parameters"}`."""
     tool_choice: str = "auto"
     """"auto", "none", "required", or the name of one declared function prefixed with "function:"."""
     max_tokens: int | None = None
     """Upper bound on generated tokens; None: the worker's own bound."""
-    voice: str = "alloy"
     speed: float = 1.0
 
 
@@ -83,7 +80,7 @@ class Paused:
     """First silence: the turn may be over. Speculative work may begin, its results are held back until confirmed.
 
     `request` is the request that would follow, without the last user message: the worker appends
-    `Message("user", <what it recognised>)`, and the language it recognised, to get the request it should expect.
+    `Message("user", <what it recognised>)` to get the request it should expect.
     None: no reply will follow by itself (manual responses), only the transcript is worth preparing.
     """
 

@@ -156,7 +156,6 @@ def test_a_spoken_turn() -> None:
     assert heard[1]["transcript"] == "Hello, my name is Marcelo." and heard[1]["content_index"] == 0
     assert heard[1]["usage"] == {"type": "duration", "seconds": 3}
     assert bench.memory() == [("user", "Hello, my name is Marcelo.")]
-    assert bench.last(Generate).request.language == "en"
     assert kinds(bench.speak("Hello!", ms=400) + bench.finish()) == SPOKEN_LADDER + SPOKEN_END
 
 
@@ -215,7 +214,7 @@ def test_speculation_begins_at_the_first_silence_and_ends_with_it() -> None:
     bench.give(Recognized(work.item_id, "Who am I?", "en", 1.0))
     request, expected = bench.last(Generate).request, bench.last(Paused).request
     assert request.messages == (*expected.messages, Message("user", "Who am I?"))
-    assert (request.speak, request.tools, request.voice) == (expected.speak, expected.tools, expected.voice)
+    assert (request.speak, request.tools) == (expected.speak, expected.tools)
 
 
 def test_without_automatic_answers_a_pause_prepares_only_the_words() -> None:
