@@ -152,7 +152,7 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         await who.clear()
         return []
 
-    def on_hang_up(who: Visitor, where: Locale) -> tuple[list[Message], str]:
+    async def on_hang_up(who: Visitor, where: Locale) -> tuple[list[Message], str]:  # in the call's event loop
         if who.call is not None:
             who.call.leave()
         # The captions too: what was still to be said is struck out now, and the call's own news has no reader any more.

@@ -106,6 +106,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with running_app(tmp_path_factory.mktemp("app") / "log.txt") as app:
         app.wait(lambda health: health["http"] == 200, timeout=120)
         yield app
+        assert "Traceback" not in app.log.read_text(), app.log.read_text()[-4000:]
 
 
 @pytest.fixture(scope="session")
