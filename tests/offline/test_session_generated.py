@@ -14,6 +14,7 @@ from offline.work import (
     Generate,
     Hearing,
     Paused,
+    Provisional,
     RecognitionFailed,
     Recognize,
     Recognized,
@@ -124,6 +125,7 @@ ACTION = st.one_of(
     st.tuples(st.just("item"), st.sampled_from(["retrieve", "truncate", "delete", "after"]), INDEX),
     st.tuples(st.just("heard"), INDEX, st.sampled_from(["Hello.", "and", "", "你好。", None])),
     st.tuples(st.just("hearing"), INDEX),
+    st.tuples(st.just("provisional"), INDEX, st.sampled_from(["Hello.", "and", "well", ""])),
     st.tuples(st.just("reply"), INDEX, st.sampled_from(["speech", "text", "call", "stop", "max_tokens", "failed"])),
     st.tuples(st.just("time"), st.sampled_from([0.1, 6.0, 40.0])),
 )
@@ -149,6 +151,9 @@ class World:
         elif kind == "hearing":
             if turns := bench.all(Recognize) + bench.all(Paused):
                 bench.give(Hearing(turns[arguments[0] % len(turns)].item_id, " well"))
+        elif kind == "provisional":
+            if pauses := bench.all(Paused):
+                bench.give(Provisional(pauses[-1 - arguments[0] % len(pauses)].item_id, arguments[1]))
         elif kind == "truncate":
             if known := bench.session.item_ids:
                 bench.client("conversation.item.truncate", item_id=known[-1], content_index=0, audio_end_ms=30)
