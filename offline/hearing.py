@@ -15,6 +15,7 @@ import numpy.typing as npt
 import soxr
 
 from offline.chinese import HAN
+from offline.turn_detection import VAD_SAMPLES, Probability
 from offline.work import SAMPLE_RATE, Language
 
 Audio = npt.NDArray[np.float32]
@@ -24,6 +25,10 @@ SHORTEST_S = 0.1
 """Seconds of audio below which nothing can have been said."""
 AUDIBLE = 0.001
 """Root mean square of 20 ms (of 1.0) below which it is silence, whatever an engine makes of it."""
+PERHAPS_A_VOICE = 0.3
+"""Probability from which on a window of sound may be a voice: far above noise (0.16), far below speech (0.9)."""
+VOICED_WINDOWS = 2
+"""Such windows (of 32 ms) from which on it is one."""
 CHARS_PER_S = 35.0
 """More characters a second than anyone speaks: the engine is repeating itself."""
 
@@ -92,6 +97,17 @@ def audible(audio: Audio) -> bool:
     step = RATE // 50
     frames = audio[: len(audio) // step * step].reshape(-1, step)
     return len(frames) > 0 and float((frames**2).mean(axis=1).max()) > AUDIBLE**2
+
+
+def voiced(audio: Audio, probability: Probability) -> bool:
+    """Whether a voice is in `audio`, as a fresh speech detector judges it; engines make words of loud noise, too."""
+    found = 0
+    pcm = (np.clip(audio, -1, 1) * 32767).astype("<i2").tobytes()
+    for at in range(0, len(pcm) - 2 * VAD_SAMPLES + 1, 2 * VAD_SAMPLES):
+        found += probability(pcm[at : at + 2 * VAD_SAMPLES]) >= PERHAPS_A_VOICE
+        if found == VOICED_WINDOWS:
+            return True
+    return False
 
 
 def quietest(audio: Audio, start: int, end: int) -> int:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from offline.chinese import full_width, traditional
-from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, from_subtitles, plausible
+from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, from_subtitles, plausible, voiced
+from offline.turn_detection import silero
 from offline.work import Language
 
 # ------------------------------------------------------------------ Whisper
@@ -229,7 +230,7 @@ class Recognizer:
     def transcribe(self, audio: Audio, language: Language) -> Heard:
         """What was said, Mandarin in Traditional writing. Text that cannot have been said is dropped ("")."""
         seconds = len(audio) / RATE
-        if seconds < SHORTEST_S or not audible(audio):
+        if seconds < SHORTEST_S or not audible(audio) or not voiced(audio, silero()):
             return Heard("", language)
         engine: Engine = self._english
         if language == "zh" and self._whisper is not None:

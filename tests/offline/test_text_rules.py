@@ -1,11 +1,10 @@
-"""The pure rules of speech and text: clauses, captions, Chinese, languages, prompts, calls."""
+"""The pure rules of text: clauses, Chinese, prompts, calls."""
 
 from __future__ import annotations
 
 import json
 from typing import get_args
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,20 +13,7 @@ from offline import mandarin, prompt
 from offline.calls import Call, Gate, Kind, declared, fits, read_call
 from offline.chinese import full_width, is_chinese, traditional
 from offline.clauses import CHINESE_AT_MOST, CHINESE_TAIL, Clauses, plain
-from offline.hearing import (
-    CAPTION_MOST_S,
-    RATE,
-    Audio,
-    Heard,
-    Vote,
-    choose,
-    from_subtitles,
-    plausible,
-    quietest,
-    vote_wanted,
-)
-from offline.partial import Stable, TurnWords, words
-from offline.work import Language, Message, Request, Role, ToolCall
+from offline.work import Message, Request, Role, ToolCall
 
 TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
 
@@ -91,75 +77,6 @@ def test_numbers_that_are_no_list_are_spoken() -> None:
     assert spoken("1.5 litres\n2024 was good.") == ["1.5 litres", "2024 was good."]
 
 
-# ------------------------------------------------------------------ captions
-
-
-@given(st.lists(TEXT, max_size=8))
-def test_captions_only_grow(hypotheses: list[str]) -> None:
-    stable, shown = Stable(), ""
-    for hypothesis in hypotheses:
-        shown += stable.hear(hypothesis)
-        assert stable.text == shown
-
-
-def test_captions_show_what_two_hypotheses_agree_on_but_the_last_word() -> None:
-    stable = Stable()
-    assert stable.hear("He was knot") == ""
-    assert stable.hear("He was not an") == "He was"
-    assert stable.hear("He was not an ill") == " not an"
-    assert stable.hear("She was not an ill man today") == "", "what was shown is not taken back"
-
-
-class Beeps:
-    """Hears one word for each beep: its loudness in thousandths."""
-
-    def __init__(self) -> None:
-        self.heard_s: list[float] = []
-
-    def language(self, audio: Audio) -> float:
-        return 0.0
-
-    def transcribe(self, audio: Audio, language: Language) -> Heard:
-        self.heard_s.append(len(audio) / RATE)
-        levels = np.round(audio * 1000).astype(int)
-        beeps = levels[np.flatnonzero(np.diff(levels, prepend=0) > 0)]
-        return Heard(("" if language == "zh" else " ").join(f"w{level}" for level in beeps), language)
-
-
-@pytest.mark.parametrize("step_s", [0.5, 1.3, 4.0])
-def test_a_long_turn_costs_no_more_than_a_short_one(step_s: float) -> None:
-    said = np.zeros(43 * RATE, np.float32)
-    for n in range(43):
-        said[n * RATE + 4000 : n * RATE + 12000] = (n + 1) / 1000
-    ear = Beeps()
-    turn, captions = TurnWords(ear), ""
-    for seconds in np.arange(step_s, 43, step_s):
-        captions += turn.caption(said[: int(seconds * RATE)], "en")
-        assert turn.shown == captions
-    assert turn.all(said, "en").text.split() == [f"w{n + 1}" for n in range(43)]
-    assert max(ear.heard_s) <= CAPTION_MOST_S + step_s
-    assert captions.split() == [f"w{n + 1}" for n in range(len(captions.split()))]
-    assert len(captions.split()) > 25
-    assert turn.all(said, "zh").text == "".join(f"w{n + 1}" for n in range(43)), "another language is heard afresh"
-
-
-def test_sound_is_cut_where_it_is_quietest() -> None:
-    audio = np.full(RATE, 0.1, np.float32)
-    audio[6000:9000] = 0.0
-    assert 6000 < quietest(audio, 1000, RATE) < 9000
-    assert quietest(audio, 0, 100) == 100
-
-
-def test_a_mark_at_the_end_of_a_guess_is_not_shown() -> None:
-    stable = Stable()
-    stable.hear("Go on.")
-    assert stable.hear("Go on. Yes") == "Go on"
-
-
-def test_chinese_characters_are_words() -> None:
-    assert words("今天 go home") == ["今", "天", " go", " home"]
-
-
 # ------------------------------------------------------------------ Chinese
 
 
@@ -214,48 +131,6 @@ def test_phonemes_of_mandarin_with_english_words() -> None:
 @given(TEXT)
 def test_phonemes_never_fail(text: str) -> None:
     assert not is_chinese(mandarin.phonemes(text))
-
-
-# ------------------------------------------------------------------ hearing
-
-
-def test_what_nobody_can_have_said_is_dropped() -> None:
-    for text in ("", " . ", "[Music]", "♪ la la", "(wind)", "ha " * 40):
-        assert not plausible(text, 1.0), text
-    for text in ("Ten of clubs.", "今天天氣怎麼樣？", "Thank you.", "You.", "No."):
-        assert plausible(text, 0.9), text
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds", "made_up"),
-    [
-        ("Thanks for watching!", 1.0, True),
-        ("請不吝點贊訂閱轉發", 1.0, True),
-        ("Thank you.", 0.3, True),
-        ("Thank you.", 0.97, False),
-        ("Thank you so much.", 1.39, False),
-        ("You.", 0.4, False),
-        ("Ten of clubs.", 0.1, False),
-    ],
-)
-def test_subtitles_are_doubted_only_where_there_was_no_time_for_them(text: str, seconds: float, made_up: bool) -> None:
-    assert from_subtitles(text, seconds) == made_up
-
-
-def test_language_is_asked_again_only_while_it_is_worth_it() -> None:
-    assert not vote_wanted([], 0.3)
-    assert vote_wanted([], 0.7)
-    assert vote_wanted([Vote(0.7, 0.6)], 1.1)
-    assert not vote_wanted([Vote(0.7, 0.99)], 1.1)
-    assert vote_wanted([Vote(0.7, 0.99)], 2.0)
-    assert not vote_wanted([Vote(0.7, 0.99), Vote(2.0, 0.98)], 60.0)
-
-
-def test_language_in_doubt_stays_as_before() -> None:
-    assert choose([], "zh") == "zh"
-    assert choose([Vote(1, 0.5)], "zh") == "zh"
-    assert choose([Vote(1, 0.5)], "en") == "en"
-    assert choose([Vote(1, 0.5), Vote(2, 0.97)], "en") == "zh"
 
 
 # ------------------------------------------------------------------ prompts
