@@ -85,6 +85,8 @@ class Speaker:
             return to_pcm(trim(self._mandarin(self._phonemes(text), speed * MANDARIN_PACE), LEAD_MS, 120))
         if not any(c.isalnum() for c in text):
             return b""
+        if text.rstrip()[-1].isalnum():  # a phrase: the voice must not fall, and no pause belongs after it
+            return to_pcm(trim(self._english(text.rstrip() + ",", speed), LEAD_MS, 40))
         return to_pcm(trim(self._english(text, speed), LEAD_MS, 180))
 
     def _phonemes(self, text: str) -> str:

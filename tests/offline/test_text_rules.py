@@ -33,6 +33,25 @@ def test_clauses_joined_are_the_text_however_it_came(text: str, pieces: list[int
     assert "".join(cut(text, pieces)) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("It's important to remember that even he may change.", "It's important to remember"),
+        ("The numbers you said just now are all odd ones.", "The numbers you said just now are all"),
+        ("The capital of France is Paris.", "The capital of France is Paris."),
+        ("Sure, what would you like to do in town?", "Sure, what would you like"),
+        ("Mr. John Dashwood had then leisure to consider it.", "Mr. John Dashwood had then leisure"),
+    ],
+)
+def test_a_first_clause_without_a_mark_ends_with_a_phrase(text: str, first: str) -> None:
+    clauses, given = Clauses(), []
+    for letter in text:
+        given += clauses.push(letter)
+    given += clauses.finish()
+    assert given[0] == first
+    assert "".join(given) == text
+
+
 def test_first_clause_ends_early_and_later_ones_at_sentences() -> None:
     text = "Well, my dear old friend, that is a long story. It began, as you know, in May, when the sun came out."
     clauses = cut(text, [1] * len(text))
