@@ -28,9 +28,9 @@ FIRST_WORDS = 4
 FIRST_AT_MOST = 8
 """Words at which the first clause is cut even where nothing joins on: on two cores a word takes 30 ms to write."""
 LATER_WORDS = 12
-CHINESE_AT_LEAST = (3, 5, 8, 14)
-"""Characters from which on the first, second, third and later Chinese clauses may end at a comma."""
-CHINESE_AT_MOST = (5, 8, 13, 20)
+CHINESE_AT_LEAST = (3, 8, 14)
+"""Characters from which on the first, second and later Chinese clauses may end at a comma."""
+CHINESE_AT_MOST = (7, 11, 20)
 """Characters at which they are cut even without one: synthesis takes time in proportion to a clause's length, and the
 sound of one clause must last until the next one is ready (at half a second of work for each second of sound)."""
 CHINESE_TAIL = 3
