@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from offline.desk import Desk, Models
 from offline.hearing import Hearer, to_16k
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 CONTEXT = 4096
 """Tokens of one session's window (about 50 MB of memory each for the small model)."""
+WRITER_NICE = 10
+"""How much the language model's threads give way to the others."""
 SESSIONS = 2
 
 
@@ -96,7 +100,20 @@ async def load(progress: Callable[[str], None]) -> Pipeline:
     return Pipeline(models, name, slots)
 
 
+def _yield_to_the_voice() -> None:
+    """Everything the calling thread starts from now on gives way: whoever waits hears the voice, not the words that are
+    still to be written. Linux only, where priorities belong to threads and are inherited."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICE)
+
+
 def _load_writer(store: Store, slots: int, threads: int) -> tuple[Writer, str]:
+    """In a thread of its own, whose priority the language model's threads inherit."""
+    with ThreadPoolExecutor(1, initializer=_yield_to_the_voice) as own:
+        return own.submit(_new_writer, store, slots, threads).result()
+
+
+def _new_writer(store: Store, slots: int, threads: int) -> tuple[Writer, str]:
     from offline.language_model import LanguageModel
 
     assert store.llm is not None
