@@ -28,11 +28,15 @@ FIRST_WORDS = 4
 FIRST_AT_MOST = 8
 """Words at which the first clause is cut even where nothing joins on: on two cores a word takes 30 ms to write."""
 LATER_WORDS = 12
-CHINESE_AT_LEAST = (3, 8, 14)
-"""Characters from which on the first, second and later Chinese clauses may end at a comma."""
-CHINESE_AT_MOST = (7, 11, 20)
-"""Characters at which they are cut even without one: synthesis takes time in proportion to a clause's length, and the
-sound of one clause must last until the next one is ready (at half a second of work for each second of sound)."""
+CHINESE_FIRST = (5, 7)
+"""Characters of a Chinese reply's first clause: at least, so that its sound lasts while the second is made, and at
+most."""
+CHINESE_LATER = (5, 20)
+"""Characters of the later ones. Within these, a clause is as long as the sound of the earlier ones lasts."""
+CHINESE_COST = 0.75
+"""Time to write and synthesise one character on two cores, in times of its sound (0.2 s)."""
+CHINESE_COST_OF_CLAUSE = 1.0
+"""What a clause costs however short it is, in characters."""
 CHINESE_TAIL = 3
 """Characters by which a clause may be longer when it then ends at a mark: a lone 的。 sounds cut off."""
 
@@ -55,14 +59,19 @@ class Clauses:
     def __init__(self) -> None:
         self._text = ""
         self._given = 0
+        self._lead = 0.0
+        """Characters of sound that will be left to play when the next clause is begun."""
 
     def push(self, piece: str) -> list[str]:
         """Clauses that `piece` completes, each with the white space before it."""
         self._text += piece
         clauses = []
         while (end := self._end()) is not None:
-            clauses.append(self._text[:end])
-            self._text = self._text[end:]
+            clause, self._text = self._text[:end], self._text[end:]
+            clauses.append(clause)
+            length = len(clause.strip())
+            cost = CHINESE_COST * length + CHINESE_COST_OF_CLAUSE if self._given else 0.0
+            self._lead = max(0.0, self._lead - cost) + length
             self._given += 1
         return clauses
 
@@ -86,7 +95,7 @@ class Clauses:
             (m.end() for m in _STRONG.finditer(text, start) if not _ABBREVIATION.search(text[: m.end()])), None
         )
         if is_chinese(text[: strong or len(text)]):
-            return self._chinese_end(text, strong)
+            return self._chinese_end(text)
         if strong is not None:
             return strong
         least = FIRST_WORDS if self._given == 0 else LATER_WORDS
@@ -101,13 +110,17 @@ class Clauses:
                 return word.start() - 1
         return words[FIRST_AT_MOST].start() - 1 if len(words) > FIRST_AT_MOST else None
 
-    def _chinese_end(self, text: str, strong: int | None) -> int | None:
-        order = min(self._given, len(CHINESE_AT_MOST) - 1)
-        least, most = CHINESE_AT_LEAST[order], CHINESE_AT_MOST[order]
-        if strong is not None and len(text[:strong].strip()) <= most + CHINESE_TAIL:
-            return strong
-        weak = [m.end() for m in _WEAK.finditer(text) if least <= len(text[: m.end()].strip()) <= most + CHINESE_TAIL]
-        full = len(text.strip()) > most + CHINESE_TAIL
+    def _chinese_end(self, text: str) -> int | None:
+        least, most = CHINESE_FIRST if self._given == 0 else CHINESE_LATER
+        if self._given:
+            most = max(least, min(most, int((self._lead - CHINESE_COST_OF_CLAUSE) / CHINESE_COST)))
+        start = len(text) - len(text.lstrip())
+        reach = start + most + CHINESE_TAIL
+        strong = [m.end() for m in _STRONG.finditer(text, start) if self._given or m.end() - start >= least]
+        if strong and strong[0] <= reach:
+            return strong[0]
+        weak = [m.end() for m in _WEAK.finditer(text, start) if start + least <= m.end() <= reach]
+        full = len(text.rstrip()) > reach
         if weak:
             return weak[0] if self._given == 0 else weak[-1] if full else None
         if not full:
@@ -115,9 +128,9 @@ class Clauses:
         # No mark in reach: cut between two words, and not before a mark.
         end, cut = 0, None
         for word in seg.cut(simplified(text)):
-            if end and end - (len(text) - len(text.lstrip())) > most:
+            if end - start > most:
                 break
-            if end >= least and HAN.match(text[end]):
+            if end - start >= least and HAN.match(text[end]):
                 cut = end
             end += len(word)
         return cut

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from hibari import Hibari
 
 from offline import mandarin
-from offline.chinese import is_chinese
+from offline.chinese import HAN, is_chinese
+from offline.kokoro import Kokoro
 from offline.work import SAMPLE_RATE
 
 Audio = npt.NDArray[np.float32]
@@ -41,40 +40,16 @@ def trim(audio: Audio, lead_ms: int, tail_ms: int) -> Audio:
     return audio[max(0, loud[0] - lead_ms * per_ms) : loud[-1] + tail_ms * per_ms]
 
 
-class Kokoro:
-    """Kokoro v1.0 with one style: phonemes -> float32 at 24 kHz."""
-
-    MOST_PHONEMES = 508
-
-    def __init__(self, model: Path, style: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        self._vocabulary: dict[str, int] = json.loads((DATA / "kokoro_vocab.json").read_text("utf-8"))["vocab"]
-        self._styles = np.fromfile(style, np.float32).reshape(-1, 1, 256)
-
-    def __call__(self, phonemes: str, speed: float) -> Audio:
-        ids = [self._vocabulary[c] for c in phonemes if c in self._vocabulary][: self.MOST_PHONEMES]
-        if not ids:
-            return np.zeros(0, np.float32)
-        feed = {
-            "tokens": np.array([[0, *ids, 0]], np.int64),
-            "style": self._styles[len(ids)],
-            "speed": np.array([speed], np.float32),
-        }
-        audio: Audio = self._session.run(None, feed)[0].squeeze()
-        return audio
-
-
 class Speaker:
     """One voice for each language. Blocks while it works; called from one thread at a time."""
 
     def __init__(self, kokoro: Path | None, threads: int) -> None:
         self._english = Hibari(threads=1)
-        self._mandarin = Kokoro(kokoro, DATA / "zf_xiaoxiao.bin", threads) if kokoro is not None else None
+        self._mandarin = (
+            Kokoro(kokoro, DATA / "kokoro_vocab.json", DATA / "zf_xiaoxiao.bin", threads)
+            if kokoro is not None
+            else None
+        )
 
     def say(self, text: str, speed: float = 1.0) -> bytes:
         """PCM16 at 24 kHz of one clause; b"" when there is nothing in it to say. `speed` 1.0 is the normal pace."""
@@ -82,7 +57,9 @@ class Speaker:
         if is_chinese(text):
             if self._mandarin is None:
                 return b""
-            return to_pcm(trim(self._mandarin(self._phonemes(text), speed * MANDARIN_PACE), LEAD_MS, 120))
+            # A clause cut between two words goes on: no pause belongs there.
+            tail_ms = 40 if HAN.match(text.rstrip()[-1]) else 120
+            return to_pcm(trim(self._mandarin(self._phonemes(text), speed * MANDARIN_PACE), LEAD_MS, tail_ms))
         if not any(c.isalnum() for c in text):
             return b""
         if text.rstrip()[-1].isalnum():  # a phrase: the voice must not fall, and no pause belongs after it

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from offline import mandarin, prompt
 from offline.calls import Call, Gate, Kind, declared, fits, read_call
 from offline.chinese import full_width, is_chinese, traditional
-from offline.clauses import CHINESE_AT_MOST, CHINESE_TAIL, Clauses, plain
+from offline.clauses import (
+    CHINESE_COST,
+    CHINESE_COST_OF_CLAUSE,
+    CHINESE_FIRST,
+    CHINESE_LATER,
+    CHINESE_TAIL,
+    Clauses,
+    plain,
+)
 from offline.work import Message, Request, Role, ToolCall
 
 TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
@@ -67,9 +75,27 @@ def test_chinese_without_marks_is_cut_between_words() -> None:
     text = "我們明天早上一起到台北市立動物園去看可愛的大熊貓然後再去吃飯聊天散步看電影買東西喝咖啡"
     clauses = cut(text, [1] * len(text))
     assert len(clauses) > 2
-    most = [*CHINESE_AT_MOST, *[CHINESE_AT_MOST[-1]] * len(clauses)]
-    assert all(len(c) <= longest + CHINESE_TAIL for c, longest in zip(clauses, most, strict=False))
+    lead = float(len(clauses[0]))
+    assert lead <= CHINESE_FIRST[1] + CHINESE_TAIL
+    for clause in clauses[1:]:
+        assert len(clause) <= CHINESE_LATER[1] + CHINESE_TAIL
+        lead -= CHINESE_COST * len(clause) + CHINESE_COST_OF_CLAUSE
+        assert lead > -CHINESE_TAIL, "the sound of the clauses before it has run out"
+        lead += len(clause)
     assert "".join(clauses) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("好的，請告訴我明天早上八點的時間是什麼？", "好的，請告訴我"),
+        ("你好！我是小明。很高興認識你。", "你好！我是小明。"),
+        ("當然可以！你可以嘗試一些簡單的菜。", "當然可以！"),
+        ("好的。", "好的。"),
+    ],
+)
+def test_a_first_chinese_clause_is_long_enough_to_bridge_the_second(text: str, first: str) -> None:
+    assert cut(text, [1] * len(text))[0] == first
 
 
 def test_markdown_is_not_spoken() -> None:
