@@ -58,6 +58,8 @@ class Call:
         self._answers = Answers()
         self._turn_ended_at: float | None = None
         self._send = ClientEvents()
+        self._untold = 0
+        """Messages typed while there was no connection: told to the next one, however little else is."""
         self._changes = 0
         self._fatal: Failure | None = None
 
@@ -96,7 +98,9 @@ class Call:
 
     def connect(self, now: float) -> list[Event]:
         """A connection is ready: what to tell it of the conversation so far."""
-        events = self._send.numbered("seed", self.conversation.replay(self._settings.replay_items))
+        seed = self.conversation.replay(max(self._settings.replay_items, self._untold))
+        events = self._send.numbered("seed", seed)
+        self._untold = 0
         self._answers.nothing_coming()
         self._go(Stage.SPEAKING if self.playback.busy else Stage.LISTENING, now)
         self.tell(None)
@@ -282,7 +286,8 @@ class Call:
         events.append(self._send.say(item))
         self._answers.want = Want.WITH_TURN if self.stage is Stage.HEARING else Want.ANSWER
         if not self.connected:
-            return []  # the next connection is told of it
+            self._untold += 1
+            return []
         if self.stage is not Stage.HEARING:
             self._turn_ended_at = now
             self._go(Stage.THINKING, now)
@@ -298,6 +303,7 @@ class Call:
             self.conversation.forget_reply(self._answers.reply_id)
         self._answers.clear()
         self._turn_ended_at = None
+        self._untold = 0
         self.tell(None)
         gone = self.conversation.clear()
         if not self.connected:

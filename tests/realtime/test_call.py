@@ -457,6 +457,17 @@ def test_a_lost_connection_is_told_what_was_said(line: Line) -> None:
     assert [text for _, text in line.texts()] == ["Hi", "One two", "And then?"]
 
 
+def test_what_was_typed_while_connecting_is_told_even_where_nothing_is_replayed() -> None:
+    line = Line(replay_items=0)
+    line.say("Old")
+    line.call.disconnect(Stage.RECONNECTING, line.now)
+    assert line.say("One") == []
+    assert line.say("Two") == []
+    events = line.call.connect(line.now)
+    assert kinds(events) == ["conversation.item.create"] * 2 + ["response.create"]
+    assert [e["item"]["content"][0]["text"] for e in events[:2]] == ["One", "Two"]
+
+
 def test_a_replayed_reply_can_still_be_interrupted(line: Line) -> None:
     line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 2000))
     line.play(500)
