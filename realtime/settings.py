@@ -74,6 +74,12 @@ DEFAULT_INSTRUCTIONS = (
     "說中文時，一律使用台灣的繁體中文與台灣國語口音。"
 )
 
+DEFAULT_TEXT_INSTRUCTIONS = (
+    "You are a friendly assistant in a text chat. Be clear and brief. Use Markdown where it helps: lists, tables, and "
+    "code blocks with their language. Answer in the language you are written to. "
+    "使用中文時，一律使用台灣的繁體中文與台灣用語。"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -104,6 +110,8 @@ class Settings:
     """SPEED, 0.25-1.5."""
     instructions: str = field(default=DEFAULT_INSTRUCTIONS, repr=False)
     """INSTRUCTIONS, at most 16,000 characters. Short ones keep the first word near."""
+    text_instructions: str = field(default=DEFAULT_TEXT_INSTRUCTIONS, repr=False)
+    """TEXT_INSTRUCTIONS, at most 16,000 characters: the same for the text chat, where Markdown is shown as it is meant."""
     language: Language = Language.AUTO
     """LANGUAGE, auto|en|zh: what is spoken. A hint for the transcription; sent only when set."""
     transcription_model: str = ""
@@ -119,9 +127,21 @@ class Settings:
     max_output_tokens: int = 1024
     """MAX_OUTPUT_TOKENS, 1-4096: about 50 s of speech, more than anyone listens to. Bounds the price of one reply."""
 
-    # -- bounds of a call
+    # -- who may come in
+    allow_own_key: bool = True
+    """ALLOW_OWN_KEY. Visitors may use a key of their own for their own session; false: only the operator's."""
     max_calls: int = 8
     """MAX_CALLS, calls at the same time. One takes about 8 % of a core for the audio alone."""
+    max_chats: int = 32
+    """MAX_CHATS, text chats connected at the same time. They cost no audio: a socket to the server and a page each."""
+    max_sockets: int = 64
+    """MAX_SOCKETS, programs connected to our own endpoints at the same time. Each holds a second socket, to the server;
+    about this many fit one core at 50 messages a second each way."""
+
+    # -- bounds of a call
+    chat_idle_seconds: int = 900
+    """CHAT_IDLE_SECONDS without a message from either side, then a text chat's connection is closed. People read and think
+    longer than they are silent in a call, and an idle chat holds no microphone."""
     max_call_seconds: int = 1800
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
     idle_seconds: int = 180
@@ -175,12 +195,17 @@ class Settings:
             voice=read("VOICE", _text(200), default.voice),
             speed=read("SPEED", _number(0.25, 1.5), default.speed),
             instructions=read("INSTRUCTIONS", _text(16_000), default.instructions),
+            text_instructions=read("TEXT_INSTRUCTIONS", _text(16_000), default.text_instructions),
             language=read("LANGUAGE", _language, default.language),
             transcription_model=read("TRANSCRIPTION_MODEL", _text(200), ""),
             vad_threshold=read("VAD_THRESHOLD", _number(0, 1), default.vad_threshold),
             vad_prefix_padding_ms=read("VAD_PREFIX_PADDING_MS", _integer(0, 5000), default.vad_prefix_padding_ms),
             vad_silence_ms=read("VAD_SILENCE_MS", _integer(50, 10_000), default.vad_silence_ms),
             max_output_tokens=read("MAX_OUTPUT_TOKENS", _integer(1, 4096), default.max_output_tokens),
+            allow_own_key=read("ALLOW_OWN_KEY", _boolean, default.allow_own_key),
+            max_chats=read("MAX_CHATS", _integer(1, 10_000), default.max_chats),
+            max_sockets=read("MAX_SOCKETS", _integer(1, 10_000), default.max_sockets),
+            chat_idle_seconds=read("CHAT_IDLE_SECONDS", _integer(5, 86_400), default.chat_idle_seconds),
             max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
             max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
             idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
