@@ -19,8 +19,9 @@ import numpy as np
 
 from realtime import captions
 from realtime.call import Call
-from realtime.connection import HEALABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
+from realtime.connection import Failure
 from realtime.conversation import Conversation
+from realtime.line import EndpointSource, Line
 from realtime.playback import FRAME, Samples
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Language, Settings
@@ -33,20 +34,12 @@ log = logging.getLogger(__name__)
 
 EARLY_AUDIO = 150
 """Frames of 20 ms kept while there is no connection: 3 s, so that the first sentence is not lost."""
-FIRST_ATTEMPTS = 2
-"""Further tries when the very first connection fails: a wrong address should be said soon."""
-STEADY_S = 10.0
-"""A connection that stood this long was good: the next loss starts with the shortest pause again."""
-LOADING_S = 90.0
-"""The embedded server may take this long to load its models before a call gives up."""
 TICK_S = 0.5
 STALLED_S = 1.0
 """A microphone that delivers nothing for so long is silence. Browsers may save packets for silence, headsets stall; a
 server that gets no sound at all would wait for the end of the turn for ever. Not shorter: late packets of a busy
 computer are not silence, and a pause put between them would cut a turn in two."""
 SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
-
-EndpointSource = Callable[[], Endpoint | Failure]
 
 
 class CallBook:
@@ -119,7 +112,7 @@ class VoiceCall(VoiceEdge):
         self.calls = calls or CallBook(settings.max_calls)
         self._visitor: Visitor | None = None
         self._call: Call | None = None
-        self._connection: RealtimeConnection | None = None
+        self._line: Line | None = None
         self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
         self._microphone_at: float | None = None
         """Until when the server has been given sound; None: the microphone has not begun."""
@@ -145,12 +138,25 @@ class VoiceCall(VoiceEdge):
         now = self.clock()
         visitor.conversation.restart()
         self._visitor = visitor
-        self._call = Call(visitor.conversation, self.settings, now)
+        call = self._call = Call(visitor.conversation, self.settings, now)
         visitor.call = self
         if not self.calls.enter(self):
             self._end(Stage.FAILED, Notice.SERVER_BUSY)
             return
-        self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._watch_time())]
+
+        def update(endpoint: Endpoint) -> dict[str, Any]:
+            return session_update(self.settings, Mode.VOICE, kind=endpoint.kind, language=visitor.language)
+
+        line = self._line = Line(
+            call,
+            self.settings,
+            self.endpoint,
+            update,
+            ready=self._send_early,
+            clock=self.clock,
+            sleep=self._sleep,
+        )
+        self._tasks = [asyncio.create_task(self._stay_connected(line)), asyncio.create_task(self._watch_time())]
 
     async def hang_up(self, notice: str | None) -> None:
         """End the call from this side; `notice` is shown to the visitor."""
@@ -175,7 +181,8 @@ class VoiceCall(VoiceEdge):
     def _release(self) -> None:
         """Give back what the call holds. The socket is closed by the task that opened it."""
         self.calls.leave(self)
-        self._connection = None
+        if self._line is not None:
+            self._line.drop()
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:
@@ -197,77 +204,25 @@ class VoiceCall(VoiceEdge):
 
     # ---------------------------------------------------------------- the socket
 
-    async def _stay_connected(self) -> None:
-        """Connect, and connect again after what can heal, until the call is over."""
+    async def _stay_connected(self, line: Line) -> None:
         try:
-            await self._connect_while_it_helps()
+            failure = await line.hold()
+            if failure is not None:
+                self._end(Stage.FAILED, failure)
         except Exception as error:
             self.broken(error)
 
-    async def _connect_while_it_helps(self) -> None:
-        call, attempt, was_ready = self._call, 0, False
-        assert call is not None
-        loading_until = self.clock() + LOADING_S
-        while call.stage not in OVER:
-            began = self.clock()
-            failure = await self._one_connection(call)
-            if self._connection is not None:  # it had become ready
-                self._connection = None
-                was_ready = True
-                loading_until = self.clock() + LOADING_S
-                attempt = 0 if self.clock() - began > STEADY_S else attempt
-            if call.stage in OVER:
-                return
-            log.info("No connection for a call: %s", failure.value)
-            stage = Stage.RECONNECTING if was_ready else Stage.CONNECTING
-            if failure is Failure.LOADING and self.clock() < loading_until:
-                call.disconnect(stage, self.clock())
-                call.tell(failure)
-                await self._sleep(TICK_S)
-                continue
-            most = self.settings.reconnect_attempts if was_ready else FIRST_ATTEMPTS
-            if failure not in HEALABLE or attempt >= most:
-                self._end(Stage.FAILED, failure)
-                return
-            call.disconnect(stage, self.clock())
-            await self._sleep(backoff_seconds(attempt))
-            attempt += 1
-
-    async def _one_connection(self, call: Call) -> Failure:
-        """One connection from opening to its end; returns why it ended."""
-        endpoint = self.endpoint()
-        if isinstance(endpoint, Failure):
-            return endpoint
-        assert self._visitor is not None
-        update = session_update(self.settings, Mode.VOICE, kind=endpoint.kind, language=self._visitor.language)
-        try:
-            async with RealtimeConnection(
-                endpoint,
-                update,
-                connect_seconds=self.settings.connect_seconds,
-                ready_seconds=self.settings.ready_seconds,
-            ) as connection:
-                self._connection = connection
-                self._send(call.connect(self.clock()))
-                while self._early:
-                    self._append(self._early.popleft())
-                async for event in connection.events():
-                    self._send(call.receive(event, self.clock()))
-                    if call.fatal is not None:
-                        return call.fatal
-        except ConnectionFailed as failed:
-            return failed.failure
-        return Failure.LOST
+    def _send_early(self) -> None:
+        while self._early:
+            self._append(self._early.popleft())
 
     def _send(self, events: list[dict[str, Any]]) -> None:
-        if self._connection is not None:
-            for event in events:
-                self._connection.send(event)
+        if self._line is not None:
+            self._line.send(events)
 
     def _append(self, pcm: bytes) -> None:
         audio = base64.b64encode(pcm).decode("ascii")
-        if self._connection is not None:
-            self._connection.send({"type": "input_audio_buffer.append", "audio": audio})
+        self._send([{"type": "input_audio_buffer.append", "audio": audio}])
 
     async def _watch_time(self) -> None:
         try:
@@ -289,13 +244,14 @@ class VoiceCall(VoiceEdge):
 
     def microphone(self, pcm: bytes) -> None:
         self._microphone_at = self._page_at = self.clock()
-        if self._connection is not None:
+        if self._line is not None and self._line.up:
             self._append(pcm)
         elif self._call is None or self._call.stage not in OVER:
             self._early.append(pcm)
 
     def speaker(self, now: float) -> Samples:
-        if self._connection is not None and self._microphone_at is not None and now - self._microphone_at > STALLED_S:
+        up = self._line is not None and self._line.up
+        if up and self._microphone_at is not None and now - self._microphone_at > STALLED_S:
             self._microphone_at += FRAME_S
             self._append(SILENCE.tobytes())
         return SILENCE if self._call is None else self._call.frame(now)
