@@ -111,7 +111,7 @@ class Settings:
     instructions: str = field(default=DEFAULT_INSTRUCTIONS, repr=False)
     """INSTRUCTIONS, at most 16,000 characters. Short ones keep the first word near."""
     text_instructions: str = field(default=DEFAULT_TEXT_INSTRUCTIONS, repr=False)
-    """TEXT_INSTRUCTIONS, at most 16,000 characters: the same for the text chat, where Markdown is shown as it is meant."""
+    """TEXT_INSTRUCTIONS, at most 16,000 characters: the same for the text chat, where Markdown is shown."""
     language: Language = Language.AUTO
     """LANGUAGE, auto|en|zh: what is spoken. A hint for the transcription; sent only when set."""
     transcription_model: str = ""
@@ -140,8 +140,8 @@ class Settings:
 
     # -- bounds of a call
     chat_idle_seconds: int = 900
-    """CHAT_IDLE_SECONDS without a message from either side, then a text chat's connection is closed. People read and think
-    longer than they are silent in a call, and an idle chat holds no microphone."""
+    """CHAT_IDLE_SECONDS without a message from either side, then a text chat's connection is closed. People read and
+    think longer than they are silent in a call, and an idle chat holds no microphone."""
     max_call_seconds: int = 1800
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
     idle_seconds: int = 180
@@ -252,6 +252,11 @@ def _text(longest: int) -> Callable[[str, str], str]:
         return value
 
     return convert
+
+
+def check_key(typed: str) -> str:
+    """A key as somebody pasted it, without the white space around it; "" for none. Raises SettingsError."""
+    return _header_text("The key", typed.strip())
 
 
 def _header_text(name: str, value: str) -> str:
