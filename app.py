@@ -39,21 +39,23 @@ class House:
         self.settings = settings
         self.embedded = EmbeddedServer() if settings.kind is ServerKind.OFFLINE else None
         self.calls = CallBook(settings.max_calls)
-        self.page = build_page(VoiceCall(settings, self.endpoint, self.calls), self.server_line)
+        self.chats = CallBook(settings.max_chats)
+        self.page = build_page(VoiceCall(settings, self.endpoint, self.calls), self.chats, self.server_line)
         self.router = routes(self.health)
 
-    def endpoint(self) -> Endpoint | Failure:
-        """Where a call that starts now is to connect."""
-        if self.embedded is None:
-            return self.settings.endpoint()
+    def endpoint(self, own_key: str = "") -> Endpoint | Failure:
+        """Where a call that starts now is to connect; `own_key` is the visitor's, "" for none."""
+        if self.embedded is None or own_key:
+            return self.settings.endpoint(own_key=own_key)
         if self.embedded.url is None:
             return Failure.LOADING
         return self.settings.endpoint(self.embedded.url)
 
-    def server_line(self) -> tuple[str, str | None, str]:
+    def server_line(self, own_key: str = "") -> tuple[str, str | None, str]:
         """For the status bar outside a call: stage, notice, server name."""
-        name = {"offline": "Offline", "openai": "OpenAI"}.get(self.settings.kind, "Custom")
-        if self.embedded is None:
+        kind = self.settings.endpoint(own_key=own_key).kind if own_key else self.settings.kind
+        name = {"offline": "Offline", "openai": "OpenAI"}.get(kind, "Custom")
+        if self.embedded is None or own_key:
             return "idle", None, name
         if self.embedded.phase is Phase.FAILED:
             return "failed", "models_missing", name

@@ -18,17 +18,19 @@ from typing import Any
 import numpy as np
 
 from realtime import captions
+from realtime.book import CallBook
 from realtime.call import Call
 from realtime.connection import Failure
 from realtime.conversation import Conversation
-from realtime.line import EndpointSource, Line
+from realtime.line import Line
 from realtime.playback import FRAME, Samples
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Language, Settings
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
+from text_chat import TextChat
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
-__all__ = ["CallBook", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
+__all__ = ["CallBook", "EndpointForKey", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
 
 log = logging.getLogger(__name__)
 
@@ -41,39 +43,21 @@ server that gets no sound at all would wait for the end of the turn for ever. No
 computer are not silence, and a pause put between them would cut a turn in two."""
 SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 
-
-class CallBook:
-    """The calls of this process: how many there are, and whether there is room for one more."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._live: set[int] = set()
-
-    @property
-    def live(self) -> int:
-        """Calls under way."""
-        return len(self._live)
-
-    def enter(self, call: object) -> bool:
-        """Take a place; False when there is none."""
-        if id(call) in self._live:
-            return True
-        if len(self._live) >= self.most:
-            return False
-        self._live.add(id(call))
-        return True
-
-    def leave(self, call: object) -> None:
-        """Give the place back; harmless when there is none to give."""
-        self._live.discard(id(call))
+EndpointForKey = Callable[[str], Endpoint | Failure]
+"""(a visitor's own key or "") -> where to connect now."""
 
 
 class Visitor:
-    """One page session: the conversation that goes on from call to call, and the call under way."""
+    """One page session: a spoken and a written conversation, each with the call or chat under way. Neither knows of the
+    other."""
 
     def __init__(self, remember: int = 200) -> None:
         self.conversation = Conversation(remember)
         self.call: VoiceCall | None = None
+        self.written = Conversation(remember, written=True)
+        self.chat: TextChat | None = None
+        self.own_key = ""
+        """The visitor's own key, for what starts from now on. It leaves this object only towards the server."""
         self.language: Language | None = None
         """What this visitor speaks, when they said so; None: as the settings say."""
 
@@ -100,7 +84,7 @@ class VoiceCall(VoiceEdge):
     def __init__(
         self,
         settings: Settings,
-        endpoint: EndpointSource,
+        endpoint: EndpointForKey,
         calls: CallBook | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -150,7 +134,7 @@ class VoiceCall(VoiceEdge):
         line = self._line = Line(
             call,
             self.settings,
-            self.endpoint,
+            lambda: self.endpoint(visitor.own_key),
             update,
             ready=self._send_early,
             clock=self.clock,

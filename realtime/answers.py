@@ -83,17 +83,21 @@ class Answers:
             self.turn = Turn.COMMITTED
             self._refusals = 0
 
-    def clear(self) -> None:
-        """The conversation is cleared: what is on its way is not wanted any more."""
+    def stop(self) -> None:
+        """The reply that is on its way is not wanted any more."""
         if self.reply is Reply.ASKED:
             self.reply = Reply.NONE
             self._refusals += 1
         if self.turn is Turn.COMMITTED:
             self.turn = Turn.NONE
             self._refusals += 1
-        elif self.turn is Turn.OPEN:
-            self.turn = Turn.FORGOTTEN
         self.want, self.asked = Want.NOTHING, ""
+
+    def clear(self) -> None:
+        """The conversation is cleared: neither what is on its way is wanted any more, nor what is being said."""
+        if self.turn is Turn.OPEN:
+            self.turn = Turn.FORGOTTEN
+        self.stop()
 
     def may_ask(self) -> bool:
         """Whether a typed message waits for its answer, and none is being given or still to be refused."""

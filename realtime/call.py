@@ -132,7 +132,9 @@ class Call:
             self._sound(event, now)
             return events
         self.conversation.receive(event)
-        if kind == "response.output_audio.done":
+        if kind == "response.output_text.delta":
+            self._active_at = now
+        elif kind == "response.output_audio.done":
             self.playback.finish(string(event, "item_id"), content_index(event))
         elif kind == "input_audio_buffer.speech_started":
             events += self._speech_started(now)
@@ -292,6 +294,18 @@ class Call:
             self._turn_ended_at = now
             self._go(Stage.THINKING, now)
         return events + self._ask(now)
+
+    def stop(self, now: float) -> list[Event]:
+        """Enough: the reply that is being given, or was asked for, ends here."""
+        being_made = self._answers.reply is Reply.ACTIVE and self.connected
+        events = self._interrupt(now)
+        if being_made:
+            events.append(self._send.cancel(self._answers.reply_id))
+        self._answers.stop()
+        self._turn_ended_at = None
+        if self.stage in (Stage.SPEAKING, Stage.THINKING):
+            self._go(Stage.LISTENING, now)
+        return events
 
     def clear(self, now: float) -> list[Event]:
         """Forget the conversation, here and at the server, with all that is on its way."""

@@ -17,13 +17,17 @@ from .items import Bubble, BubbleState, Item, Items, Kind
 __all__ = ["Bubble", "BubbleState", "Conversation"]
 
 MAX_REPLAY_CHARS = 8000
-"""Text told again to a new connection."""
+"""Text of a spoken conversation told again to a new connection."""
+MAX_REPLAY_CHARS_WRITTEN = 32_000
+"""The same of a written one: its answers are longer, and nobody waits for a voice."""
 
 
 class Conversation:
     """The owner of what was said. One per visitor; it outlives connections and calls."""
 
-    def __init__(self, remember: int = 200) -> None:
+    def __init__(self, remember: int = 200, *, written: bool = False) -> None:
+        """`written`: replies are read, not heard. What was shown of a reply counts, and stays as the model wrote it."""
+        self.written = written
         self._items = Items(remember)
         self._gone = Gone()
         self.version = 0
@@ -36,7 +40,9 @@ class Conversation:
         return tuple(bubble for item in self._items if (bubble := item.bubble()) is not None)
 
     def captions(self) -> tuple[Bubble, ...]:
-        """The same as people read them: Chinese in Traditional characters."""
+        """The same as people read them: spoken Chinese in Traditional characters."""
+        if self.written:
+            return self.bubbles()
         return tuple(caption for item in self._items if (caption := item.caption()) is not None)
 
     def server_id(self, item_id: str) -> str:
@@ -241,12 +247,12 @@ class Conversation:
     def cancel(self, response_id: str) -> list[str]:
         """A reply is given up: late events of it are ignored, and what has no sound yet was not heard.
 
-        Returns the server's ids of its items that never had a sound: nothing of them was heard.
+        Returns the server's ids of its spoken items that never had a sound: nothing of them was heard.
         """
         self._gone.give_up(response_id)
         silent = []
         for item in self._open_replies(response_id):
-            if not item.has_sound:
+            if not item.has_sound and not self.written:
                 if item.placed:
                     silent.append(self._items.server_id(item.id))
                 for part in item.parts.values():
@@ -333,7 +339,7 @@ class Conversation:
         Call `restart()` first.
         """
         chosen: list[Item] = []
-        room = MAX_REPLAY_CHARS
+        room = MAX_REPLAY_CHARS_WRITTEN if self.written else MAX_REPLAY_CHARS
         for item in reversed(list(self._items)):
             text = item.text.strip()
             if item.kind is Kind.OTHER or not text:

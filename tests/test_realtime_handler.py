@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection
 
 from realtime.connection import Failure
 from realtime.settings import Endpoint, ServerKind, Settings
-from realtime_handler import CallBook, Notice, Snapshot, Stage, Visitor, VoiceCall
+from realtime_handler import CallBook, EndpointForKey, Notice, Snapshot, Stage, Visitor, VoiceCall
 
 from .realtime import script
 from .realtime.servers import greet, send, server
@@ -98,7 +98,7 @@ class Page:
 
 @asynccontextmanager
 async def calling(
-    endpoint: Callable[[], Endpoint | Failure], visitor: Visitor | None = None, **changed: Any
+    endpoint: EndpointForKey, visitor: Visitor | None = None, **changed: Any
 ) -> AsyncIterator[Page]:
     page = Page(VoiceCall(Settings(**changed), endpoint), visitor)
     try:
@@ -109,8 +109,8 @@ async def calling(
         assert page.call.calls.live == 0
 
 
-def at(url: str) -> Callable[[], Endpoint]:
-    return lambda: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
+def at(url: str) -> EndpointForKey:
+    return lambda _: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
 
 
 class Script:
@@ -387,9 +387,9 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
 async def test_a_server_whose_models_are_loading() -> None:
     there = Script()
     places: list[Endpoint | Failure] = [Failure.LOADING]
-    async with server(there.talk) as url, calling(lambda: places[0]) as page:
+    async with server(there.talk) as url, calling(lambda _: places[0]) as page:
         assert (await page.shows(lambda s: s.notice is not None)).notice == Failure.LOADING
-        places[0] = at(url)()
+        places[0] = at(url)("")
         assert (await page.reaches(Stage.LISTENING)).notice is None
 
 
@@ -491,7 +491,7 @@ async def test_a_page_that_vanishes_frees_its_line() -> None:
 async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
     there = Script()
 
-    def endpoint() -> Endpoint:
+    def endpoint(_: str) -> Endpoint:
         raise RuntimeError(KEY)
 
     async with server(there.talk), calling(endpoint) as page:

@@ -6,15 +6,21 @@ import pytest
 
 from realtime.connection import Failure
 from realtime_handler import Notice, Stage
-from web.texts import LABELS, NOTICES, STAGES, locale_of, sentence
+from web.texts import CHAT_NOTICES, CHAT_STAGES, KEY_STATES, LABELS, NOTICES, STAGES, locale_of, sentence
 
 
 def test_every_stage_and_failure_has_a_sentence() -> None:
     assert not set(Stage) - set(STAGES)
     assert not (set(Failure) | set(Notice)) - set(NOTICES)
+    assert CHAT_STAGES.keys() == STAGES.keys()
+    assert CHAT_NOTICES.keys() == NOTICES.keys()
 
 
-@pytest.mark.parametrize("table", [STAGES, NOTICES], ids=["stages", "notices"])
+@pytest.mark.parametrize(
+    "table",
+    [STAGES, NOTICES, CHAT_STAGES, CHAT_NOTICES, KEY_STATES],
+    ids=["stages", "notices", "chat_stages", "chat_notices", "key_states"],
+)
 def test_sentences_end_as_sentences_do(table: dict[str, tuple[str, str]]) -> None:
     for code, (english, chinese) in table.items():
         assert english.endswith((".", "…")), code

@@ -6,10 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from realtime_handler import VoiceCall
+from realtime.book import CallBook
+from realtime_handler import Visitor, VoiceCall
 
-from . import voice_tab
-from .texts import label
+from . import own_key, text_tab, voice_tab
+from .status import ServerLine
+from .texts import Locale, label, locale_of
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
 # it stays blank.
@@ -22,11 +24,18 @@ THEME = gr.themes.Soft(
 
 def build_page(
     call: VoiceCall,
-    server: voice_tab.ServerLine,
+    chats: CallBook,
+    server: ServerLine,
     *,
     rtc_configuration: dict[str, Any] | None = None,
 ) -> gr.Blocks:
-    """The whole page. `call` is the prototype of a voice call, `server` says what it would talk to."""
+    """The whole page. `call` is the prototype of a voice call, `chats` the book of text chats, `server` says what they
+    would talk to."""
+    settings = call.settings
+
+    def on_load(request: gr.Request) -> tuple[Visitor, Locale]:
+        return Visitor(settings.remember_items), locale_of(request.headers.get("accept-language"))
+
     # The style sheet goes into the head too: `css=` would be rewritten to apply inside the container only.
     style, script = ((voice_tab.STATIC / name).read_text("utf-8") for name in ("page.css", "page.js"))
     with gr.Blocks(
@@ -35,7 +44,16 @@ def build_page(
         head=f"<style>{style}</style>\n<script>{script}</script>",
         analytics_enabled=False,
     ) as page:
+        visitor = gr.State()
+        locale = gr.State("en")
+        begin = page.load(on_load, None, [visitor, locale], show_progress="hidden", api_name=False)
         gr.Markdown(label("app_title"), elem_id="app-title")
-        voice_tab.build(call, server, rtc_configuration=rtc_configuration)
-    page.queue(default_concurrency_limit=call.settings.max_calls)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
+                voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
+            with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
+                text_tab.build(settings, call.endpoint, chats, server, visitor, locale, begin)
+        if settings.allow_own_key:
+            own_key.build(visitor, locale)
+    page.queue(default_concurrency_limit=settings.max_calls)
     return page

@@ -22,6 +22,18 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_send": "Send",
         "voice_clear": "Clear",
         "voice_volume": "Volume (%)",
+        "voice_tab": "Voice",
+        "text_tab": "Text",
+        "text_chat": "Text chat",
+        "text_placeholder": "Press Connect, or just type a message.",
+        "text_input": "Message (Enter: send, Shift+Enter: new line)",
+        "text_stop": "Stop",
+        "text_connect": "Connect",
+        "key_title": "Your own API key",
+        "key_placeholder": "OpenAI API key",
+        "key_use": "Use",
+        "key_forget": "Forget",
+        "key_note": "Kept in the memory of this page's session only; used for calls and chats you start from then on.",
     },
     "zh-TW": {
         "app_title": "# 即時語音對話",
@@ -31,6 +43,18 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_send": "送出",
         "voice_clear": "清除",
         "voice_volume": "音量（%）",
+        "voice_tab": "語音",
+        "text_tab": "文字",
+        "text_chat": "文字對話",
+        "text_placeholder": "按「連線」，或直接輸入訊息。",
+        "text_input": "輸入訊息（Enter 送出，Shift+Enter 換行）",
+        "text_stop": "停止",
+        "text_connect": "連線",
+        "key_title": "使用自己的 API 金鑰",
+        "key_placeholder": "OpenAI API 金鑰",
+        "key_use": "使用",
+        "key_forget": "移除",
+        "key_note": "金鑰只留在這個網頁的工作階段裡，之後開始的通話與對話才會使用。",
     },
 }
 
@@ -118,6 +142,69 @@ NOTICES: dict[str, tuple[str, str]] = {
 }
 
 
+# ------------------------------------------------------------------ the text chat: the same codes, in its own words
+
+CHAT_STAGES: dict[str, tuple[str, str]] = {
+    **STAGES,
+    "idle": ("Not connected. Press Connect, or just type.", "尚未連線。按「連線」，或直接輸入訊息。"),
+    "listening": ("Connected. Type a message.", "已連線，請輸入訊息。"),
+    "hearing": ("Connected. Type a message.", "已連線，請輸入訊息。"),
+    "thinking": ("Writing…", "回覆中…"),
+    "speaking": ("Writing…", "回覆中…"),
+    "ended": ("Disconnected. What was said stays here.", "已中斷連線，對話內容會保留。"),
+    "failed": ("The chat could not go on.", "對話無法繼續。"),
+}
+
+CHAT_NOTICES: dict[str, tuple[str, str]] = {
+    **NOTICES,
+    "unreachable": (
+        "The server cannot be reached. Check the network, then connect again.",
+        "連不到伺服器，請檢查網路後再連線。",
+    ),
+    "lost": (
+        "The connection to the server was lost. Connect again to go on.",
+        "與伺服器的連線中斷了，請重新連線繼續。",
+    ),
+    "expired": (
+        "This chat reached the server's time limit. Connect again to go on.",
+        "對話已達伺服器的時間上限，請重新連線繼續。",
+    ),
+    "refused_settings": (
+        "The server refused the chat's settings. The log says which one.",
+        "伺服器拒絕了對話設定，細節請看程式的紀錄。",
+    ),
+    "server_error": ("The server had a problem. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
+    "server_busy": ("All places are taken. Try again in a moment.", "目前連線已滿，請稍後再試。"),
+    "idle_timeout": (
+        "Nobody wrote anything for a while, so the connection was closed. Type to go on.",
+        "太久沒有訊息，連線已自動中斷。輸入訊息就能繼續。",
+    ),
+    "time_limit": (
+        "The chat reached its time limit. Connect again to go on.",
+        "對話已達時間上限，請重新連線繼續。",
+    ),
+    "reply_failed": ("There was no answer this time. Please send it again.", "這次沒有得到回答，請再送一次。"),
+    "internal_error": ("Something went wrong here. Connect again to go on.", "程式發生問題，請重新連線繼續。"),
+}
+
+KEY_STATES: dict[str, tuple[str, str]] = {
+    "used": (
+        "Your key is used for calls and chats you start from now on.",
+        "從現在起開始的通話與對話會使用你的金鑰。",
+    ),
+    "none": ("No key of yours is used.", "目前沒有使用你的金鑰。"),
+    "bad": (
+        "That is not a key: it holds a space or a character that no key has.",
+        "這不是金鑰：其中有空格或金鑰不會有的字元。",
+    ),
+}
+
+
+def pick(words: tuple[str, str], locale: Locale) -> str:
+    """(English, Traditional Chinese) -> the one asked for."""
+    return words[1] if locale == "zh-TW" else words[0]
+
+
 def locale_of(accept_language: str | None) -> Locale:
     """The page language for a browser's Accept-Language header: Chinese readers get zh-TW, all others English."""
     first = (accept_language or "").split(",")[0].strip().lower()
@@ -126,5 +213,4 @@ def locale_of(accept_language: str | None) -> Locale:
 
 def sentence(table: dict[str, tuple[str, str]], code: str, locale: Locale) -> str:
     """The sentence for `code`. Raises KeyError for an unknown code."""
-    english, chinese = table[code]
-    return chinese if locale == "zh-TW" else english
+    return pick(table[code], locale)

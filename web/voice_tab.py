@@ -6,13 +6,12 @@ fastrtc's output event is one endless generator per call, and increments would b
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastrtc import WebRTC
+from gradio.events import Dependency
 
 from realtime.conversation import Bubble, BubbleState
 from realtime.snapshot import OVER
@@ -20,9 +19,11 @@ from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
 from .markup import literal, struck
-from .texts import NOTICES, STAGES, Locale, label, locale_of, sentence
+from .status import ServerLine, status_html
+from .texts import NOTICES, STAGES, Locale, label, sentence
 
 STATIC = Path(__file__).parent / "static"
+AVATARS = (str(STATIC / "user.svg"), str(STATIC / "model.svg"))
 
 MICROPHONE = {
     # Bare values are wishes ("ideal"): fastrtc's own default demands them exactly, and then a device that cannot obey
@@ -35,8 +36,6 @@ MICROPHONE = {
 }
 
 Message = dict[str, str]
-ServerLine = Callable[[], tuple[Stage | str, str | None, str]]
-"""() -> (stage outside a call: "idle" or "loading", notice code or None, the server's name for the status bar)."""
 
 
 def caption(bubble: Bubble) -> Message | None:
@@ -51,24 +50,26 @@ def captions(snapshot: Snapshot) -> list[Message]:
     return [message for bubble in snapshot.bubbles if (message := caption(bubble)) is not None]
 
 
-def status_html(stage: str, notice: str | None, server: str, locale: Locale) -> str:
-    """The status bar: state as a word for everyone, as a colour for those who see it."""
+def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
+    """The tab's status bar."""
     text = sentence(NOTICES, notice, locale) if notice else sentence(STAGES, stage, locale)
-    return (
-        f'<div class="status" data-stage="{html.escape(stage)}"'
-        f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'
-        f'<span class="server">{html.escape(server)}</span></div>'
-    )
+    return status_html(stage, notice, text, server)
 
 
-def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, Any] | None) -> None:
-    """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call."""
+def build(
+    call: VoiceCall,
+    server: ServerLine,
+    visitor: gr.State,
+    locale: gr.State,
+    begin: Dependency,
+    *,
+    rtc_configuration: dict[str, Any] | None,
+) -> None:
+    """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call.
+    `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event that fills them."""
 
     # Above the call's own limit, so that the one too many is told so in its own language, and not by fastrtc's toast.
     max_calls = call.settings.max_calls + 4
-    visitor = gr.State()
-    locale = gr.State("en")
-
     chat = gr.Chatbot(
         type="messages",
         elem_id="voice-chat",
@@ -77,7 +78,7 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         height="calc(100dvh - 400px)",
         min_height=220,
         placeholder=label("voice_placeholder"),
-        avatar_images=(str(STATIC / "user.svg"), str(STATIC / "model.svg")),
+        avatar_images=AVATARS,
         render_markdown=True,
         sanitize_html=True,
         group_consecutive_messages=False,
@@ -113,38 +114,35 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         )
         send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)
     released = gr.Button(elem_id="voice-released")  # hidden; pressed by page.js when a call ends in the browser alone
-    status = gr.HTML(elem_id="status", padding=False)
+    status = gr.HTML(elem_id="status", elem_classes="status-bar", padding=False)
     until_ready = gr.Timer(1.0, active=False)
 
-    def outside_a_call(where: Locale) -> str:
-        stage, notice, name = server()
-        return status_html(stage, notice, name, where)
+    def outside_a_call(who: Visitor, where: Locale) -> str:
+        stage, notice, name = server(who.own_key)
+        return line(stage, notice, name, where)
 
-    def on_load(request: gr.Request) -> tuple[Visitor, Locale, str, gr.Timer]:
-        where = locale_of(request.headers.get("accept-language"))
-        return (
-            Visitor(call.settings.remember_items),
-            where,
-            outside_a_call(where),
-            gr.Timer(active=server()[0] != "idle"),
-        )
+    def waiting(who: Visitor) -> gr.Timer:
+        return gr.Timer(active=server(who.own_key)[0] != "idle")
+
+    def on_load(who: Visitor, where: Locale) -> tuple[str, gr.Timer]:
+        return outside_a_call(who, where), waiting(who)
 
     def on_tick(who: Visitor, where: Locale) -> tuple[Any, gr.Timer]:
         if who.call is not None:  # the call has the status bar
             return gr.skip(), gr.Timer(active=False)
-        return outside_a_call(where), gr.Timer(active=server()[0] != "idle")
+        return outside_a_call(who, where), waiting(who)
 
     def on_snapshot(where: Locale, who: Visitor, snapshot: Snapshot) -> tuple[list[Message], str]:
         # A snapshot may have been waiting while the visitor hung up; the captions in it still count.
         stage = snapshot.stage if who.in_call or snapshot.stage in OVER else Stage.ENDED
-        return captions(snapshot), status_html(stage, snapshot.notice, server()[2], where)
+        return captions(snapshot), line(stage, snapshot.notice, server(who.own_key)[2], where)
 
     async def on_send(who: Visitor, text: str, where: Locale) -> tuple[str, Any]:
         if not text.strip():
             return "", gr.skip()
         if who.call is None or not who.in_call:
-            stage, _, name = server()
-            return text, status_html(stage, "not_in_call", name, where)
+            stage, _, name = server(who.own_key)
+            return text, line(stage, "not_in_call", name, where)
         taken = await who.call.say(text.strip())
         return "" if taken else text, gr.skip()
 
@@ -156,10 +154,10 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         if who.call is not None:
             who.call.leave()
         # The captions too: what was still to be said is struck out now, and the call's own news has no reader any more.
-        return captions(who.snapshot()), status_html(Stage.ENDED, None, server()[2], where)
+        return captions(who.snapshot()), line(Stage.ENDED, None, server(who.own_key)[2], where)
 
-    def on_press(where: Locale) -> str:
-        return status_html(Stage.CONNECTING, None, server()[2], where)
+    def on_press(who: Visitor, where: Locale) -> str:
+        return line(Stage.CONNECTING, None, server(who.own_key)[2], where)
 
     rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls)
     # Its own limit: with Gradio's default of one, the second visitor's captions would wait for the first to hang up.
@@ -173,7 +171,7 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
         "concurrency_limit": 1,
         "api_name": False,
     }
-    rtc.start_recording(on_press, locale, status, **in_order)
+    rtc.start_recording(on_press, [visitor, locale], status, **in_order)
     rtc.stop_recording(on_hang_up, [visitor, locale], [chat, status], **in_order)
     released.click(on_hang_up, [visitor, locale], [chat, status], **in_order)
 
@@ -189,8 +187,6 @@ def build(call: VoiceCall, server: ServerLine, *, rtc_configuration: dict[str, A
     clear.click(on_clear, visitor, chat, show_progress="hidden", concurrency_limit=None, api_name=False)
     volume.input(None, volume, js="(percent) => { window.voiceVolume(percent); return []; }", api_name=False)
 
-    load = gr.context.Context.root_block
-    assert load is not None
-    load.load(on_load, None, [visitor, locale, status, until_ready], show_progress="hidden", api_name=False)
-    load.load(None, None, volume, js="() => window.voiceVolumeNow()", api_name=False)
+    begin.then(on_load, [visitor, locale], [status, until_ready], show_progress="hidden", api_name=False)
+    begin.then(None, None, volume, js="() => window.voiceVolumeNow()", api_name=False)
     until_ready.tick(on_tick, [visitor, locale], [status, until_ready], show_progress="hidden", api_name=False)

@@ -1,0 +1,20 @@
+"""The status bar of a tab."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+from realtime_handler import Stage
+
+ServerLine = Callable[[str], tuple[Stage | str, str | None, str]]
+"""(a visitor's own key or "") -> stage outside a call ("idle", "loading" or "failed"), notice code or None, server."""
+
+
+def status_html(stage: str, notice: str | None, text: str, server: str) -> str:
+    """State as a word for everyone, as a colour for those who see it."""
+    return (
+        f'<div class="status" data-stage="{html.escape(stage)}"'
+        f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'
+        f'<span class="server">{html.escape(server)}</span></div>'
+    )

@@ -1,0 +1,171 @@
+"""The text tab: a chat with a socket and a history of its own, streamed in as Markdown.
+
+Like the voice tab it owns nothing and shows whole snapshots. One endless generator per chat (`on_watch`) carries them;
+it is started by whatever opened the chat, the button or the first message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from realtime.book import CallBook
+from realtime.conversation import Bubble, BubbleState
+from realtime.settings import Settings
+from realtime.snapshot import OVER
+from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor
+from text_chat import TextChat
+
+from .markup import literal, written
+from .status import ServerLine, status_html
+from .texts import CHAT_NOTICES, CHAT_STAGES, Locale, label, pick, sentence
+from .voice_tab import AVATARS, Message
+
+BUSY = frozenset({Stage.THINKING, Stage.SPEAKING})
+
+
+def message(bubble: Bubble) -> Message | None:
+    """One bubble as a chatbot message; None when there is nothing to show yet."""
+    shown = literal(bubble.text) if bubble.role == "user" else written(bubble.text)
+    if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
+        shown = "…"
+    return {"role": bubble.role, "content": shown} if shown else None
+
+
+def history(snapshot: Snapshot) -> list[Message]:
+    """All messages; the place where the next one will appear is shown while it is awaited."""
+    shown = [each for bubble in snapshot.bubbles if (each := message(bubble)) is not None]
+    if snapshot.stage in BUSY and (not shown or shown[-1]["role"] == "user"):
+        shown.append({"role": "assistant", "content": "…"})
+    return shown
+
+
+def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
+    """The tab's status bar."""
+    text = sentence(CHAT_NOTICES, notice, locale) if notice else sentence(CHAT_STAGES, stage, locale)
+    return status_html(stage, notice, text, server)
+
+
+def connect_button(connected: bool, locale: Locale) -> gr.Button:
+    """The same button connects and disconnects."""
+    words = ("Disconnect", "中斷連線") if connected else ("Connect", "連線")
+    return gr.Button(pick(words, locale), variant="secondary" if connected else "primary")
+
+
+def build(
+    settings: Settings,
+    endpoint: EndpointForKey,
+    chats: CallBook,
+    server: ServerLine,
+    visitor: gr.State,
+    locale: gr.State,
+    begin: Dependency,
+) -> None:
+    """Lay out the tab inside the current Blocks and wire it. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin`
+    is the event that fills them."""
+    chat = gr.Chatbot(
+        type="messages",
+        elem_id="text-chat",
+        label=label("text_chat"),
+        show_label=False,
+        height="calc(100dvh - 330px)",
+        min_height=220,
+        placeholder=label("text_placeholder"),
+        avatar_images=AVATARS,
+        render_markdown=True,
+        sanitize_html=True,
+        show_copy_button=True,
+        group_consecutive_messages=False,
+        autoscroll=True,
+    )
+    with gr.Row(elem_id="text-typing"):
+        typed = gr.Textbox(
+            elem_id="text-input",
+            show_label=False,
+            container=False,
+            placeholder=label("text_input"),
+            lines=1,
+            max_lines=10,
+            scale=6,
+        )
+        send = gr.Button(label("voice_send"), elem_id="text-send", variant="primary", scale=1, min_width=90)
+        stop = gr.Button(
+            label("text_stop"), elem_id="text-stop", variant="stop", scale=1, min_width=90, interactive=False
+        )
+    with gr.Row(elem_id="text-controls"):
+        connect = gr.Button(label("text_connect"), elem_id="text-connect", variant="primary", scale=1, min_width=120)
+        clear = gr.Button(label("voice_clear"), elem_id="text-clear", scale=1, min_width=120)
+    status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
+
+    def open_chat(who: Visitor) -> TextChat:
+        def place() -> Any:
+            return endpoint(who.own_key)
+
+        opened = who.chat = TextChat(settings, place, chats, who.written)
+        opened.open()
+        return opened
+
+    def under_way(who: Visitor) -> TextChat | None:
+        return who.chat if who.chat is not None and who.chat.under_way else None
+
+    async def on_connect(who: Visitor) -> None:
+        current = under_way(who)
+        if current is None:
+            open_chat(who)
+        else:
+            current.leave()
+
+    async def on_send(who: Visitor, text: str) -> tuple[str, Any]:
+        if not text.strip():
+            return "", gr.skip()
+        current = under_way(who) or open_chat(who)
+        return ("" if current.say(text) else text), gr.skip()
+
+    async def on_watch(who: Visitor, where: Locale) -> AsyncIterator[tuple[Any, ...]]:
+        current = who.chat
+        if current is None or current.watched:
+            return
+        async for snapshot in current.news():
+            connected = snapshot.stage not in OVER
+            yield (
+                history(snapshot),
+                line(snapshot.stage, snapshot.notice, server(who.own_key)[2], where),
+                connect_button(connected, where),
+                gr.Button(interactive=snapshot.stage in BUSY),
+            )
+
+    async def on_stop(who: Visitor) -> None:
+        if who.chat is not None:
+            who.chat.stop()
+
+    async def on_clear(who: Visitor) -> list[Message]:
+        current = under_way(who)
+        if current is not None:
+            current.clear()
+        else:
+            who.written.clear()
+        return []
+
+    def on_load(who: Visitor, where: Locale) -> tuple[str, gr.Button]:
+        return line(Stage.IDLE, None, server(who.own_key)[2], where), connect_button(False, where)
+
+    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
+    watch: dict[str, Any] = {
+        "fn": on_watch,
+        "inputs": [visitor, locale],
+        "outputs": [chat, status, connect, stop],
+        "show_progress": "hidden",
+        "concurrency_limit": settings.max_chats + 4,  # above the limit, so that the one too many is told so
+        "trigger_mode": "multiple",
+        "api_name": False,
+    }
+    connect.click(on_connect, visitor, None, **quick).then(**watch)
+    gr.on(
+        [send.click, typed.submit], on_send, [visitor, typed], [typed, status], trigger_mode="multiple", **quick
+    ).then(**watch)
+    stop.click(on_stop, visitor, None, **quick)
+    clear.click(on_clear, visitor, chat, **quick)
+    begin.then(on_load, [visitor, locale], [status, connect], **quick)
