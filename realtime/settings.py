@@ -11,11 +11,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from dotenv import load_dotenv
 
-OPENAI_URL = "wss://api.openai.com/v1/realtime"
+from .endpoint import (
+    OPENAI_URL,
+    Endpoint,
+    ServerKind,
+    full_address,
+    headers_for,
+    is_header_text,
+    with_model,
+    without_credentials,
+)
+from .refusals import Refused
+
+__all__ = [
+    "Delay",
+    "Eagerness",
+    "Endpoint",
+    "Language",
+    "NoiseReduction",
+    "ServerKind",
+    "Settings",
+    "SettingsError",
+    "TurnDetection",
+    "check_key",
+]
+
 OPENAI_MODEL = "gpt-realtime-2.1-mini"
 """The cheap one of the models that OpenAI recommends; older ones have a shutdown date."""
 
@@ -26,16 +49,6 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used. The message is one sentence and names the variable."""
 
 
-class ServerKind(StrEnum):
-    """Which Realtime server a call talks to."""
-
-    OFFLINE = "offline"
-    """The embedded server: no key, no network."""
-    OPENAI = "openai"
-    CUSTOM = "custom"
-    """Any other server that speaks the protocol, by `REALTIME_URL`."""
-
-
 class Language(StrEnum):
     """What is spoken. AUTO leaves it to the server; a hint makes short Chinese turns much more reliable."""
 
@@ -44,28 +57,40 @@ class Language(StrEnum):
     CHINESE = "zh"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where to connect. The `repr` shows the host only: headers and query may hold a key."""
+class TurnDetection(StrEnum):
+    """What decides that the visitor has said all they wanted to say."""
 
-    kind: ServerKind
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    model: str = ""
-    """For people: what the status bar and /health show. "" when the server chooses."""
+    SERVER = "server_vad"
+    """A silence."""
+    SEMANTIC = "semantic_vad"
+    """A model that judges whether the sentence is complete."""
 
-    @property
-    def host(self) -> str:
-        """Host name of the server; safe to log."""
-        return urlsplit(self.url).hostname or ""
 
-    @property
-    def local(self) -> bool:
-        """On this computer: no proxy must be asked."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+class Eagerness(StrEnum):
+    """How soon `semantic_vad` answers: at most 8 s, 4 s or 2 s after the last word; AUTO is MEDIUM."""
 
-    def __repr__(self) -> str:
-        return f"Endpoint({self.kind.value}, {self.host}, {self.model or 'default model'})"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    AUTO = "auto"
+
+
+class NoiseReduction(StrEnum):
+    """Where the microphone is, for the server's own filter; NONE: no filter."""
+
+    NONE = "none"
+    NEAR_FIELD = "near_field"
+    FAR_FIELD = "far_field"
+
+
+class Delay(StrEnum):
+    """How long the transcription waits for context before it writes a word."""
+
+    MINIMAL = "minimal"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
 
 
 DEFAULT_INSTRUCTIONS = (
@@ -91,7 +116,8 @@ class Settings:
     realtime_url: str = field(default="", repr=False)
     """REALTIME_URL. Another Realtime server (ws, wss, http or https); goes before OPENAI_API_KEY."""
     realtime_api_key: str = field(default="", repr=False)
-    """REALTIME_API_KEY. Sent to REALTIME_URL as a bearer token. OPENAI_API_KEY never goes to another host."""
+    """REALTIME_API_KEY. Sent to REALTIME_URL: to Azure as `api-key`, else as a bearer token. OPENAI_API_KEY never goes
+    to another host."""
     realtime_model: str = ""
     """REALTIME_MODEL. Default: gpt-realtime-2.1-mini on OpenAI, elsewhere the server's own."""
 
@@ -116,7 +142,17 @@ class Settings:
     """LANGUAGE, auto|en|zh: what is spoken. A hint for the transcription; sent only when set."""
     transcription_model: str = ""
     """TRANSCRIPTION_MODEL. Default: gpt-realtime-whisper on OpenAI (words while they are spoken; proven with server
-    VAD), elsewhere whisper-1, the name most look-alikes know."""
+    VAD), elsewhere whisper-1, the name most look-alikes know. Azure wants the name of a deployment of yours."""
+    transcription_delay: Delay | None = None
+    """TRANSCRIPTION_DELAY, minimal|low|medium|high|xhigh, for gpt-realtime-whisper only: later words are better words.
+    Not sent unless set; the captions are for the eye, the model hears the sound itself."""
+    turn_detection: TurnDetection = TurnDetection.SERVER
+    """TURN_DETECTION, server_vad|semantic_vad. The first is what every server has, and answers sooner."""
+    eagerness: Eagerness = Eagerness.AUTO
+    """EAGERNESS of semantic_vad, low|medium|high|auto."""
+    noise_reduction: NoiseReduction = NoiseReduction.NONE
+    """NOISE_REDUCTION, none|near_field|far_field. The browser has already taken away noise and echo, and a second
+    filter makes speech worse; far_field helps where a laptop on a table hears a whole room."""
     vad_threshold: float = 0.5
     """VAD_THRESHOLD, 0-1. The protocol's default; higher in noise."""
     vad_prefix_padding_ms: int = 300
@@ -126,6 +162,8 @@ class Settings:
     documented 500 is felt as slowness; most pauses inside a sentence are shorter than 350."""
     max_output_tokens: int = 1024
     """MAX_OUTPUT_TOKENS, 1-4096: about 50 s of speech, more than anyone listens to. Bounds the price of one reply."""
+    max_text_tokens: int = 2048
+    """MAX_TEXT_TOKENS, 1-4096, of a written reply: room for a table or a page of code."""
 
     # -- who may come in
     allow_own_key: bool = True
@@ -164,6 +202,9 @@ class Settings:
     output_latency_ms: int = 100
     """OUTPUT_LATENCY_MS from our sending a sample to the visitor's ear (measured on loopback: about 90 ms)."""
 
+    _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
+    """What the operator's server refused; goes along with its endpoints."""
+
     # ---------------------------------------------------------------- reading
 
     @classmethod
@@ -185,9 +226,9 @@ class Settings:
             return convert(name, value) if value else otherwise
 
         return cls(
-            openai_api_key=read("OPENAI_API_KEY", _header_text, ""),
+            openai_api_key=read("OPENAI_API_KEY", _key, ""),
             realtime_url=read("REALTIME_URL", _url, ""),
-            realtime_api_key=read("REALTIME_API_KEY", _header_text, ""),
+            realtime_api_key=read("REALTIME_API_KEY", _key, ""),
             realtime_model=read("REALTIME_MODEL", _text(200), ""),
             host=read("HOST", _text(255), read("GRADIO_SERVER_NAME", _text(255), default.host)),
             port=read("PORT", _integer(0, 65535), read("GRADIO_SERVER_PORT", _integer(0, 65535), default.port)),
@@ -196,12 +237,17 @@ class Settings:
             speed=read("SPEED", _number(0.25, 1.5), default.speed),
             instructions=read("INSTRUCTIONS", _text(16_000), default.instructions),
             text_instructions=read("TEXT_INSTRUCTIONS", _text(16_000), default.text_instructions),
-            language=read("LANGUAGE", _language, default.language),
+            language=read("LANGUAGE", _one_of(Language), default.language),
             transcription_model=read("TRANSCRIPTION_MODEL", _text(200), ""),
+            transcription_delay=read("TRANSCRIPTION_DELAY", _one_of(Delay), None),
+            turn_detection=read("TURN_DETECTION", _one_of(TurnDetection), default.turn_detection),
+            eagerness=read("EAGERNESS", _one_of(Eagerness), default.eagerness),
+            noise_reduction=read("NOISE_REDUCTION", _one_of(NoiseReduction), default.noise_reduction),
             vad_threshold=read("VAD_THRESHOLD", _number(0, 1), default.vad_threshold),
             vad_prefix_padding_ms=read("VAD_PREFIX_PADDING_MS", _integer(0, 5000), default.vad_prefix_padding_ms),
             vad_silence_ms=read("VAD_SILENCE_MS", _integer(50, 10_000), default.vad_silence_ms),
             max_output_tokens=read("MAX_OUTPUT_TOKENS", _integer(1, 4096), default.max_output_tokens),
+            max_text_tokens=read("MAX_TEXT_TOKENS", _integer(1, 4096), default.max_text_tokens),
             allow_own_key=read("ALLOW_OWN_KEY", _boolean, default.allow_own_key),
             max_chats=read("MAX_CHATS", _integer(1, 10_000), default.max_chats),
             max_sockets=read("MAX_SOCKETS", _integer(1, 10_000), default.max_sockets),
@@ -223,23 +269,39 @@ class Settings:
 
     @property
     def kind(self) -> ServerKind:
+        """The operator's server."""
         if self.realtime_url:
             return ServerKind.CUSTOM
         return ServerKind.OPENAI if self.openai_api_key else ServerKind.OFFLINE
 
     @property
     def model(self) -> str:
-        """The model by name, for people; "" when the server chooses."""
-        return self.realtime_model or (OPENAI_MODEL if self.kind is ServerKind.OPENAI else "")
+        """The model of the operator's server by name, for people; "" when the server chooses."""
+        return self.model_of(self.kind)
 
-    def endpoint(self, offline_url: str = "") -> Endpoint:
-        """Where a call connects now. `offline_url` is the embedded server's address; only used when that is meant."""
-        if self.kind is ServerKind.OFFLINE:
-            return Endpoint(ServerKind.OFFLINE, offline_url)
+    def model_of(self, kind: ServerKind) -> str:
+        """The model asked of a server of this kind; "" when the server chooses."""
+        return self.realtime_model or (OPENAI_MODEL if kind is ServerKind.OPENAI else "")
+
+    def endpoint(self, offline_url: str = "", own_key: str = "") -> Endpoint:
+        """Where a call connects now. `offline_url` is the embedded server's address; only used when that is meant.
+
+        A visitor's `own_key` takes the place of the operator's: it goes to REALTIME_URL where that is set, and then
+        none of the operator's credentials do, not even those written into that address; else it goes to OpenAI, whether
+        or not the operator has a key. It goes to no other host, and with `allow_own_key` off to none.
+        """
+        own_key = own_key.strip() if self.allow_own_key else ""
+        kind = ServerKind.OPENAI if own_key and self.kind is ServerKind.OFFLINE else self.kind
+        if kind is ServerKind.OFFLINE:
+            return Endpoint(kind, offline_url, refused=self._refused)
         url = self.realtime_url or OPENAI_URL
         key = self.realtime_api_key if self.realtime_url else self.openai_api_key
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return Endpoint(self.kind, _with_model(url, self.model), headers, self.model)
+        if own_key:
+            url, key = without_credentials(url), own_key
+        model = self.model_of(kind)
+        # One visitor's account may lack what others have: what it refuses is not remembered for them.
+        refused = Refused() if own_key else self._refused
+        return Endpoint(kind, with_model(url, model), headers_for(url, key), model, bool(own_key), refused)
 
 
 # -------------------------------------------------------------------- reading one value
@@ -254,16 +316,19 @@ def _text(longest: int) -> Callable[[str, str], str]:
     return convert
 
 
-def check_key(typed: str) -> str:
-    """A key as somebody pasted it, without the white space around it; "" for none. Raises SettingsError."""
-    return _header_text("The key", typed.strip())
+def check_key(text: str, name: str = "The key") -> str:
+    """A key that goes into a header: one word of visible ASCII, at most 4,000 characters, spaces around it taken away.
 
-
-def _header_text(name: str, value: str) -> str:
-    """A key that goes into a header: one word of visible ASCII. The message must not repeat it."""
-    if not all("!" <= letter <= "~" for letter in value):
+    Raises SettingsError, which does not repeat it.
+    """
+    text = text.strip()
+    if not is_header_text(text) or len(text) > 4000:
         raise SettingsError(f"{name} holds a space or a character that no key has: it may have been pasted wrongly.")
-    return value
+    return text
+
+
+def _key(name: str, value: str) -> str:
+    return check_key(value, name)
 
 
 def _integer(low: int, high: int) -> Callable[[str, str], int]:
@@ -300,30 +365,23 @@ def _boolean(name: str, value: str) -> bool:
         raise SettingsError(f"{name} must be true or false.") from None
 
 
-def _language(name: str, value: str) -> Language:
-    try:
-        return Language(value.lower())
-    except ValueError:
-        raise SettingsError(f"{name} must be auto, en or zh.") from None
+E = TypeVar("E", bound=StrEnum)
+
+
+def _one_of(kind: type[E]) -> Callable[[str, str], E]:
+    def convert(name: str, value: str) -> E:
+        try:
+            return kind(value.lower())
+        except ValueError:
+            *others, last = [choice.value for choice in kind]
+            raise SettingsError(f"{name} must be {', '.join(others)} or {last}.") from None
+
+    return convert
 
 
 def _url(name: str, value: str) -> str:
-    """A WebSocket address; http(s) is taken for ws(s). The message must not repeat it: it may hold a key."""
-    schemes = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
-    wrong = SettingsError(f"{name} must be an address that starts with ws:// or wss://.")
+    """The message must not repeat the address: it may hold a key."""
     try:
-        parts = urlsplit(value)
-        valid = parts.scheme.lower() in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        return full_address(value)
     except ValueError:
-        raise wrong from None
-    if not valid:
-        raise wrong
-    return urlunsplit((schemes[parts.scheme.lower()], parts.netloc, parts.path or "/v1/realtime", parts.query, ""))
-
-
-def _with_model(url: str, model: str) -> str:
-    parts = urlsplit(url)
-    if not model or "model" in parse_qs(parts.query):
-        return url
-    query = f"{parts.query}&model={quote(model)}" if parts.query else f"model={quote(model)}"
-    return urlunsplit(parts._replace(query=query))
+        raise SettingsError(f"{name} must be an address that starts with ws:// or wss://.") from None

@@ -1,0 +1,113 @@
+"""Where to connect and with which key. Pure; nothing here shows a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from .refusals import Refused
+
+OPENAI_URL = "wss://api.openai.com/v1/realtime"
+
+_AZURE = (".azure.com", ".azure.us", ".azure.cn")
+_RENTED = ".cloudapp."
+"""In the name of a virtual machine that someone rents from Azure: what runs there is not Azure's own service."""
+_CREDENTIALS = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token"})
+"""Names under which servers take a key in their address."""
+
+
+class ServerKind(StrEnum):
+    """Which Realtime server a call talks to."""
+
+    OFFLINE = "offline"
+    """The embedded server: no key, no network."""
+    OPENAI = "openai"
+    CUSTOM = "custom"
+    """Any other server that speaks the protocol, by `REALTIME_URL`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect. The `repr` shows the host only: headers and query may hold a key."""
+
+    kind: ServerKind
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    model: str = ""
+    """For people: what the status bar and /health show. "" when the server chooses."""
+    own_key: bool = False
+    """The key is a visitor's own, not the operator's."""
+    refused: Refused = field(default_factory=Refused, repr=False, compare=False)
+    """What the server refused before; shared by all endpoints that come from the same settings."""
+
+    @property
+    def host(self) -> str:
+        """Host name of the server; safe to log."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def local(self) -> bool:
+        """On this computer: no proxy must be asked."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.kind.value}, {self.host}, {self.model or 'default model'})"
+
+
+def is_azure(host: str) -> bool:
+    """A service of Azure's own (Azure OpenAI, Voice Live, AI Foundry)."""
+    return host.lower().endswith(_AZURE) and _RENTED not in host.lower()
+
+
+def is_header_text(text: str) -> bool:
+    """Whether it may stand in a header as it is: visible ASCII, so no line of its own can be smuggled in."""
+    return all("!" <= letter <= "~" for letter in text)
+
+
+def headers_for(url: str, key: str) -> dict[str, str]:
+    """The header that carries a key to this server.
+
+    Azure takes its keys as `api-key`, and only tokens of Entra, which are JWTs, as a bearer token like everyone else.
+    """
+    if not key:
+        return {}
+    if is_azure(urlsplit(url).hostname or "") and not key.startswith("eyJ"):
+        return {"api-key": key}
+    return {"Authorization": f"Bearer {key}"}
+
+
+def full_address(url: str) -> str:
+    """An address as people give it (a host, or the base URL of an OpenAI client) -> that of the Realtime endpoint.
+
+    http(s) becomes ws(s). Raises ValueError, which does not repeat the address: it may hold a key.
+    """
+    schemes = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in schemes or not parts.hostname or parts.port == 0:
+        raise ValueError("no WebSocket address")
+    path = parts.path.rstrip("/")
+    if not path:
+        path = "/openai/v1/realtime" if is_azure(parts.hostname) else "/v1/realtime"
+    elif path.endswith("/v1"):
+        path += "/realtime"
+    else:
+        path = parts.path
+    return urlunsplit((schemes[parts.scheme.lower()], parts.netloc, path, parts.query, ""))
+
+
+def with_model(url: str, model: str) -> str:
+    """The address with `?model=`, unless it names a model itself or none is wanted."""
+    parts = urlsplit(url)
+    if not model or "model" in parse_qs(parts.query):
+        return url
+    query = f"{parts.query}&model={quote(model)}" if parts.query else f"model={quote(model)}"
+    return urlunsplit(parts._replace(query=query))
+
+
+def without_credentials(url: str) -> str:
+    """The address without a user, a password, or a key in its query."""
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, True) if name.lower() not in _CREDENTIALS]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(kept, quote_via=quote)))

@@ -1,0 +1,126 @@
+"""What to do when a server refuses the session's settings: find the field, leave it out, remember it. Pure.
+
+One field that a server does not know makes it refuse all of them. Which fields those are differs from server to server
+and from month to month, so they are learned from the refusals instead of being listed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Event = dict[str, Any]
+Path = tuple[str, ...]
+"""Where a field is within `session`, for example ("audio", "input", "turn_detection")."""
+
+MOST_REFUSED = 32
+"""Fields remembered of one server; the oldest go first. A session has fewer."""
+
+_CONTAINERS: frozenset[Path] = frozenset({(), ("audio",), ("audio", "input"), ("audio", "output")})
+"""Objects that only hold others: leaving one out would leave out what was not refused."""
+_FORMATS: frozenset[Path] = frozenset({("audio", "input", "format"), ("audio", "output", "format")})
+_MAKES_THE_WHOLE = frozenset({"type", "model", "effort"})
+"""Fields without which the object around them says nothing."""
+_GA_ONLY: frozenset[Path] = frozenset({("type",), ("output_modalities",), *_CONTAINERS} - {()})
+"""What a server that only knows the beta shapes refuses."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+|\[\d+\])*")
+_QUOTED = re.compile(r"['\"`]([^'\"`\s]{1,120})['\"`]")
+
+
+class Refused:
+    """What one server refused before, so that it is not sent again. Held by whoever knows the server."""
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[Path, str], None] = {}
+
+    def remember(self, path: Path, value: object) -> None:
+        """This value of the field was refused."""
+        self._fields[path, json.dumps(value, sort_keys=True)] = None
+        while len(self._fields) > MOST_REFUSED:
+            del self._fields[next(iter(self._fields))]
+
+    def leave_out(self, update: Event) -> Event:
+        """The `session.update` without what was refused before. Another value of the same field is tried again."""
+        for path, value in list(self._fields):
+            found, now = look_up(update.get("session"), path)
+            if found and json.dumps(now, sort_keys=True) == value:
+                update = without(update, path)
+        return update
+
+
+def names(error: Mapping[str, Any]) -> Iterator[str]:
+    """The fields an `error` names: in `param`, else quoted in its message."""
+    param = error.get("param")
+    if isinstance(param, str) and _NAME.fullmatch(param):
+        yield param
+    message = error.get("message")
+    for quoted in _QUOTED.findall(message[:2000] if isinstance(message, str) else ""):
+        if _NAME.fullmatch(quoted):
+            yield quoted
+
+
+def refuses_ga(error: Mapping[str, Any]) -> bool:
+    """Whether a server says with this refusal that it only knows the beta shapes."""
+    for name in names(error):
+        path = _path(name)
+        if path in _GA_ONLY or path == ("modalities",):
+            return error.get("code") != "invalid_value"  # a value can only be wrong in a field that is known
+    return False
+
+
+def refused_field(name: str, update: Event) -> Path | None:
+    """The field of `update` to leave out when a server refuses `name`; None when there is none of that name.
+
+    The whole object where one of its fields makes no sense without the other: `{"type": ...}`, `{"model": ...}`.
+    """
+    session, path = update.get("session"), _path(name)
+    if len(path) == 1 and path[0] not in (session or {}):  # a server that names only the last part
+        places = [place for place in _places(session, ()) if place[-1] == path[0]]
+        path = places[0] if len(places) == 1 else ()
+    while path and not look_up(session, path)[0]:
+        path = path[:-1]  # it misses something in an object that we sent, or refuses something deep in it
+    if path[-1:] and path[-1] in _MAKES_THE_WHOLE and path[:-1] not in _CONTAINERS:
+        path = path[:-1]
+    return None if path in _CONTAINERS else path
+
+
+def is_required(path: Path, update: Event) -> bool:
+    """Whether the session cannot be what it is for without this field."""
+    text = look_up(update.get("session"), ("output_modalities",))[1] == ["text"]
+    return path in _FORMATS or path == ("type",) or (text and path == ("output_modalities",))
+
+
+def without(update: Event, path: Path) -> Event:
+    """A copy of the `session.update` that lacks a field."""
+
+    def cut(table: Mapping[str, Any], rest: Path) -> Event:
+        kept = {key: value for key, value in table.items() if key != rest[0] or len(rest) > 1}
+        if len(rest) > 1 and isinstance(kept.get(rest[0]), Mapping):
+            kept[rest[0]] = cut(kept[rest[0]], rest[1:])
+        return kept
+
+    return {**update, "session": cut(update["session"], path)}
+
+
+def look_up(session: object, path: Path) -> tuple[bool, Any]:
+    """(whether the field is there, its value)."""
+    for step in path:
+        if not isinstance(session, Mapping) or step not in session:
+            return False, None
+        session = session[step]
+    return True, session
+
+
+def _path(name: str) -> Path:
+    parts = tuple(re.sub(r"\[\d+\]", "", name).split("."))
+    return parts[1:] if parts[0] == "session" else parts
+
+
+def _places(session: object, base: Path) -> Iterator[Path]:
+    """Every field there is, with those inside it."""
+    if isinstance(session, Mapping):
+        for key, value in session.items():
+            yield (*base, key)
+            yield from _places(value, (*base, key))
