@@ -21,7 +21,7 @@ from realtime.settings import Endpoint, ServerKind, Settings
 from realtime_handler import CallBook, EndpointForKey, Notice, Snapshot, Stage, Visitor, VoiceCall
 
 from .realtime import script
-from .realtime.servers import greet, send, server
+from .realtime.servers import Script, greet, send, server
 
 KEY = "sk-test-secret"
 
@@ -97,9 +97,7 @@ class Page:
 
 
 @asynccontextmanager
-async def calling(
-    endpoint: EndpointForKey, visitor: Visitor | None = None, **changed: Any
-) -> AsyncIterator[Page]:
+async def calling(endpoint: EndpointForKey, visitor: Visitor | None = None, **changed: Any) -> AsyncIterator[Page]:
     page = Page(VoiceCall(Settings(**changed), endpoint), visitor)
     try:
         await page.start()
@@ -111,49 +109,6 @@ async def calling(
 
 def at(url: str) -> EndpointForKey:
     return lambda _: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
-
-
-class Script:
-    """A server that greets, keeps what it gets, and says what the test tells it to say."""
-
-    def __init__(self) -> None:
-        self.got: list[dict[str, Any]] = []
-        self.visits = 0
-        self._changed = asyncio.Condition()
-        self._sockets: list[ServerConnection] = []
-
-    async def talk(self, socket: ServerConnection) -> None:
-        self.visits += 1
-        await greet(socket)
-        self._sockets.append(socket)
-        async for message in socket:
-            async with self._changed:
-                self.got.append(json.loads(message))
-                self._changed.notify_all()
-
-    async def says(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
-        for some in events:
-            await send(self._sockets[-1], *(some if isinstance(some, list) else [some]))
-
-    async def hears(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for events of a kind."""
-        async with asyncio.timeout(10), self._changed:
-            await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
-        return self.of(kind)
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.got if event["type"] == kind]
-
-    async def cut(self) -> None:
-        self._sockets[-1].transport.abort()
-
-    async def close(self, code: int, reason: str = "") -> None:
-        await self._sockets[-1].close(code, reason)
-
-    async def gone(self) -> None:
-        """Wait until the client has closed."""
-        async with asyncio.timeout(2):
-            await self._sockets[-1].wait_closed()
 
 
 async def test_a_conversation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,3 +34,48 @@ async def greet(socket: ServerConnection) -> dict[str, Any]:
     update: dict[str, Any] = json.loads(await socket.recv())
     await send(socket, {"type": "session.updated", "session": update["session"]})
     return update
+
+
+class Script:
+    """A server that greets, keeps what it gets, and says what the test tells it to say."""
+
+    def __init__(self) -> None:
+        self.update: dict[str, Any] = {}
+        """The `session.update` of the newest visit."""
+        self.got: list[dict[str, Any]] = []
+        self.visits = 0
+        self._changed = asyncio.Condition()
+        self._sockets: list[ServerConnection] = []
+
+    async def talk(self, socket: ServerConnection) -> None:
+        self.visits += 1
+        self.update = await greet(socket)
+        self._sockets.append(socket)
+        async for message in socket:
+            async with self._changed:
+                self.got.append(json.loads(message))
+                self._changed.notify_all()
+
+    async def says(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+        for some in events:
+            await send(self._sockets[-1], *(some if isinstance(some, list) else [some]))
+
+    async def hears(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for events of a kind."""
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
+        return self.of(kind)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.got if event["type"] == kind]
+
+    async def cut(self) -> None:
+        self._sockets[-1].transport.abort()
+
+    async def close(self, code: int, reason: str = "") -> None:
+        await self._sockets[-1].close(code, reason)
+
+    async def gone(self) -> None:
+        """Wait until the client has closed."""
+        async with asyncio.timeout(2):
+            await self._sockets[-1].wait_closed()
