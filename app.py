@@ -11,6 +11,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this computer on its own account
 
 import logging
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,6 +31,8 @@ from web.texts import I18N
 from webrtc_edge import quiet_loggers
 
 log = logging.getLogger("app")
+# About Gradio 6, which fastrtc does not run on; said to whoever starts the app, who can do nothing about it.
+warnings.filterwarnings("ignore", "Setting 'api_name=False'", DeprecationWarning)
 
 
 class House:

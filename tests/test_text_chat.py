@@ -215,6 +215,7 @@ async def test_a_lost_connection_is_mended_and_the_history_told_again() -> None:
     ("code", "failure"), [(3000, Failure.WRONG_KEY), (4004, Failure.MODEL_NOT_FOUND)], ids=["key", "model"]
 )
 async def test_what_cannot_heal_ends_the_chat(code: int, failure: Failure, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     there = Script()
     async with server(there.talk) as url, chatting(at(url)) as page:
         await page.reaches(Stage.LISTENING)

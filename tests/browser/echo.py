@@ -1,0 +1,102 @@
+"""A Realtime server whose model writes back what it was told: so that a test says what the page is shown."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+
+class Echo:
+    """What it got, and how it answers."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.keys: list[str] = []
+        """The `Authorization` of each visit."""
+        self.got: list[dict[str, Any]] = []
+        self.go_on = threading.Event()
+        """A reply to a text that begins with WAIT stops in the middle until this is set."""
+        self.changed = threading.Condition()
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.got if event["type"] == kind]
+
+    def wait(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.of(kind)) >= count, 10), f"no {count} {kind}"
+        return self.of(kind)
+
+    def talk(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        self.keys.append(socket.request.headers.get("Authorization", ""))
+        said, replies = "", 0
+        send = _sender(socket)
+        send({"type": "session.created", "session": {"type": "realtime"}})
+        try:
+            for message in socket:
+                event = json.loads(message)
+                with self.changed:
+                    self.got.append(event)
+                    self.changed.notify_all()
+                match event["type"]:
+                    case "session.update":
+                        send({"type": "session.updated", "session": event["session"]})
+                    case "conversation.item.create":
+                        item = event["item"]
+                        said = item["content"][0]["text"] if item["role"] == "user" else said
+                        for kind in ("added", "done"):
+                            send({"type": f"conversation.item.{kind}", "previous_item_id": None, "item": item})
+                    case "response.create":
+                        replies += 1
+                        # In a thread of its own: a cancellation is read while it writes.
+                        name = f"{id(socket)}_{replies}"
+                        threading.Thread(target=self._reply, args=(send, name, said), daemon=True).start()
+        except ConnectionClosed:
+            pass
+
+    def _reply(self, send: Any, name: str, text: str) -> None:
+        reply, item = f"resp_{name}", f"item_{name}"
+        message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+        about = {"response_id": reply, "item_id": item, "output_index": 0, "content_index": 0}
+        send({"type": "response.created", "response": {"id": reply, "status": "in_progress", "output": []}})
+        send({"type": "conversation.item.added", "previous_item_id": None, "item": message})
+        half = len(text) // 2
+        send({"type": "response.output_text.delta", **about, "delta": text[:half]})
+        status = "completed"
+        if text.startswith("WAIT") and not self.go_on.wait(30):
+            status = "failed"
+        send({"type": "response.output_text.delta", **about, "delta": text[half:]})
+        done = {**message, "status": "completed", "content": [{"type": "output_text", "text": text}]}
+        send({"type": "conversation.item.done", "previous_item_id": None, "item": done})
+        send({"type": "response.done", "response": {"id": reply, "status": status, "output": [done]}})
+
+
+def _sender(socket: ServerConnection) -> Any:
+    def send(event: dict[str, Any]) -> None:
+        try:
+            socket.send(json.dumps(event))
+        except ConnectionClosed:
+            pass
+
+    return send
+
+
+@contextmanager
+def echoing() -> Iterator[Echo]:
+    echo = Echo()
+    with serve(echo.talk, "127.0.0.1", 0) as server:
+        echo.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield echo
+        finally:
+            echo.go_on.set()
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,266 @@
+"""The text tab in a real browser: what is typed, what is rendered, what is kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.speech import clip
+
+from .conftest import App, running_app
+from .echo import Echo, echoing
+from .typist import Typist
+
+OPERATORS_KEY = "sk-operator-canary"
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[Echo]:
+    with echoing() as echo:
+        yield echo
+
+
+@pytest.fixture(scope="module")
+def house(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app on the echo server."""
+    log = tmp_path_factory.mktemp("echo") / "log.txt"
+    with running_app(log, REALTIME_URL=echo.url, REALTIME_API_KEY=OPERATORS_KEY, VANISHED_SECONDS="3") as app:
+        app.wait(lambda health: health["http"] == 200, timeout=60)
+        yield app
+        said = log.read_text()
+        assert "Traceback" not in said, said[-4000:]
+        assert "canary" not in said
+
+
+@pytest.fixture
+def visit(house: App, browser: Browser) -> Iterator[Callable[..., Typist]]:
+    """Opens pages on the echo app. When their tabs are closed, no chat must be left."""
+    open_pages: list[Typist] = []
+
+    def visit(**options: str) -> Typist:
+        open_pages.append(Typist(browser, house.url, **options))
+        return open_pages[-1]
+
+    yield visit
+    errors = [error for page in open_pages for error in page.errors]
+    for page in open_pages:
+        page.close()
+    house.wait(lambda health: health["chats"] == 0, timeout=20)
+    assert not errors
+
+
+MARKDOWN = """# A heading
+
+**Bold** and *slanted*, a [link](https://example.com/a?b=1).
+
+- one
+- two
+
+1. first
+2. second
+
+| fruit | colour |
+|---|---|
+| plum | blue |
+
+```python
+def hello() -> str:
+    return "hi"
+```"""
+
+
+def test_markdown_is_rendered(visit: Callable[..., Typist]) -> None:
+    page = visit()
+    page.ask(MARKDOWN)
+    answer = page.answer
+    expect(answer.locator("h1")).to_have_text("A heading")
+    expect(answer.locator("strong")).to_have_text("Bold")
+    expect(answer.locator("ul li")).to_have_text(["one", "two"])
+    expect(answer.locator("ol li")).to_have_text(["first", "second"])
+    expect(answer.locator("td")).to_have_text(["plum", "blue"])
+    expect(answer.locator("code.language-python .token.keyword").first).to_have_text("def")
+    link = answer.locator("a")
+    assert link.get_attribute("href") == "https://example.com/a?b=1"
+    assert link.get_attribute("target") == "_blank"
+    assert {"noopener", "noreferrer"} <= set((link.get_attribute("rel") or "").split())
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer.locator("button.copy_code_button").click()
+    assert page.page.evaluate("navigator.clipboard.readText()") == 'def hello() -> str:\n    return "hi"\n'
+    # What the person typed is shown to the letter, in its lines.
+    assert page.history()[0].text.split("\n")[:3] == [
+        "# A heading",
+        "",
+        "**Bold** and *slanted*, a [link](https://example.com/a?b=1).",
+    ]
+
+
+ATTACKS = [
+    "<script>window.hacked = 1</script>",
+    '<img src="x" onerror="window.hacked = 2">',
+    "<svg onload='window.hacked = 3'></svg>",
+    "[click](javascript:window.hacked=4)",
+    '<a href="javascript:window.hacked=5">click</a>',
+    "<iframe srcdoc='<script>parent.hacked = 6</script>'></iframe>",
+    "![x](http://127.0.0.1:9/spy.png)",
+    "<style>body { display: none }</style>",
+    '```html\n<img src=x onerror="window.hacked = 7">\n```',
+    "`<img src=x onerror='window.hacked = 8'>`",
+    '[x](https://a.b "><img src=x onerror=window.hacked=9>")',
+    "$$\\href{javascript:window.hacked=10}{x}$$",
+]
+
+
+def test_nothing_a_model_writes_runs(visit: Callable[..., Typist]) -> None:
+    page = visit()
+    asked: list[str] = []
+    page.page.on("request", lambda request: asked.append(request.url))
+    for attack in ATTACKS:
+        page.ask(attack)
+    for link in page.page.locator("#text-chat [data-testid=bot] a").all():
+        assert not (link.get_attribute("href") or "").lower().startswith("javascript:")
+    assert (
+        page.page.locator("#text-chat").locator("[data-testid] :is(script, iframe, style, img[onerror])").count() == 0
+    )
+    assert page.page.evaluate("window.hacked") is None
+    assert page.page.locator("body").is_visible()
+    assert not any("spy.png" in url for url in asked)
+
+
+def test_enter_sends_and_shift_enter_makes_a_line(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    page.write("first line\n  second line\n\nlast")
+    page.until("() => document.querySelectorAll('#text-chat [data-testid]').length >= 2")
+    sent = echo.of("conversation.item.create")[-1]["item"]["content"][0]["text"]
+    assert sent == "first line\n  second line\n\nlast"
+    assert [line.strip("\u00a0 ") for line in page.history()[0].text.split("\n")] == [
+        "first line",
+        "second line",
+        "",
+        "last",
+    ]
+    assert page.box.input_value() == ""
+
+
+def test_stop_and_go_on(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    echo.go_on.clear()
+    stop = page.page.locator("#text-stop")
+    expect(stop).to_be_disabled()
+    page.write("WAIT and see what comes after")
+    page.chat_stage("thinking")
+    page.until("() => document.querySelector('#text-chat [data-testid=bot]')?.innerText.includes('WAIT')")
+    cancelled = len(echo.of("response.cancel"))
+    stop.click()
+    echo.wait("response.cancel", cancelled + 1)
+    page.chat_stage("listening")
+    echo.go_on.set()
+    assert page.ask("again") == "again"
+    assert page.history()[1].text == "WAIT and see w"
+
+
+def test_clear_empties_the_page_and_the_server(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    page.ask("to be forgotten")
+    deleted = len(echo.of("conversation.item.delete"))
+    page.page.locator("#text-clear").click()
+    echo.wait("conversation.item.delete", deleted + 2)
+    page.until("() => !document.querySelector('#text-chat [data-testid]')")
+    assert page.ask("new") == "new"
+    assert [line.text for line in page.history()] == ["new", "new"]
+
+
+def test_disconnect_keeps_the_history_and_connect_tells_it_again(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    page.connect()
+    page.ask("remember me")
+    page.page.locator("#text-connect").click()
+    page.chat_stage("ended")
+    told = len(echo.of("conversation.item.create"))
+    page.connect()
+    again = [event["item"] for event in echo.wait("conversation.item.create", told + 2)[told:]]
+    assert [(item["role"], item["content"][0]["text"]) for item in again] == [
+        ("user", "remember me"),
+        ("assistant", "remember me"),
+    ]
+    assert len(page.history()) == 2
+
+
+def test_each_page_is_a_session_of_its_own(visit: Callable[..., Typist]) -> None:
+    one, two = visit(), visit()
+    one.ask("only mine")
+    two.ask("only theirs")
+    assert [line.text for line in one.history()] == ["only mine"] * 2
+    assert [line.text for line in two.history()] == ["only theirs"] * 2
+    one.page.reload()
+    one.page.wait_for_selector("#text-status, #voice-call")
+    one.to_tab("Text")
+    one.chat_stage("idle")
+    assert one.history() == []
+
+
+def test_in_the_language_of_the_visitor(visit: Callable[..., Typist]) -> None:
+    page = visit(locale="zh-TW", tab="文字")
+    page.chat_stage("idle")
+    assert "尚未連線" in page.chat_status()
+    assert page.page.locator("#text-connect").inner_text() == "連線"
+    page.connect()
+    assert page.page.locator("#text-connect").inner_text() == "中斷連線"
+
+
+def test_a_visitors_own_key(visit: Callable[..., Typist], echo: Echo) -> None:
+    page, other = visit(), visit()
+    page.page.locator("#own-key button").first.click()
+    key = page.page.locator("#own-key-input input")
+    key.fill("  sk-visitor-canary\n")
+    page.page.locator("#own-key-use").click()
+    expect(page.page.locator("#own-key-status")).to_contain_text("Your key is used")
+    expect(key).to_have_value("")
+    page.ask("mine")
+    assert echo.keys[-1] == "Bearer sk-visitor-canary"
+    other.ask("theirs")
+    assert echo.keys[-1] == f"Bearer {OPERATORS_KEY}"
+    assert "canary" not in page.page.content()
+    page.page.locator("#text-connect").click()
+    page.chat_stage("ended")
+    page.page.locator("#own-key-forget").click()
+    expect(page.page.locator("#own-key-status")).to_contain_text("No key of yours")
+    page.ask("again")
+    assert echo.keys[-1] == f"Bearer {OPERATORS_KEY}"
+
+
+def test_voice_and_text_at_once_by_two_visitors(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The embedded server, its real models, and human speech."""
+    log = tmp_path_factory.mktemp("both") / "log.txt"
+    with running_app(log, OFFLINE_SESSIONS="4") as app:
+        app.wait(lambda health: health["http"] == 200, timeout=120)
+        visitors = [Typist(browser, app.url) for _ in range(2)]
+        try:
+            spoken = clip("en", "human", 1)
+            for number, visitor in enumerate(visitors):
+                visitor.ask(f"My secret number is {40 + number}. Please say hello.")
+                visitor.to_tab("Voice")
+                visitor.call()
+            assert app.health()["calls"] == 2
+            assert app.health()["chats"] == 2
+            for visitor in visitors:
+                visitor.say(spoken.samples)
+            for visitor in visitors:
+                visitor.until(
+                    "() => document.querySelector('#voice-chat [data-testid=bot]')?.innerText.length > 1", timeout=60
+                )
+                assert not any("secret" in line.text for line in visitor.lines())
+            for number, visitor in enumerate(visitors):
+                visitor.to_tab("Text")
+                visitor.chat_stage("listening")  # neither the call nor the other visitor disturbed it
+                visitor.ask("And now say goodbye, please.", timeout=90)
+                written = [line.text for line in visitor.history()]
+                assert len(written) == 4
+                assert f"{40 + number}" in written[0]
+                assert not any(line.text in written for line in visitor.lines())
+        finally:
+            for visitor in visitors:
+                visitor.close()
+        app.wait(lambda health: health["calls"] == 0 and health["chats"] == 0, timeout=30)
+        assert "secret" not in log.read_text()

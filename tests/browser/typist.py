@@ -1,0 +1,64 @@
+"""A person at the text tab, for tests."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Browser, Locator
+
+from .caller import Caller, Line
+
+
+class Typist(Caller):
+    """Drives the text tab of one page; what `Caller` does drives its voice tab."""
+
+    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text") -> None:
+        super().__init__(browser, url, locale=locale)
+        self.to_tab(tab)
+
+    def to_tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    @property
+    def box(self) -> Locator:
+        return self.page.locator("#text-input textarea")
+
+    def write(self, text: str) -> None:
+        """Type a message, line by line, and send it with Enter."""
+        self.box.click()
+        for i, line in enumerate(text.split("\n")):
+            if i:
+                self.page.keyboard.press("Shift+Enter")
+            self.page.keyboard.insert_text(line)
+        self.page.keyboard.press("Enter")
+
+    def ask(self, text: str, timeout: float = 60) -> str:
+        """Send a message and wait for the whole reply: its text as a person sees it."""
+        before = len(self.history())
+        self.write(text)
+        self.until(
+            "n => document.querySelectorAll('#text-chat [data-testid]').length >= n", before + 2, timeout=timeout
+        )
+        self.chat_stage("listening", timeout=timeout)
+        return self.history()[-1].text
+
+    def connect(self) -> None:
+        self.page.locator("#text-connect").click()
+        self.chat_stage("listening")
+
+    def chat_stage(self, *names: str, timeout: float = 20) -> None:
+        wanted = ", ".join(f'#text-status [data-stage="{name}"]' for name in names)
+        self.page.wait_for_selector(wanted, timeout=timeout * 1000)
+
+    def chat_status(self) -> str:
+        return self.page.inner_text("#text-status .status")
+
+    def history(self) -> list[Line]:
+        found = self.page.evaluate(
+            """() => [...document.querySelectorAll('#text-chat [data-testid=user], #text-chat [data-testid=bot]')]
+                .map((e) => [e.dataset.testid, e.innerText.trim()])"""
+        )
+        return [Line("user" if role == "user" else "assistant", text) for role, text in found]
+
+    @property
+    def answer(self) -> Locator:
+        """The last reply."""
+        return self.page.locator("#text-chat [data-testid=bot]").last
