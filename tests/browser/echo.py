@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -38,7 +38,7 @@ class Echo:
         said, replies = "", 0
         send = _sender(socket)
         send({"type": "session.created", "session": {"type": "realtime"}})
-        try:
+        with suppress(ConnectionClosed):
             for message in socket:
                 event = json.loads(message)
                 with self.changed:
@@ -57,8 +57,6 @@ class Echo:
                         # In a thread of its own: a cancellation is read while it writes.
                         name = f"{id(socket)}_{replies}"
                         threading.Thread(target=self._reply, args=(send, name, said), daemon=True).start()
-        except ConnectionClosed:
-            pass
 
     def _reply(self, send: Any, name: str, text: str) -> None:
         reply, item = f"resp_{name}", f"item_{name}"
@@ -79,10 +77,8 @@ class Echo:
 
 def _sender(socket: ServerConnection) -> Any:
     def send(event: dict[str, Any]) -> None:
-        try:
+        with suppress(ConnectionClosed):
             socket.send(json.dumps(event))
-        except ConnectionClosed:
-            pass
 
     return send
 

@@ -87,7 +87,7 @@ def test_markdown_is_rendered(visit: Callable[..., Typist]) -> None:
     assert {"noopener", "noreferrer"} <= set((link.get_attribute("rel") or "").split())
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer.locator("button.copy_code_button").click()
-    assert page.page.evaluate("navigator.clipboard.readText()") == 'def hello() -> str:\n    return "hi"\n'
+    assert page.page.evaluate("navigator.clipboard.readText()") == 'def hello() -> str:\n    return "hi"'
     # What the person typed is shown to the letter, in its lines.
     assert page.history()[0].text.split("\n")[:3] == [
         "# A heading",
