@@ -1,0 +1,29 @@
+"""Recorded traffic; see README.md for its source and licence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+AZURE_SPOKEN = "azure_voice_live_spoken_turn"
+OPENAI_SPOKEN = "openai_spoken_turn"
+OPENAI_TOOL = "openai_tool_call"
+
+
+def sent(name: str) -> list[Event]:
+    """What the client sent, in order."""
+    return _read(name, "sent")
+
+
+def received(name: str) -> list[Event]:
+    """What the server sent, in order."""
+    return _read(name, "received")
+
+
+def _read(name: str, direction: str) -> list[Event]:
+    text = (Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8")
+    events: list[Event] = json.loads(text)[direction]
+    return events
