@@ -1,7 +1,7 @@
 """The socket to a Realtime server: open, get ready, send without waiting, and say in one word why it ended.
 
-A failure is a `Failure`: a code that a page can translate and a log can hold. Texts from the server never leave this
-file, because servers quote keys and prompts in them.
+Whatever dialect the server speaks, callers send and receive GA events. Texts from the server never leave this file,
+because servers quote keys and prompts in them.
 """
 
 from __future__ import annotations
@@ -9,18 +9,43 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from enum import StrEnum
+from contextlib import suppress
+from enum import Enum
 from types import TracebackType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
+from .dialect import Dialect, client_to_beta, server_to_ga, speaks_beta
+from .endpoint import Endpoint, is_header_text
+from .failures import (
+    FINAL,
+    HEALABLE,
+    ConnectionFailed,
+    Failure,
+    backoff_seconds,
+    failure_of_close,
+    failure_of_error,
+    failure_of_status,
+    safe_word,
+)
+from .refusals import Path, is_required, look_up, names, refused_field, refuses_ga, without
 from .session import SESSION_EVENT_ID
-from .settings import Endpoint
+
+__all__ = [
+    "HEALABLE",
+    "ConnectionFailed",
+    "Failure",
+    "RealtimeConnection",
+    "backoff_seconds",
+    "failure_of_close",
+    "failure_of_error",
+    "failure_of_status",
+    "open_socket",
+]
 
 log = logging.getLogger(__name__)
 
@@ -32,106 +57,26 @@ MAX_WAITING_AUDIO = 500
 """Audio events (20 ms each) waiting to be sent: 10 s. Older ones are dropped, late speech helps no one."""
 MAX_WAITING_EVENTS = 1000
 """Other events waiting to be sent. More means that the server no longer reads."""
+MAX_EARLY_EVENTS = 100
+"""Events before the settings are confirmed."""
+MAX_REFUSALS = 6
+"""Fields left out for one connection. A server that refuses more is no server for us."""
+FIRST_EVENT_SECONDS = 1.0
+"""To wait for the server's first event, which tells its dialect, before it is told the settings."""
 CLOSE_SECONDS = 0.5
 """For the closing handshake; then the connection is cut."""
 
 
-class Failure(StrEnum):
-    """Why there is no connection. The value is a code, never a sentence."""
+class _Phase(Enum):
+    """How far the server has come."""
 
-    WRONG_KEY = "wrong_key"
-    MODEL_NOT_FOUND = "model_not_found"
-    QUOTA = "quota"
-    SERVER_FULL = "server_full"
-    UNREACHABLE = "unreachable"
-    LOST = "lost"
-    EXPIRED = "expired"
-    """The server's own time limit for one session (60 minutes at OpenAI)."""
-    REFUSED_SETTINGS = "refused_settings"
-    SERVER_ERROR = "server_error"
-    LOADING = "loading"
-    """The embedded server is not ready yet."""
-
-
-HEALABLE = frozenset({Failure.UNREACHABLE, Failure.LOST, Failure.EXPIRED, Failure.SERVER_ERROR, Failure.LOADING})
-"""Failures that trying again can heal."""
-
-
-class ConnectionFailed(Exception):
-    """The connection could not be opened, or ended and not by us."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.value)
-        self.failure = failure
-
-
-_BY_CODE = {
-    "invalid_api_key": Failure.WRONG_KEY,
-    "authentication_error": Failure.WRONG_KEY,
-    "unauthorized": Failure.WRONG_KEY,
-    "model_not_found": Failure.MODEL_NOT_FOUND,
-    "invalid_model": Failure.MODEL_NOT_FOUND,
-    "missing_model": Failure.MODEL_NOT_FOUND,
-    "deploymentnotfound": Failure.MODEL_NOT_FOUND,
-    "insufficient_quota": Failure.QUOTA,
-    "billing_hard_limit_reached": Failure.QUOTA,
-    "session_limit_reached": Failure.SERVER_FULL,
-    "too_many_sessions": Failure.SERVER_FULL,
-    "server_busy": Failure.SERVER_FULL,
-    "server_full": Failure.SERVER_FULL,
-    "server_overloaded": Failure.SERVER_FULL,
-    "session_expired": Failure.EXPIRED,
-    "model_load_error": Failure.SERVER_ERROR,
-    "server_error": Failure.SERVER_ERROR,
-}
-
-
-def failure_of_error(error: object) -> Failure | None:
-    """What an `error` object of the protocol means for the connection; None when the session can go on."""
-    if not isinstance(error, Mapping):
-        return None
-    for key in ("code", "type"):
-        found = _BY_CODE.get(str(error.get(key) or "").lower())
-        if found is not None:
-            return found
-    return None
-
-
-def failure_of_status(status: int) -> Failure:
-    """What an HTTP answer instead of a WebSocket means."""
-    if status in (401, 403):
-        return Failure.WRONG_KEY
-    if status == 404:
-        return Failure.MODEL_NOT_FOUND
-    if status == 402:
-        return Failure.QUOTA
-    if status in (429, 503):
-        return Failure.SERVER_FULL
-    return Failure.SERVER_ERROR if status >= 500 else Failure.UNREACHABLE
-
-
-def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Failure:
-    """Why a connection ended, from the close frame and the last error event before it."""
-    for word in re.split(r"[.\s]+", reason.lower()):
-        if word in _BY_CODE:
-            return _BY_CODE[word]
-    if last is not None:
-        return last
-    if "maximum duration" in reason.lower():
-        return Failure.EXPIRED
-    by_number = {
-        3000: Failure.WRONG_KEY,
-        4000: Failure.REFUSED_SETTINGS,
-        4004: Failure.MODEL_NOT_FOUND,
-        1008: Failure.WRONG_KEY,
-        1013: Failure.SERVER_FULL,
-    }
-    return by_number.get(code or 0, Failure.LOST)
-
-
-def backoff_seconds(attempt: int) -> float:
-    """Pause before try number `attempt` (0, 1, 2, ...): 0.5, 1, 2, 4, then 8 s."""
-    return min(0.5 * 2.0**attempt, 8.0)
+    OPENED = 1
+    """The socket is open, nothing has been sent."""
+    ASKED = 2
+    """The settings have been sent, and nothing else."""
+    SILENT = 3
+    """In use, though the server has not said a word."""
+    IN_USE = 4
 
 
 class _Connect(connect):
@@ -141,8 +86,50 @@ class _Connect(connect):
         return exc
 
 
+async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> ClientConnection:
+    """An open socket to a Realtime server, authenticated as far as the handshake goes. Raises ConnectionFailed.
+
+    Not every server refuses here: OpenAI lets everyone in and says what is wrong afterwards (`failure_of_error`,
+    `failure_of_close`).
+    """
+    if not all(is_header_text(part) for value in endpoint.headers.values() for part in value.split(" ")):
+        raise ConnectionFailed(Failure.WRONG_OWN_KEY if endpoint.own_key else Failure.WRONG_KEY)
+    try:
+        return await _Connect(
+            endpoint.url,
+            additional_headers=dict(endpoint.headers),
+            compression=None,  # base64 of sound does not compress, and compressing costs latency
+            open_timeout=connect_seconds,
+            close_timeout=CLOSE_SECONDS,
+            max_size=MAX_MESSAGE_BYTES,
+            max_queue=64,
+            proxy=None if endpoint.local else True,
+            ping_interval=20,
+            ping_timeout=20,
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        failure = _told_to(endpoint, failure_of_status(status, error.response.body or b""))
+        log.info("%s refused the connection: HTTP %d, %s", endpoint.host, status, failure.value)
+    except (InvalidURI, UnicodeError):
+        failure = Failure.WRONG_ADDRESS
+        log.info("The server's address cannot be connected to.")
+    except (OSError, TimeoutError, InvalidHandshake, InvalidProxy, EOFError, ConnectionClosed) as error:
+        failure = Failure.UNREACHABLE
+        log.info("No connection to %s: %s", endpoint.host, type(error).__name__)
+    raise ConnectionFailed(failure) from None
+
+
+def _told_to(endpoint: Endpoint, failure: Failure) -> Failure:
+    """The failure as the one who can act on it should hear it: a visitor's own key is the visitor's business."""
+    return Failure.WRONG_OWN_KEY if endpoint.own_key and failure is Failure.WRONG_KEY else failure
+
+
 class RealtimeConnection:
     """One connection, used as `async with`. Entering returns when the server is ready for audio.
+
+    Events are GA in both directions, also with a server that only knows the beta dialect. Settings that the server
+    refuses are left out, one after the other, and remembered in `endpoint.refused`.
 
     Raises `ConnectionFailed` on entering and from `events()`. `send()` never waits and never raises.
     """
@@ -151,7 +138,7 @@ class RealtimeConnection:
         self, endpoint: Endpoint, session_update: Event, *, connect_seconds: float = 10.0, ready_seconds: float = 5.0
     ) -> None:
         self._endpoint = endpoint
-        self._session_update = session_update
+        self._update = endpoint.refused.leave_out(session_update)
         self._connect_seconds = connect_seconds
         self._ready_seconds = ready_seconds
         self._socket: ClientConnection | None = None
@@ -159,7 +146,14 @@ class RealtimeConnection:
         self._waiting: deque[tuple[bool, str]] = deque()  # (is audio, JSON text)
         self._waiting_audio = 0
         self._something = asyncio.Event()
+        self._phase = _Phase.OPENED
+        self._dialect = Dialect.GA
+        self._left_out: list[Path] = []
+        self._said = 1
+        """How often the settings were told."""
         self._last_error: Failure | None = None
+        self._received: deque[Event] = deque()
+        """Of the last message: what `events()` has still to give."""
         self._early: deque[Event] = deque()
         self.dropped_audio = 0
         """Audio events that were dropped because the server did not read fast enough."""
@@ -167,27 +161,10 @@ class RealtimeConnection:
     # ---------------------------------------------------------------- life
 
     async def __aenter__(self) -> RealtimeConnection:
-        try:
-            self._socket = await _Connect(
-                self._endpoint.url,
-                additional_headers=dict(self._endpoint.headers),
-                compression=None,  # base64 of sound does not compress, and compressing costs latency
-                open_timeout=self._connect_seconds,
-                close_timeout=CLOSE_SECONDS,
-                max_size=MAX_MESSAGE_BYTES,
-                max_queue=64,
-                proxy=None if self._endpoint.local else True,
-                ping_interval=20,
-                ping_timeout=20,
-            )
-        except InvalidStatus as error:
-            raise ConnectionFailed(failure_of_status(error.response.status_code)) from None
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError, ConnectionClosed) as error:
-            log.info("No connection to %s: %s", self._endpoint.host, type(error).__name__)
-            raise ConnectionFailed(Failure.UNREACHABLE) from None
+        self._socket = await open_socket(self._endpoint, self._connect_seconds)
         self._sender = asyncio.create_task(self._send_waiting(self._socket))
         try:
-            self.send(self._session_update)
+            await self._until_greeted()
             await self._until_ready()
         except BaseException:
             await self.close()
@@ -208,29 +185,27 @@ class RealtimeConnection:
         if socket is not None:
             await socket.close()
 
+    async def _until_greeted(self) -> None:
+        """Wait a moment for the first event: which dialect the settings must be told in is seen in it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(FIRST_EVENT_SECONDS, self._ready_seconds)):
+                self._early.append(await self._receive())
+
     async def _until_ready(self) -> None:
-        """Wait for `session.updated`. What comes before it is kept for `events()`."""
+        """Tell the settings and wait for `session.updated`. What comes before it is kept for `events()`."""
+        self._phase = _Phase.ASKED
+        self.send(self._update)
         try:
             async with asyncio.timeout(self._ready_seconds):
-                while len(self._early) < 100:
+                while len(self._early) < MAX_EARLY_EVENTS:
                     event = await self._receive()
                     self._early.append(event)
-                    kind = event.get("type")
-                    if kind == "session.updated":
-                        return
-                    if kind == "error":
-                        self._check_refusal(event.get("error"))
+                    if event["type"] == "session.updated":
+                        break
         except TimeoutError:
             # Several servers never confirm. The connection stands, so the call may go on.
             log.info("%s did not confirm the session settings in time; going on.", self._endpoint.host)
-
-    def _check_refusal(self, error: object) -> None:
-        failure = failure_of_error(error)
-        if failure is not None:
-            raise ConnectionFailed(failure)
-        if isinstance(error, Mapping) and error.get("event_id") in (SESSION_EVENT_ID, None):
-            log.warning("The server refused the session settings: code %r, field %r", *_code_and_param(error))
-            raise ConnectionFailed(Failure.REFUSED_SETTINGS)
+        self._phase = _Phase.IN_USE if self._early else _Phase.SILENT
 
     # ---------------------------------------------------------------- receiving
 
@@ -242,34 +217,117 @@ class RealtimeConnection:
             yield await self._receive()
 
     async def _receive(self) -> Event:
-        """The next event. What is not a JSON object with a text `type` is skipped: it is not ours to understand."""
+        """The next event in GA, without those that only this class has to know of."""
+        while not self._received:
+            raw = await self._read()
+            if self._understand(raw):
+                self._received.extend([raw] if self._dialect is Dialect.GA else server_to_ga(raw))
+        return self._received.popleft()
+
+    async def _read(self) -> Event:
+        """The next event as it was sent. What is not a JSON object with a text `type` is skipped: it is not ours to
+        understand."""
         while True:
             if self._socket is None:
                 raise ConnectionFailed(Failure.LOST)
             try:
                 message = await self._socket.recv()
             except ConnectionClosed as closed:
-                frame = closed.rcvd
-                failure = failure_of_close(
-                    frame.code if frame else None, frame.reason if frame else "", self._last_error
-                )
-                log.info("%s ended the connection: %s", self._endpoint.host, failure.value)
+                code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (None, "")
+                failure = _told_to(self._endpoint, failure_of_close(code, reason, self._last_error))
+                word = safe_word(reason) if reason else "no reason"
+                log.info("%s ended the connection: %s (close code %s, %s)", self._endpoint.host, failure, code, word)
                 raise ConnectionFailed(failure) from None
             try:
                 event = json.loads(message)
             except (ValueError, RecursionError):
                 log.warning("A message from %s was not JSON and is ignored.", self._endpoint.host)
                 continue
-            if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-                continue
-            if event["type"] == "error":
-                self._last_error = failure_of_error(event.get("error"))
-            return event
+            if isinstance(event, dict) and isinstance(event.get("type"), str):
+                return event
+
+    def _understand(self, raw: Event) -> bool:
+        """Learn from an event what this class must know. False when nobody else has to see it."""
+        kind: str = raw["type"]
+        if kind == "error":
+            return not self._handled(raw.get("error"))
+        if self._phase is _Phase.SILENT:
+            self._phase = _Phase.IN_USE
+        if kind == "response.created":
+            self._last_error = None  # the session goes on; that error is not why it ends one day
+        if kind in ("session.created", "session.updated") and self._dialect is Dialect.GA and speaks_beta(raw):
+            self._speak_beta()
+            return kind == "session.created"  # what was updated was told in the wrong dialect
+        return True
+
+    def _handled(self, error: object) -> bool:
+        """Take an error. True when it was about the settings and has been seen to. Raises ConnectionFailed for one
+        after which the session is of no use."""
+        self._last_error = failure = failure_of_error(error)
+        if failure is not None and (failure in FINAL or self._phase is not _Phase.IN_USE):
+            log.info("%s cannot serve us: %s (%s)", self._endpoint.host, failure.value, _code(error))
+            raise ConnectionFailed(_told_to(self._endpoint, failure))
+        if failure is not None or not isinstance(error, Mapping):
+            return False
+        about = error.get("event_id") or ""
+        # Before anything else was sent, an error that says nothing about its cause can only be about the settings.
+        if str(about).startswith(SESSION_EVENT_ID) or (self._phase is _Phase.ASKED and not about):
+            self._refused(error, late=about not in ("", self._update["event_id"]))
+            return True
+        return False
+
+    # ---------------------------------------------------------------- what the server does not take
+
+    def _refused(self, error: Mapping[str, Any], late: bool) -> None:
+        """The settings were refused: say them again in beta, or without the field it was about.
+
+        `late`: it is about settings that have been said anew since.
+        """
+        if refuses_ga(error):
+            if self._dialect is Dialect.GA:
+                self._speak_beta()
+            return
+        path = next((path for name in names(error) if (path := refused_field(self._in_ga(name), self._update))), None)
+        if late and (path is None or path in self._left_out):
+            return
+        field = ".".join(path) if path else "no field that was sent"
+        log.warning("%s refused a session setting: %s (%s)", self._endpoint.host, field, _code(error))
+        hopeless = path is None or path in self._left_out or is_required(path, self._update)
+        if path is None or hopeless or len(self._left_out) >= MAX_REFUSALS:
+            raise ConnectionFailed(Failure.REFUSED_SETTINGS)
+        self._endpoint.refused.remember(path, look_up(self._update["session"], path)[1])
+        self._left_out.append(path)
+        self._say_again(without(self._update, path))
+
+    def _in_ga(self, name: str) -> str:
+        """The GA name of a field that a server of the other dialect named."""
+        if self._dialect is Dialect.GA:
+            return name
+        (event, *_) = server_to_ga({"type": "error", "error": {"param": name}}) or [{}]
+        renamed = event.get("error", {}).get("param")
+        return renamed if isinstance(renamed, str) else name
+
+    def _speak_beta(self) -> None:
+        """From now on everything goes through the dialect's tables."""
+        log.info("%s speaks the beta dialect of the protocol.", self._endpoint.host)
+        self._dialect = Dialect.BETA
+        if self._phase is not _Phase.OPENED:
+            self._say_again(self._update)
+
+    def _say_again(self, update: Event) -> None:
+        """Under another id, so that refusals of the one before can be told apart."""
+        self._said += 1
+        self._update = {**update, "event_id": f"{SESSION_EVENT_ID}_{self._said}"}
+        self.send(self._update)
 
     # ---------------------------------------------------------------- sending
 
     def send(self, event: Event) -> None:
         """Queue an event. Audio that waits too long is dropped, oldest first; anything else is never dropped."""
+        for spoken in [event] if self._dialect is Dialect.GA else client_to_beta(event):
+            self._queue(spoken)
+
+    def _queue(self, event: Event) -> None:
         if self._socket is None:
             return
         audio = event.get("type") == "input_audio_buffer.append"
@@ -299,6 +357,6 @@ class RealtimeConnection:
             return  # the reading side tells why
 
 
-def _code_and_param(error: Mapping[str, Any]) -> tuple[str, str]:
-    """The two parts of an error that are safe to log: identifiers, cut short. The message may quote anything."""
-    return str(error.get("code"))[:60], str(error.get("param"))[:80]
+def _code(error: object) -> str:
+    """The code of an error, as far as it is one."""
+    return safe_word(error.get("code")) if isinstance(error, Mapping) and error.get("code") else "no code"

@@ -101,6 +101,14 @@ NOTICES: dict[str, tuple[str, str]] = {
         "The server did not accept the API key. Whoever runs this app has to check it.",
         "伺服器不接受 API 金鑰，請管理這個程式的人檢查金鑰。",
     ),
+    "wrong_own_key": (
+        "The server did not accept your API key. Check it, or go on without it.",
+        "伺服器不接受你的 API 金鑰，請檢查金鑰，或改為不使用它。",
+    ),
+    "wrong_address": (
+        "What answers there is no Realtime server. Whoever runs this app has to check the address.",
+        "該位址不是 Realtime 伺服器，請管理這個程式的人檢查位址。",
+    ),
     "model_not_found": (
         "The server does not have the chosen model. Whoever runs this app has to choose another.",
         "伺服器沒有所選的模型，請管理這個程式的人改選其他模型。",

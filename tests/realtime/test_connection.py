@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +20,7 @@ from realtime.connection import (
     failure_of_close,
     failure_of_error,
     failure_of_status,
+    open_socket,
 )
 from realtime.session import session_update
 from realtime.settings import Endpoint, ServerKind, Settings
@@ -94,7 +94,10 @@ async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
         (429, Failure.SERVER_FULL),
         (503, Failure.SERVER_FULL),
         (500, Failure.SERVER_ERROR),
-        (400, Failure.UNREACHABLE),
+        (402, Failure.QUOTA),
+        (408, Failure.UNREACHABLE),
+        (400, Failure.WRONG_ADDRESS),
+        (200, Failure.WRONG_ADDRESS),
     ],
 )
 async def test_refused_at_the_door(status: int, failure: Failure) -> None:
@@ -136,20 +139,87 @@ async def test_the_reason_in_the_close_frame_is_enough() -> None:
         assert await failure_of(url) is Failure.WRONG_KEY
 
 
-async def test_refused_settings(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+async def test_a_body_says_more_than_a_status() -> None:
+    async def talk(_: ServerConnection) -> None:
+        raise AssertionError
 
+    def answer(_: Request) -> Response:
+        body = json.dumps({"error": {"code": "insufficient_quota", "message": "secret words"}}).encode()
+        return Response(HTTPStatus.TOO_MANY_REQUESTS, "no", Headers({"Content-Length": str(len(body))}), body)
+
+    async with server(talk, answer) as url:
+        assert await failure_of(url) is Failure.QUOTA
+
+
+async def test_what_is_no_key_is_not_sent(unused_tcp_port: int) -> None:
+    """A line break would begin a header of its own."""
+    for own, failure in ((False, Failure.WRONG_KEY), (True, Failure.WRONG_OWN_KEY)):
+        headers = {"Authorization": "Bearer sk-a\r\nX-Other: b"}
+        target = Endpoint(ServerKind.CUSTOM, f"ws://127.0.0.1:{unused_tcp_port}/", headers, own_key=own)
+        with pytest.raises(ConnectionFailed) as caught:
+            await open_socket(target)
+        assert caught.value.failure is failure
+
+
+@pytest.mark.parametrize("at_the_door", [True, False])
+async def test_a_visitors_own_wrong_key_is_said_to_be_theirs(at_the_door: bool) -> None:
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {}})
-        await socket.recv()
-        await send(socket, script.error("unknown_parameter", "session_update"))
-        await socket.wait_closed()
+        await send(socket, script.error("invalid_api_key"))
+        await socket.close(3000, "invalid_request_error.invalid_api_key")
+
+    def answer(_: Request) -> Response | None:
+        return Response(HTTPStatus.UNAUTHORIZED, "no", Headers()) if at_the_door else None
+
+    async with server(talk, answer) as url:
+        target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, own_key=True)
+        with pytest.raises(ConnectionFailed) as caught:
+            async with RealtimeConnection(target, UPDATE):
+                pass
+    assert caught.value.failure is Failure.WRONG_OWN_KEY
+
+
+@pytest.mark.parametrize("address", ["", "ftp://127.0.0.1/", "ws://" + "a" * 70 + ".test/"])
+async def test_what_is_no_address_is_said_to_be_none(address: str) -> None:
+    assert await failure_of(address) is Failure.WRONG_ADDRESS
+
+
+async def test_a_session_is_left_when_its_server_says_that_it_is_over() -> None:
+    """Whether or not the server then closes the socket."""
+    for code, failure in (("insufficient_quota", Failure.QUOTA), ("session_expired", Failure.EXPIRED)):
+
+        async def talk(socket: ServerConnection, code: str = code) -> None:
+            await greet(socket)
+            await send(socket, script.error(code))
+            await socket.wait_closed()
+
+        async with server(talk) as url:
+            assert await failure_of(url) is failure
+
+
+async def test_an_error_that_was_survived_is_not_why_the_session_ends() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        await send(socket, script.error("server_overloaded"), {"type": "response.created", "response": {"id": "r1"}})
+        socket.transport.close()
 
     async with server(talk) as url:
-        assert await failure_of(url) is Failure.REFUSED_SETTINGS
-    assert "unknown_parameter" in caplog.text
-    assert "secret words" not in caplog.text
-    assert KEY not in caplog.text
+        assert await failure_of(url) is Failure.LOST
+
+
+async def test_an_error_in_place_of_a_session_however_late() -> None:
+    """A server that loads its model first says nothing meanwhile: it is used already when it gives up."""
+    used = asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await used.wait()
+        await send(socket, script.error("model_load_error"))
+        await socket.wait_closed()
+
+    async with server(talk) as url, connect(url, ready_seconds=0.05) as connection:
+        used.set()
+        with pytest.raises(ConnectionFailed) as caught:
+            await anext(connection.events())
+    assert caught.value.failure is Failure.SERVER_ERROR
 
 
 @pytest.mark.parametrize(
@@ -160,6 +230,9 @@ async def test_refused_settings(caplog: pytest.LogCaptureFixture) -> None:
         (1000, "", Failure.LOST),
         (1011, "", Failure.LOST),
         (1013, "", Failure.SERVER_FULL),
+        (1008, "Session limit reached, try again later", Failure.SERVER_FULL),
+        (1008, "", Failure.WRONG_KEY),
+        (1000, "insufficient_quota.credit_balance_exhausted", Failure.QUOTA),
     ],
 )
 async def test_ended_later(number: int, reason: str, failure: Failure) -> None:
@@ -207,7 +280,7 @@ async def test_a_redirect_does_not_get_the_key() -> None:
             return Response(HTTPStatus.FOUND, "Found", Headers({"Location": other}))
 
         async with server(talk, answer) as url:
-            assert await failure_of(url) is Failure.UNREACHABLE
+            assert await failure_of(url) is Failure.WRONG_ADDRESS
     assert visits == []
 
 
@@ -275,6 +348,7 @@ async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
             protocol.receive_data(await reader.read(4096))
             for request in protocol.events_received():
                 protocol.send_response(protocol.accept(request))  # type: ignore[arg-type]
+        protocol.send_text(b'{"type":"session.created"}')
         protocol.send_text(b'{"type":"session.updated"}')
         writer.write(b"".join(protocol.data_to_send()))
         await release.wait()  # deaf from here on
@@ -308,7 +382,8 @@ def test_every_way_to_end_has_a_word() -> None:
     for code in [None, *range(1000, 1016), *range(3000, 3005), *range(4000, 4010)]:
         assert isinstance(failure_of_close(code, "", None), Failure)
     for status in range(100, 600):
-        assert isinstance(failure_of_status(status), Failure)
+        for body in (b"", b"no JSON", b"[" * 100_000, b"7", b'{"error":7}', b'{"error":{"code":[]}}'):
+            assert isinstance(failure_of_status(status, body), Failure)
 
 
 def test_pauses_grow_and_are_bounded() -> None:

@@ -1,0 +1,144 @@
+"""Why there is no connection, in one word: from an HTTP answer, an error event, a close frame. Pure.
+
+A failure is a code that a page can translate and a log can hold. The server's own words stay out of both, because
+servers quote keys and prompts in them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """Why there is no connection. The value is a code, never a sentence."""
+
+    WRONG_KEY = "wrong_key"
+    WRONG_OWN_KEY = "wrong_own_key"
+    """The same of a key that the visitor gave."""
+    MODEL_NOT_FOUND = "model_not_found"
+    QUOTA = "quota"
+    SERVER_FULL = "server_full"
+    UNREACHABLE = "unreachable"
+    WRONG_ADDRESS = "wrong_address"
+    """Something answers there, and it is no Realtime server."""
+    LOST = "lost"
+    EXPIRED = "expired"
+    """The server's own time limit for one session (60 minutes at OpenAI)."""
+    REFUSED_SETTINGS = "refused_settings"
+    SERVER_ERROR = "server_error"
+    LOADING = "loading"
+    """The embedded server is not ready yet."""
+
+
+HEALABLE = frozenset({Failure.UNREACHABLE, Failure.LOST, Failure.EXPIRED, Failure.SERVER_ERROR, Failure.LOADING})
+"""Failures that trying again can heal."""
+
+FINAL = frozenset({Failure.WRONG_KEY, Failure.MODEL_NOT_FOUND, Failure.QUOTA, Failure.EXPIRED})
+"""Failures after which a session is of no use, whether its socket is closed at once or not."""
+
+
+class ConnectionFailed(Exception):
+    """The connection could not be opened, or ended and not by us. Its text is the code of the failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+_BY_CODE = {
+    "invalid_api_key": Failure.WRONG_KEY,
+    "authentication_error": Failure.WRONG_KEY,
+    "unauthorized": Failure.WRONG_KEY,
+    "model_not_found": Failure.MODEL_NOT_FOUND,
+    "invalid_model": Failure.MODEL_NOT_FOUND,
+    "missing_model": Failure.MODEL_NOT_FOUND,
+    "deploymentnotfound": Failure.MODEL_NOT_FOUND,
+    "insufficient_quota": Failure.QUOTA,
+    "billing_hard_limit_reached": Failure.QUOTA,
+    "credit_balance_exhausted": Failure.QUOTA,
+    "session_limit_reached": Failure.SERVER_FULL,
+    "too_many_sessions": Failure.SERVER_FULL,
+    "server_busy": Failure.SERVER_FULL,
+    "server_full": Failure.SERVER_FULL,
+    "server_overloaded": Failure.SERVER_FULL,
+    "session_expired": Failure.EXPIRED,
+    "model_load_error": Failure.SERVER_ERROR,
+    "server_error": Failure.SERVER_ERROR,
+}
+
+_BY_STATUS = {
+    401: Failure.WRONG_KEY,
+    402: Failure.QUOTA,
+    403: Failure.WRONG_KEY,
+    404: Failure.MODEL_NOT_FOUND,
+    407: Failure.UNREACHABLE,
+    408: Failure.UNREACHABLE,
+    425: Failure.UNREACHABLE,
+    429: Failure.SERVER_FULL,
+    503: Failure.SERVER_FULL,
+}
+
+_BY_CLOSE = {
+    1008: Failure.WRONG_KEY,
+    1013: Failure.SERVER_FULL,
+    3000: Failure.WRONG_KEY,
+    4000: Failure.REFUSED_SETTINGS,
+    4004: Failure.MODEL_NOT_FOUND,
+}
+
+_NO_ROOM = ("limit", "too many", "capacity", "busy", "full")
+"""What a server says that closes with 1008 ("policy violation") because of how many there are, not because of whom."""
+
+MAX_BODY = 64 * 1024
+"""Bytes of a refusal that are looked at."""
+
+
+def failure_of_error(error: object) -> Failure | None:
+    """What an `error` object of the protocol means for the connection; None when the session can go on."""
+    if not isinstance(error, Mapping):
+        return None
+    for key in ("code", "type"):
+        found = _BY_CODE.get(str(error.get(key) or "").lower())
+        if found is not None:
+            return found
+    return None
+
+
+def failure_of_status(status: int, body: bytes = b"") -> Failure:
+    """What an HTTP answer instead of a WebSocket means. A known error code in its body says more than its number."""
+    try:
+        answer = json.loads(body[:MAX_BODY])
+    except (ValueError, RecursionError):
+        answer = None
+    named = failure_of_error(answer.get("error", answer)) if isinstance(answer, dict) else None
+    if named is not None:
+        return named
+    return _BY_STATUS.get(status, Failure.SERVER_ERROR if status >= 500 else Failure.WRONG_ADDRESS)
+
+
+def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Failure:
+    """Why a connection ended, from the close frame and the last error event before it."""
+    reason = reason.lower()
+    for word in re.split(r"[.\s]+", reason):
+        if word in _BY_CODE:
+            return _BY_CODE[word]
+    if last is not None:
+        return last
+    if "maximum duration" in reason:  # with 1001, which otherwise looks like a server that is going away
+        return Failure.EXPIRED
+    if code == 1008 and any(sign in reason for sign in _NO_ROOM):
+        return Failure.SERVER_FULL
+    return _BY_CLOSE.get(code or 0, Failure.LOST)
+
+
+def safe_word(text: object) -> str:
+    """An error code or close reason as a log may hold it: one in the form of an identifier, else "(not shown)"."""
+    return text if isinstance(text, str) and re.fullmatch(r"[a-z_.]{1,80}", text) else "(not shown)"
+
+
+def backoff_seconds(attempt: int) -> float:
+    """Pause before try number `attempt` (0, 1, 2, ...): 0.5, 1, 2, 4, then 8 s."""
+    return min(0.5 * 2.0**attempt, 8.0)

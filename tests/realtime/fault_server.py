@@ -1,0 +1,438 @@
+"""Realtime servers that misbehave, each in one way that real ones do, and servers that only resemble the official one.
+
+A `Fault` is what a server does at its door and behind it. Everything a server here says in its own words quotes the
+key and the prompt, as real ones have been seen to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from websockets.asyncio.server import Request, Response, ServerConnection
+from websockets.datastructures import Headers
+
+from . import script
+from .servers import Talk, send, server
+
+Event = dict[str, Any]
+
+KEY = "sk-canary-key-0123456789"
+PROMPT = "You are the canary prompt."
+TYPED = "Canary typed words"
+SPOKEN = "Canary spoken words"
+REPLY = "Canary reply"
+SECRETS = (KEY, PROMPT, TYPED, SPOKEN, REPLY, "canary")
+REPLY_MS = 100
+
+
+def error(code: str | None, kind: str = "invalid_request_error", **more: Any) -> Event:
+    """An `error` event whose message must not reach anybody."""
+    message = f"Incorrect API key provided: {KEY}. Instructions were '{PROMPT}'."
+    about = {"type": kind, "code": code, "message": message, "param": None, "event_id": None, **more}
+    return {"type": "error", "event_id": "event_1", "error": about}
+
+
+# -------------------------------------------------------------------- at the door, and right behind it
+
+
+@dataclass(slots=True)
+class Fault:
+    """A server with one fault. `visits` counts the connections that got past the handshake or were turned away."""
+
+    talk: Talk
+    status: int | None = None
+    body: Event | None = None
+    visits: int = 0
+
+    def door(self, _: Request) -> Response | None:
+        self.visits += 1
+        if self.status is None:
+            return None
+        body = json.dumps(self.body).encode() if self.body else KEY.encode()
+        headers = Headers({"Content-Length": str(len(body)), "Content-Type": "application/json"})
+        return Response(HTTPStatus(self.status), "Refused", headers, body)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        async with server(self.talk, self.door) as url:
+            yield url
+
+
+async def _nobody(_: ServerConnection) -> None:
+    raise AssertionError("nobody gets in")
+
+
+def turned_away(status: int, code: str | None = None) -> Fault:
+    """Refuses the handshake; a `code` stands in the body, as an OpenAI-like error."""
+    return Fault(_nobody, status, {"error": error(code)["error"]} if code else None)
+
+
+def let_in_and_refused(code: str, close: int, reason: str = "", kind: str = "invalid_request_error") -> Fault:
+    """101, an error event, and the socket is closed: how OpenAI refuses."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, error(code, kind))
+        await socket.close(close, reason)
+
+    return Fault(talk)
+
+
+def let_in_and_closed(close: int, reason: str) -> Fault:
+    """101 and a close frame, without any event: the close has overtaken it."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.close(close, reason)
+
+    return Fault(talk)
+
+
+def error_only(code: str, kind: str = "server_error") -> Fault:
+    """An error in place of `session.created`, and an open socket."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, error(code, kind))
+        await socket.wait_closed()
+
+    return Fault(talk)
+
+
+def refuses_the_settings() -> Fault:
+    """Refuses a field that no session can be without."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": {"type": "realtime"}})
+        async for message in socket:
+            about = json.loads(message)["event_id"]
+            await send(socket, error("invalid_value", param="session.type", event_id=about))
+
+    return Fault(talk)
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[str]:
+    """Takes a TCP connection and says nothing, not even HTTP."""
+    over = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with running:
+        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/v1/realtime"
+        over.set()
+
+
+# -------------------------------------------------------------------- servers that work, each in its own way
+
+
+def written_reply(number: int) -> list[Event]:
+    """The GA ladder of a written reply."""
+    reply, item = f"r{number}", f"a{number}"
+    about = {"response_id": reply, "item_id": item, "output_index": 0, "content_index": 0}
+    message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    done = {**message, "status": "completed", "content": [{"type": "output_text", "text": REPLY}]}
+    return [
+        {"type": "response.created", "response": {"id": reply, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "response_id": reply, "output_index": 0, "item": message},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": message},
+        {"type": "response.content_part.added", **about, "part": {"type": "text", "text": ""}},
+        {"type": "response.output_text.delta", **about, "delta": REPLY},
+        {"type": "response.output_text.done", **about, "text": REPLY},
+        {"type": "response.content_part.done", **about, "part": {"type": "text", "text": REPLY}},
+        {"type": "conversation.item.done", "previous_item_id": None, "item": done},
+        {"type": "response.output_item.done", "response_id": reply, "output_index": 0, "item": done},
+        {"type": "response.done", "response": {"id": reply, "status": "completed", "output": [done], "usage": None}},
+    ]
+
+
+@dataclass(slots=True)
+class Official:
+    """A server in good order: greets, takes settings, keeps messages, answers. The others differ from it in places."""
+
+    visits: int = 0
+    updates: list[Event] = field(default_factory=list)
+    got: list[Event] = field(default_factory=list)
+    """Whatever came after the settings, appended audio left out."""
+    complaints: list[str] = field(default_factory=list)
+    """Types of events this server does not take, and got."""
+    sockets: list[ServerConnection] = field(default_factory=list)
+
+    takes: ClassVar[frozenset[str]] = frozenset(
+        {
+            "session.update",
+            "input_audio_buffer.append",
+            "conversation.item.create",
+            "conversation.item.delete",
+            "conversation.item.truncate",
+            "response.create",
+            "response.cancel",
+        }
+    )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        async with server(self.talk) as url:
+            yield url
+
+    async def talk(self, socket: ServerConnection) -> None:
+        self.visits += 1
+        self.sockets.append(socket)
+        await self.greet(socket)
+        async for message in socket:
+            event = json.loads(message)
+            if event["type"] not in self.takes:
+                self.complaints.append(event["type"])
+                await send(socket, error("invalid_value", param="type", event_id=event.get("event_id")))
+            else:
+                await self.take(socket, event)
+
+    async def take(self, socket: ServerConnection, event: Event) -> None:
+        if event["type"] == "session.update":
+            self.updates.append(event["session"])
+            refusal = self.refusal(event["session"])
+            if refusal is None:
+                await send(socket, {"type": "session.updated", "session": self.session(event["session"])})
+            else:
+                refusal["error"]["event_id"] = event.get("event_id")
+                await send(socket, refusal)
+        elif event["type"] == "conversation.item.create":
+            self.got.append(event)
+            item = {**event["item"], "status": "completed"}
+            await self.say(
+                {"type": "conversation.item.added", "previous_item_id": None, "item": item},
+                {"type": "conversation.item.done", "previous_item_id": None, "item": item},
+            )
+        elif event["type"] == "response.create":
+            self.got.append(event)
+            await self.answer(socket)
+        elif event["type"] != "input_audio_buffer.append":
+            self.got.append(event)
+
+    async def greet(self, socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": self.session({})})
+
+    async def answer(self, socket: ServerConnection) -> None:
+        await self.say(*self.reply(len(self.got)))
+
+    def reply(self, number: int) -> list[Event]:
+        if self.speaks:
+            return script.whole_reply(f"r{number}", f"a{number}", REPLY, REPLY_MS)
+        return written_reply(number)
+
+    @property
+    def speaks(self) -> bool:
+        return bool(self.updates[-1].get("output_modalities") == ["audio"])
+
+    def session(self, settings: Event) -> Event:
+        return {"type": "realtime", "object": "realtime.session", "id": "sess_1", **settings}
+
+    def refusal(self, settings: Event) -> Event | None:
+        """What is wrong with settings, in an error event."""
+        if "modalities" in settings or settings.get("type") != "realtime":
+            return error("unknown_parameter", param="session.modalities")
+        return None
+
+    async def say(self, *events: Event) -> None:
+        """Send events of the official server in this server's own way."""
+        await send(self.sockets[-1], *(spoken for event in events for spoken in self.in_its_words(event)))
+
+    def in_its_words(self, event: Event) -> list[Event]:
+        return [event]
+
+    async def hear(self) -> None:
+        """Somebody has spoken, and is answered."""
+        await self.say(script.speech_started("u1"), *script.turn_over("u1"), script.heard("u1", SPOKEN), *self.reply(1))
+
+
+class LocalAI(Official):
+    """No `conversation.item.done`, no real event ids, one large audio delta, and events of its own."""
+
+    def in_its_words(self, event: Event) -> list[Event]:
+        if event["type"] in ("conversation.item.done", "rate_limits.updated"):
+            return []
+        named = {**event, "event_id": "event_TODO"}
+        extra = {"type": "localai.speaker", "event_id": "event_TODO", "speaker": {"name": "someone"}}
+        return [extra, named] if event["type"] == "input_audio_buffer.speech_started" else [named]
+
+
+class SpeechToSpeech(Official):
+    """Hugging Face's: no parts, no items but an acknowledgement, nothing committed, and truncating does nothing."""
+
+    left_out = ("response.content_part.", "response.output_item.", "conversation.item.done", "input_audio_buffer.commi")
+
+    def in_its_words(self, event: Event) -> list[Event]:
+        if event["type"] == "conversation.item.added":
+            spoken = event["item"]["role"] == "assistant" or event["item"]["content"][0]["type"] == "input_audio"
+            return [] if spoken else [{"type": "conversation.item.created", "item": event["item"]}]
+        return [] if event["type"].startswith(self.left_out) else [event]
+
+
+BETA_SETTINGS = frozenset(
+    {
+        "modalities",
+        "instructions",
+        "voice",
+        "speed",
+        "input_audio_format",
+        "output_audio_format",
+        "input_audio_transcription",
+        "input_audio_noise_reduction",
+        "turn_detection",
+        "tools",
+        "tool_choice",
+        "temperature",
+        "max_response_output_tokens",
+    }
+)
+BETA_NAMES = {
+    "response.output_text.delta": "response.text.delta",
+    "response.output_text.done": "response.text.done",
+    "response.output_audio.delta": "response.audio.delta",
+    "response.output_audio.done": "response.audio.done",
+    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
+    "response.output_audio_transcript.done": "response.audio_transcript.done",
+    "conversation.item.added": "conversation.item.created",
+}
+
+
+class Beta(Official):
+    """The official server of 2024-25: flat settings, old names, and one unknown field refuses them all."""
+
+    def session(self, settings: Event) -> Event:
+        base = {
+            "modalities": ["audio", "text"],
+            "input_audio_format": "pcm16",
+            "turn_detection": {"type": "server_vad"},
+        }
+        return {"object": "realtime.session", "id": "sess_1", "model": "m", **base, **settings}
+
+    @property
+    def speaks(self) -> bool:
+        return "audio" in self.updates[-1]["modalities"]
+
+    def refusal(self, settings: Event) -> Event | None:
+        for key in settings:
+            if key not in BETA_SETTINGS:
+                return error("unknown_parameter", param=f"session.{key}")
+        return None
+
+    async def take(self, socket: ServerConnection, event: Event) -> None:
+        content = event["item"]["content"][0]["type"] if "item" in event else "text"
+        if content not in ("input_text", "text") or "output_modalities" in event.get("response", {}):
+            self.complaints.append(event["type"])
+        await Official.take(self, socket, event)
+
+    def in_its_words(self, event: Event) -> list[Event]:
+        if event["type"] == "conversation.item.done":
+            return []
+        text = json.dumps({**event, "type": BETA_NAMES.get(event["type"], event["type"])})
+        old: Event = json.loads(text.replace('"output_text"', '"text"').replace('"output_audio"', '"audio"'))
+        return [old]
+
+
+class SecretiveBeta(Beta):
+    """Shows what it is only by what it refuses."""
+
+    async def greet(self, socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": {"id": "sess_1"}})
+
+
+class Speaches(Beta):
+    """Beta shapes; takes any settings, and neither `response.cancel` nor `conversation.item.truncate`."""
+
+    takes = Official.takes - {"response.cancel", "conversation.item.truncate"}
+
+    def refusal(self, settings: Event) -> Event | None:
+        return None
+
+
+# -------------------------------------------------------------------- servers that begin well
+
+
+class Slow(Official):
+    """Says nothing until it is told to: it loads its model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded = asyncio.Event()
+
+    async def greet(self, socket: ServerConnection) -> None:
+        await self.loaded.wait()
+        await Official.greet(self, socket)
+
+
+class Drops(Official):
+    """Cuts the line in the middle of its first reply."""
+
+    async def answer(self, socket: ServerConnection) -> None:
+        if self.visits > 1:
+            await Official.answer(self, socket)
+            return
+        reply = self.reply(len(self.got))
+        await self.say(*reply[: len(reply) // 2 + 1])
+        socket.transport.abort()
+
+
+class Expires(Official):
+    """Ends the session when it is asked for an answer, as after 60 minutes: with what looks like a normal close."""
+
+    def __init__(self, *, with_error: bool) -> None:
+        super().__init__()
+        self.with_error = with_error
+
+    async def answer(self, socket: ServerConnection) -> None:
+        if self.visits > 1:
+            await Official.answer(self, socket)
+            return
+        if self.with_error:
+            await send(socket, error("session_expired"))
+        await socket.close(1001, "Your session hit the maximum duration of 60 minutes.")
+
+
+class OutOfMoney(Official):
+    """Answers with a response that failed."""
+
+    def reply(self, number: int) -> list[Event]:
+        details = {"type": "failed", "error": error("insufficient_quota", "insufficient_quota")["error"]}
+        response = {"id": "r1", "status": "failed", "status_details": details, "output": []}
+        created = {"type": "response.created", "response": {"id": "r1", "status": "in_progress", "output": []}}
+        return [created, {"type": "response.done", "response": response}]
+
+
+class Babbles(Official):
+    """Nonsense before, between and after what it has to say."""
+
+    nonsense = (
+        "{",
+        "[1,2]",
+        "7",
+        '{"no":"type"}',
+        '{"type":7}',
+        "[" * 100_000,
+        KEY,
+        b"\x00\xff",
+        b'{"type":"un.heard"}',
+    )
+
+    async def babble(self, socket: ServerConnection) -> None:
+        for message in self.nonsense:
+            await socket.send(message)
+
+    async def greet(self, socket: ServerConnection) -> None:
+        await self.babble(socket)
+        await Official.greet(self, socket)
+        await self.babble(socket)
+
+    async def answer(self, socket: ServerConnection) -> None:
+        for kind in ("response.done", "response.created", "conversation.item.added", "response.output_audio.delta"):
+            for odd in (None, 7, KEY, [], {}):
+                await send(socket, {"type": kind, "response": odd, "item": odd, "delta": odd})
+        await Official.answer(self, socket)
+        await self.babble(socket)
