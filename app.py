@@ -58,6 +58,8 @@ class House:
         """For the status bar outside a call: stage, notice, server name."""
         kind = self.settings.endpoint(own_key=own_key).kind if own_key else self.settings.kind
         name = {"offline": "Offline", "openai": "OpenAI"}.get(kind, "Custom")
+        if own_key:
+            name += " (own key)"
         if self.embedded is None or own_key:
             return "idle", None, name
         if self.embedded.phase is Phase.FAILED:

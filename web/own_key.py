@@ -5,6 +5,7 @@ It is never sent back: the field is emptied as soon as it was read, and the page
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -12,11 +13,12 @@ import gradio as gr
 from realtime.settings import SettingsError, check_key
 from realtime_handler import Visitor
 
+from .status import Refresh
 from .texts import KEY_STATES, Locale, label, sentence
 
 
-def build(visitor: gr.State, locale: gr.State) -> None:
-    """Lay out the drawer inside the current Blocks and wire it."""
+def build(visitor: gr.State, locale: gr.State, tabs: Sequence[Refresh]) -> None:
+    """Lay out the drawer inside the current Blocks and wire it. `tabs` show which server they would talk to."""
     with gr.Accordion(label("key_title"), open=False, elem_id="own-key"):
         with gr.Row():
             key = gr.Textbox(
@@ -44,5 +46,8 @@ def build(visitor: gr.State, locale: gr.State) -> None:
         return "", sentence(KEY_STATES, "none", where)
 
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
-    gr.on([use.click, key.submit], on_use, [visitor, key, locale], [key, said], **quick)
-    forget.click(on_forget, [visitor, locale], [key, said], **quick)
+    used = gr.on([use.click, key.submit], on_use, [visitor, key, locale], [key, said], **quick)
+    forgotten = forget.click(on_forget, [visitor, locale], [key, said], **quick)
+    for change in (used, forgotten):
+        for tab in tabs:
+            change.then(tab.show, [visitor, locale], list(tab.outputs), **quick)

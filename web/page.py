@@ -50,10 +50,10 @@ def build_page(
         gr.Markdown(label("app_title"), elem_id="app-title")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
-                voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
+                voice = voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
-                text_tab.build(settings, call.endpoint, chats, server, visitor, locale, begin)
+                text = text_tab.build(settings, call.endpoint, chats, server, visitor, locale, begin)
         if settings.allow_own_key:
-            own_key.build(visitor, locale)
+            own_key.build(visitor, locale, [voice, text])
     page.queue(default_concurrency_limit=settings.max_calls)
     return page

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradio.components import Component
 
 from realtime_handler import Stage
 
 ServerLine = Callable[[str], tuple[Stage | str, str | None, str]]
 """(a visitor's own key or "") -> stage outside a call ("idle", "loading" or "failed"), notice code or None, server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """How a tab shows again what it would talk to: a function of (`Visitor`, `Locale`), and where its results go."""
+
+    show: Callable[..., Any]
+    outputs: Sequence[Component]
 
 
 def status_html(stage: str, notice: str | None, text: str, server: str) -> str:

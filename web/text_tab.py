@@ -20,7 +20,7 @@ from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor
 from text_chat import TextChat
 
 from .markup import literal, written
-from .status import ServerLine, status_html
+from .status import Refresh, ServerLine, status_html
 from .texts import CHAT_NOTICES, CHAT_STAGES, Locale, label, pick, sentence
 from .voice_tab import AVATARS, Message
 
@@ -63,7 +63,7 @@ def build(
     visitor: gr.State,
     locale: gr.State,
     begin: Dependency,
-) -> None:
+) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin`
     is the event that fills them."""
     chat = gr.Chatbot(
@@ -152,6 +152,9 @@ def build(
     def on_load(who: Visitor, where: Locale) -> tuple[str, gr.Button]:
         return line(Stage.IDLE, None, server(who.own_key)[2], where), connect_button(False, where)
 
+    def on_new_server(who: Visitor, where: Locale) -> Any:
+        return gr.skip() if under_way(who) else line(Stage.IDLE, None, server(who.own_key)[2], where)
+
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
     watch: dict[str, Any] = {
         "fn": on_watch,
@@ -169,3 +172,4 @@ def build(
     stop.click(on_stop, visitor, None, **quick)
     clear.click(on_clear, visitor, chat, **quick)
     begin.then(on_load, [visitor, locale], [status, connect], **quick)
+    return Refresh(on_new_server, [status])

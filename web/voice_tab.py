@@ -19,7 +19,7 @@ from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
 from .markup import literal, struck
-from .status import ServerLine, status_html
+from .status import Refresh, ServerLine, status_html
 from .texts import NOTICES, STAGES, Locale, label, sentence
 
 STATIC = Path(__file__).parent / "static"
@@ -64,7 +64,7 @@ def build(
     begin: Dependency,
     *,
     rtc_configuration: dict[str, Any] | None,
-) -> None:
+) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call.
     `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event that fills them."""
 
@@ -190,3 +190,4 @@ def build(
     begin.then(on_load, [visitor, locale], [status, until_ready], show_progress="hidden", api_name=False)
     begin.then(None, None, volume, js="() => window.voiceVolumeNow()", api_name=False)
     until_ready.tick(on_tick, [visitor, locale], [status, until_ready], show_progress="hidden", api_name=False)
+    return Refresh(on_tick, [status, until_ready])

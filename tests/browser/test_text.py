@@ -217,6 +217,7 @@ def test_a_visitors_own_key(visit: Callable[..., Typist], echo: Echo) -> None:
     page.page.locator("#own-key-use").click()
     expect(page.page.locator("#own-key-status")).to_contain_text("Your key is used")
     expect(key).to_have_value("")
+    expect(page.page.locator("#text-status .server")).to_have_text("Custom (own key)")
     page.ask("mine")
     assert echo.keys[-1] == "Bearer sk-visitor-canary"
     other.ask("theirs")
