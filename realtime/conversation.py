@@ -13,6 +13,7 @@ from typing import Any
 from .fields import Event, content_index, number, string, table, tables
 from .gone import Gone
 from .items import Bubble, BubbleState, Item, Items, Kind
+from .transcription import without_echo
 
 __all__ = ["Bubble", "BubbleState", "Conversation"]
 
@@ -103,7 +104,7 @@ class Conversation:
     def _heard_completed(self, event: Event) -> None:
         item = self._user_item(event)
         if item is not None:
-            item.part(content_index(event)).set_text(string(event, "transcript"))
+            item.part(content_index(event)).set_text(without_echo(string(event, "transcript")))
             item.state = BubbleState.DONE
 
     def _heard_failed(self, event: Event) -> None:

@@ -42,7 +42,7 @@ def _prompt(model: str) -> str:
 def without_echo(transcript: str) -> str:
     """The transcript, or "" when it is nothing but our prompt: models hear it in silence, once or again and again,
     with other punctuation, and in Simplified characters."""
-    letters = _SEPARATORS.sub("", traditional(transcript))
+    letters = _SEPARATORS.sub("", traditional(transcript)).replace("臺", "台")
     for prompt in PROMPTS:
         echo = _SEPARATORS.sub("", prompt)
         if letters and letters == echo * (len(letters) // len(echo)):

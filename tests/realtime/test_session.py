@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from openai.types.realtime import SessionUpdateEvent
 
+from realtime.conversation import Conversation
 from realtime.session import Mode, session_update
 from realtime.settings import Language, ServerKind, Settings
+from realtime.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, without_echo
+
+from . import script
 
 
 def sent(mode: Mode = Mode.VOICE, **environ: str) -> dict[str, Any]:
@@ -46,11 +51,101 @@ def test_the_official_types_accept_it(mode: Mode) -> None:
         assert parsed.to_dict()["session"] == event["session"]
 
 
+def test_every_combination_is_accepted_by_the_official_types() -> None:
+    for turns, noise, language, model in itertools.product(
+        ("server_vad", "semantic_vad"), ("none", "near_field", "far_field"), ("auto", "en", "zh"), MODELS
+    ):
+        session = sent(TURN_DETECTION=turns, NOISE_REDUCTION=noise, LANGUAGE=language, TRANSCRIPTION_MODEL=model)
+        parsed = SessionUpdateEvent.model_validate({"type": "session.update", "session": session})
+        assert parsed.to_dict()["session"] == session
+
+
+MODELS = (
+    "gpt-realtime-whisper",
+    "gpt-live-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-transcribe-diarize",
+    "whisper-1",
+)
+
+
+def heard(**environ: str) -> dict[str, Any]:
+    transcription: dict[str, Any] = sent(**environ)["audio"]["input"]["transcription"]
+    return transcription
+
+
+def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
+    turns = sent(TURN_DETECTION="semantic_vad", EAGERNESS="high", VAD_SILENCE_MS="420")["audio"]["input"][
+        "turn_detection"
+    ]
+    acts = {"create_response": True, "interrupt_response": True}
+    assert turns == {"type": "semantic_vad", "eagerness": "high", **acts}
+
+
+def test_noise_reduction_is_off_unless_asked_for() -> None:
+    assert sent()["audio"]["input"]["noise_reduction"] is None
+    assert sent(NOISE_REDUCTION="far_field")["audio"]["input"]["noise_reduction"] == {"type": "far_field"}
+
+
 def test_a_language_is_only_a_hint_when_it_was_chosen() -> None:
-    assert "language" not in sent()["audio"]["input"]["transcription"]
-    assert sent(LANGUAGE="zh")["audio"]["input"]["transcription"]["language"] == "zh"
+    assert "language" not in heard()
+    assert heard(LANGUAGE="zh")["language"] == "zh"
     event = session_update(Settings(), language=Language.ENGLISH)
     assert event["session"]["audio"]["input"]["transcription"]["language"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt"),
+    [
+        ("gpt-4o-transcribe", SENTENCE_PROMPT),
+        ("gpt-4o-mini-transcribe-2025-12-15", SENTENCE_PROMPT),
+        ("whisper-1", KEYWORD_PROMPT),
+        ("gpt-4o-transcribe-diarize", None),
+        ("gpt-realtime-whisper", None),
+        ("gpt-live-transcribe", None),
+        ("somebody/elses", None),
+    ],
+)
+def test_traditional_chinese_is_prompted_for_where_the_model_takes_a_prompt(model: str, prompt: str | None) -> None:
+    environ = {"REALTIME_URL": "ws://h", "TRANSCRIPTION_MODEL": model}
+    assert heard(LANGUAGE="zh", **environ).get("prompt") == prompt
+    assert "prompt" not in heard(LANGUAGE="en", **environ)
+    assert "prompt" not in heard(**environ), "it would make Chinese of English"
+
+
+def test_the_embedded_server_needs_no_prompt() -> None:
+    assert heard(LANGUAGE="zh") == {"model": "whisper-1", "language": "zh"}
+
+
+def test_a_delay_goes_only_to_the_model_that_has_one() -> None:
+    key = {"OPENAI_API_KEY": "sk-x"}
+    assert "delay" not in heard(**key)
+    assert heard(TRANSCRIPTION_DELAY="low", **key)["delay"] == "low"
+    assert "delay" not in heard(TRANSCRIPTION_DELAY="low", TRANSCRIPTION_MODEL="gpt-live-transcribe", **key)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        SENTENCE_PROMPT,
+        KEYWORD_PROMPT,
+        "以下是台湾使用者的繁体中文对话",
+        "以下是臺灣使用者的繁體中文對話。以下是臺灣使用者的繁體中文對話。",
+        " 繁體中文，台灣，國語 ",
+        "繁体中文、台湾、国语、繁体中文、台湾、国语",
+    ],
+)
+def test_an_echo_of_the_prompt_is_nothing_said(echo: str) -> None:
+    assert without_echo(echo) == ""
+    conversation = Conversation()
+    for event in (script.speech_started("u1"), *script.turn_over("u1"), script.heard("u1", echo)):
+        conversation.receive(event)
+    assert conversation.bubbles() == ()
+
+
+@pytest.mark.parametrize("said", ["", "。", "台灣", "國語", "請用繁體中文", f"他說：{SENTENCE_PROMPT}", "Hello."])
+def test_what_was_said_is_no_echo(said: str) -> None:
+    assert without_echo(said) == said
 
 
 def test_openai_gets_its_own_transcription_model_and_little_reasoning() -> None:
@@ -63,8 +158,24 @@ def test_openai_gets_its_own_transcription_model_and_little_reasoning() -> None:
     assert chosen["audio"]["input"]["transcription"]["model"] == "gpt-live-transcribe"
 
 
-def test_a_text_chat_has_no_microphone() -> None:
-    session = sent(Mode.TEXT)
+def test_a_visitor_with_a_key_of_their_own_gets_what_openai_takes() -> None:
+    """Though the operator's server is the embedded one."""
+    settings = Settings()
+    session = session_update(settings, kind=settings.endpoint(own_key="sk-x").kind)["session"]
+    assert session["reasoning"] == {"effort": "low"}
+    assert session["audio"]["input"]["transcription"]["model"] == "gpt-realtime-whisper"
+
+
+def test_a_text_chat_has_no_microphone_and_no_voice() -> None:
+    session = sent(Mode.TEXT, TURN_DETECTION="semantic_vad", LANGUAGE="zh", MAX_OUTPUT_TOKENS="7", MAX_TEXT_TOKENS="9")
     assert session["output_modalities"] == ["text"]
-    assert session["audio"]["input"]["turn_detection"] is None
-    assert session["audio"]["input"]["transcription"] is None
+    assert session["audio"] == {"input": {"turn_detection": None, "transcription": None}}
+    assert session["max_output_tokens"] == 9
+
+
+def test_a_text_chat_has_instructions_of_its_own() -> None:
+    assert sent(Mode.TEXT, INSTRUCTIONS="Speak.")["instructions"] == Settings().text_instructions
+    assert sent(Mode.TEXT, TEXT_INSTRUCTIONS="Write.")["instructions"] == "Write."
+    assert sent(TEXT_INSTRUCTIONS="Write.")["instructions"] == Settings().instructions
+    assert "Markdown" in Settings().text_instructions
+    assert "繁體中文" in Settings().text_instructions

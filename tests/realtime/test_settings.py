@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.settings import Endpoint, Language, ServerKind, Settings, SettingsError
+from realtime.settings import (
+    Delay,
+    Eagerness,
+    Endpoint,
+    Language,
+    NoiseReduction,
+    ServerKind,
+    Settings,
+    SettingsError,
+    TurnDetection,
+    check_key,
+)
 
 KEY = "sk-test-0123456789"
 
@@ -46,6 +58,110 @@ def test_an_address_goes_before_the_openai_key_and_never_gets_it() -> None:
     assert with_key.headers == {"Authorization": f"Bearer {KEY}"}
 
 
+@pytest.mark.parametrize(
+    ("given", "connects_to"),
+    [
+        ("ws://h", "ws://h/v1/realtime"),
+        ("https://h:8443/", "wss://h:8443/v1/realtime"),
+        ("http://localhost:8080/v1", "ws://localhost:8080/v1/realtime"),
+        ("http://localhost:8080/v1/", "ws://localhost:8080/v1/realtime"),
+        ("wss://h/api/v1/realtime/session?protocol=realtime", "wss://h/api/v1/realtime/session?protocol=realtime"),
+        ("WSS://res.openai.azure.com", "wss://res.openai.azure.com/openai/v1/realtime"),
+        ("https://res.openai.azure.com/openai/v1", "wss://res.openai.azure.com/openai/v1/realtime"),
+        (
+            "wss://res.services.ai.azure.com/voice-live/realtime?api-version=1",
+            "wss://res.services.ai.azure.com/voice-live/realtime?api-version=1",
+        ),
+    ],
+)
+def test_addresses_as_people_give_them(given: str, connects_to: str) -> None:
+    assert Settings.from_env({"REALTIME_URL": given}).endpoint().url == connects_to
+
+
+@pytest.mark.parametrize(
+    ("host", "header"),
+    [
+        ("res.openai.azure.com", "api-key"),
+        ("res.cognitiveservices.azure.com", "api-key"),
+        ("RES.OPENAI.AZURE.US", "api-key"),
+        ("res.openai.azure.cn", "api-key"),
+        ("vm.westeurope.cloudapp.azure.com", "Authorization"),
+        ("azure.com.example.test", "Authorization"),
+        ("notazure.com", "Authorization"),
+        ("api.x.ai", "Authorization"),
+        ("127.0.0.1", "Authorization"),
+    ],
+)
+def test_the_header_that_carries_the_key(host: str, header: str) -> None:
+    settings = Settings.from_env({"REALTIME_URL": f"wss://{host}/rt", "REALTIME_API_KEY": KEY})
+    assert settings.endpoint().headers == {header: KEY if header == "api-key" else f"Bearer {KEY}"}
+
+
+def test_a_token_of_entra_is_a_bearer_token_on_azure_too() -> None:
+    token = "eyJhbGciOi.eyJhdWQi.c2ln"
+    settings = Settings.from_env({"REALTIME_URL": "wss://res.openai.azure.com", "REALTIME_API_KEY": token})
+    assert settings.endpoint().headers == {"Authorization": f"Bearer {token}"}
+
+
+OWN = "sk-own-987654321"
+
+
+def test_a_visitors_own_key_goes_to_openai() -> None:
+    for environ in ({}, {"OPENAI_API_KEY": KEY}):
+        endpoint = Settings.from_env(environ).endpoint("ws://127.0.0.1:1/unused", own_key=f" {OWN}\n")
+        assert endpoint.kind is ServerKind.OPENAI
+        assert endpoint.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1-mini"
+        assert endpoint.headers == {"Authorization": f"Bearer {OWN}"}
+        assert endpoint.own_key
+        assert OWN not in repr(endpoint)
+
+
+def test_a_visitors_own_key_goes_to_the_operators_server_in_place_of_the_operators() -> None:
+    environ = {
+        "OPENAI_API_KEY": "sk-openai",
+        "REALTIME_URL": f"wss://me:{KEY}@res.openai.azure.com/rt?api_key={KEY}&API-Key={KEY}&x=a%20b&y=",
+        "REALTIME_API_KEY": KEY,
+    }
+    endpoint = Settings.from_env(environ).endpoint(own_key=OWN)
+    assert endpoint.kind is ServerKind.CUSTOM
+    assert endpoint.url == "wss://res.openai.azure.com/rt?x=a%20b&y="
+    assert endpoint.headers == {"api-key": OWN}
+    assert KEY not in endpoint.url
+    assert OWN not in repr(endpoint)
+
+
+def test_no_key_of_a_visitor_is_used_where_the_operator_does_not_want_that() -> None:
+    settings = Settings.from_env({"ALLOW_OWN_KEY": "no", "OPENAI_API_KEY": KEY})
+    assert settings.endpoint(own_key=OWN) == settings.endpoint()
+    assert not settings.endpoint(own_key=OWN).own_key
+    offline = Settings.from_env({"ALLOW_OWN_KEY": "no"}).endpoint("ws://127.0.0.1:1/rt", own_key=OWN)
+    assert (offline.url, dict(offline.headers)) == ("ws://127.0.0.1:1/rt", {})
+
+
+@given(st.text(max_size=20))
+def test_whatever_a_visitor_types_as_a_key_makes_an_endpoint(typed: str) -> None:
+    endpoint = Settings(openai_api_key=KEY).endpoint(own_key=typed)
+    assert endpoint.headers["Authorization"] == f"Bearer {typed.strip() or KEY}"
+
+
+def test_what_a_server_refused_is_known_to_all_its_calls_and_not_to_a_visitors_own_account() -> None:
+    settings = Settings(openai_api_key=KEY)
+    assert settings.endpoint().refused is settings.endpoint().refused
+    own = settings.endpoint(own_key=OWN).refused
+    assert own is not settings.endpoint().refused
+    assert own is not settings.endpoint(own_key=OWN).refused
+    assert Settings(openai_api_key=KEY).endpoint().refused is not settings.endpoint().refused
+
+
+@pytest.mark.parametrize("typed", ["sk two", "sk\u200b", "sk\r\nX: y", "鑰", "x" * 5000])
+def test_a_key_that_can_be_none(typed: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_key(typed)
+    assert typed not in str(caught.value)
+    assert check_key(f"  {KEY}\n") == KEY
+    assert check_key(" ") == ""
+
+
 def test_a_model_is_added_to_the_address() -> None:
     settings = Settings.from_env({"REALTIME_URL": "ws://h/v1/realtime", "REALTIME_MODEL": "org/model v2"})
     assert settings.endpoint().url == "ws://h/v1/realtime?model=org/model%20v2"
@@ -71,6 +187,15 @@ def test_no_key_in_any_repr() -> None:
         ("VAD_SILENCE_MS", "-1"),
         ("LANGUAGE", "zh-TW"),
         ("MAX_CALLS", "0"),
+        ("MAX_CHATS", "0"),
+        ("MAX_SOCKETS", "many"),
+        ("CHAT_IDLE_SECONDS", "1"),
+        ("MAX_TEXT_TOKENS", "4097"),
+        ("ALLOW_OWN_KEY", "perhaps"),
+        ("TURN_DETECTION", "vad"),
+        ("EAGERNESS", "very"),
+        ("NOISE_REDUCTION", "yes"),
+        ("TRANSCRIPTION_DELAY", "none"),
         ("SPEED", "fast"),
         ("REALTIME_URL", "example.test"),
         ("REALTIME_URL", "ftp://example.test"),
@@ -105,7 +230,28 @@ def test_gradios_own_names_are_respected() -> None:
 
 
 def test_values_are_converted() -> None:
-    settings = Settings.from_env({"DEBUG": "Yes", "LANGUAGE": "ZH", "VAD_THRESHOLD": "0.7", "VAD_SILENCE_MS": "500"})
+    settings = Settings.from_env(
+        {
+            "DEBUG": "Yes",
+            "LANGUAGE": "ZH",
+            "VAD_THRESHOLD": "0.7",
+            "VAD_SILENCE_MS": "500",
+            "TURN_DETECTION": "Semantic_VAD",
+            "EAGERNESS": "low",
+            "NOISE_REDUCTION": "near_field",
+            "TRANSCRIPTION_DELAY": "minimal",
+            "ALLOW_OWN_KEY": "off",
+            "MAX_CHATS": "3",
+            "MAX_SOCKETS": "4",
+            "CHAT_IDLE_SECONDS": "60",
+        }
+    )
+    assert settings.turn_detection is TurnDetection.SEMANTIC
+    assert settings.eagerness is Eagerness.LOW
+    assert settings.noise_reduction is NoiseReduction.NEAR_FIELD
+    assert settings.transcription_delay is Delay.MINIMAL
+    assert settings.allow_own_key is False
+    assert (settings.max_chats, settings.max_sockets, settings.chat_idle_seconds) == (3, 4, 60)
     assert settings.debug is True
     assert settings.language is Language.CHINESE
     assert (settings.vad_threshold, settings.vad_silence_ms) == (0.7, 500)
@@ -122,7 +268,32 @@ def test_dotenv_is_read_and_the_environment_goes_first(tmp_path: Path, monkeypat
     assert (settings.port, settings.voice, settings.instructions) == (9002, "cedar", "costs $5 ${PORT}")
 
 
+class Asked(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        self.names.add(name)
+        return otherwise
+
+
+def test_the_example_file_holds_every_setting_with_its_default() -> None:
+    asked = Asked()
+    Settings.from_env(asked)
+    lines = (Path(__file__).parents[2] / ".env.example").read_text("utf-8").splitlines()
+    example = dict(
+        line[1:].split("=", 1) for line in lines if line.startswith("#") and line[1:2].isupper() and "=" in line
+    )
+    assert set(example) == asked.names - {"GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"}
+    del example["REALTIME_URL"], example["REALTIME_MODEL"]
+    assert Settings.from_env(example) == Settings()
+
+
 NAMES = ["PORT", "DEBUG", "LANGUAGE", "REALTIME_URL", "VAD_THRESHOLD", "SPEED", "OPENAI_API_KEY", "VOICE", "HOST"]
+NAMES += ["REALTIME_API_KEY", "TURN_DETECTION", "ALLOW_OWN_KEY"]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30)))
