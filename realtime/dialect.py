@@ -157,14 +157,14 @@ def _known_to_beta(item: Any) -> TypeGuard[Event]:
 
 
 def _is_final(item: Event) -> bool:
-    """Whether an item is complete when beta tells of it. What a reply only begins has nothing in it yet.
+    """Whether an item is complete when beta tells of it. Of a reply's it is only begun.
 
-    Its status cannot be relied on: OpenAI says `in_progress` of what is begun, speaches says `incomplete`.
+    OpenAI says `in_progress` of what is begun; speaches says `incomplete`, perhaps with the first words in it.
     """
     kind, status = item.get("type", "message"), item.get("status")
     if kind == "function_call_output" or (kind == "message" and item.get("role") != "assistant"):
         return True
-    return status == "completed" or (status != "in_progress" and bool(item.get("content") or item.get("arguments")))
+    return status == "completed" or (status is None and bool(item.get("content") or item.get("arguments")))
 
 
 def _done_after(event: Event, item: Event) -> Event:

@@ -95,7 +95,7 @@ def test_dialects_have_their_names() -> None:
 VAD = {"type": "server_vad", "threshold": 0.6, "silence_duration_ms": 300}
 FUNCTION = {"type": "function", "name": "look", "description": "", "parameters": {"type": "object"}}
 
-SESSION = [
+SESSION: list[tuple[Event, Event]] = [
     ({"modalities": ["text", "audio"]}, {"output_modalities": ["audio"]}),
     ({"modalities": ["text"]}, {"output_modalities": ["text"]}),
     ({"modalities": ["text", "audio", "avatar"]}, {"output_modalities": ["audio", "avatar"]}),

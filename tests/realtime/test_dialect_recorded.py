@@ -200,3 +200,47 @@ def test_openai_parses_as_beta(name: str) -> None:
 @pytest.mark.parametrize("name", [OPENAI_SPOKEN, OPENAI_TOOL])
 def test_ga_from_a_server_taken_for_a_beta_one_stays_the_same_events(name: str) -> None:
     assert types(through(server_to_ga, received(name))) == types(received(name))
+
+
+def test_a_reply_as_speaches_tells_it() -> None:
+    """Written after its source: no content_index in places, and a begun item called `incomplete` with a part in it."""
+    begun = {**BEGUN, "status": "incomplete", "content": [{"type": "audio", "transcript": "", "audio": ""}]}
+    final = {**begun, "status": "completed", "content": [{"type": "audio", "transcript": "Hi!", "audio": ""}]}
+    about = {"response_id": RESPONSE, "item_id": ASSISTANT}
+    response = {"id": RESPONSE, "object": "realtime.response", "modalities": ["text", "audio"]}
+    events: list[Event] = [
+        {"type": "conversation.item.created", "previous_item_id": None, "item": USER_ITEM},
+        {"type": f"{HEARD}.completed", "item_id": USER, "content_index": 0, "transcript": "Hello."},
+        {"type": "response.created", "response": {**response, "status": "incomplete", "output": []}},
+        {"type": "response.output_item.added", "response_id": RESPONSE, "output_index": 0, "item": begun},
+        {"type": "conversation.item.created", "previous_item_id": USER, "item": begun},
+        {"type": "response.audio_transcript.delta", **about, "delta": "Hi"},
+        {"type": "response.audio_transcript.delta", **about, "delta": "!"},
+        {"type": "response.audio_transcript.done", **about, "transcript": "Hi!"},
+        {"type": "response.output_item.done", "response_id": RESPONSE, "output_index": 0, "item": final},
+        {"type": "response.done", "response": {**response, "status": "completed", "output": [final]}},
+    ]
+    translated = through(server_to_ga, events)
+    assert [
+        (event["type"], event["item"]["id"])
+        for event in translated
+        if "conversation.item." in event["type"] and "item" in event
+    ] == [
+        ("conversation.item.added", USER),
+        ("conversation.item.done", USER),
+        ("conversation.item.added", ASSISTANT),
+        ("conversation.item.done", ASSISTANT),
+    ]
+    shown = [
+        [(bubble.text, bubble.state.value) for bubble in bubbles(translated[:count])]
+        for count in range(len(translated) + 1)
+    ]
+    assert shown[-1] == [("Hello.", "done"), ("Hi!", "done")]
+    assert [now for now, then in zip(shown[1:], shown, strict=False) if now != then] == [
+        [("", "pending")],
+        [("Hello.", "done")],
+        [("Hello.", "done"), ("", "pending")],
+        [("Hello.", "done"), ("Hi", "growing")],
+        [("Hello.", "done"), ("Hi!", "growing")],
+        [("Hello.", "done"), ("Hi!", "done")],
+    ]
