@@ -11,6 +11,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this computer on its own account
 
 import logging
+import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,12 +22,15 @@ import pandas  # noqa: F401  Gradio imports it at the first event: over a second
 from fastapi import FastAPI
 
 from realtime.connection import Failure
+from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime_handler import CallBook, VoiceCall
-from web import VERSION
+from web import VERSION, server_options
 from web.embedded import EmbeddedServer, Phase
 from web.page import build_page
-from web.routes import Health, routes
+from web.reachability import Reachability
+from web.relay import Relay
+from web.routes import TITLE, Health, routes
 from web.texts import I18N
 from webrtc_edge import quiet_loggers
 
@@ -44,7 +48,10 @@ class House:
         self.calls = CallBook(settings.max_calls)
         self.chats = CallBook(settings.max_chats)
         self.page = build_page(VoiceCall(settings, self.endpoint, self.calls), self.chats, self.server_line)
-        self.router = routes(self.health)
+        self.relay = Relay(settings, self.endpoint)
+        self.reachability = None if self.embedded else Reachability(settings.endpoint())
+        self.router = routes(self.health, self.relay)
+        self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Where a call that starts now is to connect; `own_key` is the visitor's, "" for none."""
@@ -68,15 +75,23 @@ class House:
             return "loading", None, name
         return "idle", None if "zh" in self.embedded.languages else "english_only", name
 
-    def health(self) -> Health:
-        phase = Phase.READY if self.embedded is None else self.embedded.phase
+    async def health(self) -> Health:
+        """Whether conversations can be held, and how many are."""
+        if self.embedded is not None:
+            ready = {Phase.READY: "ok", Phase.FAILED: "failed"}
+            status, detail = ready.get(self.embedded.phase, "loading"), self.embedded.detail
+        else:
+            detail = await self.reachability.problem() if self.reachability else ""
+            status = "unreachable" if detail else "ok"
         return Health(
-            status={Phase.READY: "ok", Phase.FAILED: "failed"}.get(phase, "loading"),
+            status=status,
             server=self.settings.kind,
             model=self.settings.model if self.embedded is None else self.embedded.model,
-            calls=self.calls.live,
+            calls=self.calls.live + self.relay.live(Mode.VOICE),
+            chats=self.chats.live + self.relay.live(Mode.TEXT),
+            uptime_s=round(time.monotonic() - self.born, 1),
             version=VERSION,
-            detail="" if self.embedded is None else self.embedded.detail,
+            detail=detail,
         )
 
     def start(self) -> None:
@@ -97,7 +112,8 @@ def build(house: House) -> FastAPI:
         yield
         house.stop()
 
-    api = FastAPI(title="Realtime Voice Chat", version=VERSION, lifespan=lifespan)
+    # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
+    api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
     api.include_router(house.router)
     app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N)
     return app
@@ -112,6 +128,7 @@ logging.basicConfig(
 )
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
+server_options.install()
 # Gradio 5.50.0 left two of its developers' print calls in: a line for every ICE candidate of every call.
 vars(gradio.routes)["print"] = lambda *_: None
 house = House(settings)
@@ -126,7 +143,7 @@ def main() -> None:
             server_port=settings.port,
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
-            app_kwargs={"routes": house.router.routes},
+            app_kwargs={"routes": house.router.routes, "openapi_url": None},
         )
     finally:
         house.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,27 +13,32 @@ import pytest
 from tests.browser.conftest import running_app
 
 ROOT = Path(__file__).resolve().parent.parent
-# A server that is not there: these tests are about the door, not about what is behind it.
-ELSEWHERE = {"REALTIME_URL": "ws://127.0.0.1:9/v1/realtime", "REALTIME_API_KEY": "sk-secret-of-the-operator"}
+KEY = "sk-secret-of-the-operator"
 
 
 @pytest.mark.parametrize("command", [["app.py"], ["-m", "uvicorn", "app:app"]], ids=["python app.py", "uvicorn"])
 def test_page_and_health(command: list[str], tmp_path: Path) -> None:
-    with running_app(tmp_path / "log.txt", command, REALTIME_MODEL="some-model", **ELSEWHERE) as app:
-        health = app.wait(lambda answer: answer["http"] == 200)
-        assert health == {
-            "http": 200,
-            "status": "ok",
-            "server": "custom",
-            "model": "some-model",
-            "calls": 0,
-            "version": "0.1.0",
-            "detail": "",
-        }
-        page = app.get("/")
-        assert "Realtime Voice Chat" in page
-        for place in (page, app.get("/config"), (tmp_path / "log.txt").read_text()):
-            assert "sk-secret-of-the-operator" not in place
+    # Something listens, and nothing answers: these tests are about the door, not about what is behind it.
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        address = f"ws://127.0.0.1:{elsewhere.getsockname()[1]}/v1/realtime"
+        settings = {"REALTIME_URL": address, "REALTIME_API_KEY": KEY, "REALTIME_MODEL": "some-model"}
+        with running_app(tmp_path / "log.txt", command, **settings) as app:
+            health = app.wait(lambda answer: answer["http"] == 200)
+            assert isinstance(health.pop("uptime_s"), float)
+            assert health == {
+                "http": 200,
+                "status": "ok",
+                "server": "custom",
+                "model": "some-model",
+                "calls": 0,
+                "chats": 0,
+                "version": "0.1.0",
+                "detail": "",
+            }
+            page = app.get("/")
+            assert "Realtime Voice Chat" in page
+            for place in (page, app.get("/config"), (tmp_path / "log.txt").read_text()):
+                assert KEY not in place
 
 
 @pytest.mark.models

@@ -1,12 +1,28 @@
-"""HTTP routes beside the page."""
+"""HTTP routes and WebSocket endpoints beside the page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
+from starlette.websockets import WebSocket
+
+from realtime.session import Mode
+
+from . import VERSION
+from .relay import Relay
+
+TITLE = "Realtime Voice Chat"
+SOCKETS = {
+    "/realtime-voice": Mode.VOICE,
+    "/text-chat": Mode.TEXT,
+    "/v1/realtime": Mode.VOICE,  # where the official client looks, given `base_url="http://HOST:PORT/v1"`
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,24 +30,69 @@ class Health:
     """The body of `GET /health`."""
 
     status: str
-    """ok, loading, or failed (the voice models are missing)."""
+    """ok, loading (the embedded server's models), failed (they are missing), or unreachable (another server)."""
     server: str
     """Which kind of Realtime server answers calls: offline, openai or custom."""
     model: str
+    """"" when the server chooses."""
     calls: int
-    """Voice calls open now."""
+    """Voice calls open now: on the page, and programs at /realtime-voice and /v1/realtime."""
+    chats: int
+    """Text chats open now: on the page, and programs at /text-chat."""
+    uptime_s: float
+    """Seconds since the app was started."""
     version: str
     detail: str = ""
     """With any status but "ok": one sentence why."""
 
 
-def routes(health: Callable[[], Health]) -> APIRouter:
+def routes(health: Callable[[], Awaitable[Health]], relay: Relay) -> APIRouter:
     """The routes; `health` is asked on every request."""
     router = APIRouter()
 
-    @router.get("/health", summary="Is the app ready for calls?", responses={503: {"description": "Not yet"}})
+    @router.get(
+        "/health",
+        summary="Is the app ready for conversations?",
+        response_model=Health,
+        responses={503: {"description": "Not now; `detail` says why", "model": Health}},
+    )
     async def get_health() -> JSONResponse:
-        now = health()
+        now = await health()
         return JSONResponse(asdict(now), status_code=200 if now.status == "ok" else 503)
 
+    @router.get("/openapi.json", summary="These routes, as OpenAPI", response_model=dict[str, Any])
+    async def get_openapi_json() -> JSONResponse:
+        return JSONResponse(description(router))
+
+    @router.get("/docs", summary="These routes, for people", response_class=HTMLResponse)
+    async def get_docs() -> str:
+        return docs_page(router)
+
+    for path, mode in SOCKETS.items():
+        router.add_api_websocket_route(path, _socket(relay, mode))
     return router
+
+
+def _socket(relay: Relay, mode: Mode) -> Callable[[WebSocket], Awaitable[None]]:
+    async def serve(websocket: WebSocket) -> None:
+        await relay.serve(websocket, mode)
+
+    return serve
+
+
+def description(router: APIRouter) -> dict[str, Any]:
+    """The HTTP routes as OpenAPI: ours only, however the app was started."""
+    about = f"The page is at /. WebSocket endpoints, described in docs/protocol.md: {', '.join(SOCKETS)}."
+    return get_openapi(title=TITLE, version=VERSION, description=about, routes=router.routes)
+
+
+def docs_page(router: APIRouter) -> str:
+    """The same as a page that needs nothing from any other host, as FastAPI's own does."""
+    known = [(route.path, route.summary or "") for route in router.routes if isinstance(route, APIRoute)]
+    rows = [f'<li><a href="{path}">GET {path}</a> {summary}</li>' for path, summary in [("/", "The page"), *known]]
+    sockets = [f"<li>{path} ({mode.value})</li>" for path, mode in SOCKETS.items()]
+    return (
+        f'<!doctype html><meta charset="utf-8"><title>{TITLE}</title><h1>{TITLE} {VERSION}</h1>'
+        f"<h2>HTTP</h2><ul>{''.join(rows)}</ul>"
+        f"<h2>WebSocket, OpenAI Realtime protocol</h2><ul>{''.join(sockets)}</ul>"
+    )

@@ -1,0 +1,275 @@
+"""What a program may send through our sockets to the operator's server: checked, bounded, and translated. Pure.
+
+The server behind us runs on the operator's account. So a client may shape its session (voice, instructions, turn
+detection, tools ...), but never choose the model, trace to the account, use prompts or connectors stored in it, or ask
+for longer replies than the operator allows. What may be set is a list: a field that is younger than this file is
+refused until someone has looked at it.
+
+What is sent on is always written anew from what was checked, never the client's own text, in which one name can stand
+twice and mean two things to two readers.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from collections.abc import Callable
+from typing import Any
+
+from realtime.dialect import Dialect, client_to_beta, client_to_ga
+from realtime.session import Mode
+
+Event = dict[str, Any]
+
+MAX_AUDIO_BYTES = 15 * 2**20
+"""Of sound in one `input_audio_buffer.append`: the protocol's own bound."""
+MAX_EVENT_ID = 512
+"""Characters: the protocol's own bound."""
+
+_TYPES = frozenset(
+    {
+        "session.update",
+        "input_audio_buffer.append",
+        "input_audio_buffer.commit",
+        "input_audio_buffer.clear",
+        "conversation.item.create",
+        "conversation.item.retrieve",
+        "conversation.item.truncate",
+        "conversation.item.delete",
+        "response.create",
+        "response.cancel",
+        "output_audio_buffer.clear",
+    }
+)
+
+_REPLY = frozenset(
+    {
+        "instructions",
+        "output_modalities",
+        "max_output_tokens",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning",
+        "audio",
+    }
+)
+_SESSION_FIELDS = _REPLY | {"type", "truncation", "include"}
+_RESPONSE_FIELDS = _REPLY | {"conversation", "metadata", "input"}
+
+_NEVER = {
+    "model": "The model is chosen by whoever runs this server.",
+    "tracing": "Traces belong to the account of whoever runs this server.",
+    "prompt": "Stored prompts belong to the account of whoever runs this server; send 'instructions'.",
+}
+_FUNCTIONS_ONLY = "Only functions can be offered here: connectors and MCP servers act for whoever runs this server."
+
+
+class Refusal(Exception):
+    """A client event that is not sent on. `code` and `param` are the protocol's own; `message` quotes no content."""
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.param = code, message, param
+        self.event_id: str | None = None
+        """Of the client event, where it had a usable one."""
+
+    def event(self, event_id: str) -> Event:
+        """The protocol's `error` event, in GA; `event_id`: of the new event itself."""
+        error = {
+            "type": "invalid_request_error",
+            "code": self.code,
+            "message": self.message,
+            "param": self.param,
+            "event_id": self.event_id,
+        }
+        return {"type": "error", "event_id": event_id, "error": error}
+
+
+class ClientRules:
+    """The rules for one client. It remembers one thing: whether the client's sound is PCM16."""
+
+    def __init__(self, mode: Mode, most_tokens: int, *, asked_model: str = "", speaks: Dialect = Dialect.GA) -> None:
+        """`most_tokens` of one reply. `asked_model`: the `?model=` that the client named when it connected; as that
+        was ignored, the same name in an update is too. `speaks`: the client's dialect."""
+        self._mode = mode
+        self._most_tokens = most_tokens
+        self._asked_model = asked_model
+        self._speaks = speaks
+        self._pcm16 = True
+
+    def receive(self, message: str | bytes, server: Dialect = Dialect.GA) -> list[str]:
+        """A message of the client -> the messages for a server of this dialect. Raises `Refusal`."""
+        if isinstance(message, bytes):
+            raise Refusal("invalid_event", "Expected a text WebSocket message, got a binary one.")
+        event_id: str | None = None
+        try:
+            event = read_json(message)
+            event_id = _event_id(event)
+            out: list[str] = []
+            for old in client_to_ga(event) if self._speaks is Dialect.BETA else [event]:
+                new = self._check(old)
+                out += map(write_json, client_to_beta(new) if server is Dialect.BETA else [new])
+            return out
+        except Refusal as refusal:
+            refusal.event_id = event_id
+            raise
+
+    def _check(self, event: Event) -> Event:
+        """The event as it may be sent on."""
+        kind = event.get("type")
+        if kind is None:
+            raise Refusal("missing_required_parameter", "Missing required parameter: 'type'.", "type")
+        if not isinstance(kind, str):
+            raise _wrong_type("type", "a string")
+        if kind not in _TYPES:
+            raise Refusal("invalid_value", "There is no client event of this type.", "type")
+        if kind.startswith("input_audio_buffer.") and self._mode is Mode.TEXT:
+            raise Refusal("invalid_value", "This endpoint is for text; sound is heard at /realtime-voice.", "type")
+        if kind == "input_audio_buffer.append":
+            _check_audio(event.get("audio"), self._pcm16)
+        elif kind == "session.update":
+            return {**event, "session": self._session(event.get("session"))}
+        elif kind == "response.create" and event.get("response") is not None:
+            return {**event, "response": self._response(event["response"])}
+        elif kind == "conversation.item.create":
+            self._check_item(event.get("item"), "item")
+        return event
+
+    def _session(self, session: Any) -> Event:
+        if session is None:
+            raise Refusal("missing_required_parameter", "Missing required parameter: 'session'.", "session")
+        new = self._settings(session, "session", _SESSION_FIELDS)
+        if new.get("type", "realtime") != "realtime":
+            raise Refusal("invalid_value", "This endpoint holds conversations: 'realtime'.", "session.type")
+        audio = new.get("audio")
+        sound_in = audio.get("input") if isinstance(audio, dict) else None
+        wanted = sound_in.get("format") if isinstance(sound_in, dict) else None
+        if isinstance(wanted, dict) and "type" in wanted:
+            self._pcm16 = wanted["type"] == "audio/pcm"  # one sample of the other formats is one byte
+        return new
+
+    def _response(self, response: Any) -> Event:
+        new = self._settings(response, "response", _RESPONSE_FIELDS)
+        items = new.get("input")
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            self._check_item(item, f"response.input[{index}]")
+        return new
+
+    def _settings(self, given: Any, path: str, allowed: frozenset[str]) -> Event:
+        """Settings of a session or a response as they may be sent on."""
+        if not isinstance(given, dict):
+            raise _wrong_type(path, "an object")
+        new: Event = {}
+        for name, value in given.items():
+            if name in _NEVER:
+                if value is None or (name == "model" and value == self._asked_model):
+                    continue  # asks for what is so already
+                raise Refusal("invalid_value", _NEVER[name], f"{path}.{name}")
+            if name not in allowed:
+                param = f"{path}.{name}" if name.isidentifier() and len(name) <= 64 else path
+                raise Refusal("unknown_parameter", f"Unknown parameter: '{param}'.", param)
+            new[name] = value
+        if "max_output_tokens" in new:
+            new["max_output_tokens"] = self._tokens(new["max_output_tokens"], f"{path}.max_output_tokens")
+        _check_tools(new.get("tools"), f"{path}.tools")
+        choice = new.get("tool_choice")
+        if isinstance(choice, dict) and choice.get("type", "function") != "function":
+            raise Refusal("invalid_value", _FUNCTIONS_ONLY, f"{path}.tool_choice")
+        if self._mode is Mode.TEXT and new.get("output_modalities") not in (None, ["text"]):
+            message = "This endpoint answers in text: ['text']. Spoken answers are given at /realtime-voice."
+            raise Refusal("invalid_value", message, f"{path}.output_modalities")
+        return new
+
+    def _tokens(self, wanted: Any, path: str) -> int:
+        """As many as wanted, at most as many as the operator allows."""
+        if wanted in (None, "inf"):
+            return self._most_tokens
+        if isinstance(wanted, bool) or not isinstance(wanted, int):
+            raise _wrong_type(path, "an integer or 'inf'")
+        return min(wanted, self._most_tokens)
+
+    def _check_item(self, item: Any, path: str) -> None:
+        """What is misshapen is the server's to refuse; here only what it might take and must not get."""
+        if not isinstance(item, dict):
+            return
+        if str(item.get("type")).startswith("mcp"):
+            raise Refusal("invalid_value", _FUNCTIONS_ONLY, f"{path}.type")
+        content = item.get("content")
+        if self._mode is Mode.VOICE or not isinstance(content, list):
+            return
+        for index, part in enumerate(content):
+            if isinstance(part, dict) and "audio" in str(part.get("type")):
+                raise Refusal("invalid_value", "This endpoint is for text.", f"{path}.content[{index}].type")
+
+
+# ---------------------------------------------------------------- single values
+
+
+def _check_audio(audio: Any, pcm16: bool) -> None:
+    if audio is None:
+        raise Refusal("missing_required_parameter", "Missing required parameter: 'audio'.", "audio")
+    if not isinstance(audio, str):
+        raise _wrong_type("audio", "a base64 string")
+    size = len(audio) * 3 // 4
+    if size <= MAX_AUDIO_BYTES + 2:  # with its padding
+        try:
+            size = len(binascii.a2b_base64(audio, strict_mode=True))
+        except ValueError:
+            raise Refusal("invalid_value", "It is not valid base64.", "audio") from None
+    if size > MAX_AUDIO_BYTES:
+        raise Refusal("invalid_value", f"An event may carry at most {MAX_AUDIO_BYTES} bytes of sound.", "audio")
+    if pcm16 and size % 2:
+        raise Refusal("invalid_value", "PCM16 has two bytes for each sample; these are an odd number.", "audio")
+
+
+def _check_tools(tools: Any, path: str) -> None:
+    for index, tool in enumerate(tools if isinstance(tools, list) else []):
+        if isinstance(tool, dict) and tool.get("type", "function") != "function":
+            raise Refusal("invalid_value", _FUNCTIONS_ONLY, f"{path}[{index}].type")
+
+
+def _event_id(event: Event) -> str | None:
+    given = event.get("event_id")
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise _wrong_type("event_id", "a string")
+    if len(given) > MAX_EVENT_ID:
+        raise Refusal("invalid_value", f"It may have at most {MAX_EVENT_ID} characters.", "event_id")
+    return given
+
+
+def _wrong_type(param: str, wanted: str) -> Refusal:
+    return Refusal("invalid_type", f"Invalid type for '{param}': expected {wanted}.", param)
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def _no_constant(_: str) -> float:
+    raise ValueError("no JSON")
+
+
+_decode: Callable[[str], Any] = json.JSONDecoder(parse_constant=_no_constant).decode
+_encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def read_json(text: str) -> Event:
+    """The object that the text means. Raises `Refusal`: strictly JSON, without NaN."""
+    try:
+        event = _decode(text)
+    except (ValueError, RecursionError):
+        raise Refusal("invalid_json", "The message is not valid JSON.") from None
+    if not isinstance(event, dict):
+        raise Refusal("invalid_event", "Expected a JSON object with a 'type'.")
+    return event
+
+
+def write_json(event: Event) -> str:
+    """The event in ASCII, so that half a character (a lone surrogate) goes over the wire as it came. Raises `Refusal`:
+    a number that is too large for JSON."""
+    try:
+        return _encode(event)
+    except (ValueError, RecursionError):
+        raise Refusal("invalid_json", "The message is not valid JSON.") from None

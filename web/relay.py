@@ -1,0 +1,289 @@
+"""The WebSocket endpoints for programs: a Realtime client on one side, the operator's Realtime server on the other.
+
+One socket each way, both with back-pressure: a message is taken from one side when the other has room for it. The
+rules, the beginning and the words of a failure are pure and stand in files of their own (`client_rules`,
+`relay_opening`, `relay_failures`); here are only the sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from realtime.connection import open_socket
+from realtime.dialect import Dialect, server_to_beta, server_to_ga
+from realtime.failures import ConnectionFailed, Failure, failure_of_close
+from realtime.session import Mode, session_update
+from realtime.settings import Endpoint, Settings
+from webrtc_edge import where
+
+from .client_rules import ClientRules, Refusal, read_json, write_json
+from .relay_failures import FAULT, FULL, Farewell, Word, cleaned, farewell_of_close, secrets_of, word
+from .relay_opening import Opening, Stage
+
+log = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+EndpointSource = Callable[[], Endpoint | Failure]
+
+FIRST_WORD_S = 1.0
+"""Seconds in which a server sends its `session.created`; then we begin."""
+STALL_S = 60.0
+"""A client that takes nothing for so long is gone, whatever its socket says: its place is given up."""
+BETA_PROTOCOL = "openai-beta.realtime-v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a client says by the way it connects. Keys among it are not kept."""
+
+    dialect: Dialect
+    subprotocol: str | None
+    """The one of those offered that is taken."""
+    model: str
+
+
+def wishes(headers: Headers, offered: list[str], query: Callable[[str], str]) -> Wishes:
+    """Reads the headers, the subprotocols and the query (`query` gives a parameter, "" for none)."""
+    beta = (
+        query("dialect").lower() == "beta"
+        or BETA_PROTOCOL in offered
+        or any("realtime=v1" in value for value in headers.getlist("openai-beta"))
+    )
+    taken = next((name for name in ("realtime", BETA_PROTOCOL) if name in offered), None)
+    return Wishes(Dialect.BETA if beta else Dialect.GA, taken, query("model"))
+
+
+class Relay:
+    """All clients of our sockets."""
+
+    def __init__(self, settings: Settings, endpoint: EndpointSource) -> None:
+        """`endpoint`: where the server is now, or why there is none."""
+        self._settings = settings
+        self._endpoint = endpoint
+        self._live: Counter[Mode] = Counter()
+
+    def live(self, mode: Mode) -> int:
+        """Clients connected now."""
+        return self._live[mode]
+
+    async def serve(self, websocket: WebSocket, mode: Mode) -> None:
+        """One client, from its request to its end."""
+        wanted = wishes(websocket.headers, websocket.scope["subprotocols"], _query(websocket))
+        websocket.scope["query_string"] = b""  # the server logs the address that it accepts: there may be a key in it
+        client = Client(websocket, wanted.dialect)
+        with suppress(WebSocketDisconnect), self._place(mode) as free:
+            await websocket.accept(wanted.subprotocol)
+            if not free:
+                log.info("A program was turned away: %d are connected.", self._live.total())
+                await client.leave(FULL.farewell, FULL)
+                return
+            endpoint = self._endpoint()
+            if not isinstance(endpoint, Endpoint):
+                await client.leave(word(endpoint).farewell, word(endpoint))
+                return
+            await Conversation(client, endpoint, self._settings, mode, wanted.model).run()
+
+    @contextmanager
+    def _place(self, mode: Mode) -> Iterator[bool]:
+        """One of the places there are, given back however it ends; False when all are taken."""
+        if self._live.total() >= self._settings.max_sockets:
+            yield False
+            return
+        self._live[mode] += 1
+        try:
+            yield True
+        finally:
+            self._live[mode] -= 1
+
+
+class Client:
+    """The client's socket, in the client's dialect. Sending raises `WebSocketDisconnect` when the client is gone."""
+
+    def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
+        self._websocket = websocket
+        self.dialect = dialect
+
+    async def receive(self) -> str | bytes:
+        """The next message. Raises `WebSocketDisconnect`."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    async def send(self, text: str) -> None:
+        """A message, when there is room for it."""
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._websocket.send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            raise WebSocketDisconnect(1006, "stalled") from None
+
+    async def say(self, event: Event) -> None:
+        """A GA event."""
+        for known in server_to_beta(event) if self.dialect is Dialect.BETA else [event]:
+            await self.send(write_json(known))
+
+    async def leave(self, farewell: Farewell, last: Word | None = None) -> None:
+        """Close, after a last word."""
+        if last is not None:
+            await self.say(last.event(new_id()))
+        await self._websocket.close(farewell.code, farewell.reason)
+
+
+class Conversation:
+    """One client and its server."""
+
+    def __init__(self, client: Client, endpoint: Endpoint, settings: Settings, mode: Mode, asked_model: str) -> None:
+        most = settings.max_output_tokens if mode is Mode.VOICE else settings.max_text_tokens
+        self._client = client
+        self._endpoint = endpoint
+        self._settings = settings
+        self._secrets = secrets_of(endpoint)
+        self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=client.dialect)
+        self._opening = Opening(session_update(settings, mode, kind=endpoint.kind), endpoint.refused)
+        self._server: ClientConnection | None = None
+        self._begun = asyncio.Event()
+        """The client has seen its session: what it sends is sent on."""
+        self._last_error: Event | None = None
+
+    async def run(self) -> None:
+        """Until one of the two is gone; the other is then told. Raises `WebSocketDisconnect` when it is the client."""
+        down = asyncio.create_task(self._from_server())
+        up = asyncio.create_task(self._from_client())
+        try:
+            await asyncio.wait((down, up), return_when=asyncio.FIRST_COMPLETED)
+            if not down.done():
+                up.result()
+            await self._client.leave(*down.result())
+        except (WebSocketDisconnect, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.error("A relayed session failed: %s", where(error))
+            await self._client.leave(FAULT.farewell, FAULT)
+        finally:
+            for task in (down, up):
+                task.cancel()
+            await asyncio.gather(down, up, return_exceptions=True)
+            if self._server is not None:
+                await self._server.close()
+
+    # ---------------------------------------------------------------- from the client to the server
+
+    async def _from_client(self) -> None:
+        """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side."""
+        while True:
+            message = await self._client.receive()
+            await self._begun.wait()
+            try:
+                texts = self._rules.receive(message, self._opening.server)
+            except Refusal as refusal:
+                await self._client.say(refusal.event(new_id()))
+                continue
+            assert self._server is not None
+            for text in texts:
+                with suppress(ConnectionClosed):
+                    await self._server.send(text)
+
+    # ---------------------------------------------------------------- from the server to the client
+
+    async def _from_server(self) -> tuple[Farewell, Word | None]:
+        """Returns how the connection is to end for the client: the close frame, and the error before it."""
+        try:
+            server = self._server = await open_socket(self._endpoint, self._settings.connect_seconds)
+        except ConnectionFailed as failed:
+            last = word(failed.failure)
+            return last.farewell, last
+        try:
+            await self._open(server)
+            if self._opening.failure is not None:
+                log.info("%s ended a session before it began: %s", self._endpoint.host, self._opening.failure.value)
+                return await self._end_of(server, word(self._opening.failure))
+            for event in self._opening.first():
+                await self._client.say(cleaned(event, self._secrets))
+            self._begun.set()
+            while True:
+                await self._pass_on(await server.recv())
+        except ConnectionClosed as closed:
+            return self._farewell(closed)
+
+    async def _open(self, server: ClientConnection) -> None:
+        """Until the server has taken the operator's settings, or will not. Raises `ConnectionClosed`."""
+        opening = self._opening
+        while opening.under_way:
+            # A server that loads a model first greets late; one that has greeted confirms soon, or never.
+            patience = self._settings.ready_seconds if opening.greeted else self._settings.connect_seconds
+            if opening.stage is Stage.NEW:
+                patience = FIRST_WORD_S
+            try:
+                async with asyncio.timeout(patience):
+                    event = self._read(await server.recv())
+                answers = opening.receive(event) if event else []
+            except TimeoutError:
+                answers = opening.silence()
+            for answer in answers:
+                await server.send(write_json(answer))
+        for field in opening.left_out:
+            log.warning("%s does not take the setting %s; it is left out.", self._endpoint.host, field)
+
+    async def _end_of(self, server: ClientConnection, last: Word) -> tuple[Farewell, Word]:
+        """How a server that has said a fatal error closes; most do at once."""
+        try:
+            async with asyncio.timeout(FIRST_WORD_S):
+                while True:
+                    await server.recv()
+        except ConnectionClosed as closed:
+            return (self._farewell(closed)[0] if closed.rcvd else last.farewell), last
+        except TimeoutError:
+            return last.farewell, last
+
+    def _farewell(self, closed: ConnectionClosed) -> tuple[Farewell, Word | None]:
+        frame = closed.rcvd
+        farewell = farewell_of_close(frame.code if frame else None, frame.reason if frame else "", self._secrets)
+        if self._begun.is_set():
+            return farewell, None
+        # It closed without a word before there was a session.
+        return farewell, word(failure_of_close(frame.code if frame else None, frame.reason if frame else "", None))
+
+    def _read(self, message: str | bytes) -> Event | None:
+        """The event; None for what is none: it is not ours to pass on."""
+        try:
+            event = read_json(message if isinstance(message, str) else message.decode())
+        except (Refusal, UnicodeDecodeError):
+            log.warning("A message from %s was not JSON and is ignored.", self._endpoint.host)
+            return None
+        return event if isinstance(event.get("type"), str) else None
+
+    async def _pass_on(self, message: str | bytes) -> None:
+        event = self._read(message)
+        if event is None:
+            return
+        for known in server_to_ga(event) if self._opening.server is Dialect.BETA else [event]:
+            if self._opening.is_late(known):
+                continue
+            known = cleaned(known, self._secrets)
+            if known is event and isinstance(message, str) and self._client.dialect is Dialect.GA:
+                await self._client.send(message)  # as it came: nothing to write anew
+            else:
+                await self._client.say(known)
+
+
+def new_id() -> str:
+    """An id for an event of ours."""
+    return f"event_{secrets.token_urlsafe(16).replace('-', 'A').replace('_', 'B')[:21]}"
+
+
+def _query(websocket: WebSocket) -> Callable[[str], str]:
+    return lambda name: websocket.query_params.get(name, "")[:200]

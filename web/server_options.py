@@ -1,0 +1,38 @@
+"""How uvicorn is to treat WebSockets, whoever starts it: `python app.py` through Gradio, or `uvicorn app:app`.
+
+Gradio's `launch()` passes none of these options on, and under `uvicorn app:app` the app is imported after the command
+line was read. Both make their sockets in `Server.startup()`, so that is where the options are set.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+
+import uvicorn
+from uvicorn.config import Config
+
+MAX_MESSAGE_BYTES = 24 * 2**20
+"""Of one message from a client: the protocol's 15 MiB of sound, in base64, and some room. Larger: close 1009."""
+UVICORN_MAX_MESSAGE_BYTES = 16 * 2**20
+"""What uvicorn takes unless told otherwise."""
+
+
+def set_options(config: Config) -> None:
+    """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
+    for each connection. A message size that someone chose on the command line stays."""
+    config.ws_per_message_deflate = False
+    if config.ws_max_size == UVICORN_MAX_MESSAGE_BYTES:
+        config.ws_max_size = MAX_MESSAGE_BYTES
+
+
+def install() -> None:
+    """From now on every uvicorn server of this process starts with these options."""
+    startup = uvicorn.Server.startup
+
+    @functools.wraps(startup)
+    async def with_options(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        set_options(server.config)
+        await startup(server, sockets)
+
+    uvicorn.Server.startup = with_options  # type: ignore[method-assign]
