@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -234,6 +235,44 @@ def test_nested_fields_that_beta_does_not_know_stay() -> None:
     assert client_to_ga(old) == [{"type": "session.update", "session": session}]
 
 
+MISSHAPEN: list[tuple[str, Any, tuple[str, ...]]] = [
+    ("modalities", "text", ("output_modalities",)),
+    ("modalities", [None, {}], ("output_modalities",)),
+    ("voice", {"type": "openai", "name": 5}, ("audio", "output", "voice")),
+    ("input_audio_format", "pcm16-7hz", ("audio", "input", "format")),
+    ("input_audio_format", ["pcm16"], ("audio", "input", "format")),
+    ("output_audio_format", {"type": "audio/pcm", "rate": 7}, ("audio", "output", "format")),
+    ("output_audio_format", {"type": "audio/pcm", "rate": "fast"}, ("audio", "output", "format")),
+    ("output_audio_format", {"type": "audio/opus"}, ("audio", "output", "format")),
+    ("turn_detection", "none", ("audio", "input", "turn_detection")),
+    ("tool_choice", {"type": "function", "name": "a", "function": {"name": "b"}}, ("tool_choice",)),
+    ("tool_choice", {"type": "function", "function": "b"}, ("tool_choice",)),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "path"), MISSHAPEN)
+def test_a_value_that_is_not_understood_stays(field: str, value: Any, path: tuple[str, ...]) -> None:
+    """It is for the server to refuse, and for the client to be told so."""
+    session: Any = value
+    for key in reversed(path):
+        session = {key: session}
+    old, new = (
+        {"type": "session.update", "session": fields} for fields in ({field: value}, {"type": "realtime", **session})
+    )
+    assert client_to_ga(old) == [new]
+    assert client_to_beta(new) == [old]
+
+
+def test_flat_and_nested_fields_in_one_session() -> None:
+    """What a client of one dialect says in the other's words is kept; its own word is what counts."""
+    session = {"voice": "sage", "speed": 1.0, "audio": {"input": {"echo": True}, "output": {"voice": "ash", "gain": 2}}}
+    before = copy.deepcopy(session)
+    [new] = client_to_ga({"type": "session.update", "session": session})
+    output = {"voice": "sage", "speed": 1.0, "gain": 2}
+    assert new["session"] == {"type": "realtime", "audio": {"input": {"echo": True}, "output": output}}
+    assert session == before
+
+
 def test_a_field_stays_where_its_place_is_taken() -> None:
     session = {"voice": "sage", "audio": "none"}
     [new] = client_to_ga({"type": "session.update", "session": session})
@@ -289,6 +328,8 @@ TELLS = [
     ({"type": "session.created", "session": {"type": "realtime", "modalities": ["audio"]}}, False),
     ({"type": "session.created", "session": {"voice": "Ara", "turn_detection": None, "audio": {}}}, False),  # xAI
     ({"type": "session.created", "session": {"voice": "Ara", "turn_detection": None}}, False),
+    ({"type": "session.created", "session": {"modalities": ["text"], "audio": {}}}, False),
+    ({"type": "session.created", "session": {"modalities": ["text"], "output_modalities": ["text"]}}, False),
     ({"type": "session.created", "session": {}}, False),
     ({"type": "session.created"}, False),
     ({"type": "transcription_session.updated", "session": {}}, True),
