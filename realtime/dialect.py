@@ -22,6 +22,7 @@ What does not survive a round trip: `temperature`, which GA does not have; `moda
 same; `previous_item_id` of an `item.done` (order by `.added`); any second spelling of a value (`["audio"]` for
 `["text","audio"]`, a format without its rate, Voice Live's way to name an OpenAI voice, "none" for a null
 `turn_detection`); and the reply of an out-of-band response gets an `item.done`: no single beta event tells it apart.
+An assistant item that a client created as `incomplete` gets none, for speaches says that of what it has only begun.
 """
 
 from __future__ import annotations
