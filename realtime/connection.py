@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from enum import Enum
 from types import TracebackType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
-from .dialect import Dialect, client_to_beta, server_to_ga, speaks_beta
 from .endpoint import Endpoint, is_header_text
 from .failures import (
-    FINAL,
     HEALABLE,
     ConnectionFailed,
     Failure,
@@ -32,8 +30,7 @@ from .failures import (
     failure_of_status,
     safe_word,
 )
-from .refusals import Path, is_required, look_up, names, refused_field, refuses_ga, without
-from .session import SESSION_EVENT_ID
+from .opening import Opening, Phase
 
 __all__ = [
     "HEALABLE",
@@ -59,24 +56,10 @@ MAX_WAITING_EVENTS = 1000
 """Other events waiting to be sent. More means that the server no longer reads."""
 MAX_EARLY_EVENTS = 100
 """Events before the settings are confirmed."""
-MAX_REFUSALS = 6
-"""Fields left out for one connection. A server that refuses more is no server for us."""
 FIRST_EVENT_SECONDS = 1.0
 """To wait for the server's first event, which tells its dialect, before it is told the settings."""
 CLOSE_SECONDS = 0.5
 """For the closing handshake; then the connection is cut."""
-
-
-class _Phase(Enum):
-    """How far the server has come."""
-
-    OPENED = 1
-    """The socket is open, nothing has been sent."""
-    ASKED = 2
-    """The settings have been sent, and nothing else."""
-    SILENT = 3
-    """In use, though the server has not said a word."""
-    IN_USE = 4
 
 
 class _Connect(connect):
@@ -111,9 +94,9 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
         status = error.response.status_code
         failure = _told_to(endpoint, failure_of_status(status, error.response.body or b""))
         log.info("%s refused the connection: HTTP %d, %s", endpoint.host, status, failure.value)
-    except (InvalidURI, UnicodeError):
-        failure = Failure.WRONG_ADDRESS
-        log.info("The server's address cannot be connected to.")
+    except (InvalidURI, UnicodeError, ssl.SSLCertVerificationError) as error:
+        failure = Failure.WRONG_ADDRESS  # no network heals it, and a key must not go there
+        log.info("The server's address cannot be used: %s", type(error).__name__)
     except (OSError, TimeoutError, InvalidHandshake, InvalidProxy, EOFError, ConnectionClosed) as error:
         failure = Failure.UNREACHABLE
         log.info("No connection to %s: %s", endpoint.host, type(error).__name__)
@@ -138,7 +121,7 @@ class RealtimeConnection:
         self, endpoint: Endpoint, session_update: Event, *, connect_seconds: float = 10.0, ready_seconds: float = 5.0
     ) -> None:
         self._endpoint = endpoint
-        self._update = endpoint.refused.leave_out(session_update)
+        self._opening = Opening(session_update, endpoint.refused, endpoint.host)
         self._connect_seconds = connect_seconds
         self._ready_seconds = ready_seconds
         self._socket: ClientConnection | None = None
@@ -146,15 +129,12 @@ class RealtimeConnection:
         self._waiting: deque[tuple[bool, str]] = deque()  # (is audio, JSON text)
         self._waiting_audio = 0
         self._something = asyncio.Event()
-        self._phase = _Phase.OPENED
-        self._dialect = Dialect.GA
-        self._left_out: list[Path] = []
-        self._said = 1
-        """How often the settings were told."""
         self._last_error: Failure | None = None
         self._received: deque[Event] = deque()
         """Of the last message: what `events()` has still to give."""
         self._early: deque[Event] = deque()
+        self._skipped = 0
+        """Messages that were no events."""
         self.dropped_audio = 0
         """Audio events that were dropped because the server did not read fast enough."""
 
@@ -193,19 +173,16 @@ class RealtimeConnection:
 
     async def _until_ready(self) -> None:
         """Tell the settings and wait for `session.updated`. What comes before it is kept for `events()`."""
-        self._phase = _Phase.ASKED
-        self.send(self._update)
+        for event in self._opening.begin():
+            self._queue(event)
         try:
             async with asyncio.timeout(self._ready_seconds):
-                while len(self._early) < MAX_EARLY_EVENTS:
-                    event = await self._receive()
-                    self._early.append(event)
-                    if event["type"] == "session.updated":
-                        break
+                while self._opening.phase is Phase.ASKED and len(self._early) < MAX_EARLY_EVENTS:
+                    self._early.append(await self._receive())
         except TimeoutError:
             # Several servers never confirm. The connection stands, so the call may go on.
             log.info("%s did not confirm the session settings in time; going on.", self._endpoint.host)
-        self._phase = _Phase.IN_USE if self._early else _Phase.SILENT
+        self._opening.go_on()
 
     # ---------------------------------------------------------------- receiving
 
@@ -217,11 +194,20 @@ class RealtimeConnection:
             yield await self._receive()
 
     async def _receive(self) -> Event:
-        """The next event in GA, without those that only this class has to know of."""
+        """The next event in GA, without those that only the opening has to know of."""
         while not self._received:
             raw = await self._read()
-            if self._understand(raw):
-                self._received.extend([raw] if self._dialect is Dialect.GA else server_to_ga(raw))
+            if raw["type"] == "error":
+                self._last_error = failure_of_error(raw.get("error"))
+            elif raw["type"] == "response.created":
+                self._last_error = None  # the session goes on; that error is not why it ends one day
+            try:
+                events, answers = self._opening.receive(raw)
+            except ConnectionFailed as failed:
+                raise ConnectionFailed(_told_to(self._endpoint, failed.failure)) from None
+            self._received.extend(events)
+            for answer in answers:
+                self._queue(answer)
         return self._received.popleft()
 
     async def _read(self) -> Event:
@@ -241,90 +227,22 @@ class RealtimeConnection:
             try:
                 event = json.loads(message)
             except (ValueError, RecursionError):
-                log.warning("A message from %s was not JSON and is ignored.", self._endpoint.host)
+                self._skip()
                 continue
             if isinstance(event, dict) and isinstance(event.get("type"), str):
                 return event
+            self._skip()
 
-    def _understand(self, raw: Event) -> bool:
-        """Learn from an event what this class must know. False when nobody else has to see it."""
-        kind: str = raw["type"]
-        if kind == "error":
-            return not self._handled(raw.get("error"))
-        if self._phase is _Phase.SILENT:
-            self._phase = _Phase.IN_USE
-        if kind == "response.created":
-            self._last_error = None  # the session goes on; that error is not why it ends one day
-        if kind in ("session.created", "session.updated") and self._dialect is Dialect.GA and speaks_beta(raw):
-            self._speak_beta()
-            return kind == "session.created"  # what was updated was told in the wrong dialect
-        return True
-
-    def _handled(self, error: object) -> bool:
-        """Take an error. True when it was about the settings and has been seen to. Raises ConnectionFailed for one
-        after which the session is of no use."""
-        self._last_error = failure = failure_of_error(error)
-        if failure is not None and (failure in FINAL or self._phase is not _Phase.IN_USE):
-            log.info("%s cannot serve us: %s (%s)", self._endpoint.host, failure.value, _code(error))
-            raise ConnectionFailed(_told_to(self._endpoint, failure))
-        if failure is not None or not isinstance(error, Mapping):
-            return False
-        about = error.get("event_id") or ""
-        # Before anything else was sent, an error that says nothing about its cause can only be about the settings.
-        if str(about).startswith(SESSION_EVENT_ID) or (self._phase is _Phase.ASKED and not about):
-            self._refused(error, late=about not in ("", self._update["event_id"]))
-            return True
-        return False
-
-    # ---------------------------------------------------------------- what the server does not take
-
-    def _refused(self, error: Mapping[str, Any], late: bool) -> None:
-        """The settings were refused: say them again in beta, or without the field it was about.
-
-        `late`: it is about settings that have been said anew since.
-        """
-        if refuses_ga(error):
-            if self._dialect is Dialect.GA:
-                self._speak_beta()
-            return
-        path = next((path for name in names(error) if (path := refused_field(self._in_ga(name), self._update))), None)
-        if late and (path is None or path in self._left_out):
-            return
-        field = ".".join(path) if path else "no field that was sent"
-        log.warning("%s refused a session setting: %s (%s)", self._endpoint.host, field, _code(error))
-        hopeless = path is None or path in self._left_out or is_required(path, self._update)
-        if path is None or hopeless or len(self._left_out) >= MAX_REFUSALS:
-            raise ConnectionFailed(Failure.REFUSED_SETTINGS)
-        self._endpoint.refused.remember(path, look_up(self._update["session"], path)[1])
-        self._left_out.append(path)
-        self._say_again(without(self._update, path))
-
-    def _in_ga(self, name: str) -> str:
-        """The GA name of a field that a server of the other dialect named."""
-        if self._dialect is Dialect.GA:
-            return name
-        (event, *_) = server_to_ga({"type": "error", "error": {"param": name}}) or [{}]
-        renamed = event.get("error", {}).get("param")
-        return renamed if isinstance(renamed, str) else name
-
-    def _speak_beta(self) -> None:
-        """From now on everything goes through the dialect's tables."""
-        log.info("%s speaks the beta dialect of the protocol.", self._endpoint.host)
-        self._dialect = Dialect.BETA
-        if self._phase is not _Phase.OPENED:
-            self._say_again(self._update)
-
-    def _say_again(self, update: Event) -> None:
-        """Under another id, so that refusals of the one before can be told apart."""
-        self._said += 1
-        self._update = {**update, "event_id": f"{SESSION_EVENT_ID}_{self._said}"}
-        self.send(self._update)
+    def _skip(self) -> None:
+        if not self._skipped:
+            log.warning("%s sends what is no event; it is ignored.", self._endpoint.host)  # said once
+        self._skipped += 1
 
     # ---------------------------------------------------------------- sending
 
     def send(self, event: Event) -> None:
         """Queue an event. Audio that waits too long is dropped, oldest first; anything else is never dropped."""
-        for spoken in [event] if self._dialect is Dialect.GA else client_to_beta(event):
+        for spoken in self._opening.spoken(event):
             self._queue(spoken)
 
     def _queue(self, event: Event) -> None:
@@ -355,8 +273,3 @@ class RealtimeConnection:
                 await self._something.wait()
         except ConnectionClosed:
             return  # the reading side tells why
-
-
-def _code(error: object) -> str:
-    """The code of an error, as far as it is one."""
-    return safe_word(error.get("code")) if isinstance(error, Mapping) and error.get("code") else "no code"

@@ -25,6 +25,7 @@ from web.texts import CHAT_NOTICES, NOTICES, sentence
 from webrtc_edge import quiet_loggers
 
 from .realtime import fault_server as faults
+from .realtime import script
 from .test_realtime_handler import Page
 from .test_text_chat import Reader
 
@@ -75,13 +76,14 @@ class Writer:
 def settings_for(url: str, **changed: Any) -> Settings:
     told: dict[str, Any] = {"instructions": faults.PROMPT, "text_instructions": faults.PROMPT}
     quick: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
-    return Settings(realtime_url=url, realtime_api_key=faults.KEY, **{**told, **quick, **changed})
+    return Settings(realtime_url=url, **{"realtime_api_key": faults.KEY, **told, **quick, **changed})
 
 
 @asynccontextmanager
-async def call(url: str, **changed: Any) -> AsyncIterator[Caller]:
+async def call(url: str, own_key: str = "", **changed: Any) -> AsyncIterator[Caller]:
     settings = settings_for(url, **changed)
-    page = Page(VoiceCall(settings, lambda _: settings.endpoint(), sleep=hasty))
+    page = Page(VoiceCall(settings, lambda key: settings.endpoint(own_key=key), sleep=hasty))
+    page.visitor.own_key = own_key
     await page.start()
     try:
         yield Caller(page)
@@ -91,10 +93,10 @@ async def call(url: str, **changed: Any) -> AsyncIterator[Caller]:
 
 
 @asynccontextmanager
-async def chat(url: str, **changed: Any) -> AsyncIterator[Writer]:
+async def chat(url: str, own_key: str = "", **changed: Any) -> AsyncIterator[Writer]:
     settings = settings_for(url, **changed)
     book = CallBook(1)
-    chat = TextChat(settings, settings.endpoint, book, Conversation(written=True), sleep=hasty)
+    chat = TextChat(settings, lambda: settings.endpoint(own_key=own_key), book, Conversation(written=True), sleep=hasty)
     chat.open()
     reader = Reader(chat)
     try:
@@ -272,6 +274,16 @@ async def test_what_is_tried_again_in_vain(
     assert logged in caplog.text
 
 
+@pytest.mark.parametrize("make", [lambda: faults.turned_away(401), lambda: faults.let_in_and_closed(3000, "")])
+async def test_a_visitors_own_wrong_key_is_their_business(make: Callable[[], faults.Fault], person_at: At) -> None:
+    fault = make()
+    async with fault.running() as url, person_at(url, faults.KEY, realtime_api_key="the-operators") as person:
+        last = await person.shows(over)
+        assert (last.stage, last.notice) == (Stage.FAILED, Failure.WRONG_OWN_KEY)
+        assert "did not accept your API key" in read_by(person, last)
+    assert fault.keys == {f"Bearer {faults.KEY}"}, "the operator's key is not sent with it"
+
+
 async def test_nobody_there(unused_tcp_port: int, person_at: At, caplog: pytest.LogCaptureFixture) -> None:
     async with person_at(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") as person:
         last = await person.shows(over)
@@ -330,10 +342,10 @@ async def test_the_line_drops_in_the_middle_of_a_reply(person_at: At, caplog: py
     async with there.running() as url, person_at(url) as person:
         await person.shows(listening)
         assert await person.types(faults.TYPED)
-        back = await person.shows(
-            lambda snapshot: listening(snapshot) and len(snapshot.bubbles) == 2 and there.visits == 2
-        )
-        assert back.notice is None
+        await person.shows(lambda snapshot: snapshot.stage is Stage.RECONNECTING)
+        there.again.set()
+        back = await person.shows(listening)
+        assert (back.notice, len(back.bubbles)) == (None, 2)
         assert back.bubbles[0].text == faults.TYPED
         assert faults.REPLY.startswith(back.bubbles[1].text)
         assert await person.types(faults.TYPED)
@@ -411,3 +423,20 @@ async def test_a_conversation_is_told_again_in_beta(kind: type[faults.Official])
         {"type": "text", "text": faults.REPLY},
     ]
     assert there.complaints == []
+
+
+@pytest.mark.parametrize("kind", [faults.Official, faults.SpeechToSpeech, faults.Speaches])
+async def test_a_reply_is_interrupted_also_where_truncating_is_unknown(kind: type[faults.Official]) -> None:
+    there = kind()
+    async with there.running() as url, call(url) as person:
+        await person.shows(listening)
+        await there.say(*script.reply_begins("r7", "a7"), *script.clause("r7", "a7", faults.REPLY, 5000))
+        await person.shows(lambda snapshot: snapshot.stage is Stage.SPEAKING)
+        await there.say(script.speech_started("u1"))
+        await person.shows(lambda snapshot: snapshot.stage is Stage.HEARING)
+        await there.say(*script.turn_over("u1"), script.heard("u1", faults.SPOKEN), *there.reply(1))
+        last = await person.shows(lambda snapshot: listening(snapshot) and snapshot.bubbles[-1].text == faults.REPLY)
+        assert last.notice is None
+        assert last.bubbles[0].unheard
+    assert set(there.complaints) <= {"conversation.item.truncate"}
+    assert there.complaints or [event["type"] for event in there.got] == ["conversation.item.truncate"]

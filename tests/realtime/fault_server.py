@@ -49,9 +49,12 @@ class Fault:
     status: int | None = None
     body: Event | None = None
     visits: int = 0
+    keys: set[str] = field(default_factory=set)
+    """What visitors showed at the door."""
 
-    def door(self, _: Request) -> Response | None:
+    def door(self, request: Request) -> Response | None:
         self.visits += 1
+        self.keys.update(request.headers.get_all("Authorization"))
         if self.status is None:
             return None
         body = json.dumps(self.body).encode() if self.body else KEY.encode()
@@ -369,7 +372,16 @@ class Slow(Official):
 
 
 class Drops(Official):
-    """Cuts the line in the middle of its first reply."""
+    """Cuts the line in the middle of its first reply, and is there again when it is told to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = asyncio.Event()
+
+    async def greet(self, socket: ServerConnection) -> None:
+        if self.visits > 1:
+            await self.again.wait()
+        await Official.greet(self, socket)
 
     async def answer(self, socket: ServerConnection) -> None:
         if self.visits > 1:

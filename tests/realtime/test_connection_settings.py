@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 
-from realtime.connection import MAX_REFUSALS, ConnectionFailed, Failure, RealtimeConnection
+from realtime.connection import ConnectionFailed, Failure, RealtimeConnection
+from realtime.opening import MAX_REFUSALS
 from realtime.refusals import MOST_REFUSED, Refused, is_required, look_up, names, refused_field, refuses_ga, without
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings, TurnDetection
