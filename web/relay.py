@@ -2,7 +2,7 @@
 
 One socket each way, both with back-pressure: a message is taken from one side when the other has room for it. The
 rules, the beginning and the words of a failure are pure and stand in files of their own (`client_rules`,
-`relay_opening`, `relay_failures`); here are only the sockets.
+`relay_beginning`, `relay_failures`); here are only the sockets.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime.connection import open_socket
-from realtime.dialect import Dialect, server_to_beta, server_to_ga
+from realtime.connection import FIRST_EVENT_SECONDS, open_socket
+from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Settings
 from webrtc_edge import where
 
 from .client_rules import ClientRules, Refusal, read_json, write_json
+from .relay_beginning import Beginning, Stage
 from .relay_failures import FAULT, FULL, Farewell, Word, cleaned, farewell_of_close, secrets_of, word
-from .relay_opening import Opening, Stage
 
 log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 EndpointSource = Callable[[], Endpoint | Failure]
 
-FIRST_WORD_S = 1.0
-"""Seconds in which a server sends its `session.created`; then we begin."""
+LAST_WORD_S = 1.0
+"""Seconds in which a server that has said a fatal error closes; then we do."""
 STALL_S = 60.0
 """A client that takes nothing for so long is gone, whatever its socket says: its place is given up."""
 BETA_PROTOCOL = "openai-beta.realtime-v1"
@@ -130,6 +130,10 @@ class Client:
                 await self._websocket.send({"type": "websocket.send", "text": text})
         except TimeoutError:
             raise WebSocketDisconnect(1006, "stalled") from None
+        except (
+            RuntimeError
+        ):  # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
+            raise WebSocketDisconnect(1006, "closed") from None
 
     async def say(self, event: Event) -> None:
         """A GA event."""
@@ -140,7 +144,8 @@ class Client:
         """Close, after a last word."""
         if last is not None:
             await self.say(last.event(new_id()))
-        await self._websocket.close(farewell.code, farewell.reason)
+        with suppress(RuntimeError):  # as above
+            await self._websocket.close(farewell.code, farewell.reason)
 
 
 class Conversation:
@@ -153,7 +158,8 @@ class Conversation:
         self._settings = settings
         self._secrets = secrets_of(endpoint)
         self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=client.dialect)
-        self._opening = Opening(session_update(settings, mode, kind=endpoint.kind), endpoint.refused)
+        update = {**session_update(settings, mode, kind=endpoint.kind), "event_id": new_id()}
+        self._beginning = Beginning(update, endpoint.refused, endpoint.host)
         self._server: ClientConnection | None = None
         self._begun = asyncio.Event()
         """The client has seen its session: what it sends is sent on."""
@@ -188,7 +194,7 @@ class Conversation:
             message = await self._client.receive()
             await self._begun.wait()
             try:
-                texts = self._rules.receive(message, self._opening.server)
+                texts = self._rules.receive(message, self._beginning.server)
             except Refusal as refusal:
                 await self._client.say(refusal.event(new_id()))
                 continue
@@ -207,41 +213,42 @@ class Conversation:
             last = word(failed.failure)
             return last.farewell, last
         try:
-            await self._open(server)
-            if self._opening.failure is not None:
-                log.info("%s ended a session before it began: %s", self._endpoint.host, self._opening.failure.value)
-                return await self._end_of(server, word(self._opening.failure))
-            for event in self._opening.first():
+            await self._begin(server)
+            for event in self._beginning.first():
                 await self._client.say(cleaned(event, self._secrets))
             self._begun.set()
             while True:
-                await self._pass_on(await server.recv())
+                await self._pass_on(server, await server.recv())
+        except ConnectionFailed as failed:
+            return await self._end_of(server, word(failed.failure))
         except ConnectionClosed as closed:
             return self._farewell(closed)
 
-    async def _open(self, server: ClientConnection) -> None:
-        """Until the server has taken the operator's settings, or will not. Raises `ConnectionClosed`."""
-        opening = self._opening
-        while opening.under_way:
+    async def _begin(self, server: ClientConnection) -> None:
+        """Until the server has taken the operator's settings. Raises `ConnectionClosed`, and `ConnectionFailed` when it
+        will not."""
+        beginning = self._beginning
+        while beginning.under_way:
             # A server that loads a model first greets late; one that has greeted confirms soon, or never.
-            patience = self._settings.ready_seconds if opening.greeted else self._settings.connect_seconds
-            if opening.stage is Stage.NEW:
-                patience = FIRST_WORD_S
+            patience = self._settings.ready_seconds if beginning.greeted else self._settings.connect_seconds
+            if beginning.stage is Stage.NEW:
+                patience = min(FIRST_EVENT_SECONDS, patience)
             try:
                 async with asyncio.timeout(patience):
                     event = self._read(await server.recv())
-                answers = opening.receive(event) if event else []
+                answers = beginning.receive(event) if event else []
             except TimeoutError:
-                answers = opening.silence()
-            for answer in answers:
-                await server.send(write_json(answer))
-        for field in opening.left_out:
-            log.warning("%s does not take the setting %s; it is left out.", self._endpoint.host, field)
+                answers = beginning.silence()
+            await self._answer(server, answers)
+
+    async def _answer(self, server: ClientConnection, answers: list[Event]) -> None:
+        for answer in answers:
+            await server.send(write_json(answer))
 
     async def _end_of(self, server: ClientConnection, last: Word) -> tuple[Farewell, Word]:
         """How a server that has said a fatal error closes; most do at once."""
         try:
-            async with asyncio.timeout(FIRST_WORD_S):
+            async with asyncio.timeout(LAST_WORD_S):
                 while True:
                     await server.recv()
         except ConnectionClosed as closed:
@@ -266,18 +273,21 @@ class Conversation:
             return None
         return event if isinstance(event.get("type"), str) else None
 
-    async def _pass_on(self, message: str | bytes) -> None:
+    async def _pass_on(self, server: ClientConnection, message: str | bytes) -> None:
         event = self._read(message)
         if event is None:
             return
-        for known in server_to_ga(event) if self._opening.server is Dialect.BETA else [event]:
-            if self._opening.is_late(known):
-                continue
-            known = cleaned(known, self._secrets)
-            if known is event and isinstance(message, str) and self._client.dialect is Dialect.GA:
+        try:
+            events, answers = self._beginning.later(event)
+        except ConnectionFailed:
+            events, answers = [event], []  # it says itself what is wrong, and how it ends
+        await self._answer(server, answers)
+        for known in events:
+            clean = cleaned(known, self._secrets)
+            if clean is event and isinstance(message, str) and self._client.dialect is Dialect.GA:
                 await self._client.send(message)  # as it came: nothing to write anew
             else:
-                await self._client.say(known)
+                await self._client.say(clean)
 
 
 def new_id() -> str:

@@ -35,4 +35,4 @@ def install() -> None:
         set_options(server.config)
         await startup(server, sockets)
 
-    uvicorn.Server.startup = with_options  # type: ignore[method-assign]
+    uvicorn.Server.startup = with_options  # type: ignore[assignment, method-assign]
