@@ -58,6 +58,8 @@ MAX_EARLY_EVENTS = 100
 """Events before the settings are confirmed."""
 FIRST_EVENT_SECONDS = 1.0
 """To wait for the server's first event, which tells its dialect, before it is told the settings."""
+UNCONFIRMED_SECONDS = 0.3
+"""For a server that has not confirmed its settings before: to wait for refusals."""
 CLOSE_SECONDS = 0.5
 """For the closing handshake; then the connection is cut."""
 
@@ -175,13 +177,16 @@ class RealtimeConnection:
         """Tell the settings and wait for `session.updated`. What comes before it is kept for `events()`."""
         for event in self._opening.begin():
             self._queue(event)
+        refused = self._endpoint.refused
+        patience = self._ready_seconds if refused.confirms else min(self._ready_seconds, UNCONFIRMED_SECONDS)
         try:
-            async with asyncio.timeout(self._ready_seconds):
+            async with asyncio.timeout(patience):
                 while self._opening.phase is Phase.ASKED and len(self._early) < MAX_EARLY_EVENTS:
                     self._early.append(await self._receive())
         except TimeoutError:
             # Several servers never confirm. The connection stands, so the call may go on.
             log.info("%s did not confirm the session settings in time; going on.", self._endpoint.host)
+            refused.confirms = refused.confirms and not self._early
         self._opening.go_on()
 
     # ---------------------------------------------------------------- receiving

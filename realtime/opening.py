@@ -17,7 +17,18 @@ from typing import Any
 
 from .dialect import Dialect, client_to_beta, server_to_ga, speaks_beta
 from .failures import FINAL, ConnectionFailed, Failure, failure_of_error, safe_word
-from .refusals import Path, Refused, is_required, look_up, names, refused_field, refuses_ga, without
+from .refusals import (
+    Path,
+    Refused,
+    essentials,
+    is_required,
+    look_up,
+    names,
+    refused_field,
+    refuses_ga,
+    without,
+)
+from .transcription import DEFAULT_MODEL
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +61,11 @@ class Opening:
         """Of the server."""
         self._name = str(update.get("event_id") or "session_update")
         self._update: Event = {**refused.leave_out(update), "event_id": self._name}
+        self._wanted = self._update
+        """The settings as they were before this server refused anything of them."""
         self._refused = refused
-        self._left_out: list[Path] = []
+        self._left_out: dict[Path, int] = {}
+        """Fields refused -> how many more refusals of it may come, of updates that were on their way already."""
         self._said = 1
         """How often the settings were told."""
         self._heard = False
@@ -90,14 +104,30 @@ class Opening:
             self.phase = Phase.IN_USE
         if kind in ("session.created", "session.updated") and self.dialect is Dialect.GA and speaks_beta(event):
             answers = self._switch()
+            self._respect(event)
             # An update that was told in the wrong dialect, and confirmed, is nobody's confirmation.
             return (self._in_ga(event) if kind == "session.created" else []), answers
-        if kind == "session.updated" and self.phase is Phase.ASKED:
+        if self.phase is Phase.OPENED:
+            self._respect(event)
+        elif kind == "session.updated":
+            self._refused.confirms = True
             self.phase = Phase.IN_USE
         return self._in_ga(event), []
 
     def _in_ga(self, event: Event) -> list[Event]:
         return [event] if self.dialect is Dialect.GA else server_to_ga(event)
+
+    def _respect(self, created: Event) -> None:
+        """A server that has a model for transcription keeps it, where ours is but a guess."""
+        if self.phase is not Phase.OPENED or created["type"] != "session.created":
+            return
+        place = ("audio", "input", "transcription")
+        theirs = [look_up(event.get("session"), (*place, "model"))[1] for event in self._in_ga(created)]
+        ours: Event = look_up(self._update["session"], place)[1] or {}
+        if any(theirs) and ours.get("model") == DEFAULT_MODEL:
+            for path in [(*place, "model"), (*place, "prompt")] if "language" in ours else [place]:
+                self._update = without(self._update, path)
+            self._wanted = self._update
 
     def _error(self, error: object) -> list[Event] | None:
         """What to send after an error about the settings; None when it is about anything else."""
@@ -107,34 +137,50 @@ class Opening:
             raise ConnectionFailed(failure)
         if failure is not None or not isinstance(error, Mapping) or self.phase is Phase.OPENED:
             return None
-        about = error.get("event_id") or ""
-        # Before anything else was sent, an error that says nothing about its cause can only be about the settings.
-        if str(about).startswith(self._name) or (self.phase is Phase.ASKED and not about):
-            return self._refusal(error, late=about not in ("", self._update["event_id"]))
+        about = str(error.get("event_id") or "")
+        if about.startswith(self._name):
+            return self._refusal(error, about)
+        if not about and (self.phase is Phase.ASKED or self._left_out.get(self._field(error) or (), 0)):
+            # Nothing else was sent that it could be about, or nothing else has this field.
+            return self._refusal(error, about)
         return None
 
     # ---------------------------------------------------------------- what the server does not take
 
-    def _refusal(self, error: Mapping[str, Any], late: bool) -> list[Event]:
+    def _refusal(self, error: Mapping[str, Any], about: str) -> list[Event]:
         """The settings were refused: say them again in beta, or without the field it was about.
 
-        `late`: it is about settings that have been said anew since.
+        `about`: the id of the update that was refused; "" when the server does not say.
         """
         if refuses_ga(error):
             return self._switch() if self.dialect is Dialect.GA else []
-        path = next((path for name in names(error) if (path := refused_field(self._ga_name(name), self._update))), None)
+        path, late = self._field(error), about not in ("", self._update["event_id"])
         if late and (path is None or path in self._left_out):
             return []
-        field = ".".join(path) if path else "no field that was sent"
-        log.warning("%s refused a session setting: %s (%s)", self._host, field, _code(error))
-        if path is None or path in self._left_out or is_required(path, self._update):
+        if not about and self._left_out.get(path or (), 0):
+            self._left_out[path or ()] -= 1
+            return []
+        log.warning("%s refused a session setting: %s (%s)", self._host, ".".join(path or ["not named"]), _code(error))
+        found, value = look_up(self._update["session"], path) if path else (False, None)
+        if path is None:
+            update = essentials(self._update)
+        elif not found and path not in self._left_out:
+            return []  # what it was in has been left out since
+        elif not found or is_required(path, self._update) or len(self._left_out) >= MAX_REFUSALS:
             raise ConnectionFailed(Failure.REFUSED_SETTINGS)
-        if len(self._left_out) >= MAX_REFUSALS:
+        else:
+            self._refused.remember(path, value)
+            self._left_out[path] = self._said - 1
+            update = without(self._update, path)
+        if update == self._update:
             raise ConnectionFailed(Failure.REFUSED_SETTINGS)
-        self._refused.remember(path, look_up(self._update["session"], path)[1])
-        self._left_out.append(path)
-        self._update = without(self._update, path)
+        self._update = update
         return self._again()
+
+    def _field(self, error: Mapping[str, Any]) -> Path | None:
+        """The field of our settings that an error names."""
+        fields = (refused_field(self._ga_name(name), self._wanted) for name in names(error))
+        return next((path for path in fields if path), None)
 
     def _ga_name(self, name: str) -> str:
         """The GA name of a field that a server of the other dialect named."""

@@ -20,7 +20,14 @@ MOST_REFUSED = 32
 
 _CONTAINERS: frozenset[Path] = frozenset({(), ("audio",), ("audio", "input"), ("audio", "output")})
 """Objects that only hold others: leaving one out would leave out what was not refused."""
-_FORMATS: frozenset[Path] = frozenset({("audio", "input", "format"), ("audio", "output", "format")})
+_ESSENTIAL: tuple[Path, ...] = (
+    ("type",),
+    ("instructions",),
+    ("output_modalities",),
+    ("audio", "input", "format"),
+    ("audio", "input", "turn_detection"),
+    ("audio", "output", "format"),
+)
 _MAKES_THE_WHOLE = frozenset({"type", "model", "effort"})
 """Fields without which the object around them says nothing."""
 _GA_ONLY: frozenset[Path] = frozenset({("type",), ("output_modalities",), *_CONTAINERS} - {()})
@@ -33,6 +40,8 @@ class Refused:
     """What one server refused before, so that it is not sent again. Held by whoever knows the server."""
 
     def __init__(self) -> None:
+        self.confirms = True
+        """False once it took settings without a word: not every server answers with `session.updated`."""
         self._fields: dict[tuple[Path, str], None] = {}
 
     def remember(self, path: Path, value: object) -> None:
@@ -87,9 +96,25 @@ def refused_field(name: str, update: Event) -> Path | None:
 
 
 def is_required(path: Path, update: Event) -> bool:
-    """Whether the session cannot be what it is for without this field."""
-    text = look_up(update.get("session"), ("output_modalities",))[1] == ["text"]
-    return path in _FORMATS or path == ("type",) or (text and path == ("output_modalities",))
+    """Whether the session cannot be what it is for without this field.
+
+    The formats are none: where they cannot be chosen they are what we ask for, PCM16 at 24 kHz.
+    """
+    written = look_up(update.get("session"), ("output_modalities",))[1] == ["text"]
+    return path == ("type",) or (written and path == ("output_modalities",))
+
+
+def essentials(update: Event) -> Event:
+    """The `session.update` with only what every server knows: for a refusal that does not say what it is about."""
+    session: Event = {}
+    for path in _ESSENTIAL:
+        found, value = look_up(update["session"], path)
+        if found:
+            table = session
+            for step in path[:-1]:
+                table = table.setdefault(step, {})
+            table[path[-1]] = value
+    return {**update, "session": session}
 
 
 def without(update: Event, path: Path) -> Event:

@@ -18,6 +18,9 @@ SESSION_EVENT_ID = "session_update"
 
 PCM24 = {"type": "audio/pcm", "rate": 24_000}
 
+DEFAULT_VOICE = "alloy"
+"""Exists on every OpenAI model."""
+
 Event = dict[str, Any]
 
 
@@ -42,6 +45,8 @@ def session_update(
 
 def _spoken(settings: Settings, kind: ServerKind, language: Language) -> Event:
     noise = settings.noise_reduction
+    # Elsewhere "alloy" may be no voice at all, and then nothing is heard: such a server speaks with its own.
+    voice = settings.voice or ("" if kind is ServerKind.CUSTOM else DEFAULT_VOICE)
     return {
         "type": "realtime",
         "instructions": settings.instructions,
@@ -56,7 +61,7 @@ def _spoken(settings: Settings, kind: ServerKind, language: Language) -> Event:
                 "noise_reduction": None if noise is NoiseReduction.NONE else {"type": noise.value},
                 "turn_detection": turn_detection(settings),
             },
-            "output": {"format": dict(PCM24), "voice": settings.voice, "speed": settings.speed},
+            "output": {"format": dict(PCM24), **({"voice": voice} if voice else {}), "speed": settings.speed},
         },
     }
 

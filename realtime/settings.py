@@ -130,8 +130,8 @@ class Settings:
     """DEBUG. More log lines; still no key, prompt or transcript in them."""
 
     # -- how it talks and listens
-    voice: str = "alloy"
-    """VOICE. Exists on every OpenAI model and on the look-alikes."""
+    voice: str = ""
+    """VOICE. Default: alloy on OpenAI and the embedded server, elsewhere the server's own."""
     speed: float = 1.0
     """SPEED, 0.25-1.5."""
     instructions: str = field(default=DEFAULT_INSTRUCTIONS, repr=False)
@@ -142,7 +142,7 @@ class Settings:
     """LANGUAGE, auto|en|zh: what is spoken. A hint for the transcription; sent only when set."""
     transcription_model: str = ""
     """TRANSCRIPTION_MODEL. Default: gpt-realtime-whisper on OpenAI (words while they are spoken; proven with server
-    VAD), elsewhere whisper-1, the name most look-alikes know. Azure wants the name of a deployment of yours."""
+    VAD), elsewhere the server's own, or whisper-1 where it has none. Azure wants the name of a deployment of yours."""
     transcription_delay: Delay | None = None
     """TRANSCRIPTION_DELAY, minimal|low|medium|high|xhigh, for gpt-realtime-whisper only: later words are better words.
     Not sent unless set; the captions are for the eye, the model hears the sound itself."""

@@ -15,12 +15,15 @@ KEYWORD_PROMPT = "繁體中文、台灣、國語"
 """The same for whisper-1, which takes a list of words."""
 PROMPTS = (SENTENCE_PROMPT, KEYWORD_PROMPT)
 
+DEFAULT_MODEL = "whisper-1"
+"""The name most servers know. Only a guess: one that says it has another keeps that (`opening.py`)."""
+
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
 def transcription(settings: Settings, kind: ServerKind, language: Language) -> dict[str, Any]:
     """The `audio.input.transcription` object. Transcription is off at most servers unless asked for."""
-    model = settings.transcription_model or ("gpt-realtime-whisper" if kind is ServerKind.OPENAI else "whisper-1")
+    model = settings.transcription_model or ("gpt-realtime-whisper" if kind is ServerKind.OPENAI else DEFAULT_MODEL)
     wanted: dict[str, Any] = {"model": model}
     if language is not Language.AUTO:
         wanted["language"] = language.value
@@ -36,7 +39,7 @@ def _prompt(model: str) -> str:
     """What steers a model to Traditional characters; "" for models that are not known to take a prompt."""
     if model.startswith(("gpt-4o-transcribe", "gpt-4o-mini-transcribe")) and "diarize" not in model:
         return SENTENCE_PROMPT
-    return KEYWORD_PROMPT if model == "whisper-1" else ""
+    return KEYWORD_PROMPT if model == DEFAULT_MODEL else ""
 
 
 def without_echo(transcript: str) -> str:

@@ -387,7 +387,7 @@ KINDS = [faults.Official, faults.LocalAI, faults.SpeechToSpeech, faults.Beta, fa
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_message_is_answered_by_every_kind(kind: type[faults.Official], person_at: At) -> None:
     there = kind()
-    async with there.running() as url, person_at(url) as person:
+    async with there.running() as url, person_at(url, ready_seconds=kind.patience) as person:
         assert (await person.shows(listening)).notice is None
         assert await person.types(faults.TYPED)
         last = await person.shows(said(faults.TYPED, faults.REPLY))
@@ -400,7 +400,7 @@ async def test_a_message_is_answered_by_every_kind(kind: type[faults.Official], 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_voice_is_answered_by_every_kind(kind: type[faults.Official]) -> None:
     there = kind()
-    async with there.running() as url, call(url) as person:
+    async with there.running() as url, call(url, ready_seconds=kind.patience) as person:
         await person.shows(listening)
         await there.hear()
         last = await person.shows(said(faults.SPOKEN, faults.REPLY))
@@ -412,7 +412,7 @@ async def test_a_voice_is_answered_by_every_kind(kind: type[faults.Official]) ->
 @pytest.mark.parametrize("kind", [faults.Beta, faults.SecretiveBeta, faults.Speaches])
 async def test_a_conversation_is_told_again_in_beta(kind: type[faults.Official]) -> None:
     there = kind()
-    async with there.running() as url, call(url) as person:
+    async with there.running() as url, call(url, ready_seconds=kind.patience) as person:
         await person.shows(listening)
         await there.hear()
         await person.shows(said(faults.SPOKEN, faults.REPLY))
@@ -428,7 +428,7 @@ async def test_a_conversation_is_told_again_in_beta(kind: type[faults.Official])
 @pytest.mark.parametrize("kind", [faults.Official, faults.SpeechToSpeech, faults.Speaches])
 async def test_a_reply_is_interrupted_also_where_truncating_is_unknown(kind: type[faults.Official]) -> None:
     there = kind()
-    async with there.running() as url, call(url) as person:
+    async with there.running() as url, call(url, ready_seconds=kind.patience) as person:
         await person.shows(listening)
         await there.say(*script.reply_begins("r7", "a7"), *script.clause("r7", "a7", faults.REPLY, 5000))
         await person.shows(lambda snapshot: snapshot.stage is Stage.SPEAKING)

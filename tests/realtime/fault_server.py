@@ -167,6 +167,8 @@ class Official:
     """Types of events this server does not take, and got."""
     sockets: list[ServerConnection] = field(default_factory=list)
 
+    patience: ClassVar[float] = 3.0
+    """Seconds after which it is fair to go on without its confirmation."""
     takes: ClassVar[frozenset[str]] = frozenset(
         {
             "session.update",
@@ -201,9 +203,9 @@ class Official:
             self.updates.append(event["session"])
             refusal = self.refusal(event["session"])
             if refusal is None:
-                await send(socket, {"type": "session.updated", "session": self.session(event["session"])})
+                await self.confirm(socket, event["session"])
             else:
-                refusal["error"]["event_id"] = event.get("event_id")
+                refusal["error"].setdefault("event_id", event.get("event_id"))
                 await send(socket, refusal)
         elif event["type"] == "conversation.item.create":
             self.got.append(event)
@@ -220,6 +222,9 @@ class Official:
 
     async def greet(self, socket: ServerConnection) -> None:
         await send(socket, {"type": "session.created", "session": self.session({})})
+
+    async def confirm(self, socket: ServerConnection, settings: Event) -> None:
+        await send(socket, {"type": "session.updated", "session": self.session(settings)})
 
     async def answer(self, socket: ServerConnection) -> None:
         await self.say(*self.reply(len(self.got)))
@@ -255,7 +260,20 @@ class Official:
 
 
 class LocalAI(Official):
-    """No `conversation.item.done`, no real event ids, one large audio delta, and events of its own."""
+    """No `conversation.item.done`, no real event ids, one large audio delta, and events of its own. It has a model of
+    its own for transcription and a voice of its own; others it cannot load, and does not say what it refuses."""
+
+    def session(self, settings: Event) -> Event:
+        base = {"audio": {"input": {"transcription": {"model": "pipeline-model"}}, "output": {"voice": "theirs"}}}
+        return {**Official.session(self, base), **settings}
+
+    def refusal(self, settings: Event) -> Event | None:
+        audio = settings.get("audio", {})
+        model = (audio.get("input", {}).get("transcription") or {}).get("model", "pipeline-model")
+        voice = audio.get("output", {}).get("voice", "theirs")
+        if (model, voice) != ("pipeline-model", "theirs"):
+            return {"type": "error", "error": {"type": "invalid_request_error", "code": "session_update_error"}}
+        return None
 
     def in_its_words(self, event: Event) -> list[Event]:
         if event["type"] in ("conversation.item.done", "rate_limits.updated"):
@@ -266,9 +284,14 @@ class LocalAI(Official):
 
 
 class SpeechToSpeech(Official):
-    """Hugging Face's: no parts, no items but an acknowledgement, nothing committed, and truncating does nothing."""
+    """Hugging Face's: no parts, no items but an acknowledgement, nothing committed, settings never confirmed, and
+    truncating does nothing."""
 
+    patience = 0.3
     left_out = ("response.content_part.", "response.output_item.", "conversation.item.done", "input_audio_buffer.commi")
+
+    async def confirm(self, socket: ServerConnection, settings: Event) -> None:
+        pass
 
     def in_its_words(self, event: Event) -> list[Event]:
         if event["type"] == "conversation.item.added":
@@ -348,12 +371,40 @@ class SecretiveBeta(Beta):
 
 
 class Speaches(Beta):
-    """Beta shapes; takes any settings, and neither `response.cancel` nor `conversation.item.truncate`."""
+    """Beta shapes. Complains, without ids, of each setting it cannot change and takes the others; with a transcription
+    of null it takes nothing. It has models of its own, and ignores `response.cancel` and `conversation.item.truncate`."""
 
     takes = Official.takes - {"response.cancel", "conversation.item.truncate"}
+    fixed = ("input_audio_format", "output_audio_format", "turn_detection.prefix_padding_ms")
+
+    def session(self, settings: Event) -> Event:
+        return {**Beta.session(self, settings), "input_audio_transcription": {"model": "theirs"}, "voice": "theirs"}
 
     def refusal(self, settings: Event) -> Event | None:
+        if settings.get("input_audio_transcription", {}) is None or "voice" in settings:
+            return self.complaint("Invalid client event: 1 validation error(s)")
         return None
+
+    def complaint(self, message: str) -> Event:
+        return {"type": "error", "error": {"type": "invalid_request_error", "message": message, "event_id": None}}
+
+    async def confirm(self, socket: ServerConnection, settings: Event) -> None:
+        for field_name in self.fixed:
+            table, _, inner = field_name.partition(".")
+            if table in settings and (not inner or inner in (settings[table] or {})):
+                await send(socket, self.complaint(f"Specifying `session.{field_name}` is not supported."))
+        await Beta.confirm(self, socket, settings)
+
+    async def talk(self, socket: ServerConnection) -> None:
+        self.visits += 1
+        self.sockets.append(socket)
+        await self.greet(socket)
+        async for message in socket:
+            event = json.loads(message)
+            if event["type"] in self.takes:
+                await self.take(socket, event)
+            else:
+                self.complaints.append(event["type"])
 
 
 # -------------------------------------------------------------------- servers that begin well

@@ -13,7 +13,7 @@ from realtime.failures import FINAL, ConnectionFailed, Failure
 from realtime.opening import MAX_REFUSALS, Opening, Phase
 from realtime.refusals import Refused
 from realtime.session import SESSION_EVENT_ID, Mode, session_update
-from realtime.settings import Settings
+from realtime.settings import Language, Settings
 
 Event = dict[str, Any]
 
@@ -108,6 +108,27 @@ def test_a_field_refused_under_its_beta_name(param: str | None, message: str) ->
     assert "noise_reduction" not in again["session"]["audio"]["input"], "remembered by its GA name"
 
 
+OWN_MODEL = {"type": "session.created", "session": {"audio": {"input": {"transcription": {"model": "theirs"}}}}}
+OWN_BETA_MODEL = {
+    "type": "session.created",
+    "session": {**BETA["session"], "input_audio_transcription": {"model": "t"}},
+}
+
+
+@pytest.mark.parametrize("created", [OWN_MODEL, OWN_BETA_MODEL])
+def test_a_server_keeps_its_own_model_where_ours_is_a_guess(created: Event) -> None:
+    def told(**changed: Any) -> Any:
+        opening = opened(session_update(Settings(realtime_url="ws://h", **changed)))
+        opening.receive(created)
+        (update,) = opening.begin()
+        session = update["session"]
+        return session.get("input_audio_transcription", session.get("audio", {}).get("input", {}).get("transcription"))
+
+    assert told() is None
+    assert told(language=Language.CHINESE) == {"language": "zh"}
+    assert told(transcription_model="chosen") == {"model": "chosen"}
+
+
 def test_errors_about_something_else_are_not_ours() -> None:
     opening = opened()
     other = refusal("item.id", "say_1")
@@ -179,7 +200,7 @@ def test_any_order_ends_well_or_with_a_failure(story: list[Any], mode: Mode) -> 
             assert len(events) <= 2
             said += answers
     assert all(update["type"] == "session.update" for update in said)
-    assert len(said) <= MAX_REFUSALS + 2, "it does not go on for ever"
+    assert len(said) <= MAX_REFUSALS + 3, "it does not go on for ever"
     assert len({update["event_id"] for update in said}) == len(said)
     for update in said[-1:]:
         assert ("type" in update["session"]) is (opening.dialect is Dialect.GA)

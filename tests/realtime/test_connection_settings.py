@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -14,7 +15,17 @@ from websockets.asyncio.server import ServerConnection
 
 from realtime.connection import ConnectionFailed, Failure, RealtimeConnection
 from realtime.opening import MAX_REFUSALS
-from realtime.refusals import MOST_REFUSED, Refused, is_required, look_up, names, refused_field, refuses_ga, without
+from realtime.refusals import (
+    MOST_REFUSED,
+    Refused,
+    essentials,
+    is_required,
+    look_up,
+    names,
+    refused_field,
+    refuses_ga,
+    without,
+)
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings, TurnDetection
 
@@ -137,7 +148,7 @@ async def refusal(rule: Callable[[Event], Event | list[Event] | None], update: E
 
 
 async def test_a_required_field_that_is_refused() -> None:
-    there = await refusal(unknown("audio.input.format"))
+    there = await refusal(lambda _: {"code": "invalid_value", "param": "session.type"})
     assert len(there.updates) == 1
     written = session_update(Settings(), Mode.TEXT)
     assert len((await refusal(lambda _: {"code": "invalid_value", "param": "output_modalities"}, written)).updates) == 1
@@ -157,9 +168,59 @@ async def test_a_field_that_is_refused_even_when_it_is_left_out() -> None:
     ],
 )
 async def test_a_refusal_that_names_nothing_of_ours(error: Event, caplog: pytest.LogCaptureFixture) -> None:
-    assert len((await refusal(lambda _: error)).updates) == 1
-    assert "no field that was sent" in caplog.text
+    there = await refusal(lambda _: error)
+    assert len(there.updates) == 2, "once more with what every server knows, and no more"
+    assert there.updates[1] == essentials(UPDATE)["session"]
+    assert "not named" in caplog.text
     assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+async def test_a_server_that_complains_of_each_field_and_takes_the_rest(confirms: bool) -> None:
+    """Speaches: one error for each field, none with an id, and then perhaps a confirmation."""
+    updates: list[Event] = []
+    picky = unknown("audio.output.speed"), unknown("audio.input.noise_reduction"), unknown("tool_choice")
+
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": {}})
+        async for message in socket:
+            event = json.loads(message)
+            if event["type"] != "session.update":
+                await send(socket, {"type": "that.is.all"})
+                continue
+            updates.append(event["session"])
+            errors = [error for rule in picky if (error := rule(event["session"]))]
+            await send(socket, *({"type": "error", "error": error} for error in errors))
+            if confirms or not errors:
+                await send(socket, {"type": "session.updated", "session": event["session"]})
+
+    async with server(talk) as url, RealtimeConnection(endpoint(url), UPDATE) as connection:
+        connection.send({"type": "say"})
+        kinds = []
+        async for event in connection.events():
+            kinds.append(event["type"])
+            if event["type"] == "that.is.all":
+                break
+    assert len(updates) == 4
+    assert "error" not in kinds, "callers hear nothing of it, however late it comes"
+    assert "tool_choice" not in updates[-1]
+
+
+async def test_a_server_that_never_confirms_is_not_waited_for_again() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": {}})
+        await socket.wait_closed()
+
+    async with server(talk) as url:
+        to = endpoint(url)
+        async with RealtimeConnection(to, UPDATE, ready_seconds=0.05):
+            assert not to.refused.confirms
+        async with asyncio.timeout(5), RealtimeConnection(to, UPDATE, ready_seconds=60):
+            pass
+    async with server(Picky(lambda _: None).talk) as url:
+        again = Endpoint(ServerKind.CUSTOM, url, refused=to.refused)
+        await connected(again)
+        assert again.refused.confirms
 
 
 async def test_a_server_that_refuses_everything_is_given_up() -> None:
@@ -207,7 +268,7 @@ def test_what_a_session_cannot_be_without() -> None:
     written = session_update(Settings(), Mode.TEXT)
     assert is_required(("output_modalities",), written)
     assert not is_required(("output_modalities",), UPDATE)
-    assert is_required(("audio", "output", "format"), UPDATE)
+    assert is_required(("type",), UPDATE)
     assert not is_required(("audio", "output", "voice"), UPDATE)
 
 

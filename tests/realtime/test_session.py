@@ -74,6 +74,12 @@ def heard(**environ: str) -> dict[str, Any]:
     return transcription
 
 
+def test_a_voice_is_chosen_only_where_it_is_known_to_exist() -> None:
+    assert sent()["audio"]["output"]["voice"] == sent(OPENAI_API_KEY="sk-x")["audio"]["output"]["voice"] == "alloy"
+    assert "voice" not in sent(REALTIME_URL="ws://h")["audio"]["output"]
+    assert sent(REALTIME_URL="ws://h", VOICE="eve")["audio"]["output"]["voice"] == "eve"
+
+
 def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
     turns = sent(TURN_DETECTION="semantic_vad", EAGERNESS="high", VAD_SILENCE_MS="420")["audio"]["input"][
         "turn_detection"
