@@ -19,6 +19,7 @@ DEFAULT_MODEL = "whisper-1"
 """The name most servers know. Only a guess: one that says it has another keeps that (`opening.py`)."""
 
 _SEPARATORS = re.compile(r"[\W_]+")
+_ECHOES = [_SEPARATORS.sub("", prompt) for prompt in PROMPTS]
 
 
 def transcription(settings: Settings, kind: ServerKind, language: Language) -> dict[str, Any]:
@@ -45,9 +46,9 @@ def _prompt(model: str) -> str:
 def without_echo(transcript: str) -> str:
     """The transcript, or "" when it is nothing but our prompt: models hear it in silence, once or again and again,
     with other punctuation, and in Simplified characters."""
-    letters = _SEPARATORS.sub("", traditional(transcript)).replace("臺", "台")
-    for prompt in PROMPTS:
-        echo = _SEPARATORS.sub("", prompt)
-        if letters and letters == echo * (len(letters) // len(echo)):
+    letters = _SEPARATORS.sub("", transcript)
+    for echo in _ECHOES:
+        times, rest = divmod(len(letters), len(echo))
+        if times and not rest and traditional(letters).replace("臺", "台") == echo * times:
             return ""
     return transcript

@@ -372,7 +372,7 @@ class SecretiveBeta(Beta):
 
 class Speaches(Beta):
     """Beta shapes. Complains, without ids, of each setting it cannot change and takes the others; with a transcription
-    of null it takes nothing. It has models of its own, and ignores `response.cancel` and `conversation.item.truncate`."""
+    of null it takes nothing. It has models of its own, and ignores `response.cancel` and truncating."""
 
     takes = Official.takes - {"response.cancel", "conversation.item.truncate"}
     fixed = ("input_audio_format", "output_audio_format", "turn_detection.prefix_padding_ms")
