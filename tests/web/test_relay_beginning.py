@@ -1,0 +1,135 @@
+"""What a client sees first, whatever the server does; and the words of a failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from realtime.dialect import Dialect
+from realtime.failures import ConnectionFailed, Failure
+from realtime.refusals import Refused
+from realtime.settings import Settings
+from web.relay_beginning import MOST_EARLY, Beginning, Stage
+from web.relay_failures import Farewell, cleaned, farewell_of_close, secrets_of, word
+
+Event = dict[str, Any]
+UPDATE = {"type": "session.update", "event_id": "u", "session": {"type": "realtime", "instructions": "Be kind."}}
+CREATED = {"type": "session.created", "event_id": "1", "session": {"id": "s", "model": "m", "instructions": "old"}}
+UPDATED = {"type": "session.updated", "event_id": "2", "session": {"instructions": "Be kind."}}
+
+
+def beginning() -> Beginning:
+    return Beginning(UPDATE, Refused(), "host")
+
+
+def error(**about: Any) -> Event:
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": "No.", **about}}
+
+
+def test_one_session_created_with_what_was_confirmed() -> None:
+    ours = beginning()
+    assert ours.receive(CREATED) == [UPDATE]
+    assert ours.under_way and ours.greeted
+    assert ours.receive({"type": "rate_limits.updated"}) == []
+    assert ours.receive(UPDATED) == []
+    assert ours.stage is Stage.CONFIRMED
+    session = {"id": "s", "model": "m", "instructions": "Be kind."}
+    assert ours.first() == [{**CREATED, "session": session}, {"type": "rate_limits.updated"}]
+    assert ours.later(UPDATED) == ([UPDATED], []), "that is the client's own"
+
+
+def test_a_server_that_greets_with_the_confirmation() -> None:
+    ours = beginning()
+    assert ours.silence() == [UPDATE]
+    ours.receive(UPDATED)
+    assert ours.first() == [{**UPDATED, "type": "session.created"}]
+
+
+def test_a_server_that_says_nothing() -> None:
+    ours = beginning()
+    ours.silence()
+    assert ours.silence() == []
+    assert ours.stage is Stage.UNCONFIRMED and ours.first() == []
+    assert ours.later(CREATED) == ([CREATED], [])
+    assert ours.later(UPDATED) == ([], [])
+    assert ours.later(UPDATED) == ([UPDATED], [])
+
+
+def test_a_server_that_talks_without_confirming() -> None:
+    ours = beginning()
+    ours.receive(CREATED)
+    chatter = [{"type": "chatter", "number": number} for number in range(MOST_EARLY)]
+    for event in chatter:
+        ours.receive(event)
+    assert ours.stage is Stage.UNCONFIRMED and ours.first() == [CREATED, *chatter]
+
+
+def test_a_late_refusal_is_seen_to_behind_the_clients_back() -> None:
+    ours = beginning()
+    ours.receive(CREATED)
+    ours.silence()
+    refusal = error(code="unknown_parameter", param="session.instructions", event_id="u")
+    seen, [again] = ours.later(refusal)
+    assert not seen and again["session"] == {"type": "realtime"}
+    mine = error(code="invalid_value", event_id="mine")
+    assert ours.later(mine) == ([mine], [])
+
+
+def test_a_beta_server_is_told_again() -> None:
+    ours = beginning()
+    flat = {"modalities": ["text"], "voice": "x"}
+    assert ours.silence() == [UPDATE]
+    [again] = ours.receive({"type": "session.updated", "session": flat})
+    assert "type" not in again["session"] and ours.server is Dialect.BETA and ours.under_way
+    ours.receive({"type": "session.updated", "session": {**flat, "instructions": "Be kind."}})
+    assert ours.first()[0]["session"]["output_modalities"] == ["text"]
+
+
+def test_a_fatal_error_fails_it() -> None:
+    with pytest.raises(ConnectionFailed) as failed:
+        beginning().receive(error(code="invalid_api_key"))
+    assert failed.value.failure is Failure.WRONG_KEY
+
+
+def test_a_secret_for_browsers_is_not_passed_on() -> None:
+    ours = beginning()
+    ours.receive({**CREATED, "session": {"id": "s", "client_secret": {"value": "ek_1"}}})
+    ours.receive(UPDATED)
+    assert "client_secret" not in ours.first()[0]["session"]
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_every_failure_has_a_sentence_and_a_code_that_may_be_sent(failure: Failure) -> None:
+    said = word(failure)
+    assert said.message.endswith(".") and said.code and said.type
+    end = said.farewell
+    assert farewell_of_close(end.code, end.reason) == end and len(end.reason.encode()) <= 123
+
+
+@pytest.mark.parametrize("code", [1004, 1006, 1015, 1016, 2999, 5000, 0, None])
+def test_codes_that_may_not_be_sent(code: int | None) -> None:
+    assert farewell_of_close(code, "") == Farewell(1011, "The connection to the Realtime server was lost.")
+
+
+def test_no_code_is_a_normal_end() -> None:
+    assert farewell_of_close(1005, "") == Farewell(1000)
+
+
+def test_secrets_are_those_of_headers_and_address() -> None:
+    environ = {
+        "REALTIME_URL": "wss://u:passw0rd@h/v1/realtime?api_key=key-in-query",
+        "REALTIME_API_KEY": "key-in-header",
+    }
+    endpoint = Settings.from_env(environ).endpoint()
+    assert set(secrets_of(endpoint)) == {"passw0rd", "key-in-query", "key-in-header"}
+    event = error(code=None, message="The key-in-header of proj_1234567890 is wrong.")
+    assert cleaned(event, secrets_of(endpoint))["error"]["message"] == "The (hidden) of (hidden) is wrong."
+
+
+def test_what_is_clean_stays_the_same_object() -> None:
+    for event in (error(), UPDATED, {"type": "response.done", "response": None}, {"type": "error", "error": 3}):
+        assert cleaned(event, ("a-long-secret",)) is event
