@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from http import HTTPStatus
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection
-from websockets.datastructures import Headers
+from websockets.asyncio.server import ServerConnection
 
 from realtime import connection as module
 from realtime.connection import (
     ConnectionFailed,
     Failure,
-    RealtimeConnection,
     backoff_seconds,
     failure_of_close,
     failure_of_error,
     failure_of_status,
-    open_socket,
 )
-from realtime.session import session_update
-from realtime.settings import Endpoint, ServerKind, Settings
 
 from . import script
+from .connecting import KEY, UPDATE, connect, failure_of
 from .servers import greet, send, server
-
-KEY = "sk-test-secret"
-UPDATE = session_update(Settings())
-
-
-def endpoint(url: str) -> Endpoint:
-    return Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"}, "m")
-
-
-def connect(url: str, ready_seconds: float = 5.0) -> RealtimeConnection:
-    return RealtimeConnection(endpoint(url), UPDATE, connect_seconds=5.0, ready_seconds=ready_seconds)
-
-
-async def failure_of(url: str, ready_seconds: float = 5.0) -> Failure:
-    """How a connection to `url` ends, on the way in or later."""
-    with pytest.raises(ConnectionFailed) as caught:
-        async with connect(url, ready_seconds) as connection:
-            async for _ in connection.events():
-                pass
-    assert KEY not in str(caught.value)
-    return caught.value.failure
 
 
 async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> None:
@@ -86,32 +60,6 @@ async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "failure"),
-    [
-        (401, Failure.WRONG_KEY),
-        (403, Failure.WRONG_KEY),
-        (404, Failure.MODEL_NOT_FOUND),
-        (429, Failure.SERVER_FULL),
-        (503, Failure.SERVER_FULL),
-        (500, Failure.SERVER_ERROR),
-        (402, Failure.QUOTA),
-        (408, Failure.UNREACHABLE),
-        (400, Failure.WRONG_ADDRESS),
-        (200, Failure.WRONG_ADDRESS),
-    ],
-)
-async def test_refused_at_the_door(status: int, failure: Failure) -> None:
-    async def talk(_: ServerConnection) -> None:
-        raise AssertionError
-
-    def answer(_: Request) -> Response:
-        return Response(HTTPStatus(status), "no", Headers(), b"secret words")
-
-    async with server(talk, answer) as url:
-        assert await failure_of(url) is failure
-
-
-@pytest.mark.parametrize(
     ("code", "number", "reason", "failure"),
     [
         ("invalid_api_key", 3000, "invalid_request_error.invalid_api_key", Failure.WRONG_KEY),
@@ -137,50 +85,6 @@ async def test_the_reason_in_the_close_frame_is_enough() -> None:
 
     async with server(talk) as url:
         assert await failure_of(url) is Failure.WRONG_KEY
-
-
-async def test_a_body_says_more_than_a_status() -> None:
-    async def talk(_: ServerConnection) -> None:
-        raise AssertionError
-
-    def answer(_: Request) -> Response:
-        body = json.dumps({"error": {"code": "insufficient_quota", "message": "secret words"}}).encode()
-        return Response(HTTPStatus.TOO_MANY_REQUESTS, "no", Headers({"Content-Length": str(len(body))}), body)
-
-    async with server(talk, answer) as url:
-        assert await failure_of(url) is Failure.QUOTA
-
-
-async def test_what_is_no_key_is_not_sent(unused_tcp_port: int) -> None:
-    """A line break would begin a header of its own."""
-    for own, failure in ((False, Failure.WRONG_KEY), (True, Failure.WRONG_OWN_KEY)):
-        headers = {"Authorization": "Bearer sk-a\r\nX-Other: b"}
-        target = Endpoint(ServerKind.CUSTOM, f"ws://127.0.0.1:{unused_tcp_port}/", headers, own_key=own)
-        with pytest.raises(ConnectionFailed) as caught:
-            await open_socket(target)
-        assert caught.value.failure is failure
-
-
-@pytest.mark.parametrize("at_the_door", [True, False])
-async def test_a_visitors_own_wrong_key_is_said_to_be_theirs(at_the_door: bool) -> None:
-    async def talk(socket: ServerConnection) -> None:
-        await send(socket, script.error("invalid_api_key"))
-        await socket.close(3000, "invalid_request_error.invalid_api_key")
-
-    def answer(_: Request) -> Response | None:
-        return Response(HTTPStatus.UNAUTHORIZED, "no", Headers()) if at_the_door else None
-
-    async with server(talk, answer) as url:
-        target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, own_key=True)
-        with pytest.raises(ConnectionFailed) as caught:
-            async with RealtimeConnection(target, UPDATE):
-                pass
-    assert caught.value.failure is Failure.WRONG_OWN_KEY
-
-
-@pytest.mark.parametrize("address", ["", "ftp://127.0.0.1/", "ws://" + "a" * 70 + ".test/"])
-async def test_what_is_no_address_is_said_to_be_none(address: str) -> None:
-    assert await failure_of(address) is Failure.WRONG_ADDRESS
 
 
 async def test_a_session_is_left_when_its_server_says_that_it_is_over() -> None:
@@ -251,37 +155,6 @@ async def test_cut_in_the_middle() -> None:
 
     async with server(talk) as url:
         assert await failure_of(url) is Failure.LOST
-
-
-async def test_nobody_there(unused_tcp_port: int) -> None:
-    assert await failure_of(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") is Failure.UNREACHABLE
-
-
-async def test_someone_there_who_does_not_speak_websocket() -> None:
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mail.example.test ESMTP\r\n")
-        writer.close()
-
-    running = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with running:
-        port = running.sockets[0].getsockname()[1]
-        assert await failure_of(f"ws://127.0.0.1:{port}/v1/realtime") is Failure.UNREACHABLE
-
-
-async def test_a_redirect_does_not_get_the_key() -> None:
-    visits = []
-
-    async def talk(socket: ServerConnection) -> None:
-        visits.append(socket)
-
-    async with server(talk) as other:
-
-        def answer(_: Request) -> Response:
-            return Response(HTTPStatus.FOUND, "Found", Headers({"Location": other}))
-
-        async with server(talk, answer) as url:
-            assert await failure_of(url) is Failure.WRONG_ADDRESS
-    assert visits == []
 
 
 async def test_garbage_is_skipped() -> None:
