@@ -106,8 +106,14 @@ def with_model(url: str, model: str) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
+def without_user(url: str) -> str:
+    """The address without a user and a password. With a key beside them there would be two Authorization headers."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def without_credentials(url: str) -> str:
     """The address without a user, a password, or a key in its query."""
-    parts = urlsplit(url)
+    parts = urlsplit(without_user(url))
     kept = [(name, value) for name, value in parse_qsl(parts.query, True) if name.lower() not in _CREDENTIALS]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(kept, quote_via=quote)))
+    return urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))

@@ -23,6 +23,7 @@ from .endpoint import (
     is_header_text,
     with_model,
     without_credentials,
+    without_user,
 )
 from .refusals import Refused
 
@@ -298,6 +299,8 @@ class Settings:
         key = self.realtime_api_key if self.realtime_url else self.openai_api_key
         if own_key:
             url, key = without_credentials(url), own_key
+        elif key:
+            url = without_user(url)
         model = self.model_of(kind)
         # One visitor's account may lack what others have: what it refuses is not remembered for them.
         refused = Refused() if own_key else self._refused

@@ -130,6 +130,12 @@ def test_a_visitors_own_key_goes_to_the_operators_server_in_place_of_the_operato
     assert OWN not in repr(endpoint)
 
 
+def test_a_key_goes_before_a_user_and_a_password_in_the_address() -> None:
+    environ = {"REALTIME_URL": "wss://user:password@h:1/rt?a=b"}
+    assert Settings.from_env(environ).endpoint().url == "wss://user:password@h:1/rt?a=b", "then it is sent as it is"
+    assert Settings.from_env({**environ, "REALTIME_API_KEY": KEY}).endpoint().url == "wss://h:1/rt?a=b"
+
+
 def test_no_key_of_a_visitor_is_used_where_the_operator_does_not_want_that() -> None:
     settings = Settings.from_env({"ALLOW_OWN_KEY": "no", "OPENAI_API_KEY": KEY})
     assert settings.endpoint(own_key=OWN) == settings.endpoint()
