@@ -1,0 +1,167 @@
+"""Programs at the sockets of the running app: the official client and the client of the page of documentation, with the
+real models of the embedded server behind; and without models the same conversations in a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jiwer import wer
+from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
+from pydantic import TypeAdapter
+
+from tests.browser.conftest import App, running_app
+from tests.offline import conversations
+from tests.offline.bench import parse
+from tests.offline.scripted import Call, Script, scripted_server, tone
+from tests.offline.test_real_models import ENGLISH, plain, recording, rms
+from tests.web.programs import door, program
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BETA_EVENT: TypeAdapter[Any] = TypeAdapter(BetaServerEvent)
+
+
+async def documented_client(base: str) -> str:
+    """Runs the client of docs/protocol.md against `ws://HOST:PORT`; returns what it prints."""
+    [source] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "protocol.md").read_text("utf-8"), re.DOTALL)
+    there = "ws://127.0.0.1:7860"
+    assert source.count(there) == 1 and len(re.findall(r"\S.*\n", source)) <= 16
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source.replace(there, base), stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    return printed.decode().strip()
+
+
+# ---------------------------------------------------------------- scripted
+
+
+@pytest.fixture
+async def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+async def base(script: Script) -> AsyncIterator[str]:
+    """`ws://HOST:PORT` of a relay to the embedded server, which follows the script."""
+    async with scripted_server(script) as url, door(url, READY_SECONDS="5") as ours:
+        yield ours.url("")
+        await ours.empty()
+
+
+async def test_text_turn(base: str, script: Script) -> None:
+    script.replies = [["It is", " blue."]]
+    assert await conversations.text_turn(f"{base}/v1/realtime") == "It is blue."
+
+
+async def test_spoken_turn(base: str, script: Script) -> None:
+    script.transcripts, script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
+    said = await conversations.spoken_turn(f"{base}/v1/realtime", tone(1000))
+    assert said == ("What time is it?", "It is ten. Goodbye.", tone(400) * 2)
+
+
+async def test_interruption(base: str, script: Script) -> None:
+    script.transcripts, script.replies = ["Stop."], [["Once upon a time.", " The end."], ["All right."]]
+    said, answer = await conversations.interruption(f"{base}/v1/realtime", tone(1000))
+    assert said and answer == "All right."
+
+
+async def test_tool_round(base: str, script: Script) -> None:
+    script.replies = [[Call("get_weather", '{"city": "London"}')], ["Foggy."]]
+    assert await conversations.tool_round(f"{base}/v1/realtime") == ('{"city": "London"}', "Foggy.")
+
+
+async def test_the_documented_client(base: str, script: Script) -> None:
+    script.replies = [["It is", " blue."]]
+    assert await documented_client(base) == "It is blue."
+
+
+async def test_beta_events_are_those_of_the_old_client(base: str, script: Script) -> None:
+    script.replies = [["It is", " blue."]]
+    async with program(f"{base}/v1/realtime?dialect=beta") as client:
+        await beta_text_turn(client)
+    assert "".join(e["delta"] for e in client.got if e["type"] == "response.text.delta") == "It is blue."
+
+
+async def beta_text_turn(client: Any) -> None:
+    """A written turn as clients of 2024-25 held it; every event is one of theirs."""
+    await client.send({"type": "session.update", "session": {"modalities": ["text"], "temperature": 0.8}})
+    await client.until("session.updated")
+    content = [{"type": "input_text", "text": "What colour is the sky on a clear day?"}]
+    item = {"type": "message", "role": "user", "content": content}
+    await client.send({"type": "conversation.item.create", "item": item}, {"type": "response.create"})
+    done = await client.until("response.done")
+    assert done["response"]["output"][0]["content"][0]["type"] == "text"
+    for event in client.got:
+        event.get("session", {}).pop("model", None)  # the old types only know the models of their day
+        assert BETA_EVENT.validate_python(event).type == event["type"]
+    kinds = [event["type"] for event in client.got]
+    assert kinds.count("conversation.item.created") == 2 and not any("output_text" in kind for kind in kinds)
+
+
+# ---------------------------------------------------------------- real models
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as app:
+        app.wait(lambda health: health["http"] == 200, timeout=120)
+        yield app
+        log = app.log.read_text()
+        assert "Traceback" not in log and "sky" not in log
+
+
+@pytest.fixture
+def real(app: App) -> Iterator[str]:
+    """`ws://HOST:PORT` of the running app; afterwards nobody is connected."""
+    yield app.url.replace("http", "ws", 1)
+    app.wait(lambda health: (health["calls"], health["chats"]) == (0, 0), timeout=10)
+
+
+models = [pytest.mark.models, pytest.mark.timeout(180)]
+
+
+class TestRealModels:
+    """`python app.py` with no key."""
+
+    pytestmark = models
+
+    async def test_text_turn(self, real: str) -> None:
+        assert "blue" in (await conversations.text_turn(f"{real}/v1/realtime")).lower()
+
+    async def test_spoken_turn(self, real: str) -> None:
+        text, speech = recording(ENGLISH)
+        heard, answer, sound = await conversations.spoken_turn(f"{real}/v1/realtime", speech, real_time=True)
+        assert wer(plain(text), plain(heard)) <= 0.3
+        assert answer and len(sound) > 300 * 48 and rms(sound) > 200
+
+    async def test_the_first_event_tells_the_operators_settings(self, real: str) -> None:
+        async with program(f"{real}/text-chat") as client:
+            created = await client.next()
+        parse(created)
+        assert created["session"]["output_modalities"] == ["text"] and "Markdown" in created["session"]["instructions"]
+        assert created["session"]["max_output_tokens"] == 2048
+
+    async def test_the_documented_client(self, real: str) -> None:
+        assert "blue" in (await documented_client(real)).lower()
+
+    async def test_a_beta_client(self, real: str) -> None:
+        headers = {"OpenAI-Beta": "realtime=v1"}
+        async with program(f"{real}/v1/realtime", additional_headers=headers) as client:
+            await beta_text_turn(client)
+
+    async def test_a_third_program_is_told_that_the_embedded_server_is_full(self, real: str) -> None:
+        async with program(f"{real}/text-chat") as one, program(f"{real}/text-chat") as two:
+            await one.next()
+            await two.next()
+            async with program(f"{real}/text-chat") as three:
+                code, reason = await three.end()
+            assert json.dumps(three.got).count("session_limit_reached") >= 1
+            assert (code, reason) == (1008, "session_limit_reached")
