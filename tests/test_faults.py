@@ -221,15 +221,17 @@ async def test_the_line_drops_in_the_middle_of_a_reply(person_at: At, caplog: py
 @pytest.mark.parametrize("with_error", [True, False])
 @BOTH
 async def test_the_servers_hour_is_over(with_error: bool, person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    there = faults.Expires(with_error=with_error)
+    there = faults.Expires()
     async with there.running() as url, person_at(url) as person:
         await person.shows(listening)
         assert await person.types(kinds.TYPED)
-        back = await person.shows(lambda shown: listening(shown) and bool(shown.bubbles) and len(there.updates) == 2)
-        assert back.notice is None
+        await person.shows(said(kinds.TYPED, kinds.REPLY))
+        await there.expire(with_error=with_error)
+        await person.shows(lambda snapshot: listening(snapshot) and len(there.updates) == 2)
         assert await person.types(kinds.TYPED)
-        last = await person.shows(lambda shown: listening(shown) and shown.bubbles[-1].text == kinds.REPLY)
-        assert [bubble.text for bubble in last.bubbles] == [kinds.TYPED, kinds.TYPED, kinds.REPLY]
+        last = await person.shows(said(kinds.TYPED, kinds.REPLY, kinds.TYPED, kinds.REPLY))
+        assert last.notice is None
+    assert there.visits == 2
     assert "No connection for a call: expired" in caplog.text
 
 

@@ -149,19 +149,12 @@ class Drops(Official):
 
 
 class Expires(Official):
-    """Ends the session when it is asked for an answer, as after 60 minutes: with what looks like a normal close."""
+    """Ends a session when it is told to, as after 60 minutes: with what looks like a normal close."""
 
-    def __init__(self, *, with_error: bool) -> None:
-        super().__init__()
-        self.with_error = with_error
-
-    async def answer(self, socket: ServerConnection) -> None:
-        if self.visits > 1:
-            await Official.answer(self, socket)
-            return
-        if self.with_error:
-            await send(socket, error("session_expired"))
-        await socket.close(1001, "Your session hit the maximum duration of 60 minutes.")
+    async def expire(self, *, with_error: bool) -> None:
+        if with_error:
+            await send(self.sockets[-1], error("session_expired"))
+        await self.sockets[-1].close(1001, "Your session hit the maximum duration of 60 minutes.")
 
 
 class OutOfMoney(Official):
