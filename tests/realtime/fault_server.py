@@ -15,8 +15,26 @@ from http import HTTPStatus
 from websockets.asyncio.server import Request, Response, ServerConnection
 from websockets.datastructures import Headers
 
-from .kinds import KEY, Event, Official, error
+from .kinds import KEY, SECRETS, Event, Official, error
 from .servers import Talk, send, server
+
+__all__ = [
+    "KEY",
+    "SECRETS",
+    "Babbles",
+    "Drops",
+    "Expires",
+    "Fault",
+    "OutOfMoney",
+    "Slow",
+    "deaf",
+    "error",
+    "error_only",
+    "let_in_and_closed",
+    "let_in_and_refused",
+    "refuses_the_settings",
+    "turned_away",
+]
 
 # -------------------------------------------------------------------- at the door, and right behind it
 
