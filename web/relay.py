@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime.connection import FIRST_EVENT_SECONDS, open_socket
+from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.session import Mode, session_update
@@ -227,10 +227,13 @@ class Conversation:
     async def _begin(self, server: ClientConnection) -> None:
         """Until the server has taken the operator's settings. Raises `ConnectionClosed`, and `ConnectionFailed` when it
         will not."""
-        beginning = self._beginning
+        beginning, refused = self._beginning, self._endpoint.refused
+        ready_s = self._settings.ready_seconds
+        if not refused.confirms:
+            ready_s = min(ready_s, UNCONFIRMED_SECONDS)
         while beginning.under_way:
             # A server that loads a model first greets late; one that has greeted confirms soon, or never.
-            patience = self._settings.ready_seconds if beginning.greeted else self._settings.connect_seconds
+            patience = ready_s if beginning.greeted else self._settings.connect_seconds
             if beginning.stage is Stage.NEW:
                 patience = min(FIRST_EVENT_SECONDS, patience)
             try:
@@ -238,6 +241,8 @@ class Conversation:
                     event = self._read(await server.recv())
                 answers = beginning.receive(event) if event else []
             except TimeoutError:
+                if beginning.stage is Stage.ASKED and beginning.greeted:
+                    refused.confirms = False
                 answers = beginning.silence()
             await self._answer(server, answers)
 

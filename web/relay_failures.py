@@ -68,6 +68,12 @@ _WORDS = {
         4004,
         "The model that this server was set up with does not exist. Its operator has to choose.",
     ),
+    Failure.WRONG_ADDRESS: Word(
+        "server_unreachable",
+        1014,
+        "There is no Realtime server at the address that this server was set up with. Its operator has to check it.",
+        type="server_error",
+    ),
     Failure.QUOTA: Word(
         "insufficient_quota",
         1008,

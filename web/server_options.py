@@ -7,6 +7,7 @@ line was read. Both make their sockets in `Server.startup()`, so that is where t
 from __future__ import annotations
 
 import functools
+import logging
 import socket
 
 import uvicorn
@@ -20,10 +21,14 @@ UVICORN_MAX_MESSAGE_BYTES = 16 * 2**20
 
 def set_options(config: Config) -> None:
     """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
-    for each connection. A message size that someone chose on the command line stays."""
+    for each connection. A message size that someone chose on the command line stays. No log of headers and messages,
+    which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log."""
     config.ws_per_message_deflate = False
     if config.ws_max_size == UVICORN_MAX_MESSAGE_BYTES:
         config.ws_max_size = MAX_MESSAGE_BYTES
+    logger = logging.getLogger("uvicorn.error")
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.INFO)
 
 
 def install() -> None:

@@ -71,7 +71,7 @@ async def door(server_url: str = "", endpoint: EndpointSource | None = None, **e
 
     app = FastAPI(openapi_url=None)
     app.include_router(routes(health, relay))
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="info", log_config=None)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
     server_options.set_options(config)
     config.load()
     server = uvicorn.Server(config)

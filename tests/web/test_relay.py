@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from realtime.failures import Failure
-from tests.realtime import fault_server
+from tests.realtime import fault_server, kinds
 from tests.realtime.servers import Script, greet, send, server
 from tests.web.programs import KEY, Door, Event, door, program
 
@@ -117,6 +117,7 @@ async def test_keys_of_clients_are_ignored_and_never_passed_on(
     offered: list[Any] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.NOTSET, "uvicorn.error")
     logging.getLogger("websockets").setLevel(logging.INFO)  # as the app does; the test's own client logs headers
     seen: list[tuple[str, str | None]] = []
 
@@ -322,19 +323,19 @@ async def test_a_server_that_takes_nobody(
     fault: fault_server.Fault, code: str, close: tuple[int, str | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with fault.running() as url, door(url, REALTIME_API_KEY=fault_server.KEY) as ours:
+    async with fault.running() as url, door(url, REALTIME_API_KEY=kinds.KEY) as ours:
         async with program(ours.url()) as client:
             end = await client.end()
             assert end[0] == close[0] and close[1] in (None, end[1])
             [event] = client.got
             assert event["type"] == "error" and event["error"]["code"] == code and event["error"]["message"][-1] == "."
-            for secret in (*fault_server.SECRETS, KEY):
+            for secret in (*kinds.SECRETS, KEY):
                 assert secret not in json.dumps(event) and secret not in end[1] and secret not in caplog.text
         await ours.empty()
 
 
 async def test_nobody_is_there() -> None:
-    async with server(fault_server._nobody) as url:
+    async with fault_server.deaf() as url:
         gone = url
     async with door(gone) as ours, program(ours.url()) as client:
         assert (await client.end())[0] == 1014
