@@ -55,19 +55,18 @@ class House:
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Where a call that starts now is to connect; `own_key` is the visitor's, "" for none."""
-        if self.embedded is None or own_key:
+        if self.embedded is None:
             return self.settings.endpoint(own_key=own_key)
-        if self.embedded.url is None:
-            return Failure.LOADING
-        return self.settings.endpoint(self.embedded.url)
+        endpoint = self.settings.endpoint(self.embedded.url or "", own_key)
+        return Failure.LOADING if endpoint.kind is ServerKind.OFFLINE and self.embedded.url is None else endpoint
 
     def server_line(self, own_key: str = "") -> tuple[str, str | None, str]:
         """For the status bar outside a call: stage, notice, server name."""
-        kind = self.settings.endpoint(own_key=own_key).kind if own_key else self.settings.kind
-        name = {"offline": "Offline", "openai": "OpenAI"}.get(kind, "Custom")
-        if own_key:
+        endpoint = self.settings.endpoint(own_key=own_key)
+        name = {"offline": "Offline", "openai": "OpenAI"}.get(endpoint.kind, "Custom")
+        if endpoint.own_key:
             name += " (own key)"
-        if self.embedded is None or own_key:
+        if self.embedded is None or endpoint.own_key:
             return "idle", None, name
         if self.embedded.phase is Phase.FAILED:
             return "failed", "models_missing", name
