@@ -40,7 +40,7 @@ EndpointSource = Callable[[], Endpoint | Failure]
 LAST_WORD_S = 1.0
 """Seconds in which a server that has said a fatal error closes; then we do."""
 STALL_S = 60.0
-"""A client that takes nothing for so long is gone, whatever its socket says: its place is given up."""
+"""Who takes nothing for so long is gone, whatever the socket says. Pings do not tell: they wait behind the messages."""
 BETA_PROTOCOL = "openai-beta.realtime-v1"
 
 
@@ -198,10 +198,20 @@ class Conversation:
             except Refusal as refusal:
                 await self._client.say(refusal.event(new_id()))
                 continue
-            assert self._server is not None
             for text in texts:
-                with suppress(ConnectionClosed):
-                    await self._server.send(text)
+                await self._to_server(text)
+
+    async def _to_server(self, text: str) -> None:
+        """A message, when there is room for it; nothing when the server is gone."""
+        assert self._server is not None
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._server.send(text)
+        except TimeoutError:
+            log.warning("%s no longer reads; the connection is cut.", self._endpoint.host)
+            self._server.transport.abort()
+        except ConnectionClosed:
+            pass
 
     # ---------------------------------------------------------------- from the server to the client
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -18,6 +18,7 @@ from realtime.failures import Failure
 from tests.realtime import fault_server, kinds
 from tests.realtime.servers import Script, greet, send, server
 from tests.web.programs import KEY, Door, Event, door, program
+from web import relay
 
 PATHS = ("/realtime-voice", "/text-chat", "/v1/realtime")
 WAITING = 100 * 2**20
@@ -465,6 +466,38 @@ async def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
         assert 0 < sent * len(sound) < WAITING
         over.set()
     await ours.empty()
+
+
+@pytest.mark.parametrize("deaf", ["client", "server"])
+async def test_who_never_reads_again_is_given_up(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "STALL_S", 0.3)
+    over = asyncio.Event()
+    delta = json.dumps({"type": "response.output_audio.delta", "delta": "A" * 500_000})
+
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        with suppress(ConnectionClosed):
+            while deaf == "client":
+                await socket.send(delta)
+        await over.wait()
+        async for _ in socket:
+            pass
+
+    async def flood(socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send(json.dumps(append(bytes(300_000))))
+
+    async with server(talk) as url, door(url) as ours:
+        client = await connect(ours.url(), max_queue=1, close_timeout=0)
+        assert ours.relay.connected == 1
+        flooding = asyncio.create_task(flood(client)) if deaf == "server" else None
+        await ours.empty()
+        if flooding:
+            await flooding
+            assert client.close_code == 1011
+        client.transport.abort()
+        over.set()
 
 
 async def test_compression_is_not_used() -> None:
