@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,11 @@ from web.routes import Health, routes
 Event = dict[str, Any]
 KEY = "sk-operators-key-0123456789"
 QUICK = {"CONNECT_SECONDS": "2", "READY_SECONDS": "0.3"}
+
+
+def append(pcm: bytes = bytes(960), **more: Any) -> Event:
+    """20 ms of silence, or other sound."""
+    return {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode(), **more}
 
 
 class WatchedRelay(Relay):

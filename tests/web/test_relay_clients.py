@@ -31,7 +31,7 @@ async def documented_client(base: str) -> str:
     """Runs the client of docs/protocol.md against `ws://HOST:PORT`; returns what it prints."""
     [source] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "protocol.md").read_text("utf-8"), re.DOTALL)
     there = "ws://127.0.0.1:7860"
-    assert source.count(there) == 1 and len(re.findall(r"\S.*\n", source)) <= 16
+    assert source.count(there) == 1 and len(re.findall(r"\S.*\n", source)) == 15
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", source.replace(there, base), stdout=asyncio.subprocess.PIPE
     )
