@@ -62,6 +62,9 @@ class TextChat:
         """When the page was last seen to take what it is shown."""
         self.watched = False
         """A page is being shown the news."""
+        self.server = ""
+        """Name of the server of the newest connection, for the status bar; "" before the first. Whoever gives the
+        endpoint sets it: the visitor's key may change while the connection stands."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def _update(self, endpoint: Endpoint) -> dict[str, Any]:

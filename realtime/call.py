@@ -35,6 +35,7 @@ TRANSCRIBED = frozenset(
         "conversation.item.input_audio_transcription.failed",
     }
 )
+WORDS = frozenset({"response.output_text.delta", "response.output_audio_transcript.delta"})
 TURN_OVER = frozenset({"input_audio_buffer.speech_stopped", "input_audio_buffer.committed"})
 AT_WORK = frozenset({Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
 """Somebody speaks or is about to: no idleness, however long it lasts."""
@@ -129,11 +130,14 @@ class Call:
         events = self._refuse(event)
         kind = event.get("type")
         if kind == "response.output_audio.delta":
-            self._sound(event, now)
+            if self.conversation.written:  # a server that speaks whatever it is asked for: nobody listens
+                self._active_at = now
+            else:
+                self._sound(event, now)
             return events
         self.conversation.receive(event)
-        if kind == "response.output_text.delta":
-            self._active_at = now
+        if kind in WORDS:
+            self._words(event, now)
         elif kind == "response.output_audio.done":
             self.playback.finish(string(event, "item_id"), content_index(event))
         elif kind == "input_audio_buffer.speech_started":
@@ -162,6 +166,12 @@ class Call:
             if kind != "response.done":
                 events.append(self._send.cancel(reply))
         return events + self._send.delete(self.conversation.leftovers(event))
+
+    def _words(self, event: Mapping[str, Any], now: float) -> None:
+        self._active_at = now
+        reply = response_id(event)
+        if self._answers.reply is Reply.ASKED and not self.conversation.is_given_up(reply):
+            self._answers.announced(reply, self.stage is Stage.HEARING)  # a server that does not announce its responses
 
     def _sound(self, event: Mapping[str, Any], now: float) -> None:
         try:
@@ -256,7 +266,8 @@ class Call:
                 self._answers.want = Want.ANSWER
             return []
         if code in HARMLESS or about.startswith(FORGIVABLE):
-            if code == "response_cancel_not_active":
+            # The answer that was asked for meanwhile is not meant.
+            if code == "response_cancel_not_active" and self._answers.reply is Reply.ACTIVE:
                 self._answers.reply = Reply.NONE
                 return self._ask(now)
             return []

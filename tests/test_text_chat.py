@@ -162,6 +162,75 @@ async def test_stop_before_the_reply_was_announced() -> None:
         assert [text for _, text in texts(last)] == ["One", "Two", "Yes."]
 
 
+async def test_stop_with_a_server_that_does_not_announce_its_replies() -> None:
+    there = Script()
+    async with server(there.talk) as url, chatting(at(url)) as page:
+        page.chat.say("One")
+        await there.hears("response.create")
+        await there.says(word("r1", "a1", "In the "))
+        await page.shows(lambda s: len(s.bubbles) == 2)
+        page.chat.stop()
+        assert (await there.hears("response.cancel"))[0]["response_id"] == "r1"
+        await there.says(word("r1", "a1", "late"), ends("r1", "a1", "In the late", "cancelled"))
+        page.chat.say("Two")
+        await there.hears("response.create", 2)
+        await there.says(word("r2", "a2", "Yes."), ends("r2", "a2", "Yes."))
+        last = await page.shows(lambda s: s.stage is Stage.LISTENING and len(s.bubbles) == 4)
+        assert [text for _, text in texts(last)] == ["One", "In the", "Two", "Yes."]
+        assert there.of("conversation.item.delete") == []
+
+
+async def test_a_server_that_speaks_although_it_was_asked_to_write() -> None:
+    there, about = Script(), {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0}
+    async with server(there.talk) as url, chatting(at(url)) as page:
+        page.chat.say("One")
+        await there.hears("response.create")
+        await there.says(
+            begins("r1", "a1"),
+            {"type": "response.output_audio_transcript.delta", **about, "delta": "Hello."},
+            {"type": "response.output_audio.delta", **about, "delta": "AAAA" * 4000},
+            ends("r1", "a1", "Hello."),
+        )
+        await page.shows(lambda s: s.stage is Stage.LISTENING and len(s.bubbles) == 2)
+        page.chat.say("Two")
+        await there.hears("response.create", 2)
+        last = await page.shows(lambda s: len(s.bubbles) == 3)
+        assert [text for _, text in texts(last)] == ["One", "Hello.", "Two"]
+        assert there.of("conversation.item.truncate") == []
+
+
+async def test_a_reply_that_was_over_before_it_was_cancelled() -> None:
+    there = Script()
+    async with server(there.talk) as url, chatting(at(url)) as page:
+        page.chat.say("One")
+        await there.hears("response.create")
+        await there.says(begins("r1", "a1"), word("r1", "a1", "Long"))
+        await page.shows(lambda s: len(s.bubbles) == 2)
+        page.chat.say("Two")
+        cancel = (await there.hears("response.cancel"))[0]
+        await there.says(ends("r1", "a1", "Long"))
+        await there.hears("response.create", 2)
+        refusal = {"code": "response_cancel_not_active", "event_id": cancel["event_id"], "message": "Nothing there."}
+        added = {
+            "id": "seen",
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "."}],
+        }
+        await there.says(
+            {"type": "error", "error": refusal},
+            {
+                "type": "conversation.item.added",
+                "item": {**added, "status": "completed"},
+            },  # what shows that it was read
+        )
+        await page.shows(lambda s: len(s.bubbles) == 4)
+        page.chat.clear()
+        await there.says(begins("r2", "a2"), word("r2", "a2", "About what was cleared"))
+        assert (await there.hears("response.cancel", 2))[1]["response_id"] == "r2"
+        await page.shows(lambda s: s.bubbles == ())
+
+
 async def test_a_message_ends_the_reply_that_is_being_written() -> None:
     there = Script()
     async with server(there.talk) as url, chatting(at(url)) as page:

@@ -22,7 +22,7 @@ from text_chat import TextChat
 from .markup import literal, written
 from .status import Refresh, ServerLine, status_html
 from .texts import CHAT_NOTICES, CHAT_STAGES, Locale, label, pick, sentence
-from .voice_tab import AVATARS, Message
+from .voice_tab import AVATARS, Message, taking
 
 BUSY = frozenset({Stage.THINKING, Stage.SPEAKING})
 
@@ -30,6 +30,10 @@ BUSY = frozenset({Stage.THINKING, Stage.SPEAKING})
 def message(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
     shown = literal(bubble.text) if bubble.role == "user" else written(bubble.text)
+    if "\n" in shown:
+        # The chatbot takes away what all lines but the first are indented by, as in a docstring: a nested list would
+        # be a flat one. An empty first line, which it takes away too, makes the real first line one of them.
+        shown = "\n" + shown
     if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         shown = "…"
     return {"role": bubble.role, "content": shown} if shown else None
@@ -102,6 +106,7 @@ def build(
 
     def open_chat(who: Visitor) -> TextChat:
         def place() -> Any:
+            opened.server = server(who.own_key)[2]
             return endpoint(who.own_key)
 
         opened = who.chat = TextChat(settings, place, chats, who.written)
@@ -118,11 +123,11 @@ def build(
         else:
             current.leave()
 
-    async def on_send(who: Visitor, text: str) -> tuple[str, Any]:
+    async def on_send(who: Visitor, text: str) -> Any:
         if not text.strip():
-            return "", gr.skip()
+            return gr.skip()
         current = under_way(who) or open_chat(who)
-        return ("" if current.say(text) else text), gr.skip()
+        return gr.skip() if current.say(text) else text
 
     async def on_watch(who: Visitor, where: Locale) -> AsyncIterator[tuple[Any, ...]]:
         current = who.chat
@@ -132,7 +137,7 @@ def build(
             connected = snapshot.stage not in OVER
             yield (
                 history(snapshot),
-                line(snapshot.stage, snapshot.notice, server(who.own_key)[2], where),
+                line(snapshot.stage, snapshot.notice, current.server or server(who.own_key)[2], where),
                 connect_button(connected, where),
                 gr.Button(interactive=snapshot.stage in BUSY),
             )
@@ -167,7 +172,13 @@ def build(
     }
     connect.click(on_connect, visitor, None, **quick).then(**watch)
     gr.on(
-        [send.click, typed.submit], on_send, [visitor, typed], [typed, status], trigger_mode="multiple", **quick
+        [send.click, typed.submit],
+        on_send,
+        [visitor, typed],
+        typed,
+        js=taking("text-input", 2),
+        trigger_mode="multiple",
+        **quick,
     ).then(**watch)
     stop.click(on_stop, visitor, None, **quick)
     clear.click(on_clear, visitor, chat, **quick)

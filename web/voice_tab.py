@@ -38,6 +38,17 @@ MICROPHONE = {
 Message = dict[str, str]
 
 
+def taking(box: str, inputs: int) -> str:
+    """Script of an event with so many inputs: the box is emptied at once, before the server has answered. What is typed
+    from then on is another message, and a second press of Enter sends nothing."""
+    return f"""(...given) => {{
+        const box = document.querySelector("#{box} textarea");
+        box.value = "";
+        box.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        return given.slice(0, {inputs});
+    }}"""
+
+
 def caption(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
     shown = literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard)
@@ -137,14 +148,14 @@ def build(
         stage = snapshot.stage if who.in_call or snapshot.stage in OVER else Stage.ENDED
         return captions(snapshot), line(stage, snapshot.notice, server(who.own_key)[2], where)
 
-    async def on_send(who: Visitor, text: str, where: Locale) -> tuple[str, Any]:
+    async def on_send(who: Visitor, text: str, where: Locale) -> tuple[Any, Any]:
         if not text.strip():
-            return "", gr.skip()
+            return gr.skip(), gr.skip()
         if who.call is None or not who.in_call:
             stage, _, name = server(who.own_key)
             return text, line(stage, "not_in_call", name, where)
         taken = await who.call.say(text.strip())
-        return "" if taken else text, gr.skip()
+        return gr.skip() if taken else text, gr.skip()
 
     async def on_clear(who: Visitor) -> list[Message]:
         await who.clear()
@@ -180,6 +191,8 @@ def build(
         on_send,
         [visitor, typed, locale],
         [typed, status],
+        js=taking("voice-input", 3),
+        trigger_mode="multiple",
         show_progress="hidden",
         concurrency_limit=None,
         api_name=False,

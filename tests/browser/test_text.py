@@ -96,6 +96,12 @@ def test_markdown_is_rendered(visit: Callable[..., Typist]) -> None:
     ]
 
 
+def test_a_nested_list_stays_nested(visit: Callable[..., Typist]) -> None:
+    page = visit()
+    page.ask("- a\n  - b\n  - c")
+    expect(page.answer.locator("ul ul li")).to_have_text(["b", "c"])
+
+
 ATTACKS = [
     "<script>window.hacked = 1</script>",
     '<img src="x" onerror="window.hacked = 2">',
@@ -141,6 +147,28 @@ def test_enter_sends_and_shift_enter_makes_a_line(visit: Callable[..., Typist], 
         "last",
     ]
     assert page.box.input_value() == ""
+
+
+def test_enter_twice_sends_once_and_what_is_typed_meanwhile_stays(visit: Callable[..., Typist]) -> None:
+    page = visit()
+    page.connect()
+    page.send_slowly("first", meanwhile="second")
+    page.until("() => document.querySelectorAll('#text-chat [data-testid]').length >= 2")
+    page.chat_stage("listening")
+    assert page.box.input_value() == "second"
+    page.page.keyboard.press("Enter")
+    page.until("() => document.querySelectorAll('#text-chat [data-testid]').length >= 4")
+    page.chat_stage("listening")
+    assert [line.text for line in page.history()] == ["first", "first", "second", "second"]
+    assert page.box.input_value() == ""
+
+
+def test_a_message_that_is_too_long_comes_back(visit: Callable[..., Typist]) -> None:
+    page = visit()
+    page.connect()
+    page.write("x" * 4001)
+    page.page.wait_for_selector('#text-status [data-notice="message_too_long"]')
+    expect(page.box).to_have_value("x" * 4001)
 
 
 def test_stop_and_go_on(visit: Callable[..., Typist], echo: Echo) -> None:
@@ -229,6 +257,23 @@ def test_a_visitors_own_key(visit: Callable[..., Typist], echo: Echo) -> None:
     expect(page.page.locator("#own-key-status")).to_contain_text("No key of yours")
     page.ask("again")
     assert echo.keys[-1] == f"Bearer {OPERATORS_KEY}"
+
+
+def test_the_status_bar_names_the_key_of_the_connection_there_is(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    page.ask("on the operator's key")
+    page.page.locator("#own-key button").first.click()
+    page.page.locator("#own-key-input input").fill("sk-visitor-canary")
+    page.page.locator("#own-key-use").click()
+    expect(page.page.locator("#own-key-status")).to_contain_text("Your key is used")
+    page.ask("still on the operator's")
+    assert echo.keys[-1] == f"Bearer {OPERATORS_KEY}"
+    expect(page.page.locator("#text-status .server")).to_have_text("Custom")
+    page.page.locator("#text-connect").click()
+    page.chat_stage("ended")
+    page.connect()
+    assert echo.keys[-1] == "Bearer sk-visitor-canary"
+    expect(page.page.locator("#text-status .server")).to_have_text("Custom (own key)")
 
 
 def test_voice_and_text_at_once_by_two_visitors(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:

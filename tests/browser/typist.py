@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, Route
 
 from .caller import Caller, Line
 
@@ -29,6 +29,25 @@ class Typist(Caller):
                 self.page.keyboard.press("Shift+Enter")
             self.page.keyboard.insert_text(line)
         self.page.keyboard.press("Enter")
+
+    def send_slowly(self, text: str, meanwhile: str) -> None:
+        """Send a message over a slow network, pressing Enter twice, and type another before it has arrived."""
+        held: list[Route] | None = []
+
+        def hold(route: Route) -> None:
+            if held is None:
+                route.continue_()
+            else:
+                held.append(route)
+
+        self.page.route("**/queue/join*", hold)
+        with self.page.expect_request("**/queue/join*"):
+            self.write(text)
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.insert_text(meanwhile)
+        waiting, held = held, None
+        for route in waiting:
+            route.continue_()
 
     def ask(self, text: str, timeout: float = 60) -> str:
         """Send a message and wait for the whole reply: its text as a person sees it."""
