@@ -46,6 +46,19 @@ class Answers:
         """`event_id` of the last request for a reply; "" once what it was about was cleared."""
         self._refusals = 0
         """Replies to what was cleared that the server has yet to announce: they are refused then."""
+        self._asked_again = False
+        """The typed message has been asked about on a second connection already; there is no third."""
+
+    def typed(self, hearing: bool) -> None:
+        """A message was typed, while the visitor was speaking (`hearing`) or not: it wants an answer."""
+        self.want = Want.WITH_TURN if hearing else Want.ANSWER
+        self._asked_again = False
+
+    def line_lost(self, unanswered: bool) -> None:
+        """The connection is gone. An answer of which nothing has come (`unanswered`) is wanted from the next one."""
+        self.nothing_coming()
+        if unanswered and not self._asked_again:
+            self.want, self._asked_again = Want.ANSWER, True
 
     def nothing_coming(self) -> None:
         """No reply is being made or on its way."""

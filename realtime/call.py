@@ -110,10 +110,17 @@ class Call:
 
     def disconnect(self, stage: Stage, now: float) -> None:
         """The connection is gone. What has been received of a reply is still played."""
+        making = self._answers.reply is Reply.ACTIVE and not self.conversation.is_given_up(self._answers.reply_id)
         self.playback.rename(self.conversation.restart())
-        self._answers.nothing_coming()
+        # Of a written reply that was begun, the page may show nothing yet.
+        bare = making and self.conversation.written and self._last_words_are_the_visitors()
+        self._answers.line_lost(unanswered=self._answers.reply is Reply.ASKED or bare)
         self._turn_ended_at = None
         self._go(stage, now)
+
+    def _last_words_are_the_visitors(self) -> bool:
+        bubbles = self.conversation.bubbles()
+        return bool(bubbles) and bubbles[-1].role == "user"
 
     def end(self, stage: Stage, notice: str | None, now: float) -> None:
         """The call is over. What was not heard will not be heard."""
@@ -297,7 +304,7 @@ class Call:
             events.append(self._send.cancel(self._answers.reply_id))
         item = self.conversation.say(text)
         events.append(self._send.say(item))
-        self._answers.want = Want.WITH_TURN if self.stage is Stage.HEARING else Want.ANSWER
+        self._answers.typed(self.stage is Stage.HEARING)
         if not self.connected:
             self._untold += 1
             return []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.markup import literal, struck, written
+from web.markup import JOINER, literal, struck, written
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,16 @@ def test_nothing_of_a_persons_text_is_lost(text: str) -> None:
 
 
 def test_a_models_html_is_text_and_its_code_is_code() -> None:
-    assert written("**b** vector<int> `a<b`\n```\nx<y>\n```") == "**b** vector&lt;int> `a<b`\n```\nx<y>\n```"
+    shown = written("**b** vector<int> `a<b`\n```\nx<y> < z\n```")
+    assert shown == "**b** vector&lt;int> `a<\u2060b`\n```\nx<\u2060y> < z\n```"
+
+
+@given(st.text(alphabet="ab<>/!?[]()`~\n \t-|\\img", max_size=60))
+def test_nothing_a_model_writes_can_begin_a_tag_or_a_picture(text: str) -> None:
+    shown = written(text)
+    assert not re.search(r"<[A-Za-z/!?]", shown)
+    assert "![" not in shown
+    assert html.unescape(shown).replace(JOINER, "") == text
 
 
 def test_a_models_picture_is_a_link() -> None:

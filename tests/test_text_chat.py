@@ -280,6 +280,21 @@ async def test_a_lost_connection_is_mended_and_the_history_told_again() -> None:
         await page.reaches(Stage.LISTENING)
 
 
+async def test_a_question_that_was_lost_with_the_connection_is_asked_again_once() -> None:
+    there = Script()
+    async with server(there.talk) as url, chatting(at(url)) as page:
+        page.chat.say("One")
+        await there.hears("response.create")
+        await there.cut()
+        await there.hears("response.create", 2)
+        assert [event["item"]["content"][0]["text"] for event in there.of("conversation.item.create")] == ["One"] * 2
+        await there.says(begins("r1", "a1"))
+        await there.cut()
+        last = await page.shows(lambda s: s.stage is Stage.LISTENING and there.visits == 3)
+        assert texts(last) == [("user", "One")]
+        assert len(there.of("response.create")) == 2
+
+
 @pytest.mark.parametrize(
     ("code", "failure"), [(3000, Failure.WRONG_KEY), (4004, Failure.MODEL_NOT_FOUND)], ids=["key", "model"]
 )

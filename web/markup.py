@@ -13,6 +13,10 @@ _INLINE = re.compile(r"[\\`*_\[\]#~|$<>&]")
 _LINE_START = re.compile(r"^([ \t]*)([-+=]|\d+(?=[.)]))", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+JOINER = "\u2060"
+"""A word joiner: nothing is seen of it, and a sign with one behind it begins neither a tag nor a picture. page.js takes
+it out of what is copied."""
 
 
 def literal(text: str) -> str:
@@ -30,10 +34,24 @@ def literal(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """A model's Markdown with HTML shown as text and pictures as links; code stays as it is."""
+    """A model's Markdown with HTML shown as text and pictures as links; code looks as it is.
+
+    What is code is decided by the page's own parser, which sees it differently in many corners. So nothing depends on
+    it: neither in what looks like code here, nor anywhere else, does a `<` stand before what could be a tag's name.
+    """
     parts = _CODE.split(text)  # every second one is code
     parts[::2] = [part.replace("<", "&lt;").replace("![", "&#33;[") for part in parts[::2]]
-    return "".join(parts)
+    parts[1::2] = [_TAG.sub(f"<{JOINER}", part).replace("![", f"!{JOINER}[") for part in parts[1::2]]
+    shown = "".join(parts)
+    # Where one part ends with the first sign and the next begins with the second.
+    return _TAG.sub(f"<{JOINER}", shown).replace("![", f"!{JOINER}[")
+
+
+def block(shown: str) -> str:
+    """Markdown of several lines as the chatbot takes it: it takes away what all lines but the first are indented by, as
+    in a docstring, and a nested list would be a flat one. An empty first line, which it takes away too, makes the real
+    first line one of them."""
+    return f"\n{shown}" if "\n" in shown else shown
 
 
 def struck(text: str, rest: str) -> str:

@@ -21,6 +21,9 @@ THEME = gr.themes.Soft(
     font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
 )
 
+# Whatever a model manages to write, the page fetches no picture from another host: that would tell it who is reading.
+POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
+
 
 def build_page(
     call: VoiceCall,
@@ -41,7 +44,8 @@ def build_page(
     with gr.Blocks(
         title="Realtime Voice Chat",
         theme=THEME,
-        head=f"<style>{style}</style>\n<script>{script}</script>",
+        head=f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<style>{style}</style>\n<script>{script}</script>",
         analytics_enabled=False,
     ) as page:
         visitor = gr.State()

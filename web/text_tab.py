@@ -19,7 +19,7 @@ from realtime.snapshot import OVER
 from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor
 from text_chat import TextChat
 
-from .markup import literal, written
+from .markup import block, literal, written
 from .status import Refresh, ServerLine, status_html
 from .texts import CHAT_NOTICES, CHAT_STAGES, Locale, label, pick, sentence
 from .voice_tab import AVATARS, Message, taking
@@ -29,11 +29,7 @@ BUSY = frozenset({Stage.THINKING, Stage.SPEAKING})
 
 def message(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
-    shown = literal(bubble.text) if bubble.role == "user" else written(bubble.text)
-    if "\n" in shown:
-        # The chatbot takes away what all lines but the first are indented by, as in a docstring: a nested list would
-        # be a flat one. An empty first line, which it takes away too, makes the real first line one of them.
-        shown = "\n" + shown
+    shown = block(literal(bubble.text) if bubble.role == "user" else written(bubble.text))
     if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         shown = "…"
     return {"role": bubble.role, "content": shown} if shown else None
@@ -81,7 +77,6 @@ def build(
         avatar_images=AVATARS,
         render_markdown=True,
         sanitize_html=True,
-        show_copy_button=True,
         group_consecutive_messages=False,
         autoscroll=True,
     )

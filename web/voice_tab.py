@@ -18,7 +18,7 @@ from realtime.snapshot import OVER
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
-from .markup import literal, struck
+from .markup import block, literal, struck
 from .status import Refresh, ServerLine, status_html
 from .texts import NOTICES, STAGES, Locale, label, sentence
 
@@ -51,7 +51,7 @@ def taking(box: str, inputs: int) -> str:
 
 def caption(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
-    shown = literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard)
+    shown = block(literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard))
     if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         shown = "…"
     return {"role": bubble.role, "content": shown} if shown else None

@@ -114,6 +114,12 @@ ATTACKS = [
     '```html\n<img src=x onerror="window.hacked = 7">\n```',
     "`<img src=x onerror='window.hacked = 8'>`",
     '[x](https://a.b "><img src=x onerror=window.hacked=9>")',
+    "\\`<img src='http://127.0.0.1:9/spy.png'>\\`",
+    "Use ``` to open. <img src='http://127.0.0.1:9/spy.png'>",
+    "| a |\n|---|\n| `a | <img src='http://127.0.0.1:9/spy.png'> |",
+    "- a\n  ```\n<img src='http://127.0.0.1:9/spy.png'>\n  ```",
+    "[a]:\n```\n<img src='http://127.0.0.1:9/spy.png'>\n```",
+    "`<div style='position:fixed;inset:0;background:red;z-index:9999'>x</div>",
     "$$\\href{javascript:window.hacked=10}{x}$$",
 ]
 

@@ -212,6 +212,20 @@
   };
   new MutationObserver(describe).observe(document, { childList: true, subtree: true });
 
+  // ---------------------------------------------------------------- copying
+  // The signs of a tag or a picture in a model's code are held apart by word joiners (web/markup.py); a copy has none.
+  const plain = (text) => String(text).replaceAll("\u2060", "");
+  if (navigator.clipboard) {
+    const write = navigator.clipboard.writeText.bind(navigator.clipboard);
+    navigator.clipboard.writeText = (text) => write(plain(text));
+  }
+  document.addEventListener("copy", (event) => {
+    const text = String(document.getSelection());
+    if (!text.includes("\u2060") || !event.clipboardData) return;
+    event.clipboardData.setData("text/plain", plain(text));
+    event.preventDefault();
+  });
+
   // ---------------------------------------------------------------- volume: 0-100, kept for the next visit
   const loudness = () => {
     for (const audio of document.querySelectorAll(`${CALL} audio`)) {
