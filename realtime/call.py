@@ -14,8 +14,8 @@ from typing import Any
 
 from .answers import Answers, Reply, Turn, Want
 from .client_events import ANSWER, FORGIVABLE, ClientEvents
-from .connection import Failure, failure_of_error
 from .conversation import Conversation
+from .failures import Failure, failure_of_error, safe_word
 from .fields import content_index, response_id, string, table
 from .playback import Playback, Samples
 from .settings import Settings
@@ -278,11 +278,15 @@ class Call:
                 self._answers.reply = Reply.NONE
                 return self._ask(now)
             return []
-        log.warning("The server reports an error: code %r, field %r", code[:60], string(error, "param")[:80])
-        if self._answers.reply is Reply.ASKED and about.startswith(ANSWER):
-            self._answers.reply = Reply.NONE
-        self.tell(failure_of_error(error) or Notice.REPLY_FAILED)
-        return []
+        log.warning("The server reports an error: code %s, field %s", safe_word(code), safe_word(error.get("param")))
+        refused = self._answers.reply is Reply.ASKED and about.startswith(ANSWER)
+        awaited = refused or (self.stage is Stage.THINKING and self._answers.reply is Reply.NONE)
+        # Servers also complain of what they do not know, to no harm: an answer is missed only where one is awaited.
+        self.tell(failure_of_error(error) or (Notice.REPLY_FAILED if awaited else self.notice))
+        if not refused:
+            return []
+        self._answers.reply = Reply.NONE
+        return self._listen(now) if self.stage is Stage.THINKING else []
 
     # ---------------------------------------------------------------- the visitor
 

@@ -36,8 +36,8 @@ def build_page(
     would talk to."""
     settings = call.settings
 
-    def on_load(request: gr.Request) -> tuple[Visitor, Locale]:
-        return Visitor(settings.remember_items), locale_of(request.headers.get("accept-language"))
+    def on_load(request: gr.Request) -> Locale:
+        return locale_of(request.headers.get("accept-language"))
 
     # The style sheet goes into the head too: `css=` would be rewritten to apply inside the container only.
     style, script = ((voice_tab.STATIC / name).read_text("utf-8") for name in ("page.css", "page.js"))
@@ -48,9 +48,9 @@ def build_page(
         f"<style>{style}</style>\n<script>{script}</script>",
         analytics_enabled=False,
     ) as page:
-        visitor = gr.State()
+        visitor = gr.State(Visitor(settings.remember_items))  # a blank: Gradio gives every session a deep copy
         locale = gr.State("en")
-        begin = page.load(on_load, None, [visitor, locale], show_progress="hidden", api_name=False)
+        begin = page.load(on_load, None, locale, show_progress="hidden", api_name=False)
         gr.Markdown(label("app_title"), elem_id="app-title")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):

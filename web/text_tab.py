@@ -65,7 +65,7 @@ def build(
     begin: Dependency,
 ) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin`
-    is the event that fills them."""
+    is the event after which they are known."""
     chat = gr.Chatbot(
         type="messages",
         elem_id="text-chat",

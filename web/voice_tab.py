@@ -77,7 +77,7 @@ def build(
     rtc_configuration: dict[str, Any] | None,
 ) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call.
-    `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event that fills them."""
+    `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event after which they are known."""
 
     # Above the call's own limit, so that the one too many is told so in its own language, and not by fastrtc's toast.
     max_calls = call.settings.max_calls + 4

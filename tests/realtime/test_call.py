@@ -504,8 +504,9 @@ def test_no_money_ends_the_call(line: Line) -> None:
 def test_errors_about_what_was_already_over_are_not_shown(line: Line) -> None:
     line.get(script.error("item_not_found", "truncate_3"), script.error(None, "truncate_4"))
     line.get(script.error("response_cancel_not_active", "cancel_5"))
-    assert line.call.notice is None
     line.get(script.error("invalid_value"))
+    assert line.call.notice is None
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.error("invalid_value"))
     assert line.call.notice == Notice.REPLY_FAILED
 
 
@@ -631,3 +632,17 @@ def test_any_order_comes_to_rest(order: random.Random) -> None:
         line.call.tick(line.now)
     assert line.stage is Stage.LISTENING
     assert open_answers <= len(events) + 1
+
+
+def test_a_server_that_complains_to_no_harm_is_not_told_as_a_missing_answer(line: Line) -> None:
+    error = {"type": "invalid_request_error", "code": "not_implemented", "message": "secret", "param": None}
+    assert line.get({"type": "error", "error": error}) == []
+    assert line.call.snapshot().notice is None
+
+
+def test_a_refused_request_for_an_answer_is_told_and_the_call_listens(line: Line) -> None:
+    asked = (line.say("Hello") or [])[-1]
+    error = {"type": "invalid_request_error", "code": "invalid_value", "message": "x", "event_id": asked["event_id"]}
+    line.get({"type": "error", "error": error})
+    assert line.call.snapshot().notice == Notice.REPLY_FAILED
+    assert line.stage is Stage.LISTENING
