@@ -163,7 +163,6 @@ class Conversation:
         self._server: ClientConnection | None = None
         self._begun = asyncio.Event()
         """The client has seen its session: what it sends is sent on."""
-        self._last_error: Event | None = None
 
     async def run(self) -> None:
         """Until one of the two is gone; the other is then told. Raises `WebSocketDisconnect` when it is the client."""
@@ -248,8 +247,9 @@ class Conversation:
                 patience = min(FIRST_EVENT_SECONDS, patience)
             try:
                 async with asyncio.timeout(patience):
-                    event = self._read(await server.recv())
-                answers = beginning.receive(event) if event else []
+                    while (event := self._read(await server.recv())) is None:
+                        pass
+                answers = beginning.receive(event)
             except TimeoutError:
                 if beginning.stage is Stage.ASKED and beginning.greeted:
                     refused.confirms = False

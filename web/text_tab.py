@@ -127,6 +127,7 @@ def build(
     async def on_watch(who: Visitor, where: Locale) -> AsyncIterator[tuple[Any, ...]]:
         current = who.chat
         if current is None or current.watched:
+            yield (gr.skip(),) * 4  # a generator that ends without a word empties its outputs
             return
         async for snapshot in current.news():
             connected = snapshot.stage not in OVER

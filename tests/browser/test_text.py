@@ -102,6 +102,13 @@ def test_a_nested_list_stays_nested(visit: Callable[..., Typist]) -> None:
     expect(page.answer.locator("ul ul li")).to_have_text(["b", "c"])
 
 
+def test_messages_never_flicker(visit: Callable[..., Typist]) -> None:
+    page = visit()
+    for number in range(6):
+        page.ask(f"message {number}")
+    assert page.flashes() == []
+
+
 ATTACKS = [
     "<script>window.hacked = 1</script>",
     '<img src="x" onerror="window.hacked = 2">',

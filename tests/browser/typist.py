@@ -6,12 +6,25 @@ from playwright.sync_api import Browser, Locator, Route
 
 from .caller import Caller, Line
 
+FLASHES = """
+window.flashes = [];  // times at which messages that had been there were gone
+{
+  let had = 0;
+  const look = () => {
+    const now = document.querySelectorAll("#text-chat [data-testid=user], #text-chat [data-testid=bot]").length;
+    if (now < had) window.flashes.push([had, now]);
+    had = now;
+  };
+  new MutationObserver(look).observe(document, { childList: true, subtree: true });
+}
+"""
+
 
 class Typist(Caller):
     """Drives the text tab of one page; what `Caller` does drives its voice tab."""
 
     def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text") -> None:
-        super().__init__(browser, url, locale=locale)
+        super().__init__(browser, url, locale=locale, before=FLASHES)
         self.to_tab(tab)
 
     def to_tab(self, name: str) -> None:
@@ -69,6 +82,10 @@ class Typist(Caller):
 
     def chat_status(self) -> str:
         return self.page.inner_text("#text-status .status")
+
+    def flashes(self) -> list[list[int]]:
+        """Each time messages went away: how many there were, and how many were left."""
+        return list(self.page.evaluate("window.flashes"))
 
     def history(self) -> list[Line]:
         found = self.page.evaluate(

@@ -104,6 +104,20 @@ async def test_a_setting_that_the_server_refuses_is_left_out_unseen() -> None:
     assert ["max_output_tokens" in update for update in updates] == [True, False, False]
 
 
+async def test_what_is_no_event_of_the_server_is_not_passed_on() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        for garbage in ("{", b"\xff", "[]", '{"type":3}', '{"type":"x","y":NaN}'):
+            await socket.send(garbage)
+        await greet(socket)
+        await socket.send("garbage")
+        await socket.send(b'{"type":"response.done"}')
+        await socket.wait_closed()
+
+    async with server(talk) as url, door(url) as ours, program(ours.url()) as client:
+        assert (await client.next())["session"]["output_modalities"] == ["audio"]
+        assert await client.next() == {"type": "response.done"}
+
+
 @pytest.mark.parametrize("offered", [["realtime"], ["realtime", "openai-insecure-api-key.sk-visitors"], None])
 async def test_keys_of_clients_are_ignored_and_never_passed_on(
     offered: list[Any] | None, caplog: pytest.LogCaptureFixture
