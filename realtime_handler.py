@@ -34,8 +34,8 @@ __all__ = ["CallBook", "EndpointForKey", "Failure", "Notice", "Snapshot", "Stage
 
 log = logging.getLogger(__name__)
 
-EARLY_AUDIO = 150
-"""Frames of 20 ms kept while there is no connection: 3 s, so that the first sentence is not lost."""
+EARLY_AUDIO = 250
+"""Frames of 20 ms kept while there is no connection: 5 s, so that a sentence is not lost."""
 TICK_S = 0.5
 STALLED_S = 1.0
 """A microphone that delivers nothing for so long is silence. Browsers may save packets for silence, headsets stall; a

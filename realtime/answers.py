@@ -60,6 +60,11 @@ class Answers:
         if unanswered and not self._asked_again:
             self.want, self._asked_again = Want.ANSWER, True
 
+    @property
+    def expected(self) -> bool:
+        """An answer is being made, or is to come."""
+        return self.reply is not Reply.NONE or self.turn is not Turn.NONE or self.want is not Want.NOTHING
+
     def nothing_coming(self) -> None:
         """No reply is being made or on its way."""
         self.reply, self.reply_id, self.asked = Reply.NONE, "", ""

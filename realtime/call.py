@@ -95,6 +95,11 @@ class Call:
         """A failure said inside the session (no money left) after which going on makes no sense."""
         return self._fatal
 
+    @property
+    def quiet(self) -> bool:
+        """Nobody speaks, and nobody waits for an answer."""
+        return self.stage is Stage.LISTENING and not self.playback.busy and not self._answers.expected
+
     # ---------------------------------------------------------------- connection
 
     def connect(self, now: float) -> list[Event]:

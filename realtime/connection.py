@@ -224,6 +224,8 @@ class RealtimeConnection:
             try:
                 message = await self._socket.recv()
             except ConnectionClosed as closed:
+                if self._socket is None:  # closed by us
+                    raise ConnectionFailed(Failure.LOST) from None
                 code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (None, "")
                 failure = _told_to(self._endpoint, failure_of_close(code, reason, self._last_error))
                 word = safe_word(reason) if reason else "no reason"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 from .call import Call
 from .connection import HEALABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
 from .settings import Endpoint, Settings
-from .snapshot import OVER, Stage
+from .snapshot import OVER, Notice, Stage
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,19 @@ STEADY_S = 10.0
 LOADING_S = 90.0
 """The embedded server may take this long to load its models before a call gives up."""
 LOADING_TICK_S = 0.5
+RENEWAL_TICK_S = 0.25
+"""How often a quiet moment is looked for, once it is time."""
+EARLY_S, EARLY_SHARE = 300.0, 1 / 4
+"""A quiet moment is taken so long before a session's known end: seconds, but at most this share of its life."""
+LATE_S, LATE_SHARE = 20.0, 1 / 20
+"""So long before the end there is no more waiting for one."""
+LONGEST_LIFE_S = 86_400.0
+"""A server that promises more, or less than nothing, has another clock than we have."""
+
+
+def renewal(life_s: float) -> tuple[float, float]:
+    """Seconds of a session's life after which it is renewed at a quiet moment, and after which at any moment."""
+    return life_s - min(EARLY_S, life_s * EARLY_SHARE), life_s - min(LATE_S, life_s * LATE_SHARE)
 
 
 class Line:
@@ -40,9 +54,11 @@ class Line:
         news: Callable[[], None] = lambda: None,
         clock: Callable[[], float],
         sleep: Callable[[float], Any] = asyncio.sleep,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`endpoint`: where to connect now. `update`: the `session.update` for it. `ready`: a connection has become
-        ready, and the call has told it what was said. `news`: the call may have changed."""
+        ready, and the call has told it what was said. `news`: the call may have changed. `wall`: seconds since 1970,
+        as servers count them."""
         self._call = call
         self._settings = settings
         self._endpoint = endpoint
@@ -51,7 +67,10 @@ class Line:
         self._news = news
         self._clock = clock
         self._sleep = sleep
+        self._wall = wall
         self._connection: RealtimeConnection | None = None
+        self._renewing = False
+        """The connection is closed by us, to be followed by a new one at once."""
 
     @property
     def up(self) -> bool:
@@ -82,6 +101,12 @@ class Line:
                 attempt = 0 if self._clock() - began > STEADY_S else attempt
             if call.stage in OVER:
                 break
+            if self._renewing:
+                self._renewing = False
+                call.disconnect(Stage.RECONNECTING, self._clock())
+                call.tell(Notice.RENEWING)
+                self._news()
+                continue
             log.info("No connection for a call: %s", failure.value)
             stage = Stage.RECONNECTING if was_ready else Stage.CONNECTING
             if failure is Failure.LOADING and self._clock() < loading_until:
@@ -91,19 +116,44 @@ class Line:
                 await self._sleep(LOADING_TICK_S)
                 continue
             most = self._settings.reconnect_attempts if was_ready else FIRST_ATTEMPTS
-            if failure not in HEALABLE or attempt >= most:
+            # A server may need a moment to see that our old place is free.
+            healable = failure in HEALABLE or (was_ready and failure is Failure.SERVER_FULL)
+            if not healable or attempt >= most:
                 return failure
             call.disconnect(stage, self._clock())
             self._news()
-            await self._sleep(backoff_seconds(attempt))
+            if failure is not Failure.EXPIRED or attempt:  # a server that only kept its hours is there
+                await self._sleep(backoff_seconds(attempt))
             attempt += 1
         return None
+
+    async def _renew(self, connection: RealtimeConnection, life_s: float) -> None:
+        """Close a connection before its server does, when nobody speaks or waits, or else just in time."""
+        born = self._clock()
+        quietly, latest = renewal(life_s)
+        await self._sleep(quietly)
+        while (left := born + latest - self._clock()) > 0 and not self._call.quiet:
+            await self._sleep(min(RENEWAL_TICK_S, left))
+        if self._connection is connection:
+            log.info("A session is renewed %.0f s before its end.", life_s - (self._clock() - born))
+            self._renewing = True
+            await connection.close()
+
+    def _life_s(self, event: Event) -> float | None:
+        """Seconds that the session has left, where this event tells."""
+        session = event.get("session")
+        ends = session.get("expires_at") if isinstance(session, dict) else None
+        if not isinstance(ends, int | float) or event.get("type") not in ("session.created", "session.updated"):
+            return None
+        left = ends - self._wall()
+        return left if 0 < left < LONGEST_LIFE_S else None
 
     async def _one_connection(self) -> Failure:
         """One connection from opening to its end; returns why it ended."""
         endpoint, call = self._endpoint(), self._call
         if isinstance(endpoint, Failure):
             return endpoint
+        renewing: asyncio.Task[None] | None = None
         try:
             async with RealtimeConnection(
                 endpoint,
@@ -116,10 +166,17 @@ class Line:
                 self._ready()
                 self._news()
                 async for event in connection.events():
+                    if renewing is None and (life_s := self._life_s(event)) is not None:
+                        renewing = asyncio.create_task(self._renew(connection, life_s))
                     self.send(call.receive(event, self._clock()))
                     self._news()
                     if call.fatal is not None:
                         return call.fatal
         except ConnectionFailed as failed:
             return failed.failure
+        finally:
+            if renewing is not None:
+                if not self._renewing:
+                    renewing.cancel()
+                await asyncio.wait([renewing])  # it may be closing the connection
         return Failure.LOST

@@ -38,6 +38,8 @@ class Notice(StrEnum):
     """Nothing came from the page any more, not even silence."""
     REPLY_FAILED = "reply_failed"
     """The server could not answer this time; the call goes on."""
+    RENEWING = "renewing"
+    """The server's time for one session is nearly up: the call goes on in a new one."""
     MESSAGE_TOO_LONG = "message_too_long"
     INTERNAL = "internal_error"
 

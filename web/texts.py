@@ -144,6 +144,7 @@ NOTICES: dict[str, tuple[str, str]] = {
     ),
     "time_limit": ("The call reached its time limit. Call again to go on.", "通話已達時間上限，請重新通話繼續。"),
     "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
+    "renewing": ("Renewing the connection; the conversation goes on…", "正在更新連線，對話會繼續…"),
     "message_too_long": ("That message is too long to send.", "這則訊息太長，無法送出。"),
     "internal_error": ("Something went wrong here. Call again to go on.", "程式發生問題，請重新通話繼續。"),
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
