@@ -17,7 +17,7 @@ from .client_events import ANSWER, FORGIVABLE, ClientEvents
 from .conversation import Conversation
 from .failures import Failure, failure_of_error, safe_word
 from .fields import content_index, response_id, string, table
-from .playback import Playback, Samples
+from .playback import FRAME_S, Playback, Samples
 from .settings import Settings
 from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage
 
@@ -63,6 +63,7 @@ class Call:
         """Messages typed while there was no connection: told to the next one, however little else is."""
         self._changes = 0
         self._fatal: Failure | None = None
+        conversation.clock.start(now)
 
     # ---------------------------------------------------------------- what is shown
 
@@ -132,6 +133,7 @@ class Call:
         for cut in self.playback.interrupt(now):
             self.conversation.cut(*cut)
         self.conversation.restart()
+        self.conversation.clock.stop(now)
         self.tell(notice)
         self._go(stage, now)
 
@@ -147,7 +149,7 @@ class Call:
             else:
                 self._sound(event, now)
             return events
-        self.conversation.receive(event)
+        self.conversation.receive(event, self.conversation.clock.at(now))
         if kind in WORDS:
             self._words(event, now)
         elif kind == "response.output_audio.done":
@@ -311,7 +313,7 @@ class Call:
         events = self._interrupt(now)
         if self._answers.reply is Reply.ACTIVE and self.connected:
             events.append(self._send.cancel(self._answers.reply_id))
-        item = self.conversation.say(text)
+        item = self.conversation.say(text, self.conversation.clock.at(now))
         events.append(self._send.say(item))
         self._answers.typed(self.stage is Stage.HEARING)
         if not self.connected:
@@ -347,6 +349,7 @@ class Call:
         self._untold = 0
         self.tell(None)
         gone = self.conversation.clear()
+        self.conversation.clock.restart(now)
         if not self.connected:
             return []
         if self.stage in (Stage.SPEAKING, Stage.THINKING):
@@ -389,6 +392,9 @@ class Call:
         """The next 20 ms for the loudspeaker: int16[480]."""
         before = self.playback.played
         samples = self.playback.frame(now)
+        at = self.conversation.clock.at(now)
+        for item_id in self.playback.items_at(now):
+            self.conversation.sounded(item_id, at, at + FRAME_S)
         if self.playback.played > before:
             self._active_at = now
             if self._turn_ended_at is not None:

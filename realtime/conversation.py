@@ -12,10 +12,11 @@ from typing import Any
 
 from .fields import Event, content_index, number, string, table, tables
 from .gone import Gone
-from .items import Bubble, BubbleState, Item, Items, Kind
+from .items import Bubble, BubbleState, Item, Items, Kind, Utterance
+from .timeline import CallClock, Span
 from .transcription import without_echo
 
-__all__ = ["Bubble", "BubbleState", "Conversation"]
+__all__ = ["Bubble", "BubbleState", "Conversation", "Utterance"]
 
 MAX_REPLAY_CHARS = 8000
 """Text of a spoken conversation told again to a new connection."""
@@ -29,6 +30,8 @@ class Conversation:
     def __init__(self, remember: int = 200, *, written: bool = False) -> None:
         """`written`: replies are read, not heard. What was shown of a reply counts, and stays as the model wrote it."""
         self.written = written
+        self.clock = CallClock()
+        """What the times of messages are told by. The calls keep it."""
         self._items = Items(remember)
         self._gone = Gone()
         self.version = 0
@@ -46,6 +49,11 @@ class Conversation:
             return self.bubbles()
         return tuple(caption for item in self._items if (caption := item.caption()) is not None)
 
+    def utterances(self) -> tuple[Utterance, ...]:
+        """`captions()`, each with its time."""
+        shown = ((item.bubble() if self.written else item.caption(), item.span) for item in self._items)
+        return tuple(Utterance(bubble, span) for bubble, span in shown if bubble is not None)
+
     def server_id(self, item_id: str) -> str:
         """The id by which the server knows an item."""
         return self._items.server_id(item_id)
@@ -57,14 +65,30 @@ class Conversation:
 
     # ---------------------------------------------------------------- server events: the visitor's turns
 
-    def receive(self, event: Event) -> None:
-        """Fold one server event in. Never raises for what a server may send."""
+    def receive(self, event: Event, at: float | None = None) -> None:
+        """Fold in one server event, which came `at` seconds of the call clock. Never raises for what a server sends."""
         handler = _HANDLERS.get(str(event.get("type")))
         reply, item_id = string(event, "response_id"), string(event, "item_id")
         if handler is None or self._gone.has_reply(reply) or self._gone.has_item(item_id):
             return
         handler(self, event)
+        if at is not None:
+            self._spoken(event, at)
         self.version += 1
+
+    def _spoken(self, event: Event, at: float) -> None:
+        """A turn begins with the first event about it and ends with `speech_stopped`; later ones are not its time."""
+        item = self._items.find(string(event, "item_id"))
+        if item is None or item.kind is not Kind.USER:
+            return
+        if item.span is None or event.get("type") == "input_audio_buffer.speech_stopped":
+            item.lasted(Span(at, at))
+
+    def sounded(self, item_id: str, start: float, end: float) -> None:
+        """The loudspeaker was given sound of this item, from `start` to `end` seconds of the call clock."""
+        item = self._items.find(item_id)
+        if item is not None:
+            item.lasted(Span(start, end))
 
     def _user_item(self, event: Event) -> Item | None:
         item_id = string(event, "item_id")
@@ -216,11 +240,12 @@ class Conversation:
 
     # ---------------------------------------------------------------- local facts
 
-    def say(self, text: str) -> dict[str, Any]:
-        """A typed message: shown at once. Returns the `item` to create at the server."""
+    def say(self, text: str, at: float | None = None) -> dict[str, Any]:
+        """A message typed `at` seconds of the call clock: shown at once. Returns the `item` to create at the server."""
         item = self._items.create(Kind.USER, BubbleState.DONE)
         item.part(0).set_text(text)
         item.placed = True
+        item.span = Span(at, at) if at is not None else None
         self._items.expect(item)
         self.version += 1
         return item.message()

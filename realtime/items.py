@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .captions import traditional_parts
 from .hearing import Part
+from .timeline import Span
 
 Role = Literal["user", "assistant"]
 
@@ -44,6 +45,13 @@ class Bubble:
     state: BubbleState
 
 
+class Utterance(NamedTuple):
+    """A message and when it was said; None: it had no sound, or the server did not tell."""
+
+    bubble: Bubble
+    span: Span | None
+
+
 class Kind(Enum):
     """What an item is. The values are the roles of the protocol."""
 
@@ -68,6 +76,8 @@ class Item:
     """Of a spoken turn: the server noticed its end."""
     replayed: bool = False
     """Told again to this connection as text: it has no audio there that could be truncated."""
+    span: Span | None = None
+    """When it was said: the visitor's words as the server noticed them, a reply as the loudspeaker had it."""
     raw: dict[str, Any] = field(default_factory=dict)
     """Of kind OTHER: the item as the server described it."""
     _caption: tuple[Bubble, Bubble] | None = None
@@ -76,6 +86,10 @@ class Item:
     def part(self, index: int) -> Part:
         """The content part at `index`, created when it is new."""
         return self.parts.setdefault(index, Part())
+
+    def lasted(self, span: Span) -> None:
+        """It was being said then, too."""
+        self.span = span if self.span is None else self.span.and_also(span)
 
     @property
     def open(self) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 RATE = 24_000
 FRAME = RATE // 50
 """Samples in one 20 ms frame."""
+FRAME_S = FRAME / RATE
 FADE = RATE * 5 // 1000
 """Samples of the fade-out when playback is cut: a hard edge is heard as a click."""
 MAX_SAMPLES = RATE * 600
@@ -246,6 +247,16 @@ class Playback:
         """ms of this part that were heard by `now`; None when it is unknown."""
         part = self._parts.get((item_id, content_index))
         return None if part is None else self._heard(part, now) * 1000 // RATE
+
+    def items_at(self, now: float) -> list[str]:
+        """The items of which the frame handed out at `now` holds sound."""
+        found: list[str] = []
+        for sent in reversed(self._timeline):
+            if sent.at != now:
+                break
+            if sent.part.item_id not in found:
+                found.insert(0, sent.part.item_id)
+        return found
 
     @property
     def busy(self) -> bool:

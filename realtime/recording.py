@@ -1,0 +1,204 @@
+"""The recording of a conversation's calls: the visitor on the left, the model on the right, as it was heard.
+
+Each side is a file of PCM16 mono at 24 kHz, in memory while it is short and then in a temporary file that has no name
+others could open and is gone with this object. Times come from `timeline.CallClock`; a place on that clock is the same
+place in both files, so the sides never drift apart. What the loudspeaker was given is what was heard: a reply that was
+interrupted ends here where it ended there. Where nothing was written there is silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+from tempfile import SpooledTemporaryFile
+from threading import Lock
+
+import numpy as np
+
+from .playback import RATE, Samples
+
+log = logging.getLogger(__name__)
+
+IN_MEMORY = 1 << 20
+"""Bytes of a side that are kept in memory: about 20 s. What is longer goes to a temporary file."""
+WINDOW = 50
+"""Frames, one second, over which lateness is judged: of so many, one arrives as early as it can."""
+DRIFT = RATE * 60 // 1000
+"""Samples a side may be beside the clock. Lost packets and another computer's clock add up to more in time."""
+MICROPHONE_STALL = RATE
+"""Samples. A microphone so late has been silent; less is a network that hesitates, and what it held back does come."""
+SPEAKER_STALL = RATE // 10
+"""Samples. The loudspeaker's clock makes up for shorter pauses, and not for longer ones."""
+BLOCK = RATE
+"""Samples read at a time."""
+CHANNELS, WIDTH = 2, 2
+
+
+class RecordingState(Enum):
+    """Whether a recording takes sound."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    """Erased, and nothing is taken until it is cleared: the page has gone, or the disk is full."""
+
+
+class Channel(Enum):
+    """The two sides, in the order of a stereo file."""
+
+    LEFT = "visitor"
+    RIGHT = "model"
+
+
+class _Side:
+    """One channel: frames that follow one another, held to the clock. Counts in samples."""
+
+    def __init__(self, most: int, stall: int) -> None:
+        self.end = 0
+        self._most = most
+        self._stall = stall
+        self._late: deque[int] = deque(maxlen=WINDOW)
+        self._surplus = 0
+        """Samples to leave out: the side is ahead of the clock."""
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  closed by close()
+
+    def write(self, place: int, samples: Samples) -> None:
+        """Add a frame that came when the clock was at `place`. Raises OSError when there is no room for it."""
+        late = place - self.end
+        if late < -RATE:  # frames in a burst, from a network that stood still: their time is over
+            return
+        if late > self._stall or not self.end:
+            self._move(max(0, late))
+        else:
+            self._late.append(late)
+            if len(self._late) == WINDOW and min(self._late) > DRIFT:
+                self._move(min(self._late))
+            elif len(self._late) == WINDOW and max(self._late) < -DRIFT:
+                self._surplus = -max(self._late)
+                self._late.clear()
+        left_out = min(self._surplus, len(samples))
+        self._surplus -= left_out
+        kept = samples[left_out : left_out + max(0, self._most - self.end)]
+        if len(kept):
+            self._file.seek(self.end * WIDTH)  # past the end of the file: what lies between is silence
+            self._file.write(kept.astype("<i2", copy=False).tobytes())
+            self.end += len(kept)
+
+    def _move(self, silence: int) -> None:
+        self.end = min(self.end + silence, self._most)
+        self._late.clear()
+        self._surplus = 0
+
+    def read(self, start: int, count: int) -> Samples:
+        """int16[count], silence behind the end."""
+        self._file.seek(start * WIDTH)
+        found = np.frombuffer(self._file.read(count * WIDTH), dtype="<i2")
+        return np.pad(found, (0, count - len(found)))
+
+    def close(self) -> None:
+        """Nothing of it is left."""
+        self._file.close()
+
+
+class Recording:
+    """Both sides of one visitor's calls, `most_seconds` of them at most; what comes later is not recorded.
+
+    Written in the call's event loop and read in another thread.
+    """
+
+    def __init__(self, most_seconds: int) -> None:
+        self._most = most_seconds * RATE
+        self._lock = Lock()
+        self._generation = 0
+        """Grows with everything that is erased: who still reads the old sound stops."""
+        self._open()
+
+    def _open(self) -> None:
+        self.state = RecordingState.OPEN
+        self._sides = {
+            Channel.LEFT: _Side(self._most, MICROPHONE_STALL),
+            Channel.RIGHT: _Side(self._most, SPEAKER_STALL),
+        }
+
+    def _erase(self) -> None:
+        self._generation += 1
+        for side in self._sides.values():
+            side.close()
+
+    # ---------------------------------------------------------------- in
+
+    def visitor(self, at: float, samples: Samples) -> None:
+        """The microphone's next samples (int16 mono), which came `at` seconds of the call clock."""
+        self._write(Channel.LEFT, at, samples)
+
+    def model(self, at: float, samples: Samples) -> None:
+        """What the loudspeaker is given `at` seconds of the call clock, silence included."""
+        self._write(Channel.RIGHT, at, samples)
+
+    def _write(self, channel: Channel, at: float, samples: Samples) -> None:
+        with self._lock:
+            if self.state is not RecordingState.OPEN:
+                return
+            try:
+                self._sides[channel].write(round(at * RATE), samples)
+            except OSError as error:
+                log.warning("A call is not recorded any further: %s", type(error).__name__)
+                self._erase()
+                self.state = RecordingState.CLOSED
+
+    def clear(self) -> None:
+        """Erase everything, and begin anew."""
+        with self._lock:
+            if self.state is RecordingState.OPEN:
+                self._erase()
+            self._open()
+
+    def close(self) -> None:
+        """Erase everything, and take no more."""
+        with self._lock:
+            if self.state is RecordingState.OPEN:
+                self._erase()
+                self.state = RecordingState.CLOSED
+
+    # ---------------------------------------------------------------- out
+
+    @property
+    def samples(self) -> int:
+        """Its length so far; 0: nothing to hear."""
+        with self._lock:
+            return max(side.end for side in self._sides.values()) if self.state is RecordingState.OPEN else 0
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / RATE
+
+    def wav(self) -> Iterator[bytes]:
+        """A WAV file of what there is now, piece by piece: stereo, int16, 24 kHz. It ends early when the recording is
+        erased meanwhile, and is empty when there is none."""
+        with self._lock:
+            generation = self._generation
+        total = self.samples
+        if not total:
+            return
+        yield wav_header(total)
+        for start in range(0, total, BLOCK):
+            with self._lock:
+                if generation != self._generation:
+                    return
+                count = min(BLOCK, total - start)
+                sides = [self._sides[channel].read(start, count) for channel in Channel]
+            yield np.stack(sides, axis=1).astype("<i2", copy=False).tobytes()
+
+
+def wav_size(samples: int) -> int:
+    """Bytes of the WAV file of a recording of this length."""
+    return len(wav_header(samples)) + samples * CHANNELS * WIDTH
+
+
+def wav_header(samples: int) -> bytes:
+    """The 44 bytes before the sound of a stereo file with so many samples a side."""
+    size = samples * CHANNELS * WIDTH
+    layout = struct.pack("<HHIIHH", 1, CHANNELS, RATE, RATE * CHANNELS * WIDTH, CHANNELS * WIDTH, WIDTH * 8)
+    return struct.pack("<4sI8sI", b"RIFF", 36 + size, b"WAVEfmt ", 16) + layout + struct.pack("<4sI", b"data", size)

@@ -1,0 +1,44 @@
+"""When things were said: seconds of call, as the recording counts them. Pure, time handed in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """From when to when, in seconds of the call clock. Of what is typed, both are the same."""
+
+    start: float
+    end: float
+
+    def and_also(self, other: Span) -> Span:
+        """The shortest span that holds both."""
+        return Span(min(self.start, other.start), max(self.end, other.end))
+
+
+class CallClock:
+    """Seconds that the calls of one conversation have lasted, one call after the other; what lies between two calls is
+    not counted. `now` is any monotonic clock, the same in all methods."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since: float | None = None
+
+    def start(self, now: float) -> None:
+        """A call begins; one that was not stopped ends here."""
+        self.stop(now)
+        self._since = now
+
+    def stop(self, now: float) -> None:
+        """The call is over. Does nothing when none is under way."""
+        self._before, self._since = self.at(now), None
+
+    def restart(self, now: float) -> None:
+        """The conversation begins anew, in the same call if one is under way."""
+        self._before = 0.0
+        if self._since is not None:
+            self._since = now
+
+    def at(self, now: float) -> float:
+        """The time on this clock."""
+        return self._before + (max(0.0, now - self._since) if self._since is not None else 0.0)

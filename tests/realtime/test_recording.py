@@ -1,0 +1,189 @@
+"""The recording of a call: both sides on one clock, whatever the network does, and nothing of it when it is erased."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from realtime import recording
+from realtime.playback import FRAME, FRAME_S, RATE
+from realtime.recording import Recording, RecordingState, wav_size
+
+
+def frame(level: int) -> NDArray[np.int16]:
+    return np.full(FRAME, level, dtype=np.int16)
+
+
+def listen(made: Recording) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Left and right, as any player reads them."""
+    data = b"".join(made.wav())
+    assert len(data) == wav_size(made.samples)
+    with wave.open(io.BytesIO(data)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 2, 2)
+        both = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def heard(side: NDArray[np.int16], level: int) -> list[float]:
+    """Seconds at which a level begins and ends; [] when it is not there."""
+    places = np.flatnonzero(side == level)
+    return [round(places[0] / RATE, 3), round((places[-1] + 1) / RATE, 3)] if len(places) else []
+
+
+def test_the_visitor_is_left_and_the_model_right() -> None:
+    made = Recording(60)
+    for k in range(100):
+        made.visitor(k * FRAME_S, frame(7 if k < 50 else 0))
+        made.model(k * FRAME_S, frame(9 if k >= 50 else 0))
+    left, right = listen(made)
+    assert made.seconds == 2.0
+    assert heard(left, 7) == [0.0, 1.0]
+    assert heard(right, 9) == [1.0, 2.0]
+    assert np.count_nonzero(left) == np.count_nonzero(right) == RATE, "nothing but what was said"
+
+
+def test_late_and_bunched_frames_stay_in_order_without_a_gap() -> None:
+    """A network that hesitates for 0.4 s, and a busy computer for 0.08 s, lose nothing."""
+    made = Recording(60)
+    for k in range(100):
+        at = k * FRAME_S
+        made.visitor(max(at, 1.4) if at >= 1.0 else at, frame(k + 1))
+        made.model(max(at, 1.08) if at >= 1.0 else at, frame(k + 1))
+    left, right = listen(made)
+    assert left.tolist() == right.tolist() == np.repeat(np.arange(1, 101), FRAME).tolist()
+
+
+def test_a_microphone_that_stalls_becomes_silence() -> None:
+    made = Recording(60)
+    for k in range(300):
+        at = k * FRAME_S
+        if not 1.0 <= at < 4.0:
+            made.visitor(at, frame(5))
+        made.model(at, frame(3))
+    left, right = listen(made)
+    assert heard(left[: 2 * RATE], 5) == [0.0, 1.0]
+    assert not left[RATE : 4 * RATE].any()
+    assert (left[4 * RATE :] == 5).all()
+    assert (right == 3).all()
+
+
+def test_lost_packets_do_not_pull_the_sides_apart() -> None:
+    """Every tenth frame is lost: after a minute the microphone is still where the clock is."""
+    made = Recording(120)
+    for k in range(3000):
+        at = k * FRAME_S
+        if k % 10:
+            made.visitor(at, frame(1 if k < 2900 else 2))
+        made.model(at, frame(0))
+    left, _ = listen(made)
+    begins, ends = heard(left, 2)
+    assert begins == pytest.approx(58.0, abs=0.25)
+    assert ends == pytest.approx(60.0, abs=0.25)
+
+
+def test_a_microphone_with_a_fast_clock_does_not_run_ahead() -> None:
+    made = Recording(120)
+    for k in range(3000):
+        made.visitor(k * FRAME_S * 0.99, frame(1))
+    assert made.seconds == pytest.approx(3000 * FRAME_S * 0.99, abs=0.15)
+
+
+def test_a_long_pause_of_the_loudspeaker_is_silence_where_it_was() -> None:
+    made = Recording(60)
+    for k in range(50):
+        made.model(k * FRAME_S + (0.5 if k >= 25 else 0), frame(8))
+    _, right = listen(made)
+    assert (right[: RATE // 2] == 8).all()
+    assert not right[RATE // 2 : RATE].any()
+    assert (right[RATE:] == 8).all()
+
+
+def test_no_longer_than_allowed() -> None:
+    made = Recording(2)
+    for k in range(200):
+        made.visitor(k * FRAME_S, frame(1))
+        made.model(k * FRAME_S, frame(2))
+    left, right = listen(made)
+    assert len(left) == 2 * RATE
+    assert (left == 1).all()
+    assert (right == 2).all()
+    made.visitor(3600.0, frame(1))
+    assert made.seconds == 2.0
+
+
+def test_what_floods_in_takes_no_more_room_than_time() -> None:
+    made = Recording(60)
+    for _ in range(1000):
+        made.visitor(0.5, frame(1))
+    assert made.seconds <= 0.5 + 1.0 + FRAME_S
+
+
+def test_long_calls_leave_the_memory() -> None:
+    """And what is read back from the disk is what was said."""
+    made = Recording(120)
+    for k in range(50 * 30):
+        made.visitor(k * FRAME_S, frame(k + 1))
+    side = made._sides[recording.Channel.LEFT]
+    assert side._file._rolled  # type: ignore[attr-defined]
+    left, right = listen(made)
+    assert left.tolist() == np.repeat(np.arange(1, 1501), FRAME).tolist()
+    assert not right.any()
+
+
+def test_clear_erases_and_begins_anew() -> None:
+    made = Recording(60)
+    made.visitor(0.0, frame(1))
+    reading = made.wav()
+    assert next(reading)
+    made.clear()
+    assert list(reading) == [], "who was still reading stops"
+    assert (made.samples, list(made.wav())) == (0, [])
+    made.model(0.0, frame(4))
+    _, right = listen(made)
+    assert (right == 4).all()
+
+
+def test_what_is_closed_takes_nothing_until_it_is_cleared() -> None:
+    made = Recording(60)
+    made.visitor(0.0, frame(1))
+    made.close()
+    made.close()
+    made.visitor(0.1, frame(1))
+    assert (made.state, made.samples, list(made.wav())) == (RecordingState.CLOSED, 0, [])
+    made.clear()
+    made.visitor(0.0, frame(1))
+    assert made.samples == FRAME
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_call(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device: /tmp/secret")
+
+    made = Recording(60)
+    made.visitor(0.0, frame(1))
+    monkeypatch.setattr(recording._Side, "write", full)
+    made.visitor(0.02, frame(1))
+    assert (made.state, made.samples) == (RecordingState.CLOSED, 0)
+    assert "not recorded" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 3), st.integers(0, 1200)), max_size=120))
+@settings(deadline=None)
+def test_whatever_comes_whenever_is_a_whole_file_within_its_bound(steps: list[tuple[bool, float, int]]) -> None:
+    made, at = Recording(5), 0.0
+    for model, pause, count in steps:
+        at += pause * 0.1
+        (made.model if model else made.visitor)(at, np.ones(count, dtype=np.int16))
+        assert made.seconds <= min(5.0, at + 1.0 + 0.05)
+    if made.samples:
+        left, right = listen(made)
+        assert len(left) == len(right) == made.samples
