@@ -180,6 +180,22 @@ def test_phonemes_never_fail(text: str) -> None:
 
 # ------------------------------------------------------------------ prompts
 
+
+@pytest.mark.parametrize(
+    ("talk", "rule"),
+    [
+        (["Hello"], prompt.WRITTEN_ENGLISH),
+        (["Hello", "台灣在哪裡？"], prompt.WRITTEN_CHINESE),
+        (["台灣在哪裡？", "Say it in other words."], prompt.WRITTEN_ENGLISH),
+    ],
+)
+def test_a_written_reply_is_told_which_language(talk: list[str], rule: str) -> None:
+    request = Request(tuple(Message("user", text) for text in talk), speak=False)
+    assert prompt.system_text(request, ("en", "zh")).endswith(rule)
+    spoken = Request(request.messages, speak=True)
+    assert prompt.system_text(spoken, ("en", "zh")).endswith(prompt.LANGUAGE)
+
+
 MESSAGES = st.lists(
     st.builds(Message, st.sampled_from(get_args(Role)[1:]), st.text(max_size=200)), min_size=1, max_size=40
 )
