@@ -259,6 +259,11 @@ class VoiceCall(VoiceEdge):
         self._send(events)
         return True
 
+    async def stop(self) -> None:
+        """Enough of this reply: silence, and the model is told what was heard of it."""
+        if self._call is not None:
+            self._send(self._call.stop(self.clock()))
+
     async def clear(self) -> None:
         """Forget the conversation, here and at the server."""
         if self._call is not None:

@@ -111,6 +111,7 @@ def build(
                 server_rtc_configuration=SERVER_RTC_CONFIGURATION,
             )
         with gr.Column(scale=2, min_width=150):
+            stop = gr.Button(label("text_stop"), elem_id="voice-stop")
             clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
     gr.HTML('<div id="voice-hint" role="alert"></div>', padding=False)
     with gr.Row(elem_id="voice-typing"):
@@ -157,6 +158,10 @@ def build(
         taken = await who.call.say(text.strip())
         return gr.skip() if taken else text, gr.skip()
 
+    async def on_stop(who: Visitor) -> None:
+        if who.call is not None:
+            await who.call.stop()
+
     async def on_clear(who: Visitor) -> list[Message]:
         await who.clear()
         return []
@@ -197,6 +202,7 @@ def build(
         concurrency_limit=None,
         api_name=False,
     )
+    stop.click(on_stop, visitor, None, show_progress="hidden", concurrency_limit=None, api_name=False)
     clear.click(on_clear, visitor, chat, show_progress="hidden", concurrency_limit=None, api_name=False)
     volume.input(None, volume, js="(percent) => { window.voiceVolume(percent); return []; }", api_name=False)
 

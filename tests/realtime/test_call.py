@@ -646,3 +646,34 @@ def test_a_refused_request_for_an_answer_is_told_and_the_call_listens(line: Line
     line.get({"type": "error", "error": error})
     assert line.call.snapshot().notice == Notice.REPLY_FAILED
     assert line.stage is Stage.LISTENING
+
+
+def test_stop_silences_a_reply_and_tells_what_was_heard(line: Line) -> None:
+    line.get(script.speech_started("u1"), script.turn_over("u1"), script.heard("u1", "Count."))
+    line.get(script.reply_begins("r1", "a1", "u1"), script.clause("r1", "a1", "One two three four", 2000))
+    line.play(600)
+    events = line.call.stop(line.now)
+    assert kinds(events) == ["conversation.item.truncate", "response.cancel"]
+    assert 400 <= events[0]["audio_end_ms"] <= 600
+    assert line.stage is Stage.LISTENING
+    line.play(20)  # the fade
+    assert not line.play(200).any()
+    line.get(script.clause("r1", "a1", "late", 400), script.reply_ends("r1", "a1", "One two three four", "cancelled"))
+    assert not line.play(400).any()
+    assert line.texts()[-1] == ("assistant", "One")
+    line.get(script.speech_started("u2"), script.turn_over("u2"))
+    assert line.stage is Stage.THINKING
+
+
+def test_stop_after_the_reply_was_made_but_not_yet_heard(line: Line) -> None:
+    line.say("Count.")
+    line.get(script.whole_reply("r1", "a1", "One two three four", 2000))
+    line.play(600)
+    assert kinds(line.call.stop(line.now)) == ["conversation.item.truncate"]
+    line.play(20)
+    assert not line.play(200).any()
+
+
+def test_stop_with_nothing_to_stop_does_nothing(line: Line) -> None:
+    assert line.call.stop(line.now) == []
+    assert line.stage is Stage.LISTENING
