@@ -98,6 +98,25 @@ def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: Caller)
     caller.hang_up()
 
 
+def test_the_stop_button_silences_a_reply_and_the_call_goes_on(caller: Caller) -> None:
+    caller.call()
+    caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.until_loud(caller.now())
+    wait_for_lines(caller, "assistant", 1)
+    caller.page.locator("#voice-stop").click()
+    stopped = caller.now()
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=20_000)
+    caller.stage("listening")
+    caller.until("(t) => caller.now() > t", stopped + BREATH_S + 1.0)
+    rest = caller.ear(stopped + BREATH_S, stopped + BREATH_S + 1.0)
+    assert float((rest**2).mean()) ** 0.5 < 0.003, "the reply went on after it was stopped"
+    asked = caller.now()
+    caller.type("What is two plus two?")
+    wait_for_whole_reply(caller, asked)
+    assert [line.role for line in caller.lines()] == ["user", "assistant"] * 2
+    caller.hang_up()
+
+
 def words(text: str) -> list[str]:
     return re.findall(r"[\w']+", text.lower())
 
