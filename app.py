@@ -27,6 +27,7 @@ from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime_handler import CallBook, VoiceCall
 from web import VERSION, server_options
+from web.downloads import Downloads
 from web.embedded import EmbeddedServer, Phase
 from web.page import build_page
 from web.reachability import Reachability
@@ -48,10 +49,13 @@ class House:
         self.embedded = EmbeddedServer() if settings.kind is ServerKind.OFFLINE else None
         self.calls = CallBook(settings.max_calls)
         self.chats = CallBook(settings.max_chats)
-        self.page = build_page(VoiceCall(settings, self.endpoint, self.calls), self.chats, self.server_line)
+        self.downloads = Downloads()
+        prototype = VoiceCall(settings, self.endpoint, self.calls)
+        self.page = build_page(prototype, self.chats, self.server_line, self.downloads)
         self.relay = Relay(settings, self.endpoint)
         self.reachability = None if self.embedded else Reachability(settings.endpoint())
         self.router = routes(self.health, self.relay)
+        self.downloads.add_to(self.router)
         self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:

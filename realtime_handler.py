@@ -24,9 +24,11 @@ from realtime.connection import Failure
 from realtime.conversation import Conversation
 from realtime.line import Line
 from realtime.playback import FRAME, Samples
+from realtime.recording import Recording
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Language, Settings
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
+from realtime.timeline import CallClock
 from text_chat import TextChat
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
@@ -53,6 +55,8 @@ class Visitor:
 
     def __init__(self, remember: int = 200) -> None:
         self.conversation = Conversation(remember)
+        self.recording: Recording | None = None
+        """Of the calls of this conversation, once there was one and where calls are recorded. Nobody else has it."""
         self.call: VoiceCall | None = None
         self.written = Conversation(remember, written=True)
         self.chat: TextChat | None = None
@@ -72,6 +76,14 @@ class Visitor:
             await self.call.clear()
         else:
             self.conversation.clear()
+            self.conversation.clock = CallClock()
+        if self.recording is not None:
+            self.recording.clear()
+
+    def page_gone(self) -> None:
+        """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded."""
+        if self.recording is not None:
+            self.recording.close()
 
     def snapshot(self) -> Snapshot:
         """What the page shows outside a call."""
@@ -127,6 +139,8 @@ class VoiceCall(VoiceEdge):
         if not self.calls.enter(self):
             self._end(Stage.FAILED, Notice.SERVER_BUSY)
             return
+        if self.settings.record_calls and visitor.recording is None:
+            visitor.recording = Recording(self.settings.max_recording_seconds)
 
         def update(endpoint: Endpoint) -> dict[str, Any]:
             return session_update(self.settings, Mode.VOICE, kind=endpoint.kind, language=visitor.language)
@@ -227,7 +241,10 @@ class VoiceCall(VoiceEdge):
     # ---------------------------------------------------------------- the browser
 
     def microphone(self, pcm: bytes) -> None:
-        self._microphone_at = self._page_at = self.clock()
+        self._microphone_at = self._page_at = now = self.clock()
+        recording = self._recording
+        if recording is not None:
+            recording.visitor(self._moment(now), np.frombuffer(pcm, dtype="<i2"))
         if self._line is not None and self._line.up:
             self._append(pcm)
         elif self._call is None or self._call.stage not in OVER:
@@ -238,7 +255,23 @@ class VoiceCall(VoiceEdge):
         if up and self._microphone_at is not None and now - self._microphone_at > STALLED_S:
             self._microphone_at += FRAME_S
             self._append(SILENCE.tobytes())
-        return SILENCE if self._call is None else self._call.frame(now)
+        if self._call is None:
+            return SILENCE
+        samples = self._call.frame(now)
+        recording = self._recording
+        if recording is not None:
+            recording.model(self._moment(now), samples)
+        return samples
+
+    @property
+    def _recording(self) -> Recording | None:
+        """What this call is recorded on, while it is under way."""
+        return self._visitor.recording if self._visitor is not None and self.under_way else None
+
+    def _moment(self, now: float) -> float:
+        """Seconds of the call clock."""
+        assert self._visitor is not None
+        return self._visitor.conversation.clock.at(now)
 
     def news(self, now: float) -> Snapshot | None:
         if self._call is None or self._call.version == self._told:

@@ -185,6 +185,12 @@ class Settings:
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
     idle_seconds: int = 180
     """IDLE_SECONDS without a word from either side, then the call is ended and the microphone freed."""
+    record_calls: bool = True
+    """RECORD_CALLS, so that a visitor can save a call as sound. The recording is the visitor's own: no one else can
+    fetch it, and it is erased by Clear and when the page is closed. False: nothing is recorded."""
+    max_recording_seconds: int = 1800
+    """MAX_RECORDING_SECONDS of a conversation's calls, 10-21600: one call as long as MAX_CALL_SECONDS allows. A minute
+    takes 5.8 MB of the temporary folder while the page is open."""
     vanished_seconds: float = 10.0
     """VANISHED_SECONDS without one packet from a browser, which sends silence too: its tab crashed or its network went,
     and the line is freed. WebRTC itself would notice after about 30 s."""
@@ -256,6 +262,8 @@ class Settings:
             max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
             max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
             idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
+            record_calls=read("RECORD_CALLS", _boolean, default.record_calls),
+            max_recording_seconds=read("MAX_RECORDING_SECONDS", _integer(10, 21_600), default.max_recording_seconds),
             vanished_seconds=read("VANISHED_SECONDS", _number(1, 600), default.vanished_seconds),
             max_message_chars=read("MAX_MESSAGE_CHARS", _integer(1, 100_000), default.max_message_chars),
             remember_items=read("REMEMBER_ITEMS", _integer(2, 10_000), default.remember_items),

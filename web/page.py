@@ -9,7 +9,8 @@ import gradio as gr
 from realtime.book import CallBook
 from realtime_handler import Visitor, VoiceCall
 
-from . import own_key, text_tab, voice_tab
+from . import own_key, text_tab, voice_export, voice_tab
+from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, label, locale_of
 
@@ -29,11 +30,12 @@ def build_page(
     call: VoiceCall,
     chats: CallBook,
     server: ServerLine,
+    downloads: Downloads,
     *,
     rtc_configuration: dict[str, Any] | None = None,
 ) -> gr.Blocks:
     """The whole page. `call` is the prototype of a voice call, `chats` the book of text chats, `server` says what they
-    would talk to."""
+    would talk to, `downloads` hands out what visitors save."""
     settings = call.settings
 
     def on_load(request: gr.Request) -> Locale:
@@ -55,6 +57,7 @@ def build_page(
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
                 voice = voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
+                voice_export.build(settings, downloads, page, visitor, locale, begin)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
                 text = text_tab.build(settings, call.endpoint, chats, server, visitor, locale, begin)
         if settings.allow_own_key:

@@ -22,6 +22,14 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_send": "Send",
         "voice_clear": "Clear",
         "voice_volume": "Volume (%)",
+        "voice_export": "Save this conversation",
+        "voice_export_md": "Text (Markdown)",
+        "voice_export_json": "Data (JSON)",
+        "voice_export_srt": "Subtitles (SRT)",
+        "voice_export_wav": "Recording (WAV)",
+        "voice_export_note": "The recording is kept for this page only, you on the left and the model on the right. "
+        "Clear, or closing the page, erases it.",
+        "voice_export_note_text": "Calls are not recorded here.",
         "voice_tab": "Voice",
         "text_tab": "Text",
         "text_chat": "Text chat",
@@ -43,6 +51,13 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_send": "送出",
         "voice_clear": "清除",
         "voice_volume": "音量（%）",
+        "voice_export": "儲存這段對話",
+        "voice_export_md": "文字（Markdown）",
+        "voice_export_json": "資料（JSON）",
+        "voice_export_srt": "字幕（SRT）",
+        "voice_export_wav": "錄音（WAV）",
+        "voice_export_note": "錄音只為這個網頁保留，左聲道是你，右聲道是模型。按「清除」或關閉網頁就會刪除。",
+        "voice_export_note_text": "這裡不會錄下通話。",
         "voice_tab": "語音",
         "text_tab": "文字",
         "text_chat": "文字對話",
@@ -194,6 +209,15 @@ CHAT_NOTICES: dict[str, tuple[str, str]] = {
     ),
     "reply_failed": ("There was no answer this time. Please send it again.", "這次沒有得到回答，請再送一次。"),
     "internal_error": ("Something went wrong here. Connect again to go on.", "程式發生問題，請重新連線繼續。"),
+}
+
+# ------------------------------------------------------------------ what is saved of a conversation
+
+EXPORT: dict[str, tuple[str, str]] = {
+    "title": ("Conversation", "對話紀錄"),
+    "user": ("You", "你"),
+    "assistant": ("Model", "模型"),
+    "nothing": ("There is nothing to save yet.", "目前還沒有可以儲存的內容。"),
 }
 
 KEY_STATES: dict[str, tuple[str, str]] = {
