@@ -1,0 +1,126 @@
+"""Taking a conversation along: what is saved is what was said and heard, and nothing of it stays."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Download
+
+from tests.hearing import error_rate, recognise
+from tests.speech import clip
+
+from .caller import Caller
+from .conftest import App
+from .test_call import wait_for_whole_reply
+
+
+def open_drawer(caller: Caller) -> None:
+    caller.page.locator("#voice-export > button").click()
+    caller.page.locator("#voice-export-md").wait_for(state="visible")
+
+
+def save(caller: Caller, kind: str) -> Download:
+    with caller.page.expect_download() as waiting:
+        caller.page.locator(f"#voice-export-{kind}").click()
+    return waiting.value
+
+
+def content(download: Download) -> bytes:
+    return Path(download.path()).read_bytes()
+
+
+def sides(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    with wave.open(io.BytesIO(data)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (24_000, 2)
+        both = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
+    left, right = (both.astype(np.float32) / 32768).T
+    return left, right
+
+
+def unlinked_files(app: App) -> int:
+    """Temporary files without a name that the app holds open."""
+    found = 0
+    for entry in os.scandir(f"/proc/{app.process.pid}/fd"):
+        try:
+            found += "(deleted)" in str(Path(entry.path).readlink())
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return found
+
+
+def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: Caller, app: App) -> None:
+    files_before = unlinked_files(app)
+    open_drawer(caller)
+    caller.page.locator("#voice-export-md").click()
+    caller.page.get_by_text("There is nothing to save yet.").wait_for()
+
+    question = clip("en", "human", 1)
+    caller.call()
+    said = caller.say(question.samples)
+    end = wait_for_whole_reply(caller, said.end)
+    shown = caller.lines()
+    caller.hang_up()
+
+    markdown = save(caller, "md")
+    assert markdown.suggested_filename.startswith("voice-chat-")
+    assert markdown.suggested_filename.endswith(".md")
+    text = content(markdown).decode()
+    assert "**You** (0:0" in text
+    assert "**Model** (0:" in text
+
+    messages = json.loads(content(save(caller, "json")))["messages"]
+    assert [(m["role"], m["text"]) for m in messages] == [(line.role, line.text) for line in shown]
+    mine, reply = messages
+    assert 0 < mine["start"] < mine["end"] < reply["start"] < reply["end"]
+    assert "\nModel: " in content(save(caller, "srt")).decode()
+
+    left, right = sides(content(save(caller, "wav")))
+    assert error_rate(question.text, recognise(left)) <= 0.34, "the visitor is on the left"
+    assert error_rate(reply["text"], recognise(right)) <= 0.34, "the model is on the right"
+    begin, finish = round(reply["start"] * 24_000), round(reply["end"] * 24_000)
+    assert not right[: begin - 2400].any(), "the times in the text are those of the sound"
+    assert not right[finish + 2400 :].any()
+    assert np.abs(right[begin : begin + 12_000]).max() > 0.01
+    heard = caller.ear(said.end, end)
+    assert np.count_nonzero(np.abs(right) > 0.02) > 0.5 * np.count_nonzero(np.abs(heard) > 0.02), (
+        "as loud as it was heard"
+    )
+
+    caller.page.locator("#voice-clear").click()
+    caller.until("() => document.querySelectorAll('#voice-chat [data-testid=bot]').length === 0")
+    caller.page.locator("#voice-export-wav").click()
+    caller.page.get_by_text("There is nothing to save yet.").first.wait_for()
+    assert unlinked_files(app) <= files_before
+
+
+def test_a_closed_page_leaves_nothing_of_its_recording(app: App, browser: Browser) -> None:
+    before = unlinked_files(app)
+    caller = Caller(browser, app.url)
+    caller.call()
+    caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.until_loud(caller.now(), timeout=30)
+    caller.until("(t) => caller.now() > t", caller.now() + 24.0, timeout=40)  # longer than what is kept in memory
+    assert unlinked_files(app) > before
+    caller.close()
+    app.wait(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
+
+
+def test_interrupted_replies_are_cut_in_the_recording_too(caller: Caller) -> None:
+    caller.call()
+    asked = caller.now()
+    caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.until_loud(asked, timeout=30)
+    caller.hang_up()
+    open_drawer(caller)
+    reply = json.loads(content(save(caller, "json")))["messages"][-1]
+    assert reply["state"] == "interrupted"
+    assert reply["unheard"]
+    assert reply["unheard"] not in content(save(caller, "srt")).decode()
+    _, right = sides(content(save(caller, "wav")))
+    assert len(right) / 24_000 < reply["end"] + 1.0, "what was not heard is not recorded"
