@@ -1,7 +1,7 @@
 """What goes to the loudspeaker, and how much of it was heard. Pure: time is handed in, in seconds.
 
 Audio is PCM16 mono at 24 kHz. `frame(now)` is asked for once per 20 ms and gives 480 samples, silence when there is
-nothing. A sample counts as heard when the output latency has passed since its frame was handed out.
+nothing. A sample is at the ear when the output latency has passed since its frame was handed out.
 """
 
 from __future__ import annotations
@@ -271,13 +271,14 @@ class Playback:
     def interrupt(self, now: float) -> list[Cut]:
         """Stop at once. Returns what was heard of each part that was cut, in playing order; 0 ms when never played.
 
-        Parts handed out to their end are left out: the last syllable is on its way and will be heard.
+        What was handed out is on its way and cannot be called back: it is heard too (measured at the ear by
+        `benchmarks/barge_in.py`). So parts handed out to their end are left out.
         """
         self._settle(now)
         cuts = []
         for part in list(self._parts.values()):
             if part.received and not (part.complete and part.sent == part.received):
-                cuts.append(Cut(part.item_id, part.content_index, self._heard(part, now) * 1000 // RATE))
+                cuts.append(Cut(part.item_id, part.content_index, part.sent * 1000 // RATE))
             for gone in (part.response_id, part.item_id):
                 if gone and gone not in self._dropped:
                     self._dropped.append(gone)

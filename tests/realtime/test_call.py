@@ -113,7 +113,7 @@ def test_speaking_over_a_reply_that_is_being_made(line: Line) -> None:
     line.play(1100)
     answers = line.get(script.speech_started("u2"))
     assert kinds(answers) == ["conversation.item.truncate"], "the server cancels by itself"
-    assert (answers[0]["item_id"], answers[0]["content_index"], answers[0]["audio_end_ms"]) == ("a1", 0, 1000)
+    assert (answers[0]["item_id"], answers[0]["content_index"], answers[0]["audio_end_ms"]) == ("a1", 0, 1100)
     assert not line.play(100)[200:].any(), "silent within a breath"
     line.get(script.clause("r1", "a1", "Late.", 500), script.reply_ends("r1", "a1", "The first clause.", "cancelled"))
     assert not line.play(500).any()
@@ -126,7 +126,7 @@ def test_speaking_over_a_reply_that_is_done_but_still_heard(line: Line) -> None:
     line.get(script.whole_reply("r1", "a1", "One two three four", 4000))
     line.play(2100)
     answers = line.get(script.speech_started("u2"))
-    assert [(a["type"], a["audio_end_ms"]) for a in answers] == [("conversation.item.truncate", 2000)]
+    assert [(a["type"], a["audio_end_ms"]) for a in answers] == [("conversation.item.truncate", 2100)]
     assert line.texts()[0] == ("assistant", "One two")
 
 
@@ -146,7 +146,7 @@ def test_items_that_were_never_heard_are_cut_at_nothing(line: Line) -> None:
     )
     line.play(300)
     answers = line.get(script.speech_started("u2"))
-    assert [(a["item_id"], a["audio_end_ms"]) for a in answers] == [("a1", 200), ("a2", 0)]
+    assert [(a["item_id"], a["audio_end_ms"]) for a in answers] == [("a1", 300), ("a2", 0)]
 
 
 def test_a_reply_interrupted_before_its_first_sound_is_taken_out(line: Line) -> None:
@@ -230,7 +230,7 @@ def test_a_typed_message_interrupts_as_speech_does(line: Line) -> None:
     line.play(1100)
     answers = line.say("Stop")
     assert kinds(answers) == ["conversation.item.truncate", "response.cancel", "conversation.item.create"]
-    assert answers[0]["audio_end_ms"] == 1000
+    assert answers[0]["audio_end_ms"] == 1100
     assert answers[1]["response_id"] == "r1"
     answers = line.get(script.reply_ends("r1", "a1", "One two", "cancelled"))
     assert kinds(answers) == ["response.create"], "only after the other response is done"

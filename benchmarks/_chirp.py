@@ -1,0 +1,40 @@
+"""A reply that says at every moment where in it one is: a tone whose pitch rises evenly. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+RATE = 24_000
+SECONDS = 8.0
+LOW_HZ, HIGH_HZ = 400.0, 2800.0
+"""The pitch at the beginning and at the end: 300 Hz for each second."""
+LOUDNESS = 0.3
+LOUD = 0.02
+"""Root mean square of a stretch above which there is a tone, and not the codec's silence."""
+STRETCH = RATE // 200
+"""Samples looked at together to find where the tone ends: 5 ms."""
+
+Audio = npt.NDArray[np.float32]
+
+
+def chirp(seconds: float = SECONDS) -> Audio:
+    """float32 at 24 kHz."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    slope = (HIGH_HZ - LOW_HZ) / SECONDS
+    return (LOUDNESS * np.sin(2 * np.pi * (LOW_HZ * t + slope / 2 * t * t))).astype(np.float32)
+
+
+def loud(heard: Audio) -> npt.NDArray[np.bool_]:
+    """For each whole `STRETCH`: is there a tone?"""
+    parts = heard[: len(heard) // STRETCH * STRETCH].reshape(-1, STRETCH)
+    return np.sqrt((parts**2).mean(1)) > LOUD
+
+
+def place_ms(heard: Audio) -> float:
+    """Where in the reply the middle of these samples (at least 20 ms) is: the strongest pitch in them."""
+    size = 1 << 16
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)), size))
+    spectrum[: int((LOW_HZ - 100) * size / RATE)] = 0
+    pitch = float(spectrum.argmax()) * RATE / size
+    return (pitch - LOW_HZ) / (HIGH_HZ - LOW_HZ) * SECONDS * 1000

@@ -1,0 +1,231 @@
+"""What happens at the ear when a reply is interrupted: how soon it is silent, and is what we say was heard true.
+
+    python -m benchmarks.barge_in [--quick] [--json]
+
+The app runs as always, on a scripted Realtime server whose reply is a chirp: its pitch tells which millisecond of it
+one hears. A headless Chromium makes a call; what its audio element plays is recorded on the page's audio clock. The
+server then says `speech_started` in the middle of the reply, again and again. The plain fastrtc way
+(benchmarks/_plain_fastrtc) goes through the same in the same run.
+
+    silence   from `speech_started` leaving the server to the last sound at the ear
+    heard     |audio_end_ms of our `conversation.item.truncate` - the millisecond last heard at the ear|
+    bursts    times the old reply came back after it was silent
+    buffer    mean time the last interruptions' sound lay in the browser's jitter buffer
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks._chirp import RATE, STRETCH, loud, place_ms
+from benchmarks._interrupting_server import Interrupting
+from benchmarks._machine import Others
+from tests.browser.caller import Caller
+from tests.browser.conftest import chromium
+
+PROJECT = Path(__file__).resolve().parent.parent
+SILENCE_MS, HEARD_MS, BUFFER_MS = 150.0, 80.0, 150.0
+"""To reach: 95th percentiles of silence and heard, and the jitter buffer after ten interruptions."""
+AFTER_S = 1.2
+"""Seconds listened to after an interruption: a burst would come in these."""
+WINDOW = RATE // 25
+"""Samples whose pitch tells the place: 40 ms."""
+CONNECTIONS = """
+window.measured = [];
+{ const Peer = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Peer { constructor(...a) { super(...a); window.measured.push(this); } }; }
+"""
+BUFFER = """async () => {
+  for (const peer of [...window.measured].reverse()) {
+    for (const [, stat] of await peer.getStats()) {
+      if (stat.type === "inbound-rtp" && stat.jitterBufferEmittedCount)
+        return [stat.jitterBufferDelay, stat.jitterBufferEmittedCount];
+    }
+  }
+  return [0, 0];
+}"""
+
+
+@dataclass
+class Interruption:
+    """One; ms."""
+
+    silence_ms: float
+    heard_ms: float | None
+    """What the server was told, minus what was heard; None where it was told nothing."""
+    bursts: int
+    buffer_ms: float
+
+
+def page_clock(caller: Caller) -> tuple[float, float]:
+    """(offset, uncertainty) in seconds: page's audio clock = `time.monotonic()` + offset. The quickest of many asks."""
+    best = (0.0, 1e9)
+    for _ in range(30):
+        before = time.monotonic()
+        now = caller.now()
+        after = time.monotonic()
+        if after - before < best[1]:
+            best = now - (before + after) / 2, after - before
+    return best[0], best[1] / 2
+
+
+def interrupt(caller: Caller, server: Interrupting, after_s: float) -> Interruption:
+    """Let the reply begin, interrupt it `after_s` seconds later, and listen."""
+    told, (delay, count) = len(server.truncated), caller.page.evaluate(BUFFER)
+    begun = caller.now()
+    server.speak()
+    caller.until_loud(begun, level=0.05)
+    time.sleep(after_s)
+    offset, _ = page_clock(caller)
+    at = server.interrupt() + offset
+    caller.until("(t) => caller.now() > t", at + AFTER_S + 0.2)
+    delay_now, count_now = caller.page.evaluate(BUFFER)
+    heard = caller.ear(at - 0.5, at + AFTER_S)
+    sounds = loud(heard)
+    start = int(0.5 * RATE) // STRETCH
+    quiet = next((i for i in range(start, len(sounds)) if not sounds[i : i + 8].any()), len(sounds))
+    bursts = int((np.diff(sounds[quiet:].astype(int)) == 1).sum())
+    end = quiet * STRETCH
+    error = None
+    if len(server.truncated) > told:
+        last = place_ms(heard[end - WINDOW - STRETCH : end - STRETCH]) + (WINDOW / 2 + STRETCH) * 1000 / RATE
+        error = server.truncated[told]["audio_end_ms"] - last
+    emitted = max(1, count_now - count)
+    return Interruption((end / RATE - 0.5) * 1000, error, bursts, (delay_now - delay) / emitted * 1000)
+
+
+def measure(browser: Browser, url: str, server: Interrupting, count: int, *, plain: bool) -> list[Interruption]:
+    chance = random.Random(7)
+    caller = Caller(browser, url, before=CONNECTIONS)
+    try:
+        if plain:
+            caller.page.locator('#voice-call button[aria-label="start stream"]').click()
+        else:
+            caller.call()
+        server.wait()
+        caller.until("() => document.querySelector('#voice-call audio')?.srcObject")
+        return [interrupt(caller, server, chance.uniform(0.6, 3.0)) for _ in range(count)]
+    finally:
+        caller.close()
+
+
+@contextmanager
+def serving(command: list[str], port: int, **environment: str) -> Iterator[str]:
+    nobody = dict.fromkeys(("OPENAI_API_KEY", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), "")
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=PROJECT,
+        env={**os.environ, **nobody, "HOST": "127.0.0.1", "PORT": str(port), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with suppress(OSError):
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def summary(found: list[Interruption]) -> dict[str, Any]:
+    """Medians and 95th percentiles; ms."""
+    silence = [one.silence_ms for one in found]
+    heard = [abs(one.heard_ms) for one in found if one.heard_ms is not None]
+    late = [one.buffer_ms for one in found[-max(1, min(10, len(found) // 2)) :]]
+    return {
+        "interruptions": len(found),
+        "silence_p50_ms": float(np.percentile(silence, 50)),
+        "silence_p95_ms": float(np.percentile(silence, 95)),
+        "heard_p50_ms": float(np.percentile(heard, 50)) if heard else None,
+        "heard_p95_ms": float(np.percentile(heard, 95)) if heard else None,
+        "bursts": sum(one.bursts for one in found),
+        "buffer_ms": float(np.mean(late)),
+    }
+
+
+def run(count: int) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    others = Others([os.getpid()])
+    with sync_playwright() as playwright:
+        browser = chromium(playwright)
+        for name in ("ours", "plain"):
+            server, port = Interrupting(), free_port()
+            with server.running():
+                ours = name == "ours"
+                command = ["app.py"] if ours else ["-m", "benchmarks._plain_fastrtc", str(port), server.url]
+                with serving(command, port, REALTIME_URL=server.url) as url:
+                    found = measure(browser, url, server, count, plain=not ours)
+            report[name] = summary(found) | {"each": [asdict(one) for one in found]}
+        browser.close()
+    report["silence_ratio_p50"] = report["plain"]["silence_p50_ms"] / report["ours"]["silence_p50_ms"]
+    report["silence_ratio_p95"] = report["plain"]["silence_p95_ms"] / report["ours"]["silence_p95_ms"]
+    report["buffer_ratio"] = report["plain"]["buffer_ms"] / max(1.0, report["ours"]["buffer_ms"])
+    report["all_programs_cores"] = others.cores()
+    return report
+
+
+def _ms(value: float | None) -> str:
+    return f"{'-' if value is None else f'{value:.0f}':>9}"
+
+
+def _table(report: dict[str, Any]) -> None:
+    print(f"{'':8}{'silence p50':>12}{'p95':>9}{'heard p50':>11}{'p95':>9}{'bursts':>8}{'buffer':>9}   (ms)")
+    for name in ("ours", "plain"):
+        r = report[name]
+        print(f"{name:8}{_ms(r['silence_p50_ms']):>12}{_ms(r['silence_p95_ms'])}{_ms(r['heard_p50_ms']):>11}", end="")
+        print(f"{_ms(r['heard_p95_ms'])}{r['bursts']:>8}{_ms(r['buffer_ms'])}")
+    print(
+        f"ratio   {report['silence_ratio_p50']:>11.1f}x{report['silence_ratio_p95']:>8.1f}x{'':>28}"
+        f"{report['buffer_ratio']:>8.1f}x"
+    )
+    ours = report["ours"]
+    for said, reached in (
+        (f"silence p95 <= {SILENCE_MS:.0f} ms", ours["silence_p95_ms"] <= SILENCE_MS),
+        (f"heard p95 <= {HEARD_MS:.0f} ms", ours["heard_p95_ms"] is not None and ours["heard_p95_ms"] <= HEARD_MS),
+        ("no burst of the old reply", ours["bursts"] == 0),
+        (f"jitter buffer <= {BUFFER_MS:.0f} ms", ours["buffer_ms"] <= BUFFER_MS),
+    ):
+        print(f"{'reached' if reached else 'MISSED'}: {said}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.barge_in", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="five interruptions instead of thirty")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    report = run(5 if options.quick else 30)
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        _table(report)
+
+
+if __name__ == "__main__":
+    main()
