@@ -86,7 +86,7 @@ def build(
         elem_id="voice-chat",
         label=label("voice_chat"),
         show_label=False,
-        height="calc(100dvh - 400px)",
+        height="calc(100dvh - 470px)",
         min_height=220,
         placeholder=label("voice_placeholder"),
         avatar_images=AVATARS,
