@@ -22,8 +22,9 @@ FORMAT = "realtime-voice-chat/conversation"
 VERSION = 1
 
 LINE = 42
-"""Columns of a line of subtitles; a Chinese character is as wide as `WIDE` of them."""
-WIDE = LINE / 20
+"""Columns of a line of subtitles."""
+LINE_CHINESE = 20
+"""Chinese characters that fill it."""
 LINES = 2
 SHORTEST_MS = 1000
 """A subtitle stays this long where the speaker's next one leaves the time."""
@@ -182,7 +183,7 @@ def _take_turns(mine: Sequence[Cue]) -> None:
 
 def width(text: str) -> float:
     """Columns."""
-    return sum(WIDE if _IS_WIDE.match(letter) else 1 for letter in text)
+    return len(text) + len(_IS_WIDE.findall(text)) * (LINE - LINE_CHINESE) / LINE_CHINESE
 
 
 def split(text: str) -> list[list[str]]:
@@ -214,11 +215,12 @@ def _sentences(text: str) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     """Filled line by line; what is longer than a line in itself is cut."""
-    lines, current = [], ""
+    lines, current, used = list[str](), "", 0.0
     for piece in _PIECE.findall(text):
         piece = " " if piece.isspace() else piece
-        if width(current + piece.rstrip()) <= LINE:
-            current += piece
+        wide = width(piece)
+        if used + wide <= LINE or piece == " ":
+            current, used = current + piece, used + wide
             continue
         if current.strip():
             lines.append(current.strip())
@@ -227,4 +229,5 @@ def _lines(text: str) -> list[str]:
             fits = next(n for n in range(len(current), 0, -1) if width(current[:n]) <= LINE)
             lines.append(current[:fits])
             current = current[fits:]
+        used = width(current)
     return [*lines, current.strip()] if current.strip() else lines

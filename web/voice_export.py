@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from weakref import WeakValueDictionary
@@ -48,23 +48,24 @@ FETCH = """(where) => {
 """Fetches the file without leaving the page."""
 
 
-def text_of(kind: Kind, utterances: tuple[Utterance, ...], locale: Locale, when: datetime) -> str:
-    """The file of a kind other than RECORDING."""
+def text_of(kind: Kind, utterances: tuple[Utterance, ...], locale: Locale, when: datetime) -> Iterator[bytes]:
+    """The file of a kind other than RECORDING, made when it is asked for: in the thread that sends it, since a long
+    conversation takes longer than the calls may be kept waiting. Empty when nothing was said."""
+    if not utterances:
+        return
     names: dict[Role, str] = {
         "user": sentence(EXPORT, "user", locale),
         "assistant": sentence(EXPORT, "assistant", locale),
     }
     if kind is Kind.MARKDOWN:
-        return to_markdown(utterances, f"{sentence(EXPORT, 'title', locale)} {when:%Y-%m-%d %H:%M}", names)
-    return to_json(utterances, when) if kind is Kind.JSON else to_srt(utterances, names)
+        text = to_markdown(utterances, f"{sentence(EXPORT, 'title', locale)} {when:%Y-%m-%d %H:%M}", names)
+    else:
+        text = to_json(utterances, when) if kind is Kind.JSON else to_srt(utterances, names)
+    yield text.encode()
 
 
 def download_of(kind: Kind, who: Visitor, locale: Locale, when: datetime) -> Download | None:
     """What a visitor gets who asks for a file now; None when there is nothing in it yet."""
-
-    def text() -> str:  # as it is when the file is fetched: Clear counts until then
-        utterances = who.conversation.utterances()
-        return text_of(kind, utterances, locale, when) if utterances else ""
 
     body: Callable[[], Iterable[bytes]]
     if kind is Kind.RECORDING:
@@ -73,11 +74,14 @@ def download_of(kind: Kind, who: Visitor, locale: Locale, when: datetime) -> Dow
             return None
         body = recording.wav
     else:
-        if not text():
+        heard = [
+            utterance for utterance in who.conversation.utterances() if utterance.span or kind is not Kind.SUBTITLES
+        ]
+        if not heard:
             return None
 
-        def body() -> Iterable[bytes]:
-            return [text().encode()]
+        def body() -> Iterable[bytes]:  # as it is when the file is fetched: Clear counts until then
+            return text_of(kind, who.conversation.utterances(), locale, when)
 
     return Download(f"voice-chat-{when:%Y%m%d-%H%M%S}.{kind}", MEDIA_TYPES[kind], body)
 
