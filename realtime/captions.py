@@ -1,9 +1,9 @@
 """Captions in the script the reader expects: Chinese is shown in Traditional characters as used in Taiwan. Pure.
 
 Speech recognisers and voice models mix both scripts. OpenCC's `s2tw` changes the script only; `s2twp` would also change
-words and damages good Taiwanese text. Phrase rules need context, so always convert the whole raw text of an item, never
-a piece of it and never the result again. Converting costs (0.2 ms for 100 characters), so an item keeps its result;
-nothing is kept here, where it would outlive the visitor's Clear.
+words and damages good Taiwanese text. Phrase rules need context, so a finished text is converted as a whole, always
+from the raw text and never the result again. While a text grows, `GrowingCaption` adds to what it has shown and never
+changes it. An item keeps its captions; nothing is kept here, where it would outlive the visitor's Clear.
 """
 
 from __future__ import annotations
@@ -14,9 +14,17 @@ from typing import Any
 
 from opencc import OpenCC
 
+from .caption_rules import AMBIGUOUS, POINTS, corrected
+
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _OTHER = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
 """Kana and hangul: the characters beside them are Japanese or Korean and stay as they are."""
+_SENTENCE = re.compile(r"[^。！？!?\n「」『』“”\"（）()]+")
+
+CONTEXT = 24
+"""Letters before a new piece that are converted along with it; words that matter are shorter."""
+HELD = 2
+"""The most letters of a growing text that wait for what follows them."""
 
 
 @lru_cache(maxsize=1)
@@ -30,16 +38,26 @@ def is_chinese(text: str) -> bool:
 
 
 def traditional(text: str) -> str:
-    """`text` in Traditional characters (Taiwan); unchanged when it is not Chinese.
+    """`text` as people in Taiwan write it; unchanged when it is not Chinese. The length stays.
 
-    台 stays 台 (OpenCC writes 臺): that is how people in Taiwan write 台灣, 台北 and 舞台.
+    Of a mostly Chinese text only the sentences and quotations with kana or hangul in them stay as they are.
     """
-    if not is_chinese(text):
+    if _HAN.search(text) is None:
+        return text
+    others = len(_OTHER.findall(text))
+    if others >= len(_HAN.findall(text)):
         return text
     converted: str = _converter().convert(text)
-    if len(converted) != len(text):  # no longer letter by letter: the places of 台 are not known
-        return converted
-    return "".join("台" if (was, now) == ("台", "臺") else now for was, now in zip(text, converted, strict=True))
+    if len(converted) != len(text):  # no longer letter by letter: nothing is known of the places in it
+        return text if others else converted
+    shown = corrected(text, converted)
+    if not others:
+        return shown
+    letters = list(shown)
+    for found in _SENTENCE.finditer(text):
+        if _OTHER.search(found.group()):
+            letters[found.start() : found.end()] = found.group()
+    return "".join(letters)
 
 
 def traditional_parts(head: str, tail: str) -> tuple[str, str]:
@@ -48,3 +66,43 @@ def traditional_parts(head: str, tail: str) -> tuple[str, str]:
     if len(whole) != len(head) + len(tail):
         return traditional(head), traditional(tail)
     return whole[: len(head)], whole[len(head) :]
+
+
+class GrowingCaption:
+    """The caption of a text that grows: what was shown stays, letter by letter, until the text is finished.
+
+    The last letters wait, at most HELD of them and only where the words that follow may change them (皇后, 以后). What
+    a longer context would still have changed is corrected once, by `traditional()` of the finished text.
+    """
+
+    __slots__ = ("_raw", "_shown")
+
+    def __init__(self) -> None:
+        self._raw = ""
+        self._shown = ""
+
+    def grow(self, raw: str) -> str:
+        """What to show of `raw`, all that has come so far. Takes as long as the new piece is, not the whole."""
+        if not raw.startswith(self._raw):  # not a longer one but another text
+            self._shown = ""
+        self._raw = raw
+        known, decided = len(self._shown), len(raw) - _undecided(raw)
+        if decided > known:
+            start = max(0, known - CONTEXT)
+            window = raw[start:]
+            shown = traditional(window)
+            if len(shown) != len(window):
+                shown = window
+            self._shown += shown[known - start : decided - start]
+        return self._shown
+
+
+def _undecided(raw: str) -> int:
+    """How many of the last letters what follows may still change."""
+    if raw[-1:] in POINTS and _HAN.search(raw[-CONTEXT:]):
+        return 1
+    for count in range(min(HELD, len(raw)), 0, -1):
+        tail = raw[-count:]
+        if tail[0] in AMBIGUOUS and all(_HAN.match(letter) for letter in tail):
+            return count
+    return 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, Literal, NamedTuple
 
-from .captions import traditional_parts
+from .captions import GrowingCaption, traditional_parts
 from .hearing import Part
 from .timeline import Span
 
@@ -30,6 +30,10 @@ class BubbleState(StrEnum):
     GROWING = "growing"
     DONE = "done"
     INTERRUPTED = "interrupted"
+
+
+OPEN = (BubbleState.PENDING, BubbleState.GROWING)
+"""More of it may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Item:
     """Of kind OTHER: the item as the server described it."""
     _caption: tuple[Bubble, Bubble] | None = None
     """The last bubble, and the same as people read it."""
+    _growing: GrowingCaption = field(default_factory=GrowingCaption)
 
     def part(self, index: int) -> Part:
         """The content part at `index`, created when it is new."""
@@ -94,7 +99,7 @@ class Item:
     @property
     def open(self) -> bool:
         """More of it may come."""
-        return self.state in (BubbleState.PENDING, BubbleState.GROWING)
+        return self.state in OPEN
 
     @property
     def has_sound(self) -> bool:
@@ -125,14 +130,19 @@ class Item:
         return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state)
 
     def caption(self) -> Bubble | None:
-        """`bubble()` as people read it: Chinese in Traditional characters. Converted once per change of the text."""
+        """`bubble()` as people read it: Chinese in Traditional characters. Converted once per change.
+
+        While the item is open, its caption only gets longer; when it is finished, it is settled once.
+        """
         bubble = self.bubble()
         if bubble is None:
             self._caption = None
             return None
         raw, shown = self._caption or (None, bubble)
         if raw != bubble:
-            if raw is None or (raw.text, raw.unheard) != (bubble.text, bubble.unheard):
+            if self.open and not bubble.unheard:
+                text, unheard = self._growing.grow(bubble.text), ""
+            elif raw is None or raw.state in OPEN or (raw.text, raw.unheard) != (bubble.text, bubble.unheard):
                 text, unheard = traditional_parts(bubble.text, bubble.unheard)
             else:
                 text, unheard = shown.text, shown.unheard
