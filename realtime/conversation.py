@@ -99,7 +99,7 @@ class Conversation:
             return
         for item in self._items:
             # A turn that was begun and never ended came to nothing; the server has thrown it away.
-            if item.kind is Kind.USER and not (item.placed or item.stopped or item.raw_text):
+            if item.kind is Kind.USER and item.open and not (item.placed or item.stopped or item.raw_text):
                 self._items.remove(item)
         self._user_item(event)
 

@@ -164,6 +164,7 @@ class Items:
         self._items: dict[str, Item] = {}
         self._order: list[str] = []
         self._followers: dict[str, str] = {}  # an id not seen yet -> the item that follows it
+        self._links: dict[str, str] = {}  # an item -> the one before it, as the server said
         self._names: dict[str, str] = {}  # the server's id -> ours
         self._unconfirmed: deque[str] = deque(maxlen=MAX_WAITING)
         self._created = 0
@@ -242,14 +243,24 @@ class Items:
         before = self._names.get(previous, previous)
         if before == item.id:
             return
+        self._links[item.id] = before
         if before in self._items:
             self._move_after(before, item.id)
         elif len(self._followers) < MAX_WAITING:
             self._followers[before] = item.id
 
     def _move_after(self, before: str, item_id: str) -> None:
-        self._order.remove(item_id)
-        self._order.insert(self._order.index(before) + 1, item_id)
+        """The items that are linked to this one, one behind the other, go with it."""
+        start = self._order.index(item_id)
+        end = start + 1
+        while end < len(self._order) and self._links.get(self._order[end]) == self._order[end - 1]:
+            end += 1
+        chain = self._order[start:end]
+        if before in chain:  # a server that links in a circle
+            return
+        del self._order[start:end]
+        place = self._order.index(before) + 1
+        self._order[place:place] = chain
 
     def _add(self, item: Item) -> Item:
         self._items[item.id] = item
@@ -265,6 +276,7 @@ class Items:
         """Forget an item."""
         del self._items[item.id]
         self._order.remove(item.id)
+        self._links.pop(item.id, None)
         self._forget_names(item.id)
 
     def rename(self, item: Item) -> None:
@@ -272,6 +284,7 @@ class Items:
         old, new = item.id, self.fresh_id()
         self._order[self._order.index(old)] = new
         del self._items[old]
+        self._links.pop(old, None)
         self._forget_names(old)
         item.id = new
         self._items[new] = item
@@ -287,6 +300,7 @@ class Items:
     def forget_server(self) -> None:
         """Another server, or another connection: its ids and promises mean nothing any more."""
         self._followers.clear()
+        self._links.clear()
         self._names.clear()
         self._unconfirmed.clear()
 
