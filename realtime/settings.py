@@ -7,6 +7,7 @@ raises `SettingsError` with one sentence that names the variable. Keys never app
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -147,6 +148,9 @@ class Settings:
     transcription_delay: Delay | None = None
     """TRANSCRIPTION_DELAY, minimal|low|medium|high|xhigh, for gpt-realtime-whisper only: later words are better words.
     Not sent unless set; the captions are for the eye, the model hears the sound itself."""
+    keywords: tuple[str, ...] = ()
+    """KEYWORDS, names and products separated by commas, at most 50 of 60 characters each: told to transcription models
+    that take such hints."""
     turn_detection: TurnDetection = TurnDetection.SERVER
     """TURN_DETECTION, server_vad|semantic_vad. The first is what every server has, and answers sooner."""
     eagerness: Eagerness = Eagerness.AUTO
@@ -183,6 +187,10 @@ class Settings:
     think longer than they are silent in a call, and an idle chat holds no microphone."""
     max_call_seconds: int = 1800
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
+    max_call_cost: float = 0.0
+    """MAX_CALL_COST, USD, 0-10000; 0: no cap. A warning at 80 %, then the call ends. Holds where prices are known."""
+    max_day_cost: float = 0.0
+    """MAX_DAY_COST, USD, 0-100000: the same for everyone's calls and chats together, from midnight UTC."""
     idle_seconds: int = 180
     """IDLE_SECONDS without a word from either side, then the call is ended and the microphone freed."""
     record_calls: bool = True
@@ -247,6 +255,7 @@ class Settings:
             language=read("LANGUAGE", _one_of(Language), default.language),
             transcription_model=read("TRANSCRIPTION_MODEL", _text(200), ""),
             transcription_delay=read("TRANSCRIPTION_DELAY", _one_of(Delay), None),
+            keywords=read("KEYWORDS", _names(50, 60), ()),
             turn_detection=read("TURN_DETECTION", _one_of(TurnDetection), default.turn_detection),
             eagerness=read("EAGERNESS", _one_of(Eagerness), default.eagerness),
             noise_reduction=read("NOISE_REDUCTION", _one_of(NoiseReduction), default.noise_reduction),
@@ -261,6 +270,8 @@ class Settings:
             chat_idle_seconds=read("CHAT_IDLE_SECONDS", _integer(5, 86_400), default.chat_idle_seconds),
             max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
             max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
+            max_call_cost=read("MAX_CALL_COST", _number(0, 10_000), default.max_call_cost),
+            max_day_cost=read("MAX_DAY_COST", _number(0, 100_000), default.max_day_cost),
             idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
             record_calls=read("RECORD_CALLS", _boolean, default.record_calls),
             max_recording_seconds=read("MAX_RECORDING_SECONDS", _integer(10, 21_600), default.max_recording_seconds),
@@ -323,6 +334,16 @@ def _text(longest: int) -> Callable[[str, str], str]:
         if len(value) > longest:
             raise SettingsError(f"{name} is longer than {longest} characters.")
         return value
+
+    return convert
+
+
+def _names(most: int, longest: int) -> Callable[[str, str], tuple[str, ...]]:
+    def convert(name: str, value: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(" ".join(word.split()) for word in re.split("[,，、]", value) if word.strip()))
+        if len(words) > most or any(len(word) > longest for word in words):
+            raise SettingsError(f"{name} must be at most {most} names of at most {longest} characters, between commas.")
+        return words
 
     return convert
 

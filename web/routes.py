@@ -8,13 +8,14 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from starlette.websockets import WebSocket
 
 from realtime.session import Mode
 
 from . import VERSION
+from .metrics import METRICS_TYPE, Metrics
 from .relay import Relay
 
 TITLE = "Realtime Voice Chat"
@@ -46,8 +47,8 @@ class Health:
     """With any status but "ok": one sentence why."""
 
 
-def routes(health: Callable[[], Awaitable[Health]], relay: Relay) -> APIRouter:
-    """The routes; `health` is asked on every request."""
+def routes(health: Callable[[], Awaitable[Health]], relay: Relay, metrics: Metrics | None = None) -> APIRouter:
+    """The routes; `health` is asked on every request. Without `metrics` there is no /metrics."""
     router = APIRouter()
 
     @router.get(
@@ -67,6 +68,12 @@ def routes(health: Callable[[], Awaitable[Health]], relay: Relay) -> APIRouter:
     @router.get("/docs", summary="These routes, for people", response_class=HTMLResponse)
     async def get_docs() -> str:
         return docs_page(router)
+
+    if metrics is not None:
+
+        @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+        async def get_metrics() -> Response:
+            return Response(metrics.render(), media_type=METRICS_TYPE)
 
     for path, mode in SOCKETS.items():
         router.add_api_websocket_route(path, _socket(relay, mode))
