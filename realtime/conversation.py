@@ -14,7 +14,7 @@ from .fields import Event, content_index, number, string, table, tables
 from .gone import Gone
 from .items import Bubble, BubbleState, Item, Items, Kind, Utterance
 from .timeline import CallClock, Span
-from .transcription import without_echo
+from .transcription import prompt_of, without_echo
 
 __all__ = ["Bubble", "BubbleState", "Conversation", "Utterance"]
 
@@ -34,6 +34,8 @@ class Conversation:
         """What the times of messages are told by. The calls keep it."""
         self._items = Items(remember)
         self._gone = Gone()
+        self._prompt = ""
+        """What the server's transcription was given as a hint: it is heard in silence."""
         self.version = 0
         """Grows whenever a bubble may have changed."""
 
@@ -90,6 +92,9 @@ class Conversation:
         if item is not None:
             item.lasted(Span(start, end))
 
+    def _session(self, event: Event) -> None:
+        self._prompt = prompt_of(event.get("session"))
+
     def _user_item(self, event: Event) -> Item | None:
         item_id = string(event, "item_id")
         return self._items.get(item_id, Kind.USER) if item_id else None
@@ -128,7 +133,7 @@ class Conversation:
     def _heard_completed(self, event: Event) -> None:
         item = self._user_item(event)
         if item is not None:
-            item.part(content_index(event)).set_text(without_echo(string(event, "transcript")))
+            item.part(content_index(event)).set_text(without_echo(string(event, "transcript"), self._prompt))
             item.state = BubbleState.DONE
 
     def _heard_failed(self, event: Event) -> None:
@@ -384,6 +389,7 @@ class Conversation:
 
 _HEARD = "conversation.item.input_audio_transcription"
 _HANDLERS: dict[str, Callable[[Conversation, Event], None]] = {
+    "session.updated": Conversation._session,
     "input_audio_buffer.speech_started": Conversation._speech_started,
     "input_audio_buffer.speech_stopped": Conversation._speech_stopped,
     "input_audio_buffer.committed": Conversation._committed,

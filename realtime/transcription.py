@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from .captions import traditional
@@ -14,12 +15,22 @@ SENTENCE_PROMPT = "以下是台灣使用者的繁體中文對話。"
 KEYWORD_PROMPT = "繁體中文、台灣、國語"
 """The same for whisper-1, which takes a list of words."""
 PROMPTS = (SENTENCE_PROMPT, KEYWORD_PROMPT)
+SEPARATOR = "、"
+"""Between names."""
+NAMES = "Names and products that may come up: "
+NAMES_CHINESE = "對話中可能提到："
+"""The operator's names in a prompt of free text."""
+TAKE_KEYWORDS = ("gpt-transcribe", "gpt-live-transcribe")
+"""Models that take the names as a list of their own."""
+FEWEST = 3
+"""Of so many names, all in our order and nothing else, nobody's speech consists."""
 
 DEFAULT_MODEL = "whisper-1"
 """The name most servers know. Only a guess: one that says it has another keeps that (`opening.py`)."""
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _ECHOES = [_SEPARATORS.sub("", prompt) for prompt in PROMPTS]
+_BEGINNINGS = tuple(_SEPARATORS.sub("", text) for text in (SENTENCE_PROMPT + NAMES_CHINESE, NAMES_CHINESE, NAMES))
 
 
 def transcription(settings: Settings, kind: ServerKind, language: Language) -> dict[str, Any]:
@@ -28,27 +39,50 @@ def transcription(settings: Settings, kind: ServerKind, language: Language) -> d
     wanted: dict[str, Any] = {"model": model}
     if language is not Language.AUTO:
         wanted["language"] = language.value
-    prompt = _prompt(model) if language is Language.CHINESE and kind is not ServerKind.OFFLINE else ""
+    prompt = _prompt(model, language, settings.keywords) if kind is not ServerKind.OFFLINE else ""
     if prompt:
         wanted["prompt"] = prompt
+    if settings.keywords and kind is not ServerKind.OFFLINE and model.startswith(TAKE_KEYWORDS):
+        wanted["keywords"] = list(settings.keywords)
     if settings.transcription_delay and model.startswith("gpt-realtime-whisper"):
         wanted["delay"] = settings.transcription_delay
     return wanted
 
 
-def _prompt(model: str) -> str:
-    """What steers a model to Traditional characters; "" for models that are not known to take a prompt."""
+def _prompt(model: str, language: Language, keywords: tuple[str, ...]) -> str:
+    """What steers a model to Traditional characters and to the names; "" for models not known to take a prompt."""
+    chinese = language is Language.CHINESE
     if model.startswith(("gpt-4o-transcribe", "gpt-4o-mini-transcribe")) and "diarize" not in model:
-        return SENTENCE_PROMPT
-    return KEYWORD_PROMPT if model == DEFAULT_MODEL else ""
+        sentence = SENTENCE_PROMPT if chinese else ""
+        return sentence + (NAMES_CHINESE if chinese else NAMES) + SEPARATOR.join(keywords) if keywords else sentence
+    if model == DEFAULT_MODEL:
+        return SEPARATOR.join([KEYWORD_PROMPT, *keywords] if chinese else keywords)
+    return ""
 
 
-def without_echo(transcript: str) -> str:
+def without_echo(transcript: str, prompt: str = "") -> str:
     """The transcript, or "" when it is nothing but our prompt: models hear it in silence, once or again and again,
-    with other punctuation, and in Simplified characters."""
+    with other punctuation, and in Simplified characters. `prompt`: what the server said it was given."""
     letters = _SEPARATORS.sub("", transcript)
-    for echo in _ECHOES:
-        times, rest = divmod(len(letters), len(echo))
-        if times and not rest and traditional(letters).replace("臺", "台") == echo * times:
+    if not letters:
+        return transcript
+    as_sent = traditional(letters).replace("臺", "台")
+    names = prompt if prompt.count(SEPARATOR) >= FEWEST - 1 else ""
+    for echo in (*_ECHOES, _SEPARATORS.sub("", names)):
+        times, rest = divmod(len(letters), len(echo) or len(letters) + 1)
+        if times and not rest and as_sent.casefold() == (echo * times).casefold():
             return ""
-    return transcript
+    return "" if as_sent.startswith(_BEGINNINGS) else transcript
+
+
+def prompt_of(session: object) -> str:
+    """The prompt of a `session` object; names that stand in a list of their own, as a prompt would have them."""
+    found = session
+    for name in ("audio", "input", "transcription"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return ""
+    prompt, keywords = found.get("prompt"), found.get("keywords")
+    if isinstance(prompt, str) and prompt:
+        return prompt
+    return SEPARATOR.join(map(str, keywords)) if isinstance(keywords, list) else ""
