@@ -31,6 +31,8 @@ DEFAULT_MODEL = "whisper-1"
 _SEPARATORS = re.compile(r"[\W_]+")
 _ECHOES = [_SEPARATORS.sub("", prompt) for prompt in PROMPTS]
 _BEGINNINGS = tuple(_SEPARATORS.sub("", text) for text in (SENTENCE_PROMPT + NAMES_CHINESE, NAMES_CHINESE, NAMES))
+_FIRST = frozenset("以對对Nn")
+"""What those begin with, in either script and case."""
 
 
 def transcription(settings: Settings, kind: ServerKind, language: Language) -> dict[str, Any]:
@@ -64,15 +66,19 @@ def without_echo(transcript: str, prompt: str = "") -> str:
     """The transcript, or "" when it is nothing but our prompt: models hear it in silence, once or again and again,
     with other punctuation, and in Simplified characters. `prompt`: what the server said it was given."""
     letters = _SEPARATORS.sub("", transcript)
-    if not letters:
-        return transcript
-    as_sent = traditional(letters).replace("臺", "台")
-    names = prompt if prompt.count(SEPARATOR) >= FEWEST - 1 else ""
-    for echo in (*_ECHOES, _SEPARATORS.sub("", names)):
-        times, rest = divmod(len(letters), len(echo) or len(letters) + 1)
-        if times and not rest and as_sent.casefold() == (echo * times).casefold():
-            return ""
-    return "" if as_sent.startswith(_BEGINNINGS) else transcript
+    names = _SEPARATORS.sub("", prompt) if prompt.count(SEPARATOR) >= FEWEST - 1 else ""
+    echoes = [echo for echo in (*_ECHOES, names) if echo and letters and len(letters) % len(echo) == 0]
+    if not echoes and letters[:1] not in _FIRST:
+        return transcript  # as most are: no need to look closer
+    letters = _folded(letters)
+    if any(letters == _folded(echo) * (len(letters) // len(echo)) for echo in echoes):
+        return ""
+    return "" if letters.startswith(tuple(map(_folded, _BEGINNINGS))) else transcript
+
+
+def _folded(letters: str) -> str:
+    """Letters as they are compared: in one script and case."""
+    return traditional(letters).replace("臺", "台").casefold()
 
 
 def prompt_of(session: object) -> str:
