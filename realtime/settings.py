@@ -187,10 +187,6 @@ class Settings:
     think longer than they are silent in a call, and an idle chat holds no microphone."""
     max_call_seconds: int = 1800
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
-    max_call_cost: float = 0.0
-    """MAX_CALL_COST, USD, 0-10000; 0: no cap. A warning at 80 %, then the call ends. Holds where prices are known."""
-    max_day_cost: float = 0.0
-    """MAX_DAY_COST, USD, 0-100000: the same for everyone's calls and chats together, from midnight UTC."""
     idle_seconds: int = 180
     """IDLE_SECONDS without a word from either side, then the call is ended and the microphone freed."""
     record_calls: bool = True
@@ -270,8 +266,6 @@ class Settings:
             chat_idle_seconds=read("CHAT_IDLE_SECONDS", _integer(5, 86_400), default.chat_idle_seconds),
             max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
             max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
-            max_call_cost=read("MAX_CALL_COST", _number(0, 10_000), default.max_call_cost),
-            max_day_cost=read("MAX_DAY_COST", _number(0, 100_000), default.max_day_cost),
             idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
             record_calls=read("RECORD_CALLS", _boolean, default.record_calls),
             max_recording_seconds=read("MAX_RECORDING_SECONDS", _integer(10, 21_600), default.max_recording_seconds),

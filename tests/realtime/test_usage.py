@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.settings import Settings, SettingsError
+from realtime.settings import Settings
 from realtime.usage import DAY_S, NO_TOKENS, PRICES, Budget, Caps, Ledger, Meter, Tokens, tokens_of
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -230,12 +230,3 @@ def test_the_ledger_begins_anew_at_midnight_utc_and_not_when_the_clock_is_set_ba
     assert ledger.today == 0.75
     now[0] = 11.0 * DAY_S
     assert ledger.today == 0.0
-
-
-def test_the_caps_are_settings() -> None:
-    assert (Settings().max_call_cost, Settings().max_day_cost) == (0.0, 0.0)
-    settings = Settings.from_env({"MAX_CALL_COST": "0.5", "MAX_DAY_COST": "20"})
-    assert (settings.max_call_cost, settings.max_day_cost) == (0.5, 20.0)
-    for value in ("-1", "nan", "much"):
-        with pytest.raises(SettingsError, match="MAX_DAY_COST"):
-            Settings.from_env({"MAX_DAY_COST": value})
