@@ -242,6 +242,14 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
 
     # ---------------------------------------------------------------- fastrtc's side
 
+    def set_channel(self, channel: Any) -> None:
+        """The page hung up while a message to it was under way: it is lost. aiortc raises then, and fastrtc, which looks
+        at nothing before it sends, logs a traceback."""
+        if "send" not in vars(channel):  # fastrtc may hand over the same channel twice
+            send = channel.send
+            channel.send = lambda data: send(data) if channel.readyState == "open" else None
+        super().set_channel(channel)
+
     async def start_up(self) -> None:
         """Runs beside receive() and emit() once the data channel is open."""
         try:

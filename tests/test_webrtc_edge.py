@@ -10,10 +10,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from aiortc import rtcrtpreceiver
+from aiortc import InvalidStateError, rtcrtpreceiver
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from fastrtc import AdditionalOutputs
-from fastrtc.utils import CloseStream
+from fastrtc.utils import CloseStream, player_worker_decode
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class Channel:
         self.asked = asyncio.Event()
 
     def send(self, message: str) -> None:
+        if self.readyState != "open":
+            raise InvalidStateError
         self.sent.append(message)
         self.asked.set()
 
@@ -147,6 +149,25 @@ async def test_news_go_in_between_and_never_delay_a_frame(time: Time) -> None:
     assert news == [str(number) for number in range(len(news))]
     assert len(news) >= 40, "a third of the outputs at most: one per 50 ms, so one per three frames"
     assert np.diff(echo.spoken) == pytest.approx(np.full(len(echo.spoken) - 1, 0.02))
+
+
+async def test_a_channel_that_closes_under_a_message_is_no_error(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    echo, channel, over = Echo(time), Channel(), asyncio.Event()
+    echo.set_channel(channel)  # type: ignore[arg-type]
+    echo.set_channel(channel)  # type: ignore[arg-type]
+
+    async def emit() -> AdditionalOutputs:
+        if channel.sent:  # the page hangs up after our news was made and before fastrtc has sent it
+            channel.readyState = "closed"
+            over.set()
+        return AdditionalOutputs("news")
+
+    worker = player_worker_decode(emit, asyncio.Queue(), over, lambda: channel, lambda _: None)  # type: ignore[arg-type]
+    with caplog.at_level(logging.DEBUG):
+        await worker
+    assert over.is_set()
+    assert len(channel.sent) == 1
+    assert "InvalidStateError" not in caplog.text
 
 
 async def test_no_news_over_a_closed_channel(time: Time) -> None:

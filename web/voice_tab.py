@@ -39,12 +39,16 @@ Message = dict[str, str]
 
 
 def taking(box: str, inputs: int) -> str:
-    """Script of an event with so many inputs: the box is emptied at once, before the server has answered. What is typed
-    from then on is another message, and a second press of Enter sends nothing."""
+    """Script of an event with so many inputs, the second of them the box's text: that text is taken out of the box at
+    once, before the server has answered. What was typed since Enter, however little later, is another message and stays;
+    a second press of Enter sends nothing."""
     return f"""(...given) => {{
         const box = document.querySelector("#{box} textarea");
-        box.value = "";
-        box.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        const taken = given[1] ?? "";
+        if (taken && box.value.startsWith(taken)) {{
+            box.value = box.value.slice(taken.length);
+            box.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        }}
         return given.slice(0, {inputs});
     }}"""
 

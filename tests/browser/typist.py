@@ -56,8 +56,16 @@ class Typist(Caller):
         self.page.route("**/queue/join*", hold)
         with self.page.expect_request("**/queue/join*"):
             self.write(text)
-        self.page.keyboard.press("Enter")
-        self.page.keyboard.insert_text(meanwhile)
+        # As on a busy computer: what is typed after the second Enter is there before Gradio has looked at the box.
+        self.box.evaluate(
+            """(box, meanwhile) => {
+                box.focus();
+                const enter = { key: "Enter", code: "Enter", bubbles: true, cancelable: true };
+                box.dispatchEvent(new KeyboardEvent("keypress", enter));
+                document.execCommand("insertText", false, meanwhile);
+            }""",
+            meanwhile,
+        )
         waiting, held = held, None
         for route in waiting:
             route.continue_()

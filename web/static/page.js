@@ -212,6 +212,19 @@
   };
   new MutationObserver(describe).observe(document, { childList: true, subtree: true });
 
+  // ---------------------------------------------------------------- typing
+  // Gradio reads the box some time after Enter: a press in an empty box would send what is typed next.
+  document.addEventListener(
+    "keypress",
+    (event) => {
+      if (event.key !== "Enter" || event.shiftKey || !(event.target instanceof HTMLTextAreaElement)) return;
+      if (!event.target.closest("#voice-input, #text-input") || event.target.value.trim()) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    },
+    true,
+  );
+
   // ---------------------------------------------------------------- copying
   // The signs of a tag or a picture in a model's code are held apart by word joiners (web/markup.py); a copy has none.
   const plain = (text) => String(text).replaceAll("\u2060", "");
