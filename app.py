@@ -22,13 +22,16 @@ import gradio.routes
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 from fastapi import FastAPI
 
+from realtime.accounts import Accounts
 from realtime.connection import Failure
 from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
+from realtime.usage import Caps
 from realtime_handler import CallBook, VoiceCall
 from web import VERSION, server_options
 from web.downloads import Downloads
 from web.embedded import EmbeddedServer, Phase
+from web.metrics import Metrics
 from web.page import build_page
 from web.reachability import Reachability
 from web.relay import Relay
@@ -50,27 +53,28 @@ class House:
         self.calls = CallBook(settings.max_calls)
         self.chats = CallBook(settings.max_chats)
         self.downloads = Downloads()
-        prototype = VoiceCall(settings, self.endpoint, self.calls)
+        self.metrics = Metrics()
+        self.accounts = Accounts(Caps(settings.max_call_cost, settings.max_day_cost), self.metrics)
+        prototype = VoiceCall(settings, self.endpoint, self.calls, self.accounts)
         self.page = build_page(prototype, self.chats, self.server_line, self.downloads)
-        self.relay = Relay(settings, self.endpoint)
+        self.relay = Relay(settings, self.endpoint, self.accounts)
         self.reachability = None if self.embedded else Reachability(settings.endpoint())
-        self.router = routes(self.health, self.relay)
+        self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
         self.downloads.add_to(self.router)
         self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Where a call that starts now is to connect; `own_key` is the visitor's, "" for none."""
-        if self.embedded is None:
-            return self.settings.endpoint(own_key=own_key)
-        endpoint = self.settings.endpoint(self.embedded.url or "", own_key)
-        return Failure.LOADING if endpoint.kind is ServerKind.OFFLINE and self.embedded.url is None else endpoint
+        address = self.embedded.url if self.embedded is not None else None
+        endpoint = self.settings.endpoint(address or "", own_key)
+        if endpoint.kind is ServerKind.OFFLINE:
+            return Failure.LOADING if address is None else endpoint
+        return Failure.DAY_SPENT if self.accounts.day_spent and not endpoint.own_key else endpoint
 
     def server_line(self, own_key: str = "") -> tuple[str, str | None, str]:
-        """For the status bar outside a call: stage, notice, server name."""
+        """For the status bar outside a call: stage, notice, `Endpoint.name`."""
         endpoint = self.settings.endpoint(own_key=own_key)
-        name = {"offline": "Offline", "openai": "OpenAI"}.get(endpoint.kind, "Custom")
-        if endpoint.own_key:
-            name += " (own key)"
+        name = endpoint.name
         if self.embedded is None or endpoint.own_key:
             return "idle", None, name
         if self.embedded.phase is Phase.FAILED:
@@ -78,6 +82,12 @@ class House:
         if self.embedded.phase is not Phase.READY:
             return "loading", None, name
         return "idle", None if "zh" in self.embedded.languages else "english_only", name
+
+    def figures(self) -> bytes:
+        """What happens here, for Prometheus."""
+        if self.embedded is not None:
+            self.metrics.embedded(self.embedded.phase)
+        return self.metrics.render()
 
     async def health(self) -> Health:
         """Whether conversations can be held, and how many are."""

@@ -13,11 +13,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from realtime import captions
+from realtime.accounts import Account, Accounts
 from realtime.book import CallBook
 from realtime.call import Call
 from realtime.connection import Failure
@@ -26,9 +28,10 @@ from realtime.line import Line
 from realtime.playback import FRAME, Samples
 from realtime.recording import Recording
 from realtime.session import Mode, session_update
-from realtime.settings import Endpoint, Language, Settings
+from realtime.settings import Endpoint, Language, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
 from realtime.timeline import CallClock
+from realtime.timing import Turns
 from text_chat import TextChat
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
@@ -98,6 +101,7 @@ class VoiceCall(VoiceEdge):
         settings: Settings,
         endpoint: EndpointForKey,
         calls: CallBook | None = None,
+        accounts: Accounts | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
@@ -106,6 +110,13 @@ class VoiceCall(VoiceEdge):
         self.settings = settings
         self.endpoint = endpoint
         self.calls = calls or CallBook(settings.max_calls)
+        self.accounts = accounts or Accounts()
+        self._account = Account(self.accounts, settings, Mode.VOICE)
+        self._turns = Turns(
+            settings.vad_silence_ms if settings.turn_detection is TurnDetection.SERVER else 0,
+            padding_ms=settings.vad_prefix_padding_ms,
+            output_latency_ms=settings.output_latency_ms,
+        )
         self._visitor: Visitor | None = None
         self._call: Call | None = None
         self._line: Line | None = None
@@ -115,14 +126,14 @@ class VoiceCall(VoiceEdge):
         self._page_at = clock()
         """When the page was last heard of."""
         self._tasks: list[asyncio.Task[None]] = []
-        self._told: tuple[int, int] | None = None
+        self._told: tuple[object, ...] = ()
         captions.traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
 
     def copy(self) -> VoiceCall:
-        """A fresh call for one connection; shares only settings and the call book."""
+        """A fresh call for one connection; shares only settings, the call book and the accounts."""
         quiet_loggers()
         install_jitter_buffer()
-        return VoiceCall(self.settings, self.endpoint, self.calls, clock=self.clock, sleep=self._sleep)
+        return VoiceCall(self.settings, self.endpoint, self.calls, self.accounts, clock=self.clock, sleep=self._sleep)
 
     # ---------------------------------------------------------------- life
 
@@ -139,6 +150,7 @@ class VoiceCall(VoiceEdge):
         if not self.calls.enter(self):
             self._end(Stage.FAILED, Notice.SERVER_BUSY)
             return
+        self._account.open()
         if self.settings.record_calls and visitor.recording is None:
             visitor.recording = Recording(self.settings.max_recording_seconds)
 
@@ -150,6 +162,7 @@ class VoiceCall(VoiceEdge):
             self.settings,
             lambda: self.endpoint(visitor.own_key),
             update,
+            observers=(self._account, self._turns),
             ready=self._send_early,
             clock=self.clock,
             sleep=self._sleep,
@@ -165,6 +178,7 @@ class VoiceCall(VoiceEdge):
         call it has when such a message arrives, and that may be the visitor's next one."""
         if self._call is not None and self._call.stage not in OVER:
             self._call.end(Stage.ENDED, None, self.clock())
+            self._account.close("hung_up")
             self._release()
 
     def _end(self, stage: Stage, notice: str | None) -> None:
@@ -173,6 +187,7 @@ class VoiceCall(VoiceEdge):
         if call is None or call.stage in OVER:
             return
         call.end(stage, notice, self.clock())
+        self._account.close(notice or "ended")
         self._release()
         self.say_goodbye()
 
@@ -219,6 +234,7 @@ class VoiceCall(VoiceEdge):
             self._line.send(events)
 
     def _append(self, pcm: bytes) -> None:
+        self._turns.appended(len(pcm) // 2, self.clock())
         audio = base64.b64encode(pcm).decode("ascii")
         self._send([{"type": "input_audio_buffer.append", "audio": audio}])
 
@@ -230,7 +246,9 @@ class VoiceCall(VoiceEdge):
                 await self._sleep(TICK_S)
                 now = self.clock()
                 vanished = now - self._page_at > self.settings.vanished_seconds
-                notice = Notice.NO_MICROPHONE if vanished else call.time_up(now)
+                notice = (
+                    Notice.NO_MICROPHONE if vanished else call.time_up(now) or self._account.must_end(call.quiet, now)
+                )
                 if notice is not None:
                     self._end(Stage.ENDED, notice)
                     return
@@ -258,6 +276,9 @@ class VoiceCall(VoiceEdge):
         if self._call is None:
             return SILENCE
         samples = self._call.frame(now)
+        answered = self._turns.frame(self._call.playback.items_at(now), now)
+        if answered is not None:
+            self.accounts.figures.turn(None if answered.typed else answered.total_s)
         recording = self._recording
         if recording is not None:
             recording.model(self._moment(now), samples)
@@ -274,10 +295,16 @@ class VoiceCall(VoiceEdge):
         return self._visitor.conversation.clock.at(now)
 
     def news(self, now: float) -> Snapshot | None:
-        if self._call is None or self._call.version == self._told:
+        if self._call is None or self._version == self._told:
             return None
-        self._told = self._call.version
-        return self._call.snapshot()
+        self._told = self._version
+        return self.snapshot
+
+    @property
+    def _version(self) -> tuple[object, ...]:
+        """Differs whenever what the page shows may differ."""
+        assert self._call is not None
+        return self._call.version, self._turns.version, self._account.version
 
     # ---------------------------------------------------------------- the page
 
@@ -286,9 +313,11 @@ class VoiceCall(VoiceEdge):
 
         Returns whether it was taken; not when it is blank or too long, and not outside a call.
         """
-        events = self._call.say(text, self.clock()) if self._call is not None else None
+        now = self.clock()
+        events = self._call.say(text, now) if self._call is not None else None
         if events is None:
             return False
+        self._turns.typed(now)
         self._send(events)
         return True
 
@@ -310,4 +339,7 @@ class VoiceCall(VoiceEdge):
     @property
     def snapshot(self) -> Snapshot | None:
         """The present state of the call; None before it has started."""
-        return self._call.snapshot() if self._call is not None else None
+        if self._call is None:
+            return None
+        account = self._account
+        return replace(self._call.snapshot(), server=account.server, waits=self._turns.waits(), money=account.money)

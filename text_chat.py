@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from realtime.accounts import Account, Accounts
 from realtime.book import CallBook
 from realtime.call import Call
 from realtime.conversation import Conversation
@@ -42,6 +43,7 @@ class TextChat:
         endpoint: EndpointSource,
         chats: CallBook,
         conversation: Conversation,
+        accounts: Accounts | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
@@ -49,6 +51,7 @@ class TextChat:
         self._settings = replace(
             settings, idle_seconds=settings.chat_idle_seconds, max_call_seconds=NO_LIMIT_S, output_latency_ms=0
         )
+        self._account = Account(accounts or Accounts(), settings, Mode.TEXT)
         self._chats = chats
         self._clock = clock
         self._sleep = sleep
@@ -56,15 +59,19 @@ class TextChat:
         conversation.restart()
         self._call = Call(conversation, self._settings, clock())
         self._line = Line(
-            self._call, self._settings, endpoint, self._update, news=self._changed.set, clock=clock, sleep=sleep
+            self._call,
+            self._settings,
+            endpoint,
+            self._update,
+            observers=(self._account,),
+            news=self._changed.set,
+            clock=clock,
+            sleep=sleep,
         )
         self._page_at = clock()
         """When the page was last seen to take what it is shown."""
         self.watched = False
         """A page is being shown the news."""
-        self.server = ""
-        """Name of the server of the newest connection, for the status bar; "" before the first. Whoever gives the
-        endpoint sets it: the visitor's key may change while the connection stands."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def _update(self, endpoint: Endpoint) -> dict[str, Any]:
@@ -77,6 +84,7 @@ class TextChat:
         if not self._chats.enter(self):
             self._end(Stage.FAILED, Notice.SERVER_BUSY)
             return
+        self._account.open()
         self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._watch_time())]
 
     @property
@@ -92,6 +100,7 @@ class TextChat:
         if self._call.stage in OVER:
             return
         self._call.end(stage, notice, self._clock())
+        self._account.close(notice or "hung_up")
         self._chats.leave(self)
         self._line.drop()
         current = asyncio.current_task()
@@ -120,7 +129,7 @@ class TextChat:
                 now = self._clock()
                 if now - self._page_at > self._settings.vanished_seconds:
                     self.leave()
-                elif notice := self._call.time_up(now):
+                elif notice := self._call.time_up(now) or self._account.must_end(self._call.quiet, now):
                     self._end(Stage.ENDED, notice)
                 else:
                     self._do(self._call.tick(now))
@@ -136,7 +145,7 @@ class TextChat:
     @property
     def snapshot(self) -> Snapshot:
         """The present state."""
-        return self._call.snapshot()
+        return replace(self._call.snapshot(), server=self._account.server, money=self._account.money)
 
     async def news(self) -> AsyncIterator[Snapshot]:
         """The state now and whenever it has changed, the last one included. For one reader: the page."""
@@ -145,7 +154,7 @@ class TextChat:
             while True:
                 self._page_at = self._clock()
                 self._changed.clear()
-                yield self._call.snapshot()
+                yield self.snapshot
                 if not self.under_way and not self._changed.is_set():
                     return
                 with suppress(TimeoutError):

@@ -243,8 +243,8 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
     # ---------------------------------------------------------------- fastrtc's side
 
     def set_channel(self, channel: Any) -> None:
-        """The page hung up while a message to it was under way: it is lost. aiortc raises then, and fastrtc, which looks
-        at nothing before it sends, logs a traceback."""
+        """A message to a page that has just hung up is lost, and no error: aiortc raises then, and fastrtc, which does
+        not look before it sends, logs a traceback."""
         if "send" not in vars(channel):  # fastrtc may hand over the same channel twice
             send = channel.send
             channel.send = lambda data: send(data) if channel.readyState == "open" else None

@@ -51,13 +51,11 @@ class Call:
         self.playback = Playback(latency_ms=settings.output_latency_ms)
         self.stage = Stage.CONNECTING
         self.notice: str | None = None
-        self.latency_ms: int | None = None
         self._settings = settings
         self._began = now
         self._active_at = now
         self._stage_since = now
         self._answers = Answers()
-        self._turn_ended_at: float | None = None
         self._send = ClientEvents()
         self._untold = 0
         """Messages typed while there was no connection: told to the next one, however little else is."""
@@ -73,7 +71,7 @@ class Call:
         return self._changes, self.conversation.version
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.conversation.captions(), self.stage, self.notice, self.latency_ms)
+        return Snapshot(self.conversation.captions(), self.stage, self.notice)
 
     def _go(self, stage: Stage, now: float) -> None:
         if stage is not self.stage and self.stage not in OVER:
@@ -121,7 +119,6 @@ class Call:
         # Of a written reply that was begun, the page may show nothing yet.
         bare = making and self.conversation.written and self._last_words_are_the_visitors()
         self._answers.line_lost(unanswered=self._answers.reply is Reply.ASKED or bare)
-        self._turn_ended_at = None
         self._go(stage, now)
 
     def _last_words_are_the_visitors(self) -> bool:
@@ -205,7 +202,6 @@ class Call:
     def _speech_started(self, now: float) -> list[Event]:
         self._active_at = now
         self._answers.turn = Turn.OPEN
-        self._turn_ended_at = None
         self.tell(None)
         events = self._interrupt(now)
         self._go(Stage.HEARING, now)
@@ -216,8 +212,6 @@ class Call:
         hearing, forgotten = self.stage is Stage.HEARING, self._answers.turn is Turn.FORGOTTEN
         if committed:
             self._answers.committed()
-        elif not forgotten:
-            self._turn_ended_at = now
         if hearing and forgotten:
             return self._listen(now)
         if hearing:
@@ -320,7 +314,6 @@ class Call:
             self._untold += 1
             return []
         if self.stage is not Stage.HEARING:
-            self._turn_ended_at = now
             self._go(Stage.THINKING, now)
         return events + self._ask(now)
 
@@ -331,7 +324,6 @@ class Call:
         if being_made:
             events.append(self._send.cancel(self._answers.reply_id))
         self._answers.stop()
-        self._turn_ended_at = None
         if self.stage in (Stage.SPEAKING, Stage.THINKING):
             self._go(Stage.LISTENING, now)
         return events
@@ -345,7 +337,6 @@ class Call:
             self.playback.drop(self._answers.reply_id)
             self.conversation.forget_reply(self._answers.reply_id)
         self._answers.clear()
-        self._turn_ended_at = None
         self._untold = 0
         self.tell(None)
         gone = self.conversation.clear()
@@ -397,10 +388,6 @@ class Call:
             self.conversation.sounded(item_id, at, at + FRAME_S)
         if self.playback.played > before:
             self._active_at = now
-            if self._turn_ended_at is not None:
-                self.latency_ms = round((now - self._turn_ended_at) * 1000)
-                self._turn_ended_at = None
-                self._changes += 1
             if self.stage in (Stage.THINKING, Stage.LISTENING):
                 self._go(Stage.SPEAKING, now)
         elif self.stage is Stage.SPEAKING and not self.playback.busy and self._answers.reply is Reply.NONE:

@@ -43,6 +43,11 @@ class Endpoint:
     """What the server refused before; shared by all endpoints that come from the same settings."""
 
     @property
+    def name(self) -> str:
+        """A code for people to be told which server and whose key: "openai", "custom_own_key"."""
+        return f"{self.kind.value}_own_key" if self.own_key else self.kind.value
+
+    @property
     def host(self) -> str:
         """Host name of the server; safe to log."""
         return urlsplit(self.url).hostname or ""

@@ -29,6 +29,8 @@ class Failure(StrEnum):
     """The server's own time limit for one session (60 minutes at OpenAI)."""
     REFUSED_SETTINGS = "refused_settings"
     SERVER_ERROR = "server_error"
+    DAY_SPENT = "day_spent"
+    """As much of the operator's money as a day may cost is spent."""
     LOADING = "loading"
     """The embedded server is not ready yet."""
 

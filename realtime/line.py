@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from .call import Call
 from .connection import HEALABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
@@ -17,6 +17,17 @@ log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 EndpointSource = Callable[[], Endpoint | Failure]
+
+
+class Observer(Protocol):
+    """Watches what passes, and changes nothing."""
+
+    def connected(self, endpoint: Endpoint, now: float) -> None:
+        """A connection to this server is ready; nothing has been sent over it yet."""
+
+    def receive(self, event: Event, now: float) -> None:
+        """A server event."""
+
 
 FIRST_ATTEMPTS = 2
 """Further tries when the very first connection fails: a wrong address should be said soon."""
@@ -50,19 +61,21 @@ class Line:
         endpoint: EndpointSource,
         update: Callable[[Endpoint], Event],
         *,
+        observers: Sequence[Observer] = (),
         ready: Callable[[], None] = lambda: None,
         news: Callable[[], None] = lambda: None,
         clock: Callable[[], float],
         sleep: Callable[[float], Any] = asyncio.sleep,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`endpoint`: where to connect now. `update`: the `session.update` for it. `ready`: a connection has become
-        ready, and the call has told it what was said. `news`: the call may have changed. `wall`: seconds since 1970,
-        as servers count them."""
+        """`endpoint`: where to connect now. `update`: the `session.update` for it. `observers` see what comes, before
+        the call does. `ready`: a connection has become ready, and the call has told it what was said. `news`: the call
+        may have changed. `wall`: seconds since 1970, as servers count them."""
         self._call = call
         self._settings = settings
         self._endpoint = endpoint
         self._update = update
+        self._observers = observers
         self._ready = ready
         self._news = news
         self._clock = clock
@@ -162,13 +175,18 @@ class Line:
                 ready_seconds=self._settings.ready_seconds,
             ) as connection:
                 self._connection = connection
+                for observer in self._observers:
+                    observer.connected(endpoint, self._clock())
                 self.send(call.connect(self._clock()))
                 self._ready()
                 self._news()
                 async for event in connection.events():
                     if renewing is None and (life_s := self._life_s(event)) is not None:
                         renewing = asyncio.create_task(self._renew(connection, life_s))
-                    self.send(call.receive(event, self._clock()))
+                    now = self._clock()
+                    for observer in self._observers:
+                        observer.receive(event, now)
+                    self.send(call.receive(event, now))
                     self._news()
                     if call.fatal is not None:
                         return call.fatal

@@ -189,6 +189,14 @@ class Settings:
     """MAX_CALL_SECONDS. A call that was forgotten must not run, and cost, for ever."""
     idle_seconds: int = 180
     """IDLE_SECONDS without a word from either side, then the call is ended and the microphone freed."""
+    max_call_cost: float = 0.0
+    """MAX_CALL_COST, US dollars of one call or chat, by list prices; 0: no cap. At 80 % the page warns, at 100 % the
+    reply is heard to its end and the call ends. Counts the operator's money: not a visitor's own key."""
+    max_day_cost: float = 0.0
+    """MAX_DAY_COST, the same of all calls and chats of a day (UTC). Kept in memory: a restart forgets it."""
+    metrics: bool = True
+    """METRICS: figures for Prometheus at /metrics, none about one visitor. False: no such route, for a page that the
+    whole world can reach."""
     record_calls: bool = True
     """RECORD_CALLS, so that a visitor can save a call as sound. The recording is the visitor's own: no one else can
     fetch it, and it is erased by Clear and when the page is closed. False: nothing is recorded."""
@@ -267,6 +275,9 @@ class Settings:
             max_calls=read("MAX_CALLS", _integer(1, 10_000), default.max_calls),
             max_call_seconds=read("MAX_CALL_SECONDS", _integer(10, 86_400), default.max_call_seconds),
             idle_seconds=read("IDLE_SECONDS", _integer(5, 86_400), default.idle_seconds),
+            max_call_cost=read("MAX_CALL_COST", _number(0, 100_000), default.max_call_cost),
+            max_day_cost=read("MAX_DAY_COST", _number(0, 100_000), default.max_day_cost),
+            metrics=read("METRICS", _boolean, default.metrics),
             record_calls=read("RECORD_CALLS", _boolean, default.record_calls),
             max_recording_seconds=read("MAX_RECORDING_SECONDS", _integer(10, 21_600), default.max_recording_seconds),
             vanished_seconds=read("VANISHED_SECONDS", _number(1, 600), default.vanished_seconds),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .accounts import Money
 from .conversation import Bubble
+from .timing import Waits
 
 
 class Stage(StrEnum):
@@ -52,5 +54,9 @@ class Snapshot:
     stage: Stage
     notice: str | None = None
     """Code of a `Notice` or a `connection.Failure`, or None."""
-    latency_ms: int | None = None
-    """Of the last turn: from the server noticing the end of speech to the first sound of the reply leaving here."""
+    server: str = ""
+    """`Endpoint.name` of the newest connection; "" before the first."""
+    waits: Waits | None = None
+    """How long answers took; None before the first."""
+    money: Money | None = None
+    """What was spent; None before the first connection."""

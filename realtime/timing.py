@@ -14,7 +14,7 @@ with `silence_ms=0` the wait counted is only that for the server's word. A typed
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from .fields import Event, number, response_id, string, table, tables
 
 SAMPLES_PER_S = 24_000
+FRAME_S = 0.02
 ANCHORS = 512
 """Pieces of microphone sound remembered: 10 s of 20 ms frames; the server speaks of a turn's end well within that."""
 KEPT = 256
@@ -63,6 +64,17 @@ class TurnTime:
     spans: tuple[Span, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The answers of one call, for people."""
+
+    recent: tuple[TurnTime, ...]
+    """The newest, oldest first; at least one."""
+    p50_s: float | None
+    """Of the answers to what was spoken; None when all was typed."""
+    p95_s: float | None
+
+
 class Phase(Enum):
     """How far the newest turn is."""
 
@@ -91,8 +103,6 @@ class _Turn:
     heard: float = 0.0
     silent: float = 0.0
     """The end of what was heard of the answer, so far."""
-    over: bool = False
-    """Nothing more of it will be heard."""
     replies: set[str] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
 
@@ -128,6 +138,9 @@ class Turns:
         """(samples sent, when the last of them was), in order."""
         self._old: deque[str] = deque(maxlen=REPLIES)
         self._finished: deque[_Turn] = deque(maxlen=KEPT)
+        self._sounding = False
+        self.version = 0
+        """Grows whenever a finished turn may look different; not with every frame of an answer that goes on."""
 
     # ---------------------------------------------------------------- what came of it
 
@@ -147,18 +160,22 @@ class Turns:
             return None
         return _rank(totals, 50), _rank(totals, 95)
 
+    def waits(self) -> Waits | None:
+        """All of it; None before the first answer."""
+        if not self._finished:
+            return None
+        p50, p95 = self.percentiles() or (None, None)
+        return Waits(self.recent(), p50, p95)
+
     # ---------------------------------------------------------------- what happens
 
     def appended(self, samples: int, now: float) -> None:
-        """`samples`: microphone sound sent so far on this connection, in all, at 24 kHz. Fewer than before: a new
-        connection, which counts from 0."""
-        if samples < self._sent:
-            self.renewed()
-        self._sent = samples
-        self._anchors.append((samples, now))
+        """So many more samples of the microphone, at 24 kHz, were sent."""
+        self._sent += samples
+        self._anchors.append((self._sent, now))
 
-    def renewed(self) -> None:
-        """Another connection: it counts sound from 0, and an answer under way there is not to be had here."""
+    def connected(self, endpoint: object, now: float) -> None:
+        """Another connection: it counts sound from 0, and an answer under way on the old one is not to be had here."""
         self._sent = 0
         self._anchors.clear()
         if self._phase is not Phase.ANSWERED:
@@ -178,38 +195,45 @@ class Turns:
             self._stopped(event, now, kind == "input_audio_buffer.speech_stopped")
         elif kind in TRANSCRIBED:
             self._transcribed(string(event, "item_id"), now)
+            self.version += 1
         elif kind == "response.created":
             self._belongs(response_id(event))
         elif kind == "response.output_audio.delta":
             self._sound(event, now)
         elif kind == "response.done":
             self._done(event)
+            self.version += 1
+        elif kind == "session.updated":
+            self._session(table(event, "session"))
 
-    def playing(self, item_id: str, now: float) -> None:
-        """A sample of a reply is handed to the loudspeaker: the first, or, as often as you like, a later one."""
-        at = now + self._latency_s
-        if self._phase is Phase.ANSWERED and item_id in self._turn.items:
-            self._turn.heard = self._turn.silent = max(at, self._turn.answered)
-            self._phase = Phase.NONE
-            self._finished.append(self._turn)
-        elif (turn := self._playing(item_id)) is not None:
-            turn.silent = max(turn.silent, at)
-
-    def ended(self, item_id: str, now: float) -> None:
-        """The last sample of a reply was handed to the loudspeaker."""
-        if (turn := self._playing(item_id)) is not None:
-            turn.silent = max(turn.silent, now + self._latency_s)
-
-    def interrupted(self, now: float) -> None:
-        """All replies were silenced: what is playing ends now, and what was not heard yet will not be."""
-        if self._phase is Phase.ANSWERED:
-            self._phase = Phase.NONE
-        if self._finished and not self._finished[-1].over:
-            turn = self._finished[-1]
-            turn.over = True
-            turn.silent = max(turn.heard, min(turn.silent, now + self._latency_s))
+    def frame(self, items: Iterable[str], now: float) -> TurnTime | None:
+        """20 ms were handed to the loudspeaker, with sound of these items; of none: silence. Returns the turn whose
+        answer begins to be heard with it."""
+        begun, sounding = None, False
+        for item_id in items:
+            sounding = True
+            at = now + self._latency_s
+            if self._phase is Phase.ANSWERED and item_id in self._turn.items:
+                self._turn.heard = self._turn.silent = max(at, self._turn.answered)
+                self._phase = Phase.NONE
+                self._finished.append(self._turn)
+                begun = self._turn.time()
+            if (turn := self._playing(item_id)) is not None:
+                turn.silent = max(turn.silent, at + FRAME_S)
+        if sounding is not self._sounding:
+            self._sounding = sounding
+            self.version += 1
+        return begun
 
     # ---------------------------------------------------------------- inside
+
+    def _session(self, session: Event) -> None:
+        """What the server says of how it finds the end of a turn goes before what was asked of it."""
+        detection = table(table(table(session, "audio"), "input"), "turn_detection")
+        if detection.get("type") == "semantic_vad":
+            self._silence_s = 0.0
+        elif isinstance(detection.get("silence_duration_ms"), int | float):
+            self._silence_s = number(detection["silence_duration_ms"]) / 1000
 
     def _begin(self, turn: _Turn, phase: Phase) -> None:
         self._old.extend(self._turn.replies)
@@ -287,7 +311,7 @@ class Turns:
     def _playing(self, item_id: str) -> _Turn | None:
         """The turn whose answer is at the loudspeaker, if that is its item."""
         for turn in list(self._finished)[-2:]:
-            if item_id in turn.items and not turn.over:
+            if item_id in turn.items:
                 return turn
         return None
 

@@ -28,6 +28,8 @@ SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 MODALITIES = ("text", "image", "audio")
 """In the order in which tokens that a server does not sort are attributed."""
 COMPLETED = "conversation.item.input_audio_transcription.completed"
+TELLING = frozenset({"response.done", COMPLETED, "session.created", "session.updated"})
+"""Events that say something of what was used."""
 
 
 # ---------------------------------------------------------------- prices

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from realtime.accounts import Accounts
 from realtime.book import CallBook
 from realtime.conversation import Conversation
 from realtime.settings import Settings
@@ -72,9 +73,9 @@ def settings_for(url: str, **changed: Any) -> Settings:
 
 
 @asynccontextmanager
-async def call(url: str, own_key: str = "", **changed: Any) -> AsyncIterator[Caller]:
+async def call(url: str, own_key: str = "", accounts: Accounts | None = None, **changed: Any) -> AsyncIterator[Caller]:
     settings = settings_for(url, **changed)
-    page = Page(VoiceCall(settings, lambda key: settings.endpoint(own_key=key), sleep=hasty))
+    page = Page(VoiceCall(settings, lambda key: settings.endpoint(own_key=key), accounts=accounts, sleep=hasty))
     page.visitor.own_key = own_key
     await page.start()
     try:
@@ -85,10 +86,11 @@ async def call(url: str, own_key: str = "", **changed: Any) -> AsyncIterator[Cal
 
 
 @asynccontextmanager
-async def chat(url: str, own_key: str = "", **changed: Any) -> AsyncIterator[Writer]:
+async def chat(url: str, own_key: str = "", accounts: Accounts | None = None, **changed: Any) -> AsyncIterator[Writer]:
     settings = settings_for(url, **changed)
     book = CallBook(1)
-    chat = TextChat(settings, lambda: settings.endpoint(own_key=own_key), book, Conversation(written=True), sleep=hasty)
+    conversation = Conversation(written=True)
+    chat = TextChat(settings, lambda: settings.endpoint(own_key=own_key), book, conversation, accounts, sleep=hasty)
     chat.open()
     reader = Reader(chat)
     try:

@@ -15,7 +15,7 @@ KEY = "sk-visitor-canary"
 def test_with_no_key_a_call_waits_for_the_embedded_server() -> None:
     house = app.House(Settings())
     assert house.endpoint() is Failure.LOADING
-    assert house.server_line() == ("loading", None, "Offline")
+    assert house.server_line() == ("loading", None, "offline")
 
 
 @pytest.mark.parametrize("settings", [Settings(), Settings(openai_api_key="sk-operator")], ids=["offline", "openai"])
@@ -25,7 +25,7 @@ def test_a_visitors_own_key_goes_to_openai(settings: Settings) -> None:
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.kind, endpoint.host) == (ServerKind.OPENAI, "api.openai.com")
     assert endpoint.headers == {"Authorization": f"Bearer {KEY}"}
-    assert house.server_line(KEY) == ("idle", None, "OpenAI (own key)")
+    assert house.server_line(KEY) == ("idle", None, "openai_own_key")
 
 
 def test_where_visitors_keys_are_not_taken_they_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,4 +37,4 @@ def test_where_visitors_keys_are_not_taken_they_change_nothing(monkeypatch: pyte
     endpoint = house.endpoint(KEY)
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.kind, endpoint.headers) == (ServerKind.OFFLINE, {})
-    assert house.server_line(KEY)[2] == "Offline"
+    assert house.server_line(KEY)[2] == "offline"

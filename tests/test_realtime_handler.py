@@ -131,7 +131,11 @@ async def test_a_conversation() -> None:
         await page.reaches(Stage.SPEAKING)
         last = await page.reaches(Stage.LISTENING)
         assert [(b.role, b.text) for b in last.bubbles] == [("user", "What time is it?"), ("assistant", "It is noon.")]
-        assert last.latency_ms is not None
+        assert last.waits is not None and last.money is not None and last.server == "custom"
+        (turn,) = last.waits.recent
+        assert [span.name for span in turn.spans][-1] == "heard"
+        assert turn.total_s == pytest.approx(turn.waited_s + turn.model_s + turn.rest_s)
+        assert turn.rest_s >= 0.1, "the way to the ear"
         assert np.count_nonzero(np.concatenate(page.frames)) == 400 * 24
     assert page.visitor.call is None
     await there.gone()

@@ -5,13 +5,30 @@ from __future__ import annotations
 import pytest
 
 from realtime.connection import Failure
+from realtime.endpoint import Endpoint, ServerKind
+from realtime.usage import Budget
 from realtime_handler import Notice, Stage
-from web.texts import CHAT_NOTICES, CHAT_STAGES, KEY_STATES, LABELS, NOTICES, STAGES, locale_of, sentence
+from web.texts import (
+    CHAT_NOTICES,
+    CHAT_STAGES,
+    FIGURES,
+    KEY_STATES,
+    LABELS,
+    NOTICES,
+    SERVERS,
+    STAGES,
+    locale_of,
+    sentence,
+)
 
 
 def test_every_stage_and_failure_has_a_sentence() -> None:
     assert not set(Stage) - set(STAGES)
-    assert not (set(Failure) | set(Notice)) - set(NOTICES)
+    assert not (set(Failure) | set(Notice) | {budget for budget in Budget if budget.spent}) - set(NOTICES)
+    assert not {budget for budget in Budget if budget is not Budget.FINE} - set(FIGURES)
+    assert {Endpoint(kind, "", own_key=own).name for kind in ServerKind for own in (False, True)} - set(SERVERS) == {
+        "offline_own_key"  # which cannot be
+    }
     assert CHAT_STAGES.keys() == STAGES.keys()
     assert CHAT_NOTICES.keys() == NOTICES.keys()
 

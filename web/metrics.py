@@ -66,9 +66,8 @@ class Metrics:
         self._reconnects = Counter(
             "reconnects", "Connections to the Realtime server renewed in a conversation.", **made
         )
-        self._failures = Counter("failures", "Failures, by code.", ["code"], **made)
         self._embedded: Enum | None = None
-        self._outcomes, self._codes = _Words(), _Words()
+        self._outcomes = _Words()
         for mode in Mode:  # shown from the beginning, with 0
             self._open.labels(mode.value)
             self._begun.labels(mode.value)
@@ -109,10 +108,6 @@ class Metrics:
     def reconnected(self) -> None:
         """A conversation's connection was renewed."""
         self._reconnects.inc()
-
-    def failure(self, code: str) -> None:
-        """Something failed; `code` as in `Failure`."""
-        self._failures.labels(self._codes.word(code)).inc()
 
     def embedded(self, phase: Phase) -> None:
         """Where the embedded server is in its life. Where there is none, never called: it is not among the figures."""

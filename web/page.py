@@ -10,6 +10,7 @@ from realtime.book import CallBook
 from realtime_handler import Visitor, VoiceCall
 
 from . import own_key, text_tab, voice_export, voice_tab
+from .chatbox import STATIC
 from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, label, locale_of
@@ -42,7 +43,7 @@ def build_page(
         return locale_of(request.headers.get("accept-language"))
 
     # The style sheet goes into the head too: `css=` would be rewritten to apply inside the container only.
-    style, script = ((voice_tab.STATIC / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    style, script = ((STATIC / name).read_text("utf-8") for name in ("page.css", "page.js"))
     with gr.Blocks(
         title="Realtime Voice Chat",
         theme=THEME,
@@ -59,7 +60,7 @@ def build_page(
                 voice = voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
                 voice_export.build(settings, downloads, page, visitor, locale, begin)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
-                text = text_tab.build(settings, call.endpoint, chats, server, visitor, locale, begin)
+                text = text_tab.build(settings, call.endpoint, chats, call.accounts, server, visitor, locale, begin)
         if settings.allow_own_key:
             own_key.build(visitor, locale, [voice, text])
     page.queue(default_concurrency_limit=settings.max_calls)

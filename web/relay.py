@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from realtime.accounts import Account, Accounts
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
@@ -30,7 +32,7 @@ from webrtc_edge import where
 
 from .client_rules import ClientRules, Refusal, read_json, write_json
 from .relay_beginning import Beginning, Stage
-from .relay_failures import FAULT, FULL, Farewell, Word, cleaned, farewell_of_close, secrets_of, word
+from .relay_failures import FAULT, FULL, SPENT, Farewell, Word, cleaned, farewell_of_close, secrets_of, word
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +70,10 @@ def wishes(headers: Headers, offered: list[str], query: Callable[[str], str]) ->
 class Relay:
     """All clients of our sockets."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource) -> None:
+    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: Accounts | None = None) -> None:
         """`endpoint`: where the server is now, or why there is none."""
         self._settings = settings
+        self._accounts = accounts or Accounts()
         self._endpoint = endpoint
         self._live: Counter[Mode] = Counter()
 
@@ -93,7 +96,12 @@ class Relay:
             if not isinstance(endpoint, Endpoint):
                 await client.leave(word(endpoint).farewell, word(endpoint))
                 return
-            await Conversation(client, endpoint, self._settings, mode, wanted.model).run()
+            account = Account(self._accounts, self._settings, mode)
+            account.open()
+            try:
+                await Conversation(client, endpoint, self._settings, mode, wanted.model, account).run()
+            finally:
+                account.close("hung_up")
 
     @contextmanager
     def _place(self, mode: Mode) -> Iterator[bool]:
@@ -130,9 +138,8 @@ class Client:
                 await self._websocket.send({"type": "websocket.send", "text": text})
         except TimeoutError:
             raise WebSocketDisconnect(1006, "stalled") from None
-        except (
-            RuntimeError
-        ):  # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
+        except RuntimeError:
+            # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
             raise WebSocketDisconnect(1006, "closed") from None
 
     async def say(self, event: Event) -> None:
@@ -151,11 +158,20 @@ class Client:
 class Conversation:
     """One client and its server."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, settings: Settings, mode: Mode, asked_model: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        settings: Settings,
+        mode: Mode,
+        asked_model: str,
+        account: Account,
+    ) -> None:
         most = settings.max_output_tokens if mode is Mode.VOICE else settings.max_text_tokens
         self._client = client
         self._endpoint = endpoint
         self._settings = settings
+        self._account = account
         self._secrets = secrets_of(endpoint)
         self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=client.dialect)
         update = {**session_update(settings, mode, kind=endpoint.kind), "event_id": new_id()}
@@ -223,11 +239,15 @@ class Conversation:
             return last.farewell, last
         try:
             await self._begin(server)
+            self._account.connected(self._endpoint, time.monotonic())
             for event in self._beginning.first():
+                self._account.receive(event, time.monotonic())
                 await self._client.say(cleaned(event, self._secrets))
             self._begun.set()
             while True:
-                await self._pass_on(server, await server.recv())
+                spent = await self._pass_on(server, await server.recv())
+                if spent is not None:
+                    return spent.farewell, spent
         except ConnectionFailed as failed:
             return await self._end_of(server, word(failed.failure))
         except ConnectionClosed as closed:
@@ -288,21 +308,27 @@ class Conversation:
             return None
         return event if isinstance(event.get("type"), str) else None
 
-    async def _pass_on(self, server: ClientConnection, message: str | bytes) -> None:
+    async def _pass_on(self, server: ClientConnection, message: str | bytes) -> Word | None:
+        """Returns why the session has to end after this message, when it has to."""
         event = self._read(message)
         if event is None:
-            return
+            return None
         try:
             events, answers = self._beginning.later(event)
         except ConnectionFailed:
             events, answers = [event], []  # it says itself what is wrong, and how it ends
         await self._answer(server, answers)
+        now, quiet = time.monotonic(), False
         for known in events:
+            self._account.receive(known, now)
+            quiet = quiet or known.get("type") == "response.done"
             clean = cleaned(known, self._secrets)
             if clean is event and isinstance(message, str) and self._client.dialect is Dialect.GA:
                 await self._client.send(message)  # as it came: nothing to write anew
             else:
                 await self._client.say(clean)
+        budget = self._account.must_end(quiet, now)
+        return SPENT.get(budget) if budget is not None else None
 
 
 def new_id() -> str:

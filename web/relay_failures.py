@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from realtime.failures import Failure, failure_of_error
 from realtime.settings import Endpoint
+from realtime.usage import Budget
 
 Event = dict[str, Any]
 
@@ -80,6 +81,12 @@ _WORDS = {
         "The account that this server was set up with has no money left.",
         type="insufficient_quota",
     ),
+    Failure.DAY_SPENT: Word(
+        "day_budget_spent",
+        1008,
+        "As much as a day may cost the operator of this server is spent. Try again tomorrow.",
+        type="insufficient_quota",
+    ),
     Failure.SERVER_FULL: Word(
         "session_limit_reached", 1013, "The Realtime server takes no more conversations now. Try again later."
     ),
@@ -96,6 +103,15 @@ _WORDS = {
         "server_error", 1011, "The Realtime server failed. Try again later.", type="server_error"
     ),
     Failure.EXPIRED: Word("session_expired", 1001, "The session has reached its longest duration."),
+}
+SPENT = {
+    Budget.DAY_SPENT: _WORDS[Failure.DAY_SPENT],
+    Budget.CALL_SPENT: Word(
+        "session_budget_spent",
+        1008,
+        "As much as one session may cost its operator is spent.",
+        type="insufficient_quota",
+    ),
 }
 _UNREACHABLE = Word("server_unreachable", 1014, UNREACHABLE, type="server_error")
 

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from realtime.session import Mode
 
 from . import VERSION
-from .metrics import METRICS_TYPE, Metrics
+from .metrics import METRICS_TYPE
 from .relay import Relay
 
 TITLE = "Realtime Voice Chat"
@@ -47,8 +47,10 @@ class Health:
     """With any status but "ok": one sentence why."""
 
 
-def routes(health: Callable[[], Awaitable[Health]], relay: Relay, metrics: Metrics | None = None) -> APIRouter:
-    """The routes; `health` is asked on every request. Without `metrics` there is no /metrics."""
+def routes(
+    health: Callable[[], Awaitable[Health]], relay: Relay, figures: Callable[[], bytes] | None = None
+) -> APIRouter:
+    """The routes; `health` is asked on every request. Without `figures`, for Prometheus, there is no /metrics."""
     router = APIRouter()
 
     @router.get(
@@ -69,11 +71,11 @@ def routes(health: Callable[[], Awaitable[Health]], relay: Relay, metrics: Metri
     async def get_docs() -> str:
         return docs_page(router)
 
-    if metrics is not None:
+    if figures is not None:
 
         @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
         async def get_metrics() -> Response:
-            return Response(metrics.render(), media_type=METRICS_TYPE)
+            return Response(figures(), media_type=METRICS_TYPE)
 
     for path, mode in SOCKETS.items():
         router.add_api_websocket_route(path, _socket(relay, mode))

@@ -11,8 +11,11 @@ from gradio.components import Component
 
 from realtime_handler import Stage
 
+from .texts import SERVERS, Locale, sentence
+
 ServerLine = Callable[[str], tuple[Stage | str, str | None, str]]
-"""(a visitor's own key or "") -> stage outside a call ("idle", "loading" or "failed"), notice code or None, server."""
+"""(a visitor's own key or "") -> stage outside a call ("idle", "loading" or "failed"), notice code or None,
+`Endpoint.name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,10 @@ class Refresh:
     outputs: Sequence[Component]
 
 
-def status_html(stage: str, notice: str | None, text: str, server: str) -> str:
-    """State as a word for everyone, as a colour for those who see it."""
+def status_html(stage: str, notice: str | None, text: str, server: str, locale: Locale) -> str:
+    """State as a word for everyone, as a colour for those who see it. `server`: an `Endpoint.name`."""
     return (
         f'<div class="status" data-stage="{html.escape(stage)}"'
         f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'
-        f'<span class="server">{html.escape(server)}</span></div>'
+        f'<span class="server">{html.escape(sentence(SERVERS, server, locale))}</span></div>'
     )

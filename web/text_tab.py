@@ -12,53 +12,53 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from realtime.accounts import Accounts
 from realtime.book import CallBook
-from realtime.conversation import Bubble, BubbleState
+from realtime.conversation import Bubble
 from realtime.settings import Settings
 from realtime.snapshot import OVER
 from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor
 from text_chat import TextChat
 
-from .markup import block, literal, written
+from .chatbox import AWAITED, Message, chatbox, message_box, shown, taking
+from .figures import figures
+from .markup import literal, written
 from .status import Refresh, ServerLine, status_html
-from .texts import CHAT_NOTICES, CHAT_STAGES, Locale, label, pick, sentence
-from .voice_tab import AVATARS, Message, taking
+from .texts import CHAT_NOTICES, CHAT_STAGES, CONNECT_BUTTON, Locale, label, sentence
 
 BUSY = frozenset({Stage.THINKING, Stage.SPEAKING})
 
 
 def message(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
-    shown = block(literal(bubble.text) if bubble.role == "user" else written(bubble.text))
-    if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
-        shown = "…"
-    return {"role": bubble.role, "content": shown} if shown else None
+    return shown(bubble, literal(bubble.text) if bubble.role == "user" else written(bubble.text))
 
 
 def history(snapshot: Snapshot) -> list[Message]:
     """All messages; the place where the next one will appear is shown while it is awaited."""
-    shown = [each for bubble in snapshot.bubbles if (each := message(bubble)) is not None]
-    if snapshot.stage in BUSY and (not shown or shown[-1]["role"] == "user"):
-        shown.append({"role": "assistant", "content": "…"})
-    return shown
+    messages = [each for bubble in snapshot.bubbles if (each := message(bubble)) is not None]
+    if snapshot.stage in BUSY and (not messages or messages[-1]["role"] == "user"):
+        messages.append({"role": "assistant", "content": AWAITED})
+    return messages
 
 
 def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
     """The tab's status bar."""
     text = sentence(CHAT_NOTICES, notice, locale) if notice else sentence(CHAT_STAGES, stage, locale)
-    return status_html(stage, notice, text, server)
+    return status_html(stage, notice, text, server, locale)
 
 
 def connect_button(connected: bool, locale: Locale) -> gr.Button:
     """The same button connects and disconnects."""
-    words = ("Disconnect", "中斷連線") if connected else ("Connect", "連線")
-    return gr.Button(pick(words, locale), variant="secondary" if connected else "primary")
+    words = sentence(CONNECT_BUTTON, "disconnect" if connected else "connect", locale)
+    return gr.Button(words, variant="secondary" if connected else "primary")
 
 
 def build(
     settings: Settings,
     endpoint: EndpointForKey,
     chats: CallBook,
+    accounts: Accounts,
     server: ServerLine,
     visitor: gr.State,
     locale: gr.State,
@@ -66,30 +66,9 @@ def build(
 ) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin`
     is the event after which they are known."""
-    chat = gr.Chatbot(
-        type="messages",
-        elem_id="text-chat",
-        label=label("text_chat"),
-        show_label=False,
-        height="calc(100dvh - 330px)",
-        min_height=220,
-        placeholder=label("text_placeholder"),
-        avatar_images=AVATARS,
-        render_markdown=True,
-        sanitize_html=True,
-        group_consecutive_messages=False,
-        autoscroll=True,
-    )
+    chat = chatbox("text", height="calc(100dvh - 330px)")
     with gr.Row(elem_id="text-typing"):
-        typed = gr.Textbox(
-            elem_id="text-input",
-            show_label=False,
-            container=False,
-            placeholder=label("text_input"),
-            lines=1,
-            max_lines=10,
-            scale=6,
-        )
+        typed = message_box("text", max_lines=10)
         send = gr.Button(label("voice_send"), elem_id="text-send", variant="primary", scale=1, min_width=90)
         stop = gr.Button(
             label("text_stop"), elem_id="text-stop", variant="stop", scale=1, min_width=90, interactive=False
@@ -97,14 +76,11 @@ def build(
     with gr.Row(elem_id="text-controls"):
         connect = gr.Button(label("text_connect"), elem_id="text-connect", variant="primary", scale=1, min_width=120)
         clear = gr.Button(label("voice_clear"), elem_id="text-clear", scale=1, min_width=120)
+    sums = gr.HTML(elem_id="text-figures", padding=False)
     status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
 
     def open_chat(who: Visitor) -> TextChat:
-        def place() -> Any:
-            opened.server = server(who.own_key)[2]
-            return endpoint(who.own_key)
-
-        opened = who.chat = TextChat(settings, place, chats, who.written)
+        opened = who.chat = TextChat(settings, lambda: endpoint(who.own_key), chats, who.written, accounts)
         opened.open()
         return opened
 
@@ -127,15 +103,16 @@ def build(
     async def on_watch(who: Visitor, where: Locale) -> AsyncIterator[tuple[Any, ...]]:
         current = who.chat
         if current is None or current.watched:
-            yield (gr.skip(),) * 4  # a generator that ends without a word empties its outputs
+            yield (gr.skip(),) * 5  # a generator that ends without a word empties its outputs
             return
         async for snapshot in current.news():
             connected = snapshot.stage not in OVER
             yield (
                 history(snapshot),
-                line(snapshot.stage, snapshot.notice, current.server or server(who.own_key)[2], where),
+                line(snapshot.stage, snapshot.notice, snapshot.server or server(who.own_key)[2], where),
                 connect_button(connected, where),
                 gr.Button(interactive=snapshot.stage in BUSY),
+                figures(snapshot, where),
             )
 
     async def on_stop(who: Visitor) -> None:
@@ -160,7 +137,7 @@ def build(
     watch: dict[str, Any] = {
         "fn": on_watch,
         "inputs": [visitor, locale],
-        "outputs": [chat, status, connect, stop],
+        "outputs": [chat, status, connect, stop, sums],
         "show_progress": "hidden",
         "concurrency_limit": settings.max_chats + 4,  # above the limit, so that the one too many is told so
         "trigger_mode": "multiple",
@@ -172,7 +149,7 @@ def build(
         on_send,
         [visitor, typed],
         typed,
-        js=taking("text-input", 2),
+        js=taking("text", 2),
         trigger_mode="multiple",
         **quick,
     ).then(**watch)

@@ -128,6 +128,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "The server does not have the chosen model. Whoever runs this app has to choose another.",
         "伺服器沒有所選的模型，請管理這個程式的人改選其他模型。",
     ),
+    "day_spent": (
+        "As much as this app may spend in a day is spent. Come back tomorrow.",
+        "今天的費用額度已經用完，請明天再來。",
+    ),
     "quota": ("The account has no credit left.", "帳戶的額度已經用完。"),
     "server_full": (
         "All lines of the server are busy. Try again in a moment.",
@@ -160,6 +164,10 @@ NOTICES: dict[str, tuple[str, str]] = {
     "time_limit": ("The call reached its time limit. Call again to go on.", "通話已達時間上限，請重新通話繼續。"),
     "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
     "renewing": ("Renewing the connection; the conversation goes on…", "正在更新連線，對話會繼續…"),
+    "call_spent": (
+        "As much as one call may cost is spent. Thank you for talking.",
+        "這通電話的費用額度已經用完，謝謝你的通話。",
+    ),
     "message_too_long": ("That message is too long to send.", "這則訊息太長，無法送出。"),
     "internal_error": ("Something went wrong here. Call again to go on.", "程式發生問題，請重新通話繼續。"),
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
@@ -199,6 +207,7 @@ CHAT_NOTICES: dict[str, tuple[str, str]] = {
     ),
     "server_error": ("The server had a problem. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
     "server_busy": ("All places are taken. Try again in a moment.", "目前連線已滿，請稍後再試。"),
+    "call_spent": ("As much as one chat may cost is spent.", "這段對話的費用額度已經用完。"),
     "idle_timeout": (
         "Nobody wrote anything for a while, so the connection was closed. Type to go on.",
         "太久沒有訊息，連線已自動中斷。輸入訊息就能繼續。",
@@ -218,6 +227,52 @@ EXPORT: dict[str, tuple[str, str]] = {
     "user": ("You", "你"),
     "assistant": ("Model", "模型"),
     "nothing": ("There is nothing to save yet.", "目前還沒有可以儲存的內容。"),
+}
+
+# ------------------------------------------------------------------ by `Endpoint.name`
+
+SERVERS: dict[str, tuple[str, str]] = {
+    "offline": ("Offline", "離線"),
+    "openai": ("OpenAI", "OpenAI"),
+    "openai_own_key": ("OpenAI (own key)", "OpenAI（自己的金鑰）"),
+    "custom": ("Custom", "自訂伺服器"),
+    "custom_own_key": ("Custom (own key)", "自訂伺服器（自己的金鑰）"),
+}
+
+CONNECT_BUTTON: dict[str, tuple[str, str]] = {
+    "connect": ("Connect", "連線"),
+    "disconnect": ("Disconnect", "中斷連線"),
+}
+
+# ------------------------------------------------------------------ time and money
+
+FIGURES: dict[str, tuple[str, str]] = {
+    "waited": ("waited for you to finish", "等你說完"),
+    "model": ("model", "模型"),
+    "rest": ("network and playback", "網路與播放"),
+    "p50": ("half of the answers came within", "一半的回答不超過"),
+    "p95": ("95 of 100 answers came within", "95% 的回答不超過"),
+    "picture": ("The last answers, in seconds", "最近幾次回答（秒）"),
+    "span_spoke": ("you spoke", "你說話"),
+    "span_waited": ("silence waited", "等待靜音"),
+    "span_transcribing": ("transcribing", "轉寫"),
+    "span_thinking": ("thinking", "思考"),
+    "span_speaking": ("speaking", "生成語音"),
+    "span_heard": ("heard", "聽到"),
+    "free": ("US$0: the embedded server runs here", "US$0：內建伺服器在本機執行"),
+    "unknown": ("Cost unknown: this model is not in the price table", "費用不明：價目表沒有這個模型"),
+    "audio": ("audio", "語音"),
+    "text": ("text", "文字"),
+    "image": ("image", "影像"),
+    "in": ("in", "輸入"),
+    "cached": ("cached", "快取"),
+    "out": ("out", "輸出"),
+    "transcription": ("transcription", "轉寫"),
+    "prices": ("list prices of", "定價日期"),
+    "call_near": ("80 % of what one call may cost is spent.", "這通電話的費用額度已用掉 80%。"),
+    "day_near": ("80 % of what a day may cost is spent.", "今天的費用額度已用掉 80%。"),
+    "call_spent": ("What one call may cost is spent: it ends now.", "這通電話的費用額度已用完，即將結束。"),
+    "day_spent": ("What a day may cost is spent: the call ends now.", "今天的費用額度已用完，通話即將結束。"),
 }
 
 KEY_STATES: dict[str, tuple[str, str]] = {

@@ -6,24 +6,22 @@ fastrtc's output event is one endless generator per call, and increments would b
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastrtc import WebRTC
 from gradio.events import Dependency
 
-from realtime.conversation import Bubble, BubbleState
+from realtime.conversation import Bubble
 from realtime.snapshot import OVER
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
-from .markup import block, literal, struck
+from .chatbox import Message, chatbox, message_box, shown, taking
+from .figures import figures
+from .markup import literal, struck
 from .status import Refresh, ServerLine, status_html
 from .texts import NOTICES, STAGES, Locale, label, sentence
-
-STATIC = Path(__file__).parent / "static"
-AVATARS = (str(STATIC / "user.svg"), str(STATIC / "model.svg"))
 
 MICROPHONE = {
     # Bare values are wishes ("ideal"): fastrtc's own default demands them exactly, and then a device that cannot obey
@@ -35,30 +33,10 @@ MICROPHONE = {
     "channelCount": 1,
 }
 
-Message = dict[str, str]
-
-
-def taking(box: str, inputs: int) -> str:
-    """Script of an event with so many inputs, the second of them the box's text: that text is taken out of the box at
-    once, before the server has answered. What was typed since Enter, however little later, is another message and stays;
-    a second press of Enter sends nothing."""
-    return f"""(...given) => {{
-        const box = document.querySelector("#{box} textarea");
-        const taken = given[1] ?? "";
-        if (taken && box.value.startsWith(taken)) {{
-            box.value = box.value.slice(taken.length);
-            box.dispatchEvent(new Event("input", {{ bubbles: true }}));
-        }}
-        return given.slice(0, {inputs});
-    }}"""
-
 
 def caption(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
-    shown = block(literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard))
-    if not shown and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
-        shown = "…"
-    return {"role": bubble.role, "content": shown} if shown else None
+    return shown(bubble, literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard))
 
 
 def captions(snapshot: Snapshot) -> list[Message]:
@@ -68,7 +46,7 @@ def captions(snapshot: Snapshot) -> list[Message]:
 def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
     """The tab's status bar."""
     text = sentence(NOTICES, notice, locale) if notice else sentence(STAGES, stage, locale)
-    return status_html(stage, notice, text, server)
+    return status_html(stage, notice, text, server, locale)
 
 
 def build(
@@ -85,20 +63,7 @@ def build(
 
     # Above the call's own limit, so that the one too many is told so in its own language, and not by fastrtc's toast.
     max_calls = call.settings.max_calls + 4
-    chat = gr.Chatbot(
-        type="messages",
-        elem_id="voice-chat",
-        label=label("voice_chat"),
-        show_label=False,
-        height="calc(100dvh - 470px)",
-        min_height=220,
-        placeholder=label("voice_placeholder"),
-        avatar_images=AVATARS,
-        render_markdown=True,
-        sanitize_html=True,
-        group_consecutive_messages=False,
-        autoscroll=True,
-    )
+    chat = chatbox("voice", height="calc(100dvh - 470px)")
     with gr.Row(elem_id="voice-controls"):
         with gr.Column(scale=2, min_width=150):
             volume = gr.Slider(
@@ -118,16 +83,9 @@ def build(
             stop = gr.Button(label("text_stop"), elem_id="voice-stop")
             clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
     gr.HTML('<div id="voice-hint" role="alert"></div>', padding=False)
+    sums = gr.HTML(elem_id="voice-figures", padding=False)
     with gr.Row(elem_id="voice-typing"):
-        typed = gr.Textbox(
-            elem_id="voice-input",
-            show_label=False,
-            container=False,
-            placeholder=label("voice_input"),
-            lines=1,
-            max_lines=6,
-            scale=6,
-        )
+        typed = message_box("voice", max_lines=6)
         send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)
     released = gr.Button(elem_id="voice-released")  # hidden; pressed by page.js when a call ends in the browser alone
     status = gr.HTML(elem_id="status", elem_classes="status-bar", padding=False)
@@ -148,10 +106,11 @@ def build(
             return gr.skip(), gr.Timer(active=False)
         return outside_a_call(who, where), waiting(who)
 
-    def on_snapshot(where: Locale, who: Visitor, snapshot: Snapshot) -> tuple[list[Message], str]:
+    def on_snapshot(where: Locale, who: Visitor, snapshot: Snapshot) -> tuple[list[Message], str, str]:
         # A snapshot may have been waiting while the visitor hung up; the captions in it still count.
         stage = snapshot.stage if who.in_call or snapshot.stage in OVER else Stage.ENDED
-        return captions(snapshot), line(stage, snapshot.notice, server(who.own_key)[2], where)
+        name = snapshot.server or server(who.own_key)[2]
+        return captions(snapshot), line(stage, snapshot.notice, name, where), figures(snapshot, where)
 
     async def on_send(who: Visitor, text: str, where: Locale) -> tuple[Any, Any]:
         if not text.strip():
@@ -182,7 +141,7 @@ def build(
     rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls)
     # Its own limit: with Gradio's default of one, the second visitor's captions would wait for the first to hang up.
     rtc.on_additional_outputs(
-        on_snapshot, inputs=[locale, visitor], outputs=[chat, status], concurrency_limit=max_calls
+        on_snapshot, inputs=[locale, visitor], outputs=[chat, status, sums], concurrency_limit=max_calls
     )
     # Queued like the captions, and one after the other: the page receives them in the order in which they happened.
     in_order: dict[str, Any] = {
@@ -200,7 +159,7 @@ def build(
         on_send,
         [visitor, typed, locale],
         [typed, status],
-        js=taking("voice-input", 3),
+        js=taking("voice", 3),
         trigger_mode="multiple",
         show_progress="hidden",
         concurrency_limit=None,

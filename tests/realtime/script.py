@@ -69,7 +69,9 @@ def clause(response: str, item: str, text: str, ms: int, pieces: int = 1) -> lis
     return [{"type": "response.output_audio_transcript.delta", **about, "delta": text}, *[audio] * pieces]
 
 
-def reply_ends(response: str, item: str, text: str, status: str = "completed") -> list[Event]:
+def reply_ends(
+    response: str, item: str, text: str, status: str = "completed", usage: Event | None = None
+) -> list[Event]:
     about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
     message = {
         "id": item,
@@ -84,15 +86,17 @@ def reply_ends(response: str, item: str, text: str, status: str = "completed") -
         {"type": "response.content_part.done", **about, "part": {"type": "audio", "transcript": text}},
         {"type": "conversation.item.done", "previous_item_id": None, "item": message},
         {"type": "response.output_item.done", "response_id": response, "output_index": 0, "item": message},
-        {"type": "response.done", "response": {"id": response, "status": status, "output": [message], "usage": None}},
+        {"type": "response.done", "response": {"id": response, "status": status, "output": [message], "usage": usage}},
     ]
 
 
-def whole_reply(response: str, item: str, text: str, ms: int, after: str | None = None) -> list[Event]:
+def whole_reply(
+    response: str, item: str, text: str, ms: int, after: str | None = None, usage: Event | None = None
+) -> list[Event]:
     return [
         *reply_begins(response, item, after),
         *clause(response, item, text, ms),
-        *reply_ends(response, item, text),
+        *reply_ends(response, item, text, usage=usage),
     ]
 
 

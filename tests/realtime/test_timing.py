@@ -46,7 +46,7 @@ def transcript(item: str = "u1") -> dict[str, Any]:
 def speak(turns: Turns, seconds: float, since: float = 0.0, began: float = BEGAN) -> None:
     """A microphone that sends 20 ms frames as they are spoken."""
     for frame in range(round(since * 50) + 1, round(seconds * 50) + 1):
-        turns.appended(frame * 480, began + frame * 0.02)
+        turns.appended(480, began + frame * 0.02)
 
 
 def one_turn(turns: Turns, at: float = 0.0) -> None:
@@ -56,7 +56,7 @@ def one_turn(turns: Turns, at: float = 0.0) -> None:
     turns.receive(stopped(2350), base + 2.45)
     turns.receive(created(), base + 2.46)
     turns.receive(delta(), base + 2.75)
-    turns.playing("a1", base + 2.83)
+    turns.frame(["a1"], base + 2.83)
 
 
 def spans(time: TurnTime | None) -> dict[str, tuple[float, float]]:
@@ -80,7 +80,8 @@ def test_the_waterfall() -> None:
     one_turn(turns)
     turns.receive(transcript(), BEGAN + 2.9)
     turns.receive(delta(), BEGAN + 3.0)
-    turns.ended("a1", BEGAN + 4.0)
+    turns.frame(["a1"], BEGAN + 3.98)
+    turns.frame([], BEGAN + 4.0)
     assert spans(turns.last) == {
         "spoke": (0, 1),
         "waited": (1, 1.45),
@@ -103,8 +104,8 @@ def test_sound_held_up_on_its_way_does_not_move_the_end_of_speech() -> None:
     """One second of speech leaves in a burst, late; the frames after it are prompt again."""
     turns = Turns(350)
     speak(turns, 1.5)
-    for frame in range(76, 116):
-        turns.appended(frame * 480, BEGAN + 2.3)
+    for _ in range(76, 116):
+        turns.appended(480, BEGAN + 2.3)
     speak(turns, 2.4, since=2.3)
     one_turn(turns)
     assert turns.last is not None and turns.last.waited_s == pytest.approx(0.45)
@@ -113,6 +114,7 @@ def test_sound_held_up_on_its_way_does_not_move_the_end_of_speech() -> None:
 def test_a_new_connection_counts_sound_from_nothing() -> None:
     turns = Turns(350)
     speak(turns, 9.0)
+    turns.connected(None, BEGAN + 20)
     speak(turns, 2.4, began=BEGAN + 20)
     one_turn(turns, at=20)
     assert turns.last is not None and turns.last.waited_s == pytest.approx(0.45)
@@ -125,7 +127,7 @@ def test_without_a_usable_position_the_silence_setting_tells(ms: int | None) -> 
     turns.receive(started(), BEGAN + 1.2)
     turns.receive(stopped(ms), BEGAN + 2.4)
     turns.receive(delta(), BEGAN + 2.5)
-    turns.playing("a1", BEGAN + 2.5)
+    turns.frame(["a1"], BEGAN + 2.5)
     assert turns.last is not None and turns.last.waited_s == pytest.approx(0.35)
 
 
@@ -134,7 +136,7 @@ def test_a_typed_turn_has_no_wait_and_is_no_voice_to_voice() -> None:
     turns.typed(5.0)
     turns.receive(created(), 5.1)
     turns.receive(delta(), 5.4)
-    turns.playing("a1", 5.5)
+    turns.frame(["a1"], 5.5)
     last = turns.last
     assert last is not None and last.typed
     assert (last.waited_s, last.model_s, last.rest_s) == pytest.approx((0.0, 0.4, 0.1))
@@ -147,26 +149,55 @@ def test_late_sound_of_an_interrupted_reply_is_not_the_next_answer() -> None:
     speak(turns, 2.4)
     one_turn(turns)
     turns.receive(started(4000, "u2"), BEGAN + 4.1)
-    turns.interrupted(BEGAN + 4.1)
     turns.receive(stopped(5350, "u2"), BEGAN + 5.4)
     turns.receive(delta("r1"), BEGAN + 5.45)
     turns.receive(created("r2"), BEGAN + 5.5)
     turns.receive(delta("r2", "a2"), BEGAN + 5.9)
-    turns.playing("a1", BEGAN + 5.95)
+    turns.frame([], BEGAN + 5.95)
     assert len(turns.recent()) == 1
-    turns.playing("a2", BEGAN + 6.0)
+    turns.frame(["a2"], BEGAN + 6.0)
     first, second = turns.recent()
     assert second.model_s == pytest.approx(0.5)
-    assert spans(first)["heard"][1] == pytest.approx(1.83), "nothing was played after the first sample"
+    assert spans(first)["heard"][1] == pytest.approx(1.85), "nothing was played after the first frame"
 
 
 def test_what_was_silenced_before_it_was_heard_is_no_answer() -> None:
     turns = Turns(350)
     turns.typed(1.0)
     turns.receive(delta(), 1.2)
-    turns.interrupted(1.3)
-    turns.playing("a1", 1.4)
+    turns.frame([], 1.3)
     assert turns.last is None
+
+
+def test_a_finished_turn_is_news_once_and_again_when_its_answer_has_ended() -> None:
+    turns = Turns(350)
+    speak(turns, 2.4)
+    one_turn(turns)
+    begun = turns.version
+    for frame in range(1, 20):
+        assert turns.frame(["a1"], BEGAN + 2.83 + frame * 0.02) is None
+    assert turns.version == begun
+    turns.frame([], BEGAN + 3.5)
+    turns.frame([], BEGAN + 3.52)
+    assert turns.version == begun + 1
+
+
+def test_the_silence_that_the_server_says_it_waits_for_goes_before_the_setting() -> None:
+    turns = Turns(350)
+    detection = {"type": "server_vad", "silence_duration_ms": 500}
+    turns.receive(event("session.updated", session={"audio": {"input": {"turn_detection": detection}}}), BEGAN)
+    speak(turns, 2.4)
+    one_turn(turns)
+    assert turns.last is not None and turns.last.waited_s == pytest.approx(0.60)
+    turns.receive(event("session.updated", session={"audio": {"input": {"turn_detection": None}}}), BEGAN + 3)
+    turns.receive(
+        event("session.updated", session={"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}), BEGAN + 3
+    )
+    turns.receive(started(4000, "u2"), BEGAN + 4.0)
+    turns.receive(stopped(None, "u2"), BEGAN + 5.0)
+    turns.receive(delta("r2", "a2"), BEGAN + 5.3)
+    turns.frame(["a2"], BEGAN + 5.4)
+    assert turns.recent()[-1].waited_s == pytest.approx(0.0)
 
 
 def test_a_tool_call_belongs_to_thinking_and_an_empty_reply_ends_the_turn() -> None:
@@ -175,12 +206,12 @@ def test_a_tool_call_belongs_to_thinking_and_an_empty_reply_ends_the_turn() -> N
     turns.receive(created("r1"), 1.1)
     turns.receive(done("r1", {"type": "function_call", "id": "f"}), 1.3)
     turns.receive(delta("r2", "a2"), 2.0)
-    turns.playing("a2", 2.0)
+    turns.frame(["a2"], 2.0)
     assert turns.last is not None and turns.last.model_s == pytest.approx(1.0)
     turns.typed(3.0)
     turns.receive(done("r3"), 3.1)
     turns.receive(delta("r4", "a4"), 30.0)  # of its own accord, after a long silence
-    turns.playing("a4", 30.0)
+    turns.frame(["a4"], 30.0)
     assert len(turns.recent()) == 1
 
 
@@ -191,13 +222,13 @@ def test_percentiles_are_of_turns_that_happened_and_memory_is_bounded() -> None:
         now = 1000.0 * number
         turns.receive(stopped(None, f"u{number}"), now)
         turns.receive(delta(f"r{number}", f"a{number}"), now)
-        turns.playing(f"a{number}", now + number / 10)
+        turns.frame([f"a{number}"], now + number / 10)
     assert turns.percentiles() == pytest.approx((1.0, 1.9))
     assert [round(turn.total_s, 1) for turn in turns.recent(2)] == [1.9, 2.0]
     for number in range(KEPT + 50):
         turns.typed(number)
         turns.receive(delta(f"x{number}", "a"), number)
-        turns.playing("a", number)
+        turns.frame(["a"], number)
     assert len(turns.recent(10 * KEPT)) == KEPT
 
 
@@ -226,7 +257,7 @@ ODD = st.builds(
 )
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["receive", "receive", "receive", "playing", "ended", "interrupted", "typed", "appended"]),
+        st.sampled_from(["receive", "receive", "receive", "frame", "silence", "connected", "typed", "appended"]),
         WELL | ODD,
         IDS,
         st.floats(-0.5, 2.0),
@@ -244,12 +275,12 @@ def test_in_any_order_nothing_raises_and_no_part_is_negative(steps: list[Any], s
         match what:
             case "receive":
                 turns.receive(event, now)
-            case "playing":
-                turns.playing(item, now)
-            case "ended":
-                turns.ended(item, now)
-            case "interrupted":
-                turns.interrupted(now)
+            case "frame":
+                turns.frame([item], now)
+            case "silence":
+                turns.frame([], now)
+            case "connected":
+                turns.connected(None, now)
             case "typed":
                 turns.typed(now)
             case _:

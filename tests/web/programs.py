@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from realtime.accounts import Accounts
 from realtime.session import Mode
 from realtime.settings import Settings
 from web import server_options
@@ -34,8 +35,8 @@ def append(pcm: bytes = bytes(960), **more: Any) -> Event:
 class WatchedRelay(Relay):
     """Tells when a program has left."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource) -> None:
-        super().__init__(settings, endpoint)
+    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: Accounts | None) -> None:
+        super().__init__(settings, endpoint, accounts)
         self.left = asyncio.Event()
 
     async def serve(self, websocket: WebSocket, mode: Mode) -> None:
@@ -67,10 +68,15 @@ class Door:
 
 
 @asynccontextmanager
-async def door(server_url: str = "", endpoint: EndpointSource | None = None, **environment: str) -> AsyncIterator[Door]:
+async def door(
+    server_url: str = "",
+    endpoint: EndpointSource | None = None,
+    accounts: Accounts | None = None,
+    **environment: str,
+) -> AsyncIterator[Door]:
     """The relay to a server, served as in production."""
     settings = Settings.from_env({"REALTIME_URL": server_url, "REALTIME_API_KEY": KEY, **QUICK, **environment})
-    relay = WatchedRelay(settings, endpoint or settings.endpoint)
+    relay = WatchedRelay(settings, endpoint or settings.endpoint, accounts)
 
     async def health() -> Health:
         return Health("ok", settings.kind, "", 0, 0, 0.0, "1")

@@ -70,23 +70,20 @@ def test_tokens_by_kind_with_the_cached_apart_and_money() -> None:
     assert found[("voice_chat_spent_usd_total",)] == 0.75
 
 
-def test_failures_and_reconnects() -> None:
+def test_reconnects() -> None:
     metrics = Metrics()
-    metrics.failure("quota")
-    metrics.failure("quota")
     metrics.reconnected()
     found = read(metrics)
-    assert found[("voice_chat_failures_total", "quota")] == 2
     assert found[("voice_chat_reconnects_total",)] == 1
 
 
 def test_a_label_takes_no_sentences_and_not_any_number_of_words() -> None:
     metrics = Metrics()
-    metrics.failure("My name is Ada, and my key is sk-123")
+    metrics.call_ended("My name is Ada, and my key is sk-123")
     for number in range(3 * MOST_WORDS):
-        metrics.failure(f"code_{number}")
+        metrics.call_ended(f"code_{number}")
     text = metrics.render().decode()
-    codes = {key[1]: value for key, value in figures(text).items() if key[0] == "voice_chat_failures_total"}
+    codes = {key[2]: value for key, value in figures(text).items() if key[0] == "voice_chat_conversations_ended_total"}
     assert "Ada" not in text and "sk-123" not in text
     assert len(codes) == MOST_WORDS + 1
     assert codes["other"] == 2 * MOST_WORDS + 1
@@ -116,7 +113,7 @@ async def test_the_route(with_metrics: bool) -> None:
     settings, metrics = Settings(), Metrics()
     metrics.turn(0.8)
     app = FastAPI(openapi_url=None)
-    app.include_router(routes(health, Relay(settings, settings.endpoint), metrics if with_metrics else None))
+    app.include_router(routes(health, Relay(settings, settings.endpoint), metrics.render if with_metrics else None))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
         answer = await http.get("/metrics")
     assert answer.status_code == (200 if with_metrics else 404)

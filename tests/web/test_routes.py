@@ -177,7 +177,7 @@ async def test_the_sockets_of_the_running_app(command: list[str], tmp_path: Path
                 assert (await text.until("response.done"))["response"] == {"asked": "response.create"}
             await asyncio.to_thread(app.wait, lambda health: (health["calls"], health["chats"]) == (0, 0))
             described = json.loads(app.get("/openapi.json"))
-            assert set(described["paths"]) == {"/health", "/openapi.json", "/docs"}
+            assert set(described["paths"]) == {"/health", "/openapi.json", "/docs", "/metrics"}
             assert "/text-chat" in app.get("/docs")
             log = (tmp_path / "log.txt").read_text()
             assert "sk-of-a-visitor" not in log and "Traceback" not in log

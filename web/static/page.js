@@ -225,6 +225,23 @@
     true,
   );
 
+  // ---------------------------------------------------------------- time and money
+  // The lines are drawn anew with every answer; the picture behind them stays open when it was opened.
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const place = event.target instanceof HTMLDetailsElement && event.target.closest("#voice-figures");
+      if (place && event.target.isConnected) place.dataset.open = String(event.target.open);
+    },
+    true,
+  );
+  const reopen = () => {
+    const place = document.getElementById("voice-figures");
+    const picture = place?.querySelector("details");
+    if (picture && place.dataset.open === "true" && !picture.open) picture.open = true;
+  };
+  new MutationObserver(reopen).observe(document, { childList: true, subtree: true });
+
   // ---------------------------------------------------------------- copying
   // The signs of a tag or a picture in a model's code are held apart by word joiners (web/markup.py); a copy has none.
   const plain = (text) => String(text).replaceAll("\u2060", "");
