@@ -42,7 +42,7 @@ def done(reply: str, usage: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_one_conversation_spends_is_booked_for_all() -> None:
     metrics = Metrics()
-    accounts = Accounts(Caps(day=0.1), metrics)
+    accounts = Accounts(Caps(day=0.09), metrics)
     one, other = (Account(accounts, Settings(), Mode.VOICE) for _ in range(2))
     for account in (one, other):
         account.open()
@@ -126,7 +126,7 @@ def test_when_the_day_is_spent_only_own_keys_go_on() -> None:
 
 @BOTH
 async def test_a_warning_and_then_a_polite_end(person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    there, caps = Script(), Accounts(Caps(call=0.1))
+    there, caps = Script(), Accounts(Caps(call=0.09))
     async with (
         server(there.talk) as url,
         person_at(url, accounts=caps, realtime_model=MINI) as person,
@@ -163,7 +163,7 @@ async def test_a_day_that_is_spent_elsewhere_ends_a_call(person_at: At) -> None:
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
 async def test_a_programs_session_is_counted_and_ends(path: str) -> None:
     there, metrics = Script(), Metrics()
-    accounts = Accounts(Caps(call=0.1), metrics)
+    accounts = Accounts(Caps(call=0.09), metrics)
     async with (
         server(there.talk) as url,
         door(url, accounts=accounts, REALTIME_MODEL=MINI) as ours,
