@@ -54,6 +54,23 @@ def test_a_spoken_conversation(caller: Caller) -> None:
     assert error_rate(question.text, lines[0].text) <= 0.34
     heard = caller.ear(said.end, end)
     assert error_rate(lines[1].text, recognise(heard)) <= 0.34
+
+    # The line says how long I waited for it: as long as the ear says.
+    line = caller.page.inner_text("#voice-figures summary")
+    found = re.match(
+        r"(\d+\.\d\d) s = waited for you to finish (.*) \+ model (.*) \+ network and playback (\S+) · p50", line
+    )
+    assert found, line
+    last_word = said.begin + np.flatnonzero(np.abs(question.samples) > 0.02)[-1] / 24_000
+    first_sound = said.end + np.flatnonzero(np.abs(heard) > 0.01)[0] / 24_000
+    assert float(found[1]) == pytest.approx(first_sound - last_word, abs=0.3)
+    assert "embedded server" in caller.page.inner_text("#voice-figures .money")
+    # The picture behind it stays open when the next answer is drawn.
+    caller.page.locator("#voice-figures summary").click()
+    caller.page.wait_for_selector("#voice-figures details[open] .waterfall caption")
+    caller.type("Say hello.")
+    caller.until("() => document.querySelectorAll('#voice-figures details[open] .waterfall caption').length === 2")
+    assert "waited" not in caller.page.inner_text("#voice-figures summary b"), "nothing is waited for after typing"
     caller.hang_up()
 
 
