@@ -16,6 +16,7 @@ Locale = Literal["en", "zh-TW"]
 LABELS: dict[str, dict[str, str]] = {
     "en": {
         "app_title": "# Realtime Voice Chat",
+        "other_language": "中文",
         "voice_chat": "Conversation",
         "voice_placeholder": "Press the green button and talk. You can interrupt at any time.",
         "voice_input": "Type during the call (Shift+Enter: new line)",
@@ -45,6 +46,7 @@ LABELS: dict[str, dict[str, str]] = {
     },
     "zh-TW": {
         "app_title": "# 即時語音對話",
+        "other_language": "English",
         "voice_chat": "對話內容",
         "voice_placeholder": "按下綠色按鈕就能開始說話，隨時可以打斷。",
         "voice_input": "通話中也能打字（Shift+Enter 換行）",
@@ -229,6 +231,54 @@ EXPORT: dict[str, tuple[str, str]] = {
     "nothing": ("There is nothing to save yet.", "目前還沒有可以儲存的內容。"),
 }
 
+# ------------------------------------------------------------------ what the page's own scripts say
+
+PAGE: dict[str, tuple[str, str]] = {
+    "language_confirm": (
+        "The page is drawn anew in the other language, and this conversation is gone then. Go on?",
+        "切換語言會重新載入網頁，這段對話會消失。要繼續嗎？",
+    ),
+    "word_start": ("Call", "通話"),
+    "word_wait": ("Connecting…", "連線中…"),
+    "word_stop": ("Hang up", "掛斷"),
+    "name_start": ("Call", "開始通話"),
+    "name_wait": ("Stop connecting", "停止連線"),
+    "name_stop": ("Hang up", "掛斷"),
+    "hint_denied": (
+        "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
+        "麥克風被封鎖了。請在瀏覽器網址列允許這個網頁使用麥克風，再按一次按鈕。",
+    ),
+    "hint_missing": (
+        "No microphone was found. Connect one, then press the button again.",
+        "找不到麥克風。請接上麥克風，再按一次按鈕。",
+    ),
+    "hint_busy": (
+        "The microphone could not be opened. Close other programs that use it, then press the button again.",
+        "無法開啟麥克風。請關閉其他正在使用麥克風的程式，再按一次按鈕。",
+    ),
+    "hint_insecure": (
+        "Browsers give the microphone only to https pages and to localhost. Open this page there.",
+        "瀏覽器只允許 https 網頁或 localhost 使用麥克風，請改用這樣的網址。",
+    ),
+    "hint_lost": (
+        "The connection was lost. Press the button to call again.",
+        "連線中斷了，請再按一次按鈕重新通話。",
+    ),
+    "hint_unplugged": (
+        "The microphone went away. Press the button to call again.",
+        "麥克風已中斷，請再按一次按鈕重新通話。",
+    ),
+}
+
+
+def page_tables() -> dict[Locale, dict[str, str]]:
+    """`PAGE` by language, for the page's scripts."""
+    return {
+        "en": {code: english for code, (english, _) in PAGE.items()},
+        "zh-TW": {code: chinese for code, (_, chinese) in PAGE.items()},
+    }
+
+
 # ------------------------------------------------------------------ by `Endpoint.name`
 
 SERVERS: dict[str, tuple[str, str]] = {
@@ -291,6 +341,11 @@ KEY_STATES: dict[str, tuple[str, str]] = {
 def pick(words: tuple[str, str], locale: Locale) -> str:
     """(English, Traditional Chinese) -> the one asked for."""
     return words[1] if locale == "zh-TW" else words[0]
+
+
+def as_locale(word: str) -> Locale | None:
+    """One of the page's languages by its name; None for anything else."""
+    return "en" if word == "en" else "zh-TW" if word == "zh-TW" else None
 
 
 def locale_of(accept_language: str | None) -> Locale:

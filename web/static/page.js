@@ -33,31 +33,10 @@
   }
 
   // ---------------------------------------------------------------- hints: what only the browser can know
-  const HINTS = {
-    denied: [
-      "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
-      "麥克風被封鎖了。請在瀏覽器網址列允許這個網頁使用麥克風，再按一次按鈕。",
-    ],
-    missing: [
-      "No microphone was found. Connect one, then press the button again.",
-      "找不到麥克風。請接上麥克風，再按一次按鈕。",
-    ],
-    busy: [
-      "The microphone could not be opened. Close other programs that use it, then press the button again.",
-      "無法開啟麥克風。請關閉其他正在使用麥克風的程式，再按一次按鈕。",
-    ],
-    insecure: [
-      "Browsers give the microphone only to https pages and to localhost. Open this page there.",
-      "瀏覽器只允許 https 網頁或 localhost 使用麥克風，請改用這樣的網址。",
-    ],
-    lost: ["The connection was lost. Press the button to call again.", "連線中斷了，請再按一次按鈕重新通話。"],
-    unplugged: ["The microphone went away. Press the button to call again.", "麥克風已中斷，請再按一次按鈕重新通話。"],
-  };
-  const chinese = (navigator.language || "").toLowerCase().startsWith("zh");
-  document.documentElement.dataset.voiceLanguage = chinese ? "zh" : "en"; // the style sheet words the button with it
+  const text = window.voiceTexts; // web/texts.py, in the page's language (language.js)
   const hint = (code) => {
     const place = document.getElementById("voice-hint");
-    if (place) place.textContent = code ? HINTS[code][chinese ? 1 : 0] : "";
+    if (place) place.textContent = code ? text[`hint_${code}`] : "";
   };
 
   // ---------------------------------------------------------------- peer connections
@@ -197,17 +176,16 @@
   });
 
   // ---------------------------------------------------------------- for those who do not see colours
-  const NAMES = { start: ["Call", "通話"], wait: ["Stop connecting", "停止連線"], stop: ["Hang up", "掛斷"] };
-  document.documentElement.lang = chinese ? "zh-Hant-TW" : "en";
   const describe = () => {
     document.getElementById("status")?.setAttribute("aria-live", "polite"); // its content is replaced, it stays
     const button = document.querySelector(BUTTON);
     if (!button) return;
     const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";
-    const name = NAMES[state][chinese ? 1 : 0];
-    if (button.title !== name) {
-      button.title = name;
-      button.setAttribute("aria-description", name);
+    if (button.dataset.state !== state) {
+      button.dataset.state = state;
+      button.dataset.word = text[`word_${state}`]; // the style sheet writes it under the button
+      button.title = text[`name_${state}`];
+      button.setAttribute("aria-description", button.title);
     }
   };
   new MutationObserver(describe).observe(document, { childList: true, subtree: true });
