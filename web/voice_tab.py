@@ -34,6 +34,13 @@ MICROPHONE = {
 }
 
 
+UNDER_THE_BUTTON = (
+    '<div id="voice-timer" role="timer" aria-live="off"></div><div id="voice-hint" role="alert"></div>'
+    '<button id="voice-hold" type="button" data-text="hold_to_talk"></button>'
+)
+"""Filled by page.js and stage.js."""
+
+
 def caption(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
     return shown(bubble, literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard))
@@ -82,7 +89,7 @@ def build(
         with gr.Column(scale=2, min_width=150):
             stop = gr.Button(label("text_stop"), elem_id="voice-stop")
             clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
-    gr.HTML('<div id="voice-hint" role="alert"></div>', padding=False)
+    gr.HTML(UNDER_THE_BUTTON, padding=False)
     with gr.Row(elem_id="voice-typing"):
         typed = message_box("voice", max_lines=6)
         send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)

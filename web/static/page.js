@@ -15,6 +15,7 @@
   let current = null; // the connection of the call that is wanted; events of older ones mean nothing any more
   let microphoneMuted = false; // the component keeps its icons from call to call, but not what they stand for
   let speakerMuted = false;
+  let gateOpen = true; // push-to-talk lets sound through only while something is pressed (stage.js)
 
   // Reading or writing throws where the visitor has blocked site data.
   const remember = (percent) => {
@@ -71,6 +72,7 @@
     connection.close();
   };
   const end = () => {
+    if (microphones.size) document.dispatchEvent(new Event("voice-over"));
     wanted = false;
     current = null;
     for (const stream of microphones) for (const track of stream.getTracks()) track.stop();
@@ -91,7 +93,7 @@
       if (!wanted) return new MediaStream();
       let stream;
       try {
-        stream = await open(constraints).catch((error) => {
+        stream = await open(withDevice(constraints)).catch((error) => {
           if (error.name !== "OverconstrainedError") throw error;
           return open({ audio: true });
         });
@@ -101,8 +103,18 @@
         setTimeout(() => giveUp(refused)); // after the component has seen the refusal
         return Promise.reject(new DOMException("", "AbortError"));
       }
+      taken(stream);
+      return stream;
+    };
+    const withDevice = (constraints) => {
+      const id = window.voiceDevice?.();
+      const audio = typeof constraints?.audio === "object" ? constraints.audio : {};
+      return id ? { ...constraints, audio: { ...audio, deviceId: { ideal: id } } } : constraints;
+    };
+    const taken = (stream) => {
       microphones.add(stream);
-      for (const track of stream.getAudioTracks()) track.enabled = !microphoneMuted;
+      applyMute();
+      document.dispatchEvent(new CustomEvent("voice-microphone", { detail: stream }));
       if (!wanted) end(); // hung up while the visitor was being asked
       for (const track of stream.getTracks()) {
         track.addEventListener("ended", () => {
@@ -112,9 +124,35 @@
           giveUp(deaf);
         });
       }
-      return stream;
+    };
+    /** The visitor chose another microphone in the middle of a call: the call goes on with it. */
+    window.voiceOtherMicrophone = async () => {
+      const call = current;
+      const sender = call?.getSenders().find((each) => each.track?.kind === "audio");
+      if (!sender) return;
+      try {
+        const stream = await open(withDevice({ audio: true }));
+        if (call !== current) {
+          for (const track of stream.getTracks()) track.stop();
+          return;
+        }
+        await sender.replaceTrack(stream.getAudioTracks()[0]);
+        for (const old of microphones) for (const track of old.getTracks()) track.stop();
+        microphones.clear();
+        taken(stream);
+      } catch {
+        hint("busy"); // the call goes on with the old one
+      }
     };
   }
+  const applyMute = () => {
+    const on = gateOpen && !microphoneMuted;
+    for (const stream of microphones) for (const track of stream.getAudioTracks()) track.enabled = on;
+  };
+  window.voiceGate = (on) => {
+    gateOpen = on;
+    applyMute();
+  };
   window.addEventListener("unhandledrejection", (event) => {
     // The refusal above: already told in the hint, and the component does not catch it.
     if (event.reason instanceof DOMException && event.reason.name === "AbortError" && !event.reason.message) {
@@ -132,6 +170,7 @@
         const on = mute.getAttribute("aria-label").startsWith("mute");
         if (mute.getAttribute("aria-label").endsWith("mic")) microphoneMuted = on;
         else speakerMuted = on;
+        setTimeout(applyMute); // after the component, which knows only the stream it was given
         return;
       }
       const button = event.target.closest(BUTTON);
