@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up all that the tests need on a fresh machine and runs the whole suite. Arguments go to pytest.
+# Sets up all that the tests need on a fresh machine and runs the whole suite. Arguments go to pytest, in one plain run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
@@ -23,4 +23,22 @@ export CHROMIUM
 make_environment .venv requirements-dev.txt
 make_environment .venv-agents requirements-agents.txt
 .venv/bin/python -m offline.models fetch
-exec .venv/bin/python -m pytest "$@"
+if [ $# -gt 0 ]; then
+  exec .venv/bin/python -m pytest "$@"
+fi
+
+# Two parts. What needs neither the models nor a browser shares the processors; the models take all of them for
+# themselves, and what is heard in a page must not be late because of other tests: those run one after the other.
+failed=0 totals=""
+part() { # NAME, then pytest's arguments
+  local name=$1 seen
+  shift
+  seen=$(mktemp)
+  .venv/bin/python -m pytest "$@" 2>&1 | tee "$seen" || failed=1
+  totals+="$name: $(tail -n 1 "$seen")"$'\n'
+  rm -f "$seen"
+}
+part "without models or browser" -n logical --dist worksteal -m "not models and not browser"
+part "models and browser" -m "models or browser"
+printf '\n%s' "$totals"
+exit "$failed"

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 from onnx.utils import Extractor
+
+from offline.onnx_graphs import open_graph
 
 Audio = npt.NDArray[np.float32]
 
@@ -61,14 +62,7 @@ class Kokoro:
     """phonemes -> float32 at 24 kHz."""
 
     def __init__(self, model: Path, vocabulary: Path, style: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._encoder, self._decoder = (
-            ort.InferenceSession(part, options, providers=["CPUExecutionProvider"]) for part in take_apart(model)
-        )
+        self._encoder, self._decoder = (open_graph(part, threads) for part in take_apart(model))
         self._vocabulary: dict[str, int] = json.loads(vocabulary.read_text("utf-8"))["vocab"]
         self._styles = np.fromfile(style, np.float32).reshape(-1, 1, 256)
 

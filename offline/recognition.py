@@ -14,10 +14,10 @@ from typing import Any
 import ctranslate2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from offline.chinese import full_width, traditional
 from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, from_subtitles, plausible, voiced
+from offline.onnx_graphs import open_graph
 from offline.turn_detection import silero
 from offline.work import Language
 
@@ -143,14 +143,8 @@ class Moonshine:
     START, END = 1, 2
 
     def __init__(self, folder: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         self._encoder, self._decoder = (
-            ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
-            for name in ("encoder_model.ort", "decoder_model_merged.ort")
+            open_graph(folder / name, threads) for name in ("encoder_model.ort", "decoder_model_merged.ort")
         )
         self._pieces = self._read_pieces((folder / "tokenizer.bin").read_bytes())
         self._past = [i.name for i in self._decoder.get_inputs() if i.name.startswith("past")]

@@ -92,6 +92,14 @@ class Item:
         """The content part at `index`, created when it is new."""
         return self.parts.setdefault(index, Part())
 
+    def cut_at(self, index: int, heard_ms: int) -> None:
+        """It was interrupted after `heard_ms` of the part at `index`: what came behind that was not heard."""
+        self.part(index).cut_at(heard_ms * 24)
+        for later, part in self.parts.items():
+            if later > index:
+                part.cut_at(0)
+        self.state = BubbleState.INTERRUPTED
+
     def lasted(self, span: Span) -> None:
         """It was being said then, too."""
         self.span = span if self.span is None else self.span.and_also(span)
@@ -189,6 +197,10 @@ class Items:
         """The item right before this one."""
         place = self._order.index(item.id)
         return self._items[self._order[place - 1]] if place else None
+
+    def open_replies(self, response_id: str) -> list[Item]:
+        """Unfinished assistant items of a response; an item of which no response is known belongs to any."""
+        return [i for i in self if i.kind is Kind.ASSISTANT and i.open and i.response_id in (response_id, "")]
 
     def get(self, name: str, kind: Kind) -> Item:
         """The item, put at the end when it is new."""

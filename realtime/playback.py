@@ -1,7 +1,7 @@
 """What goes to the loudspeaker, and how much of it was heard. Pure: time is handed in, in seconds.
 
 Audio is PCM16 mono at 24 kHz. `frame(now)` is asked for once per 20 ms and gives 480 samples, silence when there is
-nothing. A sample is at the ear when the output latency has passed since its frame was handed out.
+nothing. What was handed out is heard: it cannot be called back.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Part:
     response_id: str
     received: int = 0
     sent: int = 0
-    heard: int = 0
+    """Handed out."""
     complete: bool = False
     """The server said that no more will come."""
     odd: bytes = b""
@@ -68,18 +68,6 @@ class _Chunk:
     part: _Part
     samples: Samples
     start: int = 0
-
-
-class _Sent(NamedTuple):
-    """Samples handed out in one frame: heard from `at` + latency on."""
-
-    at: float
-    part: _Part
-    before: int
-    """`part.sent` before this frame."""
-    offset: int
-    """Samples into the frame."""
-    length: int
 
 
 @dataclass(slots=True)
@@ -106,7 +94,8 @@ class Playback:
         self._parts: dict[tuple[str, int], _Part] = {}
         self._queue: deque[_Chunk] = deque()
         self._queued = 0
-        self._timeline: deque[_Sent] = deque()
+        self._frame_at = 0.0
+        self._frame_parts: list[_Part] = []  # what the frame handed out at `_frame_at` holds sound of, in playing order
         self._tail: Samples | None = None  # faded rest of what was cut, for the next frame
         self._filling_since = 0.0
         self._dry_since: float | None = None
@@ -172,7 +161,8 @@ class Playback:
 
     def frame(self, now: float) -> Samples:
         """The next 20 ms for the loudspeaker: int16[480]."""
-        self._settle(now)
+        self._forget()
+        self._frame_at, self._frame_parts = now, []
         out = np.zeros(FRAME, dtype=np.int16)
         if self._tail is not None:
             out[: len(self._tail)] = self._tail
@@ -187,7 +177,7 @@ class Playback:
             chunk = self._queue[0]
             count = min(FRAME - filled, len(chunk.samples) - chunk.start)
             out[filled : filled + count] = chunk.samples[chunk.start : chunk.start + count]
-            self._timeline.append(_Sent(now, chunk.part, chunk.part.sent, filled, count))
+            self._frame_parts.append(chunk.part)
             chunk.part.sent += count
             chunk.start += count
             filled += count
@@ -218,45 +208,18 @@ class Playback:
             self.gaps.longest_ms = max(self.gaps.longest_ms, gap_ms)
         self._dry_since = self._dry_part = None
 
-    # ---------------------------------------------------------------- heard
-
-    def _settle(self, now: float) -> None:
-        """Move what the ear has certainly heard from the timeline into the parts, and forget old parts."""
-        latest = now - self.latency_ms / 1000
-        while self._timeline:
-            sent = self._timeline[0]
-            if round((latest - sent.at) * RATE) < sent.offset + sent.length:
-                break
-            sent.part.heard = max(sent.part.heard, sent.before + sent.length)
-            self._timeline.popleft()
+    def _forget(self) -> None:
+        """Old parts that were handed out to their end."""
         if len(self._parts) > MAX_REMEMBERED:
-            over = [key for key, part in self._parts.items() if part.complete and part.heard == part.received]
+            over = [key for key, part in self._parts.items() if part.complete and part.sent == part.received]
             for key in over[: len(self._parts) - MAX_REMEMBERED]:
                 del self._parts[key]
 
-    def _heard(self, part: _Part, now: float) -> int:
-        heard = part.heard
-        latest = now - self.latency_ms / 1000
-        for sent in self._timeline:
-            into = round((latest - sent.at) * RATE) - sent.offset
-            if sent.part is part and into > 0:
-                heard = max(heard, sent.before + min(into, sent.length))
-        return min(heard, part.sent)
-
-    def heard_ms(self, item_id: str, content_index: int, now: float) -> int | None:
-        """ms of this part that were heard by `now`; None when it is unknown."""
-        part = self._parts.get((item_id, content_index))
-        return None if part is None else self._heard(part, now) * 1000 // RATE
+    # ---------------------------------------------------------------- heard
 
     def items_at(self, now: float) -> list[str]:
         """The items of which the frame handed out at `now` holds sound."""
-        found: list[str] = []
-        for sent in reversed(self._timeline):
-            if sent.at != now:
-                break
-            if sent.part.item_id not in found:
-                found.insert(0, sent.part.item_id)
-        return found
+        return list(dict.fromkeys(part.item_id for part in self._frame_parts)) if now == self._frame_at else []
 
     @property
     def busy(self) -> bool:
@@ -274,7 +237,6 @@ class Playback:
         What was handed out is on its way and cannot be called back: it is heard too (measured at the ear by
         `benchmarks/barge_in.py`). So parts handed out to their end are left out.
         """
-        self._settle(now)
         cuts = []
         for part in list(self._parts.values()):
             if part.received and not (part.complete and part.sent == part.received):
@@ -288,7 +250,7 @@ class Playback:
             self._tail = (rest * np.linspace(1, 0, len(rest), endpoint=False)).astype(np.int16)
         self._parts.clear()
         self._queue.clear()
-        self._timeline.clear()
+        self._frame_parts = []
         self._queued = 0
         self._dry_since = self._dry_part = None
         self.flow = Flow.EMPTY

@@ -7,7 +7,6 @@ raises `SettingsError` with one sentence that names the variable. Keys never app
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,14 +18,21 @@ from .endpoint import (
     OPENAI_URL,
     Endpoint,
     ServerKind,
-    full_address,
     headers_for,
-    is_header_text,
     with_model,
     without_credentials,
     without_user,
 )
 from .refusals import Refused
+from .setting_values import SettingsError, check_key
+from .setting_values import boolean as _boolean
+from .setting_values import integer as _integer
+from .setting_values import key as _key
+from .setting_values import names as _names
+from .setting_values import number as _number
+from .setting_values import one_of as _one_of
+from .setting_values import text as _text
+from .setting_values import url as _url
 
 __all__ = [
     "Delay",
@@ -45,10 +51,6 @@ OPENAI_MODEL = "gpt-realtime-2.1-mini"
 """The cheap one of the models that OpenAI recommends; older ones have a shutdown date."""
 
 T = TypeVar("T")
-
-
-class SettingsError(ValueError):
-    """A setting has a value that cannot be used. The message is one sentence and names the variable."""
 
 
 class Language(StrEnum):
@@ -329,96 +331,3 @@ class Settings:
         # One visitor's account may lack what others have: what it refuses is not remembered for them.
         refused = Refused() if own_key else self._refused
         return Endpoint(kind, with_model(url, model), headers_for(url, key), model, bool(own_key), refused)
-
-
-# -------------------------------------------------------------------- reading one value
-
-
-def _text(longest: int) -> Callable[[str, str], str]:
-    def convert(name: str, value: str) -> str:
-        if len(value) > longest:
-            raise SettingsError(f"{name} is longer than {longest} characters.")
-        return value
-
-    return convert
-
-
-def _names(most: int, longest: int) -> Callable[[str, str], tuple[str, ...]]:
-    def convert(name: str, value: str) -> tuple[str, ...]:
-        words = tuple(dict.fromkeys(" ".join(word.split()) for word in re.split("[,，、]", value) if word.strip()))
-        if len(words) > most or any(len(word) > longest for word in words):
-            raise SettingsError(f"{name} must be at most {most} names of at most {longest} characters, between commas.")
-        return words
-
-    return convert
-
-
-def check_key(text: str, name: str = "The key") -> str:
-    """A key that goes into a header: one word of visible ASCII, at most 4,000 characters, spaces around it taken away.
-
-    Raises SettingsError, which does not repeat it.
-    """
-    text = text.strip()
-    if not is_header_text(text) or len(text) > 4000:
-        raise SettingsError(f"{name} holds a space or a character that no key has: it may have been pasted wrongly.")
-    return text
-
-
-def _key(name: str, value: str) -> str:
-    return check_key(value, name)
-
-
-def _integer(low: int, high: int) -> Callable[[str, str], int]:
-    def convert(name: str, value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            raise SettingsError(f"{name} must be a whole number from {low} to {high}.") from None
-        if not low <= number <= high:
-            raise SettingsError(f"{name} must be from {low} to {high}, and is {number}.")
-        return number
-
-    return convert
-
-
-def _number(low: float, high: float) -> Callable[[str, str], float]:
-    def convert(name: str, value: str) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}.") from None
-        if not low <= number <= high:  # also refuses nan
-            raise SettingsError(f"{name} must be from {low:g} to {high:g}, and is {number:g}.")
-        return number
-
-    return convert
-
-
-def _boolean(name: str, value: str) -> bool:
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    try:
-        return known[value.lower()]
-    except KeyError:
-        raise SettingsError(f"{name} must be true or false.") from None
-
-
-E = TypeVar("E", bound=StrEnum)
-
-
-def _one_of(kind: type[E]) -> Callable[[str, str], E]:
-    def convert(name: str, value: str) -> E:
-        try:
-            return kind(value.lower())
-        except ValueError:
-            *others, last = [choice.value for choice in kind]
-            raise SettingsError(f"{name} must be {', '.join(others)} or {last}.") from None
-
-    return convert
-
-
-def _url(name: str, value: str) -> str:
-    """The message must not repeat the address: it may hold a key."""
-    try:
-        return full_address(value)
-    except ValueError:
-        raise SettingsError(f"{name} must be an address that starts with ws:// or wss://.") from None

@@ -20,8 +20,8 @@ from text_chat import TextChat
 from web.texts import CHAT_NOTICES, NOTICES, sentence
 from webrtc_edge import quiet_loggers
 
+from .pages import Page
 from .realtime import kinds
-from .test_realtime_handler import Page
 from .test_text_chat import Reader
 
 

@@ -13,9 +13,9 @@ from realtime.playback import RATE
 from realtime.snapshot import Stage
 from realtime_handler import Visitor
 
+from .pages import Page, at, calling
 from .realtime import script
 from .realtime.servers import Script, server
-from .test_realtime_handler import Page, at, calling
 
 
 def sides(visitor: Visitor) -> NDArray[np.int16]:

@@ -5,110 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import numpy as np
 import pytest
-from fastrtc import AdditionalOutputs
-from fastrtc.utils import CloseStream
 from websockets.asyncio.server import ServerConnection
 
-from realtime.connection import Failure
-from realtime.settings import Endpoint, ServerKind, Settings
-from realtime_handler import CallBook, EndpointForKey, Notice, Snapshot, Stage, Visitor, VoiceCall
+from realtime.settings import Settings
+from realtime_handler import Stage, Visitor, VoiceCall
 
+from .pages import Page, at, calling
 from .realtime import script
-from .realtime.servers import Script, greet, send, server
-
-KEY = "sk-test-secret"
-
-
-class Page:
-    """One call as a browser and fastrtc drive it: 50 frames a second each way, and the snapshots that come out."""
-
-    def __init__(self, prototype: VoiceCall, visitor: Visitor | None = None) -> None:
-        self.call = prototype.copy()
-        self.visitor = visitor or Visitor()
-        self.snapshots: list[Snapshot] = []
-        self.frames: list[np.ndarray] = []
-        self.closed: str | None = None
-        self._changed = asyncio.Condition()
-        self._tasks: list[asyncio.Task[None]] = []
-        self.level = 0
-        """Of the microphone."""
-        self.unplugged = False
-        """The microphone delivers nothing any more, not even silence."""
-
-    readyState = "open"
-
-    def send(self, message: str) -> None:
-        """fastrtc's data channel."""
-        if json.loads(message)["type"] == "send_input":
-            self.call.set_args(["the component's value", self.visitor])
-
-    async def start(self) -> None:
-        self.call.set_channel(self)
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._speak())]
-        await self.call.start_up()
-
-    async def _listen(self) -> None:
-        while self.closed is None:
-            output = await self.call.emit()
-            async with self._changed:
-                if isinstance(output, AdditionalOutputs):
-                    self.snapshots.append(output.args[0])
-                elif isinstance(output, CloseStream):
-                    self.closed = output.msg
-                elif output is not None:
-                    self.frames.append(output[1][0])
-                self._changed.notify_all()
-
-    async def _speak(self) -> None:
-        heard = 0
-        while self.closed is None:
-            async with self._changed:
-                await self._changed.wait_for(lambda: len(self.frames) > heard or self.closed is not None)  # noqa: B023
-            heard = len(self.frames)
-            if self.unplugged:
-                continue
-            await self.call.receive((24000, np.full((1, 480), self.level, dtype=np.int16)))
-
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
-        async with asyncio.timeout(seconds), self._changed:
-            await self._changed.wait_for(condition)
-
-    async def shows(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
-        """The snapshot now shown, once it is so."""
-        await self.until(lambda: bool(self.snapshots) and condition(self.snapshots[-1]))
-        return self.snapshots[-1]
-
-    async def reaches(self, stage: Stage) -> Snapshot:
-        return await self.shows(lambda snapshot: snapshot.stage is stage)
-
-    async def hangs_up(self) -> None:
-        """The visitor presses the button, or closes the tab."""
-        for task in self._tasks:
-            task.cancel()
-        async with asyncio.timeout(1):
-            await self.call.shutdown()
-
-
-@asynccontextmanager
-async def calling(endpoint: EndpointForKey, visitor: Visitor | None = None, **changed: Any) -> AsyncIterator[Page]:
-    page = Page(VoiceCall(Settings(**changed), endpoint), visitor)
-    try:
-        await page.start()
-        yield page
-    finally:
-        await page.hangs_up()
-        assert page.call.calls.live == 0
-
-
-def at(url: str) -> EndpointForKey:
-    return lambda _: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
+from .realtime.servers import Script, greet, server
 
 
 async def test_a_conversation() -> None:
@@ -291,76 +198,6 @@ async def test_a_connection_lost_in_the_middle_of_a_reply_comes_back() -> None:
         await there.hears("input_audio_buffer.append", before + 5)
 
 
-@pytest.mark.parametrize(
-    ("talk_then_close", "failure"),
-    [
-        (("invalid_api_key", 3000), Failure.WRONG_KEY),
-        (("model_not_found", 4004), Failure.MODEL_NOT_FOUND),
-        (("session_limit_reached", 1008), Failure.SERVER_FULL),
-    ],
-)
-async def test_a_refusal_is_said_and_ends_the_call(
-    talk_then_close: tuple[str, int], failure: Failure, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    visits = []
-
-    async def talk(socket: ServerConnection) -> None:
-        visits.append(socket)
-        await send(socket, script.error(talk_then_close[0]))
-        await socket.close(talk_then_close[1])
-
-    async with server(talk) as url, calling(at(url)) as page:
-        last = await page.reaches(Stage.FAILED)
-        assert last.notice == failure
-        assert page.call.calls.live == 0, "its place is free before the browser has gone"
-        await page.until(lambda: page.closed is not None)
-    assert len(visits) == 1
-    ours = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("websockets"))
-    assert KEY not in ours
-    assert "secret words" not in ours
-
-
-async def test_a_wrong_key_at_the_door() -> None:
-    from http import HTTPStatus
-
-    from websockets.asyncio.server import Request, Response
-    from websockets.datastructures import Headers
-
-    async def talk(_: ServerConnection) -> None:
-        raise AssertionError
-
-    def refuse(_: Request) -> Response:
-        return Response(HTTPStatus.UNAUTHORIZED, "Unauthorized", Headers())
-
-    async with server(talk, refuse) as url, calling(at(url)) as page:
-        assert (await page.reaches(Stage.FAILED)).notice == Failure.WRONG_KEY
-
-
-async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
-    async with calling(at(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime")) as page:
-        assert (await page.reaches(Stage.FAILED)).notice == Failure.UNREACHABLE
-        assert {snapshot.stage for snapshot in page.snapshots} == {Stage.CONNECTING, Stage.FAILED}
-
-
-async def test_a_server_whose_models_are_loading() -> None:
-    there = Script()
-    places: list[Endpoint | Failure] = [Failure.LOADING]
-    async with server(there.talk) as url, calling(lambda _: places[0]) as page:
-        assert (await page.shows(lambda s: s.notice is not None)).notice == Failure.LOADING
-        places[0] = at(url)("")
-        assert (await page.reaches(Stage.LISTENING)).notice is None
-
-
-async def test_no_money_in_the_middle_of_a_call() -> None:
-    there = Script()
-    failed = {"id": "r1", "status": "failed", "status_details": {"error": {"code": "insufficient_quota"}}}
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await page.reaches(Stage.LISTENING)
-        await there.says({"type": "response.done", "response": failed})
-        assert (await page.reaches(Stage.FAILED)).notice == Failure.QUOTA
-
-
 async def test_the_servers_hour_is_over_and_the_call_goes_on() -> None:
     there = Script()
     async with server(there.talk) as url, calling(at(url)) as page:
@@ -379,80 +216,6 @@ async def test_garbage_does_not_end_a_call() -> None:
                 await there.says({"type": kind, "response": odd, "error": odd, "item": odd, "delta": odd})
         await there.says({"type": "unheard.of"}, script.whole_reply("r1", "a1", "Still here.", 40))
         await page.shows(lambda snapshot: [b.text for b in snapshot.bubbles][-1:] == ["Still here."])
-
-
-async def test_a_tab_closed_while_connecting() -> None:
-    arrived = asyncio.Event()
-    left = asyncio.Event()
-
-    async def talk(socket: ServerConnection) -> None:
-        arrived.set()
-        await socket.wait_closed()
-        left.set()
-
-    async with server(talk) as url:
-        async with calling(at(url), Visitor()) as page:
-            await arrived.wait()
-            await page.hangs_up()
-            assert page.call.calls.live == 0
-            assert page.visitor.call is None
-            async with asyncio.timeout(2):
-                await left.wait()
-        assert all(task.done() for task in page.call._tasks)
-
-
-async def test_all_places_taken() -> None:
-    there = Script()
-    async with server(there.talk) as url:
-        book = CallBook(1)
-        prototype = VoiceCall(Settings(), at(url), book)
-        first, second = Page(prototype), Page(prototype)
-        await first.start()
-        await first.reaches(Stage.LISTENING)
-        await second.start()
-        assert (await second.reaches(Stage.FAILED)).notice == Notice.SERVER_BUSY
-        assert book.live == 1
-        await second.hangs_up()
-        assert book.live == 1
-        await first.hangs_up()
-        assert book.live == 0
-        third = Page(prototype)
-        await third.start()
-        await third.reaches(Stage.LISTENING)
-        await third.hangs_up()
-    assert there.visits == 2
-
-
-@pytest.mark.parametrize(
-    ("limit", "notice"), [({"idle_seconds": 0}, Notice.IDLE), ({"max_call_seconds": 0}, Notice.TIME_LIMIT)]
-)
-async def test_limits_end_a_call(limit: dict[str, int], notice: Notice) -> None:
-    there = Script()
-    async with server(there.talk) as url, calling(at(url), **limit) as page:
-        last = await page.reaches(Stage.ENDED)
-        assert last.notice == notice
-        await page.until(lambda: page.closed is not None)
-
-
-async def test_a_page_that_vanishes_frees_its_line() -> None:
-    there = Script()
-    async with server(there.talk) as url, calling(at(url), vanished_seconds=0.5) as page:
-        await page.reaches(Stage.LISTENING)
-        assert page.call.calls.live == 1
-        page.unplugged = True
-        last = await page.reaches(Stage.ENDED)
-        assert last.notice == Notice.NO_MICROPHONE
-        assert page.call.calls.live == 0
-
-
-async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
-    there = Script()
-
-    def endpoint(_: str) -> Endpoint:
-        raise RuntimeError(KEY)
-
-    async with server(there.talk), calling(endpoint) as page:
-        assert (await page.reaches(Stage.FAILED)).notice == Notice.INTERNAL
 
 
 async def test_two_visitors_do_not_meet() -> None:
@@ -484,14 +247,3 @@ async def test_the_pace_holds_while_a_lot_arrives() -> None:
         elapsed = page.call.clock() - began
         assert elapsed >= 0.95, "50 frames are a second, whatever arrives"
         assert len(page.snapshots) <= 25 * max(elapsed, 1)
-
-
-def test_a_place_can_be_given_back_twice() -> None:
-    book = CallBook(1)
-    call = object()
-    assert book.enter(call)
-    assert book.enter(call), "it has its place already"
-    assert not book.enter(object())
-    book.leave(call)
-    book.leave(call)
-    assert book.live == 0

@@ -100,6 +100,23 @@ def ends(reply: str, item: str, text: str, status: str = "completed") -> dict[st
     return {"type": "response.done", "response": {"id": reply, "status": status, "output": [message]}}
 
 
+async def begun(there: Script, page: Reader, words: str, question: str = "One") -> None:
+    """The first question, and a reply of which `words` are shown."""
+    page.chat.say(question)  # while connecting: sent as soon as there is a connection
+    await there.hears("response.create")
+    await there.says(begins("r1", "a1"), word("r1", "a1", words))
+    await page.shows(lambda s: len(s.bubbles) == 2)
+
+
+async def goes_on(there: Script, page: Reader) -> list[str]:
+    """Another question and its whole answer, after a first reply that was stopped: all the texts shown then."""
+    page.chat.say("Two")
+    await there.hears("response.create", 2)
+    await there.says(begins("r2", "a2"), ends("r2", "a2", "Yes."))
+    last = await page.shows(lambda s: s.stage is Stage.LISTENING and s.bubbles[-1].text == "Yes.")
+    return [text for _, text in texts(last)]
+
+
 async def test_a_chat_streams_markdown_as_it_was_written() -> None:
     there = Script()
     async with server(there.talk) as url, chatting(at(url)) as page:
@@ -128,20 +145,13 @@ async def test_the_session_is_a_written_one() -> None:
 async def test_stop_keeps_what_was_written_and_the_chat_goes_on() -> None:
     there = Script()
     async with server(there.talk) as url, chatting(at(url)) as page:
-        page.chat.say("Tell me everything")  # while connecting: sent as soon as there is a connection
-        await there.hears("response.create")
-        await there.says(begins("r1", "a1"), word("r1", "a1", "In the "))
-        await page.shows(lambda s: len(s.bubbles) == 2)
+        await begun(there, page, "In the ", "Tell me everything")
         page.chat.stop()
         assert (await there.hears("response.cancel"))[0]["response_id"] == "r1"
         stopped = await page.reaches(Stage.LISTENING)
         assert texts(stopped)[1] == ("assistant", "In the")
         await there.says(word("r1", "a1", "late"), ends("r1", "a1", "In the late", "cancelled"))
-        page.chat.say("Next")
-        await there.hears("response.create", 2)
-        await there.says(begins("r2", "a2"), ends("r2", "a2", "Yes."))
-        last = await page.shows(lambda s: s.stage is Stage.LISTENING and len(s.bubbles) == 4)
-        assert [text for _, text in texts(last)] == ["Tell me everything", "In the", "Next", "Yes."]
+        assert await goes_on(there, page) == ["Tell me everything", "In the", "Two", "Yes."]
         assert there.of("conversation.item.delete") == []
 
 
@@ -155,11 +165,7 @@ async def test_stop_before_the_reply_was_announced() -> None:
         await there.says(begins("r1", "a1"), word("r1", "a1", "No"))
         assert (await there.hears("response.cancel"))[0]["response_id"] == "r1"
         await there.says(ends("r1", "a1", "No", "cancelled"))
-        page.chat.say("Two")
-        await there.hears("response.create", 2)
-        await there.says(begins("r2", "a2"), ends("r2", "a2", "Yes."))
-        last = await page.shows(lambda s: s.stage is Stage.LISTENING and len(s.bubbles) == 3)
-        assert [text for _, text in texts(last)] == ["One", "Two", "Yes."]
+        assert await goes_on(there, page) == ["One", "Two", "Yes."]
 
 
 async def test_stop_with_a_server_that_does_not_announce_its_replies() -> None:
@@ -202,10 +208,7 @@ async def test_a_server_that_speaks_although_it_was_asked_to_write() -> None:
 async def test_a_reply_that_was_over_before_it_was_cancelled() -> None:
     there = Script()
     async with server(there.talk) as url, chatting(at(url)) as page:
-        page.chat.say("One")
-        await there.hears("response.create")
-        await there.says(begins("r1", "a1"), word("r1", "a1", "Long"))
-        await page.shows(lambda s: len(s.bubbles) == 2)
+        await begun(there, page, "Long")
         page.chat.say("Two")
         cancel = (await there.hears("response.cancel"))[0]
         await there.says(ends("r1", "a1", "Long"))
@@ -234,10 +237,7 @@ async def test_a_reply_that_was_over_before_it_was_cancelled() -> None:
 async def test_a_message_ends_the_reply_that_is_being_written() -> None:
     there = Script()
     async with server(there.talk) as url, chatting(at(url)) as page:
-        page.chat.say("One")
-        await there.hears("response.create")
-        await there.says(begins("r1", "a1"), word("r1", "a1", "Long"))
-        await page.shows(lambda s: len(s.bubbles) == 2)
+        await begun(there, page, "Long")
         page.chat.say("Two")
         await there.hears("response.cancel")
         assert len(there.of("response.create")) == 1

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import AsyncIterator
 
 import pytest
 
 from offline.desk import Desk, Models
-from offline.hearing import CAPTION_MOST_S, RATE, Audio, Heard
-from offline.lanes import Lane, Urgency
-from offline.prompt import Prompt
-from offline.reply import Engines, ModelFailed, TooLong, Usage
+from offline.hearing import CAPTION_MOST_S
+from offline.lanes import Lane
+from offline.reply import Engines
 from offline.work import (
     Generate,
     Hearing,
-    Language,
     Listening,
     Message,
     Paused,
@@ -36,115 +32,13 @@ from offline.work import (
     Resumed,
     Stop,
 )
+from tests.offline.desks import WAIT_S, Ear, Mouth, Pen, Rig, until
 
-WAIT_S = 10.0
 TOOL = '{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}'
 
 
 def sound(seconds: float) -> bytes:
     return b"\x01\x00" * int(24_000 * seconds)
-
-
-@dataclass
-class Ear:
-    """Hears `says`; fails when it is None."""
-
-    says: str | None = "Hello there."
-    chinese: float = 0.0
-    count: int = 0
-    longest_s: float = 0.0
-
-    def language(self, audio: Audio) -> float:
-        return self.chinese
-
-    def transcribe(self, audio: Audio, language: Language) -> Heard:
-        self.longest_s = max(self.longest_s, len(audio) / RATE)
-        self.count += 1
-        if self.says is None:
-            raise RuntimeError("a secret")
-        return Heard(self.says, language)
-
-
-@dataclass
-class Pen:
-    """Writes `pieces`, each after `gate` was opened for it; remembers the prompts."""
-
-    pieces: list[str] = field(default_factory=lambda: ["Good ", "morning. ", "How are you?"])
-    words_only: list[str] = field(default_factory=lambda: ["In words."])
-    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1000))
-    prompts: list[Prompt] = field(default_factory=list)
-    read_ahead: list[Prompt] = field(default_factory=list)
-    finish: str = "stop"
-    fails: bool = False
-    holds: int = 100_000
-    """Characters of a prompt from which on it is too long."""
-    stopped: threading.Event = field(default_factory=threading.Event)
-    reads_long: bool = False
-    """Reading ahead lasts until it is stopped."""
-
-    def generate(
-        self, prompt: Prompt, slot: int, on_text: Callable[[str, Usage], None], stop: threading.Event
-    ) -> Usage:
-        self.prompts.append(prompt)
-        if self.fails:
-            raise ModelFailed("the language model failed")
-        if sum(len(message["content"]) for message in prompt.messages) > self.holds:
-            raise TooLong("it is too long")
-        pieces = self.words_only if "grammar" in prompt.body else self.pieces
-        for n, piece in enumerate(pieces, 1):
-            while not self.gate.acquire(timeout=0.01):
-                if stop.is_set():
-                    self.stopped.set()
-                    return Usage(5, 2, n, "stopped")
-            on_text(piece, Usage(5, 2, n))
-        return Usage(5, 2, len(pieces), self.finish)  # type: ignore[arg-type]
-
-    def read(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
-        self.read_ahead.append(prompt)
-        if self.reads_long and stop.wait(WAIT_S):
-            self.stopped.set()
-
-
-class Mouth:
-    """Says one byte pair a character."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str, speed: float = 1.0) -> bytes:
-        self.said.append(text)
-        return b"\x00\x01" * len(text)
-
-
-async def until(there: Callable[[], object]) -> None:
-    """Waits for what another thread does."""
-    async with asyncio.timeout(WAIT_S):
-        while not there():
-            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-
-
-@dataclass
-class Rig:
-    desk: Desk
-    ear: Ear
-    pen: Pen
-    mouth: Mouth
-    results: asyncio.Queue[Result]
-    released: list[bool]
-    provisional: list[Provisional]
-
-    async def next(self) -> Result:
-        return await asyncio.wait_for(self.results.get(), WAIT_S)
-
-    async def until_done(self) -> list[Result]:
-        found: list[Result] = []
-        while not found or not isinstance(found[-1], ReplyDone):
-            found.append(await self.next())
-        return found
-
-    async def spoken_ahead(self, clauses: int) -> None:
-        """Waits until so many clauses were spoken, wanted or not."""
-        await until(lambda: len(self.mouth.said) >= clauses)
 
 
 @pytest.fixture
@@ -168,6 +62,8 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 BASE = Request((Message("system", "Be kind."),), speak=True)
+
+
 EXPECTED = Request((*BASE.messages, Message("user", "Hello there.")), speak=True)
 
 
@@ -406,25 +302,3 @@ async def test_nothing_is_delivered_after_closing(rig: Rig) -> None:
         await asyncio.get_running_loop().run_in_executor(None, lambda: None)
     assert rig.results.empty()
     assert rig.released
-
-
-async def test_a_lane_takes_the_urgent_first_and_skips_the_cancelled() -> None:
-    lane, order, gate, begun = Lane("test"), list[str](), threading.Event(), threading.Event()
-
-    def hold() -> None:
-        begun.set()
-        gate.wait(WAIT_S)
-
-    holding = asyncio.create_task(lane.run(Urgency.WAITED_FOR, hold))
-    await asyncio.to_thread(begun.wait, WAIT_S)
-    named = {"helpful": Urgency.HELPFUL, "cancelled": Urgency.WAITED_FOR, "prepared": Urgency.PREPARED}
-    tasks = {
-        name: asyncio.create_task(lane.run(urgency, partial(order.append, name))) for name, urgency in named.items()
-    }
-    await asyncio.wait(tasks.values(), timeout=0)
-    tasks["cancelled"].cancel()
-    await asyncio.wait([tasks["cancelled"]])
-    gate.set()
-    await asyncio.gather(holding, tasks["helpful"], tasks["prepared"])
-    assert order == ["prepared", "helpful"]
-    lane.close()

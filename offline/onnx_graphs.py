@@ -1,0 +1,19 @@
+"""ONNX graphs on the CPU, beside other work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+
+def open_graph(model: Path | bytes, threads: int) -> ort.InferenceSession:
+    """A graph that works on `threads` threads. They sleep while they wait: spinning takes the processor from others."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return ort.InferenceSession(
+        model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+    )
