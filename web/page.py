@@ -10,7 +10,7 @@ import gradio as gr
 from realtime.book import CallBook
 from realtime_handler import Visitor, VoiceCall
 
-from . import devices, own_key, text_tab, voice_export, voice_tab
+from . import devices, own_key, text_tab, voice_export, voice_tab, wishes_drawer
 from .chatbox import STATIC
 from .downloads import Downloads
 from .status import ServerLine
@@ -81,6 +81,7 @@ def build_page(
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
                 voice = voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
+                wishes_drawer.build(settings, visitor, locale, begin)
                 devices.build()
                 voice_export.build(settings, downloads, page, visitor, locale, begin)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):

@@ -38,6 +38,16 @@ LABELS: dict[str, dict[str, str]] = {
         "text_input": "Message (Enter: send, Shift+Enter: new line)",
         "text_stop": "Stop",
         "text_connect": "Connect",
+        "wishes_title": "How it talks and listens",
+        "wishes_note": "For your own calls. Each change says when it counts.",
+        "wish_voice": "Voice",
+        "wish_language": "You speak",
+        "wish_pace": "End of your turn",
+        "wish_noise": "Noise filter",
+        "wish_speed": "Speed",
+        "wish_cost": "A call may cost (US$, 0: as set)",
+        "wish_preset": "Who it is",
+        "wish_words": "What it is told to be",
         "devices_title": "Microphone and loudspeaker",
         "key_title": "Your own API key",
         "key_placeholder": "OpenAI API key",
@@ -68,6 +78,16 @@ LABELS: dict[str, dict[str, str]] = {
         "text_input": "輸入訊息（Enter 送出，Shift+Enter 換行）",
         "text_stop": "停止",
         "text_connect": "連線",
+        "wishes_title": "說話與聆聽的方式",
+        "wishes_note": "只影響你自己的通話，每項變更都會說明何時生效。",
+        "wish_voice": "聲音",
+        "wish_language": "你說的語言",
+        "wish_pace": "多久算說完",
+        "wish_noise": "噪音過濾",
+        "wish_speed": "語速",
+        "wish_cost": "每通費用上限（美元，0：預設）",
+        "wish_preset": "角色",
+        "wish_words": "給模型的指示",
         "devices_title": "麥克風與喇叭",
         "key_title": "使用自己的 API 金鑰",
         "key_placeholder": "OpenAI API 金鑰",
@@ -290,6 +310,61 @@ def page_tables() -> dict[Locale, dict[str, str]]:
         "zh-TW": {code: chinese for code, (_, chinese) in PAGE.items()},
     }
 
+
+# ------------------------------------------------------------------ how a visitor wants their calls
+
+
+LANGUAGES: dict[str, tuple[str, str]] = {
+    "en": ("English", "英語"),
+    "zh": ("Chinese", "中文"),
+}
+PACES: dict[str, tuple[str, str]] = {
+    "quick": ("Quick: answers as soon as you pause", "快：一停頓就回答"),
+    "balanced": ("Balanced", "適中"),
+    "patient": ("Patient: lets you think", "慢：讓你慢慢想"),
+}
+NOISES: dict[str, tuple[str, str]] = {
+    "none": ("None", "不處理"),
+    "near_field": ("Headset", "耳機麥克風"),
+    "far_field": ("Laptop or loudspeaker", "筆電或桌上型麥克風"),
+}
+
+PRESETS: dict[str, tuple[str, str, str]] = {
+    "english": (
+        "English tutor",
+        "英文老師",
+        "You are a patient English tutor on a phone call. Speak simple English, one or two short sentences at a time. "
+        "Correct one mistake at a time, kindly, and ask a question to keep the learner talking.",
+    ),
+    "mandarin": (
+        "Mandarin tutor (Taiwan)",
+        "華語老師（台灣）",
+        "You are a patient teacher of Taiwanese Mandarin on a phone call. Speak slowly, in short sentences, and "
+        "explain in the learner's language when they are lost. 一律使用台灣國語與繁體中文。",
+    ),
+    "interview": (
+        "Job interviewer",
+        "模擬面試官",
+        "You are a friendly but demanding job interviewer. Ask one question at a time, listen, and follow up on what "
+        "was said. Answer in the language you are spoken to.",
+    ),
+    "story": (
+        "Storyteller",
+        "說故事的人",
+        "You are a storyteller for children. Tell the story in small pieces, and let the listener decide what happens "
+        "next. Answer in the language you are spoken to. 說中文時使用台灣國語。",
+    ),
+}
+"""By name: (English, Traditional Chinese, what the model is told)."""
+
+WISHES: dict[str, tuple[str, str]] = {
+    "as_set": ("As set", "預設"),
+    "own_words": ("My own words", "自己寫"),
+    "now": ("Counts from now on.", "現在開始生效。"),
+    "next_turn": ("Counts from the next answer on.", "從下一次回答開始生效。"),
+    "next_call": ("Counts from the next call on.", "從下一通電話開始生效。"),
+    "nothing": ("Nothing has changed.", "沒有變更。"),
+}
 
 # ------------------------------------------------------------------ by `Endpoint.name`
 
