@@ -14,14 +14,14 @@ from playwright.sync_api import Browser, Playwright, Route
 from tests.hearing import error_rate, recognise
 from tests.speech import clip
 
-from .caller import BUTTON, Caller
+from .caller import BUTTON, PATIENCE_S, Caller
 from .conftest import App, chromium, running_app
 
 BREATH_S = 0.8
 """Speaking over a reply must silence it within this many seconds of the first sound of the interruption."""
 
 
-def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = 30) -> None:
+def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = PATIENCE_S) -> None:
     """Until the page shows `count` bubbles of that side with words in them."""
     testid = "user" if role == "user" else "bot"
     caller.until(
@@ -35,7 +35,7 @@ def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = 30) -
 def wait_for_whole_reply(caller: Caller, since: float) -> float:
     """Until a reply that began after `since` is over; returns the moment."""
     caller.until_loud(since)
-    caller.stage("listening", timeout=60)
+    caller.stage("listening")
     caller.until_quiet(1.0)
     return caller.now()
 
@@ -65,7 +65,7 @@ def test_speaking_over_a_reply_silences_it(caller: Caller) -> None:
     wait_for_lines(caller, "assistant", 1)
     interruption = clip("en", "human", 0)
     said = caller.say(interruption.samples)
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=20_000)
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=PATIENCE_S * 1000)
 
     # From here on the ear hears nothing until the next reply: the rest of the story must not come back.
     caller.until("(t) => caller.now() > t", said.begin + BREATH_S + 0.5)
@@ -87,14 +87,17 @@ def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: Caller)
     caller.until_loud(asked)
     caller.until("(t) => caller.now() > t", caller.now() + 2.0)
     said = caller.say(clip("en", "human", 0).samples)
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=20_000)
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=PATIENCE_S * 1000)
     shown = caller.page.evaluate(
         """() => { const copy = document.querySelector('#voice-chat [data-testid=bot]').cloneNode(true);
                    copy.querySelectorAll('.unheard').forEach((e) => e.remove()); return copy.innerText.trim(); }"""
     )
     heard = recognise(caller.ear(asked, said.begin + BREATH_S))
-    # A word more or less at the cut is the ear's; a clause more would be the page's.
-    assert abs(len(words(shown)) - len(words(heard))) <= 3, (shown, heard)
+    # Given half a word, the recogniser goes on with words of its own ("I hope you enjoyed this video"): what the reply
+    # never had was not heard. A word more or less at the cut is the ear's; a clause more would be the page's.
+    reply = words(caller.lines()[1].text)
+    really = [word for word in words(heard) if word in reply or word.isdigit()]
+    assert abs(len(words(shown)) - len(really)) <= 3, (shown, heard)
     caller.hang_up()
 
 
@@ -105,7 +108,7 @@ def test_the_stop_button_silences_a_reply_and_the_call_goes_on(caller: Caller) -
     wait_for_lines(caller, "assistant", 1)
     caller.page.locator("#voice-stop").click()
     stopped = caller.now()
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=20_000)
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=PATIENCE_S * 1000)
     caller.stage("listening")
     caller.until("(t) => caller.now() > t", stopped + BREATH_S + 1.0)
     rest = caller.ear(stopped + BREATH_S, stopped + BREATH_S + 1.0)
@@ -146,7 +149,7 @@ def test_hanging_up_in_a_reply_strikes_out_the_rest(caller: Caller) -> None:
     caller.call()
     asked = caller.now()
     caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.until_loud(asked, timeout=30)
+    caller.until_loud(asked)
     caller.hang_up()
     caller.page.wait_for_selector("#voice-chat .unheard", state="attached")
 
@@ -156,7 +159,7 @@ def test_calling_again_at_once(caller: Caller) -> None:
     caller.press()
     caller.page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
     caller.press()
-    caller.stage("listening", timeout=30)
+    caller.stage("listening")
     question = clip("en", "human", 1)
     said = caller.say(question.samples)
     wait_for_whole_reply(caller, said.end)
@@ -260,7 +263,7 @@ def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) 
             person.call()
         people[2].stage("idle")
         people[2].press()
-        people[2].page.wait_for_selector('#status [data-notice="server_full"]', timeout=20_000)
+        people[2].page.wait_for_selector('#status [data-notice="server_full"]', timeout=PATIENCE_S * 1000)
         people[2].page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
 
         asked = [clip("en", "human", 1), clip("en", "human", 0)]
@@ -274,7 +277,7 @@ def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) 
     finally:
         for person in people:
             person.close()
-    app.wait(lambda health: health["calls"] == 0, timeout=10)
+    app.wait(lambda health: health["calls"] == 0, timeout=30)
 
 
 def test_mandarin_is_understood_and_answered_in_mandarin(caller: Caller) -> None:
@@ -314,7 +317,7 @@ def test_the_microphone_the_browser_itself_provides(app: App, playwright: Playwr
         page.goto(app.url, wait_until="domcontentloaded")
         page.wait_for_selector('#status [data-stage="idle"]')
         page.locator(BUTTON).click()
-        page.wait_for_selector("#voice-chat [data-testid=bot]", timeout=30_000)
+        page.wait_for_selector("#voice-chat [data-testid=bot]", timeout=PATIENCE_S * 1000)
         assert error_rate(question.text, page.inner_text("#voice-chat [data-testid=user]")) <= 0.34
         page.locator(BUTTON).click()
         page.wait_for_selector('#status [data-stage="ended"]')
@@ -335,9 +338,9 @@ def test_a_server_that_dies_in_a_call_is_told_and_replaced(
             caller.call()
             [child] = [p for p in psutil.Process(app.process.pid).children() if "offline" in p.cmdline()]
             child.kill()
-            caller.stage("reconnecting", "failed", timeout=10)
+            caller.stage("reconnecting", "failed")
             app.wait(lambda health: health["http"] == 200, timeout=60)
-            caller.stage("listening", "failed", timeout=60)
+            caller.stage("listening", "failed")
             said = caller.say(clip("en", "human", 1).samples)
             wait_for_whole_reply(caller, said.end)
         finally:
