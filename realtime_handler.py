@@ -28,10 +28,11 @@ from realtime.line import Line
 from realtime.playback import FRAME, Samples
 from realtime.recording import Recording
 from realtime.session import Mode, session_update
-from realtime.settings import Endpoint, Language, Settings, TurnDetection
+from realtime.settings import Endpoint, ServerKind, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
 from realtime.timeline import CallClock
 from realtime.timing import Turns
+from realtime.wishes import When, Wishes, live_update, when
 from text_chat import TextChat
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
@@ -65,8 +66,8 @@ class Visitor:
         self.chat: TextChat | None = None
         self.own_key = ""
         """The visitor's own key, for what starts from now on. It leaves this object only towards the server."""
-        self.language: Language | None = None
-        """What this visitor speaks, when they said so; None: as the settings say."""
+        self.wishes = Wishes()
+        """How this visitor wants their calls."""
 
     @property
     def in_call(self) -> bool:
@@ -82,6 +83,13 @@ class Visitor:
             self.conversation.clock = CallClock()
         if self.recording is not None:
             self.recording.clear()
+
+    async def wish(self, wishes: Wishes) -> When:
+        """The visitor wants their calls otherwise. Returns from when on that counts."""
+        before, self.wishes = self.wishes, wishes
+        if self.call is not None and self.in_call:
+            self.call.wishes_changed()
+        return when(before, wishes, self.in_call)
 
     def page_gone(self) -> None:
         """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded."""
@@ -117,6 +125,8 @@ class VoiceCall(VoiceEdge):
             padding_ms=settings.vad_prefix_padding_ms,
             output_latency_ms=settings.output_latency_ms,
         )
+        self._session: dict[str, Any] | None = None
+        """The `session.update` that the server has been told, all of it."""
         self._visitor: Visitor | None = None
         self._call: Call | None = None
         self._line: Line | None = None
@@ -154,8 +164,11 @@ class VoiceCall(VoiceEdge):
         if self.settings.record_calls and visitor.recording is None:
             visitor.recording = Recording(self.settings.max_recording_seconds)
 
+        self._account.own_cap = visitor.wishes.call_cost
+
         def update(endpoint: Endpoint) -> dict[str, Any]:
-            return session_update(self.settings, Mode.VOICE, kind=endpoint.kind, language=visitor.language)
+            self._session = self._wanted(endpoint.kind)
+            return self._session
 
         line = self._line = Line(
             call,
@@ -224,6 +237,23 @@ class VoiceCall(VoiceEdge):
                 self._end(Stage.FAILED, failure)
         except Exception as error:
             self.broken(error)
+
+    def _wanted(self, kind: ServerKind) -> dict[str, Any]:
+        """The `session.update` of a session as this visitor wants it now."""
+        assert self._visitor is not None
+        return session_update(self._visitor.wishes.over(self.settings), Mode.VOICE, kind=kind)
+
+    def wishes_changed(self) -> None:
+        """The visitor wants this call otherwise: the server is told what can change in the middle of it."""
+        kind = self._account.kind
+        if self._visitor is None or kind is None:
+            return
+        self._account.own_cap = self._visitor.wishes.call_cost
+        before, wanted = self._session, self._wanted(kind)
+        update = live_update(before, wanted) if before is not None else None
+        self._session = wanted
+        if update is not None:
+            self._send([update])
 
     def _send_early(self) -> None:
         while self._early:

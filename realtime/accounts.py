@@ -119,6 +119,8 @@ class Account:
         self._before_tokens = NO_TOKENS
         self._spent_at: float | None = None
         """Since when no more may be spent."""
+        self.own_cap = 0.0
+        """USD that the visitor lets this conversation cost, with whosever key; 0: no cap of theirs."""
         self.version = 0
         """Grows whenever `money` may have changed."""
 
@@ -185,11 +187,18 @@ class Account:
         return self._endpoint.name if self._endpoint is not None else ""
 
     @property
+    def kind(self) -> ServerKind | None:
+        """Of the newest connection; None before the first."""
+        return self._endpoint.kind if self._endpoint is not None else None
+
+    @property
     def budget(self) -> Budget:
         """How the operator's money stands. A visitor's own is their own affair, and the embedded server takes none."""
-        if self._own_key or self._free:
+        if self._free:
             return Budget.FINE
-        return self._accounts.caps.judge(self._usd, self._accounts.ledger.today)
+        operators = Caps() if self._own_key else self._accounts.caps
+        both = [cap for cap in (operators.call, self.own_cap) if cap > 0]
+        return Caps(min(both, default=0.0), operators.day).judge(self._usd, self._accounts.ledger.today)
 
     def must_end(self, quiet: bool, now: float) -> Budget | None:
         """Why the conversation has to end now, or None. Unless all is `quiet`, what is being said may finish first."""

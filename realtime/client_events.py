@@ -8,7 +8,7 @@ from .playback import Cut
 
 Event = dict[str, Any]
 
-FORGIVABLE = ("truncate_", "delete_", "cancel_")
+FORGIVABLE = ("truncate_", "delete_", "cancel_", "update_")
 """Beginnings of the ids of events whose refusal changes nothing for the visitor."""
 ANSWER = "answer_"
 """Beginning of the ids of what asks for a reply."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from .settings import Language, NoiseReduction, ServerKind, Settings, TurnDetection
+from .settings import NoiseReduction, ServerKind, Settings, TurnDetection
 from .transcription import transcription
 
 SESSION_EVENT_ID = "session_update"
@@ -31,19 +31,16 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
-def session_update(
-    settings: Settings, mode: Mode = Mode.VOICE, *, kind: ServerKind | None = None, language: Language | None = None
-) -> Event:
-    """The GA `session.update`. `kind` and `language` default to those of `settings`."""
+def session_update(settings: Settings, mode: Mode = Mode.VOICE, *, kind: ServerKind | None = None) -> Event:
+    """The GA `session.update`. `kind` defaults to that of `settings`."""
     kind = settings.kind if kind is None else kind
-    language = settings.language if language is None else language
-    session = _spoken(settings, kind, language) if mode is Mode.VOICE else _written(settings)
+    session = _spoken(settings, kind) if mode is Mode.VOICE else _written(settings)
     if kind is ServerKind.OPENAI and settings.model_of(kind).startswith("gpt-realtime-2"):
         session["reasoning"] = {"effort": "low"}  # more of it is heard as silence before the first word
     return {"type": "session.update", "event_id": SESSION_EVENT_ID, "session": session}
 
 
-def _spoken(settings: Settings, kind: ServerKind, language: Language) -> Event:
+def _spoken(settings: Settings, kind: ServerKind) -> Event:
     noise = settings.noise_reduction
     # Elsewhere "alloy" may be no voice at all, and then nothing is heard: such a server speaks with its own.
     voice = settings.voice or ("" if kind is ServerKind.CUSTOM else DEFAULT_VOICE)
@@ -57,7 +54,7 @@ def _spoken(settings: Settings, kind: ServerKind, language: Language) -> Event:
         "audio": {
             "input": {
                 "format": dict(PCM24),
-                "transcription": transcription(settings, kind, language),
+                "transcription": transcription(settings, kind, settings.language),
                 "noise_reduction": None if noise is NoiseReduction.NONE else {"type": noise.value},
                 "turn_detection": turn_detection(settings),
             },

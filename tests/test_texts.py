@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from realtime.connection import Failure
 from realtime.endpoint import Endpoint, ServerKind
 from realtime.usage import Budget
 from realtime_handler import Notice, Stage
+from web.chatbox import STATIC
 from web.texts import (
     CHAT_NOTICES,
     CHAT_STAGES,
@@ -15,9 +18,11 @@ from web.texts import (
     KEY_STATES,
     LABELS,
     NOTICES,
+    PAGE,
     SERVERS,
     STAGES,
     locale_of,
+    page_tables,
     sentence,
 )
 
@@ -43,6 +48,21 @@ def test_sentences_end_as_sentences_do(table: dict[str, tuple[str, str]]) -> Non
         assert english.endswith((".", "…")), code
         assert chinese.endswith(("。", "…")), code
         assert english.isascii() or "…" in english, code
+
+
+def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
+    scripts = "".join(path.read_text("utf-8") for path in STATIC.glob("*.js"))
+    used = set(re.findall(r"(?:hint|endUnasked)\(\"(\w+)\"", scripts))
+    used |= set(re.findall(r'Error: "(\w+)"', scripts)) | {"busy"}
+    assert {f"hint_{code}" for code in used} == {code for code in PAGE if code.startswith("hint_")}
+    for prefix in ("word", "name"):
+        assert {f"{prefix}_{state}" for state in ("start", "wait", "stop")} <= PAGE.keys()
+    for code in re.findall(r"voiceTexts\.(\w+)", scripts):
+        assert code in PAGE
+    for language, table in page_tables().items():
+        assert table.keys() == PAGE.keys() and all(table.values()), language
+    style = (STATIC / "page.css").read_text("utf-8")
+    assert not re.search(r"[\u4e00-\u9fff]", scripts + style), "words outside the table"
 
 
 def test_labels_are_the_same_in_both_languages() -> None:

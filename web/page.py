@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -9,11 +10,11 @@ import gradio as gr
 from realtime.book import CallBook
 from realtime_handler import Visitor, VoiceCall
 
-from . import own_key, text_tab, voice_export, voice_tab
+from . import devices, own_key, text_tab, voice_export, voice_tab, wishes_drawer
 from .chatbox import STATIC
 from .downloads import Downloads
 from .status import ServerLine
-from .texts import Locale, label, locale_of
+from .texts import Locale, as_locale, label, locale_of, page_tables
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
 # it stays blank.
@@ -25,6 +26,25 @@ THEME = gr.themes.Soft(
 
 # Whatever a model manages to write, the page fetches no picture from another host: that would tell it who is reading.
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
+
+
+SCRIPTS = ("language.js", "page.js", "stage.js")
+"""In this order, before anything of Gradio's runs."""
+
+
+def head() -> str:
+    """What stands in the page's head: the policy, the words, the scripts and the style sheet, which is here too because
+    `css=` would be rewritten to apply inside the container only."""
+    words = json.dumps(page_tables(), ensure_ascii=False).replace("<", "\\u003c")
+    scripts = [f"window.voiceTables = {words};", *((STATIC / name).read_text("utf-8") for name in SCRIPTS)]
+    style = (STATIC / "page.css").read_text("utf-8")
+    return "\n".join(
+        [
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            f"<style>{style}</style>",
+            *(f"<script>{script}</script>" for script in scripts),
+        ]
+    )
 
 
 def build_page(
@@ -39,25 +59,30 @@ def build_page(
     would talk to, `downloads` hands out what visitors save."""
     settings = call.settings
 
-    def on_load(request: gr.Request) -> Locale:
-        return locale_of(request.headers.get("accept-language"))
+    def on_load(spoken: str, request: gr.Request) -> Locale:
+        return as_locale(spoken) or locale_of(request.headers.get("accept-language"))
 
-    # The style sheet goes into the head too: `css=` would be rewritten to apply inside the container only.
-    style, script = ((STATIC / name).read_text("utf-8") for name in ("page.css", "page.js"))
     with gr.Blocks(
         title="Realtime Voice Chat",
         theme=THEME,
-        head=f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f"<style>{style}</style>\n<script>{script}</script>",
+        head=head(),
         analytics_enabled=False,
     ) as page:
         visitor = gr.State(Visitor(settings.remember_items))  # a blank: Gradio gives every session a deep copy
         locale = gr.State("en")
-        begin = page.load(on_load, None, locale, show_progress="hidden", api_name=False)
-        gr.Markdown(label("app_title"), elem_id="app-title")
+        spoken = gr.Textbox(visible=False)
+        begin = page.load(
+            on_load, spoken, locale, js="() => [window.voiceLanguage]", show_progress="hidden", api_name=False
+        )
+        with gr.Row(elem_id="app-head"):
+            gr.Markdown(label("app_title"), elem_id="app-title")
+            other = gr.Button(label("other_language"), elem_id="other-language", size="sm", scale=0, min_width=80)
+        other.click(None, js="() => { window.voiceOtherLanguage(); return []; }", api_name=False)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
                 voice = voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
+                wishes_drawer.build(settings, visitor, locale, begin)
+                devices.build()
                 voice_export.build(settings, downloads, page, visitor, locale, begin)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
                 text = text_tab.build(settings, call.endpoint, chats, call.accounts, server, visitor, locale, begin)

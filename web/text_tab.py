@@ -66,7 +66,7 @@ def build(
 ) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin`
     is the event after which they are known."""
-    chat = chatbox("text", height="calc(100dvh - 330px)")
+    chat = chatbox("text", height="calc(100dvh - 350px)")
     with gr.Row(elem_id="text-typing"):
         typed = message_box("text", max_lines=10)
         send = gr.Button(label("voice_send"), elem_id="text-send", variant="primary", scale=1, min_width=90)

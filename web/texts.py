@@ -16,6 +16,7 @@ Locale = Literal["en", "zh-TW"]
 LABELS: dict[str, dict[str, str]] = {
     "en": {
         "app_title": "# Realtime Voice Chat",
+        "other_language": "中文",
         "voice_chat": "Conversation",
         "voice_placeholder": "Press the green button and talk. You can interrupt at any time.",
         "voice_input": "Type during the call (Shift+Enter: new line)",
@@ -37,6 +38,17 @@ LABELS: dict[str, dict[str, str]] = {
         "text_input": "Message (Enter: send, Shift+Enter: new line)",
         "text_stop": "Stop",
         "text_connect": "Connect",
+        "wishes_title": "How it talks and listens",
+        "wishes_note": "For your own calls. Each change says when it counts.",
+        "wish_voice": "Voice",
+        "wish_language": "You speak",
+        "wish_pace": "End of your turn",
+        "wish_noise": "Noise filter",
+        "wish_speed": "Speed",
+        "wish_cost": "A call may cost (US$, 0: as set)",
+        "wish_preset": "Who it is",
+        "wish_words": "What it is told to be",
+        "devices_title": "Microphone and loudspeaker",
         "key_title": "Your own API key",
         "key_placeholder": "OpenAI API key",
         "key_use": "Use",
@@ -45,6 +57,7 @@ LABELS: dict[str, dict[str, str]] = {
     },
     "zh-TW": {
         "app_title": "# 即時語音對話",
+        "other_language": "English",
         "voice_chat": "對話內容",
         "voice_placeholder": "按下綠色按鈕就能開始說話，隨時可以打斷。",
         "voice_input": "通話中也能打字（Shift+Enter 換行）",
@@ -65,6 +78,17 @@ LABELS: dict[str, dict[str, str]] = {
         "text_input": "輸入訊息（Enter 送出，Shift+Enter 換行）",
         "text_stop": "停止",
         "text_connect": "連線",
+        "wishes_title": "說話與聆聽的方式",
+        "wishes_note": "只影響你自己的通話，每項變更都會說明何時生效。",
+        "wish_voice": "聲音",
+        "wish_language": "你說的語言",
+        "wish_pace": "多久算說完",
+        "wish_noise": "噪音過濾",
+        "wish_speed": "語速",
+        "wish_cost": "每通費用上限（美元，0：預設）",
+        "wish_preset": "角色",
+        "wish_words": "給模型的指示",
+        "devices_title": "麥克風與喇叭",
         "key_title": "使用自己的 API 金鑰",
         "key_placeholder": "OpenAI API 金鑰",
         "key_use": "使用",
@@ -229,6 +253,119 @@ EXPORT: dict[str, tuple[str, str]] = {
     "nothing": ("There is nothing to save yet.", "目前還沒有可以儲存的內容。"),
 }
 
+# ------------------------------------------------------------------ what the page's own scripts say
+
+PAGE: dict[str, tuple[str, str]] = {
+    "language_confirm": (
+        "The page is drawn anew in the other language, and this conversation is gone then. Go on?",
+        "切換語言會重新載入網頁，這段對話會消失。要繼續嗎？",
+    ),
+    "word_start": ("Call", "通話"),
+    "word_wait": ("Connecting…", "連線中…"),
+    "word_stop": ("Hang up", "掛斷"),
+    "name_start": ("Call", "開始通話"),
+    "name_wait": ("Stop connecting", "停止連線"),
+    "name_stop": ("Hang up", "掛斷"),
+    "device_microphone": ("Microphone", "麥克風"),
+    "device_speaker": ("Loudspeaker", "喇叭"),
+    "device_default": ("The computer's own choice", "系統預設"),
+    "device_unnamed": ("Device", "裝置"),
+    "push_to_talk": ("Push to talk", "按住說話"),
+    "hold_to_talk": ("Hold to talk (space bar)", "按住說話（空白鍵）"),
+    "keys": (
+        "During a call: M mutes the microphone, Esc stops the voice, the space bar talks when push to talk is on.",
+        "通話中：M 鍵靜音，Esc 鍵停止語音，開啟「按住說話」後按住空白鍵說話。",
+    ),
+    "hint_denied": (
+        "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
+        "麥克風被封鎖了。請在瀏覽器網址列允許這個網頁使用麥克風，再按一次按鈕。",
+    ),
+    "hint_missing": (
+        "No microphone was found. Connect one, then press the button again.",
+        "找不到麥克風。請接上麥克風，再按一次按鈕。",
+    ),
+    "hint_busy": (
+        "The microphone could not be opened. Close other programs that use it, then press the button again.",
+        "無法開啟麥克風。請關閉其他正在使用麥克風的程式，再按一次按鈕。",
+    ),
+    "hint_insecure": (
+        "Browsers give the microphone only to https pages and to localhost. Open this page there.",
+        "瀏覽器只允許 https 網頁或 localhost 使用麥克風，請改用這樣的網址。",
+    ),
+    "hint_lost": (
+        "The connection was lost. Press the button to call again.",
+        "連線中斷了，請再按一次按鈕重新通話。",
+    ),
+    "hint_unplugged": (
+        "The microphone went away. Press the button to call again.",
+        "麥克風已中斷，請再按一次按鈕重新通話。",
+    ),
+}
+
+
+def page_tables() -> dict[Locale, dict[str, str]]:
+    """`PAGE` by language, for the page's scripts."""
+    return {
+        "en": {code: english for code, (english, _) in PAGE.items()},
+        "zh-TW": {code: chinese for code, (_, chinese) in PAGE.items()},
+    }
+
+
+# ------------------------------------------------------------------ how a visitor wants their calls
+
+
+LANGUAGES: dict[str, tuple[str, str]] = {
+    "en": ("English", "英語"),
+    "zh": ("Chinese", "中文"),
+}
+PACES: dict[str, tuple[str, str]] = {
+    "quick": ("Quick: answers as soon as you pause", "快：一停頓就回答"),
+    "balanced": ("Balanced", "適中"),
+    "patient": ("Patient: lets you think", "慢：讓你慢慢想"),
+}
+NOISES: dict[str, tuple[str, str]] = {
+    "none": ("None", "不處理"),
+    "near_field": ("Headset", "耳機麥克風"),
+    "far_field": ("Laptop or loudspeaker", "筆電或桌上型麥克風"),
+}
+
+PRESETS: dict[str, tuple[str, str, str]] = {
+    "english": (
+        "English tutor",
+        "英文老師",
+        "You are a patient English tutor on a phone call. Speak simple English, one or two short sentences at a time. "
+        "Correct one mistake at a time, kindly, and ask a question to keep the learner talking.",
+    ),
+    "mandarin": (
+        "Mandarin tutor (Taiwan)",
+        "華語老師（台灣）",
+        "You are a patient teacher of Taiwanese Mandarin on a phone call. Speak slowly, in short sentences, and "
+        "explain in the learner's language when they are lost. 一律使用台灣國語與繁體中文。",
+    ),
+    "interview": (
+        "Job interviewer",
+        "模擬面試官",
+        "You are a friendly but demanding job interviewer. Ask one question at a time, listen, and follow up on what "
+        "was said. Answer in the language you are spoken to.",
+    ),
+    "story": (
+        "Storyteller",
+        "說故事的人",
+        "You are a storyteller for children. Tell the story in small pieces, and let the listener decide what happens "
+        "next. Answer in the language you are spoken to. 說中文時使用台灣國語。",
+    ),
+}
+"""By name: (English, Traditional Chinese, what the model is told)."""
+
+WISHES: dict[str, tuple[str, str]] = {
+    "as_set": ("As set", "預設"),
+    "own_words": ("My own words", "自己寫"),
+    "now": ("Counts from now on.", "現在開始生效。"),
+    "next_turn": ("Counts from the next answer on.", "從下一次回答開始生效。"),
+    "next_call": ("Counts from the next call on.", "從下一通電話開始生效。"),
+    "nothing": ("Nothing has changed.", "沒有變更。"),
+}
+
 # ------------------------------------------------------------------ by `Endpoint.name`
 
 SERVERS: dict[str, tuple[str, str]] = {
@@ -291,6 +428,11 @@ KEY_STATES: dict[str, tuple[str, str]] = {
 def pick(words: tuple[str, str], locale: Locale) -> str:
     """(English, Traditional Chinese) -> the one asked for."""
     return words[1] if locale == "zh-TW" else words[0]
+
+
+def as_locale(word: str) -> Locale | None:
+    """One of the page's languages by its name; None for anything else."""
+    return "en" if word == "en" else "zh-TW" if word == "zh-TW" else None
 
 
 def locale_of(accept_language: str | None) -> Locale:

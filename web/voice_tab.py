@@ -34,6 +34,13 @@ MICROPHONE = {
 }
 
 
+UNDER_THE_BUTTON = (
+    '<div id="voice-timer" role="timer" aria-live="off"></div><div id="voice-hint" role="alert"></div>'
+    '<button id="voice-hold" type="button" data-text="hold_to_talk"></button>'
+)
+"""Filled by page.js and stage.js."""
+
+
 def caption(bubble: Bubble) -> Message | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
     return shown(bubble, literal(bubble.text) if bubble.role == "user" else struck(bubble.text, bubble.unheard))
@@ -63,7 +70,7 @@ def build(
 
     # Above the call's own limit, so that the one too many is told so in its own language, and not by fastrtc's toast.
     max_calls = call.settings.max_calls + 4
-    chat = chatbox("voice", height="calc(100dvh - 470px)")
+    chat = chatbox("voice", height="calc(100dvh - 510px)")
     with gr.Row(elem_id="voice-controls"):
         with gr.Column(scale=2, min_width=150):
             volume = gr.Slider(
@@ -82,11 +89,11 @@ def build(
         with gr.Column(scale=2, min_width=150):
             stop = gr.Button(label("text_stop"), elem_id="voice-stop")
             clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
-    gr.HTML('<div id="voice-hint" role="alert"></div>', padding=False)
-    sums = gr.HTML(elem_id="voice-figures", padding=False)
+    gr.HTML(UNDER_THE_BUTTON, padding=False)
     with gr.Row(elem_id="voice-typing"):
         typed = message_box("voice", max_lines=6)
         send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)
+    sums = gr.HTML(elem_id="voice-figures", padding=False)
     released = gr.Button(elem_id="voice-released")  # hidden; pressed by page.js when a call ends in the browser alone
     status = gr.HTML(elem_id="status", elem_classes="status-bar", padding=False)
     until_ready = gr.Timer(1.0, active=False)

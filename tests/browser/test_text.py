@@ -160,6 +160,7 @@ def test_enter_sends_and_shift_enter_makes_a_line(visit: Callable[..., Typist], 
         "last",
     ]
     assert page.box.input_value() == ""
+    expect(page.page.locator("#text-figures .money")).to_contain_text("Cost unknown")
 
 
 def test_enter_twice_sends_once_and_what_is_typed_meanwhile_stays(visit: Callable[..., Typist]) -> None:

@@ -15,6 +15,7 @@
   let current = null; // the connection of the call that is wanted; events of older ones mean nothing any more
   let microphoneMuted = false; // the component keeps its icons from call to call, but not what they stand for
   let speakerMuted = false;
+  let gateOpen = true; // push-to-talk lets sound through only while something is pressed (stage.js)
 
   // Reading or writing throws where the visitor has blocked site data.
   const remember = (percent) => {
@@ -33,31 +34,10 @@
   }
 
   // ---------------------------------------------------------------- hints: what only the browser can know
-  const HINTS = {
-    denied: [
-      "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
-      "麥克風被封鎖了。請在瀏覽器網址列允許這個網頁使用麥克風，再按一次按鈕。",
-    ],
-    missing: [
-      "No microphone was found. Connect one, then press the button again.",
-      "找不到麥克風。請接上麥克風，再按一次按鈕。",
-    ],
-    busy: [
-      "The microphone could not be opened. Close other programs that use it, then press the button again.",
-      "無法開啟麥克風。請關閉其他正在使用麥克風的程式，再按一次按鈕。",
-    ],
-    insecure: [
-      "Browsers give the microphone only to https pages and to localhost. Open this page there.",
-      "瀏覽器只允許 https 網頁或 localhost 使用麥克風，請改用這樣的網址。",
-    ],
-    lost: ["The connection was lost. Press the button to call again.", "連線中斷了，請再按一次按鈕重新通話。"],
-    unplugged: ["The microphone went away. Press the button to call again.", "麥克風已中斷，請再按一次按鈕重新通話。"],
-  };
-  const chinese = (navigator.language || "").toLowerCase().startsWith("zh");
-  document.documentElement.dataset.voiceLanguage = chinese ? "zh" : "en"; // the style sheet words the button with it
+  const text = window.voiceTexts; // web/texts.py, in the page's language (language.js)
   const hint = (code) => {
     const place = document.getElementById("voice-hint");
-    if (place) place.textContent = code ? HINTS[code][chinese ? 1 : 0] : "";
+    if (place) place.textContent = code ? text[`hint_${code}`] : "";
   };
 
   // ---------------------------------------------------------------- peer connections
@@ -92,6 +72,7 @@
     connection.close();
   };
   const end = () => {
+    if (microphones.size) document.dispatchEvent(new Event("voice-over"));
     wanted = false;
     current = null;
     for (const stream of microphones) for (const track of stream.getTracks()) track.stop();
@@ -112,7 +93,7 @@
       if (!wanted) return new MediaStream();
       let stream;
       try {
-        stream = await open(constraints).catch((error) => {
+        stream = await open(withDevice(constraints)).catch((error) => {
           if (error.name !== "OverconstrainedError") throw error;
           return open({ audio: true });
         });
@@ -122,8 +103,18 @@
         setTimeout(() => giveUp(refused)); // after the component has seen the refusal
         return Promise.reject(new DOMException("", "AbortError"));
       }
+      taken(stream);
+      return stream;
+    };
+    const withDevice = (constraints) => {
+      const id = window.voiceDevice?.();
+      const audio = typeof constraints?.audio === "object" ? constraints.audio : {};
+      return id ? { ...constraints, audio: { ...audio, deviceId: { ideal: id } } } : constraints;
+    };
+    const taken = (stream) => {
       microphones.add(stream);
-      for (const track of stream.getAudioTracks()) track.enabled = !microphoneMuted;
+      applyMute();
+      document.dispatchEvent(new CustomEvent("voice-microphone", { detail: stream }));
       if (!wanted) end(); // hung up while the visitor was being asked
       for (const track of stream.getTracks()) {
         track.addEventListener("ended", () => {
@@ -133,9 +124,35 @@
           giveUp(deaf);
         });
       }
-      return stream;
+    };
+    /** The visitor chose another microphone in the middle of a call: the call goes on with it. */
+    window.voiceOtherMicrophone = async () => {
+      const call = current;
+      const sender = call?.getSenders().find((each) => each.track?.kind === "audio");
+      if (!sender) return;
+      try {
+        const stream = await open(withDevice({ audio: true }));
+        if (call !== current) {
+          for (const track of stream.getTracks()) track.stop();
+          return;
+        }
+        await sender.replaceTrack(stream.getAudioTracks()[0]);
+        for (const old of microphones) for (const track of old.getTracks()) track.stop();
+        microphones.clear();
+        taken(stream);
+      } catch {
+        hint("busy"); // the call goes on with the old one
+      }
     };
   }
+  const applyMute = () => {
+    const on = gateOpen && !microphoneMuted;
+    for (const stream of microphones) for (const track of stream.getAudioTracks()) track.enabled = on;
+  };
+  window.voiceGate = (on) => {
+    gateOpen = on;
+    applyMute();
+  };
   window.addEventListener("unhandledrejection", (event) => {
     // The refusal above: already told in the hint, and the component does not catch it.
     if (event.reason instanceof DOMException && event.reason.name === "AbortError" && !event.reason.message) {
@@ -153,6 +170,7 @@
         const on = mute.getAttribute("aria-label").startsWith("mute");
         if (mute.getAttribute("aria-label").endsWith("mic")) microphoneMuted = on;
         else speakerMuted = on;
+        setTimeout(applyMute); // after the component, which knows only the stream it was given
         return;
       }
       const button = event.target.closest(BUTTON);
@@ -197,17 +215,16 @@
   });
 
   // ---------------------------------------------------------------- for those who do not see colours
-  const NAMES = { start: ["Call", "通話"], wait: ["Stop connecting", "停止連線"], stop: ["Hang up", "掛斷"] };
-  document.documentElement.lang = chinese ? "zh-Hant-TW" : "en";
   const describe = () => {
     document.getElementById("status")?.setAttribute("aria-live", "polite"); // its content is replaced, it stays
     const button = document.querySelector(BUTTON);
     if (!button) return;
     const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";
-    const name = NAMES[state][chinese ? 1 : 0];
-    if (button.title !== name) {
-      button.title = name;
-      button.setAttribute("aria-description", name);
+    if (button.dataset.state !== state) {
+      button.dataset.state = state;
+      button.dataset.word = text[`word_${state}`]; // the style sheet writes it under the button
+      button.title = text[`name_${state}`];
+      button.setAttribute("aria-description", button.title);
     }
   };
   new MutationObserver(describe).observe(document, { childList: true, subtree: true });
