@@ -150,9 +150,13 @@ class Line:
 class Caller:
     """Drives one page."""
 
-    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", before: str = "") -> None:
+    def __init__(
+        self, browser: Browser, url: str, *, locale: str = "en-US", before: str = "", scheme: str = "light"
+    ) -> None:
         """`before`: a script that runs in the page before any other."""
-        self.context: BrowserContext = browser.new_context(locale=locale, viewport={"width": 1000, "height": 800})
+        self.context: BrowserContext = browser.new_context(
+            locale=locale, viewport={"width": 1000, "height": 800}, color_scheme=scheme
+        )
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
