@@ -36,7 +36,7 @@ THEME = gr.themes.Soft(
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
-SCRIPTS = ("language.js", "page.js", "stage.js")
+SCRIPTS = ("language.js", "page.js", "stage.js", "aloud.js")
 """In this order, before anything of Gradio's runs."""
 
 
