@@ -242,9 +242,11 @@ class VoiceCall(VoiceEdge):
 
     def microphone(self, pcm: bytes) -> None:
         self._microphone_at = self._page_at = now = self.clock()
-        recording = self._recording
+        recording, samples = self._recording, np.frombuffer(pcm, dtype="<i2")
         if recording is not None:
-            recording.visitor(self._moment(now), np.frombuffer(pcm, dtype="<i2"))
+            recording.visitor(self._moment(now), samples)
+        if self._call is not None:
+            self._call.hear(samples)
         if self._line is not None and self._line.up:
             self._append(pcm)
         elif self._call is None or self._call.stage not in OVER:
@@ -257,6 +259,8 @@ class VoiceCall(VoiceEdge):
             self._append(SILENCE.tobytes())
         if self._call is None:
             return SILENCE
+        if up:
+            self._send(self._call.beat(now))
         samples = self._call.frame(now)
         recording = self._recording
         if recording is not None:

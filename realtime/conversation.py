@@ -324,6 +324,23 @@ class Conversation:
         self.version += 1
         return there
 
+    def said(self, item_id: str) -> str:
+        """What is understood so far of a turn."""
+        item = self._items.find(item_id)
+        return item.raw_text if item is not None else ""
+
+    def dismiss(self, item_id: str) -> list[str]:
+        """A turn in which nothing was said is none. Returns the server's id of it, to delete it there."""
+        item = self._items.find(item_id)
+        if item is None or not item.placed:
+            self._gone.forget_item(item_id)
+        else:
+            self._gone.delete(item_id)
+        if item is not None:
+            self._items.remove(item)
+        self.version += 1
+        return [item_id] if item is not None and item.placed else []
+
     def forget_reply(self, response_id: str) -> None:
         """A reply to what was cleared: nothing of it is shown or kept, here or at the server."""
         self._gone.forget_reply(response_id)
