@@ -286,6 +286,8 @@ class Conversation:
             if not item.has_sound and not self.written:
                 if item.placed:
                     silent.append(self._items.server_id(item.id))
+                else:  # the reply may be complete there before it is stopped
+                    self._gone.forget_item(self._items.server_id(item.id))
                 for part in item.parts.values():
                     part.cut_at(0)
             item.state = BubbleState.INTERRUPTED

@@ -473,7 +473,7 @@ def test_where_the_server_does_not_leave_it_to_us_the_first_sound_stops_the_repl
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_order_ends_full_or_silent_and_cuts_what_it_stops(order: random.Random) -> None:
     line = Over()
     line.reply(made=order.random() < 0.5)
