@@ -7,7 +7,7 @@ ENV HOST=0.0.0.0 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 
-# libgomp: OpenMP for the speech models, which the slim image lacks.
+# libgomp: OpenMP, which the language model links and the slim image lacks.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \

@@ -1,7 +1,7 @@
 """`python -m offline`: a Realtime server for one computer. Listens at once, loads its models meanwhile.
 
-JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`, some
-`{"fetching": SENTENCE}` (with `--fetch`, when files are missing) and `{"progress": SENTENCE}`, then `{"ready": true, "model": NAME,
+JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`; with `--fetch`, when files
+are missing, some `{"fetching": SENTENCE}`; some `{"progress": SENTENCE}`; then `{"ready": true, "model": NAME,
 "languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`. The log goes to stderr.
 """
 

@@ -34,12 +34,8 @@ def test_a_space_runs_what_the_requirements_pin() -> None:
     matter = front_matter()
     assert (matter["sdk"], matter["sdk_version"]) == ("gradio", pins()["gradio"])
     assert (ROOT / matter["app_file"]).is_file()
-    low, high = (
-        re.search(
-            f"{sign}(3\\.\\d+)", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
-        )
-        for sign in (">=", "<")
-    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    low, high = (re.search(f"{sign}(3\\.\\d+)", project["requires-python"]) for sign in (">=", "<"))
     assert low and high
     assert low[1] <= matter["python_version"] < high[1]
     assert len(matter["short_description"]) <= 60, "Hugging Face refuses longer ones"
@@ -178,6 +174,29 @@ def test_the_container_copies_what_is_there_and_requirements_before_the_code() -
     assert fetching and fetching[0] < copying[0], "a change of the code must not fetch the models again"
 
 
+def test_both_homes_have_the_libraries_that_wheels_expect_of_the_system() -> None:
+    installed = next(value for kind, value in dockerfile() if kind == "RUN" and "apt-get install" in value)
+    assert all(package in installed.split() for package in (ROOT / "packages.txt").read_text("utf-8").split())
+
+
 def test_what_must_not_be_in_an_image_is_left_out() -> None:
     left_out = (ROOT / ".dockerignore").read_text("utf-8").split()
     assert {".env", ".git", ".venv*", "tests", "benchmarks"} <= set(left_out)
+
+
+# -------------------------------------------------------------------- licences
+
+
+def test_every_pinned_package_and_every_model_has_its_licence_named() -> None:
+    folder = ROOT / "offline" / "licences"
+    notice = (folder / "NOTICE.md").read_text("utf-8")
+    assert [name for name in pins() if not re.search(rf"\b{re.escape(name)}\b", notice)] == []
+    for model in json.loads((ROOT / "offline" / "manifest.json").read_text("utf-8"))["models"]:
+        family = re.split(r"[-\d]", model["name"])[0]
+        rows = [row for row in notice.splitlines() if row.lower().startswith(f"| {family}")]
+        assert rows, family
+        assert all(re.split("[, ]", model["licence"])[0] in "".join(rows) for _ in rows)
+    texts = re.findall(r"`([\w.-]+\.txt)`", notice)
+    assert texts and all((folder / text).is_file() for text in texts)
+    data = {path.name for path in (ROOT / "offline" / "data").iterdir()}
+    assert all(f"offline/data/{name}" in notice for name in data)
