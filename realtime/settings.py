@@ -137,7 +137,8 @@ class Settings:
     root_path: str = ""
     """ROOT_PATH, else GRADIO_ROOT_PATH: the path under which a proxy shows the page, like `/voice`."""
     fetch_models: bool = False
-    """FETCH_MODELS that are missing when the app starts, 0.8 GB. start.sh does so itself, before the app."""
+    """FETCH_MODELS: whether files of models that are missing are fetched when the app starts (0.8 GB). start.sh fetches
+    them itself, before the app."""
     debug: bool = False
     """DEBUG. More log lines; still no key, prompt or transcript in them."""
 

@@ -37,7 +37,7 @@ class Setting:
     """The environment variable."""
     default: object
     meaning: str
-    """English."""
+    """English; goes on where the variable's name stands, so it may begin with a small letter."""
 
 
 def docstrings(kind: type) -> dict[str, str]:
@@ -70,8 +70,7 @@ def settings_of(kind: type) -> Iterator[Setting]:
         text = said.get(field.name, "")
         if not text.startswith(name):
             raise ValueError(f"The docstring of {field.name} must begin with {name}.")
-        text = text.removeprefix(name).lstrip(",.: ")
-        yield Setting(name, default, text[:1].upper() + text[1:])
+        yield Setting(name, default, text.removeprefix(name).lstrip(",.: "))
 
 
 def shown(default: object) -> str:
