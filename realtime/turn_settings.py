@@ -76,7 +76,7 @@ class TurnSettings:
     twilio_auth_token: str = field(default="", repr=False)
     """TWILIO_AUTH_TOKEN that belongs to it."""
     hf_token: str = field(default="", repr=False)
-    """HF_TOKEN of Hugging Face: sent to turn.fastrtc.org at a call, for a relay with a free allowance."""
+    """HF_TOKEN of Hugging Face: sent to turn.fastrtc.org at a call, for credentials of a relay."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TurnSettings:
