@@ -38,6 +38,7 @@ from .turn_settings import TurnSettings
 
 __all__ = [
     "Delay",
+    "Ducking",
     "Eagerness",
     "Endpoint",
     "Language",
@@ -79,6 +80,16 @@ class Eagerness(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
     AUTO = "auto"
+
+
+class Ducking(StrEnum):
+    """Whether a reply is only lowered at the visitor's first sound, and stopped once it is an interruption."""
+
+    AUTO = "auto"
+    """Where the server is known to let the client decide: the embedded one and OpenAI."""
+    ON = "on"
+    """Every server is asked to, and it is done where that is confirmed."""
+    OFF = "off"
 
 
 class NoiseReduction(StrEnum):
@@ -176,6 +187,12 @@ class Settings:
     vad_silence_ms: int = 350
     """VAD_SILENCE_MS, ms of silence that end a turn. The service's 200 cuts people off who think while they talk, its
     documented 500 is felt as slowness; most pauses inside a sentence are shorter than 350."""
+    ducking: Ducking = Ducking.AUTO
+    """DUCKING, auto|on|off: a cough or an "mm" does not end a reply. The price: a real interruption is heard softly for
+    0.3 s longer before it is silent."""
+    echo_guard_threshold: float = 0.8
+    """ECHO_GUARD_THRESHOLD, 0-1, of server_vad in the first seconds of a call's first reply, until the browser's echo
+    canceller has adapted; a voice near the microphone reaches 0.9. 0: no guard."""
     max_output_tokens: int = 1024
     """MAX_OUTPUT_TOKENS, 1-4096: about 50 s of speech, more than anyone listens to. Bounds the price of one reply."""
     max_text_tokens: int = 2048
@@ -284,6 +301,8 @@ class Settings:
             vad_threshold=read("VAD_THRESHOLD", _number(0, 1), default.vad_threshold),
             vad_prefix_padding_ms=read("VAD_PREFIX_PADDING_MS", _integer(0, 5000), default.vad_prefix_padding_ms),
             vad_silence_ms=read("VAD_SILENCE_MS", _integer(50, 10_000), default.vad_silence_ms),
+            ducking=read("DUCKING", _one_of(Ducking), default.ducking),
+            echo_guard_threshold=read("ECHO_GUARD_THRESHOLD", _number(0, 1), default.echo_guard_threshold),
             max_output_tokens=read("MAX_OUTPUT_TOKENS", _integer(1, 4096), default.max_output_tokens),
             max_text_tokens=read("MAX_TEXT_TOKENS", _integer(1, 4096), default.max_text_tokens),
             allow_own_key=read("ALLOW_OWN_KEY", _boolean, default.allow_own_key),

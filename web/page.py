@@ -22,13 +22,21 @@ THEME = gr.themes.Soft(
     primary_hue="violet",
     font=["system-ui", "-apple-system", "Noto Sans TC", "Microsoft JhengHei", "sans-serif"],
     font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+).set(
+    # The theme's own are too faint to read for many people (4.5:1 is the least).
+    body_text_color_subdued="#57647a",
+    body_text_color_subdued_dark="#a3b1c6",
+    block_title_text_color="*primary_700",
+    block_title_text_color_dark="*primary_100",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
 )
 
 # Whatever a model manages to write, the page fetches no picture from another host: that would tell it who is reading.
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
-SCRIPTS = ("language.js", "page.js", "stage.js")
+SCRIPTS = ("language.js", "page.js", "stage.js", "aloud.js")
 """In this order, before anything of Gradio's runs."""
 
 

@@ -324,3 +324,58 @@ def test_voice_and_text_at_once_by_two_visitors(browser: Browser, tmp_path_facto
                 visitor.close()
         app.wait(lambda health: health["calls"] == 0 and health["chats"] == 0, timeout=30)
         assert "secret" not in log.read_text()
+
+
+def choose(page: Typist, field: str, option: str) -> None:
+    """One of the choices of a drop-down list, by its words."""
+    page.page.locator(f"#{field} input").click()
+    page.page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_wishes_are_told_to_a_running_call_and_the_page_says_when_they_count(
+    visit: Callable[..., Typist], echo: Echo
+) -> None:
+    page = visit(tab="Voice")
+    page.page.locator("#wishes button").first.click()
+    said = page.page.locator("#wishes-status")
+    choose(page, "wish-language", "Chinese")
+    expect(said).to_contain_text("next call")
+    page.call()
+    updates = len(echo.of("session.update"))
+    opened = echo.of("session.update")[-1]["session"]
+    assert opened["audio"]["input"]["transcription"]["language"] == "zh"
+    choose(page, "wish-pace", "Patient: lets you think")
+    expect(said).to_have_text("Counts from now on.")
+    told = echo.wait("session.update", updates + 1)[-1]["session"]
+    assert told["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 800
+    assert "output" not in told["audio"] and "instructions" not in told
+    choose(page, "wish-preset", "My own words")
+    page.page.locator("#wish-words textarea").fill("Be a pirate.")
+    page.page.locator("#wish-words textarea").blur()
+    expect(said).to_have_text("Counts from the next answer on.")
+    assert echo.wait("session.update", updates + 2)[-1]["session"]["instructions"] == "Be a pirate."
+    choose(page, "wish-voice", "marin")
+    expect(said).to_contain_text("next call")
+    assert len(echo.of("session.update")) == updates + 2, "a session that may have spoken keeps its voice"
+    page.hang_up()
+    page.call()
+    assert echo.of("session.update")[-1]["session"]["audio"]["output"]["voice"] == "marin"
+    page.hang_up()
+
+
+def test_a_screen_reader_is_given_whole_phrases_each_once(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    echo.go_on.clear()
+    text = "WAIT for it. One is 3.5 metres long, two is red"
+    page.write(text)
+    page.until("() => document.querySelector('#text-chat [data-testid=bot]')?.innerText.trim().length > 5")
+    aloud = "() => [...document.querySelectorAll('#read-aloud p')].map((p) => p.innerText)"
+    page.until("() => document.querySelectorAll('#read-aloud p').length >= 2")
+    assert page.page.evaluate(aloud)[0] == text
+    echo.go_on.set()
+    page.chat_stage("listening")
+    page.until(f"() => ({aloud})().at(-1).endsWith('two is red')")
+    read = page.page.evaluate(aloud)
+    assert read[1].startswith("WAIT for it.")
+    assert "".join(read[1:]).replace(" ", "") == text.replace(" ", "")
+    assert page.page.locator("#text-chat [aria-live=polite]").count() == 0
