@@ -23,6 +23,7 @@ from .endpoint import (
     without_credentials,
     without_user,
 )
+from .homes import at_home
 from .refusals import Refused
 from .setting_values import SettingsError, check_key
 from .setting_values import boolean as _boolean
@@ -33,6 +34,7 @@ from .setting_values import number as _number
 from .setting_values import one_of as _one_of
 from .setting_values import text as _text
 from .setting_values import url as _url
+from .turn_settings import TurnSettings
 
 __all__ = [
     "Delay",
@@ -141,6 +143,13 @@ class Settings:
     """HOST, else Gradio's own GRADIO_SERVER_NAME. Only this computer, until someone decides otherwise."""
     port: int = 7860
     """PORT, else GRADIO_SERVER_PORT."""
+    share: bool = False
+    """SHARE, else GRADIO_SHARE. A public link, carried by Gradio's servers, to whom you give it; ends with the app."""
+    root_path: str = ""
+    """ROOT_PATH, else GRADIO_ROOT_PATH: the path under which a proxy shows the page, like `/voice`."""
+    fetch_models: bool = False
+    """FETCH_MODELS: whether files of models that are missing are fetched when the app starts (0.8 GB). start.sh fetches
+    them itself, before the app."""
     debug: bool = False
     """DEBUG. More log lines; still no key, prompt or transcript in them."""
 
@@ -240,6 +249,9 @@ class Settings:
     output_latency_ms: int = 100
     """OUTPUT_LATENCY_MS from our sending a sample to the visitor's ear (measured on loopback: about 90 ms)."""
 
+    turn: TurnSettings = field(default_factory=TurnSettings)
+    """The relay for calls where UDP cannot pass."""
+
     _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
     """What the operator's server refused; goes along with its endpoints."""
 
@@ -257,6 +269,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """From any mapping. Empty values count as not set. Raises SettingsError."""
+        environ = at_home(environ)
         default = cls()
 
         def read(name: str, convert: Callable[[str, str], T], otherwise: T) -> T:
@@ -270,6 +283,9 @@ class Settings:
             realtime_model=read("REALTIME_MODEL", _text(200), ""),
             host=read("HOST", _text(255), read("GRADIO_SERVER_NAME", _text(255), default.host)),
             port=read("PORT", _integer(0, 65535), read("GRADIO_SERVER_PORT", _integer(0, 65535), default.port)),
+            share=read("SHARE", _boolean, read("GRADIO_SHARE", _boolean, default.share)),
+            root_path=read("ROOT_PATH", _text(200), read("GRADIO_ROOT_PATH", _text(200), default.root_path)),
+            fetch_models=read("FETCH_MODELS", _boolean, default.fetch_models),
             debug=read("DEBUG", _boolean, default.debug),
             voice=read("VOICE", _text(200), default.voice),
             speed=read("SPEED", _number(0.25, 1.5), default.speed),
@@ -309,6 +325,7 @@ class Settings:
             ready_seconds=read("READY_SECONDS", _number(0.1, 600), default.ready_seconds),
             reconnect_attempts=read("RECONNECT_ATTEMPTS", _integer(0, 100), default.reconnect_attempts),
             output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
+            turn=TurnSettings.from_env(environ),
         )
 
     # ---------------------------------------------------------------- which server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import gradio as gr
 
@@ -15,6 +14,7 @@ from .chatbox import STATIC
 from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, as_locale, label, locale_of, page_tables
+from .turn import RtcConfiguration
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
 # it stays blank.
@@ -61,10 +61,11 @@ def build_page(
     server: ServerLine,
     downloads: Downloads,
     *,
-    rtc_configuration: dict[str, Any] | None = None,
+    rtc_configuration: RtcConfiguration | None = None,
 ) -> gr.Blocks:
     """The whole page. `call` is the prototype of a voice call, `chats` the book of text chats, `server` says what they
-    would talk to, `downloads` hands out what visitors save."""
+    would talk to, `downloads` hands out what visitors save.
+    `rtc_configuration` is asked before every call; None: nobody is."""
     settings = call.settings
 
     def on_load(spoken: str, request: gr.Request) -> Locale:

@@ -133,6 +133,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "The voice models are missing. Run start.sh (or start.bat), or: python -m offline.models fetch.",
         "缺少語音模型。請執行 start.sh（或 start.bat），或：python -m offline.models fetch。",
     ),
+    "models_fetching": (
+        "Getting ready: the voice models are being downloaded. The first time takes some minutes.",
+        "準備中：正在下載語音模型，第一次需要幾分鐘。",
+    ),
     "english_only": (
         "Ready, in English only: the Mandarin voice files are missing.",
         "準備好了，但目前只有英語：缺少中文語音檔。",

@@ -292,6 +292,9 @@ class Asked(dict[str, str]):
         return otherwise
 
 
+GRADIOS_OWN = {"GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE", "GRADIO_ROOT_PATH"}
+
+
 def test_the_example_file_holds_every_setting_with_its_default() -> None:
     asked = Asked()
     Settings.from_env(asked)
@@ -299,7 +302,7 @@ def test_the_example_file_holds_every_setting_with_its_default() -> None:
     example = dict(
         line[1:].split("=", 1) for line in lines if line.startswith("#") and line[1:2].isupper() and "=" in line
     )
-    assert set(example) == asked.names - {"GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"}
+    assert set(example) == asked.names - GRADIOS_OWN
     del example["REALTIME_URL"], example["REALTIME_MODEL"]
     assert Settings.from_env(example) == Settings()
 
