@@ -58,7 +58,7 @@ def test_a_field_without_its_own_docstring_is_noticed() -> None:
 def test_the_readmes_stay_readable_and_name_each_other(readme: str) -> None:
     text = (ROOT / readme).read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
-    assert len((before + rest.partition(END)[2]).splitlines()) <= 200, "besides the table, a line for each setting"
+    assert len((before + rest.partition(END)[2]).splitlines()) <= 220, "besides the table, a line for each setting"
     (other,) = set(HEADS) - {readme}
     assert f"]({other})" in text
     for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
