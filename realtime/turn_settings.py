@@ -75,8 +75,9 @@ class TurnSettings:
     """TWILIO_ACCOUNT_SID, for Twilio's relay."""
     twilio_auth_token: str = field(default="", repr=False)
     """TWILIO_AUTH_TOKEN that belongs to it."""
-    hf_token: str = field(default="", repr=False)
-    """HF_TOKEN of Hugging Face: sent to turn.fastrtc.org at a call, for credentials of a relay."""
+    turn_hf_token: str = field(default="", repr=False)
+    """TURN_HF_TOKEN, a token of Hugging Face: sent to turn.fastrtc.org at a call, for credentials of a relay. Not HF_TOKEN,
+    which stands in many an environment for other purposes."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TurnSettings:
@@ -95,7 +96,7 @@ class TurnSettings:
             cloudflare_turn_key_api_token=read("CLOUDFLARE_TURN_KEY_API_TOKEN", _key, ""),
             twilio_account_sid=read("TWILIO_ACCOUNT_SID", _key, ""),
             twilio_auth_token=read("TWILIO_AUTH_TOKEN", _key, ""),
-            hf_token=read("HF_TOKEN", _key, ""),
+            turn_hf_token=read("TURN_HF_TOKEN", _key, ""),
         )
         pairs = (
             ("TURN_USERNAME", "TURN_CREDENTIAL"),

@@ -59,5 +59,5 @@ MEANINGS = {
     "CLOUDFLARE_TURN_KEY_API_TOKEN": "與上一項成對的 API token。",
     "TWILIO_ACCOUNT_SID": "Twilio 中繼服務的帳號 SID。",
     "TWILIO_AUTH_TOKEN": "與上一項成對的 auth token。",
-    "HF_TOKEN": "Hugging Face 的 token：通話時送到 turn.fastrtc.org，換取中繼的帳密。",
+    "TURN_HF_TOKEN": "Hugging Face 的 token：通話時送到 turn.fastrtc.org，換取中繼的帳密。",
 }

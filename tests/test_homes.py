@@ -139,7 +139,7 @@ def test_a_bad_relay_is_one_sentence_without_its_secret(environ: dict[str, str],
 
 def test_secrets_of_a_relay_are_not_in_a_repr() -> None:
     servers = json.dumps([{"urls": "turn:h", "username": "secret", "credential": "secret"}])
-    names = ("TURN_USERNAME", "TURN_CREDENTIAL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "HF_TOKEN")
+    names = ("TURN_USERNAME", "TURN_CREDENTIAL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TURN_HF_TOKEN")
     settings = Settings.from_env({"ICE_SERVERS": servers, **dict.fromkeys(names, "secret")})
     assert settings.turn.ice_servers[0]["username"] == "secret"
     assert "secret" not in repr(settings)

@@ -70,8 +70,8 @@ def question(settings: TurnSettings, ttl_s: int, hosts: Hosts) -> Question | Non
         url = f"{hosts.twilio}/2010-04-01/Accounts/{settings.twilio_account_sid}/Tokens.json"
         login = (settings.twilio_account_sid, settings.twilio_auth_token)
         return Question("Twilio", "POST", url, {"auth": login, "data": {"Ttl": str(ttl_s)}})
-    if settings.hf_token:
-        bearer = {"Authorization": f"Bearer {settings.hf_token}"}
+    if settings.turn_hf_token:
+        bearer = {"Authorization": f"Bearer {settings.turn_hf_token}"}
         url = f"{hosts.hugging_face}/credentials"
         return Question("Hugging Face", "GET", url, {"headers": bearer, "params": {"ttl": ttl_s}})
     return None

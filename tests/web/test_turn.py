@@ -21,7 +21,7 @@ SECRET = "secret-canary"
 ISSUED = {"urls": ["turn:relay.example:3478?transport=udp"], "username": "for-one-call", "credential": SECRET}
 CLOUDFLARE = TurnSettings(cloudflare_turn_key_id="key-id", cloudflare_turn_key_api_token=SECRET)
 TWILIO = TurnSettings(twilio_account_sid="ACsid", twilio_auth_token=SECRET)
-HUGGING_FACE = TurnSettings(hf_token=SECRET)
+HUGGING_FACE = TurnSettings(turn_hf_token=SECRET)
 CALL_S = 1800
 
 
@@ -145,7 +145,7 @@ def test_nobody_is_asked_where_nothing_is_configured() -> None:
 
 
 async def test_an_own_relay_needs_no_provider() -> None:
-    own = TurnSettings(turn_url="turn:me:3478", turn_username="u", turn_credential="c", hf_token=SECRET)
+    own = TurnSettings(turn_url="turn:me:3478", turn_username="u", turn_credential="c", turn_hf_token=SECRET)
     servers = ({"urls": ["turn:me:3478"], "username": "u", "credential": "c"},)
     nowhere = Hosts("", "", "")
     assert await Turn(own, CALL_S, hosts=nowhere).servers() == servers
