@@ -76,8 +76,8 @@ class TurnSettings:
     twilio_auth_token: str = field(default="", repr=False)
     """TWILIO_AUTH_TOKEN that belongs to it."""
     turn_hf_token: str = field(default="", repr=False)
-    """TURN_HF_TOKEN, a token of Hugging Face: sent to turn.fastrtc.org at a call, for credentials of a relay. Not HF_TOKEN,
-    which stands in many an environment for other purposes."""
+    """TURN_HF_TOKEN, a token of Hugging Face: sent to turn.fastrtc.org at a call, for credentials of a relay. Not
+    HF_TOKEN, which stands in many an environment for other purposes."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> TurnSettings:
