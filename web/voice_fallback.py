@@ -1,0 +1,94 @@
+"""The voice tab's wiring of a call that WebRTC cannot carry: fallback.js presses a hidden button, is told where to open
+a web socket, and the call's snapshots come by an endless generator of its own, as those of the text chat do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+from fastrtc import WebRTC
+from gradio.components import Component
+
+from realtime.snapshot import OVER
+from realtime_handler import Snapshot, Visitor
+
+from .rtc_page import close_connection
+from .texts import Locale
+from .voice_socket import Lane, VoiceSockets
+
+NOTICE_S = 8.0
+"""Seconds in which the status bar says that the call goes another way; then it says again what the call does."""
+OPEN = "(where) => { window.voiceWay.open(where); return []; }"
+
+
+async def noticed(news: AsyncIterator[Snapshot], notice_s: float = NOTICE_S) -> AsyncIterator[Snapshot]:
+    """The same, with the notice `over_web` at first where there is none, and again without it when its time is over."""
+    shown: Snapshot | None = None
+    patience: asyncio.Task[None] | None = None  # done: the time of the notice is over
+    following = asyncio.ensure_future(anext(news))
+    try:
+        while True:
+            if following.done():
+                try:
+                    shown = following.result()
+                except StopAsyncIteration:
+                    return
+                following = asyncio.ensure_future(anext(news))
+                patience = patience or asyncio.create_task(asyncio.sleep(notice_s))
+            if shown is not None:
+                marked = patience is not None and not patience.done()
+                marked = marked and shown.notice is None and shown.stage not in OVER
+                yield replace(shown, notice="over_web") if marked else shown
+            waiting = {following} if patience is None or patience.done() else {following, patience}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        following.cancel()
+        if patience is not None:
+            patience.cancel()
+
+
+def build(
+    sockets: VoiceSockets,
+    rtc: WebRTC,
+    present: Callable[[Locale, Visitor, Snapshot], tuple[Any, ...]],
+    visitor: gr.State,
+    locale: gr.State,
+    outputs: Sequence[Component],
+    *,
+    concurrency_limit: int,
+) -> None:
+    """Lay out the hidden button inside the current Blocks and wire it. `present` makes `outputs` of a snapshot."""
+    asked = gr.Button(elem_id="voice-fallback")
+    where = gr.Textbox(visible=False)
+    lane = gr.State(None)
+
+    async def on_ask(who: Visitor, webrtc: Any) -> tuple[str, Lane]:  # in the call's event loop
+        webrtc_id = str(getattr(webrtc, "webrtc_id", webrtc))
+
+        async def let_go() -> None:
+            await close_connection(rtc, webrtc_id)
+
+        return sockets.offer(who, let_go)
+
+    async def on_watch(who: Visitor, language: Locale, offered: Lane | None) -> AsyncIterator[tuple[Any, ...]]:
+        if offered is not None:
+            async for snapshot in noticed(offered.news()):
+                yield present(language, who, snapshot)
+        yield (gr.skip(),) * len(outputs)  # a generator that ends without a word empties its outputs
+
+    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
+    offer = asked.click(on_ask, [visitor, rtc], [where, lane], trigger_mode="multiple", **quick)
+    offer.then(None, where, None, js=OPEN, api_name=False)
+    offer.then(
+        on_watch,
+        [visitor, locale, lane],
+        list(outputs),
+        show_progress="hidden",
+        concurrency_limit=concurrency_limit,
+        trigger_mode="multiple",
+        api_name=False,
+    )
