@@ -22,13 +22,18 @@ from .voice_socket import Lane, VoiceSockets
 
 NOTICE_S = 8.0
 """Seconds in which the status bar says that the call goes another way; then it says again what the call does."""
+REPEAT_S = 1.0
+"""Gradio shows the last output of a generator once more when it ends: that of the call's WebRTC days may come after the
+first of ours."""
 OPEN = "(where) => { window.voiceWay.open(where); return []; }"
 
 
-async def noticed(news: AsyncIterator[Snapshot], notice_s: float = NOTICE_S) -> AsyncIterator[Snapshot]:
+async def noticed(
+    news: AsyncIterator[Snapshot], notice_s: float = NOTICE_S, repeat_s: float = REPEAT_S
+) -> AsyncIterator[Snapshot]:
     """The same, with the notice `over_web` at first where there is none, and again without it when its time is over."""
     shown: Snapshot | None = None
-    patience: asyncio.Task[None] | None = None  # done: the time of the notice is over
+    wakes: list[asyncio.Task[None]] = []  # the last one ends the notice
     following = asyncio.ensure_future(anext(news))
     try:
         while True:
@@ -38,17 +43,14 @@ async def noticed(news: AsyncIterator[Snapshot], notice_s: float = NOTICE_S) -> 
                 except StopAsyncIteration:
                     return
                 following = asyncio.ensure_future(anext(news))
-                patience = patience or asyncio.create_task(asyncio.sleep(notice_s))
+                wakes = wakes or [asyncio.create_task(asyncio.sleep(delay)) for delay in (repeat_s, notice_s)]
             if shown is not None:
-                marked = patience is not None and not patience.done()
-                marked = marked and shown.notice is None and shown.stage not in OVER
+                marked = not wakes[-1].done() and shown.notice is None and shown.stage not in OVER
                 yield replace(shown, notice="over_web") if marked else shown
-            waiting = {following} if patience is None or patience.done() else {following, patience}
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following, *(w for w in wakes if not w.done())}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        following.cancel()
-        if patience is not None:
-            patience.cancel()
+        for task in (following, *wakes):
+            task.cancel()
 
 
 def build(
