@@ -102,7 +102,7 @@ class VoiceSockets:
         self, prototype: VoiceCall, clock: Callable[[], float] = time.monotonic, *, grace_s: float = GRACE_S
     ) -> None:
         """`prototype`: of calls that begin here."""
-        self._prototype = prototype
+        self.prototype = prototype
         self._clock = clock
         self._grace_s = grace_s
         self._offered: OrderedDict[str, Lane] = OrderedDict()
@@ -149,7 +149,7 @@ class VoiceSockets:
         """One call, from where it is to its end or to the next carrier."""
         running = lane.visitor.call
         goes_on = running is not None and running.under_way and running.edge is EdgeState.OPEN
-        call = running if running is not None and goes_on else self._prototype.copy()
+        call = running if running is not None and goes_on else self.prototype.copy()
         carrier = call.take_over()
         with suppress(Exception):  # it is of no more use; the call does not wait for it either
             async with asyncio.timeout(LET_GO_S):
