@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.hearing import error_rate, recognise
 from tests.speech import clip
 
-from .caller import Caller
+from .caller import BUTTON, Caller
 from .conftest import App
 from .test_call import silent_after_the_cut, wait_for_lines, wait_for_whole_reply
 
@@ -82,21 +82,62 @@ def test_a_call_with_no_way_for_udp(app: App, browser: Browser, call_at: list[Ca
 
 
 def test_a_call_whose_path_is_lost_goes_on(app: App, browser: Browser, call_at: list[Caller]) -> None:
+    """The reply that is being spoken too: it is the same call."""
     caller = Caller(browser, app.url, before=CUT)
     call_at.append(caller)
     caller.call()
     asked = caller.now()
-    caller.type("My name is Robin.")
-    wait_for_whole_reply(caller, asked)
-    before = caller.lines()
+    caller.type("Please tell me in two sentences what a lighthouse is for.")
+    caller.until_loud(asked)
     assert caller.page.locator(OVER_WEB).count() == 0
     caller.page.evaluate("cutPath()")
     caller.page.wait_for_selector(OVER_WEB)
-    assert caller.lines() == before
+    over = caller.now()
     assert app.health()["calls"] == 1
-    said = caller.say(clip("en", "human", 1).samples)
-    wait_for_whole_reply(caller, said.end)
-    assert caller.lines()[:2] == before
-    assert [line.role for line in caller.lines()] == ["user", "assistant"] * 2
+    caller.until_loud(over, timeout=5)
+    end = wait_for_whole_reply(caller, over)
+    lines = caller.lines()
+    assert [line.role for line in lines] == ["user", "assistant"]
+    assert caller.page.locator("#voice-chat .unheard").count() == 0
+    assert error_rate(lines[1].text, recognise(caller.ear(asked, end))) <= 0.34
     caller.hang_up()
+    freed(app, caller)
+
+
+def test_whoever_hangs_up_meanwhile_gets_no_call(app: App, browser: Browser, call_at: list[Caller]) -> None:
+    caller = Caller(browser, app.url, before=NO_UDP)
+    call_at.append(caller)
+    opened: list[str] = []
+    caller.page.on("websocket", lambda socket: opened.append(socket.url))
+    caller.stage("idle", "ended", "failed", timeout=60)
+    caller.press()
+    caller.page.wait_for_selector(f'{BUTTON} [title="spinner"]', state="attached")
+    caller.until("() => caller.peers().length === 1")
+    caller.press()
+    caller.stage("ended")
+    caller.until("(t) => caller.now() > t", caller.now() + 4.0)
+    assert opened == []
+    assert caller.page.locator(f'{BUTTON} [title="start recording"]').count() == 1
+    freed(app, caller)
+
+
+def test_a_lost_socket_is_made_again_once_and_then_the_call_is_over(
+    app: App, browser: Browser, call_at: list[Caller]
+) -> None:
+    sockets = """(() => {
+      const Socket = window.WebSocket;
+      window.sockets = [];
+      window.WebSocket = class extends Socket { constructor(...a) { super(...a); sockets.push(this); } };
+    })();"""
+    caller = Caller(browser, app.url, before=NO_UDP + sockets)
+    call_at.append(caller)
+    caller.call()
+    for count in (1, 2):
+        caller.until(f"() => window.sockets.filter((s) => s.url.includes('voice-socket')).length === {count}")
+        caller.until("() => sockets.at(-1).readyState === 1")
+        assert caller.page.evaluate("caller.opened()[0][0]") == "live"
+        assert app.health()["calls"] == 1
+        caller.page.evaluate("sockets.at(-1).close(4001)")  # the page sees it closed by somebody else
+    caller.stage("ended")
+    assert "connection was lost" in caller.page.inner_text("#voice-hint")
     freed(app, caller)
