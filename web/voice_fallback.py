@@ -60,8 +60,6 @@ def build(
     visitor: gr.State,
     locale: gr.State,
     outputs: Sequence[Component],
-    *,
-    concurrency_limit: int,
 ) -> None:
     """Lay out the hidden button inside the current Blocks and wire it. `present` makes `outputs` of a snapshot."""
     asked = gr.Button(elem_id="voice-fallback")
@@ -89,8 +87,6 @@ def build(
         on_watch,
         [visitor, locale, lane],
         list(outputs),
-        show_progress="hidden",
-        concurrency_limit=concurrency_limit,
         trigger_mode="multiple",
-        api_name=False,
+        **quick,  # no limit of its own: there are as many as tickets and calls
     )

@@ -38,8 +38,8 @@ LET_GO_S = 1.0
 """For closing what is closed already, or does not answer."""
 NO_TICKET = 4404
 DONE = 1000
-HUNG_UP = frozenset({DONE, 1001, 1005})
-"""Close codes of a browser that means it: hung up, page gone. All others: the connection was lost."""
+HUNG_UP = frozenset({DONE, 1001, 1005, 1012})
+"""Close codes that are meant: hung up, page gone, and 1012, our own server going down. All others: it was lost."""
 LOST = 1013
 """Said to a browser that takes nothing any more; it may try again."""
 FAULT = 1011

@@ -153,7 +153,7 @@ def build(
     rtc.on_additional_outputs(
         on_snapshot, inputs=[locale, visitor], outputs=[chat, status, sums], concurrency_limit=max_calls
     )
-    voice_fallback.build(sockets, rtc, on_snapshot, visitor, locale, [chat, status, sums], concurrency_limit=max_calls)
+    voice_fallback.build(sockets, rtc, on_snapshot, visitor, locale, [chat, status, sums])
     # Queued like the captions, and one after the other: the page receives them in the order in which they happened.
     in_order: dict[str, Any] = {
         "show_progress": "hidden",
