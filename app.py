@@ -38,6 +38,7 @@ from web.relay import Relay
 from web.routes import TITLE, Health, routes
 from web.texts import I18N
 from web.turn import Turn
+from web.voice_socket import VoiceSockets
 from webrtc_edge import quiet_loggers
 
 log = logging.getLogger("app")
@@ -59,13 +60,20 @@ class House:
         self.accounts = Accounts(Caps(settings.max_call_cost, settings.max_day_cost), self.metrics)
         prototype = VoiceCall(settings, self.endpoint, self.calls, self.accounts)
         turn = Turn(settings.turn, settings.max_call_seconds)
+        self.sockets = VoiceSockets(prototype)
         self.page = build_page(
-            prototype, self.chats, self.server_line, self.downloads, rtc_configuration=turn.rtc_configuration
+            prototype,
+            self.chats,
+            self.server_line,
+            self.downloads,
+            self.sockets,
+            rtc_configuration=turn.rtc_configuration,
         )
         self.relay = Relay(settings, self.endpoint, self.accounts)
         self.reachability = None if self.embedded else Reachability(settings.endpoint())
         self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
         self.downloads.add_to(self.router)
+        self.sockets.add_to(self.router)
         self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:

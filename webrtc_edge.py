@@ -10,15 +10,14 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Callable, Generator
 from enum import Enum
 from functools import partial
 from typing import Any
 
 import av
-import gradio as gr
 import numpy as np
-from fastrtc import AdditionalOutputs, AsyncStreamHandler, WebRTC
+from fastrtc import AdditionalOutputs, AsyncStreamHandler
 from fastrtc.utils import CloseStream
 from numpy.typing import NDArray
 
@@ -201,6 +200,14 @@ class EdgeState(Enum):
     CLOSED = "closed"
 
 
+class Carrier:
+    """What carries a call to the browser and back once it is not fastrtc: one web socket."""
+
+    def __init__(self) -> None:
+        self.superseded = asyncio.Event()
+        """Another one carries the call now."""
+
+
 class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
     """A fastrtc handler for one call. Subclasses implement what raises NotImplementedError, and copy()."""
 
@@ -218,6 +225,7 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
         self._farewell_at = 0.0
         self._farewell = ""
         self._gone = asyncio.Event()
+        self._carrier: Carrier | None = None  # None: fastrtc
         self._voice_resampler: av.AudioResampler | None = None
 
     # ---------------------------------------------------------------- for subclasses
@@ -299,27 +307,57 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
         yield from self._voice_resampler.resample(frame)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
+        if self._carrier is None:
+            self.hear(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
+
+    async def emit(self) -> Any:
+        return await self.output(None)
+
+    async def shutdown(self) -> None:
+        """fastrtc calls this when the connection to the browser has ended."""
+        await self.gone(None)
+
+    # ---------------------------------------------------------------- whoever carries the call
+
+    def take_over(self) -> Carrier:
+        """From now on this carries the call, and nobody else: what fastrtc or an older one still asks for is moot."""
+        if self._carrier is not None:
+            self._carrier.superseded.set()
+        self._carrier = Carrier()
+        return self._carrier
+
+    async def begin(self, inputs: list[Any]) -> None:
+        """start_up() of a call that begins without fastrtc."""
+        self.edge = EdgeState.OPEN
         try:
-            if self.edge is EdgeState.OPEN:
-                self.microphone(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
+            await self.call_started(inputs)
         except Exception as error:
             self.broken(error)
 
-    async def emit(self) -> Any:
-        """One frame per 20 ms, and news in between.
+    def hear(self, pcm: bytes) -> None:
+        """Some of the visitor: PCM16 mono 24 kHz."""
+        try:
+            if self.edge is EdgeState.OPEN:
+                self.microphone(pcm)
+        except Exception as error:
+            self.broken(error)
+
+    async def output(self, carrier: Carrier | None) -> Any:
+        """One frame per 20 ms, (24000, int16[1, 480]), and `AdditionalOutputs` in between; `CloseStream` at the end.
+        None when there is nothing to pass on, as for one who no longer carries the call.
 
         fastrtc asks again at once and queues without a bound, so the pace is kept here. Frames that are queued cannot
         be taken back: clear_queue() leaves a hole in the timestamps and the browser then plays everything late.
         """
         try:
-            return await self._emit()
+            return await self._emit(carrier)
         except Exception as error:
             self.broken(error)
             await self._sleep(FRAME_S)
             return None
 
-    async def _emit(self) -> Any:
-        while self.edge in (EdgeState.PROTOTYPE, EdgeState.OPEN, EdgeState.FAREWELL):
+    async def _emit(self, carrier: Carrier | None) -> Any:
+        while self._carrier is carrier and self.edge in (EdgeState.PROTOTYPE, EdgeState.OPEN, EdgeState.FAREWELL):
             now = self.clock()
             if self.edge is EdgeState.FAREWELL and now >= self._farewell_at:
                 self.edge = EdgeState.CLOSING
@@ -339,11 +377,13 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
 
     def _page_reachable(self) -> bool:
         """An output goes with a message on the data channel; on a closed one fastrtc logs a traceback each time."""
+        if self._carrier is not None:
+            return True
         return self.channel is not None and getattr(self.channel, "readyState", "open") == "open"
 
-    async def shutdown(self) -> None:
-        """fastrtc calls this when the connection to the browser has ended."""
-        if self.edge is EdgeState.CLOSED:
+    async def gone(self, carrier: Carrier | None) -> None:
+        """The browser is gone. Nothing happens when something else carries the call by now."""
+        if self.edge is EdgeState.CLOSED or self._carrier is not carrier:
             return
         self.edge = EdgeState.CLOSED
         self._gone.set()
@@ -351,39 +391,3 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
             await self.call_over()
         except Exception as error:
             log.error("Ending a call went wrong: %s", where(error))
-
-
-# -------------------------------------------------------------------- news for the page
-
-
-def on_news(
-    rtc: WebRTC,
-    present: Callable[..., tuple[Any, ...]],
-    inputs: list[Any],
-    outputs: list[Any],
-    *,
-    concurrency_limit: int,
-) -> None:
-    """Show what the handler emits as `AdditionalOutputs`: `present(*inputs, *emitted)` gives the page's outputs.
-
-    `WebRTC.on_additional_outputs` without its traps: it shows a progress overlay for the whole call; a notice that
-    arrives after the hang-up starts it for a connection that is gone, which waits for ever; and when it ends without a
-    yield, Gradio empties every output.
-    """
-    nothing = tuple(gr.skip() for _ in outputs)
-
-    async def follow(webrtc_id: str, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
-        if webrtc_id in rtc.connections:
-            async for news in rtc.output_stream(webrtc_id):
-                yield present(*values, *news.args)
-        yield nothing
-
-    rtc.state_change(
-        follow,
-        [rtc, *inputs],
-        outputs,
-        concurrency_limit=concurrency_limit,
-        show_progress="hidden",
-        trigger_mode="once",
-        api_name=False,
-    )

@@ -145,6 +145,55 @@ async def test_one_frame_per_20_ms(time: Time) -> None:
     assert np.diff(echo.spoken) == pytest.approx(np.full(99, 0.02))
 
 
+async def test_a_call_that_something_else_carries(time: Time) -> None:
+    """fastrtc still asks, and takes half a minute to say that the connection has ended."""
+    echo = await started(time)
+    await echo.emit()
+    first = echo.take_over()
+    assert await echo.emit() is None
+    await echo.receive((24000, np.ones((1, 480), np.int16)))
+    await echo.shutdown()
+    assert (echo.heard, echo.overs, echo.edge) == (b"", 0, EdgeState.OPEN)
+    echo.hear(b"12")
+    rate, frame = await echo.output(first)
+    assert (echo.heard, rate, frame.shape) == (b"12", 24000, (1, 480))
+    second = echo.take_over()
+    assert first.superseded.is_set() and not second.superseded.is_set()
+    assert await echo.output(first) is None
+    await echo.gone(first)
+    assert (await echo.output(second))[0] == 24000
+    assert echo.overs == 0
+    await echo.gone(second)
+    await echo.gone(second)
+    assert echo.overs == 1
+
+
+async def test_a_frame_is_not_handed_to_two(time: Time) -> None:
+    """Whoever waits for a frame while another takes over gets none."""
+    echo = await started(time)
+    await echo.emit()
+    waiting = asyncio.create_task(echo.emit())
+    await asyncio.sleep(0)
+    carrier = echo.take_over()
+    spoken = len(echo.spoken)
+    assert await waiting is None
+    assert len(echo.spoken) == spoken
+    assert (await echo.output(carrier))[0] == 24000
+
+
+async def test_a_call_that_begins_without_fastrtc(time: Time) -> None:
+    echo = Echo(time)
+    carrier = echo.take_over()
+    await echo.begin(["visitor"])
+    assert (echo.inputs, echo.edge) == (["visitor"], EdgeState.OPEN)
+    echo.tidings = ["news"]
+    outputs = [await echo.output(carrier) for _ in range(5)]
+    assert [output.args for output in outputs if isinstance(output, AdditionalOutputs)] == [("news",)]
+    broken = Echo(time, "start")
+    await broken.begin(["visitor"])
+    assert broken.edge is EdgeState.FAREWELL
+
+
 async def test_frames_before_the_inputs_are_there(time: Time) -> None:
     echo = Echo(time)
     assert (await echo.emit())[1].shape == (1, 480)

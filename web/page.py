@@ -15,6 +15,7 @@ from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, as_locale, label, locale_of, page_tables
 from .turn import RtcConfiguration
+from .voice_socket import VoiceSockets
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
 # it stays blank.
@@ -36,7 +37,7 @@ THEME = gr.themes.Soft(
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
-SCRIPTS = ("language.js", "page.js", "stage.js", "aloud.js")
+SCRIPTS = ("language.js", "page.js", "fallback.js", "stage.js", "aloud.js")
 """In this order, before anything of Gradio's runs."""
 
 
@@ -60,11 +61,12 @@ def build_page(
     chats: CallBook,
     server: ServerLine,
     downloads: Downloads,
+    sockets: VoiceSockets,
     *,
     rtc_configuration: RtcConfiguration | None = None,
 ) -> gr.Blocks:
     """The whole page. `call` is the prototype of a voice call, `chats` the book of text chats, `server` says what they
-    would talk to, `downloads` hands out what visitors save.
+    would talk to, `downloads` hands out what visitors save, `sockets` carries calls that WebRTC cannot.
     `rtc_configuration` is asked before every call; None: nobody is."""
     settings = call.settings
 
@@ -89,7 +91,9 @@ def build_page(
         other.click(None, js="() => { window.voiceOtherLanguage(); return []; }", api_name=False)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
-                voice = voice_tab.build(call, server, visitor, locale, begin, rtc_configuration=rtc_configuration)
+                voice = voice_tab.build(
+                    call, server, sockets, visitor, locale, begin, rtc_configuration=rtc_configuration
+                )
                 wishes_drawer.build(settings, visitor, locale, begin)
                 devices.build()
                 voice_export.build(settings, downloads, page, visitor, locale, begin)

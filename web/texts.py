@@ -129,6 +129,10 @@ NOTICES: dict[str, tuple[str, str]] = {
         "Start a call first: press the green button, then send your message.",
         "請先按綠色按鈕開始通話，再送出訊息。",
     ),
+    "over_web": (
+        "The direct way is blocked; the call goes over the web connection.",
+        "直接連線被擋住了，通話改走網頁連線。",
+    ),
     "models_missing": (
         "The voice models are missing. Run start.sh (or start.bat), or: python -m offline.models fetch.",
         "缺少語音模型。請執行 start.sh（或 start.bat），或：python -m offline.models fetch。",

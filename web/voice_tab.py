@@ -17,12 +17,15 @@ from realtime.snapshot import OVER
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
+from . import voice_fallback
 from .chatbox import Message, chatbox, message_box, shown, taking
 from .figures import figures
 from .markup import literal, struck
+from .rtc_page import on_news
 from .status import Refresh, ServerLine, status_html
 from .texts import NOTICES, STAGES, Locale, label, sentence
 from .turn import RtcConfiguration
+from .voice_socket import VoiceSockets
 
 MICROPHONE = {
     # Bare values are wishes ("ideal"): fastrtc's own default demands them exactly, and then a device that cannot obey
@@ -60,6 +63,7 @@ def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
 def build(
     call: VoiceCall,
     server: ServerLine,
+    sockets: VoiceSockets,
     visitor: gr.State,
     locale: gr.State,
     begin: Dependency,
@@ -148,9 +152,8 @@ def build(
 
     rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls)
     # Its own limit: with Gradio's default of one, the second visitor's captions would wait for the first to hang up.
-    rtc.on_additional_outputs(
-        on_snapshot, inputs=[locale, visitor], outputs=[chat, status, sums], concurrency_limit=max_calls
-    )
+    on_news(rtc, on_snapshot, [locale, visitor], [chat, status, sums], concurrency_limit=max_calls)
+    voice_fallback.build(sockets, rtc, on_snapshot, visitor, locale, [chat, status, sums])
     # Queued like the captions, and one after the other: the page receives them in the order in which they happened.
     in_order: dict[str, Any] = {
         "show_progress": "hidden",

@@ -49,18 +49,22 @@
         connections.add(this);
         if (wanted) current = this;
         else setTimeout(() => giveUp(this)); // the visitor changed their mind before there was anything to give up
-        this.addEventListener("connectionstatechange", () => {
-          const state = super.connectionState;
-          if (this === current && (state === "failed" || state === "disconnected")) endUnasked("lost");
-        });
+        window.voiceWay.watch(this, () => super.connectionState); // fallback.js
       }
       get connectionState() {
-        return this.given_up ? "disconnected" : super.connectionState;
+        return this.given_up ? "disconnected" : window.voiceWay.state(this, super.connectionState);
+      }
+      // What a web socket carries is over here; the component would trip over the closed connection's parts.
+      getTransceivers() {
+        return window.voiceWay.carries(this) ? [] : super.getTransceivers();
+      }
+      getSenders() {
+        return window.voiceWay.carries(this) ? [] : super.getSenders();
       }
       close() {
         super.close();
         connections.delete(this);
-        if (this === current) end(); // closed from the server's side
+        if (this === current && !window.voiceWay.carries(this)) end(); // closed from the server's side
       }
     };
   }
@@ -72,6 +76,7 @@
     connection.close();
   };
   const end = () => {
+    window.voiceWay.stop();
     if (microphones.size) document.dispatchEvent(new Event("voice-over"));
     wanted = false;
     current = null;
@@ -83,6 +88,18 @@
     hint(code);
     end();
     document.getElementById("voice-released")?.click();
+  };
+  /** For fallback.js: whether this is the call that is wanted, and its two ends that nobody asked for. */
+  window.voiceCall = {
+    is: (connection) => wanted && connection === current,
+    lost: (connection) => {
+      endUnasked("lost");
+      giveUp(connection);
+    },
+    over: (connection) => {
+      end();
+      giveUp(connection);
+    },
   };
 
   // ---------------------------------------------------------------- microphone
@@ -129,14 +146,14 @@
     window.voiceOtherMicrophone = async () => {
       const call = current;
       const sender = call?.getSenders().find((each) => each.track?.kind === "audio");
-      if (!sender) return;
+      if (!sender && !window.voiceWay.carries(call)) return;
       try {
         const stream = await open(withDevice({ audio: true }));
         if (call !== current) {
           for (const track of stream.getTracks()) track.stop();
           return;
         }
-        await sender.replaceTrack(stream.getAudioTracks()[0]);
+        await sender?.replaceTrack(stream.getAudioTracks()[0]);
         for (const old of microphones) for (const track of old.getTracks()) track.stop();
         microphones.clear();
         taken(stream);

@@ -1,0 +1,90 @@
+"""The jitter buffer of a call over a web socket (web/static/fallback.js), driven sample by sample, without a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from web.chatbox import STATIC
+
+MS = 24
+"""Samples in a millisecond."""
+
+DRIVE = """(steps) => {
+  const buffer = new VoiceJitterBuffer(24000);
+  const heard = [], levels = [];
+  let next = 1, most = 0;
+  for (const [what, count, loud] of steps) {
+    for (let i = 0; i < count; i++) {
+      if (what === "push") buffer.push(Float32Array.from({ length: 480 }, () => (loud ? next++ : 0)));
+      else { const out = new Float32Array(480); buffer.pull(out); heard.push(...out); }
+      most = Math.max(most, buffer.level);
+    }
+    levels.push(buffer.level);
+  }
+  return { heard, levels, most, dry: buffer.dry, target: buffer.target };
+}"""
+"""Pushes and pulls frames of 480; loud ones hold 1, 2, 3... throughout, so that what is lost or repeated shows."""
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    page.add_script_tag(path=str(STATIC / "fallback.js"))
+    yield page
+    page.close()
+
+
+Step = tuple[str, int, bool]
+TURN: list[Step] = [("push", 1, True), ("pull", 1, True)]
+QUIET: list[Step] = [("push", 1, False), ("pull", 1, False)]
+
+
+def drive(page: Page, *steps: Step) -> dict[str, object]:
+    result: dict[str, object] = page.evaluate(DRIVE, list(steps))
+    return result
+
+
+def sound_of(heard: object) -> list[float]:
+    assert isinstance(heard, list)
+    return [sample for sample in heard if sample]
+
+
+def test_it_begins_with_100_ms_and_loses_nothing(page: Page) -> None:
+    result = drive(page, ("push", 4, True), ("pull", 3, True))
+    assert not sound_of(result["heard"])
+    result = drive(page, ("push", 5, True), *TURN * 200, ("pull", 5, True))
+    assert sound_of(result["heard"]) == list(range(1, 205 * 480 + 1))
+    assert result["dry"] == 0
+
+
+def test_uneven_arrival_is_learned(page: Page) -> None:
+    late: list[Step] = [("pull", 11, True), ("push", 11, True)]
+    result = drive(page, ("push", 5, True), *late * 20)
+    assert sound_of(result["heard"]) == list(range(1, 214 * 480 + 1)), "late, but all of it"
+    assert result["dry"] == 1
+    assert result["target"] == 150 * MS
+
+
+def test_it_never_waits_for_more_than_250_ms(page: Page) -> None:
+    scarce: list[Step] = [("push", 13, True), ("pull", 20, True)]
+    result = drive(page, *scarce * 8, ("push", 13, True))
+    assert (result["target"], result["dry"]) == (250 * MS, 8)
+    assert sound_of(result["heard"]) == list(range(1, 8 * 13 * 480 + 1))
+
+
+def test_what_piled_up_is_left_out_of_silence_only(page: Page) -> None:
+    spoken = drive(page, ("push", 30, True), *TURN * 100)
+    assert spoken["levels"][-1] == 600 * MS, "speech is not shortened"  # type: ignore[index]
+    result = drive(page, ("push", 30, True), *TURN * 100, *QUIET * 100)
+    level = result["levels"][-1]  # type: ignore[index]
+    assert 40 * MS <= level <= 80 * MS
+    assert sound_of(result["heard"]) == list(range(1, 130 * 480 + 1))
+
+
+def test_it_is_bounded(page: Page) -> None:
+    result = drive(page, ("push", 500, True), ("pull", 1, True))
+    assert result["most"] <= 24_000 + 480
+    assert sound_of(result["heard"])[0] == 450 * 480 + 1, "the newest second is kept"

@@ -1,0 +1,353 @@
+/* The call's other way. WebRTC comes first; when no sound has come three seconds after the answer, or its path is lost,
+ * the same call goes on over a web socket: 20 ms of PCM16 at 24 kHz per message, both ways (docs/voice_socket.md).
+ * page.js owns the call and its microphone; to fastrtc's component the connection stands while the socket carries it. */
+(() => {
+  "use strict";
+  const RATE = 24000;
+  const FRAME = 480;
+  const PATIENCE_MS = 3000; // from the answer, or from the moment the path stands, to the first sound
+  const LOST_MS = 3000; // a path that is interrupted often comes back by itself
+  const ANSWER_MS = 5000; // for the ticket, and for the next sound of a socket that is open
+  const STEADY_MS = 5000; // a socket that has carried the call so long may be tried again once when it is lost
+  const WAITING = RATE * 2 * 2; // bytes of microphone that may wait for the network: two seconds
+  const TELL = 5; // every so many frames the server is told how many have come
+
+  // ---------------------------------------------------------------- jitter buffer (pure; runs in the audio thread)
+  /** Sound that arrives unevenly and is played evenly. Counts in samples. Plays once `target` is there; every time it
+   * runs dry the target grows, up to 250 ms; what was never needed in a second is left out of silence. */
+  class JitterBuffer {
+    constructor(rate) {
+      this.rate = rate;
+      this.least = 0.1 * rate;
+      this.most = 0.25 * rate;
+      this.bound = rate; // a second: the oldest goes when more comes
+      this.spared = 0.06 * rate; // what the lowest level in a second may be without being surplus
+      this.target = this.least;
+      this.blocks = [];
+      this.offset = 0; // into the first block
+      this.level = 0;
+      this.playing = false;
+      this.surplus = 0;
+      this.dry = 0; // times it ran dry
+      this.watch();
+    }
+    watch() {
+      this.lowest = Infinity;
+      this.watched = 0;
+    }
+    /** One frame has come. */
+    push(block) {
+      if (this.surplus >= block.length && block.every((sample) => Math.abs(sample) < 0.002)) {
+        this.surplus -= block.length;
+        return;
+      }
+      this.blocks.push(block);
+      this.level += block.length;
+      while (this.level > this.bound) {
+        this.level -= this.blocks.shift().length - this.offset;
+        this.offset = 0;
+      }
+    }
+    /** Fill `out` with what is to be heard now. */
+    pull(out) {
+      out.fill(0);
+      if (!this.playing && this.level >= this.target) {
+        this.playing = true;
+        this.watch();
+      }
+      if (!this.playing) return;
+      let at = 0;
+      while (at < out.length && this.blocks.length) {
+        const block = this.blocks[0];
+        const count = Math.min(out.length - at, block.length - this.offset);
+        out.set(block.subarray(this.offset, this.offset + count), at);
+        at += count;
+        this.offset += count;
+        this.level -= count;
+        if (this.offset === block.length) {
+          this.blocks.shift();
+          this.offset = 0;
+        }
+      }
+      if (at < out.length) {
+        this.playing = false;
+        this.dry += 1;
+        this.surplus = 0;
+        this.target = Math.min(this.most, this.target * 1.5);
+        return;
+      }
+      this.lowest = Math.min(this.lowest, this.level);
+      this.watched += out.length;
+      if (this.watched >= this.rate) {
+        this.surplus = Math.max(0, this.lowest - this.spared);
+        if (this.surplus) this.target = Math.max(this.least, this.target - 0.02 * this.rate);
+        this.watch();
+      }
+    }
+  }
+  window.VoiceJitterBuffer = JitterBuffer; // for its test
+
+  const WORKLETS = `
+    ${JitterBuffer}
+    registerProcessor("voice-loudspeaker", class extends AudioWorkletProcessor {
+      constructor() {
+        super();
+        const buffer = (this.buffer = new JitterBuffer(sampleRate));
+        this.port.onmessage = ({ data }) => buffer.push(Float32Array.from(new Int16Array(data), (each) => each / 32768));
+      }
+      process(_, [output]) {
+        this.buffer.pull(output[0]);
+        return true;
+      }
+    });
+    registerProcessor("voice-microphone", class extends AudioWorkletProcessor {
+      constructor() {
+        super();
+        this.step = sampleRate / ${RATE}; // 1 wherever the browser gives us a context of our rate
+        this.frame = new Int16Array(${FRAME});
+        this.filled = 0;
+        this.sum = 0;
+        this.count = 0;
+        this.passed = 0;
+      }
+      process([input]) {
+        for (const sample of input[0] ?? new Float32Array(128)) {
+          this.sum += sample;
+          this.count += 1;
+          this.passed += 1;
+          if (this.passed < this.step) continue;
+          this.passed -= this.step;
+          const mean = this.sum / this.count; // of what one sample of ours stands for: a plain low-pass
+          this.sum = this.count = 0;
+          this.frame[this.filled++] = Math.round(Math.max(-1, Math.min(1, mean)) * 32767);
+          if (this.filled === this.frame.length) {
+            this.port.postMessage(this.frame.buffer, [this.frame.buffer]);
+            this.frame = new Int16Array(${FRAME});
+            this.filled = 0;
+          }
+        }
+        return true;
+      }
+    });`;
+
+  // ---------------------------------------------------------------- sound in and out of the page
+  let microphone = null; // the stream the page has
+  const context = async (options) => {
+    const made = new AudioContext(options);
+    const code = URL.createObjectURL(new Blob([WORKLETS], { type: "text/javascript" }));
+    await made.audioWorklet.addModule(code);
+    URL.revokeObjectURL(code);
+    made.resume(); // not awaited: where the browser wants a gesture first, it is never done
+    return made;
+  };
+  class Sound {
+    /** `send` takes each frame of the microphone. */
+    static async open(send) {
+      const sound = new Sound();
+      sound.send = send;
+      sound.context = await context({ sampleRate: RATE, latencyHint: "interactive" });
+      sound.inputs = sound.context;
+      sound.loudspeaker = new AudioWorkletNode(sound.context, "voice-loudspeaker", {
+        numberOfInputs: 0,
+        outputChannelCount: [1],
+      });
+      // Through a media element: only what one of those plays is known to the echo canceller of iOS.
+      const out = sound.context.createMediaStreamDestination();
+      sound.loudspeaker.connect(out);
+      sound.stream = out.stream;
+      await sound.listen();
+      return sound;
+    }
+    play(frame) {
+      this.loudspeaker.port.postMessage(frame, [frame]);
+    }
+    async listen() {
+      this.source?.disconnect();
+      if (!microphone?.getAudioTracks().length) return;
+      try {
+        this.source = this.inputs.createMediaStreamSource(microphone);
+      } catch {
+        this.inputs = await context(); // Firefox: a microphone only at the rate of the sound card
+        this.capture = null;
+        this.source = this.inputs.createMediaStreamSource(microphone);
+      }
+      if (!this.capture) {
+        this.capture = new AudioWorkletNode(this.inputs, "voice-microphone", {
+          numberOfOutputs: 0,
+          channelCount: 1,
+          channelCountMode: "explicit",
+        });
+        this.capture.port.onmessage = ({ data }) => this.send(data);
+      }
+      this.source.connect(this.capture);
+    }
+    close() {
+      this.source?.disconnect();
+      this.context.close();
+      if (this.inputs !== this.context) this.inputs.close();
+    }
+  }
+  document.addEventListener("voice-microphone", ({ detail }) => {
+    microphone = detail;
+    carried?.sound?.listen();
+  });
+  document.addEventListener("voice-over", () => {
+    microphone = null;
+  });
+
+  // ---------------------------------------------------------------- the call that goes this way
+  const carries = new WeakMap(); // connections that a socket stands in for, for good: "asked", then "sound" has come
+  let carried = null; // one Carried while a call needs the socket, from the first doubt to its end
+  class Carried {
+    constructor(connection) {
+      this.connection = connection;
+      this.again = true; // one more socket may be tried
+      this.frames = 0;
+    }
+    /** Unless something comes in time, this socket, or the one that was asked for, is lost. */
+    expect() {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.lost(), ANSWER_MS);
+    }
+    ask() {
+      this.asking = true;
+      this.expect();
+      document.getElementById("voice-fallback")?.click();
+    }
+    async open(where) {
+      if (!this.asking) return;
+      this.asking = false;
+      try {
+        this.sound ??= await Sound.open((frame) => this.say(frame));
+      } catch {
+        if (carried === this) window.voiceCall.lost(this.connection);
+        return;
+      }
+      if (carried !== this) {
+        this.sound.close(); // hung up meanwhile
+        return;
+      }
+      const address = new URL(where, document.baseURI);
+      address.protocol = address.protocol.replace("http", "ws");
+      const socket = (this.socket = new WebSocket(address));
+      socket.binaryType = "arraybuffer";
+      this.expect();
+      this.frames = 0;
+      let ended = false;
+      socket.onmessage = ({ data }) => {
+        if (carried !== this || socket !== this.socket) return;
+        if (typeof data === "string") {
+          ended ||= JSON.parse(data).type === "ended";
+          return;
+        }
+        this.sound.play(data);
+        this.frames += 1;
+        if (this.frames === 1) this.stands();
+        if (this.frames % TELL) return;
+        socket.send(JSON.stringify({ type: "taken", frames: this.frames }));
+        this.expect();
+      };
+      socket.onclose = () => {
+        if (carried !== this || socket !== this.socket) return;
+        if (ended) window.voiceCall.over(this.connection);
+        else this.lost();
+      };
+    }
+    say(frame) {
+      const socket = this.socket;
+      if (socket?.readyState === WebSocket.OPEN && socket.bufferedAmount < WAITING) socket.send(frame);
+    }
+    /** Sound has come: to the component, the connection stands. */
+    stands() {
+      this.since = performance.now();
+      if (carries.get(this.connection) === "sound") return;
+      carries.set(this.connection, "sound");
+      const audio = document.querySelector("#voice-call audio");
+      if (audio) {
+        audio.srcObject = this.sound.stream;
+        audio.autoplay = true;
+        audio.play().catch(() => {});
+      }
+      this.connection.dispatchEvent(new Event("connectionstatechange"));
+      this.connection.close();
+    }
+    lost() {
+      if (carried !== this) return;
+      this.socket?.close(4000); // not a hang-up: the server keeps the call for the next one
+      this.socket = null;
+      if (this.since && performance.now() - this.since > STEADY_MS) this.again = true;
+      this.since = 0;
+      if (!this.again) {
+        window.voiceCall.lost(this.connection);
+        return;
+      }
+      this.again = false;
+      this.ask();
+    }
+    stop() {
+      clearTimeout(this.timer);
+      this.asking = false;
+      this.socket?.close(1000);
+      this.sound?.close();
+      const audio = document.querySelector("#voice-call audio");
+      if (audio && audio.srcObject === this.sound?.stream) audio.srcObject = null;
+    }
+  }
+  const goOver = (connection) => {
+    if (!window.voiceCall.is(connection) || carried) return;
+    carries.set(connection, "asked");
+    carried = new Carried(connection);
+    carried.ask();
+  };
+
+  // ---------------------------------------------------------------- whether WebRTC does it
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const received = async (connection) => {
+    for (const report of (await connection.getStats()).values()) {
+      if (report.type === "inbound-rtp" && report.packetsReceived > 0) return true;
+    }
+    return false;
+  };
+  const expectSound = async (connection, native) => {
+    let since = performance.now();
+    let stood = false;
+    while (window.voiceCall.is(connection) && !carried) {
+      if (await received(connection)) return;
+      if (!stood && native() === "connected") {
+        stood = true;
+        since = performance.now();
+      }
+      if (performance.now() - since > PATIENCE_MS) goOver(connection);
+      await pause(200);
+    }
+  };
+  const stood = new WeakSet(); // connections that have been connected
+  window.voiceWay = {
+    /** `native`: tells the connection's true state. */
+    watch(connection, native) {
+      connection.addEventListener("signalingstatechange", () => {
+        if (connection.signalingState === "stable") expectSound(connection, native);
+      });
+      connection.addEventListener("connectionstatechange", async () => {
+        if (native() === "connected") stood.add(connection);
+        if (native() === "disconnected") await pause(LOST_MS);
+        if (native() === "disconnected" || native() === "failed") goOver(connection);
+      });
+    },
+    /** What the component is to believe of a connection in the state `native`. */
+    state(connection, native) {
+      const doubtful = carries.has(connection) || ["disconnected", "failed"].includes(native);
+      if (!doubtful || !window.voiceCall.is(connection)) return native;
+      return carries.get(connection) === "sound" || stood.has(connection) ? "connected" : "connecting";
+    },
+    carries: (connection) => carries.has(connection),
+    open: (where) => {
+      if (where) carried?.open(where);
+    },
+    stop() {
+      const over = carried;
+      carried = null;
+      over?.stop();
+    },
+  };
+})();

@@ -1,0 +1,92 @@
+"""The voice tab's wiring of a call that WebRTC cannot carry: fallback.js presses a hidden button, is told where to open
+a web socket, and the call's snapshots come by an endless generator of its own, as those of the text chat do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+from fastrtc import WebRTC
+from gradio.components import Component
+
+from realtime.snapshot import OVER
+from realtime_handler import Snapshot, Visitor
+
+from .rtc_page import close_connection
+from .texts import Locale
+from .voice_socket import Lane, VoiceSockets
+
+NOTICE_S = 8.0
+"""Seconds in which the status bar says that the call goes another way; then it says again what the call does."""
+REPEAT_S = 1.0
+"""Gradio shows the last output of a generator once more when it ends: that of the call's WebRTC days may come after the
+first of ours."""
+OPEN = "(where) => { window.voiceWay.open(where); return []; }"
+
+
+async def noticed(
+    news: AsyncIterator[Snapshot], notice_s: float = NOTICE_S, repeat_s: float = REPEAT_S
+) -> AsyncIterator[Snapshot]:
+    """The same, with the notice `over_web` at first where there is none, and again without it when its time is over."""
+    shown: Snapshot | None = None
+    wakes: list[asyncio.Task[None]] = []  # the last one ends the notice
+    following = asyncio.ensure_future(anext(news))
+    try:
+        while True:
+            if following.done():
+                try:
+                    shown = following.result()
+                except StopAsyncIteration:
+                    return
+                following = asyncio.ensure_future(anext(news))
+                wakes = wakes or [asyncio.create_task(asyncio.sleep(delay)) for delay in (repeat_s, notice_s)]
+            if shown is not None:
+                marked = not wakes[-1].done() and shown.notice is None and shown.stage not in OVER
+                yield replace(shown, notice="over_web") if marked else shown
+            await asyncio.wait({following, *(w for w in wakes if not w.done())}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (following, *wakes):
+            task.cancel()
+
+
+def build(
+    sockets: VoiceSockets,
+    rtc: WebRTC,
+    present: Callable[[Locale, Visitor, Snapshot], tuple[Any, ...]],
+    visitor: gr.State,
+    locale: gr.State,
+    outputs: Sequence[Component],
+) -> None:
+    """Lay out the hidden button inside the current Blocks and wire it. `present` makes `outputs` of a snapshot."""
+    asked = gr.Button(elem_id="voice-fallback")
+    where = gr.Textbox(visible=False)
+    lane = gr.State(None)
+
+    async def on_ask(who: Visitor, webrtc: Any) -> tuple[str, Lane]:  # in the call's event loop
+        webrtc_id = str(getattr(webrtc, "webrtc_id", webrtc))
+
+        async def let_go() -> None:
+            await close_connection(rtc, webrtc_id)
+
+        return sockets.offer(who, let_go)
+
+    async def on_watch(who: Visitor, language: Locale, offered: Lane | None) -> AsyncIterator[tuple[Any, ...]]:
+        if offered is not None:
+            async for snapshot in noticed(offered.news()):
+                yield present(language, who, snapshot)
+        yield (gr.skip(),) * len(outputs)  # a generator that ends without a word empties its outputs
+
+    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
+    offer = asked.click(on_ask, [visitor, rtc], [where, lane], trigger_mode="multiple", **quick)
+    offer.then(None, where, None, js=OPEN, api_name=False)
+    offer.then(
+        on_watch,
+        [visitor, locale, lane],
+        list(outputs),
+        trigger_mode="multiple",
+        **quick,  # no limit of its own: there are as many as tickets and calls
+    )
