@@ -30,13 +30,14 @@ from realtime.usage import Caps
 from realtime_handler import CallBook, VoiceCall
 from web import VERSION, server_options
 from web.downloads import Downloads
-from web.embedded import EmbeddedServer, Phase
+from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.metrics import Metrics
 from web.page import build_page
 from web.reachability import Reachability
 from web.relay import Relay
 from web.routes import TITLE, Health, routes
 from web.texts import I18N
+from web.turn import Turn
 from web.voice_socket import VoiceSockets
 from webrtc_edge import quiet_loggers
 
@@ -50,7 +51,8 @@ class House:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.embedded = EmbeddedServer() if settings.kind is ServerKind.OFFLINE else None
+        command = FETCHING_COMMAND if settings.fetch_models else COMMAND
+        self.embedded = EmbeddedServer(command) if settings.kind is ServerKind.OFFLINE else None
         self.calls = CallBook(settings.max_calls)
         self.chats = CallBook(settings.max_chats)
         self.downloads = Downloads()
@@ -58,7 +60,15 @@ class House:
         self.accounts = Accounts(Caps(settings.max_call_cost, settings.max_day_cost), self.metrics)
         prototype = VoiceCall(settings, self.endpoint, self.calls, self.accounts)
         self.sockets = VoiceSockets(prototype)
-        self.page = build_page(prototype, self.chats, self.server_line, self.downloads, self.sockets)
+        turn = Turn(settings.turn, settings.max_call_seconds)
+        self.page = build_page(
+            prototype,
+            self.chats,
+            self.server_line,
+            self.downloads,
+            self.sockets,
+            rtc_configuration=turn.rtc_configuration,
+        )
         self.relay = Relay(settings, self.endpoint, self.accounts)
         self.reachability = None if self.embedded else Reachability(settings.endpoint())
         self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
@@ -82,6 +92,8 @@ class House:
             return "idle", None, name
         if self.embedded.phase is Phase.FAILED:
             return "failed", "models_missing", name
+        if self.embedded.phase is Phase.FETCHING:
+            return "loading", "models_fetching", name
         if self.embedded.phase is not Phase.READY:
             return "loading", None, name
         return "idle", None if "zh" in self.embedded.languages else "english_only", name
@@ -132,7 +144,8 @@ def build(house: House) -> FastAPI:
     # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
     api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
     api.include_router(house.router)
-    app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N)
+    root_path = house.settings.root_path or None
+    app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N, root_path=root_path)
     return app
 
 
@@ -162,10 +175,16 @@ def main() -> None:
         house.page.launch(
             server_name=settings.host,
             server_port=settings.port,
+            share=settings.share,
+            root_path=settings.root_path or None,
+            prevent_thread_lock=True,
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
             app_kwargs={"routes": house.router.routes, "openapi_url": None},
         )
+        if settings.share and not house.page.share_url:
+            log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")
+        house.page.block_thread()
     finally:
         house.stop()
 

@@ -290,9 +290,11 @@ class VoiceCall(VoiceEdge):
 
     def microphone(self, pcm: bytes) -> None:
         self._microphone_at = self._page_at = now = self.clock()
-        recording = self._recording
+        recording, samples = self._recording, np.frombuffer(pcm, dtype="<i2")
         if recording is not None:
-            recording.visitor(self._moment(now), np.frombuffer(pcm, dtype="<i2"))
+            recording.visitor(self._moment(now), samples)
+        if self._call is not None:
+            self._call.hear(samples)
         if self._line is not None and self._line.up:
             self._append(pcm)
         elif self._call is None or self._call.stage not in OVER:
@@ -305,6 +307,8 @@ class VoiceCall(VoiceEdge):
             self._append(SILENCE.tobytes())
         if self._call is None:
             return SILENCE
+        if up:
+            self._send(self._call.beat(now))
         samples = self._call.frame(now)
         answered = self._turns.frame(self._call.playback.items_at(now), now)
         if answered is not None:

@@ -66,6 +66,20 @@ def _at_least(level: int, name: str) -> None:
     logger.setLevel(max(level, logger.level))
 
 
+def quiet_farewells(loop: asyncio.AbstractEventLoop) -> None:
+    """aiortc's data channel goes on sending for a moment after a page has gone, in tasks whose errors nobody takes: the
+    loop would log a traceback each. All other errors are logged as ever."""
+    loop.set_exception_handler(_unless_aiortc_sends_to_nobody)
+
+
+def _unless_aiortc_sends_to_nobody(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    task = context.get("future")
+    sender = getattr(task.get_coro(), "__qualname__", "") if isinstance(task, asyncio.Task) else ""
+    if isinstance(context.get("exception"), ConnectionError) and sender.startswith("RTCSctpTransport."):
+        return
+    loop.default_exception_handler(context)
+
+
 # -------------------------------------------------------------------- microphone jitter buffer
 
 
@@ -261,6 +275,7 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
     async def start_up(self) -> None:
         """Runs beside receive() and emit() once the data channel is open."""
         try:
+            quiet_farewells(asyncio.get_running_loop())
             if self.edge is EdgeState.PROTOTYPE:
                 self.edge = EdgeState.OPEN
             if not await self._arguments():

@@ -39,9 +39,14 @@ class Interrupting:
         self._turns += 1
         asyncio.run_coroutine_threadsafe(self._speak(f"r{self._turns}", f"a{self._turns}"), self._loop).result(10)
 
-    def interrupt(self) -> float:
-        """`speech_started`, and all that follows a word somebody says. The moment it was sent (`time.monotonic`)."""
-        return asyncio.run_coroutine_threadsafe(self._interrupt(f"u{self._turns}"), self._loop).result(10)
+    def interrupt(self, *, whole: bool = True) -> float:
+        """`speech_started`, and all that follows a word somebody says (`whole`), or nothing yet. The moment it was sent
+        (`time.monotonic`)."""
+        return asyncio.run_coroutine_threadsafe(self._interrupt(f"u{self._turns}", whole), self._loop).result(10)
+
+    def end_turn(self) -> None:
+        """What follows a word somebody says."""
+        asyncio.run_coroutine_threadsafe(self._end_turn(f"u{self._turns}"), self._loop).result(10)
 
     def wait(self, seconds: float = 30) -> None:
         """Until somebody has connected."""
@@ -72,9 +77,14 @@ class Interrupting:
             {"type": "response.done", "response": {"id": reply, "status": "completed", "output": [done]}},
         )
 
-    async def _interrupt(self, item: str) -> float:
+    async def _interrupt(self, item: str, whole: bool) -> float:
         await self._send({"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": 0})
         at = time.monotonic()
+        if whole:
+            await self._end_turn(item)
+        return at
+
+    async def _end_turn(self, item: str) -> None:
         content = [{"type": "input_audio", "transcript": "Stop."}]
         user = {"id": item, "type": "message", "role": "user", "status": "completed", "content": content}
         await self._send(
@@ -82,7 +92,6 @@ class Interrupting:
             {"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": None},
             {"type": "conversation.item.added", "previous_item_id": None, "item": user},
         )
-        return at
 
     async def _talk(self, socket: ServerConnection) -> None:
         self._socket = socket

@@ -7,6 +7,10 @@ one hears. A headless Chromium makes a call; what its audio element plays is rec
 server then says `speech_started` in the middle of the reply, again and again. The plain fastrtc way
 (benchmarks/_plain_fastrtc) goes through the same in the same run.
 
+    ours      the app with DUCKING=off: the first sound stops the reply
+    ducked    the app with DUCKING=on: the first sound lowers it to 20 %, and a voice that goes on stops it
+
+    lowered   from `speech_started` leaving the server to the reply being soft at the ear (ducked only)
     silence   from `speech_started` leaving the server to the last sound at the ear
     heard     |audio_end_ms of our `conversation.item.truncate` - the millisecond last heard at the ear|
     bursts    times the old reply came back after it was silent
@@ -31,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks._chirp import RATE, STRETCH, loud, place_ms
@@ -38,10 +43,13 @@ from benchmarks._interrupting_server import Interrupting
 from benchmarks._machine import Others
 from tests.browser.caller import Caller
 from tests.browser.conftest import chromium
+from tests.speech import clip
 
 PROJECT = Path(__file__).resolve().parent.parent
 SILENCE_MS, HEARD_MS, BUFFER_MS = 150.0, 80.0, 150.0
 """To reach: 95th percentiles of silence and heard, and the jitter buffer after ten interruptions."""
+NOTICED_S = 0.2
+"""From a voice leaving the mouth to a server's noticing it."""
 AFTER_S = 1.2
 """Seconds listened to after an interruption: a burst would come in these."""
 WINDOW = RATE // 25
@@ -71,6 +79,21 @@ class Interruption:
     """What the server was told, minus what was heard; None where it was told nothing."""
     bursts: int
     buffer_ms: float
+    lowered_ms: float | None = None
+    """Until the reply was soft; None where it is not lowered but stopped."""
+
+
+def voice() -> NDArray[np.float32]:
+    """Somebody who speaks for a second: a vowel out of a recording, forth and back."""
+    vowel = clip("en", "human", 3).samples[int(5.40 * RATE) : int(5.46 * RATE)]
+    return np.tile(np.concatenate([vowel, vowel[::-1]]), 9)[:RATE].astype(np.float32)
+
+
+def lowered_ms(heard: NDArray[np.float32], said: int) -> float:
+    """ms from sample `said` to where the sound has less than a third of its loudness before."""
+    levels = np.sqrt((heard[: len(heard) // STRETCH * STRETCH].reshape(-1, STRETCH) ** 2).mean(axis=1))
+    start = said // STRETCH
+    return float(np.argmax(levels[start:] < np.median(levels[:start]) / 3)) * STRETCH * 1000 / RATE
 
 
 def page_clock(caller: Caller) -> tuple[float, float]:
@@ -85,7 +108,7 @@ def page_clock(caller: Caller) -> tuple[float, float]:
     return best[0], best[1] / 2
 
 
-def interrupt(caller: Caller, server: Interrupting, after_s: float) -> Interruption:
+def interrupt(caller: Caller, server: Interrupting, after_s: float, *, ducked: bool) -> Interruption:
     """Let the reply begin, interrupt it `after_s` seconds later, and listen."""
     told, (delay, count) = len(server.truncated), caller.page.evaluate(BUFFER)
     begun = caller.now()
@@ -93,7 +116,10 @@ def interrupt(caller: Caller, server: Interrupting, after_s: float) -> Interrupt
     caller.until_loud(begun, level=0.05)
     time.sleep(after_s)
     offset, _ = page_clock(caller)
-    at = server.interrupt() + offset
+    if ducked:
+        caller.say(voice())
+        time.sleep(NOTICED_S)
+    at = server.interrupt(whole=not ducked) + offset
     caller.until("(t) => caller.now() > t", at + AFTER_S + 0.2)
     delay_now, count_now = caller.page.evaluate(BUFFER)
     heard = caller.ear(at - 0.5, at + AFTER_S)
@@ -107,20 +133,23 @@ def interrupt(caller: Caller, server: Interrupting, after_s: float) -> Interrupt
         last = place_ms(heard[end - WINDOW - STRETCH : end - STRETCH]) + (WINDOW / 2 + STRETCH) * 1000 / RATE
         error = server.truncated[told]["audio_end_ms"] - last
     emitted = max(1, count_now - count)
-    return Interruption((end / RATE - 0.5) * 1000, error, bursts, (delay_now - delay) / emitted * 1000)
+    lowered = lowered_ms(heard, int(0.5 * RATE)) if ducked else None
+    if ducked:
+        server.end_turn()
+    return Interruption((end / RATE - 0.5) * 1000, error, bursts, (delay_now - delay) / emitted * 1000, lowered)
 
 
-def measure(browser: Browser, url: str, server: Interrupting, count: int, *, plain: bool) -> list[Interruption]:
+def measure(browser: Browser, url: str, server: Interrupting, count: int, name: str) -> list[Interruption]:
     chance = random.Random(7)
     caller = Caller(browser, url, before=CONNECTIONS)
     try:
-        if plain:
+        if name == "plain":
             caller.page.locator('#voice-call button[aria-label="start stream"]').click()
         else:
             caller.call()
         server.wait()
         caller.until("() => document.querySelector('#voice-call audio')?.srcObject")
-        return [interrupt(caller, server, chance.uniform(0.6, 3.0)) for _ in range(count)]
+        return [interrupt(caller, server, chance.uniform(0.6, 3.0), ducked=name == "ducked") for _ in range(count)]
     finally:
         caller.close()
 
@@ -158,6 +187,7 @@ def summary(found: list[Interruption]) -> dict[str, Any]:
     """Medians and 95th percentiles; ms."""
     silence = [one.silence_ms for one in found]
     heard = [abs(one.heard_ms) for one in found if one.heard_ms is not None]
+    lowered = [one.lowered_ms for one in found if one.lowered_ms is not None]
     late = [one.buffer_ms for one in found[-max(1, min(10, len(found) // 2)) :]]
     return {
         "interruptions": len(found),
@@ -167,6 +197,8 @@ def summary(found: list[Interruption]) -> dict[str, Any]:
         "heard_p95_ms": float(np.percentile(heard, 95)) if heard else None,
         "bursts": sum(one.bursts for one in found),
         "buffer_ms": float(np.mean(late)),
+        "lowered_p50_ms": float(np.percentile(lowered, 50)) if lowered else None,
+        "lowered_p95_ms": float(np.percentile(lowered, 95)) if lowered else None,
     }
 
 
@@ -175,13 +207,13 @@ def run(count: int) -> dict[str, Any]:
     others = Others([os.getpid()])
     with sync_playwright() as playwright:
         browser = chromium(playwright)
-        for name in ("ours", "plain"):
+        for name, ducking in (("ours", "off"), ("ducked", "on"), ("plain", "off")):
             server, port = Interrupting(), free_port()
             with server.running():
-                ours = name == "ours"
-                command = ["app.py"] if ours else ["-m", "benchmarks._plain_fastrtc", str(port), server.url]
-                with serving(command, port, REALTIME_URL=server.url) as url:
-                    found = measure(browser, url, server, count, plain=not ours)
+                plain = ["-m", "benchmarks._plain_fastrtc", str(port), server.url]
+                command = plain if name == "plain" else ["app.py"]
+                with serving(command, port, REALTIME_URL=server.url, DUCKING=ducking) as url:
+                    found = measure(browser, url, server, count, name)
             report[name] = summary(found) | {"each": [asdict(one) for one in found]}
         browser.close()
     report["silence_ratio_p50"] = report["plain"]["silence_p50_ms"] / report["ours"]["silence_p50_ms"]
@@ -196,11 +228,13 @@ def _ms(value: float | None) -> str:
 
 
 def _table(report: dict[str, Any]) -> None:
-    print(f"{'':8}{'silence p50':>12}{'p95':>9}{'heard p50':>11}{'p95':>9}{'bursts':>8}{'buffer':>9}   (ms)")
-    for name in ("ours", "plain"):
+    print(f"{'':8}{'silence p50':>12}{'p95':>9}{'heard p50':>11}{'p95':>9}{'bursts':>8}{'buffer':>9}", end="")
+    print(f"{'lowered':>9}{'p95':>9}   (ms)")
+    for name in ("ours", "ducked", "plain"):
         r = report[name]
         print(f"{name:8}{_ms(r['silence_p50_ms']):>12}{_ms(r['silence_p95_ms'])}{_ms(r['heard_p50_ms']):>11}", end="")
-        print(f"{_ms(r['heard_p95_ms'])}{r['bursts']:>8}{_ms(r['buffer_ms'])}")
+        print(f"{_ms(r['heard_p95_ms'])}{r['bursts']:>8}{_ms(r['buffer_ms'])}", end="")
+        print(f"{_ms(r['lowered_p50_ms'])}{_ms(r['lowered_p95_ms'])}")
     print(
         f"ratio   {report['silence_ratio_p50']:>11.1f}x{report['silence_ratio_p95']:>8.1f}x{'':>28}"
         f"{report['buffer_ratio']:>8.1f}x"

@@ -1,8 +1,8 @@
 """`python -m offline`: a Realtime server for one computer. Listens at once, loads its models meanwhile.
 
-JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`, some
-`{"progress": SENTENCE}`, then `{"ready": true, "model": NAME, "languages": [...], "seconds": S}` or
-`{"ready": false, "detail": WHY}`. The log goes to stderr.
+JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`; with `--fetch`, when files
+are missing, some `{"fetching": SENTENCE}`; some `{"progress": SENTENCE}`; then `{"ready": true, "model": NAME,
+"languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`. The log goes to stderr.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
+from offline.models import is_whole, models_dir, wanted
 from offline.server import PATH, RealtimeServer, where
 
 LOGGER = logging.getLogger("offline")
@@ -28,11 +30,27 @@ def tell(**facts: object) -> None:
     print(json.dumps(facts, ensure_ascii=False), flush=True)
 
 
-async def load_models(server: RealtimeServer) -> None:
-    """Load the models in the background and say how that went."""
+def fetch_missing(say: Callable[[str], None]) -> None:
+    """Bring the model files that are missing; blocks, for minutes. What cannot be had is told, and found missing later.
+
+    Raises OSError when there is no room for them or no right to write."""
+    root, models = models_dir(), wanted(os.environ)
+    if all(is_whole(root / model.name / file.name, file) for model in models for file in model.files):
+        return
+    from offline.fetch import Fetcher, Telling
+
+    say("Fetching the speech and language models")
+    for line in Fetcher(root, progress=Telling(say)).fetch(models):
+        LOGGER.warning("%s", line)
+
+
+async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
+    """Load the models in the background, fetched before where that is wanted, and say how that went."""
     begun = time.monotonic()
     loop = asyncio.get_running_loop()
     try:
+        if fetch:
+            await asyncio.to_thread(fetch_missing, lambda sentence: _said(server, loop, sentence, "fetching"))
         from offline.pipeline import load
 
         workers = await load(lambda sentence: _said(server, loop, sentence))
@@ -47,9 +65,9 @@ async def load_models(server: RealtimeServer) -> None:
     tell(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
 
 
-def _said(server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str) -> None:
+def _said(server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str, kind: str = "progress") -> None:
     LOGGER.info("%s", sentence)
-    tell(progress=sentence)
+    tell(**{kind: sentence})
     loop.call_soon_threadsafe(server.progress, sentence)
 
 
@@ -66,7 +84,7 @@ def end_with_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Non
     threading.Thread(target=wait, daemon=True, name="stdin").start()
 
 
-async def run(host: str, port: int, capacity: int, *, exit_with_parent: bool) -> int:
+async def run(host: str, port: int, capacity: int, *, exit_with_parent: bool, fetch: bool) -> int:
     """Serve until a signal, or the parent's end."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -83,7 +101,7 @@ async def run(host: str, port: int, capacity: int, *, exit_with_parent: bool) ->
             bound = next(iter(listening.sockets)).getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
             tell(listening=f"ws://{shown}:{bound}{PATH}", port=bound)
-            loading = asyncio.create_task(load_models(server))
+            loading = asyncio.create_task(load_models(server, fetch=fetch))
             await stop.wait()
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
@@ -99,9 +117,11 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8765, help="port to listen at, 0: any free one (default: 8765)")
     parser.add_argument("--exit-with-parent", action="store_true", help="end when stdin reaches its end")
+    parser.add_argument("--fetch", action="store_true", help="first fetch model files that are missing")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    for name in ("websockets", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         capacity = int(os.environ.get("OFFLINE_SESSIONS") or 2)
         if capacity < 1:
@@ -111,7 +131,10 @@ def main() -> int:
         return 2
     # The runner is not closed: that would wait for threads in which models are still being loaded.
     runner = asyncio.Runner()
-    return runner.run(run(arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent))
+    serving = run(
+        arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent, fetch=arguments.fetch
+    )
+    return runner.run(serving)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,24 @@ class Progress:
         self._stream.flush()
 
 
+class Telling(Progress):
+    """Tells `say` one sentence per file at every tenth of it: for a log, and for whoever waits elsewhere."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told = -1
+
+    def at(self, label: str, done: int, total: int) -> None:
+        tenths = min(10, done * 10 // max(1, total))
+        if tenths != self._told:
+            self._told = tenths
+            self._say(f"Fetching {label}: {tenths * 10} % of {total / 1e6:.0f} MB")
+
+    def done(self, label: str, text: str) -> None:
+        self._told = -1
+        self._say(f"{label}: {text}")
+
+
 class Pip:
     """`pip download` of the running Python, with the indexes and settings its user gave it."""
 
@@ -108,10 +126,10 @@ class Pip:
 class Fetcher:
     """Fetches into `root`, one folder per model. Of several processes at once the second waits and finds it done."""
 
-    def __init__(self, root: Path, pip: Pip | None = None, stream: IO[str] | None = None) -> None:
+    def __init__(self, root: Path, pip: Pip | None = None, progress: Progress | None = None) -> None:
         self._root = root
         self._pip = pip or Pip()
-        self._progress = Progress(stream or sys.stderr)
+        self._progress = progress or Progress(sys.stderr)
         self._dead: set[str] = set()
         self._pip_answers: bool | None = None
 

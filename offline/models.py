@@ -187,7 +187,8 @@ def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None
     )
 
 
-def _wanted(environ: Mapping[str, str]) -> tuple[Model, ...]:
+def wanted(environ: Mapping[str, str]) -> tuple[Model, ...]:
+    """The models that this environment needs."""
     return tuple(
         model for model in read_manifest(environ=environ) if not (model.name == LLM and environ.get("OFFLINE_LLM"))
     )
@@ -215,11 +216,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command == "fetch":
         from offline.fetch import Fetcher
 
-        fetched = Fetcher(root).fetch(_wanted(environ))
+        fetched = Fetcher(root).fetch(wanted(environ))
         for line in fetched:
             print(line, file=sys.stderr)
     else:
-        for model in _wanted(environ):
+        for model in wanted(environ):
             for file in model.files:
                 path = root / model.name / file.name
                 state = "ok" if is_whole(path, file, reread=True) else ("damaged" if path.exists() else "missing")

@@ -143,7 +143,9 @@ class Responder:
             self._ended(response)
 
     def forget(self, item: Item) -> None:
-        """`item` was deleted: what has not been generated yet does without it."""
+        """`item` was deleted: what has not been generated yet does without it, and it wants no answer."""
+        if item is self._unanswered:
+            self._following, self._unanswered = Following.NOTHING, None
         for response in self._responses.values():
             if response.stage is Stage.WAITING:
                 response.context = [other for other in response.context if other is not item]

@@ -21,6 +21,11 @@ class Turn(Enum):
     OPEN = "open"
     """Begun, and not committed yet."""
     COMMITTED = "committed"
+    COLLIDED = "collided"
+    """Committed while a reply was being made that the server was not to interrupt. Some servers answer it after that
+    reply, some say that they cannot, some say nothing."""
+    DISMISSED = "dismissed"
+    """It was none: a cough. An answer that nobody asked for is one to it, and is refused."""
     FORGOTTEN = "forgotten"
     """Cleared while it was open. It is deleted once it is committed, and its answer is refused."""
 
@@ -32,6 +37,12 @@ class Want(Enum):
     ANSWER = "answer"
     WITH_TURN = "with_turn"
     """Typed while speaking: the answer to the spoken turn will answer it too."""
+    TURN = "turn"
+    """One to a spoken turn, which the server does not give by itself."""
+
+
+ENDED = frozenset({Turn.COMMITTED, Turn.COLLIDED})
+TO_ASK = frozenset({Want.ANSWER, Want.TURN})
 
 
 class Answers:
@@ -44,6 +55,8 @@ class Answers:
         self.want = Want.NOTHING
         self.asked = ""
         """`event_id` of the last request for a reply; "" once what it was about was cleared."""
+        self._asked_for = Want.NOTHING
+        """What the last request for a reply was about."""
         self._refusals = 0
         """Replies to what was cleared that the server has yet to announce: they are refused then."""
         self._asked_again = False
@@ -63,7 +76,8 @@ class Answers:
     @property
     def expected(self) -> bool:
         """An answer is being made, or is to come."""
-        return self.reply is not Reply.NONE or self.turn is not Turn.NONE or self.want is not Want.NOTHING
+        awaited = self.turn not in (Turn.NONE, Turn.DISMISSED)
+        return awaited or self.reply is not Reply.NONE or self.want is not Want.NOTHING
 
     def nothing_coming(self) -> None:
         """No reply is being made or on its way."""
@@ -73,8 +87,10 @@ class Answers:
     def announced(self, reply_id: str, hearing: bool) -> None:
         """A reply is being made. It answers the turn unless the visitor is still speaking (`hearing`)."""
         self.reply, self.reply_id = Reply.ACTIVE, reply_id
-        if self.turn is Turn.COMMITTED or not hearing:
+        if self.turn in ENDED or not hearing:
             self.turn = Turn.NONE
+        if self.want is Want.TURN:  # it is newer than that turn
+            self.want = Want.NOTHING
 
     def refuses(self, reply_id: str, hearing: bool) -> bool:
         """Whether the reply that is announced now answers what was cleared. It is being made until it is cancelled."""
@@ -82,23 +98,56 @@ class Answers:
             self._refusals -= 1
         elif self.turn is Turn.FORGOTTEN and not hearing:  # a server that does not say "committed"
             self.turn = Turn.NONE
+        elif self.turn is Turn.DISMISSED:
+            if self.reply is Reply.ASKED:
+                return False
+            self.turn = Turn.NONE
         else:
             return False
-        self.reply, self.reply_id = Reply.ACTIVE, reply_id
+        self._refused(reply_id)
         return True
+
+    def _refused(self, reply_id: str) -> None:
+        if self.reply is not Reply.ACTIVE:
+            self.reply, self.reply_id = Reply.ACTIVE, reply_id
+
+    def undecided(self, reply_id: str) -> None:
+        """A reply is announced to a sound of which is not known yet whether it is a turn: it is refused."""
+        self._refused(reply_id)
+        if self.turn in ENDED:
+            self.turn = Turn.NONE
+
+    def dismissed(self) -> None:
+        """The sound was no turn."""
+        self.turn = Turn.NONE if self.turn is Turn.NONE else Turn.DISMISSED
+
+    def unanswered(self) -> None:
+        """The server does not answer the turn by itself."""
+        self.turn = Turn.NONE
+        self.want = Want.TURN if self.want is Want.NOTHING else Want.ANSWER
+
+    @property
+    def kept_waiting(self) -> bool:
+        """The server may have been kept from answering a turn, by a reply that is over now."""
+        return self.turn is Turn.COLLIDED and self.reply is Reply.NONE
+
+    def not_now(self) -> None:
+        """What was asked for is refused: a reply is being made. Whatever that is, it knows of a spoken turn."""
+        self.reply = Reply.ACTIVE
+        self.want = Want.NOTHING if self._asked_for is Want.TURN else Want.ANSWER
 
     def refused_by_server(self) -> None:
         """A request for a reply to what was cleared was turned down: that reply will not come."""
         self._refusals = max(0, self._refusals - 1)
 
-    def committed(self) -> None:
-        """The turn is an item of the conversation now."""
+    def committed(self, collides: bool = False) -> None:
+        """The turn is an item of the conversation now. `collides`: the server has been told not to interrupt."""
         if self.turn is Turn.FORGOTTEN:
             self.turn = Turn.NONE
             self._refusals += 1
         else:
             # Answers come in the order of what they answer: of what was before this turn none is on its way any more.
-            self.turn = Turn.COMMITTED
+            self.turn = Turn.COLLIDED if collides and self.reply is Reply.ACTIVE else Turn.COMMITTED
             self._refusals = 0
 
     def stop(self) -> None:
@@ -106,7 +155,7 @@ class Answers:
         if self.reply is Reply.ASKED:
             self.reply = Reply.NONE
             self._refusals += 1
-        if self.turn is Turn.COMMITTED:
+        if self.turn in ENDED:
             self.turn = Turn.NONE
             self._refusals += 1
         self.want, self.asked = Want.NOTHING, ""
@@ -120,15 +169,18 @@ class Answers:
     def may_ask(self) -> bool:
         """Whether a typed message waits for its answer, and none is being given or still to be refused."""
         coming = self._refusals > 0 or self.turn is Turn.FORGOTTEN
-        return self.want is Want.ANSWER and self.reply is Reply.NONE and not coming
+        return self.want in TO_ASK and self.reply is Reply.NONE and not coming
 
     def ask(self, event_id: str) -> None:
         """The answer is asked for by this event."""
+        self._asked_for = self.want
         self.want, self.reply, self.asked = Want.NOTHING, Reply.ASKED, event_id
 
     def turn_came_to_nothing(self) -> None:
         """No answer comes to the turn; a message typed in it needs its own."""
-        if self.turn is Turn.COMMITTED:
+        if self.turn in ENDED:
             self.turn = Turn.NONE
+        if self.want is Want.TURN:
+            self.want = Want.NOTHING
         if self.want is Want.WITH_TURN:
             self.want = Want.ANSWER

@@ -6,20 +6,23 @@ microphone and the page belong to whoever holds this object.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-from .answers import Answers, Reply, Turn, Want
-from .client_events import ANSWER, FORGIVABLE, ClientEvents
+from .answers import TO_ASK, Answers, Reply, Turn, Want
+from .client_events import ClientEvents
 from .conversation import Conversation
-from .failures import Failure, failure_of_error, safe_word
-from .fields import content_index, response_id, string, table
+from .course import Course
+from .ducking import Verdict
+from .echo_guard import EchoGuard
+from .failures import Failure, failure_of_error
+from .fields import content_index, response_id, sound, string, table
+from .interruptions import Interruptions, turn_detection
 from .playback import FRAME_S, Playback, Samples
-from .settings import Settings
-from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage
+from .server_errors import Meaning, asks, meaning_of
+from .settings import ServerKind, Settings
+from .snapshot import OVER, Notice, Stage
 
 log = logging.getLogger(__name__)
 
@@ -29,70 +32,28 @@ PATIENCE_S = 10.0
 """Seconds without any sign of a reply until the call listens again: noise that was no speech gets none."""
 SLOW_ANSWER_S = 60.0
 """The same for a reply that was announced: a slow computer may take its time."""
-TRANSCRIBED = frozenset(
-    {
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.input_audio_transcription.failed",
-    }
-)
+UNANSWERED_S = 1.5
+"""The same for a server that may have been kept from answering a turn by the reply before it: then it is asked."""
+_HEARD = "conversation.item.input_audio_transcription"
+TRANSCRIBED = frozenset({f"{_HEARD}.completed", f"{_HEARD}.failed"})
 WORDS = frozenset({"response.output_text.delta", "response.output_audio_transcript.delta"})
 TURN_OVER = frozenset({"input_audio_buffer.speech_stopped", "input_audio_buffer.committed"})
-AT_WORK = frozenset({Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
-"""Somebody speaks or is about to: no idleness, however long it lasts."""
-HARMLESS = frozenset({"response_cancel_not_active", "item_not_found"})
-"""Errors that only say that something was over before our event arrived."""
 
 
-class Call:
+class Call(Course):
     """The state of one call. `conversation` outlives it and belongs to the visitor."""
 
     def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
-        self.conversation = conversation
-        self.playback = Playback(latency_ms=settings.output_latency_ms)
-        self.stage = Stage.CONNECTING
-        self.notice: str | None = None
-        self._settings = settings
-        self._began = now
-        self._active_at = now
-        self._stage_since = now
+        super().__init__(conversation, settings, now)
+        self.playback = Playback()
         self._answers = Answers()
         self._send = ClientEvents()
+        self._floor = Interruptions(conversation, self.playback, self._answers, self._send, settings)
+        guarded = settings.kind is not ServerKind.CUSTOM  # elsewhere an update in mid-call may do anything
+        self._guard = EchoGuard(settings.echo_guard_threshold if guarded else 0.0)
         self._untold = 0
         """Messages typed while there was no connection: told to the next one, however little else is."""
-        self._changes = 0
-        self._fatal: Failure | None = None
         conversation.clock.start(now)
-
-    # ---------------------------------------------------------------- what is shown
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """Differs whenever `snapshot()` may differ."""
-        return self._changes, self.conversation.version
-
-    def snapshot(self) -> Snapshot:
-        return Snapshot(self.conversation.captions(), self.stage, self.notice)
-
-    def _go(self, stage: Stage, now: float) -> None:
-        if stage is not self.stage and self.stage not in OVER:
-            self.stage = stage
-            self._stage_since = now
-            self._changes += 1
-
-    def tell(self, notice: str | None) -> None:
-        """Show a notice, or none."""
-        if notice != self.notice:
-            self.notice = notice
-            self._changes += 1
-
-    @property
-    def connected(self) -> bool:
-        return self.stage in CONNECTED
-
-    @property
-    def fatal(self) -> Failure | None:
-        """A failure said inside the session (no money left) after which going on makes no sense."""
-        return self._fatal
 
     @property
     def quiet(self) -> bool:
@@ -107,6 +68,7 @@ class Call:
         events = self._send.numbered("seed", seed)
         self._untold = 0
         self._answers.nothing_coming()
+        self._floor.ours = False
         self._go(Stage.SPEAKING if self.playback.busy else Stage.LISTENING, now)
         self.tell(None)
         self._active_at = now
@@ -114,19 +76,19 @@ class Call:
 
     def disconnect(self, stage: Stage, now: float) -> None:
         """The connection is gone. What has been received of a reply is still played."""
+        self._floor.over()
+        self._guard.line_lost()
         making = self._answers.reply is Reply.ACTIVE and not self.conversation.is_given_up(self._answers.reply_id)
         self.playback.rename(self.conversation.restart())
         # Of a written reply that was begun, the page may show nothing yet.
-        bare = making and self.conversation.written and self._last_words_are_the_visitors()
+        shown = self.conversation.bubbles()
+        bare = making and self.conversation.written and bool(shown) and shown[-1].role == "user"
         self._answers.line_lost(unanswered=self._answers.reply is Reply.ASKED or bare)
         self._go(stage, now)
 
-    def _last_words_are_the_visitors(self) -> bool:
-        bubbles = self.conversation.bubbles()
-        return bool(bubbles) and bubbles[-1].role == "user"
-
     def end(self, stage: Stage, notice: str | None, now: float) -> None:
         """The call is over. What was not heard will not be heard."""
+        self._floor.over()
         for cut in self.playback.interrupt(now):
             self.conversation.cut(*cut)
         self.conversation.restart()
@@ -138,7 +100,7 @@ class Call:
 
     def receive(self, event: Mapping[str, Any], now: float) -> list[Event]:
         """Take a server event. Never raises for what a server may send. Returns what to send."""
-        events = self._refuse(event)
+        events = self._floor.refuse(event, self.stage is Stage.HEARING)
         kind = event.get("type")
         if kind == "response.output_audio.delta":
             if self.conversation.written:  # a server that speaks whatever it is asked for: nobody listens
@@ -151,10 +113,15 @@ class Call:
             self._words(event, now)
         elif kind == "response.output_audio.done":
             self.playback.finish(string(event, "item_id"), content_index(event))
+        elif kind == "session.updated":
+            self._floor.session(event)
+            self._guard.session(turn_detection(event))
         elif kind == "input_audio_buffer.speech_started":
-            events += self._speech_started(now)
+            events += self._speech_started(string(event, "item_id"), now)
+        elif kind == f"{_HEARD}.delta":
+            events += self._decided(self._floor.heard(string(event, "item_id"), whole=False), now)
         elif kind in TURN_OVER:
-            events += self._turn_over(kind == "input_audio_buffer.committed", now)
+            events += self._turn_over(event, now)
         elif kind in TRANSCRIBED:
             events += self._transcribed(event, now)
         elif kind == "response.created":
@@ -165,19 +132,6 @@ class Call:
             events += self._error(event, now)
         return events
 
-    def _refuse(self, event: Mapping[str, Any]) -> list[Event]:
-        """Turn away what still comes of the conversation before Clear, at the first sign of it."""
-        kind, reply, events = event.get("type"), response_id(event), list[Event]()
-        if kind == "input_audio_buffer.committed" and self._answers.turn is Turn.FORGOTTEN:
-            self.conversation.forget_item(string(event, "item_id"))
-        new = bool(reply) and reply != self._answers.reply_id and not self.conversation.is_given_up(reply)
-        if new and self._answers.refuses(reply, self.stage is Stage.HEARING):
-            self.conversation.forget_reply(reply)
-            self.playback.drop(reply)
-            if kind != "response.done":
-                events.append(self._send.cancel(reply))
-        return events + self._send.delete(self.conversation.leftovers(event))
-
     def _words(self, event: Mapping[str, Any], now: float) -> None:
         self._active_at = now
         reply = response_id(event)
@@ -185,9 +139,8 @@ class Call:
             self._answers.announced(reply, self.stage is Stage.HEARING)  # a server that does not announce its responses
 
     def _sound(self, event: Mapping[str, Any], now: float) -> None:
-        try:
-            pcm = base64.b64decode(string(event, "delta"), validate=True)
-        except (binascii.Error, ValueError):
+        pcm = sound(event)
+        if pcm is None:
             log.warning("An audio delta was not base64 and is ignored.")
             return
         reply = string(event, "response_id")
@@ -199,26 +152,60 @@ class Call:
             if self._answers.reply is not Reply.ACTIVE:  # a server that does not announce its responses
                 self._answers.announced(reply, self.stage is Stage.HEARING)
 
-    def _speech_started(self, now: float) -> list[Event]:
+    def _speech_started(self, item_id: str, now: float) -> list[Event]:
         self._active_at = now
+        audible = self._floor.undecided or self.stage is Stage.SPEAKING or self.playback.busy
         self._answers.turn = Turn.OPEN
         self.tell(None)
-        events = self._interrupt(now)
         self._go(Stage.HEARING, now)
-        return events
+        if not self._floor.ours:
+            return self._floor.cut(now)
+        return self._decided(self._floor.duck(item_id, now), now) if audible else self._floor.stop(now)
 
-    def _turn_over(self, committed: bool, now: float) -> list[Event]:
+    def _turn_over(self, event: Mapping[str, Any], now: float) -> list[Event]:
         self._active_at = now
         hearing, forgotten = self.stage is Stage.HEARING, self._answers.turn is Turn.FORGOTTEN
-        if committed:
-            self._answers.committed()
+        if event.get("type") == "input_audio_buffer.committed":
+            self._answers.committed(collides=self._floor.ours)
+        if self._floor.undecided:
+            return self._decided(self._floor.stopped(string(event, "item_id"), now), now)
         if hearing and forgotten:
             return self._listen(now)
         if hearing:
             self._go(Stage.THINKING, now)
         return []
 
+    def _decided(self, verdict: Verdict | None, now: float) -> list[Event]:
+        """What follows from what a sound over the reply turned out to be."""
+        if verdict is None:
+            return []
+        if verdict is Verdict.RESUME:
+            left = self._floor.left
+            events = self._floor.resume()
+            if left:
+                return events + self._listen(now)
+            self._go(Stage.SPEAKING, now)
+            return events
+        lasting, unanswered = self._floor.lasting, self._floor.unanswered
+        if not lasting:
+            self._go(Stage.THINKING, now)
+        if verdict is Verdict.WAIT:
+            return []
+        events = self._floor.stop(now)
+        if unanswered and not lasting:
+            self._answers.unanswered()
+        return events + self._ask(now)
+
+    def _settle(self, now: float) -> None:
+        """What the visitor does besides decides: the sound over the reply was their turn."""
+        if self._floor.undecided and not self._floor.lasting:
+            self._go(Stage.THINKING, now)
+        self._floor.over()
+
     def _transcribed(self, event: Mapping[str, Any], now: float) -> list[Event]:
+        verdict = self._floor.heard(string(event, "item_id"), whole=True)
+        if verdict is not None or self._floor.undecided:
+            return self._decided(verdict, now)
         nothing_said = not string(event, "transcript").strip()
         if nothing_said and self.stage is Stage.THINKING and self._answers.reply is Reply.NONE:
             return self._listen(now)
@@ -249,13 +236,15 @@ class Call:
             return []
         self._answers.reply, self._answers.reply_id = Reply.NONE, ""
         self._active_at = now
+        if self._floor.undecided and response.get("status") == "cancelled" and not self.conversation.is_given_up(reply):
+            return self._decided(Verdict.INTERRUPT, now)  # a server that interrupts all the same
         if response.get("status") == "failed":
             failure = failure_of_error(table(response, "status_details").get("error"))
             log.warning("A reply failed: %s", failure.value if failure else "no known reason")
             if failure in (Failure.QUOTA, Failure.WRONG_KEY):
                 self._fatal = failure
             self.tell(Notice.REPLY_FAILED)
-        if self._answers.want is Want.ANSWER:
+        if self._answers.want in TO_ASK:
             return self._ask(now)
         # The end of a cancelled response comes late, in the turn that interrupted it: that turn is still thought about.
         if self.stage is Stage.THINKING and not self.playback.busy and response.get("status") != "cancelled":
@@ -264,24 +253,16 @@ class Call:
 
     def _error(self, event: Mapping[str, Any], now: float) -> list[Event]:
         error = table(event, "error")
-        code, about = string(error, "code"), string(error, "event_id")
-        if about.startswith(ANSWER) and about != self._answers.asked:  # what it should have answered was cleared
-            self._answers.refused_by_server()
-            return self._ask(now)
-        if code == "conversation_already_has_active_response":
-            if self._answers.asked:  # another response was quicker than ours: ask again when it is done
-                self._answers.reply = Reply.ACTIVE
-                self._answers.want = Want.ANSWER
-            return []
-        if code in HARMLESS or about.startswith(FORGIVABLE):
-            # The answer that was asked for meanwhile is not meant.
-            if code == "response_cancel_not_active" and self._answers.reply is Reply.ACTIVE:
-                self._answers.reply = Reply.NONE
-                return self._ask(now)
-            return []
-        log.warning("The server reports an error: code %s, field %s", safe_word(code), safe_word(error.get("param")))
-        refused = self._answers.reply is Reply.ASKED and about.startswith(ANSWER)
+        refused = self._answers.reply is Reply.ASKED and asks(error)
         awaited = refused or (self.stage is Stage.THINKING and self._answers.reply is Reply.NONE)
+        match meaning_of(error, self._answers, own_turns=self._floor.ours):
+            case Meaning.HARMLESS:
+                return []
+            case Meaning.ASK:
+                return self._ask(now)
+            case Meaning.TURN_UNANSWERED:
+                self._floor.not_answered()
+                return self._ask(now)
         # Servers also complain of what they do not know, to no harm: an answer is missed only where one is awaited.
         self.tell(failure_of_error(error) or (Notice.REPLY_FAILED if awaited else self.notice))
         if not refused:
@@ -304,9 +285,8 @@ class Call:
             return None
         self._active_at = now
         self.tell(None)
-        events = self._interrupt(now)
-        if self._answers.reply is Reply.ACTIVE and self.connected:
-            events.append(self._send.cancel(self._answers.reply_id))
+        self._settle(now)
+        events = self._floor.stop(now)
         item = self.conversation.say(text, self.conversation.clock.at(now))
         events.append(self._send.say(item))
         self._answers.typed(self.stage is Stage.HEARING)
@@ -319,17 +299,16 @@ class Call:
 
     def stop(self, now: float) -> list[Event]:
         """Enough: the reply that is being given, or was asked for, ends here."""
-        being_made = self._answers.reply is Reply.ACTIVE and self.connected
-        events = self._interrupt(now)
-        if being_made:
-            events.append(self._send.cancel(self._answers.reply_id))
+        self._settle(now)
+        events = self._floor.stop(now)
         self._answers.stop()
         if self.stage in (Stage.SPEAKING, Stage.THINKING):
             self._go(Stage.LISTENING, now)
-        return events
+        return events if self.connected else []
 
     def clear(self, now: float) -> list[Event]:
         """Forget the conversation, here and at the server, with all that is on its way."""
+        self._settle(now)
         self.playback.interrupt(now)
         events = []
         if self._answers.reply is Reply.ACTIVE and self.connected:
@@ -346,21 +325,6 @@ class Call:
         if self.stage in (Stage.SPEAKING, Stage.THINKING):
             self._go(Stage.LISTENING, now)
         return events + self._send.delete(gone)
-
-    def _interrupt(self, now: float) -> list[Event]:
-        """Stop the reply; returns what tells the server how much of it was heard."""
-        events: list[Event] = []
-        for cut in self.playback.interrupt(now):
-            self.conversation.cut(*cut)
-            if self.conversation.is_replayed(cut.item_id):
-                events += self._send.numbered("retell", self.conversation.retell(cut.item_id))
-                continue
-            events.append(self._send.truncate(cut, self.conversation.server_id(cut.item_id)))
-        if self._answers.reply is Reply.ACTIVE:
-            self.playback.drop(self._answers.reply_id)
-            # Without sound there is nothing to truncate; what was not heard at all is taken out.
-            events += self._send.delete(self.conversation.cancel(self._answers.reply_id))
-        return events if self.connected else []
 
     def _ask(self, now: float) -> list[Event]:
         """Ask for the answer to a typed message, unless one is being given or still to be refused."""
@@ -394,28 +358,29 @@ class Call:
             self._go(Stage.LISTENING, now)
         return samples
 
+    def hear(self, samples: Samples) -> None:
+        """The next 20 ms of the microphone: int16[480]. Only how loud it is counts."""
+        self._floor.hear(samples)
+
+    def beat(self, now: float) -> list[Event]:
+        """Decide what cannot wait. Call it every 20 ms while there is a connection."""
+        guard = self._guard.beat(now, self.playback.played > 0, self._floor.reply_goes_on)
+        events = self._decided(self._floor.beat(now), now)
+        return [*events, self._send.guard(guard)] if guard else events
+
     def tick(self, now: float) -> list[Event]:
         """Give up waiting for what does not come. Call it a few times a second."""
         if self.stage not in (Stage.THINKING, Stage.SPEAKING) or self.playback.busy:
             return []
+        if self._answers.kept_waiting and self._quiet_s(now) > UNANSWERED_S:
+            self._answers.unanswered()
+            return self._ask(now)
         making = self._answers.reply is Reply.ACTIVE
         if self._quiet_s(now) <= (SLOW_ANSWER_S if making else PATIENCE_S):
             return []
         events = []
         if making:
             self.tell(Notice.REPLY_FAILED)
-            events = [*self._interrupt(now), self._send.cancel(self._answers.reply_id)]
+            events = self._floor.stop(now)
         self._answers.nothing_coming()
         return events + self._listen(now)
-
-    def time_up(self, now: float) -> Notice | None:
-        """Why the call must end now, or None."""
-        if now - self._began > self._settings.max_call_seconds:
-            return Notice.TIME_LIMIT
-        if self.stage not in AT_WORK and self._quiet_s(now) > self._settings.idle_seconds:
-            return Notice.IDLE
-        return None
-
-    def _quiet_s(self, now: float) -> float:
-        """Seconds since anything happened."""
-        return now - max(self._stage_since, self._active_at)

@@ -8,7 +8,7 @@ from .playback import Cut
 
 Event = dict[str, Any]
 
-FORGIVABLE = ("truncate_", "delete_", "cancel_", "update_")
+FORGIVABLE = ("truncate_", "delete_", "cancel_", "guard_", "update_")
 """Beginnings of the ids of events whose refusal changes nothing for the visitor."""
 ANSWER = "answer_"
 """Beginning of the ids of what asks for a reply."""
@@ -44,6 +44,11 @@ class ClientEvents:
     def delete(self, item_ids: list[str]) -> list[Event]:
         """Delete items, by the server's ids."""
         return [self._named("delete", {"type": "conversation.item.delete", "item_id": name}) for name in item_ids]
+
+    def guard(self, turn_detection: Event) -> Event:
+        """Change how the server's voice detector listens."""
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": turn_detection}}}
+        return self._named("guard", {"type": "session.update", "session": session})
 
     def truncate(self, cut: Cut, item_id: str) -> Event:
         """Say how much was heard of an item, which the server knows by `item_id`."""

@@ -114,6 +114,8 @@ class Conversation:
             if not item.has_sound and not self.written:
                 if item.placed:
                     silent.append(self._items.server_id(item.id))
+                else:  # the reply may be complete there before it is stopped
+                    self._gone.forget_item(self._items.server_id(item.id))
                 for part in item.parts.values():
                     part.cut_at(0)
             item.state = BubbleState.INTERRUPTED
@@ -151,6 +153,23 @@ class Conversation:
         self._items.clear()
         self.version += 1
         return there
+
+    def said(self, item_id: str) -> str:
+        """What is understood so far of a turn."""
+        item = self._items.find(item_id)
+        return item.raw_text if item is not None else ""
+
+    def dismiss(self, item_id: str) -> list[str]:
+        """A turn in which nothing was said is none. Returns the server's id of it, to delete it there."""
+        item = self._items.find(item_id)
+        if item is None or not item.placed:
+            self._gone.forget_item(item_id)
+        else:
+            self._gone.delete(item_id)
+        if item is not None:
+            self._items.remove(item)
+        self.version += 1
+        return [item_id] if item is not None and item.placed else []
 
     def forget_reply(self, response_id: str) -> None:
         """A reply to what was cleared: nothing of it is shown or kept, here or at the server."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +33,14 @@ def number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**31:
         return 0
     return int(value)
+
+
+def sound(event: Event) -> bytes | None:
+    """The sound in an audio delta; None when it is not base64."""
+    try:
+        return base64.b64decode(string(event, "delta"), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def content_index(event: Event) -> int:

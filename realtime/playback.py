@@ -20,6 +20,8 @@ FRAME = RATE // 50
 FRAME_S = FRAME / RATE
 FADE = RATE * 5 // 1000
 """Samples of the fade-out when playback is cut: a hard edge is heard as a click."""
+RAMP = RATE * 30 // 1000
+"""Samples over which the loudness changes from silent to full, or back: quick, and no click."""
 MAX_SAMPLES = RATE * 600
 """Ten minutes waiting to be played; what comes on top is refused."""
 MAX_REMEMBERED = 64
@@ -83,7 +85,6 @@ class Gaps:
 class Playback:
     """The loudspeaker's queue and the owner of "heard"."""
 
-    latency_ms: int = 100
     prefill_ms: int = 60
     gaps: Gaps = field(default_factory=Gaps)
     flow: Flow = Flow.EMPTY
@@ -101,6 +102,7 @@ class Playback:
         self._dry_since: float | None = None
         self._dry_part: _Part | None = None
         self._dropped: deque[str] = deque(maxlen=MAX_REMEMBERED)
+        self._gain = self._wanted_gain = 1.0
 
     # ---------------------------------------------------------------- in
 
@@ -145,6 +147,10 @@ class Playback:
         if response_id and response_id not in self._dropped:
             self._dropped.append(response_id)
 
+    def knows(self, response_id: str) -> bool:
+        """True when sound of this response has come."""
+        return any(part.response_id == response_id for part in self._parts.values())
+
     def is_dropped(self, response_id: str, item_id: str) -> bool:
         """True when audio of this response or item is refused."""
         return response_id in self._dropped or item_id in self._dropped
@@ -184,6 +190,8 @@ class Playback:
             if chunk.start == len(chunk.samples):
                 self._queue.popleft()
                 last = chunk.part
+        if self._gain != 1.0 or self._wanted_gain != 1.0:
+            out = self._softened(out)
         self._queued -= filled
         self.played += filled
         if not self._queue:
@@ -191,6 +199,21 @@ class Playback:
             if not last.complete:
                 self._dry_since, self._dry_part = now + filled / RATE, last
         return out
+
+    def duck(self, gain: float) -> None:
+        """Play on at this loudness (1: full), from the next frame on. What is heard softly is heard.
+
+        Holds until it is changed, or until `interrupt()`: what comes after that is played at full loudness.
+        """
+        self._wanted_gain = gain
+
+    def _softened(self, samples: Samples) -> Samples:
+        """A frame at the loudness that is wanted, on the way there from the present one."""
+        way = self._wanted_gain - self._gain
+        ramp = self._gain + np.sign(way) * np.minimum(np.arange(1, len(samples) + 1) / RAMP, abs(way))
+        self._gain = float(ramp[-1])
+        softened: Samples = np.rint(samples * ramp).astype(np.int16)
+        return softened
 
     def _filled(self, now: float) -> bool:
         enough = self._queued >= RATE * self.prefill_ms // 1000
@@ -247,11 +270,12 @@ class Playback:
         if self.flow is Flow.PLAYING and self._queue:
             chunk = self._queue[0]
             rest = chunk.samples[chunk.start : chunk.start + FADE].astype(np.float64)
-            self._tail = (rest * np.linspace(1, 0, len(rest), endpoint=False)).astype(np.int16)
+            self._tail = (rest * np.linspace(self._gain, 0, len(rest), endpoint=False)).astype(np.int16)
         self._parts.clear()
         self._queue.clear()
         self._frame_parts = []
         self._queued = 0
         self._dry_since = self._dry_part = None
+        self._gain = self._wanted_gain = 1.0
         self.flow = Flow.EMPTY
         return cuts

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from .settings import NoiseReduction, ServerKind, Settings, TurnDetection
+from .settings import Ducking, NoiseReduction, ServerKind, Settings, TurnDetection
 from .transcription import transcription
 
 SESSION_EVENT_ID = "session_update"
@@ -56,7 +56,7 @@ def _spoken(settings: Settings, kind: ServerKind) -> Event:
                 "format": dict(PCM24),
                 "transcription": transcription(settings, kind, settings.language),
                 "noise_reduction": None if noise is NoiseReduction.NONE else {"type": noise.value},
-                "turn_detection": turn_detection(settings),
+                "turn_detection": turn_detection(settings, kind),
             },
             "output": {"format": dict(PCM24), **({"voice": voice} if voice else {}), "speed": settings.speed},
         },
@@ -75,9 +75,11 @@ def _written(settings: Settings) -> Event:
     }
 
 
-def turn_detection(settings: Settings) -> Event:
-    """The server finds the end of a turn, answers by itself, and stops its answer when the visitor speaks."""
-    acts = {"create_response": True, "interrupt_response": True}
+def turn_detection(settings: Settings, kind: ServerKind) -> Event:
+    """The server finds the end of a turn and answers by itself; it stops its answer when the visitor makes a sound,
+    or leaves to us what that sound is (`ducking.py`). Normal turns are answered without asking in either case."""
+    ours = settings.ducking is Ducking.ON or (settings.ducking is Ducking.AUTO and kind is not ServerKind.CUSTOM)
+    acts = {"create_response": True, "interrupt_response": not ours}
     if settings.turn_detection is TurnDetection.SEMANTIC:
         return {"type": "semantic_vad", "eagerness": settings.eagerness.value, **acts}
     return {

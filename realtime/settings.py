@@ -23,6 +23,7 @@ from .endpoint import (
     without_credentials,
     without_user,
 )
+from .homes import at_home
 from .refusals import Refused
 from .setting_values import SettingsError, check_key
 from .setting_values import boolean as _boolean
@@ -33,9 +34,11 @@ from .setting_values import number as _number
 from .setting_values import one_of as _one_of
 from .setting_values import text as _text
 from .setting_values import url as _url
+from .turn_settings import TurnSettings
 
 __all__ = [
     "Delay",
+    "Ducking",
     "Eagerness",
     "Endpoint",
     "Language",
@@ -77,6 +80,16 @@ class Eagerness(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
     AUTO = "auto"
+
+
+class Ducking(StrEnum):
+    """Whether a reply is only lowered at the visitor's first sound, and stopped once it is an interruption."""
+
+    AUTO = "auto"
+    """Where the server is known to let the client decide: the embedded one and OpenAI."""
+    ON = "on"
+    """Every server is asked to, and it is done where that is confirmed."""
+    OFF = "off"
 
 
 class NoiseReduction(StrEnum):
@@ -130,6 +143,13 @@ class Settings:
     """HOST, else Gradio's own GRADIO_SERVER_NAME. Only this computer, until someone decides otherwise."""
     port: int = 7860
     """PORT, else GRADIO_SERVER_PORT."""
+    share: bool = False
+    """SHARE, else GRADIO_SHARE. A public link, carried by Gradio's servers, to whom you give it; ends with the app."""
+    root_path: str = ""
+    """ROOT_PATH, else GRADIO_ROOT_PATH: the path under which a proxy shows the page, like `/voice`."""
+    fetch_models: bool = False
+    """FETCH_MODELS: whether files of models that are missing are fetched when the app starts (0.8 GB). start.sh fetches
+    them itself, before the app."""
     debug: bool = False
     """DEBUG. More log lines; still no key, prompt or transcript in them."""
 
@@ -167,6 +187,12 @@ class Settings:
     vad_silence_ms: int = 350
     """VAD_SILENCE_MS, ms of silence that end a turn. The service's 200 cuts people off who think while they talk, its
     documented 500 is felt as slowness; most pauses inside a sentence are shorter than 350."""
+    ducking: Ducking = Ducking.AUTO
+    """DUCKING, auto|on|off: a cough or an "mm" does not end a reply. The price: a real interruption is heard softly for
+    0.3 s longer before it is silent."""
+    echo_guard_threshold: float = 0.8
+    """ECHO_GUARD_THRESHOLD, 0-1, of server_vad in the first seconds of a call's first reply, until the browser's echo
+    canceller has adapted; a voice near the microphone reaches 0.9. 0: no guard."""
     max_output_tokens: int = 1024
     """MAX_OUTPUT_TOKENS, 1-4096: about 50 s of speech, more than anyone listens to. Bounds the price of one reply."""
     max_text_tokens: int = 2048
@@ -223,6 +249,9 @@ class Settings:
     output_latency_ms: int = 100
     """OUTPUT_LATENCY_MS from our sending a sample to the visitor's ear (measured on loopback: about 90 ms)."""
 
+    turn: TurnSettings = field(default_factory=TurnSettings)
+    """The relay for calls where UDP cannot pass."""
+
     _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
     """What the operator's server refused; goes along with its endpoints."""
 
@@ -240,6 +269,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """From any mapping. Empty values count as not set. Raises SettingsError."""
+        environ = at_home(environ)
         default = cls()
 
         def read(name: str, convert: Callable[[str, str], T], otherwise: T) -> T:
@@ -253,6 +283,9 @@ class Settings:
             realtime_model=read("REALTIME_MODEL", _text(200), ""),
             host=read("HOST", _text(255), read("GRADIO_SERVER_NAME", _text(255), default.host)),
             port=read("PORT", _integer(0, 65535), read("GRADIO_SERVER_PORT", _integer(0, 65535), default.port)),
+            share=read("SHARE", _boolean, read("GRADIO_SHARE", _boolean, default.share)),
+            root_path=read("ROOT_PATH", _text(200), read("GRADIO_ROOT_PATH", _text(200), default.root_path)),
+            fetch_models=read("FETCH_MODELS", _boolean, default.fetch_models),
             debug=read("DEBUG", _boolean, default.debug),
             voice=read("VOICE", _text(200), default.voice),
             speed=read("SPEED", _number(0.25, 1.5), default.speed),
@@ -268,6 +301,8 @@ class Settings:
             vad_threshold=read("VAD_THRESHOLD", _number(0, 1), default.vad_threshold),
             vad_prefix_padding_ms=read("VAD_PREFIX_PADDING_MS", _integer(0, 5000), default.vad_prefix_padding_ms),
             vad_silence_ms=read("VAD_SILENCE_MS", _integer(50, 10_000), default.vad_silence_ms),
+            ducking=read("DUCKING", _one_of(Ducking), default.ducking),
+            echo_guard_threshold=read("ECHO_GUARD_THRESHOLD", _number(0, 1), default.echo_guard_threshold),
             max_output_tokens=read("MAX_OUTPUT_TOKENS", _integer(1, 4096), default.max_output_tokens),
             max_text_tokens=read("MAX_TEXT_TOKENS", _integer(1, 4096), default.max_text_tokens),
             allow_own_key=read("ALLOW_OWN_KEY", _boolean, default.allow_own_key),
@@ -290,6 +325,7 @@ class Settings:
             ready_seconds=read("READY_SECONDS", _number(0.1, 600), default.ready_seconds),
             reconnect_attempts=read("RECONNECT_ATTEMPTS", _integer(0, 100), default.reconnect_attempts),
             output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
+            turn=TurnSettings.from_env(environ),
         )
 
     # ---------------------------------------------------------------- which server

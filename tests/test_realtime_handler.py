@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from realtime.settings import Settings
+from realtime.settings import Ducking, Settings
 from realtime_handler import Stage, Visitor, VoiceCall
 
 from .pages import Page, at, calling
@@ -247,3 +247,72 @@ async def test_the_pace_holds_while_a_lot_arrives() -> None:
         elapsed = page.call.clock() - began
         assert elapsed >= 0.95, "50 frames are a second, whatever arrives"
         assert len(page.snapshots) <= 25 * max(elapsed, 1)
+
+
+def loudest(frames: list[np.ndarray]) -> int:
+    return int(np.abs(np.concatenate(frames)).max())
+
+
+async def test_a_cough_over_a_reply_on_the_wire() -> None:
+    there = Script()
+    async with server(there.talk) as url, calling(at(url), ducking=Ducking.ON) as page:
+        await page.reaches(Stage.LISTENING)
+        turns = there.update["session"]["audio"]["input"]["turn_detection"]
+        assert (turns["create_response"], turns["interrupt_response"]) == (True, False)
+        await there.says(script.whole_reply("r1", "a1", "One two three four", 3000))
+        await page.reaches(Stage.SPEAKING)
+        await there.says(script.speech_started("u1"))
+        await page.reaches(Stage.HEARING)
+        start = len(page.frames)
+        await page.until(lambda: len(page.frames) > start + 4 and loudest(page.frames[-2:]) == 200)
+        await there.says(script.turn_over("u1", "a1"), script.reply_begins("r2", "a2", "u1")[:1])
+        (cancel,) = await there.hears("response.cancel")
+        assert cancel["response_id"] == "r2"
+        await there.says({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
+        await there.says(script.heard("u1", ""))
+        (deleted,) = await there.hears("conversation.item.delete")
+        assert deleted["item_id"] == "u1"
+        await page.reaches(Stage.SPEAKING)
+        await page.until(lambda: loudest(page.frames[-2:]) == 1000)
+        last = await page.reaches(Stage.LISTENING)
+        assert [(b.role, b.text, b.unheard) for b in last.bubbles] == [("assistant", "One two three four", "")]
+        assert np.count_nonzero(np.concatenate(page.frames)) == 3000 * 24, "heard to its end"
+        assert there.of("conversation.item.truncate") == []
+
+
+async def test_a_voice_over_a_reply_on_the_wire() -> None:
+    there = Script()
+    async with server(there.talk) as url, calling(at(url), ducking=Ducking.ON) as page:
+        await page.reaches(Stage.LISTENING)
+        await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 4000))
+        await page.reaches(Stage.SPEAKING)
+        start = len(page.frames)
+        await page.until(lambda: len(page.frames) > start + 25)
+        page.level = 3000
+        await there.says(script.speech_started("u1"))
+        (truncate,) = await there.hears("conversation.item.truncate")
+        await there.hears("response.cancel")
+        besides = ("input_audio_buffer.append", "session.update")  # the echo guard's
+        kinds = [e["type"] for e in there.got if e["type"] not in besides]
+        assert kinds == ["conversation.item.truncate", "response.cancel"]
+        played = sum(bool(frame.any()) for frame in page.frames) * 20
+        assert 0 <= played - truncate["audio_end_ms"] <= 60
+        count = len(page.frames)
+        await page.until(lambda: len(page.frames) > count + 10)
+        assert not np.concatenate(page.frames[count + 2 :]).any()
+        assert page.snapshots[-1].stage is Stage.HEARING
+
+
+async def test_the_first_reply_is_guarded_on_the_wire() -> None:
+    there = Script()
+    async with server(there.talk) as url, calling(at(url)) as page:
+        await page.reaches(Stage.LISTENING)
+        await there.says(script.whole_reply("r1", "a1", "One.", 400))
+        updates = await there.hears("session.update", 2)
+        found = [e["session"]["audio"]["input"]["turn_detection"]["threshold"] for e in updates]
+        assert found == [0.8, 0.5]
+        refusal = {"type": "invalid_request_error", "code": "invalid_value", "message": "No.", "param": "session.audio"}
+        await there.says({"type": "error", "error": {**refusal, "event_id": updates[0]["event_id"]}})
+        await there.says(script.whole_reply("r2", "a2", "Two.", 100))
+        last = await page.shows(lambda s: s.stage is Stage.LISTENING and len(s.bubbles) == 2)
+        assert last.notice is None

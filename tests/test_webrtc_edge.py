@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 from typing import Any
@@ -19,7 +20,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import webrtc_edge
-from webrtc_edge import EdgeState, Pacer, VoiceEdge, VoiceJitterBuffer, install_jitter_buffer, quiet_loggers
+from webrtc_edge import (
+    EdgeState,
+    Pacer,
+    VoiceEdge,
+    VoiceJitterBuffer,
+    install_jitter_buffer,
+    quiet_farewells,
+    quiet_loggers,
+)
 
 
 class Time:
@@ -217,6 +226,33 @@ async def test_a_channel_that_closes_under_a_message_is_no_error(time: Time, cap
     assert over.is_set()
     assert len(channel.sent) == 1
     assert "InvalidStateError" not in caplog.text
+
+
+class RTCSctpTransport:
+    """Stands in for aiortc's."""
+
+    async def _transmit(self) -> None:
+        raise ConnectionError("Cannot send encrypted data, not connected")
+
+
+async def something_else() -> None:
+    raise ConnectionError("of our own")
+
+
+async def test_aiortc_may_send_to_a_page_that_has_gone_and_nothing_else_is_hidden(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    quiet_farewells(loop)
+    quiet_farewells(loop)
+    for fails, logged in ((RTCSctpTransport()._transmit, 0), (something_else, 1)):
+        caplog.clear()
+        task = loop.create_task(fails())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        assert len(caplog.records) == logged
+    assert "of our own" in caplog.text
 
 
 async def test_no_news_over_a_closed_channel(time: Time) -> None:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-m", "offline", "--host", "127.0.0.1", "--port", "0", "--exit-with-parent")
+FETCHING_COMMAND = (*COMMAND, "--fetch")
+"""The same, but files of models that are missing are fetched first."""
 
 FIRST_PAUSE_S = 0.5
 """Seconds before the first restart; doubled for each further one up to `LONGEST_PAUSE_S`."""
@@ -37,6 +39,8 @@ class Phase(StrEnum):
     """Where the embedded server is in its life."""
 
     STOPPED = "stopped"
+    FETCHING = "fetching"
+    """Files of models are being fetched: minutes, the first time."""
     LOADING = "loading"
     READY = "ready"
     RESTARTING = "restarting"
@@ -177,6 +181,8 @@ class EmbeddedServer:
                 continue
             if "listening" in said:
                 url = str(said["listening"])
+            if "fetching" in said:
+                self._set(Phase.FETCHING, str(said["fetching"]))
             if "progress" in said and self._phase is not Phase.FAILED:
                 self._set(Phase.LOADING, str(said["progress"]))
             if said.get("ready") is False:

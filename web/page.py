@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import gradio as gr
 
@@ -15,6 +14,7 @@ from .chatbox import STATIC
 from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, as_locale, label, locale_of, page_tables
+from .turn import RtcConfiguration
 from .voice_socket import VoiceSockets
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
@@ -23,13 +23,21 @@ THEME = gr.themes.Soft(
     primary_hue="violet",
     font=["system-ui", "-apple-system", "Noto Sans TC", "Microsoft JhengHei", "sans-serif"],
     font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+).set(
+    # The theme's own are too faint to read for many people (4.5:1 is the least).
+    body_text_color_subdued="#57647a",
+    body_text_color_subdued_dark="#a3b1c6",
+    block_title_text_color="*primary_700",
+    block_title_text_color_dark="*primary_100",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
 )
 
 # Whatever a model manages to write, the page fetches no picture from another host: that would tell it who is reading.
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
-SCRIPTS = ("language.js", "page.js", "fallback.js", "stage.js")
+SCRIPTS = ("language.js", "page.js", "fallback.js", "stage.js", "aloud.js")
 """In this order, before anything of Gradio's runs."""
 
 
@@ -55,10 +63,11 @@ def build_page(
     downloads: Downloads,
     sockets: VoiceSockets,
     *,
-    rtc_configuration: dict[str, Any] | None = None,
+    rtc_configuration: RtcConfiguration | None = None,
 ) -> gr.Blocks:
     """The whole page. `call` is the prototype of a voice call, `chats` the book of text chats, `server` says what they
-    would talk to, `downloads` hands out what visitors save, `sockets` carries calls that WebRTC cannot."""
+    would talk to, `downloads` hands out what visitors save, `sockets` carries calls that WebRTC cannot.
+    `rtc_configuration` is asked before every call; None: nobody is."""
     settings = call.settings
 
     def on_load(spoken: str, request: gr.Request) -> Locale:

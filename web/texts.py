@@ -18,7 +18,8 @@ LABELS: dict[str, dict[str, str]] = {
         "app_title": "# Realtime Voice Chat",
         "other_language": "中文",
         "voice_chat": "Conversation",
-        "voice_placeholder": "Press the green button and talk. You can interrupt at any time.",
+        "voice_placeholder": "Press the green button and talk; your browser asks for the microphone first. "
+        "It listens only while the button is red. You can interrupt at any time.",
         "voice_input": "Type during the call (Shift+Enter: new line)",
         "voice_send": "Send",
         "voice_clear": "Clear",
@@ -59,7 +60,8 @@ LABELS: dict[str, dict[str, str]] = {
         "app_title": "# 即時語音對話",
         "other_language": "English",
         "voice_chat": "對話內容",
-        "voice_placeholder": "按下綠色按鈕就能開始說話，隨時可以打斷。",
+        "voice_placeholder": "按下綠色按鈕就能開始說話，瀏覽器會先詢問麥克風權限。"
+        "只有按鈕變成紅色時才會收音，隨時可以打斷。",
         "voice_input": "通話中也能打字（Shift+Enter 換行）",
         "voice_send": "送出",
         "voice_clear": "清除",
@@ -134,6 +136,10 @@ NOTICES: dict[str, tuple[str, str]] = {
     "models_missing": (
         "The voice models are missing. Run start.sh (or start.bat), or: python -m offline.models fetch.",
         "缺少語音模型。請執行 start.sh（或 start.bat），或：python -m offline.models fetch。",
+    ),
+    "models_fetching": (
+        "Getting ready: the voice models are being downloaded. The first time takes some minutes.",
+        "準備中：正在下載語音模型，第一次需要幾分鐘。",
     ),
     "english_only": (
         "Ready, in English only: the Mandarin voice files are missing.",

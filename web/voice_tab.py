@@ -23,6 +23,7 @@ from .figures import figures
 from .markup import literal, struck
 from .status import Refresh, ServerLine, status_html
 from .texts import NOTICES, STAGES, Locale, label, sentence
+from .turn import RtcConfiguration
 from .voice_socket import VoiceSockets
 
 MICROPHONE = {
@@ -66,7 +67,7 @@ def build(
     locale: gr.State,
     begin: Dependency,
     *,
-    rtc_configuration: dict[str, Any] | None,
+    rtc_configuration: RtcConfiguration | None,
 ) -> Refresh:
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call.
     `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event after which they are known."""

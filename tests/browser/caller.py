@@ -16,6 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 BUTTON = '#voice-call button[aria-label="start stream"]'
 
+PATIENCE_S = 60.0
+"""How long an event is waited for. What comes is there much sooner; a busy computer may take three times as long."""
+
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -147,9 +150,13 @@ class Line:
 class Caller:
     """Drives one page."""
 
-    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", before: str = "") -> None:
+    def __init__(
+        self, browser: Browser, url: str, *, locale: str = "en-US", before: str = "", scheme: str = "light"
+    ) -> None:
         """`before`: a script that runs in the page before any other."""
-        self.context: BrowserContext = browser.new_context(locale=locale, viewport={"width": 1000, "height": 800})
+        self.context: BrowserContext = browser.new_context(
+            locale=locale, viewport={"width": 1000, "height": 800}, color_scheme=scheme
+        )
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -165,9 +172,9 @@ class Caller:
 
     def call(self) -> None:
         """Press the green button and wait until the call listens."""
-        self.stage("idle", "ended", "failed", timeout=60)
+        self.stage("idle", "ended", "failed")
         self.press()
-        self.stage("listening", timeout=30)
+        self.stage("listening")
 
     def hang_up(self) -> None:
         self.press()
@@ -186,19 +193,19 @@ class Caller:
 
     # ---------------------------------------------------------------- waiting for what a person would notice
 
-    def stage(self, *names: str, timeout: float = 20) -> None:
+    def stage(self, *names: str, timeout: float = PATIENCE_S) -> None:
         """Wait until the status bar shows one of these stages."""
         wanted = ", ".join(f'#status [data-stage="{name}"]' for name in names)
         self.page.wait_for_selector(wanted, timeout=timeout * 1000)
 
-    def until(self, expression: str, argument: object = None, timeout: float = 20) -> None:
+    def until(self, expression: str, argument: object = None, timeout: float = PATIENCE_S) -> None:
         self.page.wait_for_function(expression, arg=argument, timeout=timeout * 1000, polling=20)
 
-    def until_loud(self, since: float, level: float = 0.01, timeout: float = 20) -> None:
+    def until_loud(self, since: float, level: float = 0.01, timeout: float = PATIENCE_S) -> None:
         """Wait until something is heard after `since`."""
         self.until("([since, level]) => caller.loud(since, level)", [since, level], timeout)
 
-    def until_quiet(self, seconds: float = 1.0, level: float = 0.003, timeout: float = 60) -> None:
+    def until_quiet(self, seconds: float = 1.0, level: float = 0.003, timeout: float = PATIENCE_S) -> None:
         """Wait until nothing has been heard for `seconds`."""
         self.until("([seconds, level]) => caller.quiet(seconds, level)", [seconds, level], timeout)
 

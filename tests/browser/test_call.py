@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Playwright, Route
 from tests.hearing import error_rate, recognise
 from tests.speech import clip
 
-from .caller import BUTTON, Caller
+from .caller import BUTTON, PATIENCE_S, Caller
 from .conftest import App, chromium, running_app
 
 IN_FLIGHT_S = 0.3
@@ -23,14 +23,14 @@ IN_FLIGHT_S = 0.3
 
 def silent_after_the_cut(caller: Caller) -> None:
     """The page shows that the reply was cut: from then on the ear hears nothing of it, for half a second."""
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=20_000)
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=PATIENCE_S * 1000)
     cut = caller.now() + IN_FLIGHT_S
     caller.until("(t) => caller.now() > t", cut + 0.5)
     rest = caller.ear(cut, cut + 0.5)
     assert float((rest**2).mean()) ** 0.5 < 0.003, "the reply went on after it was cut"
 
 
-def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = 30) -> None:
+def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = PATIENCE_S) -> None:
     """Until the page shows `count` bubbles of that side with words in them."""
     testid = "user" if role == "user" else "bot"
     caller.until(
@@ -44,7 +44,7 @@ def wait_for_lines(caller: Caller, role: str, count: int, timeout: float = 30) -
 def wait_for_whole_reply(caller: Caller, since: float) -> float:
     """Until a reply that began after `since` is over; returns the moment."""
     caller.until_loud(since)
-    caller.stage("listening", timeout=60)
+    caller.stage("listening")
     caller.until_quiet(1.0)
     return caller.now()
 
@@ -107,7 +107,7 @@ def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: Caller)
     caller.until_loud(asked)
     caller.until("(t) => caller.now() > t", caller.now() + 2.0)
     caller.say(clip("en", "human", 0).samples)
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=20_000)
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=PATIENCE_S * 1000)
     cut = caller.now() + IN_FLIGHT_S
     caller.until("(t) => caller.now() > t", cut)
     shown = caller.page.evaluate(
@@ -115,8 +115,11 @@ def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: Caller)
                    copy.querySelectorAll('.unheard').forEach((e) => e.remove()); return copy.innerText.trim(); }"""
     )
     heard = recognise(caller.ear(asked, cut))
-    # A word more or less at the cut is the ear's; a clause more would be the page's.
-    assert abs(len(words(shown)) - len(words(heard))) <= 3, (shown, heard)
+    # Given half a word, the recogniser goes on with words of its own ("I hope you enjoyed this video"): what the reply
+    # never had was not heard. A word more or less at the cut is the ear's; a clause more would be the page's.
+    reply = words(caller.lines()[1].text)
+    really = [word for word in words(heard) if word in reply or word.isdigit()]
+    assert abs(len(words(shown)) - len(really)) <= 3, (shown, heard)
     caller.hang_up()
 
 
@@ -164,7 +167,7 @@ def test_hanging_up_in_a_reply_strikes_out_the_rest(caller: Caller) -> None:
     caller.call()
     asked = caller.now()
     caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.until_loud(asked, timeout=30)
+    caller.until_loud(asked)
     caller.hang_up()
     caller.page.wait_for_selector("#voice-chat .unheard", state="attached")
 
@@ -174,7 +177,7 @@ def test_calling_again_at_once(caller: Caller) -> None:
     caller.press()
     caller.page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
     caller.press()
-    caller.stage("listening", timeout=30)
+    caller.stage("listening")
     question = clip("en", "human", 1)
     said = caller.say(question.samples)
     wait_for_whole_reply(caller, said.end)
@@ -278,7 +281,7 @@ def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) 
             person.call()
         people[2].stage("idle")
         people[2].press()
-        people[2].page.wait_for_selector('#status [data-notice="server_full"]', timeout=20_000)
+        people[2].page.wait_for_selector('#status [data-notice="server_full"]', timeout=PATIENCE_S * 1000)
         people[2].page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
 
         asked = [clip("en", "human", 1), clip("en", "human", 0)]
@@ -292,7 +295,7 @@ def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) 
     finally:
         for person in people:
             person.close()
-    app.wait(lambda health: health["calls"] == 0, timeout=10)
+    app.wait(lambda health: health["calls"] == 0, timeout=30)
 
 
 def test_mandarin_is_understood_and_answered_in_mandarin(caller: Caller) -> None:
@@ -332,7 +335,7 @@ def test_the_microphone_the_browser_itself_provides(app: App, playwright: Playwr
         page.goto(app.url, wait_until="domcontentloaded")
         page.wait_for_selector('#status [data-stage="idle"]')
         page.locator(BUTTON).click()
-        page.wait_for_selector("#voice-chat [data-testid=bot]", timeout=30_000)
+        page.wait_for_selector("#voice-chat [data-testid=bot]", timeout=PATIENCE_S * 1000)
         assert error_rate(question.text, page.inner_text("#voice-chat [data-testid=user]")) <= 0.34
         page.locator(BUTTON).click()
         page.wait_for_selector('#status [data-stage="ended"]')
@@ -353,9 +356,9 @@ def test_a_server_that_dies_in_a_call_is_told_and_replaced(
             caller.call()
             [child] = [p for p in psutil.Process(app.process.pid).children() if "offline" in p.cmdline()]
             child.kill()
-            caller.stage("reconnecting", "failed", timeout=10)
+            caller.stage("reconnecting", "failed")
             app.wait(lambda health: health["http"] == 200, timeout=60)
-            caller.stage("listening", "failed", timeout=60)
+            caller.stage("listening", "failed")
             said = caller.say(clip("en", "human", 1).samples)
             wait_for_whole_reply(caller, said.end)
         finally:

@@ -104,8 +104,8 @@ def test_a_closed_page_leaves_nothing_of_its_recording(app: App, browser: Browse
     caller = Caller(browser, app.url)
     caller.call()
     caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.until_loud(caller.now(), timeout=30)
-    caller.until("(t) => caller.now() > t", caller.now() + 24.0, timeout=40)  # longer than what is kept in memory
+    caller.until_loud(caller.now())
+    caller.until("(t) => caller.now() > t", caller.now() + 24.0)  # longer than what is kept in memory
     assert unlinked_files(app) > before
     caller.close()
     app.wait(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
@@ -115,7 +115,7 @@ def test_interrupted_replies_are_cut_in_the_recording_too(caller: Caller) -> Non
     caller.call()
     asked = caller.now()
     caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.until_loud(asked, timeout=30)
+    caller.until_loud(asked)
     caller.hang_up()
     open_drawer(caller)
     reply = json.loads(content(save(caller, "json")))["messages"][-1]

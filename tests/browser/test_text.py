@@ -361,3 +361,21 @@ def test_wishes_are_told_to_a_running_call_and_the_page_says_when_they_count(
     page.call()
     assert echo.of("session.update")[-1]["session"]["audio"]["output"]["voice"] == "marin"
     page.hang_up()
+
+
+def test_a_screen_reader_is_given_whole_phrases_each_once(visit: Callable[..., Typist], echo: Echo) -> None:
+    page = visit()
+    echo.go_on.clear()
+    text = "WAIT for it. One is 3.5 metres long, two is red"
+    page.write(text)
+    page.until("() => document.querySelector('#text-chat [data-testid=bot]')?.innerText.trim().length > 5")
+    aloud = "() => [...document.querySelectorAll('#read-aloud p')].map((p) => p.innerText)"
+    page.until("() => document.querySelectorAll('#read-aloud p').length >= 2")
+    assert page.page.evaluate(aloud)[0] == text
+    echo.go_on.set()
+    page.chat_stage("listening")
+    page.until(f"() => ({aloud})().at(-1).endsWith('two is red')")
+    read = page.page.evaluate(aloud)
+    assert read[1].startswith("WAIT for it.")
+    assert "".join(read[1:]).replace(" ", "") == text.replace(" ", "")
+    assert page.page.locator("#text-chat [aria-live=polite]").count() == 0

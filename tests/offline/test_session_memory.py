@@ -120,6 +120,16 @@ def test_a_turn_beside_a_reply_that_may_not_be_interrupted_is_answered_after_it(
     assert kinds(bench.finish()) == ["response.done", "rate_limits.updated"]
 
 
+def test_a_turn_beside_a_reply_that_was_deleted_meanwhile_is_not_answered() -> None:
+    """A client that decides about interruptions by itself takes a cough out."""
+    bench, _ = answered(
+        "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
+    )
+    bench.say("")
+    bench.client("conversation.item.delete", item_id=bench.last(Recognize).item_id)
+    assert kinds(bench.finish())[-2:] == ["response.done", "rate_limits.updated"]
+
+
 def test_a_turn_that_waits_is_not_answered_over_the_next_one() -> None:
     bench, _ = answered(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}

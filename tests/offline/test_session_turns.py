@@ -309,3 +309,25 @@ def test_padding_reaches_back_only_as_far_as_sound_is_kept() -> None:
     start = only(events, "input_audio_buffer.speech_started")["audio_start_ms"]
     end = only(events, "input_audio_buffer.speech_stopped")["audio_end_ms"]
     assert start > 2000 and abs(len(bench.last(Recognize).audio) / 48 - (end - start)) <= 1
+
+
+def test_a_threshold_changed_in_mid_session_holds_at_once_and_loses_nothing_of_the_turn() -> None:
+    """As a client does that guards itself against the echo of its own voice."""
+
+    def threshold(value: float) -> dict[str, Any]:
+        return {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": value}}}}
+
+    bench = Bench(**captioned())
+    bench.update(**threshold(0.97))
+    assert bench.append(silence(310)) + bench.append(tone(800)) == [], "deafer than that tone is loud"
+    bench.append(silence(300))
+    bench.update(**threshold(0.5))
+    (started,) = bench.append(tone(410))
+    assert kinds(bench.update(**threshold(0.99))) == ["session.updated"]
+    assert bench.append(tone(400)) == [], "the turn under way goes on"
+    bench.update(**threshold(0.5))
+    events = bench.append(tone(100)) + bench.append(silence(300))
+    assert kinds(events)[:2] == ["input_audio_buffer.speech_stopped", "input_audio_buffer.committed"]
+    assert events[0]["item_id"] == started["item_id"]
+    lasted = events[0]["audio_end_ms"] - started["audio_start_ms"]
+    assert 910 + 200 <= lasted <= 910 + 300 + 250, "padding, all of the sound, and the silence"

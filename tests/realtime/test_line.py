@@ -20,6 +20,7 @@ from realtime.settings import Endpoint, ServerKind, Settings
 from realtime.snapshot import Notice, Stage
 
 from . import script
+from .over import confirmed
 from .servers import send, server
 
 Event = dict[str, Any]
@@ -167,16 +168,19 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS)
+@given(STEPS, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple[str, Any]]) -> None:
+def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple[str, Any]], ours: bool) -> None:
+    """`ours`: the server leaves interruptions to us."""
     now = 100.0
     call = Call(Conversation(), Settings(replay_items=1000), now)
     call.connect(now)
+    call.receive(confirmed(interrupt_response=not ours), now)
 
     def told() -> list[tuple[str, str]]:
         call.disconnect(Stage.RECONNECTING, now)
         created = [e["item"] for e in call.connect(now) if e["type"] == "conversation.item.create"]
+        call.receive(confirmed(interrupt_response=not ours), now)
         return [(item["role"], item["content"][0]["text"]) for item in created]
 
     for number, (step, value) in enumerate([*steps, ("cut", "")]):
@@ -195,6 +199,7 @@ def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple
                 call.clear(now)
             case "play":
                 for _ in range(value // 20):
+                    call.beat(now)
                     call.frame(now)
                     now += 0.02
             case "cut":

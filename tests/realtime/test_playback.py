@@ -255,3 +255,41 @@ class PlaybackMachine(RuleBasedStateMachine):
 
 PlaybackMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestPlaybackMachine = PlaybackMachine.TestCase
+
+
+def test_ducked_sound_is_soft_without_a_click_and_counts_as_heard() -> None:
+    speaker = Playback()
+    speaker.receive("a1", 0, "r1", np.full(24_000, 10_000, "<i2").tobytes(), 0.0)
+    speaker.finish("a1", 0)
+    speaker.frame(0.0)
+    speaker.duck(0.2)
+    down = np.concatenate([speaker.frame(0.02), speaker.frame(0.04)])
+    assert np.abs(np.diff(np.concatenate([[10_000], down]))).max() < 30
+    assert (down[-200:] == 2000).all()
+    speaker.duck(1.0)
+    up = np.concatenate([speaker.frame(0.06), speaker.frame(0.08)])
+    assert np.abs(np.diff(np.concatenate([[2000], up]))).max() < 30
+    assert (up[-200:] == 10_000).all()
+    speaker.duck(0.2)
+    speaker.frame(0.1)
+    speaker.frame(0.12)
+    assert speaker.interrupt(0.14) == [("a1", 0, 140)]
+    fade = speaker.frame(0.14)
+    assert 1800 <= fade[0] <= 2000 and not fade[200:].any(), "it fades from where it was"
+    speaker.receive("a2", 0, "r2", np.full(24_000, 10_000, "<i2").tobytes(), 0.2)
+    assert (speaker.frame(0.3) == 10_000).all(), "the next one is at full loudness"
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(1, 4)), max_size=20))
+def test_any_loudness_is_reached_without_a_click(wishes: list[tuple[float, int]]) -> None:
+    speaker = Playback()
+    speaker.receive("a1", 0, "r1", np.full(24_000 * 2, 10_000, "<i2").tobytes(), 0.0)
+    heard, now = [np.array([10_000])], 0.0
+    for gain, frames in wishes:
+        speaker.duck(gain)
+        for _ in range(frames):
+            heard.append(speaker.frame(now))
+            now += 0.02
+        if frames > 1:
+            assert heard[-1][-1] == round(10_000 * gain)
+    assert np.abs(np.diff(np.concatenate(heard).astype(int))).max(initial=0) < 30

@@ -38,7 +38,7 @@ def test_a_voice_call_says_everything() -> None:
         "prefix_padding_ms": 300,
         "silence_duration_ms": 420,
         "create_response": True,
-        "interrupt_response": True,
+        "interrupt_response": False,
     }
     assert spoken["voice"] == "cedar"
 
@@ -84,8 +84,26 @@ def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
     turns = sent(TURN_DETECTION="semantic_vad", EAGERNESS="high", VAD_SILENCE_MS="420")["audio"]["input"][
         "turn_detection"
     ]
-    acts = {"create_response": True, "interrupt_response": True}
+    acts = {"create_response": True, "interrupt_response": False}
     assert turns == {"type": "semantic_vad", "eagerness": "high", **acts}
+
+
+@pytest.mark.parametrize("turns", ["server_vad", "semantic_vad"])
+@pytest.mark.parametrize(
+    ("ducking", "server", "theirs"),
+    [
+        ("auto", {}, False),
+        ("auto", {"OPENAI_API_KEY": "sk-x"}, False),
+        ("auto", {"REALTIME_URL": "ws://h"}, True),
+        ("on", {"REALTIME_URL": "ws://h"}, False),
+        ("off", {}, True),
+        ("off", {"OPENAI_API_KEY": "sk-x"}, True),
+    ],
+)
+def test_who_decides_about_interruptions(turns: str, ducking: str, server: dict[str, str], theirs: bool) -> None:
+    found = sent(DUCKING=ducking, TURN_DETECTION=turns, **server)["audio"]["input"]["turn_detection"]
+    assert found["create_response"] is True, "normal turns are answered without being asked about"
+    assert found["interrupt_response"] is theirs
 
 
 def test_noise_reduction_is_off_unless_asked_for() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from realtime.settings import (
     Delay,
+    Ducking,
     Eagerness,
     Endpoint,
     Language,
@@ -201,6 +202,8 @@ def test_no_key_in_any_repr() -> None:
         ("TURN_DETECTION", "vad"),
         ("EAGERNESS", "very"),
         ("NOISE_REDUCTION", "yes"),
+        ("DUCKING", "sometimes"),
+        ("ECHO_GUARD_THRESHOLD", "2"),
         ("TRANSCRIPTION_DELAY", "none"),
         ("SPEED", "fast"),
         ("REALTIME_URL", "example.test"),
@@ -245,6 +248,8 @@ def test_values_are_converted() -> None:
             "TURN_DETECTION": "Semantic_VAD",
             "EAGERNESS": "low",
             "NOISE_REDUCTION": "near_field",
+            "DUCKING": "Off",
+            "ECHO_GUARD_THRESHOLD": "0",
             "TRANSCRIPTION_DELAY": "minimal",
             "ALLOW_OWN_KEY": "off",
             "MAX_CHATS": "3",
@@ -255,6 +260,7 @@ def test_values_are_converted() -> None:
     assert settings.turn_detection is TurnDetection.SEMANTIC
     assert settings.eagerness is Eagerness.LOW
     assert settings.noise_reduction is NoiseReduction.NEAR_FIELD
+    assert (settings.ducking, settings.echo_guard_threshold) == (Ducking.OFF, 0.0)
     assert settings.transcription_delay is Delay.MINIMAL
     assert settings.allow_own_key is False
     assert (settings.max_chats, settings.max_sockets, settings.chat_idle_seconds) == (3, 4, 60)
@@ -286,6 +292,9 @@ class Asked(dict[str, str]):
         return otherwise
 
 
+GRADIOS_OWN = {"GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE", "GRADIO_ROOT_PATH"}
+
+
 def test_the_example_file_holds_every_setting_with_its_default() -> None:
     asked = Asked()
     Settings.from_env(asked)
@@ -293,7 +302,7 @@ def test_the_example_file_holds_every_setting_with_its_default() -> None:
     example = dict(
         line[1:].split("=", 1) for line in lines if line.startswith("#") and line[1:2].isupper() and "=" in line
     )
-    assert set(example) == asked.names - {"GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"}
+    assert set(example) == asked.names - GRADIOS_OWN
     del example["REALTIME_URL"], example["REALTIME_MODEL"]
     assert Settings.from_env(example) == Settings()
 

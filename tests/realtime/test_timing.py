@@ -200,6 +200,19 @@ def test_the_silence_that_the_server_says_it_waits_for_goes_before_the_setting()
     assert turns.recent()[-1].waited_s == pytest.approx(0.0)
 
 
+def test_a_cough_over_a_reply_that_goes_on_is_no_turn_whose_wait_is_shown() -> None:
+    turns = Turns(350)
+    speak(turns, 2.4)
+    one_turn(turns)
+    turns.receive(started(4000, "u2"), BEGAN + 4.1)
+    turns.receive(stopped(4650, "u2"), BEGAN + 4.7)
+    for frame in range(50):
+        turns.receive(delta("r1"), BEGAN + 4.7 + frame * 0.02)
+        assert turns.frame(["a1"], BEGAN + 4.7 + frame * 0.02) is None
+    assert len(turns.recent()) == 1
+    assert spans(turns.last)["heard"][1] == pytest.approx(4.7)
+
+
 def test_a_tool_call_belongs_to_thinking_and_an_empty_reply_ends_the_turn() -> None:
     turns = Turns(350)
     turns.typed(1.0)

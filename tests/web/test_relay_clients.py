@@ -16,7 +16,7 @@ from jiwer import wer
 from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
 from pydantic import TypeAdapter
 
-from tests.browser.conftest import App, running_app
+from tests.browser.conftest import App
 from tests.offline import conversations
 from tests.offline.bench import parse
 from tests.offline.scripted import Call, Script, scripted_server, tone
@@ -109,20 +109,13 @@ async def beta_text_turn(client: Any) -> None:
 # ---------------------------------------------------------------- real models
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as app:
-        app.wait(lambda health: health["http"] == 200, timeout=120)
-        yield app
-        log = app.log.read_text()
-        assert "Traceback" not in log and "sky" not in log
-
-
 @pytest.fixture
 def real(app: App) -> Iterator[str]:
-    """`ws://HOST:PORT` of the running app; afterwards nobody is connected."""
+    """`ws://HOST:PORT` of the running app; afterwards nobody is connected and nothing said stands in the log."""
     yield app.url.replace("http", "ws", 1)
-    app.wait(lambda health: (health["calls"], health["chats"]) == (0, 0), timeout=10)
+    app.wait(lambda health: (health["calls"], health["chats"]) == (0, 0), timeout=30)
+    log = app.log.read_text()
+    assert "Traceback" not in log and "sky" not in log
 
 
 models = [pytest.mark.models, pytest.mark.timeout(180)]

@@ -234,6 +234,8 @@
   // ---------------------------------------------------------------- for those who do not see colours
   const describe = () => {
     document.getElementById("status")?.setAttribute("aria-live", "polite"); // its content is replaced, it stays
+    // Gradio measures the tabs on a hidden copy of them, which the keyboard would stop at.
+    for (const copy of document.querySelectorAll(".tab-container[aria-hidden=true]:not([inert])")) copy.inert = true;
     const button = document.querySelector(BUTTON);
     if (!button) return;
     const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";

@@ -1,0 +1,30 @@
+# Everything in one image, models included: docker build -t voice . && docker run -p 7860:7860 voice
+FROM python:3.11-slim
+
+ENV HOST=0.0.0.0 \
+    PORT=7860 \
+    OFFLINE_MODELS=/opt/models \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+
+# libgomp: OpenMP, which the language model links and the slim image lacks.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 voice \
+    && install --directory --owner voice /opt/models /app
+
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+
+USER voice
+# Only what fetching needs: a change of the rest neither installs nor fetches anything again.
+COPY --chown=voice offline/__init__.py offline/models.py offline/fetch.py offline/manifest.json offline/
+RUN python -m offline.models fetch
+COPY --chown=voice . .
+
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=4)"]
+CMD ["python", "app.py"]

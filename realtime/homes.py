@@ -1,0 +1,35 @@
+"""What is sensible by default where the app runs: today on a Hugging Face Space. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SPACE = {
+    "HOST": "0.0.0.0",
+    "FETCH_MODELS": "true",
+    "MAX_CALLS": "2",
+    "MAX_CHATS": "8",
+    "MAX_SOCKETS": "4",
+    "MAX_CALL_SECONDS": "300",
+    "MAX_RECORDING_SECONDS": "300",
+    "IDLE_SECONDS": "60",
+    "MAX_CALL_COST": "0.5",
+    "MAX_DAY_COST": "5",
+    "METRICS": "false",
+}
+"""On a Space, for anyone in the world: two processors, so no more calls than the embedded server has sessions; calls
+short enough that the next visitor gets a turn; and an end to what they may spend when a key is among its secrets."""
+
+
+def at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """`environ` with the defaults of the place it describes; whatever is set in it goes before them.
+
+    A Space is known by SPACE_ID, which Hugging Face sets.
+    """
+    if "SPACE_ID" not in environ or not environ["SPACE_ID"].strip():
+        return environ
+    given = {name: value for name, value in environ.items() if value.strip()}
+    defaults = dict(SPACE)
+    if "GRADIO_SERVER_NAME" in given:
+        del defaults["HOST"]
+    return {**defaults, **given}

@@ -1,0 +1,41 @@
+"""The page for everyone: no serious fault by axe-core, no sideways scrolling, phone to wide screen, light and dark."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from .caller import BUTTON, Caller
+from .conftest import App
+
+SIZES = {"phone": (360, 640), "tablet": (768, 1024), "wide": (1920, 1080)}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-US", "zh-TW"])
+def test_nobody_is_shut_out(app: App, browser: Browser, scheme: str, locale: str) -> None:
+    caller = Caller(browser, app.url, locale=locale, scheme=scheme)
+    try:
+        page = caller.page
+        caller.stage("idle", timeout=60)
+        for tab, drawers in (("voice", ["#wishes", "#voice-devices-drawer", "#voice-export"]), ("text", [])):
+            page.locator(f"#{tab}-tab-button").click()
+            for drawer in drawers:
+                page.locator(f"{drawer} button").first.click()
+            found = Axe().run(page).response["violations"]
+            serious = [
+                (each["id"], each["help"], [node["html"][:160] for node in each["nodes"]])
+                for each in found
+                if each["impact"] in ("serious", "critical")
+            ]
+            assert not serious, serious
+            for name, (width, height) in SIZES.items():
+                page.set_viewport_size({"width": width, "height": height})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{tab} scrolls on a {name}"
+                if tab == "voice" and name == "phone":
+                    box = page.locator(BUTTON).bounding_box()
+                    assert box is not None and box["width"] >= 64, "a button for a thumb"
+        assert not caller.errors
+    finally:
+        caller.close()
