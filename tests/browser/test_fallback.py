@@ -62,6 +62,11 @@ def test_a_call_with_no_way_for_udp(app: App, browser: Browser, call_at: list[Ca
     caller.page.wait_for_selector(OVER_WEB)
     assert "web connection" in caller.status()
     assert app.health()["calls"] == 1
+    # Another microphone in the middle of it: what is said from here on comes through that one.
+    caller.page.locator("#voice-devices-drawer button").first.click()
+    offered = caller.page.locator("#voice-device-microphone option").evaluate_all("(all) => all.map((o) => o.value)")
+    caller.page.locator("#voice-device-microphone").select_option(offered[1])
+    caller.until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
     question = clip("en", "human", 1)
     said = caller.say(question.samples)
     end = wait_for_whole_reply(caller, said.end)

@@ -6,7 +6,7 @@
   const RATE = 24000;
   const FRAME = 480;
   const PATIENCE_MS = 3000; // from the answer, or from the moment the path stands, to the first sound
-  const LOST_MS = 3000; // a path that is interrupted often comes back by itself
+  const LOST_MS = 2000; // an interrupted path may come back by itself; not longer, for the server gives up after ten
   const ANSWER_MS = 5000; // for the ticket, and for the next sound of a socket that is open
   const STEADY_MS = 5000; // a socket that has carried the call so long may be tried again once when it is lost
   const WAITING = RATE * 2 * 2; // bytes of microphone that may wait for the network: two seconds
