@@ -310,11 +310,11 @@
   };
   const expectSound = async (connection, native) => {
     let since = performance.now();
-    let stood = false;
+    let connected = false;
     while (window.voiceCall.is(connection) && !carried) {
       if (await received(connection)) return;
-      if (!stood && native() === "connected") {
-        stood = true;
+      if (!connected && native() === "connected") {
+        connected = true;
         since = performance.now();
       }
       if (performance.now() - since > PATIENCE_MS) goOver(connection);

@@ -88,6 +88,7 @@
     hint(code);
     end();
     document.getElementById("voice-released")?.click();
+    untilTold(5);
   };
   /** For fallback.js: whether this is the call that is wanted, and its two ends that nobody asked for. */
   window.voiceCall = {
