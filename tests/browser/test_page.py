@@ -45,7 +45,8 @@ def test_whoever_has_said_something_is_asked_before_the_language_changes(open_pa
     page.keyboard.press("Enter")
     page.wait_for_selector("#text-chat [data-testid=user]")
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
-    page.locator("#other-language").click()
+    with page.expect_event("dialog"):
+        page.locator("#other-language").click()
     assert len(asked) == 1 and "切換語言" in asked[0]
     expect(page.locator("#app-title")).to_have_text("即時語音對話")
     expect(page.locator("#text-chat [data-testid=user]")).to_contain_text("hi")
