@@ -38,6 +38,7 @@ from web.relay import Relay
 from web.routes import TITLE, Health, routes
 from web.texts import I18N
 from web.turn import Turn
+from web.udp_check import UdpCheck
 from web.voice_socket import VoiceSockets
 from webrtc_edge import quiet_loggers
 
@@ -74,6 +75,7 @@ class House:
         self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
         self.downloads.add_to(self.router)
         self.sockets.add_to(self.router)
+        UdpCheck(turn.rtc_configuration).add_to(self.router)
         self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:
