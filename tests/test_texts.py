@@ -59,6 +59,12 @@ def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
         assert {f"{prefix}_{state}" for state in ("start", "wait", "stop")} <= PAGE.keys()
     for code in re.findall(r"voiceTexts\.(\w+)", scripts):
         assert code in PAGE
+    check = (STATIC / "check.js").read_text("utf-8")
+    used = set(re.findall(r"text\.(check_\w+)", check)) | {"check_start", "check_privacy", "check_later", "check_close"}
+    used |= {f"check_{code}" for code in re.findall(r"row\(\"\w+\", \"\w+\", \"(\w+)\"", check)}
+    used |= {f"check_title_{name}" for name in ("microphone", "level", "echo", "network")}
+    used |= {f"check_{code}" for code in ("denied", "missing", "busy", "silent", "quiet", "loud")}
+    assert used == {code for code in PAGE if code.startswith("check_")}
     for language, table in page_tables().items():
         assert table.keys() == PAGE.keys() and all(table.values()), language
     style = (STATIC / "page.css").read_text("utf-8")

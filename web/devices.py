@@ -1,4 +1,5 @@
-"""The drawer for what the browser alone decides: microphone, loudspeaker, push-to-talk. Filled by stage.js, which keeps
+"""The drawer for what the browser alone decides: microphone, loudspeaker, push-to-talk, the way of a
+call; and the sound check. Filled by stage.js, which keeps
 the choices in the browser; the server never hears of them."""
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ DEVICES = """
   <label><span data-text="device_microphone"></span><select id="voice-device-microphone"></select></label>
   <label><span data-text="device_speaker"></span><select id="voice-device-speaker"></select></label>
   <label class="tick"><input id="voice-push-to-talk" type="checkbox"><span data-text="push_to_talk"></span></label>
+  <label class="tick"><input id="voice-web-only" type="checkbox"><span data-text="web_only"></span></label>
+  <button id="voice-check-open" type="button" data-text="check_start"></button>
   <p data-text="keys"></p>
 </div>
 """

@@ -9,7 +9,7 @@ import gradio as gr
 from realtime.book import CallBook
 from realtime_handler import Visitor, VoiceCall
 
-from . import devices, own_key, text_tab, voice_export, voice_tab, wishes_drawer
+from . import devices, own_key, sound_check, text_tab, voice_export, voice_tab, wishes_drawer
 from .chatbox import STATIC
 from .downloads import Downloads
 from .status import ServerLine
@@ -37,7 +37,7 @@ THEME = gr.themes.Soft(
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
-SCRIPTS = ("language.js", "page.js", "fallback.js", "stage.js", "aloud.js")
+SCRIPTS = ("language.js", "page.js", "fallback.js", "stage.js", "measures.js", "check.js", "aloud.js")
 """In this order, before anything of Gradio's runs."""
 
 
@@ -91,6 +91,7 @@ def build_page(
         other.click(None, js="() => { window.voiceOtherLanguage(); return []; }", api_name=False)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
+                sound_check.build()
                 voice = voice_tab.build(
                     call, server, sockets, visitor, locale, begin, rtc_configuration=rtc_configuration
                 )

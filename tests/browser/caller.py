@@ -57,7 +57,8 @@ SCRIPT = """
     return btoa(text);
   };
 
-  // ---- ear: whatever the call's audio element is playing, through its volume and mute, in one long recording
+  // ---- ear: whatever the audio element of the call or of the sound check is playing, through its volume and mute, in
+  //      one long recording
   const worklet = `registerProcessor('ear', class extends AudioWorkletProcessor {
     process([input]) { if (input[0]) this.port.postMessage([currentFrame, input[0].slice()]); return true; } });`;
   const heard = [];
@@ -73,7 +74,7 @@ SCRIPT = """
   const ready = listen();
   const sources = new WeakMap();
   setInterval(() => {
-    for (const audio of document.querySelectorAll("#voice-call audio")) {
+    for (const audio of document.querySelectorAll("#voice-call audio, #voice-check audio")) {
       const stream = audio.srcObject;
       if (!stream || !node) continue;
       let tap = sources.get(stream);
@@ -92,6 +93,7 @@ SCRIPT = """
     streams: () => opened,
     opened: () => opened.map((s) => s.getTracks().map((t) => t.readyState)),
     peers: () => connections.map((c) => c.connectionState),
+    feed: (stream) => context.createMediaStreamSource(stream).connect(voice),
     async say(base64) {
       const samples = new Float32Array(decode(base64));
       const buffer = context.createBuffer(1, samples.length, 24000);
@@ -151,16 +153,23 @@ class Caller:
     """Drives one page."""
 
     def __init__(
-        self, browser: Browser, url: str, *, locale: str = "en-US", before: str = "", scheme: str = "light"
+        self,
+        browser: Browser,
+        url: str,
+        *,
+        locale: str = "en-US",
+        before: str = "",
+        after: str = "",
+        scheme: str = "light",
     ) -> None:
-        """`before`: a script that runs in the page before any other."""
+        """`before`, `after`: scripts that run in the page before ours, and after it but before the page's own."""
         self.context: BrowserContext = browser.new_context(
             locale=locale, viewport={"width": 1000, "height": 800}, color_scheme=scheme
         )
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.add_init_script(before + SCRIPT)
+        self.page.add_init_script(before + SCRIPT + after)
         self.page.goto(url, wait_until="domcontentloaded")
         self.page.wait_for_selector(BUTTON)
         self.page.evaluate("caller.ready")

@@ -6,6 +6,7 @@
   const RATE = 24000;
   const FRAME = 480;
   const PATIENCE_MS = 3000; // from the answer, or from the moment the path stands, to the first sound
+  const DOUBT_MS = 1000; // instead, after a call of this page for which UDP found no way
   const LOST_MS = 2000; // an interrupted path may come back by itself; not longer, for the server gives up after ten
   const ANSWER_MS = 5000; // for the ticket, and for the next sound of a socket that is open
   const STEADY_MS = 5000; // a socket that has carried the call so long may be tried again once when it is lost
@@ -308,16 +309,34 @@
     }
     return false;
   };
+  const KEY = "voice-web-only"; // a visitor's choice, kept: calls take the socket at once
+  let preferred = false;
+  try {
+    preferred = localStorage.getItem(KEY) === "on";
+  } catch {
+    // Site data is blocked: not chosen.
+  }
+  let doubtful = false;
+  window.addEventListener("online", () => {
+    doubtful = false; // another network, perhaps
+  });
   const expectSound = async (connection, native) => {
+    const patience = preferred ? 0 : doubtful ? DOUBT_MS : PATIENCE_MS;
     let since = performance.now();
     let connected = false;
     while (window.voiceCall.is(connection) && !carried) {
-      if (await received(connection)) return;
+      if (await received(connection)) {
+        doubtful = false;
+        return;
+      }
       if (!connected && native() === "connected") {
         connected = true;
         since = performance.now();
       }
-      if (performance.now() - since > PATIENCE_MS) goOver(connection);
+      if (performance.now() - since >= patience) {
+        doubtful = true;
+        goOver(connection);
+      }
       await pause(200);
     }
   };
@@ -336,9 +355,20 @@
     },
     /** What the component is to believe of a connection in the state `native`. */
     state(connection, native) {
-      const doubtful = carries.has(connection) || ["disconnected", "failed"].includes(native);
-      if (!doubtful || !window.voiceCall.is(connection)) return native;
+      const shaky = carries.has(connection) || ["disconnected", "failed"].includes(native);
+      if (!shaky || !window.voiceCall.is(connection)) return native;
       return carries.get(connection) === "sound" || stood.has(connection) ? "connected" : "connecting";
+    },
+    preferred: () => preferred,
+    prefer(on) {
+      preferred = on;
+      try {
+        localStorage.setItem(KEY, on ? "on" : "off");
+      } catch {
+        // then it counts for this page only
+      }
+      const box = document.getElementById(KEY);
+      if (box) box.checked = on;
     },
     carries: (connection) => carries.has(connection),
     open: (where) => {

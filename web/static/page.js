@@ -42,6 +42,7 @@
 
   // ---------------------------------------------------------------- peer connections
   const Native = window.RTCPeerConnection;
+  window.voicePeer = Native; // for what is no call (check.js)
   if (Native) {
     window.RTCPeerConnection = class extends Native {
       constructor(...args) {
@@ -106,15 +107,20 @@
   // ---------------------------------------------------------------- microphone
   const devices = navigator.mediaDevices;
   if (devices && devices.getUserMedia) {
-    const open = devices.getUserMedia.bind(devices);
+    const native = devices.getUserMedia.bind(devices);
+    let asked = { audio: true }; // what the component asks for, first as soon as it is there (voice_tab.MICROPHONE)
+    const open = () =>
+      native(withDevice(asked)).catch((error) => {
+        if (error.name !== "OverconstrainedError") throw error;
+        return native({ audio: true });
+      });
+    window.voiceOpenMicrophone = open; // for the sound check, which closes it itself
     devices.getUserMedia = async (constraints) => {
+      asked = constraints;
       if (!wanted) return new MediaStream();
       let stream;
       try {
-        stream = await open(withDevice(constraints)).catch((error) => {
-          if (error.name !== "OverconstrainedError") throw error;
-          return open({ audio: true });
-        });
+        stream = await open();
       } catch (error) {
         const refused = current;
         endUnasked({ NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" }[error.name] || "busy");
@@ -149,7 +155,7 @@
       const sender = call?.getSenders().find((each) => each.track?.kind === "audio");
       if (!sender && !window.voiceWay.carries(call)) return;
       try {
-        const stream = await open(withDevice({ audio: true }));
+        const stream = await open();
         if (call !== current) {
           for (const track of stream.getTracks()) track.stop();
           return;
@@ -295,9 +301,9 @@
 
   // ---------------------------------------------------------------- volume: 0-100, kept for the next visit
   const loudness = () => {
-    for (const audio of document.querySelectorAll(`${CALL} audio`)) {
+    for (const audio of document.querySelectorAll(`${CALL} audio, #voice-check audio`)) {
       if (audio.volume !== volume / 100) audio.volume = volume / 100;
-      if (audio.muted !== speakerMuted) audio.muted = speakerMuted;
+      if (audio.muted !== speakerMuted && audio.closest(CALL)) audio.muted = speakerMuted;
     }
   };
   window.voiceVolume = (percent) => {

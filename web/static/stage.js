@@ -69,12 +69,12 @@
   document.addEventListener("voice-microphone", ({ detail }) => {
     microphone = detail;
     gate();
+    fillDevices(); // with permission given, the devices have names
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     context ??= new AudioContext();
     context.resume();
     gauges = [...gauges.filter((each) => each.name !== "user"), gauge(detail, "user")];
     frame ||= requestAnimationFrame(draw);
-    fillDevices(); // with permission given, the devices have names
   });
   document.addEventListener("voice-over", () => {
     microphone = null;
@@ -127,7 +127,7 @@
   const NAMES = { audioinput: "voice-device-microphone", audiooutput: "voice-device-speaker" };
   window.voiceDevice = () => chosen.audioinput;
   const listen = async () => {
-    for (const audio of document.querySelectorAll(`${CALL} audio`)) {
+    for (const audio of document.querySelectorAll(`${CALL} audio, #voice-check audio`)) {
       if (audio.setSinkId && audio.sinkId !== chosen.audiooutput) await audio.setSinkId(chosen.audiooutput).catch(() => {});
     }
   };
@@ -145,6 +145,8 @@
     }
     const box = document.getElementById("voice-push-to-talk");
     if (box) box.checked = pushToTalk;
+    const web = document.getElementById("voice-web-only");
+    if (web) web.checked = window.voiceWay.preferred();
   };
   navigator.mediaDevices?.addEventListener?.("devicechange", fillDevices);
   document.addEventListener("change", async ({ target }) => {
@@ -162,8 +164,11 @@
       talking = false;
       keep("voice-push-to-talk", pushToTalk ? "on" : "off");
       gate();
+    } else if (target.id === "voice-web-only") {
+      window.voiceWay.prefer(target.checked);
     }
   });
+  document.addEventListener("voice-permission", () => fillDevices());
   for (const name of ["play", "loadedmetadata"]) document.addEventListener(name, listen, true);
 
   let filled = null;

@@ -1,0 +1,211 @@
+"""The sound check of a first visit: what it finds, what it offers, and that it leaves nothing open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.speech import clip
+from web.chatbox import STATIC
+
+from .caller import Caller
+from .conftest import App
+from .test_fallback import NO_UDP, OVER_WEB
+
+ECHO = """
+  setInterval(() => {   // a loudspeaker beside the microphone
+    const audio = document.querySelector("#voice-check audio");
+    if (audio && audio !== window.echoed) { window.echoed = audio; caller.feed(audio.srcObject); }
+  }, 10);
+"""
+
+Visit = Callable[..., Caller]
+
+
+@pytest.fixture
+def visit(app: App, browser: Browser) -> Iterator[Visit]:
+    callers: list[Caller] = []
+
+    def visit(**options: str) -> Caller:
+        callers.append(Caller(browser, app.url, **options))
+        callers[-1].stage("idle", timeout=60)
+        return callers[-1]
+
+    yield visit
+    for caller in callers:
+        errors = caller.errors
+        caller.close()
+        assert not errors
+
+
+def check(caller: Caller) -> None:
+    caller.page.locator("#voice-check-start").click()
+
+
+def found(caller: Caller, row: str, state: str) -> str:
+    """What the check says of a row once it is in `state`."""
+    place = caller.page.locator(f'#voice-check [data-row="{row}"][data-state="{state}"]')
+    place.wait_for(timeout=20_000)
+    return place.inner_text()
+
+
+def released(caller: Caller) -> None:
+    caller.until("() => caller.opened().length && caller.opened().flat().every((state) => state === 'ended')")
+
+
+def test_a_first_visitor_is_told_of_the_microphone_once(visit: Visit) -> None:
+    caller = visit(locale="zh-TW")
+    page = caller.page
+    expect(page.locator("#voice-check")).to_contain_text("只有按鈕是紅色的時候才會收音")
+    expect(page.locator("#voice-chat")).to_be_visible()
+    page.get_by_role("button", name="先不用").click()
+    expect(page.locator("#voice-check")).to_be_hidden()
+    page.reload()
+    caller.stage("idle")
+    expect(page.locator("#voice-check")).to_be_hidden()
+    assert not caller.microphones()
+
+
+def test_all_is_well(visit: Visit, app: App) -> None:
+    caller = visit()
+    check(caller)
+    assert "can you hear me" in found(caller, "level", "run")
+    expect(caller.page.locator("#voice-chat")).to_be_hidden()
+    caller.say(clip("en", "human", 0).samples)
+    assert found(caller, "level", "ok") == "You are heard well."
+    begun = caller.now()
+    caller.until_loud(begun)  # the melody
+    expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
+    released(caller)
+    caller.page.get_by_role("button", name="Yes", exact=True).click()
+    assert "not disturbed" in found(caller, "echo", "ok")
+    assert "UDP" in found(caller, "network", "ok")
+    assert app.health()["calls"] == 0
+    caller.page.get_by_role("button", name="Close", exact=True).click()
+    expect(caller.page.locator("#voice-chat")).to_be_visible()
+
+
+def test_a_loudspeaker_beside_the_microphone(visit: Visit) -> None:
+    caller = visit(after=ECHO)
+    check(caller)
+    found(caller, "level", "run")
+    caller.say(clip("en", "human", 0).samples)
+    assert "interrupt themselves" in found(caller, "echo", "trouble")
+    caller.page.get_by_role("button", name="Use push to talk").click()
+    found(caller, "echo", "ok")
+    assert caller.page.evaluate("document.documentElement.dataset.pushToTalk") == "on"
+    released(caller)
+
+
+def test_a_microphone_that_sends_nothing(visit: Visit) -> None:
+    caller = visit()
+    check(caller)
+    assert "no sound at all" in found(caller, "level", "trouble")
+    caller.page.locator('#voice-check [data-row="level"] button', has_text="Use:").first.click()
+    found(caller, "level", "run")  # once more, with that one
+    assert caller.page.evaluate("localStorage.getItem('voice-microphone')")
+    caller.page.get_by_role("button", name="Close", exact=True).click()
+    released(caller)
+
+
+def test_a_microphone_that_is_blocked_and_then_allowed(visit: Visit) -> None:
+    caller = visit(
+        after="""
+        const real = navigator.mediaDevices.getUserMedia;
+        let refused = 0;
+        navigator.mediaDevices.getUserMedia = async (asked) => {
+          if (refused++) return real(asked);
+          throw new DOMException("Permission denied", "NotAllowedError");
+        };"""
+    )
+    check(caller)
+    assert "icon beside the address" in found(caller, "microphone", "trouble")
+    caller.page.get_by_role("button", name="Try again").first.click()
+    found(caller, "microphone", "ok")
+    caller.page.get_by_role("button", name="Close", exact=True).click()
+    released(caller)
+
+
+def test_no_way_for_udp_and_a_call_that_knows_it(visit: Visit, app: App) -> None:
+    caller = visit(before=NO_UDP)
+    check(caller)
+    found(caller, "level", "run")
+    assert "UDP does not get through" in found(caller, "network", "trouble")
+    caller.page.get_by_role("button", name="Take it at once from now on").click()
+    found(caller, "network", "ok")
+    caller.press()  # which also ends the check
+    expect(caller.page.locator("#voice-check")).to_be_hidden()
+    caller.page.wait_for_selector(OVER_WEB)
+    caller.stage("listening")
+    assert caller.microphones()[0] == ["ended"]
+    caller.hang_up()
+    released(caller)
+    app.wait(lambda health: health["calls"] == 0, timeout=10)
+    assert caller.page.evaluate("localStorage.getItem('voice-web-only')") == "on"
+
+
+# -------------------------------------------------------------------- measures
+
+
+@pytest.fixture(scope="module")
+def measures(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    page.add_script_tag(path=str(STATIC / "measures.js"))
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_a_note_is_told_from_noise_and_from_speech(measures: Page, rate: int) -> None:
+    time = np.arange(2048) / rate
+    noise = np.random.default_rng(0).normal(0, 0.05, 2048)
+    for hertz in (523, 784, 1047):
+        note = 0.05 * np.sin(2 * np.pi * hertz * time)
+        tone, loud, plain = (
+            measures.evaluate(
+                "([s, rate, f]) => [voiceMeasures.tone(s, rate, f), voiceMeasures.prominence(s, rate, f)]",
+                [samples.tolist(), rate, hertz],
+            )
+            for samples in (note, note + noise / 10, noise)
+        )
+        assert abs(tone[0] - 20 * np.log10(0.05 / np.sqrt(2))) < 0.5
+        assert loud[1] > 12 > plain[1]
+    speech = clip("en", "human", 0).samples
+    blocks = [speech[at : at + 1024] for at in range(0, len(speech) - 1024, 2400)]
+    stands_out = [
+        measures.evaluate("([s, f]) => voiceMeasures.prominence(s, 24000, f)", [block.tolist(), hertz]) > 12
+        for block in blocks
+        for hertz in (784, 1047)
+    ]
+    assert sum(stands_out) < 0.2 * len(stands_out)
+
+
+@pytest.mark.parametrize(
+    ("room", "voice", "peak", "verdict"),
+    [
+        (-90, -90, 0.0, "silent"),
+        (-65, -60, 0.05, "quiet"),
+        (-40, -38, 0.1, "quiet"),  # nothing but a noisy room
+        (-60, -25, 0.4, "ok"),
+        (-60, -3, 1.0, "loud"),
+    ],
+)
+def test_the_verdict_on_a_voice(measures: Page, room: float, voice: float, peak: float, verdict: str) -> None:
+    levels, peaks = [room] * 30 + [voice] * 30, [0.01] * 30 + [peak] * 30
+    assert measures.evaluate("([l, p]) => voiceMeasures.verdict(l, p)", [levels, peaks]) == verdict
+
+
+@pytest.mark.parametrize(
+    ("notes", "echo"),
+    [
+        ([0, 0, 20, 20, 20, 20], True),
+        ([0, 0, 20, 0, 20, 20], True),
+        ([30, 30, 20, 5, 5, 5], False),  # the canceller has learned the room
+        ([0, 0, 0, 0, 0, 0], False),
+    ],
+)
+def test_a_tune_that_comes_back(measures: Page, notes: list[float], echo: bool) -> None:
+    assert measures.evaluate("(notes) => voiceMeasures.echoes(notes)", notes) is echo
