@@ -64,6 +64,7 @@ def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
     used |= {f"check_{code}" for code in re.findall(r"row\(\"\w+\", \"\w+\", \"(\w+)\"", check)}
     used |= {f"check_title_{name}" for name in ("microphone", "level", "echo", "network")}
     used |= {f"check_{code}" for code in ("denied", "missing", "busy", "silent", "quiet", "loud")}
+    used |= {f"check_{code}" for code in ("asked", "asked_only", "no_echo", "loudspeaker")}
     assert used == {code for code in PAGE if code.startswith("check_")}
     for language, table in page_tables().items():
         assert table.keys() == PAGE.keys() and all(table.values()), language

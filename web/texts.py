@@ -360,6 +360,8 @@ PAGE: dict[str, tuple[str, str]] = {
         "No echo reaches the microphone. Did you hear the melody?",
         "麥克風沒有收到回音。你有聽到旋律嗎？",
     ),
+    "check_asked_only": ("Did you hear the melody?", "你有聽到旋律嗎？"),
+    "check_loudspeaker": ("The loudspeaker is heard.", "喇叭聽得到。"),
     "check_no_echo": (
         "The loudspeaker is heard, and the microphone is not disturbed by it.",
         "喇叭聽得到，也不會干擾麥克風。",

@@ -32,10 +32,12 @@ def test_nobody_is_shut_out(app: App, browser: Browser, scheme: str, locale: str
             assert not serious, serious
             for name, (width, height) in SIZES.items():
                 page.set_viewport_size({"width": width, "height": height})
+                page.evaluate("scrollTo(0, 0)")
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{tab} scrolls on a {name}"
                 if tab == "voice" and name == "phone":
                     box = page.locator(BUTTON).bounding_box()
                     assert box is not None and box["width"] >= 64, "a button for a thumb"
+                    assert box["y"] + box["height"] <= height, "and on the first screen"
         assert not caller.errors
     finally:
         caller.close()

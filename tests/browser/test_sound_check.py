@@ -60,9 +60,9 @@ def test_a_first_visitor_is_told_of_the_microphone_once(visit: Visit) -> None:
     caller = visit(locale="zh-TW")
     page = caller.page
     expect(page.locator("#voice-check")).to_contain_text("只有按鈕是紅色的時候才會收音")
-    expect(page.locator("#voice-chat")).to_be_visible()
     page.get_by_role("button", name="先不用").click()
     expect(page.locator("#voice-check")).to_be_hidden()
+    expect(page.locator("#voice-chat")).to_be_visible()
     page.reload()
     caller.stage("idle")
     expect(page.locator("#voice-check")).to_be_hidden()
@@ -104,6 +104,8 @@ def test_a_microphone_that_sends_nothing(visit: Visit) -> None:
     caller = visit()
     check(caller)
     assert "no sound at all" in found(caller, "level", "trouble")
+    asked = caller.page.get_by_text("Did you hear the melody?")  # and no word of an echo that nobody could hear
+    expect(asked).to_have_text("Did you hear the melody?", timeout=20_000)
     caller.page.locator('#voice-check [data-row="level"] button', has_text="Use:").first.click()
     found(caller, "level", "run")  # once more, with that one
     assert caller.page.evaluate("localStorage.getItem('voice-microphone')")

@@ -94,6 +94,7 @@
       }
       return false;
     }
+    /** The verdict, or "" when the run is over. */
     async speech() {
       row("level", "run", "say");
       const meter = element("meter", { min: 0, max: 1, value: 0, ariaLabel: text.check_meter });
@@ -108,13 +109,14 @@
         const floor = rank(levels, 0.1);
         return performance.now() > end || levels.filter((each) => each > -45 && each > floor + 10).length >= ENOUGH;
       });
-      if (!heard) return false;
+      if (!heard) return "";
       const found = verdict(levels, peaks);
       if (found === "ok") row("level", "ok", "heard");
       else row("level", "trouble", found, ...(await others("audioinput")), again());
-      return true;
+      return found;
     }
-    async tune() {
+    /** `deaf`: the microphone sends nothing, so nothing is known of an echo. */
+    async tune(deaf) {
       row("echo", "run", "tune");
       const out = this.context.createMediaStreamDestination();
       this.audio = element("audio", { srcObject: out.stream, autoplay: true });
@@ -148,8 +150,8 @@
         row("echo", "trouble", "echo", button(text.check_fix_push, pushToTalk), again());
         return;
       }
-      row("echo", "run", "asked",
-        button(text.check_yes, () => row("echo", "ok", "no_echo")),
+      row("echo", "run", deaf ? "asked_only" : "asked",
+        button(text.check_yes, () => row("echo", "ok", deaf ? "loudspeaker" : "no_echo")),
         button(text.check_no, async () => row("echo", "trouble", "unheard", button(text.check_fix_loud, loud), ...(await others("audiooutput")))));
     }
     async network() {
@@ -256,7 +258,10 @@
     for (const name of ROWS) row(name, "wait", `title_${name}`);
     const network = mine.network();
     if (!navigator.mediaDevices) await insecure();
-    else if ((await mine.microphone()) && (await mine.speech())) await mine.tune();
+    else if (await mine.microphone()) {
+      const voice = await mine.speech();
+      if (voice) await mine.tune(voice === "silent");
+    }
     await network;
     mine.stop();
   };
