@@ -28,11 +28,12 @@ from realtime.line import Line
 from realtime.playback import FRAME, Samples
 from realtime.recording import Recording
 from realtime.session import Mode, session_update
+from realtime.session_told import SessionTold
 from realtime.settings import Endpoint, ServerKind, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
 from realtime.timeline import CallClock
 from realtime.timing import Turns
-from realtime.wishes import When, Wishes, live_update, when
+from realtime.wishes import When, Wishes, when
 from text_chat import TextChat
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
@@ -125,8 +126,7 @@ class VoiceCall(VoiceEdge):
             padding_ms=settings.vad_prefix_padding_ms,
             output_latency_ms=settings.output_latency_ms,
         )
-        self._session: dict[str, Any] | None = None
-        """The `session.update` that the server has been told, all of it."""
+        self._session = SessionTold()
         self._visitor: Visitor | None = None
         self._call: Call | None = None
         self._line: Line | None = None
@@ -167,16 +167,15 @@ class VoiceCall(VoiceEdge):
         self._account.own_cap = visitor.wishes.call_cost
 
         def update(endpoint: Endpoint) -> dict[str, Any]:
-            self._session = self._wanted(endpoint.kind)
-            return self._session
+            return self._session.opened(self._wanted(endpoint.kind))
 
         line = self._line = Line(
             call,
             self.settings,
             lambda: self.endpoint(visitor.own_key),
             update,
-            observers=(self._account, self._turns),
-            ready=self._send_early,
+            observers=(self._account, self._turns, self._session),
+            ready=self._ready,
             clock=self.clock,
             sleep=self._sleep,
         )
@@ -245,17 +244,15 @@ class VoiceCall(VoiceEdge):
 
     def wishes_changed(self) -> None:
         """The visitor wants this call otherwise: the server is told what can change in the middle of it."""
-        kind = self._account.kind
-        if self._visitor is None or kind is None:
+        if self._visitor is None:
             return
         self._account.own_cap = self._visitor.wishes.call_cost
-        before, wanted = self._session, self._wanted(kind)
-        update = live_update(before, wanted) if before is not None else None
-        self._session = wanted
-        if update is not None:
-            self._send([update])
+        kind = self._account.kind
+        if self._line is not None and self._line.up and kind is not None:  # else it is told when there is a connection
+            self._send(self._session.update(self._wanted(kind), self._line.fitted))
 
-    def _send_early(self) -> None:
+    def _ready(self) -> None:
+        self.wishes_changed()  # while it was being opened
         while self._early:
             self._append(self._early.popleft())
 
@@ -283,6 +280,8 @@ class VoiceCall(VoiceEdge):
                     self._end(Stage.ENDED, notice)
                     return
                 self._send(call.tick(now))
+                if self._session.take_refusal():
+                    call.tell(Notice.WISH_REFUSED)
         except Exception as error:
             self.broken(error)
 

@@ -147,6 +147,7 @@ class Account:
             self._before = _sum(self._before, self._meter.cost)
             self._before_tokens += self._meter.tokens
             self._meter = self._meter_for(endpoint)
+        self._meter.reconnected()
         self._endpoint = endpoint
         self.version += 1
 

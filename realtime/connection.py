@@ -247,6 +247,10 @@ class RealtimeConnection:
 
     # ---------------------------------------------------------------- sending
 
+    def fitted(self, update: Event) -> Event:
+        """Another `session.update` without what this server is known not to take."""
+        return self._opening.fitted(update)
+
     def send(self, event: Event) -> None:
         """Queue an event. Audio that waits too long is dropped, oldest first; anything else is never dropped."""
         for spoken in self._opening.spoken(event):

@@ -107,11 +107,15 @@ class Ducking:
         self.state = State.IDLE
         self.stopped_at = 0.0
         """When the last sound ended."""
-        self._patience_s = min(LONGEST_S, SPEECH_S - NOTICED_S + silence_s + SLACK_S)
+        self.expect(silence_s)
         self._noticed_at = 0.0
         self._current = ""
         self._said: dict[str, Said | None] = {}
         """Item of each sound -> what was said in it; None as long as that is not known."""
+
+    def expect(self, silence_s: float) -> None:
+        """The server says that speech has stopped after so long a silence."""
+        self._patience_s = min(LONGEST_S, SPEECH_S - NOTICED_S + silence_s + SLACK_S)
 
     @property
     def undecided(self) -> bool:

@@ -45,6 +45,9 @@ class EchoGuard:
             threshold = turn_detection.get("threshold")
             known = turn_detection.get("type") == "server_vad" and isinstance(threshold, int | float)
             self._usual = {key: turn_detection[key] for key in FIELDS if key in turn_detection} if known else {}
+        elif self.state is State.RAISED and self._usual:  # the visitor's wishes may have changed all but the threshold
+            kept = {key: turn_detection[key] for key in FIELDS if key in turn_detection}
+            self._usual = {**self._usual, **kept, "threshold": self._usual["threshold"]}
 
     def beat(self, now: float, sounded: bool, speaking: bool) -> dict[str, Any] | None:
         """The `turn_detection` to tell the server now, if any. `sounded`: a reply has been heard in this call;

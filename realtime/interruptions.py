@@ -12,7 +12,7 @@ from .answers import Answers, Reply, Turn
 from .client_events import ClientEvents
 from .conversation import Conversation
 from .ducking import Ducking, State, Verdict
-from .fields import Event, response_id, string, table
+from .fields import Event, number, response_id, string, table
 from .loudness import Loudness
 from .playback import Playback, Samples
 from .settings import Settings, TurnDetection
@@ -111,6 +111,8 @@ class Interruptions:
         """Settings that the server confirms."""
         turns = turn_detection(event)
         self.ours = turns.get("interrupt_response") is False and turns.get("type") in list(TurnDetection)
+        if turns.get("type") == TurnDetection.SERVER and (silence_ms := number(turns.get("silence_duration_ms"))):
+            self._ducking.expect(silence_ms / 1000)
 
     def hear(self, samples: Samples) -> None:
         """The next 20 ms of the microphone."""

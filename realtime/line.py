@@ -6,11 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from .call import Call
 from .connection import HEALABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
-from .settings import Endpoint, Settings
+from .fields import response_id
+from .settings import Endpoint, ServerKind, Settings
 from .snapshot import OVER, Notice, Stage
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ EARLY_S, EARLY_SHARE = 300.0, 1 / 4
 """A quiet moment is taken so long before a session's known end: seconds, but at most this share of its life."""
 LATE_S, LATE_SHARE = 20.0, 1 / 20
 """So long before the end there is no more waiting for one."""
+SETTLE_S = 0.8
+"""After the end of a call, to be told what its last reply has cost. A server says so as soon as it is cancelled."""
 LONGEST_LIFE_S = 86_400.0
 """A server that promises more, or less than nothing, has another clock than we have."""
 
@@ -82,6 +86,8 @@ class Line:
         self._sleep = sleep
         self._wall = wall
         self._connection: RealtimeConnection | None = None
+        self._unpaid: set[str] = set()
+        """Replies that are being made: the server says at their end what they cost."""
         self._renewing = False
         """The connection is closed by us, to be followed by a new one at once."""
 
@@ -95,6 +101,10 @@ class Line:
         if self._connection is not None:
             for event in events:
                 self._connection.send(event)
+
+    def fitted(self, update: Event) -> Event:
+        """A `session.update` without what the connected server is known not to take."""
+        return self._connection.fitted(update) if self._connection is not None else update
 
     def drop(self) -> None:
         """Nothing is sent any more. The socket is closed by `hold()`, which has to be cancelled or to end by itself."""
@@ -175,21 +185,23 @@ class Line:
                 ready_seconds=self._settings.ready_seconds,
             ) as connection:
                 self._connection = connection
+                self._unpaid.clear()
                 for observer in self._observers:
                     observer.connected(endpoint, self._clock())
                 self.send(call.connect(self._clock()))
                 self._ready()
                 self._news()
-                async for event in connection.events():
-                    if renewing is None and (life_s := self._life_s(event)) is not None:
-                        renewing = asyncio.create_task(self._renew(connection, life_s))
-                    now = self._clock()
-                    for observer in self._observers:
-                        observer.receive(event, now)
-                    self.send(call.receive(event, now))
-                    self._news()
-                    if call.fatal is not None:
-                        return call.fatal
+                try:
+                    async for event in connection.events():
+                        if renewing is None and (life_s := self._life_s(event)) is not None:
+                            renewing = asyncio.create_task(self._renew(connection, life_s))
+                        self.send(call.receive(event, self._observe(event)))
+                        self._news()
+                        if call.fatal is not None:
+                            return call.fatal
+                finally:
+                    if call.stage in OVER and endpoint.kind is not ServerKind.OFFLINE:  # whom nobody pays
+                        await self._settle(connection)
         except ConnectionFailed as failed:
             return failed.failure
         finally:
@@ -198,3 +210,24 @@ class Line:
                     renewing.cancel()
                 await asyncio.wait([renewing])  # it may be closing the connection
         return Failure.LOST
+
+    def _observe(self, event: Event) -> float:
+        """Show an event to the observers; returns when."""
+        now, reply = self._clock(), response_id(event)
+        if event["type"] == "response.created":
+            self._unpaid.add(reply)
+        elif event["type"] == "response.done":
+            self._unpaid.discard(reply)
+        for observer in self._observers:
+            observer.receive(event, now)
+        return now
+
+    async def _settle(self, connection: RealtimeConnection) -> None:
+        """The call is over: replies that are still being made are ended, and it is waited for what they cost."""
+        for reply in self._unpaid:
+            connection.send({"type": "response.cancel", "response_id": reply})
+        with suppress(ConnectionFailed, TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                events = connection.events()
+                while self._unpaid:
+                    self._observe(await anext(events))

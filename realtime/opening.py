@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
+_TRANSCRIPTION: Path = ("audio", "input", "transcription")
 MAX_REFUSALS = 6
 """Fields left out for one connection. A server that refuses more is no server for us."""
 
@@ -66,6 +67,10 @@ class Opening:
         self._refused = refused
         self._left_out: dict[Path, int] = {}
         """Fields refused -> how many more refusals of it may come, of updates that were on their way already."""
+        self._own_model = False
+        """The server has a model for transcription, and keeps it."""
+        self._bare = False
+        """It takes the essentials only."""
         self._said = 1
         """How often the settings were told."""
         self._heard = False
@@ -83,6 +88,12 @@ class Opening:
         """The server does not confirm. Several never do, and can be used all the same."""
         if self.phase is Phase.ASKED:
             self.phase = Phase.IN_USE if self._heard else Phase.SILENT
+
+    def fitted(self, update: Event) -> Event:
+        """Another GA `session.update` without what this server is known not to take."""
+        update = self._refused.leave_out(update)
+        update = _without_model(update) if self._own_model else update
+        return essentials(update) if self._bare else update
 
     def spoken(self, event: Event) -> list[Event]:
         """A GA client event as this server is told it."""
@@ -121,13 +132,11 @@ class Opening:
         """A server that has a model for transcription keeps it, where ours is but a guess."""
         if self.phase is not Phase.OPENED or created["type"] != "session.created":
             return
-        place = ("audio", "input", "transcription")
-        theirs = [look_up(event.get("session"), (*place, "model"))[1] for event in self._in_ga(created)]
-        ours: Event = look_up(self._update["session"], place)[1] or {}
+        theirs = [look_up(event.get("session"), (*_TRANSCRIPTION, "model"))[1] for event in self._in_ga(created)]
+        ours: Event = look_up(self._update["session"], _TRANSCRIPTION)[1] or {}
         if any(theirs) and ours.get("model") == DEFAULT_MODEL:
-            for path in [(*place, "model"), (*place, "prompt")] if "language" in ours else [place]:
-                self._update = without(self._update, path)
-            self._wanted = self._update
+            self._own_model = True
+            self._wanted = self._update = _without_model(self._update)
 
     def _error(self, error: object) -> list[Event] | None:
         """What to send after an error about the settings; None when it is about anything else."""
@@ -164,6 +173,7 @@ class Opening:
         found, value = look_up(self._update["session"], path) if path else (False, None)
         if path is None:
             update = essentials(self._update)
+            self._bare = True
         elif not found and path not in self._left_out:
             return []  # what it was in has been left out since
         elif not found or is_required(path, self._update) or len(self._left_out) >= MAX_REFUSALS:
@@ -201,6 +211,15 @@ class Opening:
         self._said += 1
         self._update = {**self._update, "event_id": f"{self._name}_{self._said}"}
         return self.spoken(self._update)
+
+
+def _without_model(update: Event) -> Event:
+    """The `session.update` without our guess at a transcription model, and the prompt that is made for that one."""
+    ours = look_up(update["session"], _TRANSCRIPTION)[1] or {}
+    told = "language" in ours
+    for path in [(*_TRANSCRIPTION, "model"), (*_TRANSCRIPTION, "prompt")] if told else [_TRANSCRIPTION]:
+        update = without(update, path)
+    return update
 
 
 def _code(error: object) -> str:

@@ -42,6 +42,8 @@ class Notice(StrEnum):
     """The server could not answer this time; the call goes on."""
     RENEWING = "renewing"
     """The server's time for one session is nearly up: the call goes on in a new one."""
+    WISH_REFUSED = "wish_refused"
+    """The server did not take what the visitor wants otherwise; the call goes on as it was."""
     MESSAGE_TOO_LONG = "message_too_long"
     INTERNAL = "internal_error"
 

@@ -189,6 +189,10 @@ class Meter:
         self._paid: OrderedDict[tuple[str, int], Tokens] = OrderedDict()
         """By response, or by part of an item, what was counted already."""
 
+    def reconnected(self) -> None:
+        """Another connection: nothing is told again over it, and a server may begin anew to number its replies."""
+        self._paid.clear()
+
     def receive(self, event: Mapping[str, Any]) -> None:
         """Fold a server event; those without usage change nothing. Never raises for what a server may send."""
         kind = event.get("type")

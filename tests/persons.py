@@ -39,6 +39,8 @@ class Person(Protocol):
 
     async def types(self, text: str) -> bool: ...
 
+    def leaves(self) -> None: ...
+
 
 class Caller:
     texts = NOTICES
@@ -52,6 +54,9 @@ class Caller:
     async def types(self, text: str) -> bool:
         return await self.page.call.say(text)
 
+    def leaves(self) -> None:
+        self.page.call.leave()
+
 
 class Writer:
     texts = CHAT_NOTICES
@@ -64,6 +69,9 @@ class Writer:
 
     async def types(self, text: str) -> bool:
         return self.reader.chat.say(text)
+
+    def leaves(self) -> None:
+        self.reader.chat.leave()
 
 
 def settings_for(url: str, **changed: Any) -> Settings:

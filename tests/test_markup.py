@@ -50,9 +50,14 @@ def test_a_models_picture_is_a_link() -> None:
     assert written("![alt](http://host/x.png)") == "&#33;[alt](http://host/x.png)"
 
 
+def test_what_was_not_heard_is_text_and_nothing_else() -> None:
+    assert "![" not in struck("One.", "![x](http://elsewhere/y.png)")
+
+
 def test_what_was_not_heard_is_struck_on_one_line() -> None:
-    assert struck("One.", " Two.\n\n1. <b>") == 'One. <span class="unheard">Two. 1. &lt;b&gt;</span>'
+    assert struck("One.", " Two.\n\n1. <b>") == 'One. <span class="unheard">Two. 1. &#60;b&#62;</span>'
     assert struck("One.", " \n") == "One."
     assert (
-        struck("See:\n```\nx = 1", "\ny = 2\n```") == 'See:\n```\nx = 1\n```\n <span class="unheard">y = 2 ```</span>'
+        struck("See:\n```\nx = 1", "\ny = 2\n```")
+        == 'See:\n```\nx = 1\n```\n <span class="unheard">y = 2 &#96;&#96;&#96;</span>'
     )

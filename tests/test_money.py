@@ -80,12 +80,12 @@ def test_a_conversation_that_moves_adds_up_and_what_is_not_known_stays_so() -> N
     account = Account(Accounts(), Settings(), Mode.TEXT)
     account.connected(endpoint(), 0)
     account.receive(done("r1", CENT), 1)
-    account.connected(endpoint(), 2)  # the same server again: the same meter
+    account.connected(endpoint(), 2)  # the same server again, which numbers its replies from one again
     account.receive(done("r1", CENT), 3)
     account.connected(endpoint(own_key=True), 4)
     account.receive(done("r1", CENT), 5)
     assert account.money is not None
-    assert account.money.usd == pytest.approx(0.02) and account.money.tokens.audio_out == 1000
+    assert account.money.usd == pytest.approx(0.03) and account.money.tokens.audio_out == 1500
     account.connected(endpoint(model="of-my-own"), 6)
     account.receive(done("r2", CENT), 7)
     assert account.money.usd is None
@@ -158,6 +158,38 @@ async def test_a_day_that_is_spent_elsewhere_ends_a_call(person_at: At) -> None:
         accounts.ledger.add(0.2)
         last = await person.shows(lambda now: now.stage is Stage.ENDED)
         assert last.notice == "day_spent" and last.notice in person.texts
+
+
+@BOTH
+async def test_what_a_reply_cost_is_booked_when_the_visitor_leaves_in_the_middle_of_it(person_at: At) -> None:
+    there, accounts = Script(), Accounts()
+    async with server(there.talk) as url, person_at(url, accounts=accounts, realtime_model=MINI) as person:
+        await person.shows(lambda now: now.stage is Stage.LISTENING)
+        await person.types("One?")
+        await there.hears("response.create")
+        await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One", 400))
+        await person.shows(lambda now: any(bubble.role == "assistant" for bubble in now.bubbles))
+        person.leaves()
+        (cancel,) = await there.hears("response.cancel")
+        assert cancel["response_id"] == "r1"
+        await there.says(script.reply_ends("r1", "a1", "One", "cancelled", usage=CENT))
+        await there.gone()
+    assert accounts.ledger.today == pytest.approx(0.01)
+
+
+@BOTH
+async def test_a_server_that_never_says_what_it_cost_is_left_soon(person_at: At) -> None:
+    there = Script()
+    async with server(there.talk) as url:
+        async with person_at(url, realtime_model=MINI) as person:
+            await person.shows(lambda now: now.stage is Stage.LISTENING)
+            await person.types("One?")
+            await there.hears("response.create")
+            await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One", 400))
+            await person.shows(lambda now: any(bubble.role == "assistant" for bubble in now.bubbles))
+            person.leaves()
+            await there.hears("response.cancel")
+        await there.gone()
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])

@@ -6,7 +6,6 @@ pictures, which would tell other hosts who is reading.
 
 from __future__ import annotations
 
-import html
 import re
 
 _INLINE = re.compile(r"[\\`*_\[\]#~|$<>&]")
@@ -60,4 +59,4 @@ def struck(text: str, rest: str) -> str:
     shown = written(text)
     if text.count("```") % 2:
         shown += "\n```\n"  # cut inside a code block
-    return f'{shown} <span class="unheard">{html.escape(unheard)}</span>' if unheard else shown
+    return f'{shown} <span class="unheard">{literal(unheard)}</span>' if unheard else shown

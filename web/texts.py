@@ -71,7 +71,7 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_export_json": "資料（JSON）",
         "voice_export_srt": "字幕（SRT）",
         "voice_export_wav": "錄音（WAV）",
-        "voice_export_note": "錄音只為這個網頁保留，左聲道是你，右聲道是模型。按「清除」或關閉網頁就會刪除。",
+        "voice_export_note": "錄音只會暫存在這個網頁，左聲道是你，右聲道是模型。按「清除」或關閉網頁就會刪除。",
         "voice_export_note_text": "這裡不會錄下通話。",
         "voice_tab": "語音",
         "text_tab": "文字",
@@ -176,10 +176,13 @@ NOTICES: dict[str, tuple[str, str]] = {
         "The server cannot be reached. Check the network, then call again.",
         "連不到伺服器，請檢查網路後再通話。",
     ),
-    "lost": ("The connection to the server was lost. Call again to go on.", "與伺服器的連線中斷了，請重新通話繼續。"),
+    "lost": (
+        "The connection to the server was lost. Call again to go on.",
+        "與伺服器的連線中斷了，請重新撥打，繼續對話。",
+    ),
     "expired": (
         "This call reached the server's time limit. Call again to go on.",
-        "通話已達伺服器的時間上限，請重新通話繼續。",
+        "通話已達伺服器的時間上限，請重新撥打，繼續對話。",
     ),
     "refused_settings": (
         "The server refused the call's settings. The log says which one.",
@@ -195,15 +198,19 @@ NOTICES: dict[str, tuple[str, str]] = {
         "No sound came from your microphone any more, so the call was ended.",
         "麥克風已經沒有聲音傳來，通話已自動結束。",
     ),
-    "time_limit": ("The call reached its time limit. Call again to go on.", "通話已達時間上限，請重新通話繼續。"),
+    "time_limit": ("The call reached its time limit. Call again to go on.", "通話已達時間上限，請重新撥打，繼續對話。"),
     "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
     "renewing": ("Renewing the connection; the conversation goes on…", "正在更新連線，對話會繼續…"),
+    "wish_refused": (
+        "The server does not take that setting. The call goes on as it was.",
+        "伺服器不接受這項設定，通話維持原本的設定。",
+    ),
     "call_spent": (
         "As much as one call may cost is spent. Thank you for talking.",
         "這通電話的費用額度已經用完，謝謝你的通話。",
     ),
     "message_too_long": ("That message is too long to send.", "這則訊息太長，無法送出。"),
-    "internal_error": ("Something went wrong here. Call again to go on.", "程式發生問題，請重新通話繼續。"),
+    "internal_error": ("Something went wrong here. Call again to go on.", "程式發生問題，請重新撥打，繼續對話。"),
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
 }
 
@@ -361,14 +368,14 @@ PAGE: dict[str, tuple[str, str]] = {
         "麥克風沒有收到回音。你有聽到旋律嗎？",
     ),
     "check_asked_only": ("Did you hear the melody?", "你有聽到旋律嗎？"),
-    "check_loudspeaker": ("The loudspeaker is heard.", "喇叭聽得到。"),
+    "check_loudspeaker": ("The loudspeaker is heard.", "聽得到喇叭的聲音。"),
     "check_no_echo": (
         "The loudspeaker is heard, and the microphone is not disturbed by it.",
-        "喇叭聽得到，也不會干擾麥克風。",
+        "聽得到喇叭的聲音，也不會干擾麥克風。",
     ),
     "check_echo": (
         "The microphone hears the loudspeaker: answers could interrupt themselves. Headphones help most.",
-        "麥克風會收到喇叭的聲音，回答可能會打斷自己。最好戴上耳機。",
+        "麥克風會收到喇叭的聲音，模型可能會被自己的聲音打斷。建議戴上耳機。",
     ),
     "check_fix_push": ("Use push to talk", "改用按住說話"),
     "check_push_chosen": (
@@ -384,12 +391,12 @@ PAGE: dict[str, tuple[str, str]] = {
     "check_udp": ("The fastest way to the server (UDP) is free.", "可以使用最快的連線方式（UDP）。"),
     "check_web": (
         "UDP does not get through here. Calls go over the web connection by themselves after three seconds.",
-        "這裡的網路不通 UDP。通話會在三秒後自動改走網頁連線。",
+        "這裡的網路擋住了 UDP。通話會在三秒後自動改走網頁連線。",
     ),
     "check_fix_web": ("Take it at once from now on", "以後直接使用網頁連線"),
     "check_web_chosen": (
-        "Calls take the web connection at once. The drawer of the devices has the switch.",
-        "以後通話會直接使用網頁連線，可以在裝置設定裡改回來。",
+        "Calls take the web connection at once. The switch is under “Microphone and loudspeaker”.",
+        "以後通話會直接使用網頁連線，可以在「麥克風與喇叭」裡改回來。",
     ),
     "check_unreachable": ("The server does not answer.", "伺服器沒有回應。"),
     "hint_denied": (
@@ -414,7 +421,7 @@ PAGE: dict[str, tuple[str, str]] = {
     ),
     "hint_unplugged": (
         "The microphone went away. Press the button to call again.",
-        "麥克風已中斷，請再按一次按鈕重新通話。",
+        "麥克風已被拔除或停用，請再按一次按鈕重新通話。",
     ),
 }
 
@@ -508,7 +515,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "picture": ("The last answers, in seconds", "最近幾次回答（秒）"),
     "span_spoke": ("you spoke", "你說話"),
     "span_waited": ("silence waited", "等待靜音"),
-    "span_transcribing": ("transcribing", "轉寫"),
+    "span_transcribing": ("transcribing", "語音轉文字"),
     "span_thinking": ("thinking", "思考"),
     "span_speaking": ("speaking", "生成語音"),
     "span_heard": ("heard", "聽到"),
@@ -520,7 +527,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "in": ("in", "輸入"),
     "cached": ("cached", "快取"),
     "out": ("out", "輸出"),
-    "transcription": ("transcription", "轉寫"),
+    "transcription": ("transcription", "語音轉文字"),
     "prices": ("list prices of", "定價日期"),
     "call_near": ("80 % of what one call may cost is spent.", "這通電話的費用額度已用掉 80%。"),
     "day_near": ("80 % of what a day may cost is spent.", "今天的費用額度已用掉 80%。"),

@@ -75,7 +75,7 @@ class UdpCheck:
             return Response(status_code=503)
         try:
             offer = RTCSessionDescription(**offer_of(bytes(body)))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return Response(status_code=400)
         self._places += 1
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))

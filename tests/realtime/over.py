@@ -41,7 +41,7 @@ class Over:
         self.sent: list[Event] = []
         self.call = Call(Conversation(), Settings(**{"echo_guard_threshold": 0.0, **changed}), self.now)
         self.sent += self.call.connect(self.now)
-        self.get(confirmed())
+        self.get(confirmed(silence_duration_ms=changed.get("vad_silence_ms", 350)))
 
     def get(self, *events: Event | list[Event]) -> list[Event]:
         """The server sends; returns what the call answers to it."""

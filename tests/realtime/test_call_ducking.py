@@ -510,3 +510,14 @@ def test_the_setting_reaches_the_judge() -> None:
     patient.play(200)
     assert patient.kinds() == ["conversation.item.truncate"]
     assert Settings().vad_silence_ms == 350
+
+
+def test_a_patient_server_is_waited_for(line: Over) -> None:
+    """The silence that ends a sound is what the server confirms, also in the middle of a call."""
+    line.get(confirmed(silence_duration_ms=800))
+    line.get(script.speech_started("u1"))
+    line.play(850)
+    assert line.call.stage is Stage.HEARING and line.kinds() == []
+    line.get(script.turn_over("u1"), script.heard("u1", ""))
+    line.play(100)
+    assert line.call.stage is Stage.SPEAKING

@@ -91,6 +91,15 @@ def test_a_line_that_is_lost_before_the_first_reply_takes_nothing() -> None:
     assert thresholds(line) == [0.8, 0.5]
 
 
+def test_what_the_visitor_wants_otherwise_meanwhile_stays() -> None:
+    guard = EchoGuard(0.8)
+    guard.session(USUAL)
+    assert (guard.beat(0.0, True, True) or {})["threshold"] == 0.8
+    guard.session({**USUAL, "threshold": 0.8})
+    guard.session({**USUAL, "silence_duration_ms": 800})
+    assert guard.beat(GUARD_S, True, True) == {**USUAL, "silence_duration_ms": 800}
+
+
 @pytest.mark.parametrize("code", ["invalid_value", "unknown_parameter", None])
 def test_a_refusal_is_nobodys_business(code: str | None) -> None:
     line = begun()

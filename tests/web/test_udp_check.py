@@ -72,6 +72,7 @@ async def test_a_check_that_nobody_closes_ends_by_itself_and_one_too_many_is_ref
         (b'{"type": "offer", "sdp": 1}', 400),
         (b'{"type": "offer", "sdp": "nothing of the kind"}', 400),
         (b'{"type": "offer", "sdp": "v=0\\r\\nm=application x"}', 400),
+        (b"[" * (MOST_OFFER - 1), 400),
         (b"x" * (MOST_OFFER + 1), 413),
     ],
 )

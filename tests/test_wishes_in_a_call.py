@@ -1,0 +1,104 @@
+"""What a visitor wants otherwise, told to the server of a running call: whenever it was said, and as that server takes
+it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+
+from realtime.settings import Language
+from realtime.snapshot import Notice
+from realtime.wishes import WISH_EVENT_ID, Pace, When, Wishes
+from realtime_handler import Stage
+
+from .pages import at, calling
+from .realtime.servers import Script, send, server
+
+Event = dict[str, Any]
+
+
+def silence(update: Event) -> int:
+    return int(update["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"])
+
+
+class Slow(Script):
+    """Confirms its settings only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.confirm = asyncio.Event()
+
+    async def talk(self, socket: ServerConnection) -> None:
+        await send(socket, {"type": "session.created", "session": {}})
+        self.update = json.loads(await socket.recv())
+        self.asked.set()
+        await self.confirm.wait()
+        await send(socket, {"type": "session.updated", "session": self.update["session"]})
+        async for message in socket:
+            async with self._changed:
+                self.got.append(json.loads(message))
+                self._changed.notify_all()
+
+
+async def test_what_was_wanted_while_connecting_is_told_when_there_is_a_connection() -> None:
+    there = Slow()
+    async with server(there.talk) as url, calling(at(url)) as page:
+        await asyncio.wait_for(there.asked.wait(), 5)
+        assert await page.visitor.wish(Wishes(pace=Pace.PATIENT, call_cost=0.5)) is When.NOW
+        assert page.call._account.own_cap == 0.5
+        there.confirm.set()
+        (told,) = await there.hears("session.update")
+        assert silence(there.update) == 350 and silence(told) == 800
+
+
+async def test_what_was_wanted_while_the_line_was_lost_is_in_the_next_ones_settings() -> None:
+    there = Script()
+    async with server(there.talk) as url, calling(at(url)) as page:
+        await page.reaches(Stage.LISTENING)
+        await there.cut()
+        await page.reaches(Stage.RECONNECTING)
+        await page.visitor.wish(Wishes(pace=Pace.PATIENT))
+        await page.reaches(Stage.LISTENING)
+        assert silence(there.of("session.update")[-1] if there.of("session.update") else there.update) == 800
+        await page.visitor.wish(Wishes())
+        assert silence((await there.hears("session.update", len(there.of("session.update")) or 1))[-1]) == 350
+
+
+async def test_a_setting_that_the_server_refuses_is_said_and_not_thought_told() -> None:
+    there = Script()
+    async with server(there.talk) as url, calling(at(url)) as page:
+        await page.reaches(Stage.LISTENING)
+        await page.visitor.wish(Wishes(instructions="Be a pirate."))
+        (told,) = await there.hears("session.update")
+        assert told["event_id"] == WISH_EVENT_ID
+        error = {"type": "invalid_request_error", "code": "invalid_value", "message": "No.", "event_id": WISH_EVENT_ID}
+        await there.says({"type": "error", "error": error})
+        await page.shows(lambda now: now.notice == Notice.WISH_REFUSED)
+        await page.visitor.wish(Wishes(instructions="Be a pirate.", pace=Pace.PATIENT))
+        again = (await there.hears("session.update", 2))[-1]
+        assert again["session"]["instructions"] == "Be a pirate.", "told once more: the server has not taken it"
+
+
+async def test_a_server_with_a_transcription_model_of_its_own_keeps_it() -> None:
+    class Own(Script):
+        async def talk(self, socket: ServerConnection) -> None:
+            model = {"audio": {"input": {"transcription": {"model": "its-own"}}}}
+            await send(socket, {"type": "session.created", "session": model})
+            self.update = json.loads(await socket.recv())
+            await send(socket, {"type": "session.updated", "session": self.update["session"]})
+            async for message in socket:
+                async with self._changed:
+                    self.got.append(json.loads(message))
+                    self._changed.notify_all()
+
+    there = Own()
+    async with server(there.talk) as url, calling(at(url)) as page:
+        await page.reaches(Stage.LISTENING)
+        assert "transcription" not in there.update["session"]["audio"]["input"]
+        await page.visitor.wish(Wishes(language=Language.CHINESE))
+        (told,) = await there.hears("session.update")
+        assert told["session"]["audio"]["input"]["transcription"] == {"language": "zh"}
