@@ -86,8 +86,8 @@ class Line:
         self._sleep = sleep
         self._wall = wall
         self._connection: RealtimeConnection | None = None
-        self._unpaid: set[str] = set()
-        """Replies that are being made: the server says at their end what they cost."""
+        self._unpaid = ""
+        """The reply that is being made: the server says at its end what it cost."""
         self._renewing = False
         """The connection is closed by us, to be followed by a new one at once."""
 
@@ -185,7 +185,7 @@ class Line:
                 ready_seconds=self._settings.ready_seconds,
             ) as connection:
                 self._connection = connection
-                self._unpaid.clear()
+                self._unpaid = ""
                 for observer in self._observers:
                     observer.connected(endpoint, self._clock())
                 self.send(call.connect(self._clock()))
@@ -215,17 +215,17 @@ class Line:
         """Show an event to the observers; returns when."""
         now, reply = self._clock(), response_id(event)
         if event["type"] == "response.created":
-            self._unpaid.add(reply)
-        elif event["type"] == "response.done":
-            self._unpaid.discard(reply)
+            self._unpaid = reply
+        elif event["type"] == "response.done" and reply == self._unpaid:
+            self._unpaid = ""
         for observer in self._observers:
             observer.receive(event, now)
         return now
 
     async def _settle(self, connection: RealtimeConnection) -> None:
-        """The call is over: replies that are still being made are ended, and it is waited for what they cost."""
-        for reply in self._unpaid:
-            connection.send({"type": "response.cancel", "response_id": reply})
+        """The call is over: a reply that is still being made is ended, and it is waited for what it cost."""
+        if self._unpaid:
+            connection.send({"type": "response.cancel", "response_id": self._unpaid})
         with suppress(ConnectionFailed, TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 events = connection.events()
