@@ -165,6 +165,7 @@ class VoiceCall(VoiceEdge):
             visitor.recording = Recording(self.settings.max_recording_seconds)
 
         self._account.own_cap = visitor.wishes.call_cost
+        model = visitor.wishes.model  # to the end of this call, also over another connection
 
         def update(endpoint: Endpoint) -> dict[str, Any]:
             return self._session.opened(self._wanted(endpoint.kind))
@@ -172,7 +173,7 @@ class VoiceCall(VoiceEdge):
         line = self._line = Line(
             call,
             self.settings,
-            lambda: self.endpoint(visitor.own_key),
+            lambda: self._endpoint_for(visitor, model),
             update,
             observers=(self._account, self._turns, self._session),
             ready=self._ready,
@@ -236,6 +237,10 @@ class VoiceCall(VoiceEdge):
                 self._end(Stage.FAILED, failure)
         except Exception as error:
             self.broken(error)
+
+    def _endpoint_for(self, visitor: Visitor, model: str) -> Endpoint | Failure:
+        found = self.endpoint(visitor.own_key)
+        return found.choosing(model, self.settings.models) if isinstance(found, Endpoint) else found
 
     def _wanted(self, kind: ServerKind) -> dict[str, Any]:
         """The `session.update` of a session as this visitor wants it now."""

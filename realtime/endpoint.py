@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -41,6 +41,16 @@ class Endpoint:
     """The key is a visitor's own, not the operator's."""
     refused: Refused = field(default_factory=Refused, repr=False, compare=False)
     """What the server refused before; shared by all endpoints that come from the same settings."""
+
+    def choosing(self, model: str, offered: Collection[str]) -> Endpoint:
+        """The same with the model that a visitor wants: one that the operator has `offered`, or with the visitor's own
+        key any. Else nothing changes: a dearer model is not the visitor's to choose."""
+        if not model or self.kind is ServerKind.OFFLINE or not (self.own_key or model in offered):
+            return self
+        parts = urlsplit(self.url)
+        query = [(name, value) for name, value in parse_qsl(parts.query, True) if name != "model"]
+        url = with_model(urlunsplit(parts._replace(query=urlencode(query, quote_via=quote))), model)
+        return replace(self, url=url, model=model)
 
     @property
     def name(self) -> str:

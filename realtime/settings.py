@@ -138,6 +138,9 @@ class Settings:
     realtime_model: str = ""
     """REALTIME_MODEL. Default: gpt-realtime-2.1-mini on OpenAI, elsewhere the server's own."""
 
+    models: tuple[str, ...] = ()
+    """MODELS, separated by commas: which others a visitor may choose for their calls. With their own key it is any."""
+
     # -- the page
     host: str = "127.0.0.1"
     """HOST, else Gradio's own GRADIO_SERVER_NAME. Only this computer, until someone decides otherwise."""
@@ -281,6 +284,7 @@ class Settings:
             realtime_url=read("REALTIME_URL", _url, ""),
             realtime_api_key=read("REALTIME_API_KEY", _key, ""),
             realtime_model=read("REALTIME_MODEL", _text(200), ""),
+            models=read("MODELS", _names(20, 200), ()),
             host=read("HOST", _text(255), read("GRADIO_SERVER_NAME", _text(255), default.host)),
             port=read("PORT", _integer(0, 65535), read("GRADIO_SERVER_PORT", _integer(0, 65535), default.port)),
             share=read("SHARE", _boolean, read("GRADIO_SHARE", _boolean, default.share)),

@@ -38,6 +38,8 @@ EAGERNESS = {Pace.QUICK: Eagerness.HIGH, Pace.PATIENT: Eagerness.LOW}
 class Wishes:
     """Whatever is not None, and not "", goes before the operator's setting."""
 
+    model: str = ""
+    """Counts from the next call; see `Endpoint.choosing`."""
     voice: str = ""
     """Counts from the next call: no server changes the voice of a session that has spoken."""
     language: Language | None = None
@@ -79,7 +81,7 @@ def when(before: Wishes, after: Wishes, in_call: bool) -> When:
     changed = {item.name for item in fields(Wishes) if getattr(before, item.name) != getattr(after, item.name)}
     if not changed:
         return When.NOTHING
-    if not in_call or "voice" in changed:
+    if not in_call or changed & {"model", "voice"}:
         return When.NEXT_CALL
     return When.NEXT_TURN if changed & {"instructions", "speed"} else When.NOW
 

@@ -7,6 +7,7 @@ MEANINGS = {
     "REALTIME_URL": "其他 Realtime 伺服器（ws、wss、http 或 https），優先於 `OPENAI_API_KEY`。",
     "REALTIME_API_KEY": "給 `REALTIME_URL` 的金鑰：Azure 用 `api-key` 標頭，其他用 bearer token。OpenAI 的金鑰絕不會送到別的主機。",
     "REALTIME_MODEL": "模型。OpenAI 預設 gpt-realtime-2.1-mini，其他由伺服器決定；在 Azure 上填部署名稱。",
+    "MODELS": "訪客在網頁上還可以選哪些模型，以逗號分隔；使用自己的金鑰時可以選任何模型。",
     "HOST": "在哪個位址提供網頁，也可用 `GRADIO_SERVER_NAME`。預設只有這台電腦連得到。",
     "PORT": "連接埠，也可用 `GRADIO_SERVER_PORT`。",
     "SHARE": "產生公開連結（經由 Gradio 的伺服器），給誰誰就能用，程式結束就失效；也可用 `GRADIO_SHARE`。",

@@ -7,12 +7,12 @@ import asyncio
 import json
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import Request, Response, ServerConnection
 
 from realtime.settings import Language
 from realtime.snapshot import Notice
 from realtime.wishes import WISH_EVENT_ID, Pace, When, Wishes
-from realtime_handler import Stage
+from realtime_handler import Stage, Visitor
 
 from .pages import at, calling
 from .realtime.servers import Script, send, server
@@ -81,6 +81,23 @@ async def test_a_setting_that_the_server_refuses_is_said_and_not_thought_told() 
         await page.visitor.wish(Wishes(instructions="Be a pirate.", pace=Pace.PATIENT))
         again = (await there.hears("session.update", 2))[-1]
         assert again["session"]["instructions"] == "Be a pirate.", "told once more: the server has not taken it"
+
+
+async def test_a_call_keeps_its_model_and_the_next_one_has_the_other() -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> Response | None:
+        asked.append(request.path.partition("?")[2])
+        return None
+
+    there, visitor = Script(), Visitor()
+    async with server(there.talk, note) as url:
+        for _ in range(2):
+            async with calling(at(url), visitor, models=("better",)) as page:
+                await page.reaches(Stage.LISTENING)
+                assert await visitor.wish(Wishes(model="better")) in (When.NEXT_CALL, When.NOTHING)
+                assert not there.of("session.update")
+    assert asked == ["model=m", "model=better"]
 
 
 async def test_a_server_with_a_transcription_model_of_its_own_keeps_it() -> None:

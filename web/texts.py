@@ -41,6 +41,7 @@ LABELS: dict[str, dict[str, str]] = {
         "text_connect": "Connect",
         "wishes_title": "How it talks and listens",
         "wishes_note": "For your own calls. Each change says when it counts.",
+        "wish_model": "Model",
         "wish_voice": "Voice",
         "wish_language": "You speak",
         "wish_pace": "End of your turn",
@@ -82,6 +83,7 @@ LABELS: dict[str, dict[str, str]] = {
         "text_connect": "連線",
         "wishes_title": "說話與聆聽的方式",
         "wishes_note": "只影響你自己的通話，每項變更都會說明何時生效。",
+        "wish_model": "模型",
         "wish_voice": "聲音",
         "wish_language": "你說的語言",
         "wish_pace": "多久算說完",
@@ -487,6 +489,10 @@ WISHES: dict[str, tuple[str, str]] = {
     "next_turn": ("Counts from the next answer on.", "從下一次回答開始生效。"),
     "next_call": ("Counts from the next call on.", "從下一通電話開始生效。"),
     "nothing": ("Nothing has changed.", "沒有變更。"),
+    "model_needs_key": (
+        "That model needs your own API key; until then calls use the usual one.",
+        "這個模型需要你自己的 API 金鑰；在那之前會使用原本的模型。",
+    ),
 }
 
 # ------------------------------------------------------------------ by `Endpoint.name`

@@ -26,7 +26,9 @@ def echo() -> Iterator[Echo]:
 def house(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app on the echo server."""
     log = tmp_path_factory.mktemp("echo") / "log.txt"
-    with running_app(log, REALTIME_URL=echo.url, REALTIME_API_KEY=OPERATORS_KEY, VANISHED_SECONDS="3") as app:
+    with running_app(
+        log, REALTIME_URL=echo.url, REALTIME_API_KEY=OPERATORS_KEY, VANISHED_SECONDS="3", MODELS="the-better"
+    ) as app:
         app.wait(lambda health: health["http"] == 200, timeout=60)
         yield app
         app.wait(lambda health: health["chats"] == 0 and health["calls"] == 0, timeout=20)  # all tabs are closed
@@ -355,6 +357,8 @@ def test_wishes_are_told_to_a_running_call_and_the_page_says_when_they_count(
     page.page.locator("#wish-words textarea").blur()
     expect(said).to_have_text("Counts from the next answer on.")
     assert echo.wait("session.update", updates + 2)[-1]["session"]["instructions"] == "Be a pirate."
+    choose(page, "wish-model", "the-better")
+    expect(page.page.locator("#wishes-status")).to_have_text("Counts from the next call on.")
     choose(page, "wish-voice", "marin")
     expect(said).to_contain_text("next call")
     assert len(echo.of("session.update")) == updates + 2, "a session that may have spoken keeps its voice"

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from realtime.session import Mode, session_update
 from realtime.settings import Eagerness, Language, NoiseReduction, Settings
-from realtime.wishes import MOST_INSTRUCTIONS, Pace, Wishes, live_update
+from realtime.wishes import MOST_INSTRUCTIONS, Pace, When, Wishes, live_update, when
 
 NONE = Wishes()
-SOME = Wishes("marin", Language.CHINESE, "Be a pirate.", Pace.PATIENT, NoiseReduction.FAR_FIELD, 1.2, 0.5)
+SOME = Wishes("", "marin", Language.CHINESE, "Be a pirate.", Pace.PATIENT, NoiseReduction.FAR_FIELD, 1.2, 0.5)
 
 
 def test_no_wishes_change_nothing() -> None:
@@ -55,6 +55,7 @@ def test_a_running_session_is_told_what_has_changed_and_never_another_voice() ->
 
 WISHES = st.builds(
     Wishes,
+    st.sampled_from(["", "gpt-realtime"]),
     st.sampled_from(["", "marin", "cedar"]),
     st.none() | st.sampled_from(Language),
     st.sampled_from(["", "Be brief.", "Be a pirate."]),
@@ -80,3 +81,22 @@ def test_after_the_update_the_server_has_what_was_wished_but_the_voice(before: W
     has["audio"]["output"].pop("voice")
     wanted["audio"]["output"].pop("voice")
     assert has == wanted
+
+
+def test_a_model_is_the_operators_to_offer_and_whoever_pays_may_choose() -> None:
+    ours = Settings(openai_api_key="sk-x", models=("gpt-realtime-2.1",)).endpoint()
+    assert ours.choosing("", ()) is ours
+    assert ours.choosing("gpt-realtime", ("gpt-realtime-2.1",)) is ours
+    chosen = ours.choosing("gpt-realtime-2.1", ("gpt-realtime-2.1",))
+    assert chosen.model == "gpt-realtime-2.1" and chosen.url.endswith("?model=gpt-realtime-2.1")
+    assert chosen.headers == ours.headers and chosen != ours, "another meter"
+    theirs = Settings(openai_api_key="sk-x").endpoint(own_key="sk-visitor").choosing("any&model=x", ())
+    assert theirs.url.endswith("?model=any%26model%3Dx")
+    embedded = Settings().endpoint("ws://127.0.0.1:1")
+    assert embedded.choosing("gpt-realtime", ("gpt-realtime",)) is embedded
+    named = Settings(realtime_url="wss://there/v1/realtime?model=a&api-version=2", models=("b",)).endpoint()
+    assert named.choosing("b", ("b",)).url == "wss://there/v1/realtime?api-version=2&model=b"
+
+
+def test_another_model_counts_from_the_next_call() -> None:
+    assert when(NONE, Wishes(model="gpt-realtime"), in_call=True) is When.NEXT_CALL
