@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from realtime.dialect import Dialect, server_to_ga
+from realtime.fields import string, table
 from realtime.opening import Opening
 from realtime.refusals import Refused
 
@@ -57,6 +58,12 @@ class Beginning:
         """The server has told its session."""
         return self._created is not None
 
+    @property
+    def transcription_model(self) -> str:
+        """The model that writes down what is heard, as the server confirmed it; "" when it did not."""
+        sound_in = table(table(_session(self._updated), "audio"), "input")
+        return string(table(sound_in, "transcription"), "model")
+
     def receive(self, event: Event) -> list[Event]:
         """An event of the server, as it came -> events for it, as it takes them.
 
@@ -86,16 +93,22 @@ class Beginning:
     def first(self) -> list[Event]:
         """What the client sees first, in GA: `session.created`, and what the server sent besides."""
         if self._updated is None:
-            return [*([self._created] if self._created else []), *self._early]
-        created = {**(self._created or self._updated), "type": "session.created"}
-        created["session"] = {**_session(self._created), **_session(self._updated)}
-        return [created, *self._early]
+            seen = [*([self._created] if self._created else []), *self._early]
+        else:
+            created = {**(self._created or self._updated), "type": "session.created"}
+            created["session"] = {**_session(self._created), **_session(self._updated)}
+            seen = [created, *self._early]
+        return [_without_secret(event) for event in seen]
 
     def later(self, event: Event) -> tuple[list[Event], list[Event]]:
         """A later event of the server, as it came -> (GA events for the client, events for the server).
 
         Raises ConnectionFailed as `receive()` does.
         """
+        known, answers = self._later(event)
+        return [_without_secret(one) for one in known], answers
+
+    def _later(self, event: Event) -> tuple[list[Event], list[Event]]:
         if self.stage is Stage.CONFIRMED:
             return [event] if self.server is Dialect.GA else server_to_ga(event), []
         known, answers = self._opening.receive(event)
@@ -117,5 +130,13 @@ class Beginning:
 
 def _session(event: Event | None) -> Event:
     session = (event or {}).get("session")
-    # A secret for a browser to connect with, which some servers put here, is the operator's.
-    return {k: v for k, v in session.items() if k != "client_secret"} if isinstance(session, dict) else {}
+    return session if isinstance(session, dict) else {}
+
+
+def _without_secret(event: Event) -> Event:
+    """The event without the secret for a browser to connect with, which some servers put into a session: it is the
+    operator's. The same object where there is none."""
+    session = _session(event)
+    if "client_secret" not in session:
+        return event
+    return {**event, "session": {name: value for name, value in session.items() if name != "client_secret"}}

@@ -92,11 +92,39 @@ def test_a_fatal_error_fails_it() -> None:
     assert failed.value.failure is Failure.WRONG_KEY
 
 
-def test_a_secret_for_browsers_is_not_passed_on() -> None:
+SECRET = {"client_secret": {"value": "ek_1"}}
+
+
+@pytest.mark.parametrize("shape", [{"type": "realtime"}, {"modalities": ["text"]}], ids=["ga", "beta"])
+@pytest.mark.parametrize("confirms", [True, False])
+def test_a_secret_for_browsers_is_not_passed_on(confirms: bool, shape: Event) -> None:
     ours = beginning()
-    ours.receive({**CREATED, "session": {"id": "s", "client_secret": {"value": "ek_1"}}})
-    ours.receive(UPDATED)
-    assert "client_secret" not in ours.first()[0]["session"]
+    session = {"id": "s", **shape, **SECRET}
+    ours.receive({**CREATED, "session": session})
+    ours.receive({**CREATED, "session": session})
+    if confirms:
+        ours.receive({**UPDATED, "session": session})
+    else:
+        ours.silence()
+    seen = ours.first()
+    for _ in range(2):  # the first may still be about our own update
+        seen += ours.later({**UPDATED, "session": session})[0]
+    seen += ours.later({"type": "session.created", "session": session})[0]
+    assert len(seen) >= 4 and "ek_1" not in str(seen)
+    assert all(event["session"]["id"] == "s" for event in seen)
+
+
+def test_the_model_that_writes_down_what_is_heard() -> None:
+    ours = beginning()
+    ours.receive({**CREATED, "session": {"audio": {"input": {"transcription": {"model": "another"}}}}})
+    assert ours.transcription_model == "", "the server has not confirmed it"
+    ours.receive({**UPDATED, "session": {"audio": {"input": {"transcription": {"model": "m"}}}}})
+    assert ours.transcription_model == "m"
+    for audio in (None, [], {"input": None}, {"input": {"transcription": None}}):
+        silent = beginning()
+        silent.receive(CREATED)
+        silent.receive({**UPDATED, "session": {"audio": audio}})
+        assert silent.transcription_model == ""
 
 
 # ---------------------------------------------------------------- words
