@@ -2,8 +2,8 @@
 
 The server behind us runs on the operator's account. So a client may shape its session (voice, instructions, turn
 detection, tools ...), but never choose the model, trace to the account, use prompts or connectors stored in it, or ask
-for longer replies than the operator allows. What may be set is a list: a field that is younger than this file is
-refused until someone has looked at it.
+for longer replies than the operator allows, or for many at once. What may be set is a list: a field that is younger
+than this file is refused until someone has looked at it.
 
 What is sent on is always written anew from what was checked, never the client's own text, in which one name can stand
 twice and mean two things to two readers.
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from realtime.dialect import Dialect, client_to_beta, client_to_ga
+from realtime.fields import response_id, string, table
 from realtime.session import Mode
 
 Event = dict[str, Any]
@@ -25,6 +27,16 @@ MAX_AUDIO_BYTES = 15 * 2**20
 """Of sound in one `input_audio_buffer.append`: the protocol's own bound."""
 MAX_EVENT_ID = 512
 """Characters: the protocol's own bound."""
+MAX_REPLIES = 4
+"""Replies that one client may have in flight. A reply is paid when it is done, so each of them can go beyond a cap of
+money; a conversation has one at a time, and few programs ask for more than two or three beside it."""
+FORGOTTEN_S = 120.0
+"""Seconds without a word of a reply, then it is no longer counted: some servers never end one that was interrupted, or
+never answer that they make none."""
+COSTING = frozenset(
+    {"response.create", "input_audio_buffer.append", "input_audio_buffer.commit", "conversation.item.create"}
+)
+"""Events by which a client asks for more that costs money."""
 
 _TYPES = frozenset(
     {
@@ -86,17 +98,91 @@ class Refusal(Exception):
         return {"type": "error", "event_id": event_id, "error": error}
 
 
+class Replies:
+    """The replies that a server makes for one client, from when they are asked for until they are done. Times are
+    seconds on any one clock."""
+
+    def __init__(self) -> None:
+        self._asked: deque[tuple[str, float]] = deque()
+        """`event_id` ("" for none) and time of each `response.create` that is not answered, in order."""
+        self._begun: dict[str, float] = {}
+        """By id, when the server last spoke of it."""
+
+    def ask(self, event: Event, now: float) -> None:
+        """A `response.create` is about to be sent on. Raises `Refusal` when there are too many replies already."""
+        if self.in_flight(now) >= MAX_REPLIES:
+            message = f"{MAX_REPLIES} responses are in progress already; wait until one of them is done."
+            raise Refusal("too_many_responses", message)
+        self._asked.append((string(event, "event_id"), now))
+
+    def receive(self, event: Mapping[str, Any], now: float) -> None:
+        """A server event, in GA. Never raises for what a server may send."""
+        kind, reply = event.get("type"), response_id(event)
+        if kind == "response.created":
+            # Also one that the server begins by itself: what was asked for counts again when it is created.
+            self._answered()
+            self._begun[reply] = now
+        elif kind == "response.done":
+            if self._begun.pop(reply, None) is None:
+                self._answered()  # not every server tells that it begins
+        elif kind == "error":
+            self._refused(string(table(event, "error"), "event_id"))
+        elif reply in self._begun:
+            self._begun[reply] = now
+
+    def in_flight(self, now: float) -> int:
+        """How many are asked for or being made."""
+        while self._asked and now - self._asked[0][1] >= FORGOTTEN_S:
+            self._asked.popleft()
+        for reply in [reply for reply, heard in self._begun.items() if now - heard >= FORGOTTEN_S]:
+            del self._begun[reply]
+        return len(self._asked) + len(self._begun)
+
+    @property
+    def begun(self) -> list[str]:
+        """Ids of those that are being made; "" for one that has none."""
+        return list(self._begun)
+
+    def _answered(self) -> None:
+        if self._asked:
+            self._asked.popleft()
+
+    def _refused(self, event_id: str) -> None:
+        """An error about the event of this id; "" when the server does not say which."""
+        # A server answers in order. If it was another event that failed, the reply counts again when it is created.
+        found = next((asked for asked in self._asked if not event_id or asked[0] == event_id), None)
+        if found is not None:
+            self._asked.remove(found)
+
+
+def _anything(_: Event) -> None:
+    """Refuses nothing."""
+
+
 class ClientRules:
     """The rules for one client. It remembers one thing: whether the client's sound is PCM16."""
 
-    def __init__(self, mode: Mode, most_tokens: int, *, asked_model: str = "", speaks: Dialect = Dialect.GA) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        most_tokens: int,
+        *,
+        asked_model: str = "",
+        speaks: Dialect = Dialect.GA,
+        admit: Callable[[Event], None] = _anything,
+    ) -> None:
         """`most_tokens` of one reply. `asked_model`: the `?model=` that the client named when it connected; as that
-        was ignored, the same name in an update is too. `speaks`: the client's dialect."""
+        was ignored, the same name in an update is too. `speaks`: the client's dialect. `admit`: called last with every
+        GA event that may be sent on by its form; may still raise `Refusal`."""
         self._mode = mode
         self._most_tokens = most_tokens
         self._asked_model = asked_model
         self._speaks = speaks
         self._pcm16 = True
+        self._admit = admit
+        self.transcription_model = ""
+        """The one that writes down what is heard, and is paid for: no update names another. "" when it is not known;
+        then no update names any."""
 
     def receive(self, message: str | bytes, server: Dialect = Dialect.GA) -> list[str]:
         """A message of the client -> the messages for a server of this dialect. Raises `Refusal`."""
@@ -110,6 +196,7 @@ class ClientRules:
             for old in client_to_ga(event) if self._speaks is Dialect.BETA else [event]:
                 new = self._check(old)
                 out += map(write_json, client_to_beta(new) if server is Dialect.BETA else [new])
+                self._admit(new)
             return out
         except Refusal as refusal:
             refusal.event_id = event_id
@@ -172,6 +259,8 @@ class ClientRules:
             new[name] = value
         if "max_output_tokens" in new:
             new["max_output_tokens"] = self._tokens(new["max_output_tokens"], f"{path}.max_output_tokens")
+        if "audio" in new:
+            new["audio"] = self._sound(new["audio"], f"{path}.audio")
         _check_tools(new.get("tools"), f"{path}.tools")
         choice = new.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type", "function") != "function":
@@ -180,6 +269,24 @@ class ClientRules:
             message = "This endpoint answers in text: ['text']. Spoken answers are given at /realtime-voice."
             raise Refusal("invalid_value", message, f"{path}.output_modalities")
         return new
+
+    def _sound(self, audio: Any, path: str) -> Any:
+        """Settings of sound as they may be sent on: what is heard goes on being written down by the operator's model.
+
+        Another name is put right and not refused: common clients name their own favourite without being asked to.
+        """
+        sound_in = audio.get("input") if isinstance(audio, dict) else None
+        if not isinstance(sound_in, dict) or sound_in.get("transcription") is None:
+            return audio  # it stays as it is, or is turned off
+        wanted = sound_in["transcription"]
+        if not isinstance(wanted, dict):
+            raise _wrong_type(f"{path}.input.transcription", "an object or null")
+        kept = {name: value for name, value in wanted.items() if name != "model"}
+        if self.transcription_model:
+            # Also where no model is named: a server may take the object for the whole of it.
+            kept["model"] = self.transcription_model
+        others = {name: value for name, value in sound_in.items() if name != "transcription"}
+        return {**audio, "input": {**others, "transcription": kept} if kept else others}
 
     def _tokens(self, wanted: Any, path: str) -> int:
         """As many as wanted, at most as many as the operator allows."""

@@ -13,7 +13,7 @@ from openai.types.realtime import RealtimeErrorEvent
 
 from realtime.dialect import Dialect
 from realtime.session import Mode
-from web.client_rules import ClientRules, Refusal
+from web.client_rules import FORGOTTEN_S, MAX_REPLIES, ClientRules, Refusal, Replies
 
 Event = dict[str, Any]
 VOICE, TEXT = Mode.VOICE, Mode.TEXT
@@ -53,7 +53,8 @@ ALLOWED: list[Event] = [
     update(instructions=""),
     update(audio={"output": {"voice": "marin", "speed": 1.2}}),
     update(audio={"input": {"turn_detection": None, "noise_reduction": {"type": "far_field"}}}),
-    update(audio={"input": {"transcription": {"model": "whisper-1", "language": "zh"}}}),
+    update(audio={"input": {"transcription": {"language": "zh"}}}),
+    update(audio={"input": {"transcription": None}}),
     update(output_modalities=["text"], tools=[FUNCTION], tool_choice="required", parallel_tool_calls=False),
     update(tool_choice={"type": "function", "name": "f"}, truncation="disabled", reasoning={"effort": "low"}),
     update(include=["item.input_audio_transcription.logprobs"], max_output_tokens=7),
@@ -107,6 +108,130 @@ def test_null_and_the_model_asked_for_when_connecting_change_nothing() -> None:
     asked = update(model="gpt-4o-realtime", tracing=None, prompt=None, instructions="x")
     assert passed(asked, asked_model="gpt-4o-realtime") == update(instructions="x")
     assert refusal(asked, asked_model="gpt-4o").param == "session.model"
+
+
+def heard_by(model: str, event: Event, **how: Any) -> Event:
+    """The `audio.input` that is sent on, where the operator's model is this."""
+    ours = rules(**how)
+    ours.transcription_model = model
+    [text] = ours.receive(json.dumps(event))
+    sound_in: Event = json.loads(text)["session"]["audio"]["input"]
+    return sound_in
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"model": "dear"}, {"model": "dear", "language": "zh"}, {"language": "zh"}, {"model": None}, {"model": 3}, {}],
+)
+def test_what_is_heard_is_written_down_by_the_operators_model(wanted: Event) -> None:
+    rest = {name: value for name, value in wanted.items() if name != "model"}
+    event = update(audio={"input": {"transcription": wanted, "noise_reduction": None}})
+    assert heard_by("cheap", event) == {"transcription": {**rest, "model": "cheap"}, "noise_reduction": None}
+    unknown = {"transcription": rest, "noise_reduction": None} if rest else {"noise_reduction": None}
+    assert heard_by("", event) == unknown
+    beta = {"type": "session.update", "session": {"input_audio_transcription": wanted}}
+    assert heard_by("cheap", beta, speaks=Dialect.BETA) == {"transcription": {**rest, "model": "cheap"}}
+
+
+def test_a_beta_server_too_is_told_the_operators_model() -> None:
+    ours = rules(speaks=Dialect.BETA)
+    ours.transcription_model = "cheap"
+    wanted = {"type": "session.update", "session": {"input_audio_transcription": {"model": "dear"}}}
+    [text] = ours.receive(json.dumps(wanted), Dialect.BETA)
+    assert json.loads(text)["session"] == {"input_audio_transcription": {"model": "cheap"}}
+
+
+def test_a_transcription_that_is_no_object_is_not_left_to_a_lenient_server() -> None:
+    refused = refusal(update(audio={"input": {"transcription": "dear"}}))
+    assert (refused.code, refused.param) == ("invalid_type", "session.audio.input.transcription")
+    in_a_reply = passed(response(audio={"input": {"transcription": {"model": "dear"}}, "output": {"voice": "x"}}))
+    assert in_a_reply["response"]["audio"] == {"input": {}, "output": {"voice": "x"}}
+
+
+# ---------------------------------------------------------------- replies in flight
+
+
+def created(reply: str) -> Event:
+    return {"type": "response.created", "response": {"id": reply}}
+
+
+def done(reply: str) -> Event:
+    return {"type": "response.done", "response": {"id": reply}}
+
+
+def failed(event_id: str | None) -> Event:
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": "No.", "event_id": event_id}}
+
+
+def test_so_many_replies_and_no_more() -> None:
+    replies = Replies()
+    for _ in range(MAX_REPLIES):
+        replies.ask({"type": "response.create"}, 0)
+    replies.receive(created("r1"), 1)
+    with pytest.raises(Refusal) as refused:
+        replies.ask({"type": "response.create"}, 1)
+    assert refused.value.code == "too_many_responses" and str(MAX_REPLIES) in refused.value.message
+    replies.receive(done("r1"), 2)
+    replies.ask({"type": "response.create"}, 2)
+    assert (replies.in_flight(2), replies.begun) == (MAX_REPLIES, [])
+
+
+def test_replies_that_nobody_asked_for_are_in_flight_too() -> None:
+    replies = Replies()
+    replies.receive(created("r1"), 0)
+    assert (replies.in_flight(0), replies.begun) == (1, ["r1"])
+    replies.receive(done("r1"), 1)
+    replies.receive(done("r1"), 1)
+    assert replies.in_flight(1) == 0
+
+
+def test_a_reply_that_is_refused_is_not_in_flight() -> None:
+    replies = Replies()
+    for name in ("a", "b"):
+        replies.ask({"type": "response.create", "event_id": name}, 0)
+    replies.receive(failed("of something else"), 0)
+    assert replies.in_flight(0) == 2
+    replies.receive(failed("b"), 0)
+    replies.receive(failed(None), 0)
+    replies.receive(failed(None), 0)
+    assert replies.in_flight(0) == 0
+
+
+def test_a_server_that_tells_only_of_the_end() -> None:
+    replies = Replies()
+    replies.ask({"type": "response.create"}, 0)
+    replies.receive(done("r1"), 1)
+    assert replies.in_flight(1) == 0
+
+
+def test_a_reply_of_which_nothing_is_heard_is_forgotten() -> None:
+    replies = Replies()
+    replies.ask({"type": "response.create"}, 0)
+    replies.receive(created("r1"), 0)
+    replies.ask({"type": "response.create"}, 0)
+    replies.receive({"type": "response.output_text.delta", "response_id": "r1", "delta": "x"}, 60)
+    assert replies.in_flight(FORGOTTEN_S - 1) == 2
+    assert (replies.in_flight(FORGOTTEN_S), replies.begun) == (1, ["r1"])
+    assert replies.in_flight(FORGOTTEN_S + 60) == 0
+
+
+@given(
+    events=st.lists(
+        st.dictionaries(
+            st.sampled_from(["type", "response", "error", "response_id"]),
+            st.none()
+            | st.sampled_from(
+                ["response.created", "response.done", "error", 3, {"id": 3}, {"id": "r"}, {"event_id": 3}]
+            ),
+        )
+    )
+)
+def test_whatever_a_server_says_of_replies(events: list[Event]) -> None:
+    replies = Replies()
+    replies.ask({"type": "response.create", "event_id": "a"}, 0)
+    for event in events:
+        replies.receive(event, 0)
+    assert 0 <= replies.in_flight(0) <= 1 + len(events) and replies.in_flight(FORGOTTEN_S) == 0
 
 
 @pytest.mark.parametrize(("wanted", "sent"), [(1, 1), (1024, 1024), (4096, 1024), ("inf", 1024), (None, 1024)])
@@ -223,6 +348,8 @@ JSON = st.recursive(
                     "model",
                     "audio",
                     "format",
+                    "transcription",
+                    "input_audio_transcription",
                     "max_output_tokens",
                     "output_modalities",
                     "modalities",
@@ -259,6 +386,10 @@ def test_whatever_comes_is_sent_on_within_the_rules_or_refused(
         if not isinstance(settings, dict):
             continue
         assert not {"model", "tracing", "prompt"} & settings.keys()
+        heard = [settings.get("input_audio_transcription")]
+        if isinstance(settings.get("audio"), dict) and isinstance(settings["audio"].get("input"), dict):
+            heard.append(settings["audio"]["input"].get("transcription"))
+        assert all(one is None or (isinstance(one, dict) and "model" not in one) for one in heard)
         most = settings.get("max_output_tokens", settings.get("max_response_output_tokens", 0))
         assert isinstance(most, int) and most <= 1024
         if mode is TEXT and server is Dialect.GA:
