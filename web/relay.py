@@ -15,24 +15,36 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime.accounts import Account, Accounts
+from realtime.accounts import POLITE_S, Account, Accounts
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.session import Mode, session_update
-from realtime.settings import Endpoint, Settings
+from realtime.settings import Endpoint, ServerKind, Settings
 from webrtc_edge import where
 
-from .client_rules import ClientRules, Refusal, read_json, write_json
+from .client_rules import COSTING, ClientRules, Refusal, Replies, read_json, write_json
 from .relay_beginning import Beginning, Stage
-from .relay_failures import FAULT, FULL, SPENT, Farewell, Word, cleaned, farewell_of_close, secrets_of, word
+from .relay_failures import (
+    EXPIRED,
+    FAULT,
+    FULL,
+    IDLE,
+    SPENT,
+    Farewell,
+    Word,
+    cleaned,
+    farewell_of_close,
+    secrets_of,
+    word,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +55,13 @@ LAST_WORD_S = 1.0
 """Seconds in which a server that has said a fatal error closes; then we do."""
 STALL_S = 60.0
 """Who takes nothing for so long is gone, whatever the socket says. Pings do not tell: they wait behind the messages."""
+SETTLE_S = 1.0
+"""Seconds in which a server says what its last replies have cost, once the session is over and they are cancelled."""
+TICK_S = 0.5
+"""Seconds between two looks at whether a session has to end, though nothing passes."""
+IDLE_S = 600.0
+"""Seconds without an event from either side, then a session ends: a forgotten program answers pings for ever, and holds
+its place. Longer than people think about what to say next."""
 BETA_PROTOCOL = "openai-beta.realtime-v1"
 
 
@@ -172,42 +191,108 @@ class Conversation:
         self._endpoint = endpoint
         self._settings = settings
         self._account = account
+        self._longest_s = float(settings.max_call_seconds) if mode is Mode.VOICE else float("inf")
+        """Seconds. A written chat is bounded by its silence alone, as on the page."""
         self._secrets = secrets_of(endpoint)
-        self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=client.dialect)
+        self._replies = Replies()
+        speaks = client.dialect
+        self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=speaks, admit=self._admit)
         update = {**session_update(settings, mode, kind=endpoint.kind), "event_id": new_id()}
         self._beginning = Beginning(update, endpoint.refused, endpoint.host)
         self._server: ClientConnection | None = None
         self._begun = asyncio.Event()
         """The client has seen its session: what it sends is sent on."""
+        self._since = self._last = time.monotonic()
+        """Of the session's beginning, and of the newest event from either side."""
 
     async def run(self) -> None:
-        """Until one of the two is gone; the other is then told. Raises `WebSocketDisconnect` when it is the client."""
-        down = asyncio.create_task(self._from_server())
-        up = asyncio.create_task(self._from_client())
+        """Until one of the two is gone, or it has to end; who is left is then told. Raises `WebSocketDisconnect` when
+        it is the client that is gone."""
         try:
-            await asyncio.wait((down, up), return_when=asyncio.FIRST_COMPLETED)
-            if not down.done():
-                up.result()
-            await self._client.leave(*down.result())
+            farewell, last = await self._until_over()
+        finally:
+            if self._server is not None:
+                try:
+                    await self._settle(self._server)
+                finally:
+                    await self._server.close()
+        await self._client.leave(farewell, last)
+
+    async def _until_over(self) -> tuple[Farewell, Word | None]:
+        """Returns how the connection is to end for the client, when nothing runs any more. Raises as `run()` does."""
+        tasks = [asyncio.create_task(side) for side in (self._from_server(), self._from_client(), self._watch())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return next(task for task in tasks if task.done()).result()
         except (WebSocketDisconnect, asyncio.CancelledError):
             raise
         except Exception as error:
             log.error("A relayed session failed: %s", where(error))
-            await self._client.leave(FAULT.farewell, FAULT)
+            return FAULT.farewell, FAULT
         finally:
-            for task in (down, up):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(down, up, return_exceptions=True)
-            if self._server is not None:
-                await self._server.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ---------------------------------------------------------------- money and time
+
+    def _admit(self, event: Event) -> None:
+        """Raises `Refusal` for a client's event that would cost too much."""
+        budget = self._account.budget
+        if budget.spent and event["type"] in COSTING:
+            raise Refusal(SPENT[budget].code, SPENT[budget].message)
+        if event["type"] == "response.create":
+            self._replies.ask(event, time.monotonic())
+
+    def _note(self, events: list[Event], now: float) -> None:
+        """Book what these events of the server, in GA, say of replies and of money."""
+        for event in events:
+            self._account.receive(event, now)
+            self._replies.receive(event, now)
+
+    def _must_end(self, now: float) -> Word | None:
+        """Why the session has to end now, or None."""
+        quiet = not self._replies.in_flight(now)
+        budget = self._account.must_end(quiet, now)
+        if budget is not None:
+            return SPENT[budget]
+        if now - self._last >= IDLE_S:
+            return IDLE
+        return EXPIRED if now - self._since >= self._longest_s + (0 if quiet else POLITE_S) else None
+
+    async def _watch(self) -> tuple[Farewell, Word]:
+        """Ends a session that has to, also when no event comes to notice it by."""
+        await self._begun.wait()
+        while True:
+            await asyncio.sleep(TICK_S)
+            last = self._must_end(time.monotonic())
+            if last is not None:
+                return last.farewell, last
+
+    async def _settle(self, server: ClientConnection) -> None:
+        """The session is over: replies that are still being made are ended, and what they cost is booked."""
+        if self._endpoint.kind is ServerKind.OFFLINE:
+            return  # nobody is paid
+        cancelled: set[str] = set()
+        with suppress(TimeoutError, ConnectionClosed, ConnectionFailed):
+            async with asyncio.timeout(SETTLE_S):
+                while self._replies.in_flight(time.monotonic()):
+                    for reply in self._replies.begun:
+                        if reply not in cancelled:
+                            cancelled.add(reply)
+                            await server.send(write_json(_cancel(reply)))
+                    event = self._read(await server.recv())
+                    if event is not None:
+                        self._note(self._beginning.later(event)[0], time.monotonic())
 
     # ---------------------------------------------------------------- from the client to the server
 
-    async def _from_client(self) -> None:
+    async def _from_client(self) -> NoReturn:
         """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side."""
         while True:
             message = await self._client.receive()
             await self._begun.wait()
+            self._last = time.monotonic()
             try:
                 texts = self._rules.receive(message, self._beginning.server)
             except Refusal as refusal:
@@ -239,9 +324,12 @@ class Conversation:
             return last.farewell, last
         try:
             await self._begin(server)
-            self._account.connected(self._endpoint, time.monotonic())
-            for event in self._beginning.first():
-                self._account.receive(event, time.monotonic())
+            self._since = self._last = time.monotonic()
+            self._account.connected(self._endpoint, self._since)
+            self._rules.transcription_model = self._beginning.transcription_model
+            first = self._beginning.first()
+            self._note(first, self._since)
+            for event in first:
                 await self._client.say(cleaned(event, self._secrets))
             self._begun.set()
             while True:
@@ -317,18 +405,21 @@ class Conversation:
             events, answers = self._beginning.later(event)
         except ConnectionFailed:
             events, answers = [event], []  # it says itself what is wrong, and how it ends
+        self._last = time.monotonic()
+        self._note(events, self._last)  # first of all: who does not take an event has to pay for it
         await self._answer(server, answers)
-        now, quiet = time.monotonic(), False
         for known in events:
-            self._account.receive(known, now)
-            quiet = quiet or known.get("type") == "response.done"
             clean = cleaned(known, self._secrets)
             if clean is event and isinstance(message, str) and self._client.dialect is Dialect.GA:
                 await self._client.send(message)  # as it came: nothing to write anew
             else:
                 await self._client.say(clean)
-        budget = self._account.must_end(quiet, now)
-        return SPENT.get(budget) if budget is not None else None
+        return self._must_end(time.monotonic())
+
+
+def _cancel(reply: str) -> Event:
+    """The event, in both dialects, that ends this reply; "": the conversation's, of a server that numbers none."""
+    return {"type": "response.cancel", **({"response_id": reply} if reply else {}), "event_id": new_id()}
 
 
 def new_id() -> str:

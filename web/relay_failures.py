@@ -113,6 +113,8 @@ SPENT = {
         type="insufficient_quota",
     ),
 }
+EXPIRED = _WORDS[Failure.EXPIRED]
+IDLE = Word("session_idle", 1001, "Neither side has sent an event for a long time. Connect again when there is more.")
 _UNREACHABLE = Word("server_unreachable", 1014, UNREACHABLE, type="server_error")
 
 
