@@ -252,6 +252,8 @@ class ClientRules:
             if name in _NEVER:
                 if value is None or (name == "model" and value == self._asked_model):
                     continue  # asks for what is so already
+                if (name, value) == ("tracing", "auto"):
+                    continue  # openai-agents asks for it by itself; there are no traces, and nothing else is different
                 raise Refusal("invalid_value", _NEVER[name], f"{path}.{name}")
             if name not in allowed:
                 param = f"{path}.{name}" if name.isidentifier() and len(name) <= 64 else path

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from tests.browser.conftest import App
 from tests.offline import conversations
+from tests.offline.agents_process import converse
 from tests.offline.bench import parse
 from tests.offline.scripted import Call, Script, scripted_server, tone
 from tests.offline.test_real_models import ENGLISH, plain, recording, rms
@@ -71,6 +72,15 @@ async def test_interruption(base: str, script: Script) -> None:
     script.transcripts, script.replies = ["Stop."], [["Once upon a time.", " The end."], ["All right."]]
     said, answer = await conversations.interruption(f"{base}/v1/realtime", tone(1000))
     assert said and answer == "All right."
+
+
+async def test_openai_agents(base: str, script: Script, tmp_path: Path) -> None:
+    """Its update names a transcription model: the session has the operator's all the same."""
+    speech = tmp_path / "speech.pcm"
+    speech.write_bytes(tone(1000))
+    script.transcripts, script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
+    result = await converse(f"{base}/realtime-voice", "spoken", speech)
+    assert result["heard"] == "What time is it?" and result["answer"] == "It is ten. Goodbye."
 
 
 async def test_tool_round(base: str, script: Script) -> None:

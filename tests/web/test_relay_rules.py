@@ -82,7 +82,7 @@ def test_what_is_allowed_passes_as_it_is(event: Event) -> None:
     ("event", "param"),
     [
         (update(model="gpt-realtime"), "session.model"),
-        (update(tracing="auto"), "session.tracing"),
+        (update(tracing={"workflow_name": "mine"}), "session.tracing"),
         (update(prompt={"id": "pmpt_1"}), "session.prompt"),
         (update(tools=[FUNCTION, MCP]), "session.tools[1].type"),
         (update(tool_choice={"type": "mcp", "server_label": "x"}), "session.tool_choice"),
@@ -105,7 +105,7 @@ def test_what_acts_for_the_operator_is_refused_as_a_whole(event: Event, param: s
 
 
 def test_null_and_the_model_asked_for_when_connecting_change_nothing() -> None:
-    asked = update(model="gpt-4o-realtime", tracing=None, prompt=None, instructions="x")
+    asked = update(model="gpt-4o-realtime", tracing="auto", prompt=None, instructions="x")
     assert passed(asked, asked_model="gpt-4o-realtime") == update(instructions="x")
     assert refusal(asked, asked_model="gpt-4o").param == "session.model"
 
