@@ -285,6 +285,10 @@ PAGE: dict[str, tuple[str, str]] = {
     "name_start": ("Call", "開始通話"),
     "name_wait": ("Stop connecting", "停止連線"),
     "name_stop": ("Hang up", "掛斷"),
+    "name_mute_microphone": ("Mute the microphone", "麥克風靜音"),
+    "name_unmute_microphone": ("Unmute the microphone", "取消麥克風靜音"),
+    "name_mute_speaker": ("Mute the loudspeaker", "喇叭靜音"),
+    "name_unmute_speaker": ("Unmute the loudspeaker", "取消喇叭靜音"),
     "device_microphone": ("Microphone", "麥克風"),
     "device_speaker": ("Loudspeaker", "喇叭"),
     "device_default": ("The computer's own choice", "系統預設"),
@@ -416,6 +420,10 @@ PAGE: dict[str, tuple[str, str]] = {
     "hint_insecure": (
         "Browsers give the microphone only to https pages and to localhost. Open this page there.",
         "瀏覽器只允許 https 網頁或 localhost 使用麥克風，請改用這樣的網址。",
+    ),
+    "hint_no_webrtc": (
+        "This browser cannot make calls (it has no WebRTC). Use another one, or allow WebRTC in its settings.",
+        "這個瀏覽器不能通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
     ),
     "hint_lost": (
         "The connection was lost. Press the button to call again.",
