@@ -43,6 +43,7 @@ SCRIPTS = (
     "patience.js",
     "names.js",
     "manners.js",
+    "sound.js",
     "fallback.js",
     "stage.js",
     "measures.js",
