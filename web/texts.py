@@ -405,6 +405,10 @@ PAGE: dict[str, tuple[str, str]] = {
         "以後通話會直接使用網頁連線，可以在「麥克風與喇叭」裡改回來。",
     ),
     "check_unreachable": ("The server does not answer.", "伺服器沒有回應。"),
+    "check_no_webrtc": (
+        "This browser cannot make calls (it has no WebRTC). Use another one, or allow WebRTC in its settings.",
+        "這個瀏覽器不能通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
+    ),
     "hint_denied": (
         "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
         "麥克風被封鎖了。請在瀏覽器網址列允許這個網頁使用麥克風，再按一次按鈕。",
