@@ -407,7 +407,7 @@ PAGE: dict[str, tuple[str, str]] = {
     "check_unreachable": ("The server does not answer.", "伺服器沒有回應。"),
     "check_no_webrtc": (
         "This browser cannot make calls (it has no WebRTC). Use another one, or allow WebRTC in its settings.",
-        "這個瀏覽器不能通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
+        "這個瀏覽器無法通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
     ),
     "hint_denied": (
         "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
@@ -427,7 +427,7 @@ PAGE: dict[str, tuple[str, str]] = {
     ),
     "hint_no_webrtc": (
         "This browser cannot make calls (it has no WebRTC). Use another one, or allow WebRTC in its settings.",
-        "這個瀏覽器不能通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
+        "這個瀏覽器無法通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
     ),
     "hint_lost": (
         "The connection was lost. Press the button to call again.",
