@@ -47,7 +47,7 @@
   const look = (settled) => {
     const warning = document.querySelector(".figures .warning")?.textContent ?? "";
     if (warning && warning !== warned) say(warning);
-    warned = warning || warned;
+    warned = warning;
     for (const chat of CHATS) {
       const place = document.querySelector(chat);
       if (!place || !place.offsetParent) continue; // the other tab is not read

@@ -126,7 +126,8 @@
       const out = this.context.createMediaStreamDestination();
       this.audio = element("audio", { srcObject: out.stream, autoplay: true });
       section()?.append(this.audio); // page.js gives it the volume, stage.js the loudspeaker
-      this.audio.play().catch(() => {}); // not awaited: without a loudspeaker it may never be done
+      const pause = new Promise((resolve) => setTimeout(resolve, 1000)); // without a loudspeaker it may never play
+      await Promise.race([this.audio.play().catch(() => {}), pause]);
       const end = performance.now() + TUNE_MS;
       const begin = this.context.currentTime + 0.1;
       TUNE.forEach((frequency, i) => {

@@ -167,8 +167,9 @@
         if (call !== current || mine !== choice) return drop();
         const [track] = stream.getAudioTracks();
         track.enabled = live(); // before anybody can hear it
-        // None when a web socket carries the call: that one is told by `taken`.
-        await call.getSenders().find((each) => each.track?.kind === "audio")?.replaceTrack(track);
+        const sender = call.getSenders().find((each) => each.track?.kind === "audio");
+        if (!sender && !window.voiceWay.carries(call)) return drop(); // a web socket is told by `taken`
+        await sender?.replaceTrack(track);
         if (call !== current) return drop();
         for (const old of microphones) for (const each of old.getTracks()) each.stop();
         microphones.clear();
