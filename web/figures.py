@@ -76,9 +76,9 @@ def _money(money: Money, locale: Locale) -> str:
     else:
         words = [f"US${money.usd:.4f}", f"{_word('prices', locale)} {PRICES.date}"]
     line = " · ".join(escape(word) for word in [words[0], *_used(money.tokens, locale), *words[1:]])
-    warning = ""
+    warning = ""  # said once by aloud.js; an alert in what is drawn anew would be one after every answer
     if money.budget is not Budget.FINE:
-        warning = f'<span class="warning" role="alert">{escape(_word(money.budget.value, locale))}</span>'
+        warning = f'<span class="warning">{escape(_word(money.budget.value, locale))}</span>'
     return f'<div class="money" data-budget="{money.budget.value}">{line}{warning}</div>'
 
 

@@ -37,7 +37,19 @@ THEME = gr.themes.Soft(
 POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
-SCRIPTS = ("language.js", "page.js", "fallback.js", "stage.js", "measures.js", "check.js", "aloud.js")
+SCRIPTS = (
+    "language.js",
+    "page.js",
+    "patience.js",
+    "names.js",
+    "manners.js",
+    "sound.js",
+    "fallback.js",
+    "stage.js",
+    "measures.js",
+    "check.js",
+    "aloud.js",
+)
 """In this order, before anything of Gradio's runs."""
 
 

@@ -285,6 +285,10 @@ PAGE: dict[str, tuple[str, str]] = {
     "name_start": ("Call", "開始通話"),
     "name_wait": ("Stop connecting", "停止連線"),
     "name_stop": ("Hang up", "掛斷"),
+    "name_mute_microphone": ("Mute the microphone", "麥克風靜音"),
+    "name_unmute_microphone": ("Unmute the microphone", "取消麥克風靜音"),
+    "name_mute_speaker": ("Mute the loudspeaker", "喇叭靜音"),
+    "name_unmute_speaker": ("Unmute the loudspeaker", "取消喇叭靜音"),
     "device_microphone": ("Microphone", "麥克風"),
     "device_speaker": ("Loudspeaker", "喇叭"),
     "device_default": ("The computer's own choice", "系統預設"),
@@ -401,6 +405,10 @@ PAGE: dict[str, tuple[str, str]] = {
         "以後通話會直接使用網頁連線，可以在「麥克風與喇叭」裡改回來。",
     ),
     "check_unreachable": ("The server does not answer.", "伺服器沒有回應。"),
+    "check_no_webrtc": (
+        "This browser cannot make calls (it has no WebRTC). Use another one, or allow WebRTC in its settings.",
+        "這個瀏覽器無法通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
+    ),
     "hint_denied": (
         "The microphone is blocked. Allow it for this page in the browser's address bar, then press the button again.",
         "麥克風被封鎖了。請在瀏覽器網址列允許這個網頁使用麥克風，再按一次按鈕。",
@@ -416,6 +424,10 @@ PAGE: dict[str, tuple[str, str]] = {
     "hint_insecure": (
         "Browsers give the microphone only to https pages and to localhost. Open this page there.",
         "瀏覽器只允許 https 網頁或 localhost 使用麥克風，請改用這樣的網址。",
+    ),
+    "hint_no_webrtc": (
+        "This browser cannot make calls (it has no WebRTC). Use another one, or allow WebRTC in its settings.",
+        "這個瀏覽器無法通話（沒有 WebRTC）。請改用其他瀏覽器，或在設定中允許 WebRTC。",
     ),
     "hint_lost": (
         "The connection was lost. Press the button to call again.",

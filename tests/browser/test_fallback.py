@@ -146,3 +146,24 @@ def test_a_lost_socket_is_made_again_once_and_then_the_call_is_over(
     caller.stage("ended")
     assert "connection was lost" in caller.page.inner_text("#voice-hint")
     freed(app, caller)
+
+
+CONTEXTS = """(() => {
+  const Context = window.AudioContext;
+  window.contexts = [];
+  window.AudioContext = class extends Context { constructor(...a) { super(...a); contexts.push(this); } };
+})();"""
+
+
+def test_an_interruption_by_the_system_does_not_silence_the_call(
+    app: App, browser: Browser, call_at: list[Caller]
+) -> None:
+    caller = Caller(browser, app.url, before=NO_UDP, after=CONTEXTS)  # those of the page, not the ear's
+    call_at.append(caller)
+    caller.call()
+    caller.page.wait_for_selector(OVER_WEB)
+    caller.page.evaluate("Promise.all(contexts.map((each) => each.suspend()))")
+    caller.until("() => contexts.some((each) => each.sampleRate === 24000 && each.state === 'running')", timeout=5)
+    caller.hang_up()
+    caller.until("() => contexts.every((each) => each.state !== 'running')", timeout=5)
+    freed(app, caller)

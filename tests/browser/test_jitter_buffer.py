@@ -1,4 +1,4 @@
-"""The jitter buffer of a call over a web socket (web/static/fallback.js), driven sample by sample, without a call."""
+"""The jitter buffer of a call over a web socket (web/static/sound.js), driven sample by sample, without a call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DRIVE = """(steps) => {
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
-    page.add_script_tag(path=str(STATIC / "fallback.js"))
+    page.add_script_tag(path=str(STATIC / "sound.js"))
     yield page
     page.close()
 

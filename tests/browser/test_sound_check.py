@@ -149,6 +149,31 @@ def test_no_way_for_udp_and_a_call_that_knows_it(visit: Visit, app: App) -> None
     assert caller.page.evaluate("localStorage.getItem('voice-web-only')") == "on"
 
 
+def test_a_server_that_does_not_answer_and_a_clock_that_stands_still(visit: Visit) -> None:
+    caller = visit(
+        after="""Object.defineProperty(AudioContext.prototype.__proto__, "currentTime", {
+          get: new Proxy(Object.getOwnPropertyDescriptor(AudioContext.prototype.__proto__, "currentTime").get, {
+            apply: (get, context) => context.sampleRate === 24000 ? Reflect.apply(get, context, []) : 0 }) });"""
+    )
+    caller.page.route("**/udp-check", lambda route: None)
+    caller.page.locator("#voice-check-close").click()
+    caller.page.locator("#voice-devices-drawer button").first.click()
+    caller.page.locator("#voice-check-open").click()
+    expect(caller.page.locator("#voice-check-close")).to_be_focused()
+    assert "does not answer" in found(caller, "network", "trouble")
+    expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
+    released(caller)
+
+
+def test_no_check_in_a_call(visit: Visit) -> None:
+    caller = visit()
+    caller.call()
+    caller.page.evaluate("document.getElementById('voice-check-open').click()")
+    assert len(caller.microphones()) == 1
+    expect(caller.page.locator("#voice-check")).to_be_hidden()
+    caller.hang_up()
+
+
 # -------------------------------------------------------------------- measures
 
 

@@ -3,10 +3,13 @@
 (() => {
   "use strict";
   const CHATS = ["#voice-chat", "#text-chat"];
+  const PLACES = "#voice-chat, #text-chat, #voice-figures, #text-figures";
+  const LOGS = ':is(#voice-chat, #text-chat) [aria-live="polite"]';
   const PHRASE = /[.!?。！？…](?=\s|$|[^\s.!?。！？…\d])/g;
   const SETTLED_MS = 1500; // so long unchanged, a text is read though it has no end
-  const told = new Map(); // of each chat: how much of each message was read
+  const told = new Map(); // of each chat and message: its text, and how much of it was read
   let region = null;
+  let warned = "";
   let timer = 0;
 
   const wholePhrases = (text) => {
@@ -14,38 +17,56 @@
     for (const found of text.matchAll(PHRASE)) end = found.index + 1;
     return end;
   };
+  // There before anything is said: a region that comes with its words is not read.
+  document.addEventListener("DOMContentLoaded", () => {
+    region = document.createElement("div");
+    region.id = "read-aloud";
+    region.setAttribute("aria-live", "polite");
+    region.setAttribute("role", "log");
+    document.body.append(region);
+  });
   const say = (words) => {
-    if (!region) {
-      region = document.createElement("div");
-      region.id = "read-aloud";
-      region.setAttribute("aria-live", "polite");
-      region.setAttribute("role", "log");
-      document.body.append(region);
-    }
+    if (!region || !words) return;
     region.append(Object.assign(document.createElement("p"), { textContent: words }));
     while (region.childElementCount > 20) region.firstElementChild.remove();
   };
+  /** What a message says; what was never heard of it is not said here either. */
+  const spoken = (message) => {
+    let text = message.innerText;
+    for (const each of message.querySelectorAll(".unheard")) {
+      const at = text.lastIndexOf(each.innerText);
+      if (at >= 0) text = text.slice(0, at) + text.slice(at + each.innerText.length);
+    }
+    return text.replaceAll("\u2060", "").trim().replace(/…$/, "").trim();
+  };
+  /** A long chat loses its oldest messages as new ones come: by how many the rest has moved up. */
+  const moved = (read, texts) => {
+    const begins = (k) => [0, 1, 2].every((i) => read[k + i]?.text === texts[i]);
+    return texts.length > 3 && !begins(0) ? Math.max(0, read.findIndex((_, k) => begins(k))) : 0;
+  };
   const look = (settled) => {
+    const warning = document.querySelector(".figures .warning")?.textContent ?? "";
+    if (warning && warning !== warned) say(warning);
+    warned = warning;
     for (const chat of CHATS) {
       const place = document.querySelector(chat);
       if (!place || !place.offsetParent) continue; // the other tab is not read
-      for (const log of place.querySelectorAll('[aria-live="polite"]')) log.setAttribute("aria-live", "off");
       const messages = [...place.querySelectorAll("[data-testid=user], [data-testid=bot]")];
-      const read = told.get(chat) ?? [];
-      if (messages.length < read.length) read.length = messages.length;
-      messages.forEach((message, i) => {
-        const text = message.innerText.replaceAll("\u2060", "").replace(/…$/, "").trim();
-        const end = settled || i + 1 < messages.length ? text.length : wholePhrases(text);
-        if (end > (read[i] ?? 0)) {
-          say(text.slice(read[i] ?? 0, end).trim());
-          read[i] = end;
-        }
-      });
-      told.set(chat, read);
+      const texts = messages.map(spoken);
+      const before = told.get(chat) ?? [];
+      const read = before.slice(moved(before, texts));
+      told.set(chat, texts.map((text, i) => {
+        const from = read[i]?.end ?? 0;
+        const end = settled || i + 1 < texts.length ? text.length : wholePhrases(text);
+        if (end > from) say(text.slice(from, end).trim());
+        return { text, end: Math.max(from, end) };
+      }));
     }
   };
   new MutationObserver((changes) => {
-    if (changes.every((change) => region?.contains(change.target) || change.target === document.body)) return;
+    for (const log of document.querySelectorAll(LOGS)) log.setAttribute("aria-live", "off");
+    // The call's timer, the status bar and much else change all the time.
+    if (!changes.some(({ target }) => (target.closest ? target : target.parentElement)?.closest(PLACES))) return;
     look(false);
     clearTimeout(timer);
     timer = setTimeout(() => look(true), SETTLED_MS);

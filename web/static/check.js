@@ -9,9 +9,11 @@
   const SPEAK_MS = 5000; // to say a sentence in; less when enough was heard
   const ENOUGH = 40; // looks with speech in them
   const LOOK_MS = 30;
+  const SERVER_MS = 5000; // each request to it
   const ANSWER_MS = 3000; // as long as a call waits for sound (fallback.js)
   const TUNE = [523, 659, 784, 659, 784, 1047]; // Hz, 0.4 s each
   const NOTE_S = 0.4;
+  const TUNE_MS = 6000; // by the clock on the wall: that of the sound stands still where there is no loudspeaker
 
   const { level, rank, verdict, prominence, echoes } = window.voiceMeasures;
 
@@ -46,6 +48,9 @@
     }
     stop() {
       this.over = true;
+      this.release();
+    }
+    release() {
       for (const track of this.stream?.getTracks() ?? []) track.stop();
       this.audio?.remove();
       if (this.context.state !== "closed") this.context.close();
@@ -121,7 +126,9 @@
       const out = this.context.createMediaStreamDestination();
       this.audio = element("audio", { srcObject: out.stream, autoplay: true });
       section()?.append(this.audio); // page.js gives it the volume, stage.js the loudspeaker
-      await this.audio.play().catch(() => {});
+      const pause = new Promise((resolve) => setTimeout(resolve, 1000)); // without a loudspeaker it may never play
+      await Promise.race([this.audio.play().catch(() => {}), pause]);
+      const end = performance.now() + TUNE_MS;
       const begin = this.context.currentTime + 0.1;
       TUNE.forEach((frequency, i) => {
         const [note, gain] = [this.context.createOscillator(), this.context.createGain()];
@@ -143,7 +150,7 @@
           if (late < 0.1 || late > NOTE_S + 0.4) return;
           notes[i] = Math.max(notes[i], prominence(samples, this.context.sampleRate, frequency));
         });
-        return at > TUNE.length * NOTE_S + 0.4;
+        return at > TUNE.length * NOTE_S + 0.4 || performance.now() > end;
       });
       if (!heard) return;
       if (echoes(notes)) {
@@ -159,6 +166,7 @@
       const found = await reachable().catch(() => "unreachable");
       if (this.over) return;
       if (found === "udp") row("network", "ok", "udp");
+      else if (found === "no_webrtc") row("network", "trouble", "no_webrtc");
       else if (found === "web") row("network", "trouble", "web", button(text.check_fix_web, () => {
         window.voiceWay.prefer(true);
         row("network", "ok", "web_chosen");
@@ -166,16 +174,16 @@
       else row("network", "trouble", "unreachable", again());
     }
   }
-  /** "udp" when a data channel to the server opens, "web" when it does not. */
+  /** "udp" when a data channel to the server opens, "web" when it does not; "no_webrtc": this browser has none. */
   const reachable = async () => {
+    if (!window.voicePeer) return "no_webrtc";
     const where = new URL("udp-check", document.baseURI);
     const ask = async (given) => {
-      const answer = await fetch(where, given);
+      const answer = await fetch(where, { ...given, signal: AbortSignal.timeout(SERVER_MS) });
       if (!answer.ok) throw new Error(String(answer.status));
       return answer.json();
     };
     const configuration = await ask();
-    if (!window.voicePeer) return "web";
     const peer = new window.voicePeer(configuration);
     try {
       const opened = new Promise((resolve) => {
@@ -228,7 +236,10 @@
     row("microphone", "trouble", "insecure");
     if (location.protocol !== "http:") return;
     const there = `https://${location.host}${location.pathname}${location.search}`;
-    const answers = await fetch(there, { mode: "no-cors", cache: "no-store" }).then(() => true, () => false);
+    const answers = await fetch(there, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(SERVER_MS) }).then(
+      () => true,
+      () => false,
+    );
     if (answers) row("microphone", "trouble", "insecure", button(text.check_https, () => location.assign(there)));
     else row("microphone", "trouble", "no_https");
   };
@@ -257,10 +268,14 @@
     show("running");
     for (const name of ROWS) row(name, "wait", `title_${name}`);
     const network = mine.network();
-    if (!navigator.mediaDevices) await insecure();
-    else if (await mine.microphone()) {
-      const voice = await mine.speech();
-      if (voice) await mine.tune(voice === "silent");
+    try {
+      if (!navigator.mediaDevices) await insecure();
+      else if (await mine.microphone()) {
+        const voice = await mine.speech();
+        if (voice) await mine.tune(voice === "silent");
+      }
+    } finally {
+      mine.release(); // whatever the network is still waited for
     }
     await network;
     mine.stop();
@@ -276,8 +291,10 @@
     ({ target }) => {
       if (!(target instanceof Element)) return;
       if (target.closest("#voice-check-start, #voice-check-open")) {
+        if (window.voiceCall.wanted()) return; // the call has the microphone
         start();
         section()?.scrollIntoView({ block: "nearest" });
+        document.getElementById("voice-check-close")?.focus({ preventScroll: true }); // the drawer is far below
       } else if (target.closest('#voice-check-close, #voice-call button[aria-label="start stream"]')) close();
     },
     true,

@@ -4,7 +4,6 @@
 (() => {
   "use strict";
   const RATE = 24000;
-  const FRAME = 480;
   const PATIENCE_MS = 3000; // from the answer, or from the moment the path stands, to the first sound
   const DOUBT_MS = 1000; // instead, after a call of this page for which UDP found no way
   const LOST_MS = 2000; // an interrupted path may come back by itself; not longer, for the server gives up after ten
@@ -12,189 +11,6 @@
   const STEADY_MS = 5000; // a socket that has carried the call so long may be tried again once when it is lost
   const WAITING = RATE * 2 * 2; // bytes of microphone that may wait for the network: two seconds
   const TELL = 5; // every so many frames the server is told how many have come
-
-  // ---------------------------------------------------------------- jitter buffer (pure; runs in the audio thread)
-  /** Sound that arrives unevenly and is played evenly. Counts in samples. Plays once `target` is there; every time it
-   * runs dry the target grows, up to 250 ms; what was never needed in a second is left out of silence. */
-  class JitterBuffer {
-    constructor(rate) {
-      this.rate = rate;
-      this.least = 0.1 * rate;
-      this.most = 0.25 * rate;
-      this.bound = rate; // a second: the oldest goes when more comes
-      this.spared = 0.06 * rate; // what the lowest level in a second may be without being surplus
-      this.target = this.least;
-      this.blocks = [];
-      this.offset = 0; // into the first block
-      this.level = 0;
-      this.playing = false;
-      this.surplus = 0;
-      this.dry = 0; // times it ran dry
-      this.watch();
-    }
-    watch() {
-      this.lowest = Infinity;
-      this.watched = 0;
-    }
-    /** One frame has come. */
-    push(block) {
-      if (this.surplus >= block.length && block.every((sample) => Math.abs(sample) < 0.002)) {
-        this.surplus -= block.length;
-        return;
-      }
-      this.blocks.push(block);
-      this.level += block.length;
-      while (this.level > this.bound) {
-        this.level -= this.blocks.shift().length - this.offset;
-        this.offset = 0;
-      }
-    }
-    /** Fill `out` with what is to be heard now. */
-    pull(out) {
-      out.fill(0);
-      if (!this.playing && this.level >= this.target) {
-        this.playing = true;
-        this.watch();
-      }
-      if (!this.playing) return;
-      let at = 0;
-      while (at < out.length && this.blocks.length) {
-        const block = this.blocks[0];
-        const count = Math.min(out.length - at, block.length - this.offset);
-        out.set(block.subarray(this.offset, this.offset + count), at);
-        at += count;
-        this.offset += count;
-        this.level -= count;
-        if (this.offset === block.length) {
-          this.blocks.shift();
-          this.offset = 0;
-        }
-      }
-      if (at < out.length) {
-        this.playing = false;
-        this.dry += 1;
-        this.surplus = 0;
-        this.target = Math.min(this.most, this.target * 1.5);
-        return;
-      }
-      this.lowest = Math.min(this.lowest, this.level);
-      this.watched += out.length;
-      if (this.watched >= this.rate) {
-        this.surplus = Math.max(0, this.lowest - this.spared);
-        if (this.surplus) this.target = Math.max(this.least, this.target - 0.02 * this.rate);
-        this.watch();
-      }
-    }
-  }
-  window.VoiceJitterBuffer = JitterBuffer; // for its test
-
-  const WORKLETS = `
-    ${JitterBuffer}
-    registerProcessor("voice-loudspeaker", class extends AudioWorkletProcessor {
-      constructor() {
-        super();
-        const buffer = (this.buffer = new JitterBuffer(sampleRate));
-        this.port.onmessage = ({ data }) => buffer.push(Float32Array.from(new Int16Array(data), (each) => each / 32768));
-      }
-      process(_, [output]) {
-        this.buffer.pull(output[0]);
-        return true;
-      }
-    });
-    registerProcessor("voice-microphone", class extends AudioWorkletProcessor {
-      constructor() {
-        super();
-        this.step = sampleRate / ${RATE}; // 1 wherever the browser gives us a context of our rate
-        this.frame = new Int16Array(${FRAME});
-        this.filled = 0;
-        this.sum = 0;
-        this.count = 0;
-        this.passed = 0;
-      }
-      process([input]) {
-        for (const sample of input[0] ?? new Float32Array(128)) {
-          this.sum += sample;
-          this.count += 1;
-          this.passed += 1;
-          if (this.passed < this.step) continue;
-          this.passed -= this.step;
-          const mean = this.sum / this.count; // of what one sample of ours stands for: a plain low-pass
-          this.sum = this.count = 0;
-          this.frame[this.filled++] = Math.round(Math.max(-1, Math.min(1, mean)) * 32767);
-          if (this.filled === this.frame.length) {
-            this.port.postMessage(this.frame.buffer, [this.frame.buffer]);
-            this.frame = new Int16Array(${FRAME});
-            this.filled = 0;
-          }
-        }
-        return true;
-      }
-    });`;
-
-  // ---------------------------------------------------------------- sound in and out of the page
-  let microphone = null; // the stream the page has
-  const context = async (options) => {
-    const made = new AudioContext(options);
-    const code = URL.createObjectURL(new Blob([WORKLETS], { type: "text/javascript" }));
-    await made.audioWorklet.addModule(code);
-    URL.revokeObjectURL(code);
-    made.resume(); // not awaited: where the browser wants a gesture first, it is never done
-    return made;
-  };
-  class Sound {
-    /** `send` takes each frame of the microphone. */
-    static async open(send) {
-      const sound = new Sound();
-      sound.send = send;
-      sound.context = await context({ sampleRate: RATE, latencyHint: "interactive" });
-      sound.inputs = sound.context;
-      sound.loudspeaker = new AudioWorkletNode(sound.context, "voice-loudspeaker", {
-        numberOfInputs: 0,
-        outputChannelCount: [1],
-      });
-      // Through a media element: only what one of those plays is known to the echo canceller of iOS.
-      const out = sound.context.createMediaStreamDestination();
-      sound.loudspeaker.connect(out);
-      sound.stream = out.stream;
-      await sound.listen();
-      return sound;
-    }
-    play(frame) {
-      this.loudspeaker.port.postMessage(frame, [frame]);
-    }
-    async listen() {
-      this.source?.disconnect();
-      if (!microphone?.getAudioTracks().length) return;
-      try {
-        this.source = this.inputs.createMediaStreamSource(microphone);
-      } catch {
-        this.inputs = await context(); // Firefox: a microphone only at the rate of the sound card
-        this.capture = null;
-        this.source = this.inputs.createMediaStreamSource(microphone);
-      }
-      if (!this.capture) {
-        this.capture = new AudioWorkletNode(this.inputs, "voice-microphone", {
-          numberOfOutputs: 0,
-          channelCount: 1,
-          channelCountMode: "explicit",
-        });
-        this.capture.port.onmessage = ({ data }) => this.send(data);
-      }
-      this.source.connect(this.capture);
-    }
-    close() {
-      this.source?.disconnect();
-      this.context.close();
-      if (this.inputs !== this.context) this.inputs.close();
-    }
-  }
-  document.addEventListener("voice-microphone", ({ detail }) => {
-    microphone = detail;
-    carried?.sound?.listen();
-  });
-  document.addEventListener("voice-over", () => {
-    microphone = null;
-  });
 
   // ---------------------------------------------------------------- the call that goes this way
   const carries = new WeakMap(); // connections that a socket stands in for, for good: "asked", then "sound" has come
@@ -219,7 +35,7 @@
       if (!this.asking) return;
       this.asking = false;
       try {
-        this.sound ??= await Sound.open((frame) => this.say(frame));
+        this.sound ??= await window.VoiceSound.open((frame) => this.say(frame));
       } catch {
         if (carried === this) window.voiceCall.lost(this.connection);
         return;

@@ -18,10 +18,10 @@
   Object.defineProperty(navigator, "language", { get: () => language });
   Object.defineProperty(navigator, "languages", { get: () => [language] });
 
-  /** The page is drawn anew: what was said would be gone, so whoever has said something is asked. */
+  /** The page is drawn anew: what was said would be gone, so whoever has said something, or is in a call, is asked. */
   window.voiceOtherLanguage = () => {
     const something = document.querySelector("#voice-chat [data-testid], #text-chat [data-testid]");
-    if (something && !confirm(window.voiceTexts.language_confirm)) return;
+    if ((something || window.voiceCall.wanted()) && !confirm(window.voiceTexts.language_confirm)) return;
     try {
       localStorage.setItem(KEY, LANGUAGES.find((each) => each !== language));
     } catch {

@@ -15,6 +15,7 @@
   let current = null; // the connection of the call that is wanted; events of older ones mean nothing any more
   let microphoneMuted = false; // the component keeps its icons from call to call, but not what they stand for
   let speakerMuted = false;
+  let given = null; // the stream that the component was given last; it knows no other
   let gateOpen = true; // push-to-talk lets sound through only while something is pressed (stage.js)
 
   // Reading or writing throws where the visitor has blocked site data.
@@ -51,6 +52,7 @@
         if (wanted) current = this;
         else setTimeout(() => giveUp(this)); // the visitor changed their mind before there was anything to give up
         window.voiceWay.watch(this, () => super.connectionState); // fallback.js
+        window.voicePatience.watch(this); // patience.js
       }
       get connectionState() {
         return this.given_up ? "disconnected" : window.voiceWay.state(this, super.connectionState);
@@ -78,6 +80,7 @@
   };
   const end = () => {
     window.voiceWay.stop();
+    window.voicePatience.stop();
     if (microphones.size) document.dispatchEvent(new Event("voice-over"));
     wanted = false;
     current = null;
@@ -91,8 +94,9 @@
     document.getElementById("voice-released")?.click();
     untilTold(5);
   };
-  /** For fallback.js: whether this is the call that is wanted, and its two ends that nobody asked for. */
+  /** For the other scripts: whether a call is wanted, and whether it is this one; its two ends that nobody asked for. */
   window.voiceCall = {
+    wanted: () => wanted,
     is: (connection) => wanted && connection === current,
     lost: (connection) => {
       endUnasked("lost");
@@ -127,13 +131,15 @@
         setTimeout(() => giveUp(refused)); // after the component has seen the refusal
         return Promise.reject(new DOMException("", "AbortError"));
       }
+      given = stream;
       taken(stream);
       return stream;
     };
+    /** The device is chosen in the drawer alone: the component would hold on to the one of the call before. */
     const withDevice = (constraints) => {
       const id = window.voiceDevice?.();
-      const audio = typeof constraints?.audio === "object" ? constraints.audio : {};
-      return id ? { ...constraints, audio: { ...audio, deviceId: { ideal: id } } } : constraints;
+      const { deviceId: _, ...audio } = typeof constraints?.audio === "object" ? constraints.audio : {};
+      return { ...constraints, audio: id ? { ...audio, deviceId: { ideal: id } } : audio };
     };
     const taken = (stream) => {
       microphones.add(stream);
@@ -149,29 +155,34 @@
         });
       }
     };
+    let choice = 0; // counts the changes of the microphone: only the newest one matters
     /** The visitor chose another microphone in the middle of a call: the call goes on with it. */
     window.voiceOtherMicrophone = async () => {
-      const call = current;
-      const sender = call?.getSenders().find((each) => each.track?.kind === "audio");
-      if (!sender && !window.voiceWay.carries(call)) return;
+      const [call, mine] = [current, ++choice];
+      if (!call) return;
+      let stream = null;
+      const drop = () => stream?.getTracks().forEach((track) => track.stop());
       try {
-        const stream = await open();
-        if (call !== current) {
-          for (const track of stream.getTracks()) track.stop();
-          return;
-        }
-        await sender?.replaceTrack(stream.getAudioTracks()[0]);
-        for (const old of microphones) for (const track of old.getTracks()) track.stop();
+        stream = await open();
+        if (call !== current || mine !== choice) return drop();
+        const [track] = stream.getAudioTracks();
+        track.enabled = live(); // before anybody can hear it
+        const sender = call.getSenders().find((each) => each.track?.kind === "audio");
+        if (!sender && !window.voiceWay.carries(call)) return drop(); // a web socket is told by `taken`
+        await sender?.replaceTrack(track);
+        if (call !== current) return drop();
+        for (const old of microphones) for (const each of old.getTracks()) each.stop();
         microphones.clear();
         taken(stream);
       } catch {
-        hint("busy"); // the call goes on with the old one
+        drop();
+        if (call === current && mine === choice) hint("busy"); // the call goes on with the old one
       }
     };
   }
+  const live = () => gateOpen && !microphoneMuted;
   const applyMute = () => {
-    const on = gateOpen && !microphoneMuted;
-    for (const stream of microphones) for (const track of stream.getAudioTracks()) track.enabled = on;
+    for (const stream of microphones) for (const track of stream.getAudioTracks()) track.enabled = live();
   };
   window.voiceGate = (on) => {
     gateOpen = on;
@@ -192,21 +203,22 @@
       const mute = event.target.closest(`${CALL} .mute-button`);
       if (mute) {
         const on = mute.getAttribute("aria-label").startsWith("mute");
-        if (mute.getAttribute("aria-label").endsWith("mic")) microphoneMuted = on;
-        else speakerMuted = on;
-        setTimeout(applyMute); // after the component, which knows only the stream it was given
+        if (mute.getAttribute("aria-label").endsWith("mic")) {
+          microphoneMuted = on;
+          // The component turns its track over and takes its label from that: push-to-talk may have closed the track.
+          for (const track of given?.getAudioTracks() ?? []) track.enabled = on;
+        } else speakerMuted = on;
+        mute.addEventListener("click", applyMute, { once: true }); // after the component's own
         return;
       }
       const button = event.target.closest(BUTTON);
       if (!button) return;
       hint("");
-      if (document.querySelector(NOBODY)) {
-        event.stopImmediatePropagation(); // pressed by keyboard: there is nobody to call yet
-        return;
-      }
       if (button.querySelector('[title="start recording"]')) {
-        if (!devices) {
-          hint("insecure");
+        const nobody = document.querySelector(NOBODY); // pressed by keyboard: there is nobody to call yet
+        if (nobody || !devices || !Native) {
+          if (!devices) hint("insecure");
+          else if (!Native) hint("no_webrtc");
           event.stopImmediatePropagation();
           return;
         }
@@ -237,53 +249,18 @@
     end();
     for (const connection of [...connections]) connection.close();
   });
+  // The way back in the browser may show this page as it was, with a session that the server has forgotten.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
 
-  // ---------------------------------------------------------------- for those who do not see colours
-  const describe = () => {
-    document.getElementById("status")?.setAttribute("aria-live", "polite"); // its content is replaced, it stays
-    // Gradio measures the tabs on a hidden copy of them, which the keyboard would stop at.
-    for (const copy of document.querySelectorAll(".tab-container[aria-hidden=true]:not([inert])")) copy.inert = true;
-    const button = document.querySelector(BUTTON);
-    if (!button) return;
-    const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";
-    if (button.dataset.state !== state) {
-      button.dataset.state = state;
-      button.dataset.word = text[`word_${state}`]; // the style sheet writes it under the button
-      button.title = text[`name_${state}`];
-      button.setAttribute("aria-description", button.title);
-    }
-  };
-  new MutationObserver(describe).observe(document, { childList: true, subtree: true });
-
-  // ---------------------------------------------------------------- typing
-  // Gradio reads the box some time after Enter: a press in an empty box would send what is typed next.
-  document.addEventListener(
-    "keypress",
-    (event) => {
-      if (event.key !== "Enter" || event.shiftKey || !(event.target instanceof HTMLTextAreaElement)) return;
-      if (!event.target.closest("#voice-input, #text-input") || event.target.value.trim()) return;
-      event.preventDefault();
-      event.stopImmediatePropagation();
-    },
-    true,
-  );
-
-  // ---------------------------------------------------------------- time and money
-  // The lines are drawn anew with every answer; the picture behind them stays open when it was opened.
-  document.addEventListener(
-    "toggle",
-    (event) => {
-      const place = event.target instanceof HTMLDetailsElement && event.target.closest("#voice-figures");
-      if (place && event.target.isConnected) place.dataset.open = String(event.target.open);
-    },
-    true,
-  );
-  const reopen = () => {
-    const place = document.getElementById("voice-figures");
-    const picture = place?.querySelector("details");
-    if (picture && place.dataset.open === "true" && !picture.open) picture.open = true;
-  };
-  new MutationObserver(reopen).observe(document, { childList: true, subtree: true });
+  // fastrtc's component turns its button green and leaves everything open when the server refuses the offer.
+  document.addEventListener("voice-button", ({ detail }) => {
+    if (!wanted || detail.before !== "wait" || detail.state !== "start") return;
+    const refused = current;
+    endUnasked("lost");
+    giveUp(refused);
+  });
 
   // ---------------------------------------------------------------- copying
   // The signs of a tag or a picture in a model's code are held apart by word joiners (web/markup.py); a copy has none.

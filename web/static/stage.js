@@ -48,10 +48,16 @@
   const gauge = (stream, name) => {
     const analyser = context.createAnalyser();
     analyser.fftSize = 512;
-    context.createMediaStreamSource(stream).connect(analyser);
+    try {
+      context.createMediaStreamSource(stream).connect(analyser);
+    } catch {
+      // It has ended, or has another rate: its ring stays at rest.
+    }
     return { analyser, name, stream, samples: new Float32Array(analyser.fftSize), level: 0 };
   };
   const draw = () => {
+    frame = 0;
+    if (!microphone) return; // the call is over
     const button = document.querySelector(BUTTON);
     const heard = document.querySelector(`${CALL} audio`)?.srcObject;
     if (heard?.getAudioTracks().length && !gauges.some((each) => each.stream === heard)) {
@@ -64,7 +70,7 @@
       each.level = Math.max(loud, each.level * 0.85);
       button?.style.setProperty(`--level-${each.name}`, each.level.toFixed(2));
     }
-    frame = gauges.length ? requestAnimationFrame(draw) : 0;
+    frame = requestAnimationFrame(draw);
   };
   document.addEventListener("voice-microphone", ({ detail }) => {
     microphone = detail;
@@ -79,6 +85,7 @@
   document.addEventListener("voice-over", () => {
     microphone = null;
     gauges = [];
+    context?.suspend();
     talking = false;
     for (const name of ["user", "model"]) document.querySelector(BUTTON)?.style.setProperty(`--level-${name}`, "0");
   });
@@ -95,16 +102,25 @@
     talking = on;
     gate();
   };
-  const typing = (target) => target instanceof Element && target.closest("input, textarea, select, [contenteditable]");
+  const TYPED = "input:not([type=checkbox], [type=radio], [type=range], [type=button]), textarea, select, [contenteditable]";
+  const typing = (target) => target instanceof Element && target.closest(TYPED);
+  /** Whoever goes from box to box by keyboard ticks them with the space bar; whoever clicked one wants to talk. */
+  let tabbed = false; // told at once: a key makes what was clicked `:focus-visible` too
+  document.addEventListener("focusin", ({ target }) => {
+    tabbed = target instanceof Element && target.matches("input[type=checkbox]:focus-visible");
+  });
+  const spaceIsTaken = (target) => typing(target) || (tabbed && target === document.activeElement);
   const inCall = () => microphone !== null;
   const press = (selector) => document.querySelector(selector)?.click();
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !inCall()) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !inCall()) return;
+    if (event.isComposing || event.keyCode === 229) return; // the second is Safari's word for it
     if (event.key === "Escape") {
       if (["speaking", "thinking"].includes(stage())) press("#voice-stop");
     } else if (typing(event.target)) {
       return;
     } else if (event.key === " " && pushToTalk) {
+      if (spaceIsTaken(event.target)) return;
       event.preventDefault(); // it would press the button that has the focus: the red one
       talk(true);
     } else if (event.key.toLowerCase() === "m" && !event.repeat) {
@@ -113,7 +129,7 @@
   });
   document.addEventListener("keyup", (event) => {
     if (event.key !== " " || !pushToTalk || !inCall()) return;
-    if (!typing(event.target)) event.preventDefault();
+    if (!spaceIsTaken(event.target)) event.preventDefault();
     talk(false);
   });
   window.addEventListener("blur", () => talk(false)); // the key is let go somewhere else

@@ -1,0 +1,52 @@
+/* What the call's buttons are called, for those who do not see their colours. fastrtc's component calls the main button
+ * "start stream" also while it hangs up, and speaks English only. Its own names stay: the style sheet and this page's
+ * scripts find the buttons by them; ours go before them (aria-labelledby). */
+(() => {
+  "use strict";
+  const CALL = "#voice-call";
+  const text = window.voiceTexts; // web/texts.py, in the page's language (language.js)
+  const MUTES = {
+    "mute mic": "name_mute_microphone",
+    "unmute mic": "name_unmute_microphone",
+    "mute audio": "name_mute_speaker",
+    "unmute audio": "name_unmute_speaker",
+  };
+
+  /** The id of a hidden element that says `code`. */
+  const word = (code) => {
+    const id = `voice-${code}`;
+    if (!document.getElementById(id)) {
+      document.body.append(Object.assign(document.createElement("span"), { id, hidden: true, textContent: text[code] }));
+    }
+    return id;
+  };
+  const call = (button, code) => {
+    if (button.title === text[code]) return;
+    button.title = text[code];
+    button.setAttribute("aria-labelledby", word(code));
+  };
+  const describe = () => {
+    // The content of these is replaced, they stay.
+    for (const id of ["status", "text-status"]) document.getElementById(id)?.setAttribute("aria-live", "polite");
+    // Gradio measures the tabs on a hidden copy of them, which the keyboard would stop at.
+    for (const copy of document.querySelectorAll(".tab-container[aria-hidden=true]:not([inert])")) copy.inert = true;
+    for (const mute of document.querySelectorAll(`${CALL} .mute-button`)) {
+      const code = MUTES[mute.getAttribute("aria-label")];
+      if (code) call(mute, code);
+    }
+    const button = document.querySelector(`${CALL} button[aria-label="start stream"]`);
+    if (!button) return;
+    const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";
+    const before = button.dataset.state;
+    if (before === state) return;
+    button.dataset.state = state;
+    button.dataset.word = text[`word_${state}`]; // the style sheet writes it under the button
+    call(button, `name_${state}`);
+    document.dispatchEvent(new CustomEvent("voice-button", { detail: { before, state } }));
+  };
+  new MutationObserver(describe).observe(document, {
+    childList: true,
+    subtree: true,
+    attributeFilter: ["aria-label"], // a mute button changes its name with its picture
+  });
+})();
