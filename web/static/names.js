@@ -30,6 +30,8 @@
     for (const id of ["status", "text-status"]) document.getElementById(id)?.setAttribute("aria-live", "polite");
     // Gradio measures the tabs on a hidden copy of them, which the keyboard would stop at.
     for (const copy of document.querySelectorAll(".tab-container[aria-hidden=true]:not([inert])")) copy.inert = true;
+    // A list that scrolls has to be reached by the keyboard.
+    for (const log of document.querySelectorAll(".bubble-wrap:not([tabindex])")) log.tabIndex = 0;
     for (const mute of document.querySelectorAll(`${CALL} .mute-button`)) {
       const code = MUTES[mute.getAttribute("aria-label")];
       if (code) call(mute, code);
