@@ -180,6 +180,7 @@ def main() -> None:
             share=settings.share,
             root_path=settings.root_path or None,
             prevent_thread_lock=True,
+            max_threads=house.page.max_threads,  # launch() forgets it
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
             app_kwargs={"routes": house.router.routes, "openapi_url": None},

@@ -29,7 +29,7 @@ from realtime.playback import FRAME, Samples
 from realtime.recording import Recording
 from realtime.session import Mode, session_update
 from realtime.session_told import SessionTold
-from realtime.settings import Endpoint, ServerKind, Settings, TurnDetection
+from realtime.settings import Endpoint, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
 from realtime.timeline import CallClock
 from realtime.timing import Turns
@@ -127,6 +127,8 @@ class VoiceCall(VoiceEdge):
             output_latency_ms=settings.output_latency_ms,
         )
         self._session = SessionTold()
+        self._connected_to: Endpoint | None = None
+        """Where the newest connection is opened to."""
         self._visitor: Visitor | None = None
         self._call: Call | None = None
         self._line: Line | None = None
@@ -168,7 +170,8 @@ class VoiceCall(VoiceEdge):
         model = visitor.wishes.model  # to the end of this call, also over another connection
 
         def update(endpoint: Endpoint) -> dict[str, Any]:
-            return self._session.opened(self._wanted(endpoint.kind))
+            self._connected_to = endpoint
+            return self._session.opened(self._wanted(endpoint))
 
         line = self._line = Line(
             call,
@@ -211,7 +214,7 @@ class VoiceCall(VoiceEdge):
             self._line.drop()
         current = asyncio.current_task()
         for task in self._tasks:
-            if task is not current:
+            if task is not current and not task.cancelling():  # it is asking what the last reply has cost
                 task.cancel()
         self._early.clear()
 
@@ -240,21 +243,25 @@ class VoiceCall(VoiceEdge):
 
     def _endpoint_for(self, visitor: Visitor, model: str) -> Endpoint | Failure:
         found = self.endpoint(visitor.own_key)
-        return found.choosing(model, self.settings.models) if isinstance(found, Endpoint) else found
+        if isinstance(found, Failure) or visitor.wishes == Wishes():
+            return found
+        # What a server refuses of one visitor's wishes is not remembered for the others.
+        return replace(found.choosing(model, self.settings.models), refused=found.refused.copy())
 
-    def _wanted(self, kind: ServerKind) -> dict[str, Any]:
+    def _wanted(self, endpoint: Endpoint) -> dict[str, Any]:
         """The `session.update` of a session as this visitor wants it now."""
         assert self._visitor is not None
-        return session_update(self._visitor.wishes.over(self.settings), Mode.VOICE, kind=kind)
+        wanted = self._visitor.wishes.over(self.settings)
+        return session_update(wanted, Mode.VOICE, kind=endpoint.kind, model=endpoint.model)
 
     def wishes_changed(self) -> None:
         """The visitor wants this call otherwise: the server is told what can change in the middle of it."""
         if self._visitor is None:
             return
         self._account.own_cap = self._visitor.wishes.call_cost
-        kind = self._account.kind
-        if self._line is not None and self._line.up and kind is not None:  # else it is told when there is a connection
-            self._send(self._session.update(self._wanted(kind), self._line.fitted))
+        endpoint = self._connected_to
+        if self._line is not None and self._line.up and endpoint is not None:  # else once there is a connection
+            self._send(self._session.update(self._wanted(endpoint), self._line.fitted))
 
     def _ready(self) -> None:
         self.wishes_changed()  # while it was being opened

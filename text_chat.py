@@ -105,7 +105,7 @@ class TextChat:
         self._line.drop()
         current = asyncio.current_task()
         for task in self._tasks:
-            if task is not current:
+            if task is not current and not task.cancelling():
                 task.cancel()
         self._changed.set()
 

@@ -117,6 +117,8 @@ class Account:
         self._before: float | None = 0.0
         """USD on earlier meters of this conversation."""
         self._before_tokens = NO_TOKENS
+        self._operators_usd = 0.0
+        """Of the operator's money, as far as prices are known: what a visitor paid with their own key is not in it."""
         self._spent_at: float | None = None
         """Since when no more may be spent."""
         self.own_cap = 0.0
@@ -174,6 +176,7 @@ class Account:
         elif not self._own_key:
             spent = meter.cost - (cost or 0.0)
             figures.money(spent)
+            self._operators_usd += max(0.0, spent)
             self._accounts.ledger.add(spent)
 
     @property
@@ -198,8 +201,8 @@ class Account:
         if self._free:
             return Budget.FINE
         operators = Caps() if self._own_key else self._accounts.caps
-        both = [cap for cap in (operators.call, self.own_cap) if cap > 0]
-        return Caps(min(both, default=0.0), operators.day).judge(self._usd, self._accounts.ledger.today)
+        found = operators.judge(self._operators_usd, self._accounts.ledger.today)
+        return max(found, Caps(call=self.own_cap).judge(self._usd, 0.0), key=list(Budget).index)
 
     def must_end(self, quiet: bool, now: float) -> Budget | None:
         """Why the conversation has to end now, or None. Unless all is `quiet`, what is being said may finish first."""

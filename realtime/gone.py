@@ -82,7 +82,7 @@ class Gone:
                 self.forget_item(item_id)
         if string(event, "type") not in THERE:
             return []
-        found = [item_id for item_id in named if item_id in self._not_yet]
+        found = [item_id for item_id in dict.fromkeys(named) if item_id in self._not_yet]
         for item_id in found:
             self._not_yet.remove(item_id)
         return found

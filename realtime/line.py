@@ -88,6 +88,8 @@ class Line:
         self._connection: RealtimeConnection | None = None
         self._unpaid = ""
         """The reply that is being made: the server says at its end what it cost."""
+        self._awaited = False
+        """A reply was asked for, or a turn is over: the server may be about to announce one."""
         self._renewing = False
         """The connection is closed by us, to be followed by a new one at once."""
 
@@ -100,6 +102,7 @@ class Line:
         """Sends them, or nothing while there is no connection: the next one is told what was said."""
         if self._connection is not None:
             for event in events:
+                self._awaited |= event["type"] == "response.create"
                 self._connection.send(event)
 
     def fitted(self, update: Event) -> Event:
@@ -185,7 +188,7 @@ class Line:
                 ready_seconds=self._settings.ready_seconds,
             ) as connection:
                 self._connection = connection
-                self._unpaid = ""
+                self._unpaid, self._awaited = "", False
                 for observer in self._observers:
                     observer.connected(endpoint, self._clock())
                 self.send(call.connect(self._clock()))
@@ -215,19 +218,24 @@ class Line:
         """Show an event to the observers; returns when."""
         now, reply = self._clock(), response_id(event)
         if event["type"] == "response.created":
-            self._unpaid = reply
+            self._unpaid, self._awaited = reply, False
         elif event["type"] == "response.done" and reply == self._unpaid:
             self._unpaid = ""
+        elif event["type"] == "input_audio_buffer.committed":
+            self._awaited = True
         for observer in self._observers:
             observer.receive(event, now)
         return now
 
     async def _settle(self, connection: RealtimeConnection) -> None:
-        """The call is over: a reply that is still being made is ended, and it is waited for what it cost."""
-        if self._unpaid:
-            connection.send({"type": "response.cancel", "response_id": self._unpaid})
+        """The call is over: a reply that is still being made, or about to be, is ended, and it is waited for what it
+        cost."""
+        ended = ""
         with suppress(ConnectionFailed, TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 events = connection.events()
-                while self._unpaid:
+                while self._unpaid or self._awaited:
+                    if self._unpaid not in ("", ended):
+                        ended = self._unpaid
+                        connection.send({"type": "response.cancel", "response_id": ended})
                     self._observe(await anext(events))

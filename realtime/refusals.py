@@ -44,6 +44,12 @@ class Refused:
         """False once it took settings without a word: not every server answers with `session.updated`."""
         self._fields: dict[tuple[Path, str], None] = {}
 
+    def copy(self) -> Refused:
+        """The same, for what is to be learned beside it."""
+        copied = Refused()
+        copied.confirms, copied._fields = self.confirms, dict(self._fields)
+        return copied
+
     def remember(self, path: Path, value: object) -> None:
         """This value of the field was refused."""
         self._fields[path, json.dumps(value, sort_keys=True)] = None

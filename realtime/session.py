@@ -31,11 +31,13 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
-def session_update(settings: Settings, mode: Mode = Mode.VOICE, *, kind: ServerKind | None = None) -> Event:
-    """The GA `session.update`. `kind` defaults to that of `settings`."""
+def session_update(
+    settings: Settings, mode: Mode = Mode.VOICE, *, kind: ServerKind | None = None, model: str = ""
+) -> Event:
+    """The GA `session.update`. `kind` and `model` default to those of `settings`."""
     kind = settings.kind if kind is None else kind
     session = _spoken(settings, kind) if mode is Mode.VOICE else _written(settings)
-    if kind is ServerKind.OPENAI and settings.model_of(kind).startswith("gpt-realtime-2"):
+    if kind is ServerKind.OPENAI and (model or settings.model_of(kind)).startswith("gpt-realtime-2"):
         session["reasoning"] = {"effort": "low"}  # more of it is heard as silence before the first word
     return {"type": "session.update", "event_id": SESSION_EVENT_ID, "session": session}
 

@@ -7,6 +7,7 @@ import json
 import gradio as gr
 
 from realtime.book import CallBook
+from realtime.settings import Settings
 from realtime_handler import Visitor, VoiceCall
 
 from . import devices, own_key, sound_check, text_tab, voice_export, voice_tab, wishes_drawer
@@ -53,6 +54,10 @@ SCRIPTS = (
 """In this order, before anything of Gradio's runs."""
 
 
+SPARE_WORKERS = 16
+"""For what is answered at once."""
+
+
 def head() -> str:
     """What stands in the page's head: the policy, the words, the scripts and the style sheet, which is here too because
     `css=` would be rewritten to apply inside the container only."""
@@ -66,6 +71,11 @@ def head() -> str:
             *(f"<script>{script}</script>" for script in scripts),
         ]
     )
+
+
+def workers(settings: Settings) -> int:
+    """Workers of Gradio's queue: a call may have two generators (WebRTC's and the web socket's), a chat one."""
+    return 2 * (settings.max_calls + 4) + (settings.max_chats + 4) + SPARE_WORKERS
 
 
 def build_page(
@@ -114,5 +124,8 @@ def build_page(
                 text = text_tab.build(settings, call.endpoint, chats, call.accounts, server, visitor, locale, begin)
         if settings.allow_own_key:
             own_key.build(visitor, locale, [voice, text])
+    # What a call or a chat shows comes from a generator that lasts as long as it does and takes a worker of Gradio's
+    # queue. With all of them taken nothing else would be answered: no Send, no Stop, no hanging up.
+    page.max_threads = workers(settings)
     page.queue(default_concurrency_limit=settings.max_calls)
     return page

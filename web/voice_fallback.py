@@ -80,6 +80,7 @@ def build(
                 yield present(language, who, snapshot)
         yield (gr.skip(),) * len(outputs)  # a generator that ends without a word empties its outputs
 
+    most = sockets.prototype.settings.max_calls + 4
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
     offer = asked.click(on_ask, [visitor, rtc], [where, lane], trigger_mode="multiple", **quick)
     offer.then(None, where, None, js=OPEN, api_name=False)
@@ -88,5 +89,5 @@ def build(
         [visitor, locale, lane],
         list(outputs),
         trigger_mode="multiple",
-        **quick,  # no limit of its own: there are as many as tickets and calls
+        **{**quick, "concurrency_limit": most},
     )

@@ -61,6 +61,10 @@ class Lane:
         self.let_go = let_go
         self.until = until
         self.state = LaneState.OFFERED
+        self.call = visitor.call if visitor.call is not None and visitor.call.under_way else None
+        """The call that is to be carried on; None: one is to begin."""
+        self.watched = False
+        """Its news have a reader."""
         self._latest: Snapshot | None = None
         self._changed = asyncio.Event()
 
@@ -76,7 +80,10 @@ class Lane:
 
     async def news(self) -> AsyncIterator[Snapshot]:
         """What the page should show, whenever it has changed, until the socket is over. For one reader. Ends after a
-        while when no socket comes."""
+        while when no socket comes, and at once for a second reader."""
+        if self.watched:
+            return
+        self.watched = True
         shown: Snapshot | None = None
         while True:
             if self.state is LaneState.OFFERED:
@@ -113,6 +120,8 @@ class VoiceSockets:
         self._forget()
         while len(self._offered) >= MAX_TICKETS:
             self._offered.popitem(last=False)[1].close()
+        for ticket in [ticket for ticket, lane in self._offered.items() if lane.visitor is visitor]:
+            self._offered.pop(ticket).close()  # one at a time for each visitor
         ticket = secrets.token_urlsafe(32)
         lane = self._offered[ticket] = Lane(visitor, let_go, self._clock() + LIFE_S)
         return f"{PATH[1:]}/{ticket}", lane
@@ -147,6 +156,11 @@ class VoiceSockets:
 
     async def _carry(self, websocket: WebSocket, lane: Lane) -> None:
         """One call, from where it is to its end or to the next carrier."""
+        if lane.call is not None and not lane.call.under_way:  # it has ended meanwhile: that is to be told, no new call
+            lane.tell(lane.call.snapshot)
+            await websocket.send_text(ENDED)
+            await _close(websocket, DONE)
+            return
         running = lane.visitor.call
         goes_on = running is not None and running.under_way and running.edge is EdgeState.OPEN
         call = running if running is not None and goes_on else self.prototype.copy()

@@ -93,7 +93,7 @@ def test_free_and_unknown(money: Money, english: str, chinese: str) -> None:
 
 
 @pytest.mark.parametrize("budget", list(Budget))
-def test_a_warning_is_said_aloud(budget: Budget) -> None:
+def test_a_warning_is_there_to_be_read_aloud(budget: Budget) -> None:
     html = figures(page(money=Money(1.0, USED, budget=budget)), "en")
-    assert ('role="alert"' in html) is (budget is not Budget.FINE)
+    assert ('class="warning"' in html) is (budget is not Budget.FINE)
     assert f'data-budget="{budget.value}"' in html

@@ -17,14 +17,15 @@
     for (const found of text.matchAll(PHRASE)) end = found.index + 1;
     return end;
   };
-  // There before anything is said: a region that comes with its words is not read.
-  document.addEventListener("DOMContentLoaded", () => {
-    region = document.createElement("div");
+  /** There before anything is said: a region that comes with its words is not read. Gradio may draw the page anew. */
+  const prepare = () => {
+    if (!document.body || region?.isConnected) return;
+    region ??= document.createElement("div");
     region.id = "read-aloud";
     region.setAttribute("aria-live", "polite");
     region.setAttribute("role", "log");
     document.body.append(region);
-  });
+  };
   const say = (words) => {
     if (!region || !words) return;
     region.append(Object.assign(document.createElement("p"), { textContent: words }));
@@ -64,6 +65,7 @@
     }
   };
   new MutationObserver((changes) => {
+    prepare();
     for (const log of document.querySelectorAll(LOGS)) log.setAttribute("aria-live", "off");
     // The call's timer, the status bar and much else change all the time.
     if (!changes.some(({ target }) => (target.closest ? target : target.parentElement)?.closest(PLACES))) return;
