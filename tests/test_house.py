@@ -38,3 +38,10 @@ def test_where_visitors_keys_are_not_taken_they_change_nothing(monkeypatch: pyte
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.kind, endpoint.headers) == (ServerKind.OFFLINE, {})
     assert house.server_line(KEY)[2] == "offline"
+
+
+def test_a_full_house_leaves_gradio_workers_for_everything_else() -> None:
+    """Each call may have two endless generators, and each chat one; they hold their workers to their end."""
+    settings = Settings(max_calls=8, max_chats=32)
+    page = app.House(settings).page
+    assert page.max_threads == page._queue.max_thread_count >= 2 * 8 + 32 + 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -17,7 +18,7 @@ from realtime.snapshot import Stage
 from realtime.usage import Budget, Caps
 from web.metrics import Metrics
 
-from .persons import BOTH, At, Caller
+from .persons import BOTH, At, Caller, call
 from .realtime import script
 from .realtime.servers import Script, server
 from .web.programs import door, program
@@ -89,6 +90,22 @@ def test_a_conversation_that_moves_adds_up_and_what_is_not_known_stays_so() -> N
     account.connected(endpoint(model="of-my-own"), 6)
     account.receive(done("r2", CENT), 7)
     assert account.money.usd is None
+
+
+def test_the_operators_cap_counts_the_operators_money() -> None:
+    accounts = Accounts(Caps(call=0.05))
+    account = Account(accounts, Settings(), Mode.VOICE)
+    account.connected(endpoint(own_key=True, model="of-my-own"), 0)
+    account.receive(done("r1", EIGHT_CENTS), 1)
+    account.connected(endpoint(own_key=True), 2)
+    account.receive(done("r2", EIGHT_CENTS), 3)
+    account.connected(endpoint(), 4)
+    assert account.budget is Budget.FINE, "that was the visitor's money"
+    account.receive(done("r3", EIGHT_CENTS), 5)
+    assert account.budget is Budget.CALL_SPENT, "also where the price of something before was not known"
+    account.own_cap = 0.01
+    account.connected(endpoint(own_key=True), 6)
+    assert account.budget is Budget.FINE, "what is not known cannot be judged"
 
 
 def test_a_cap_that_cannot_hold_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -173,6 +190,40 @@ async def test_what_a_reply_cost_is_booked_when_the_visitor_leaves_in_the_middle
         (cancel,) = await there.hears("response.cancel")
         assert cancel["response_id"] == "r1"
         await there.says(script.reply_ends("r1", "a1", "One", "cancelled", usage=CENT))
+        await there.gone()
+    assert accounts.ledger.today == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1])
+async def test_a_tab_that_goes_while_the_price_is_awaited_still_pays(pause_s: float) -> None:
+    """The page tells of the hang-up, and the browser's connection closes at any moment after it."""
+    there, accounts = Script(), Accounts()
+    async with server(there.talk) as url, call(url, accounts=accounts, realtime_model=MINI) as person:
+        await person.shows(lambda now: now.stage is Stage.LISTENING)
+        await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One", 400))
+        await person.shows(lambda now: now.stage is Stage.SPEAKING)
+        person.leaves()
+        await asyncio.sleep(pause_s)
+        gone = asyncio.create_task(person.page.hangs_up())
+        await there.hears("response.cancel")
+        await there.says(script.reply_ends("r1", "a1", "One", "cancelled", usage=CENT))
+        await gone
+        await there.gone()
+    assert accounts.ledger.today == pytest.approx(0.01)
+
+
+@BOTH
+async def test_a_reply_that_was_only_asked_for_is_paid_too(person_at: At) -> None:
+    there, accounts = Script(), Accounts()
+    async with server(there.talk) as url, person_at(url, accounts=accounts, realtime_model=MINI) as person:
+        await person.shows(lambda now: now.stage is Stage.LISTENING)
+        await person.types("One?")
+        await there.hears("response.create")
+        person.leaves()
+        await there.says(script.reply_begins("r1", "a1"))
+        (cancel,) = await there.hears("response.cancel")
+        assert cancel["response_id"] == "r1"
+        await there.says(done("r1", CENT))
         await there.gone()
     assert accounts.ledger.today == pytest.approx(0.01)
 

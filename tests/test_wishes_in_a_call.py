@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from websockets.asyncio.server import Request, Response, ServerConnection
 
-from realtime.settings import Language
+from realtime.refusals import Refused
+from realtime.settings import Endpoint, Language
 from realtime.snapshot import Notice
 from realtime.wishes import WISH_EVENT_ID, Pace, When, Wishes
 from realtime_handler import Stage, Visitor
@@ -98,6 +101,35 @@ async def test_a_call_keeps_its_model_and_the_next_one_has_the_other() -> None:
                 assert await visitor.wish(Wishes(model="better")) in (When.NEXT_CALL, When.NOTHING)
                 assert not there.of("session.update")
     assert asked == ["model=m", "model=better"]
+
+
+async def test_what_a_server_refuses_of_one_visitor_is_not_remembered_for_the_others() -> None:
+    class Picky(Script):
+        async def talk(self, socket: ServerConnection) -> None:
+            await send(socket, {"type": "session.created", "session": {}})
+            async for message in socket:
+                event = json.loads(message)
+                if event["type"] == "session.update":
+                    self.update = event
+                    if event["session"]["instructions"] == "Be a pirate.":
+                        about = {"param": "session.instructions", "event_id": event["event_id"]}
+                        await send(socket, {"type": "error", "error": {"code": "invalid_value", **about}})
+                        continue
+                    await send(socket, {"type": "session.updated", "session": event["session"]})
+
+    there, refused = Picky(), Refused()
+    async with server(there.talk) as url:
+        found = at(url)("")
+        assert isinstance(found, Endpoint)
+        ours = replace(found, refused=refused)
+        visitor = Visitor()
+        visitor.wishes = Wishes(instructions="Be a pirate.")
+        async with calling(lambda _: ours, visitor) as page:
+            with suppress(TimeoutError):
+                await page.until(lambda: bool(page.snapshots) and page.snapshots[-1].stage is Stage.LISTENING, 3)
+    assert refused.leave_out({"session": {"instructions": "Be a pirate."}}) == {
+        "session": {"instructions": "Be a pirate."}
+    }
 
 
 async def test_a_server_with_a_transcription_model_of_its_own_keeps_it() -> None:

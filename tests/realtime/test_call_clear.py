@@ -43,6 +43,13 @@ def test_clear_before_a_typed_message_is_answered(line: Line) -> None:
     assert line.texts() == [("user", "Hello"), ("assistant", "Hi.")]
 
 
+def test_an_item_that_is_named_twice_is_deleted_once(line: Line) -> None:
+    line.get(script.speech_started("u1"))
+    line.clear()
+    answers = line.get({"type": "conversation.item.added", "item_id": "u1", "item": {"id": "u1", "type": "message"}})
+    assert kinds(answers) == ["conversation.item.delete"]
+
+
 @pytest.mark.parametrize("spoken", [1, 2, 3, 4], ids=["started", "stopped", "committed", "added"])
 def test_clear_in_a_spoken_turn_forgets_the_turn_and_its_answer(line: Line, spoken: int) -> None:
     turn = [script.speech_started("u1"), *script.turn_over("u1")]

@@ -176,6 +176,8 @@ def test_openai_gets_its_own_transcription_model_and_little_reasoning() -> None:
     assert session["reasoning"] == {"effort": "low"}
     assert "reasoning" not in sent(OPENAI_API_KEY="sk-x", REALTIME_MODEL="gpt-realtime-1.5")
     assert "reasoning" not in session_update(Settings(), kind=ServerKind.CUSTOM)["session"]
+    chosen = session_update(Settings(openai_api_key="sk-x"), model="gpt-realtime-1.5")
+    assert "reasoning" not in chosen["session"], "the model of this call counts"
     chosen = sent(OPENAI_API_KEY="sk-x", TRANSCRIPTION_MODEL="gpt-live-transcribe")
     assert chosen["audio"]["input"]["transcription"]["model"] == "gpt-live-transcribe"
 

@@ -15,7 +15,7 @@ from realtime.settings import Settings
 from realtime_handler import Notice, Stage, Visitor, VoiceCall
 from web import voice_socket
 from web.routes import description
-from web.voice_socket import DONE, LIFE_S, LOST, MAX_TICKETS, NO_TICKET, VoiceSockets
+from web.voice_socket import DONE, LIFE_S, LOST, MAX_TICKETS, NO_TICKET, LaneState, VoiceSockets
 from web.voice_wire import FRAME_BYTES, SURPLUS, TOO_MUCH, UNSUPPORTED, WINDOW
 
 from ..pages import Page, at
@@ -257,6 +257,47 @@ async def test_a_call_that_webrtc_has_lost_goes_on() -> None:
             assert len(old.frames) == frames
             assert sockets.prototype.calls.live == 1
         assert (there.visits, page.visitor.call) == (1, None)
+
+
+async def test_a_call_that_has_ended_before_the_socket_came_does_not_begin_anew() -> None:
+    there = Script()
+    async with server(there.talk) as url:
+        sockets = sockets_at(url)
+        old = Page(sockets.prototype)
+        await old.start()
+        await old.reaches(Stage.LISTENING)
+        page = SocketPage(sockets, old.visitor)
+        ticket = page.ticket()
+        await old.call.hang_up(Notice.TIME_LIMIT)
+        page.opens(ticket)
+        last = await page.reaches(Stage.ENDED)
+        assert last.notice == Notice.TIME_LIMIT
+        await page.until(lambda: page.code == DONE)
+        assert page.texts == [{"type": "ended"}] and not page.frames
+        await page.settled()
+        await old.hangs_up()
+        assert there.visits == 1 and sockets.prototype.calls.live == 0
+
+
+async def test_one_ticket_a_visitor_and_one_reader_a_ticket() -> None:
+    """Whoever asks again and again holds no more than whoever asks once."""
+    sockets, visitor = sockets_at("ws://nowhere"), Visitor()
+
+    async def nothing() -> None:
+        pass
+
+    _, first = sockets.offer(visitor, nothing)
+    _, other = sockets.offer(Visitor(), nothing)
+    _, last = sockets.offer(visitor, nothing)
+    assert first.state is LaneState.OVER and other.state is last.state is LaneState.OFFERED
+    reading = asyncio.create_task(anext(last.news(), None))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        assert [snapshot async for snapshot in last.news()] == []
+    last.close()
+    assert await reading is None
+    async with asyncio.timeout(1):
+        assert [snapshot async for snapshot in last.news()] == []
 
 
 async def test_a_socket_that_is_lost_and_made_again() -> None:
