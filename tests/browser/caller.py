@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import TimeoutError as NotInTime
 
 BUTTON = '#voice-call button[aria-label="start stream"]'
 
@@ -205,7 +206,12 @@ class Caller:
     def stage(self, *names: str, timeout: float = PATIENCE_S) -> None:
         """Wait until the status bar shows one of these stages."""
         wanted = ", ".join(f'#status [data-stage="{name}"]' for name in names)
-        self.page.wait_for_selector(wanted, timeout=timeout * 1000)
+        try:
+            self.page.wait_for_selector(wanted, timeout=timeout * 1000)
+        except NotInTime:
+            shown = self.page.inner_text("#status"), self.page.inner_text("#voice-hint")
+            button, peers = self.page.get_attribute(BUTTON, "data-state"), self.page.evaluate("caller.peers()")
+            raise AssertionError(f"not {names} but {shown}, button {button}, connections {peers}") from None
 
     def until(self, expression: str, argument: object = None, timeout: float = PATIENCE_S) -> None:
         self.page.wait_for_function(expression, arg=argument, timeout=timeout * 1000, polling=20)

@@ -295,7 +295,7 @@ def test_the_status_bar_names_the_key_of_the_connection_there_is(visit: Callable
 def test_voice_and_text_at_once_by_two_visitors(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The embedded server, its real models, and human speech."""
     log = tmp_path_factory.mktemp("both") / "log.txt"
-    short = "60"  # tokens: four conversations share the processors
+    short = "24"  # tokens: four conversations share the processors
     with running_app(log, OFFLINE_SESSIONS="4", MAX_OUTPUT_TOKENS=short, MAX_TEXT_TOKENS=short) as app:
         app.wait(lambda health: health["http"] == 200, timeout=120)
         visitors = [Typist(browser, app.url) for _ in range(2)]

@@ -258,8 +258,11 @@
   document.addEventListener("voice-button", ({ detail }) => {
     if (!wanted || detail.before !== "wait" || detail.state !== "start") return;
     const refused = current;
-    endUnasked("lost");
-    giveUp(refused);
+    setTimeout(() => { // it may only be drawing itself anew
+      if (!wanted || current !== refused || document.querySelector(BUTTON)?.dataset.state !== "start") return;
+      endUnasked("lost");
+      giveUp(refused);
+    }, 300);
   });
 
   // ---------------------------------------------------------------- copying
