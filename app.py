@@ -32,7 +32,7 @@ from web import VERSION, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.metrics import Metrics
-from web.page import build_page
+from web.page import build_page, workers
 from web.reachability import Reachability
 from web.relay import Relay
 from web.routes import TITLE, Health, routes
@@ -180,7 +180,7 @@ def main() -> None:
             share=settings.share,
             root_path=settings.root_path or None,
             prevent_thread_lock=True,
-            max_threads=house.page.max_threads,  # launch() forgets it
+            max_threads=workers(house.settings),  # launch() forgets what the page says
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
             app_kwargs={"routes": house.router.routes, "openapi_url": None},
