@@ -13,6 +13,8 @@ from .texts import label
 
 STATIC = Path(__file__).parent / "static"
 AVATARS = (str(STATIC / "user.svg"), str(STATIC / "model.svg"))
+SPARE_PLACES = 4
+"""Of Gradio's queue, above the limit of calls and of chats: the one too many is told so in their own language."""
 AWAITED = "…"
 """Stands where words are about to come."""
 

@@ -11,7 +11,7 @@ from realtime.settings import Settings
 from realtime_handler import Visitor, VoiceCall
 
 from . import devices, own_key, sound_check, text_tab, voice_export, voice_tab, wishes_drawer
-from .chatbox import STATIC
+from .chatbox import SPARE_PLACES, STATIC
 from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, as_locale, label, locale_of, page_tables
@@ -75,7 +75,7 @@ def head() -> str:
 
 def workers(settings: Settings) -> int:
     """Workers of Gradio's queue: a call may have two generators (WebRTC's and the web socket's), a chat one."""
-    return 2 * (settings.max_calls + 4) + (settings.max_chats + 4) + SPARE_WORKERS
+    return 2 * (settings.max_calls + SPARE_PLACES) + (settings.max_chats + SPARE_PLACES) + SPARE_WORKERS
 
 
 def build_page(

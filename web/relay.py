@@ -26,6 +26,7 @@ from realtime.accounts import POLITE_S, Account, Accounts
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
+from realtime.line import SETTLE_S
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings
 from webrtc_edge import where
@@ -55,8 +56,6 @@ LAST_WORD_S = 1.0
 """Seconds in which a server that has said a fatal error closes; then we do."""
 STALL_S = 60.0
 """Who takes nothing for so long is gone, whatever the socket says. Pings do not tell: they wait behind the messages."""
-SETTLE_S = 1.0
-"""Seconds in which a server says what its last replies have cost, once the session is over and they are cancelled."""
 TICK_S = 0.5
 """Seconds between two looks at whether a session has to end, though nothing passes."""
 IDLE_S = 600.0

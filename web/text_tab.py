@@ -20,7 +20,7 @@ from realtime.snapshot import OVER
 from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor
 from text_chat import TextChat
 
-from .chatbox import AWAITED, Message, chatbox, message_box, shown, taking
+from .chatbox import AWAITED, SPARE_PLACES, Message, chatbox, message_box, shown, taking
 from .figures import figures
 from .markup import literal, written
 from .status import Refresh, ServerLine, status_html
@@ -139,7 +139,7 @@ def build(
         "inputs": [visitor, locale],
         "outputs": [chat, status, connect, stop, sums],
         "show_progress": "hidden",
-        "concurrency_limit": settings.max_chats + 4,  # above the limit, so that the one too many is told so
+        "concurrency_limit": settings.max_chats + SPARE_PLACES,  # above the limit, so that the one too many is told so
         "trigger_mode": "multiple",
         "api_name": False,
     }

@@ -42,12 +42,11 @@ class UdpCheck:
         self._at_once = at_once
         self._life_s = life_s
         self._running: set[asyncio.Task[None]] = set()
-        self._places = 0
 
     @property
     def live(self) -> int:
         """Places taken."""
-        return self._places
+        return len(self._running)
 
     async def idle(self) -> None:
         """Wait until the checks that run now are over."""
@@ -71,13 +70,12 @@ class UdpCheck:
             body += part
             if len(body) > MOST_OFFER:
                 return Response(status_code=413)
-        if self._places >= self._at_once:
+        if self.live >= self._at_once:
             return Response(status_code=503)
         try:
             offer = RTCSessionDescription(**offer_of(bytes(body)))
         except (TypeError, ValueError, RecursionError):
             return Response(status_code=400)
-        self._places += 1
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         over = asyncio.Event()
         # Whatever follows, this task closes the connection and gives the place back.
@@ -105,13 +103,10 @@ class UdpCheck:
         return JSONResponse({"type": answer.type, "sdp": answer.sdp}, headers={"Cache-Control": "no-store"})
 
     async def _live(self, connection: RTCPeerConnection, over: asyncio.Event) -> None:
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._life_s):
-                    await over.wait()
-            await connection.close()
-        finally:
-            self._places -= 1
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._life_s):
+                await over.wait()
+        await connection.close()
 
 
 def offer_of(body: bytes) -> dict[str, Any]:

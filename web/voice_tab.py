@@ -18,7 +18,7 @@ from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
 from . import voice_fallback
-from .chatbox import Message, chatbox, message_box, shown, taking
+from .chatbox import SPARE_PLACES, Message, chatbox, message_box, shown, taking
 from .figures import figures
 from .markup import literal, struck
 from .rtc_page import on_news
@@ -73,13 +73,19 @@ def build(
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call.
     `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event after which they are known."""
 
-    # Above the call's own limit, so that the one too many is told so in its own language, and not by fastrtc's toast.
-    max_calls = call.settings.max_calls + 4
+    max_calls = call.settings.max_calls + SPARE_PLACES  # else the one too many is told by fastrtc's toast
     chat = chatbox("voice", height="calc(100dvh - 510px)")
     with gr.Row(elem_id="voice-controls"):
         with gr.Column(scale=2, min_width=150):
             volume = gr.Slider(
-                0, 100, value=100, step=1, elem_id="voice-volume", label=label("voice_volume"), show_reset_button=False
+                0,
+                100,
+                value=100,
+                step=1,
+                elem_id="voice-volume",
+                interactive=True,
+                label=label("voice_volume"),
+                show_reset_button=False,
             )
         with gr.Column(scale=3, min_width=200):
             rtc = WebRTC(
@@ -178,7 +184,6 @@ def build(
     )
     stop.click(on_stop, visitor, None, show_progress="hidden", concurrency_limit=None, api_name=False)
     clear.click(on_clear, visitor, chat, show_progress="hidden", concurrency_limit=None, api_name=False)
-    volume.input(None, volume, js="(percent) => { window.voiceVolume(percent); return []; }", api_name=False)
 
     begin.then(on_load, [visitor, locale], [status, until_ready], show_progress="hidden", api_name=False)
     begin.then(None, None, volume, js="() => window.voiceVolumeNow()", api_name=False)

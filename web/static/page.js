@@ -286,12 +286,14 @@
       if (audio.muted !== speakerMuted && audio.closest(CALL)) audio.muted = speakerMuted;
     }
   };
-  window.voiceVolume = (percent) => {
-    volume = bounded(Number(percent));
+  window.voiceVolumeNow = () => volume;
+  // Straight from the slider: while the page loads, Gradio may put back the old value before it reports the new one.
+  document.addEventListener("input", ({ target }) => {
+    if (!target.closest?.("#voice-volume")) return;
+    volume = bounded(Number(target.value));
     remember(volume);
     loudness();
-  };
-  window.voiceVolumeNow = () => volume;
+  });
   // The component sets the volume to 1 for every new track; these events do not bubble, so they are captured.
   for (const name of ["play", "loadedmetadata", "volumechange"]) document.addEventListener(name, loudness, true);
 })();
