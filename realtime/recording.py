@@ -22,8 +22,8 @@ from .playback import RATE, Samples
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY = 1 << 20
-"""Bytes of a side that are kept in memory: about 20 s. What is longer goes to a temporary file."""
+IN_MEMORY = 1 << 18
+"""Bytes of a side that are kept in memory: about 5 s. What is longer goes to a temporary file."""
 WINDOW = 50
 """Frames, one second, over which lateness is judged: of so many, one arrives as early as it can."""
 DRIFT = RATE * 60 // 1000

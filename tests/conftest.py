@@ -26,7 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """`python app.py` with no key, its models loaded: one for all tests, as starting it takes longer than most."""
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as app:
+    # Eighty tokens are half a minute of speech: a model that rambles is no reason to listen longer.
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt", MAX_OUTPUT_TOKENS="80") as app:
+        app.first_health = app.wait(lambda answer: True)
         app.wait(lambda health: health["http"] == 200, timeout=120)
         yield app
         assert "Traceback" not in app.log.read_text(), app.log.read_text()[-4000:]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import running_app
+from tests.browser.conftest import App, running_app
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-secret-of-the-operator"
@@ -42,14 +42,13 @@ def test_page_and_health(command: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.models
-def test_health_is_503_until_the_models_are_loaded(tmp_path: Path) -> None:
-    with running_app(tmp_path / "log.txt") as app:
-        first = app.wait(lambda answer: True)
-        assert (first["http"], first["status"], first["server"]) == (503, "loading", "offline")
-        assert str(first["detail"]).endswith(".")
-        ready = app.wait(lambda answer: answer["http"] == 200, timeout=90)
-        assert ready["status"] == "ok"
-        assert "qwen" in str(ready["model"]).lower()
+def test_health_is_503_until_the_models_are_loaded(app: App) -> None:
+    first = app.first_health
+    assert (first["http"], first["status"], first["server"]) == (503, "loading", "offline")
+    assert str(first["detail"]).endswith(".")
+    ready = app.health()
+    assert (ready["http"], ready["status"]) == (200, "ok")
+    assert "qwen" in str(ready["model"]).lower()
 
 
 def test_a_bad_setting_is_one_sentence() -> None:

@@ -42,6 +42,8 @@ class App:
 
     def __init__(self, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.url, self.process, self.log = url, process, log
+        self.first_health: dict[str, object] = {}
+        """What /health said first, where a test wants to know."""
 
     def health(self) -> dict[str, object]:
         try:

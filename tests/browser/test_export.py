@@ -105,7 +105,7 @@ def test_a_closed_page_leaves_nothing_of_its_recording(app: App, browser: Browse
     caller.call()
     caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
     caller.until_loud(caller.now())
-    caller.until("(t) => caller.now() > t", caller.now() + 24.0)  # longer than what is kept in memory
+    caller.until("(t) => caller.now() > t", caller.now() + 7.0)  # longer than what is kept in memory
     assert unlinked_files(app) > before
     caller.close()
     app.wait(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)

@@ -292,41 +292,45 @@ def test_the_status_bar_names_the_key_of_the_connection_there_is(visit: Callable
     expect(page.page.locator("#text-status .server")).to_have_text("Custom (own key)")
 
 
-def test_voice_and_text_at_once_by_two_visitors(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The embedded server, its real models, and human speech."""
-    log = tmp_path_factory.mktemp("both") / "log.txt"
-    short = "24"  # tokens: four conversations share the processors
-    with running_app(log, OFFLINE_SESSIONS="4", MAX_OUTPUT_TOKENS=short, MAX_TEXT_TOKENS=short) as app:
-        app.wait(lambda health: health["http"] == 200, timeout=120)
-        visitors = [Typist(browser, app.url) for _ in range(2)]
-        try:
-            spoken = clip("en", "human", 1)
-            for number, visitor in enumerate(visitors):
-                visitor.ask(f"My secret number is {40 + number}. Please say hello.")
-                visitor.to_tab("Voice")
-                visitor.call()
-            assert app.health()["calls"] == 2
-            assert app.health()["chats"] == 2
-            for visitor in visitors:
-                visitor.say(spoken.samples)
-            for visitor in visitors:
-                visitor.until(
-                    "() => document.querySelector('#voice-chat [data-testid=bot]')?.innerText.length > 1", timeout=60
-                )
-                assert not any("secret" in line.text for line in visitor.lines())
-            for number, visitor in enumerate(visitors):
-                visitor.to_tab("Text")
-                visitor.chat_stage("listening")  # neither the call nor the other visitor disturbed it
-                visitor.ask("And now say goodbye, please.", timeout=90)
-                written = [line.text for line in visitor.history()]
-                assert len(written) == 4
-                assert f"{40 + number}" in written[0]
-                assert not any(line.text in written for line in visitor.lines())
-        finally:
-            for visitor in visitors:
-                visitor.close()
-        app.wait(lambda health: health["calls"] == 0 and health["chats"] == 0, timeout=30)
-        assert "secret" not in log.read_text()
+def test_calls_and_chats_of_two_visitors_at_once(house: App, visit: Callable[..., Typist]) -> None:
+    visitors = [visit(), visit()]
+    for number, visitor in enumerate(visitors):
+        assert visitor.ask(f"written {number}") == f"written {number}"
+        visitor.to_tab("Voice")
+        visitor.call()
+    assert (house.health()["calls"], house.health()["chats"]) == (2, 2)
+    for number, visitor in enumerate(visitors):
+        visitor.type(f"spoken {number}")
+    for number, visitor in enumerate(visitors):
+        visitor.until("() => document.querySelectorAll('#voice-chat [data-testid=bot]').length === 1")
+        visitor.stage("listening")
+        assert [line.text for line in visitor.lines()] == [f"spoken {number}"] * 2
+        visitor.to_tab("Text")
+        visitor.chat_stage("listening")  # neither the call nor the other visitor disturbed it
+        assert visitor.ask(f"again {number}") == f"again {number}"
+        assert [line.text for line in visitor.history()] == [f"written {number}"] * 2 + [f"again {number}"] * 2
+
+
+def test_a_call_and_a_chat_at_once_with_real_models(app: App, browser: Browser) -> None:
+    """The embedded server, which thinks of one thing at a time, and human speech."""
+    visitor = Typist(browser, app.url)
+    try:
+        visitor.ask("My secret number is 40. Please say hello.")
+        visitor.to_tab("Voice")
+        visitor.call()
+        assert (app.health()["calls"], app.health()["chats"]) == (1, 1)
+        visitor.say(clip("en", "human", 1).samples)
+        visitor.until("() => document.querySelector('#voice-chat [data-testid=bot]')?.innerText.length > 1")
+        visitor.to_tab("Text")
+        visitor.chat_stage("listening")
+        visitor.ask("And now say goodbye, please.")  # while the call speaks
+        written = [line.text for line in visitor.history()]
+        assert len(written) == 4
+        assert not any("secret" in line.text or line.text in written for line in visitor.lines())
+    finally:
+        visitor.close()
+    app.wait(lambda health: health["calls"] == 0 and health["chats"] == 0, timeout=30)
+    assert "secret" not in app.log.read_text()
 
 
 def choose(page: Typist, field: str, option: str) -> None:
