@@ -26,8 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """`python app.py` with no key, its models loaded: one for all tests, as starting it takes longer than most."""
-    # Eighty tokens are half a minute of speech: a model that rambles is no reason to listen longer.
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt", MAX_OUTPUT_TOKENS="80") as app:
+    # So many tokens are ten seconds of speech: a model that rambles is no reason to listen longer.
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt", MAX_OUTPUT_TOKENS="48") as app:
         app.first_health = app.wait(lambda answer: True)
         app.wait(lambda health: health["http"] == 200, timeout=120)
         yield app
