@@ -35,7 +35,8 @@ from realtime.timeline import CallClock
 from realtime.timing import Turns
 from realtime.wishes import When, Wishes, when
 from text_chat import TextChat
-from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
+from webrtc_edge import FRAME_S, VoiceEdge, quiet_loggers, where
+from webrtc_media import install_jitter_buffer, install_track
 
 __all__ = ["CallBook", "EndpointForKey", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
 
@@ -145,6 +146,7 @@ class VoiceCall(VoiceEdge):
         """A fresh call for one connection; shares only settings, the call book and the accounts."""
         quiet_loggers()
         install_jitter_buffer()
+        install_track()
         return VoiceCall(self.settings, self.endpoint, self.calls, self.accounts, clock=self.clock, sleep=self._sleep)
 
     # ---------------------------------------------------------------- life

@@ -12,7 +12,6 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from enum import Enum
-from functools import partial
 from typing import Any
 
 import av
@@ -21,9 +20,10 @@ from fastrtc import AdditionalOutputs, AsyncStreamHandler
 from fastrtc.utils import CloseStream
 from numpy.typing import NDArray
 
+from webrtc_media import RATE
+
 log = logging.getLogger(__name__)
 
-RATE = 24_000
 FRAME_S = 0.02
 LATE_S = 0.1
 """Later than this, the clock starts anew: catching up in a burst would only fill the browser's jitter buffer."""
@@ -78,90 +78,6 @@ def _unless_aiortc_sends_to_nobody(loop: asyncio.AbstractEventLoop, context: dic
     if isinstance(context.get("exception"), ConnectionError) and sender.startswith("RTCSctpTransport."):
         return
     loop.default_exception_handler(context)
-
-
-# -------------------------------------------------------------------- microphone jitter buffer
-
-
-def _distance(origin: int, number: int) -> int:
-    """From one 16-bit sequence number forward to another."""
-    return (number - origin) & 0xFFFF
-
-
-class VoiceJitterBuffer:
-    """Packets in order with at most `GAP` of them (20 ms each) held back.
-
-    aiortc's own buffer holds four back from the start, and after one lost packet up to sixteen for the rest of the
-    call: there is no retransmission for audio, so a hole is never filled. Here a hole is given up as soon as more than
-    `GAP` newer packets wait behind it. With Opus one packet is one frame.
-    """
-
-    GAP = 2
-    RESTART = 100
-    """Sequence numbers this far away mean that the sender began anew."""
-
-    def __init__(self, frame: Callable[..., Any]) -> None:
-        self._frame = frame
-        self._next: int | None = None
-        self._held: dict[int, Any] = {}
-
-    def add(self, packet: Any) -> tuple[bool, Any | None]:
-        """aiortc's contract: (whether to ask for a key frame, the next complete frame or None)."""
-        number = packet.sequence_number
-        if self._next is None:
-            self._next = number
-        ahead = _distance(self._next, number)
-        if self.RESTART <= ahead <= 0x10000 - self.RESTART:
-            self._held.clear()
-            self._next = number
-        elif ahead >= 0x8000:
-            return False, None  # too late: what follows it was already played
-        self._held[number] = packet
-        if self._next not in self._held:
-            if len(self._held) <= self.GAP:
-                return False, None
-            origin = self._next
-            self._next = min(self._held, key=partial(_distance, origin))
-        head = self._held.pop(self._next)
-        self._next = (self._next + 1) & 0xFFFF
-        return False, self._frame(data=head._data, timestamp=head.timestamp)
-
-
-def install_jitter_buffer() -> bool:
-    """Give audio receivers `VoiceJitterBuffer`. False, and aiortc's own stays, when aiortc is not as expected.
-
-    aiortc has no setting for it: the name its receiver looks up is replaced. A second call does nothing.
-    """
-    try:
-        from aiortc import rtcrtpreceiver
-        from aiortc.jitterbuffer import JitterBuffer, JitterFrame
-
-        stock: Any = rtcrtpreceiver.JitterBuffer
-        if isinstance(stock, _Choice):
-            return True
-        if stock is not JitterBuffer:
-            raise TypeError
-        stock(capacity=16, prefetch=4)
-        JitterFrame(data=b"", timestamp=0)
-        rtcrtpreceiver.JitterBuffer = _Choice(stock, JitterFrame)
-    except Exception as error:
-        log.warning(
-            "aiortc is not as expected (%s): its own jitter buffer is used, so lost packets delay the microphone.",
-            where(error),
-        )
-        return False
-    return True
-
-
-class _Choice:
-    """Stands in for aiortc's JitterBuffer class: ours for audio, theirs for video."""
-
-    def __init__(self, stock: Any, frame: Callable[..., Any]) -> None:
-        self._stock = stock
-        self._frame = frame
-
-    def __call__(self, capacity: int, prefetch: int = 0, is_video: bool = False) -> Any:
-        return self._stock(capacity, prefetch, is_video) if is_video else VoiceJitterBuffer(self._frame)
 
 
 # -------------------------------------------------------------------- clock
@@ -305,6 +221,15 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
         if self._voice_resampler is None:
             self._voice_resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         yield from self._voice_resampler.resample(frame)
+
+    def decoded(self, frame: Any) -> None:
+        """Some of the visitor, as an `av.AudioFrame` at any rate."""
+        if self._carrier is None and self.edge is EdgeState.OPEN:
+            try:
+                for part in self.resample(frame):
+                    self.hear(bytes(part.planes[0])[: part.samples * 2])
+            except Exception as error:
+                self.broken(error)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
         if self._carrier is None:

@@ -1,6 +1,6 @@
 """The plain way to put a Realtime server behind fastrtc, as fastrtc's own examples do it: a process of its own.
 
-    python -m benchmarks._plain_fastrtc PORT REALTIME_URL
+    python -m benchmarks._plain_fastrtc PORT REALTIME_URL [CALLS]
 
 Every delta goes into a queue as it comes, `emit()` hands it on without pacing, and `speech_started` calls
 `clear_queue()`.
@@ -63,10 +63,10 @@ class Plain(AsyncStreamHandler):
 
 
 def main() -> None:
-    port, url = int(sys.argv[1]), sys.argv[2]
+    port, url, calls = int(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["1"])[0])
     with gr.Blocks() as page:
         rtc = WebRTC(modality="audio", mode="send-receive", elem_id="voice-call", full_screen=True)
-        rtc.stream(Plain(url), inputs=[rtc], outputs=[rtc])
+        rtc.stream(Plain(url), inputs=[rtc], outputs=[rtc], concurrency_limit=calls)
     page.launch(server_name="127.0.0.1", server_port=port, ssr_mode=False, quiet=True)
 
 

@@ -1,0 +1,151 @@
+"""Processes of the load benchmark that are asked how they are: a line in, a line of JSON out."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+PROJECT = Path(__file__).resolve().parent.parent
+MARK = "@load "
+"""Begins the lines that are answers; all others are the program's own."""
+LAG_TICK_S = 0.01
+
+Answer = dict[str, Any]
+
+
+def pin(core: int | None) -> None:
+    """Keep this process, and all threads that it makes from now on, on one core; None: on all."""
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
+# ---------------------------------------------------------------- inside the child
+
+
+class Lag:
+    """How late a loop wakes up, in ms, over what a timer needs anyway."""
+
+    def __init__(self) -> None:
+        self._late: list[float] = []
+        self._task = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            due = time.monotonic() + LAG_TICK_S
+            await asyncio.sleep(LAG_TICK_S)
+            self._late.append((time.monotonic() - due) * 1000)
+
+    def take(self) -> dict[str, float]:
+        """Since the last time."""
+        late, self._late = self._late or [0.0], []
+        return {
+            "lag_p50_ms": float(np.percentile(late, 50)),
+            "lag_p99_ms": float(np.percentile(late, 99)),
+            "lag_max_ms": max(late),
+        }
+
+
+def _given_back() -> None:
+    """Nothing that is garbage is held any more, neither by Python nor by the C library."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class Probe:
+    """Answers for a process that has a loop. Made in that loop."""
+
+    def __init__(self, commands: dict[str, Callable[[], Answer]] | None = None) -> None:
+        self._lag = Lag()
+        self._loop = asyncio.get_running_loop()
+        self._process = psutil.Process()
+        self._commands = {"how": self.how, "tidy": self.tidy, **(commands or {})}
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def how(self) -> Answer:
+        """Lag since the last time, CPU in all, and what is held now."""
+        times = self._process.cpu_times()
+        return {
+            **self._lag.take(),
+            "cpu_s": times.user + times.system,
+            "at_s": time.monotonic(),
+            "rss_mb": self._process.memory_info().rss / 2**20,
+            "fds": self._process.num_fds(),
+            "threads": self._process.num_threads(),
+            "tasks": len(asyncio.all_tasks(self._loop)),
+        }
+
+    def tidy(self) -> Answer:
+        """The same, after the garbage was collected."""
+        _given_back()
+        return self.how()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            future = asyncio.run_coroutine_threadsafe(self._answer(line.strip()), self._loop)
+            print(MARK + json.dumps(future.result()), flush=True)
+        os._exit(0)  # whoever asked is gone
+
+    async def _answer(self, command: str) -> Answer:
+        return self._commands[command]()
+
+
+# ---------------------------------------------------------------- the other end
+
+
+class Child:
+    """A process that answers."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def ask(self, command: str) -> Answer:
+        """Blocks until it has answered. Raises SystemExit when it has ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith(MARK):
+                answer: Answer = json.loads(line[len(MARK) :])
+                return answer
+        raise SystemExit(f"A process of the benchmark ended with {self._process.wait()}.")
+
+
+@contextmanager
+def child(arguments: Sequence[str], **environment: str) -> Iterator[Child]:
+    """`python -m *arguments`, once it answers; ended with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if os.environ.get("LOAD_LOG") else subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        one = Child(process)
+        one.ask("how")
+        yield one
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,104 @@
+"""What the page's script does with Gradio's server, without a browser: events in, outputs out. One visitor each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import string
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+
+class Page:
+    """One visitor's page. Nothing of it is drawn: outputs are read, and all but the last of each event thrown away."""
+
+    def __init__(self, url: str, config: dict[str, Any]) -> None:
+        """`config`: what `configuration(url)` gave."""
+        self.url = url
+        self.session = "".join(random.choices(string.ascii_lowercase + string.digits, k=11))
+        self._config = config
+        self._http = httpx.AsyncClient(timeout=30)  # keeps cookies, as a browser does
+        self._reading: asyncio.Task[None] | None = None
+        self._awaited: dict[str, asyncio.Future[list[Any]]] = {}
+
+    def component(self, **wanted: str) -> int:
+        """The id of the component with this `type` or this property."""
+        for one in self._config["components"]:
+            properties = {"type": one["type"], **one.get("props", {})}
+            if all(properties.get(name) == value for name, value in wanted.items()):
+                return int(one["id"])
+        raise LookupError(str(wanted))
+
+    def event(self, component: int, name: str) -> int | None:
+        """The number of the function that follows an event of a component; None where there is none."""
+        for one in self._config["dependencies"]:
+            if [component, name] in [list(target) for target in one["targets"]] and one["backend_fn"]:
+                return int(one["id"])
+        return None
+
+    def after(self, event: int) -> int:
+        """The function that runs when another has."""
+        return next(
+            int(one["id"])
+            for one in self._config["dependencies"]
+            if one["trigger_after"] == event and one["backend_fn"]
+        )
+
+    def inputs(self, event: int) -> int:
+        return len(next(one for one in self._config["dependencies"] if one["id"] == event)["inputs"])
+
+    async def post(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
+        answer = await self._http.post(f"{self.url}/gradio_api/{path}", json=data)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def offer(self, component: int, sdp: str, kind: str, webrtc_id: str) -> dict[str, Any]:
+        """fastrtc's door: an SDP offer in, its answer out."""
+        data = {"sdp": sdp, "type": kind, "webrtc_id": webrtc_id}
+        return await self.post(
+            "component_server/",
+            {"data": data, "component_id": component, "fn_name": "offer", "session_hash": self.session},
+        )
+
+    async def run(self, event: int, first: list[Any], trigger: int) -> asyncio.Future[list[Any]]:
+        """Start an event; `first`: its first inputs, all others are states. The future is its last output."""
+        data = [*first, *[None] * (self.inputs(event) - len(first))]
+        joined = {"data": data, "fn_index": event, "session_hash": self.session, "trigger_id": trigger}
+        name = (await self.post("queue/join", joined))["event_id"]
+        found = self._awaited[name] = asyncio.get_running_loop().create_future()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return found
+
+    async def _read(self) -> None:
+        with suppress(httpx.HTTPError):
+            stream = self._http.stream("GET", f"{self.url}/gradio_api/queue/data?session_hash={self.session}")
+            async with stream as answer:
+                async for line in answer.aiter_lines():
+                    if '"process_completed"' in line:
+                        self._completed(json.loads(line[5:]))
+                    elif '"close_stream"' in line:
+                        return
+
+    def _completed(self, message: dict[str, Any]) -> None:
+        found = self._awaited.pop(message.get("event_id", ""), None)
+        if found is not None and not found.done():
+            found.set_result(message["output"].get("data", []))
+
+    async def close(self) -> None:
+        """The tab is closed."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._http.aclose()
+
+
+async def configuration(url: str) -> dict[str, Any]:
+    """The page's parts and events."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        found: dict[str, Any] = (await http.get(f"{url}/config")).json()
+    return found

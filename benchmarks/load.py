@@ -1,0 +1,363 @@
+"""How many calls a core carries until the sound breaks, and what one costs.
+
+    python -m benchmarks.load [--quick] [--json]
+
+The app runs as always, alone on one core. On another are an instant Realtime server and the callers: people's voices,
+over WebRTC (aiortc), over the page's web socket, and as programs at `/realtime-voice`. Calls are added until the sound
+breaks, and the plain fastrtc demo (benchmarks/_plain_fastrtc) goes through the same, in turn, in the same run.
+
+    calls      the most that a core carried whole, two windows of six seconds at most to show it
+    broken     a frame more than 60 ms later than the promptest of its reply, a lag of the app's loop with a 99th
+               percentile over 40 ms, or a piece of voice that did not come, at either end
+    CPU        of the app's process, for each call, at the most calls it carried
+    memory     of the app's process, for each call in which nobody speaks
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from benchmarks._load_callers import Caller, ProgramCaller, SocketCaller, WebRtcCaller
+from benchmarks._load_child import Child, Lag, child, pin
+from benchmarks._load_gradio import Page, configuration
+from benchmarks._load_speech import WINDOW_S, lost_words
+from benchmarks._machine import Others
+from benchmarks.proxy import free_port
+
+LATE_MS, LAG_MS = 60.0, 40.0
+"""The sound is broken: a frame so late, a 99th percentile of the loop's lag so large."""
+OWN_LATE_MS = 15.0
+"""A window in which our own frames leave so late (95th percentile) says nothing of the app."""
+SETTLE_S = 1.5
+TOGETHER = 4
+"""Calls that begin at once: a crowd's handshakes are not what is measured."""
+TIMES_PLAIN, PROGRAMS, IDLE_MB = 2.0, 60, 3.0
+"""To reach: WebRTC calls per core beside the plain demo's, calls over a web socket per core, MB for each idle call."""
+
+
+class Kind(Enum):
+    """What is put under load: (program, server's manner, caller, calls to begin with)."""
+
+    WEBRTC = "webrtc"
+    PLAIN = "plain"
+    SOCKET = "socket"
+    PROGRAM = "program"
+
+
+CALLERS: dict[Kind, type[Caller]] = {
+    Kind.WEBRTC: WebRtcCaller,
+    Kind.PLAIN: WebRtcCaller,
+    Kind.SOCKET: SocketCaller,
+    Kind.PROGRAM: ProgramCaller,
+}
+FIRST = {Kind.WEBRTC: 12, Kind.PLAIN: 6, Kind.SOCKET: 24, Kind.PROGRAM: 36}
+NAMES = {
+    Kind.WEBRTC: "this app, WebRTC",
+    Kind.PLAIN: "plain fastrtc, WebRTC",
+    Kind.SOCKET: "this app, page's web socket",
+    Kind.PROGRAM: "this app, /realtime-voice",
+}
+
+
+class Verdict(Enum):
+    """What a window shows."""
+
+    WHOLE = "whole"
+    BROKEN = "broken"
+    GENERATOR = "generator"
+    """The callers could not keep up: nothing is known of the app."""
+
+
+@dataclass
+class Window:
+    """Some seconds with so many calls."""
+
+    calls: int
+    cpu_cores: float
+    """That the app's process kept busy."""
+    lag_p99_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+    lost_words: int
+    dropped: int
+    """Calls that are no longer there."""
+    own_late_ms: float
+    """95th percentile of how late the callers were."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.lag_p99_ms > LAG_MS:
+            return Verdict.BROKEN
+        if self.own_late_ms > OWN_LATE_MS:
+            return Verdict.GENERATOR
+        whole = self.late_max_ms <= LATE_MS and not self.lost_words and not self.dropped
+        return Verdict.WHOLE if whole else Verdict.BROKEN
+
+
+@dataclass
+class Ramp:
+    """Calls added until the sound broke."""
+
+    most: int = 0
+    windows: list[Window] = field(default_factory=list)
+    limited_by: str = ""
+
+    @property
+    def at_most(self) -> Window | None:
+        """The window with the most calls that was whole."""
+        whole = [one for one in self.windows if one.verdict is Verdict.WHOLE]
+        return max(whole, key=lambda one: one.calls, default=None)
+
+
+def _cores() -> tuple[int | None, int | None]:
+    """For the app, and for all the rest; None where processes cannot be pinned, or there is but one."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None, None
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
+
+
+class Bench:
+    """One program under load, its server, and its callers."""
+
+    def __init__(self, kind: Kind, cores: tuple[int | None, int | None], stack: ExitStack) -> None:
+        self.kind = kind
+        behind, front = str(free_port()), str(free_port())
+        core = [[str(one)] if one is not None else [] for one in cores]
+        manner = "echo" if kind is Kind.PROGRAM else "talk"
+        program = "plain" if kind is Kind.PLAIN else "ours"
+        url = f"ws://127.0.0.1:{behind}/v1/realtime"
+        self.server = stack.enter_context(child(["benchmarks._load_server", behind, manner, *core[1]]))
+        self.app = stack.enter_context(child(["benchmarks._load_app", program, front, url, *core[0]]))
+        self.url = f"http://127.0.0.1:{front}"
+        self.calls: list[Caller] = []
+        self._config: dict[str, Any] = {}
+
+    async def ask(self, process: Child, command: str) -> dict[str, Any]:
+        return await asyncio.to_thread(process.ask, command)
+
+    async def have(self, count: int, *, speaking: bool = True) -> None:
+        """So many calls, the newest go first."""
+        self._config = self._config or await configuration(self.url)
+        while len(self.calls) > count:
+            gone = [self.calls.pop() for _ in range(min(TOGETHER, len(self.calls) - count))]
+            await asyncio.gather(*(one.hang_up() for one in gone))
+        while len(self.calls) < count:
+            made = [
+                CALLERS[self.kind](Page(self.url, self._config), speaking=speaking)
+                for _ in range(min(TOGETHER, count - len(self.calls)))
+            ]
+            self.calls += made
+            await asyncio.gather(*(one.dial() for one in made))
+
+    async def window(self) -> Window:
+        """Listen for a circle of the conversation."""
+        calls = list(self.calls)
+        if self.kind is not Kind.PROGRAM:
+            await self.ask(self.server, "mark")
+        before = await self.ask(self.app, "how")
+        for one in calls:
+            one.keep()
+        await asyncio.sleep(WINDOW_S)
+        for one in calls:
+            one.keeping = False
+        after = await self.ask(self.app, "how")
+        heard = {"lost_words": 0} if self.kind is Kind.PROGRAM else await self.ask(self.server, "heard")
+        lost, late, dropped = await asyncio.to_thread(self._judge, calls)
+        own = [late for one in calls for late in one.sent_late_ms] or [1e9]
+        return Window(
+            calls=len(calls),
+            cpu_cores=(after["cpu_s"] - before["cpu_s"]) / (after["at_s"] - before["at_s"]),
+            lag_p99_ms=after["lag_p99_ms"],
+            late_p99_ms=float(np.percentile(late, 99)),
+            late_max_ms=max(late),
+            lost_words=heard["lost_words"] + lost,
+            dropped=dropped,
+            own_late_ms=float(np.percentile(own, 95)),
+        )
+
+    def _judge(self, calls: list[Caller]) -> tuple[int, list[float], int]:
+        """Words lost on the way to the callers, how late frames came (ms), and calls of which nothing came."""
+        lost, late, dropped = 0, [0.0], 0
+        for one in calls:
+            if not one.kept:
+                dropped += 1
+                continue
+            late += one.lateness_ms()
+            lost += lost_words(one.sound(), of_reply=self.kind is not Kind.PROGRAM)
+        return lost, late, dropped
+
+    async def step(self, count: int, ramp: Ramp) -> Verdict:
+        """So many calls, whole or not: what breaks once may be somebody else's fault, twice it is broken."""
+        verdict = Verdict.BROKEN
+        try:
+            await self.have(count)
+        except (TimeoutError, OSError) as error:
+            ramp.limited_by = f"no more calls could be made ({type(error).__name__})"
+            return Verdict.BROKEN
+        await asyncio.sleep(SETTLE_S)
+        for _ in range(2):
+            window = await self.window()
+            ramp.windows.append(window)
+            verdict = window.verdict
+            _progress(self.kind, window)
+            if verdict is Verdict.WHOLE:
+                ramp.most = max(ramp.most, count)
+                break
+        return verdict
+
+    async def ramp(self, first: int, *, fine: bool) -> Ramp:
+        """Add calls until the sound breaks. `fine`: the place is about known."""
+        ramp, count, broken = Ramp(), first, 10**9
+        while count not in (ramp.most, broken):
+            verdict = await self.step(count, ramp)
+            if verdict is Verdict.WHOLE:
+                window = ramp.windows[-1]
+                room = int(count * 0.95 / max(0.05, window.cpu_cores)) - count
+                stride = max(1, count // 12) if fine or room < count // 6 else max(1, room * 2 // 3)
+                count = min(count + stride, (count + broken) // 2)
+                continue
+            broken = count
+            if verdict is Verdict.GENERATOR:
+                ramp.limited_by = "the callers' core"
+                break
+            if ramp.most and count - ramp.most <= max(1, count // 12):
+                break
+            count = (ramp.most + count) // 2 if ramp.most else count * 3 // 4
+        await self.have(0)
+        return ramp
+
+    async def idle_mb(self, few: int, many: int) -> float:
+        """MB for each call in which nobody speaks: the slope between few calls and many."""
+        await self.ask(self.server, "listen")
+        await self.have(few, speaking=False)
+        await self.have(0)
+        found = []
+        for count in (few, many):
+            await self.have(count, speaking=False)
+            await asyncio.sleep(3)
+            found.append((await self.ask(self.app, "tidy"))["rss_mb"])
+        await self.have(0)
+        await self.ask(self.server, "talk")
+        return float((found[1] - found[0]) / (many - few))
+
+
+def _progress(kind: Kind, window: Window) -> None:
+    print(
+        f"{NAMES[kind]:28} {window.calls:>3} calls: {window.verdict.value:9} CPU {window.cpu_cores:.2f}  lag p99 "
+        f"{window.lag_p99_ms:.0f} ms  late p99 {window.late_p99_ms:.0f} max {window.late_max_ms:.0f} ms  words lost "
+        f"{window.lost_words}  callers late {window.own_late_ms:.0f} ms",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+# ---------------------------------------------------------------- all of it
+
+
+def _row(ramps: list[Ramp], idle_mb: float | None) -> dict[str, Any]:
+    most = [one.most for one in ramps]
+    cpu = [100 * best.cpu_cores / best.calls for one in ramps if (best := one.at_most) is not None]
+    return {
+        "calls_per_core": statistics.median(most),
+        "calls_least": min(most),
+        "calls_most": max(most),
+        "cpu_percent_per_call": statistics.median(cpu) if cpu else None,
+        "idle_mb_per_call": idle_mb,
+        "limited_by": next((one.limited_by for one in ramps if one.limited_by), ""),
+        "ramps": [{"most": one.most, "windows": [asdict(window) for window in one.windows]} for one in ramps],
+    }
+
+
+async def measure(kinds: list[Kind], rounds: int, *, quick: bool) -> dict[str, Any]:
+    """WebRTC, ours and the plain demo's in turn; then the sockets."""
+    cores = _cores()
+    pin(cores[1])
+    others = Others([os.getpid()])
+    began, rows = time.monotonic(), {}
+    for group in ([k for k in kinds if k in (Kind.PLAIN, Kind.WEBRTC)], *([k] for k in kinds if k.value in "socket program")):
+        with ExitStack() as stack:
+            benches = [Bench(kind, cores, stack) for kind in group]
+            few, many = (2, 8) if quick else (4, 20)
+            idle = {one.kind: await one.idle_mb(few, many) for one in benches}
+            ramps: dict[Kind, list[Ramp]] = {kind: [] for kind in group}
+            for _ in range(rounds):
+                for one in benches:
+                    before = [ramp.most for ramp in ramps[one.kind]]
+                    first = max(1, max(before) * 7 // 8) if before and max(before) else FIRST[one.kind]
+                    ramps[one.kind].append(await one.ramp(first, fine=bool(before)))
+            rows |= {kind.value: _row(ramps[kind], idle[kind]) for kind in group}
+    report: dict[str, Any] = {"rounds": rounds, "seconds": time.monotonic() - began, "cores_pinned": None not in cores}
+    report |= {"rows": rows, "all_programs_cores": others.cores()}
+    if {"webrtc", "plain"} <= rows.keys():
+        ours, plain = rows["webrtc"]["calls_per_core"], max(1, rows["plain"]["calls_per_core"])
+        report["webrtc_times_plain"] = ours / plain
+    report["reached"] = {said: bool(test(report)) for said, test in GOALS.items() if _known(test, report)}
+    return report
+
+
+GOALS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    f">= {TIMES_PLAIN:.0f}x the plain demo's WebRTC calls per core": lambda r: r["webrtc_times_plain"] >= TIMES_PLAIN,
+    f">= {PROGRAMS} programs per core": lambda r: r["rows"]["program"]["calls_per_core"] >= PROGRAMS,
+    f">= {PROGRAMS} calls over the page's web socket per core": lambda r: (
+        r["rows"]["socket"]["calls_per_core"] >= PROGRAMS
+    ),
+    f"< {IDLE_MB:.0f} MB for each idle call": lambda r: all(
+        row["idle_mb_per_call"] < IDLE_MB for name, row in r["rows"].items() if name != "plain"
+    ),
+}
+
+
+def _known(test: Callable[[dict[str, Any]], bool], report: dict[str, Any]) -> bool:
+    try:
+        test(report)
+    except KeyError:
+        return False
+    return True
+
+
+def table(report: dict[str, Any]) -> str:
+    """For people."""
+    lines = [f"{'':28} {'calls per core':>16} {'(spread)':>10} {'CPU per call':>13} {'memory per idle call':>21}"]
+    for name, row in report["rows"].items():
+        cpu = "-" if row["cpu_percent_per_call"] is None else f"{row['cpu_percent_per_call']:.2f} %"
+        spread = f"{row['calls_least']}-{row['calls_most']}"
+        lines.append(
+            f"{NAMES[Kind(name)]:28} {row['calls_per_core']:>16.0f} {spread:>10} {cpu:>13} "
+            f"{row['idle_mb_per_call']:>18.2f} MB" + (f"   limited by {row['limited_by']}" if row["limited_by"] else "")
+        )
+    if "webrtc_times_plain" in report:
+        lines.append(f"{'WebRTC, this app : plain':28} {report['webrtc_times_plain']:>15.1f}x")
+    lines += [f"{'reached' if yes else 'MISSED'}: {goal}" for goal, yes in report["reached"].items()]
+    if not report["cores_pinned"]:
+        lines.append("The app had no core of its own: calls per core are those of the whole computer.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="under a minute: one coarse ramp each, WebRTC only")
+    parser.add_argument("--json", action="store_true", help="the numbers instead of a table")
+    parser.add_argument("--only", choices=[kind.value for kind in Kind], action="append", help="leave out the others")
+    given = parser.parse_args()
+    kinds = [kind for kind in Kind if not given.only or kind.value in given.only]
+    report = asyncio.run(measure(kinds, 1 if given.quick else 3, quick=given.quick))
+    print(json.dumps(report, indent=1) if given.json else table(report))
+
+
+if __name__ == "__main__":
+    main()

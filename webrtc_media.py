@@ -1,0 +1,323 @@
+"""Sound between aiortc and a call, without the detours: fastrtc's and aiortc's insides, each with its reason.
+
+fastrtc 0.0.34 and aiortc 1.16 are pinned. As they are, a frame of the visitor's goes through a thread, five tasks and
+two queues before the call has it, and one of the model's through as many back: most of what a call costs. Here a packet
+is decoded where it arrives, and a frame is encoded where it is asked for (`benchmarks/load.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from aiortc.codecs import get_decoder
+from aiortc.mediastreams import MediaStreamError
+from fastrtc import AdditionalOutputs
+from fastrtc.tracks import AudioCallback
+from fastrtc.utils import CloseStream, create_message
+from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+RATE = 24_000
+FRAME = RATE // 50
+OPUS_RATE = 48_000
+"""Of Opus's clock on the wire, whatever the sound's rate."""
+BIT_RATE = 96_000
+"""bit/s, aiortc's own choice."""
+SETTLED = 10
+"""Frames of silence, 200 ms, after which the encoder has nothing of the sound before it left to say."""
+MAX_SILENT_PACKET = 3
+"""Bytes of an Opus packet that says only that there is silence."""
+EARLY = 250
+"""Frames of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
+
+# -------------------------------------------------------------------- microphone jitter buffer
+
+
+def _distance(origin: int, number: int) -> int:
+    """From one 16-bit sequence number forward to another."""
+    return (number - origin) & 0xFFFF
+
+
+class VoiceJitterBuffer:
+    """Packets in order with at most `GAP` of them (20 ms each) held back.
+
+    aiortc's own buffer holds four back from the start, and after one lost packet up to sixteen for the rest of the
+    call: there is no retransmission for audio, so a hole is never filled. Here a hole is given up as soon as more than
+    `GAP` newer packets wait behind it. With Opus one packet is one frame.
+    """
+
+    GAP = 2
+    RESTART = 100
+    """Sequence numbers this far away mean that the sender began anew."""
+
+    def __init__(self, frame: Callable[..., Any]) -> None:
+        self._frame = frame
+        self._next: int | None = None
+        self._held: dict[int, Any] = {}
+
+    def add(self, packet: Any) -> tuple[bool, Any | None]:
+        """aiortc's contract: (whether to ask for a key frame, the next complete frame or None)."""
+        number = packet.sequence_number
+        if self._next is None:
+            self._next = number
+        ahead = _distance(self._next, number)
+        if self.RESTART <= ahead <= 0x10000 - self.RESTART:
+            self._held.clear()
+            self._next = number
+        elif ahead >= 0x8000:
+            return False, None  # too late: what follows it was already played
+        self._held[number] = packet
+        if self._next not in self._held:
+            if len(self._held) <= self.GAP:
+                return False, None
+            origin = self._next
+            self._next = min(self._held, key=partial(_distance, origin))
+        head = self._held.pop(self._next)
+        self._next = (self._next + 1) & 0xFFFF
+        return False, self._frame(data=head._data, timestamp=head.timestamp)
+
+
+def install_jitter_buffer() -> bool:
+    """Give audio receivers `VoiceJitterBuffer`. False, and aiortc's own stays, when aiortc is not as expected.
+
+    aiortc has no setting for it: the name its receiver looks up is replaced. A second call does nothing.
+    """
+    try:
+        from aiortc import rtcrtpreceiver
+        from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+
+        stock: Any = rtcrtpreceiver.JitterBuffer
+        if isinstance(stock, _Choice):
+            return True
+        if stock is not JitterBuffer:
+            raise TypeError
+        stock(capacity=16, prefetch=4)
+        JitterFrame(data=b"", timestamp=0)
+        rtcrtpreceiver.JitterBuffer = _Choice(stock, JitterFrame)
+    except Exception as error:
+        log.warning(
+            "aiortc is not as expected (%s): its own jitter buffer is used, so lost packets delay the microphone.",
+            type(error).__name__,
+        )
+        return False
+    return True
+
+
+class _Choice:
+    """Stands in for aiortc's JitterBuffer class: ours for audio, theirs for video."""
+
+    def __init__(self, stock: Any, frame: Callable[..., Any]) -> None:
+        self._stock = stock
+        self._frame = frame
+
+    def __call__(self, capacity: int, prefetch: int = 0, is_video: bool = False) -> Any:
+        return self._stock(capacity, prefetch, is_video) if is_video else VoiceJitterBuffer(self._frame)
+
+
+# -------------------------------------------------------------------- from the browser
+
+
+class Ear(asyncio.Queue[Any]):
+    """Takes the place of the queue that aiortc's decoder thread fills for a track: decodes each packet as it comes, and
+    gives the sound to `hear` at once. Lives in the call's event loop; what comes before `open()` is kept."""
+
+    def __init__(self, hear: Callable[[Any], None]) -> None:
+        """`hear`: takes an `av.AudioFrame` as it was decoded. Must not raise."""
+        super().__init__()
+        self.codec = ""
+        """The name of what the browser sends, once it is known."""
+        self._hear = hear
+        self._early: deque[Any] | None = deque(maxlen=EARLY)
+        self._decoder: Any = None
+        self._failed: Any = None
+
+    def open(self) -> None:
+        """The call takes the sound from now on."""
+        early, self._early = self._early or (), None
+        for frame in early:
+            self._hear(frame)
+
+    def attach(self, packets: queue.Queue[Any], failed: Any) -> None:
+        """From now on, what aiortc puts into `packets` is decoded here, and not in a thread. `failed`: its event for a
+        packet that could not be decoded."""
+        self._failed = failed
+        while not packets.empty():
+            self._packet(packets.get_nowait())
+        packets.put = self._packet  # type: ignore[method-assign, assignment]
+
+    def _packet(self, task: Any) -> None:
+        """(codec, encoded frame); None when the track has ended."""
+        if task is None:
+            self.put_nowait(None)
+            return
+        codec, encoded = task
+        if codec.name != self.codec:
+            self.codec, self._decoder = codec.name, _decoder(codec)
+        try:
+            frames = self._decoder.decode(encoded)
+        except av.FFmpegError:
+            self._failed.set()
+            return
+        for frame in frames:
+            if self._early is not None:
+                self._early.append(frame)
+            else:
+                self._hear(frame)
+
+
+def _decoder(codec: Any) -> Any:
+    return OpusMono() if codec.name.lower() == "opus" else get_decoder(codec)
+
+
+class OpusMono:
+    """aiortc's decoder of Opus, but mono: what is decoded twice is only added up again."""
+
+    def __init__(self) -> None:
+        self._codec = av.CodecContext.create("libopus", "r")
+        self._codec.format, self._codec.layout, self._codec.sample_rate = "s16", "mono", OPUS_RATE  # type: ignore[attr-defined]
+
+    def decode(self, encoded: Any) -> list[Any]:
+        """`av.AudioFrame`s at 48 kHz. Raises `av.FFmpegError`."""
+        return self._codec.decode(av.Packet(encoded.data))  # type: ignore[attr-defined, no-any-return]
+
+
+# -------------------------------------------------------------------- to the browser
+
+
+class OpusVoice:
+    """Encodes 20 ms at a time, mono at 24 kHz as they are: resampled to 48 kHz stereo they would cost twice as much, and
+    hold nothing more."""
+
+    def __init__(self) -> None:
+        codec: Any = av.CodecContext.create("libopus", "w")
+        codec.format, codec.layout, codec.sample_rate = "s16", "mono", RATE
+        codec.bit_rate = BIT_RATE
+        codec.options = {"application": "voip"}
+        codec.time_base = Fraction(1, RATE)
+        self._codec = codec
+        self._silent = 0
+        """Frames of silence in a row."""
+        self._last = b""
+
+    def encode(self, samples: NDArray[np.int16]) -> bytes:
+        """int16[480] -> one packet; b"" where the encoder gives none."""
+        if samples.any():
+            self._silent = 0
+        else:
+            self._silent += 1
+            if self._silent > SETTLED and 0 < len(self._last) <= MAX_SILENT_PACKET:
+                return self._last  # what the encoder would say again
+        self._last = b"".join(bytes(packet) for packet in self._codec.encode(sound(samples)))
+        return self._last
+
+
+def sound(samples: NDArray[np.int16]) -> Any:
+    """int16 samples, mono at 24 kHz, as an `av.AudioFrame`."""
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate = RATE
+    return frame
+
+
+class Handler(Protocol):
+    """What `VoiceTrack` needs of a fastrtc handler."""
+
+    async def emit(self) -> Any: ...
+    async def start_up(self) -> None: ...
+    def decoded(self, frame: Any) -> None: ...
+
+
+class VoiceTrack(AudioCallback):  # type: ignore[misc]
+    """fastrtc's track, both ways, for a handler that keeps the pace itself: what `emit()` gives is encoded and sent at
+    once. fastrtc's own resamples each frame in a task of its own, keeps it in a queue without a bound, and waits there
+    a second time; aiortc then encodes in a thread, as everything that is not yet a packet."""
+
+    def __init__(self, track: Any, event_handler: Any, **others: Any) -> None:
+        super().__init__(track, event_handler, **others)
+        self._ear = Ear(event_handler.decoded)
+        track._source._queue = self._ear  # aiortc asks for it when the connection stands
+        self._voice = OpusVoice()
+        self._place = 0
+
+    async def start(self) -> None:
+        if not self.has_started:
+            await self.wait_for_channel()
+            self.has_started = True
+            self.process_input_task = asyncio.create_task(self.process_input_frames())  # waits for the end of the track
+            self.start_up_task = asyncio.create_task(self.event_handler.start_up())
+            self._ear.open()
+
+    async def recv(self) -> Any:
+        """The next 20 ms as an Opus packet, at the handler's pace. Raises `MediaStreamError` at the end."""
+        await self.start()
+        while self.readyState == "live":
+            output = await self.event_handler.emit()
+            if isinstance(output, CloseStream):
+                self.channel.send(create_message("end_stream", output.msg))
+                self.stop()
+            elif isinstance(output, AdditionalOutputs):
+                self.set_additional_outputs(output)
+                self.channel.send(create_message("fetch_output", []))
+            elif output is not None and (packet := self._packet(output[1])) is not None:
+                return packet
+        raise MediaStreamError
+
+    def _packet(self, samples: NDArray[np.int16]) -> Any | None:
+        if self._ear.codec.lower() not in ("", "opus"):  # no browser; aiortc encodes for it
+            packet = sound(samples)
+            packet.pts, packet.time_base = self._place * FRAME, Fraction(1, RATE)
+        else:
+            data = self._voice.encode(samples)
+            if not data:
+                return None
+            packet = av.Packet(data)
+            packet.pts, packet.time_base = self._place * (OPUS_RATE // 50), Fraction(1, OPUS_RATE)
+        self._place += 1
+        return packet
+
+
+# -------------------------------------------------------------------- in place of theirs
+
+
+def install_track() -> bool:
+    """Let fastrtc make `VoiceTrack`s. False, and all stays as it was, when fastrtc or aiortc is not as expected.
+
+    Neither has a setting for it: the names they look up are replaced. A second call does nothing.
+    """
+    try:
+        import inspect
+
+        from aiortc import rtcrtpreceiver
+        from fastrtc import webrtc_connection_mixin as mixin
+
+        if mixin.AudioCallback is VoiceTrack:
+            return True
+        stock = rtcrtpreceiver.decoder_worker
+        expected = ["loop", "input_q", "output_q", "decode_error"]
+        if mixin.AudioCallback is not AudioCallback or list(inspect.signature(stock).parameters) != expected:
+            raise TypeError
+        rtcrtpreceiver.decoder_worker = partial(_decode, stock)
+        mixin.AudioCallback = VoiceTrack
+    except Exception as error:
+        log.warning("fastrtc or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__)
+        return False
+    return True
+
+
+def _decode(
+    stock: Callable[..., None], loop: asyncio.AbstractEventLoop, packets: Any, output: Any, failed: Any
+) -> None:
+    """aiortc's decoder thread. One that works for an `Ear` ends at once."""
+    if isinstance(output, Ear):
+        loop.call_soon_threadsafe(output.attach, packets, failed)
+    else:
+        stock(loop, packets, output, failed)
