@@ -20,7 +20,7 @@ from fastrtc import AdditionalOutputs, AsyncStreamHandler
 from fastrtc.utils import CloseStream
 from numpy.typing import NDArray
 
-from webrtc_media import RATE
+from webrtc_opus import RATE as RATE
 
 log = logging.getLogger(__name__)
 
@@ -222,18 +222,13 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
             self._voice_resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         yield from self._voice_resampler.resample(frame)
 
-    def decoded(self, frame: Any) -> None:
-        """Some of the visitor, as an `av.AudioFrame` at any rate."""
-        if self._carrier is None and self.edge is EdgeState.OPEN:
-            try:
-                for part in self.resample(frame):
-                    self.hear(bytes(part.planes[0])[: part.samples * 2])
-            except Exception as error:
-                self.broken(error)
+    def heard(self, pcm: bytes) -> None:
+        """Some of the visitor, from `webrtc_media.VoiceTrack`: PCM16 mono 24 kHz."""
+        if self._carrier is None:
+            self.hear(pcm)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
-        if self._carrier is None:
-            self.hear(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
+        self.heard(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
 
     async def emit(self) -> Any:
         return await self.output(None)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import numpy as np
@@ -25,20 +25,16 @@ from fastrtc.tracks import AudioCallback
 from fastrtc.utils import CloseStream, create_message
 from numpy.typing import NDArray
 
+import webrtc_opus
+
 log = logging.getLogger(__name__)
 
-RATE = 24_000
-FRAME = RATE // 50
-OPUS_RATE = 48_000
-"""Of Opus's clock on the wire, whatever the sound's rate."""
-BIT_RATE = 96_000
-"""bit/s, aiortc's own choice."""
-SETTLED = 10
-"""Frames of silence, 200 ms, after which the encoder has nothing of the sound before it left to say."""
-MAX_SILENT_PACKET = 3
-"""Bytes of an Opus packet that says only that there is silence."""
+OPUS = "opus"
+SAMPLE = Fraction(1, webrtc_opus.RATE)
+TICK = Fraction(1, webrtc_opus.CLOCK)
+"""Of Opus's timestamps: the one that aiortc need not convert."""
 EARLY = 250
-"""Frames of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
+"""Packets of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
 
 # -------------------------------------------------------------------- microphone jitter buffer
 
@@ -131,21 +127,21 @@ class Ear(asyncio.Queue[Any]):
     """Takes the place of the queue that aiortc's decoder thread fills for a track: decodes each packet as it comes, and
     gives the sound to `hear` at once. Lives in the call's event loop; what comes before `open()` is kept."""
 
-    def __init__(self, hear: Callable[[Any], None]) -> None:
-        """`hear`: takes an `av.AudioFrame` as it was decoded. Must not raise."""
+    def __init__(self, hear: Callable[[bytes], None]) -> None:
+        """`hear`: takes PCM16 mono at 24 kHz. Must not raise."""
         super().__init__()
         self.codec = ""
         """The name of what the browser sends, once it is known."""
         self._hear = hear
-        self._early: deque[Any] | None = deque(maxlen=EARLY)
-        self._decoder: Any = None
+        self._early: deque[bytes] | None = deque(maxlen=EARLY)
+        self._decode: Callable[[Any], bytes] = _nothing
         self._failed: Any = None
 
     def open(self) -> None:
         """The call takes the sound from now on."""
         early, self._early = self._early or (), None
-        for frame in early:
-            self._hear(frame)
+        for pcm in early:
+            self._hear(pcm)
 
     def attach(self, packets: queue.Queue[Any], failed: Any) -> None:
         """From now on, what aiortc puts into `packets` is decoded here, and not in a thread. `failed`: its event for a
@@ -162,78 +158,37 @@ class Ear(asyncio.Queue[Any]):
             return
         codec, encoded = task
         if codec.name != self.codec:
-            self.codec, self._decoder = codec.name, _decoder(codec)
+            self.codec, self._decode = codec.name, _decoding(codec)
         try:
-            frames = self._decoder.decode(encoded)
-        except av.FFmpegError:
+            pcm = self._decode(encoded)
+        except (ValueError, av.FFmpegError):  # av's is mostly a ValueError too
             self._failed.set()
             return
-        for frame in frames:
-            if self._early is not None:
-                self._early.append(frame)
-            else:
-                self._hear(frame)
+        if self._early is not None:
+            self._early.append(pcm)
+        else:
+            self._hear(pcm)
 
 
-def _decoder(codec: Any) -> Any:
-    return OpusMono() if codec.name.lower() == "opus" else get_decoder(codec)
+def _nothing(_: Any) -> bytes:
+    return b""
 
 
-class OpusMono:
-    """aiortc's decoder of Opus, but mono: what is decoded twice is only added up again."""
+def _decoding(codec: Any) -> Callable[[Any], bytes]:
+    """How frames of this codec are decoded to PCM16 at 24 kHz. Browsers send Opus, others what else aiortc takes."""
+    if codec.name.lower() == OPUS:
+        opus = webrtc_opus.decoder()
+        return lambda encoded: opus.decode(encoded.data)
+    theirs, resampler = get_decoder(codec), av.AudioResampler(format="s16", layout="mono", rate=webrtc_opus.RATE)
 
-    def __init__(self) -> None:
-        self._codec = av.CodecContext.create("libopus", "r")
-        self._codec.format, self._codec.layout, self._codec.sample_rate = "s16", "mono", OPUS_RATE  # type: ignore[attr-defined]
+    def decode(encoded: Any) -> bytes:
+        parts = [part for frame in theirs.decode(encoded) for part in resampler.resample(frame)]
+        return b"".join(bytes(part.planes[0])[: part.samples * 2] for part in parts)
 
-    def decode(self, encoded: Any) -> list[Any]:
-        """`av.AudioFrame`s at 48 kHz. Raises `av.FFmpegError`."""
-        return self._codec.decode(av.Packet(encoded.data))  # type: ignore[attr-defined, no-any-return]
+    return decode
 
 
 # -------------------------------------------------------------------- to the browser
-
-
-class OpusVoice:
-    """Encodes 20 ms at a time, mono at 24 kHz as they are: resampled to 48 kHz stereo they would cost twice as much, and
-    hold nothing more."""
-
-    def __init__(self) -> None:
-        codec: Any = av.CodecContext.create("libopus", "w")
-        codec.format, codec.layout, codec.sample_rate = "s16", "mono", RATE
-        codec.bit_rate = BIT_RATE
-        codec.options = {"application": "voip"}
-        codec.time_base = Fraction(1, RATE)
-        self._codec = codec
-        self._silent = 0
-        """Frames of silence in a row."""
-        self._last = b""
-
-    def encode(self, samples: NDArray[np.int16]) -> bytes:
-        """int16[480] -> one packet; b"" where the encoder gives none."""
-        if samples.any():
-            self._silent = 0
-        else:
-            self._silent += 1
-            if self._silent > SETTLED and 0 < len(self._last) <= MAX_SILENT_PACKET:
-                return self._last  # what the encoder would say again
-        self._last = b"".join(bytes(packet) for packet in self._codec.encode(sound(samples)))
-        return self._last
-
-
-def sound(samples: NDArray[np.int16]) -> Any:
-    """int16 samples, mono at 24 kHz, as an `av.AudioFrame`."""
-    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
-    frame.sample_rate = RATE
-    return frame
-
-
-class Handler(Protocol):
-    """What `VoiceTrack` needs of a fastrtc handler."""
-
-    async def emit(self) -> Any: ...
-    async def start_up(self) -> None: ...
-    def decoded(self, frame: Any) -> None: ...
 
 
 class VoiceTrack(AudioCallback):  # type: ignore[misc]
@@ -243,10 +198,12 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
 
     def __init__(self, track: Any, event_handler: Any, **others: Any) -> None:
         super().__init__(track, event_handler, **others)
-        self._ear = Ear(event_handler.decoded)
+        self._ear = Ear(event_handler.heard)
         track._source._queue = self._ear  # aiortc asks for it when the connection stands
-        self._voice = OpusVoice()
+        self.has_started = False
+        self._voice = webrtc_opus.encoder()
         self._place = 0
+        """Samples sent, at 24 kHz."""
 
     async def start(self) -> None:
         if not self.has_started:
@@ -272,16 +229,17 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
         raise MediaStreamError
 
     def _packet(self, samples: NDArray[np.int16]) -> Any | None:
-        if self._ear.codec.lower() not in ("", "opus"):  # no browser; aiortc encodes for it
-            packet = sound(samples)
-            packet.pts, packet.time_base = self._place * FRAME, Fraction(1, RATE)
-        else:
-            data = self._voice.encode(samples)
-            if not data:
-                return None
-            packet = av.Packet(data)
-            packet.pts, packet.time_base = self._place * (OPUS_RATE // 50), Fraction(1, OPUS_RATE)
-        self._place += 1
+        if self._ear.codec.lower() not in ("", OPUS):  # no browser: aiortc encodes for it
+            frame = webrtc_opus.sound(samples)
+            frame.pts, frame.time_base = self._place, SAMPLE
+            self._place += samples.size
+            return frame
+        data = self._voice.encode(samples.tobytes())
+        if not data:
+            return None
+        packet = av.Packet(data)
+        packet.pts, packet.time_base = self._place * 2, TICK
+        self._place += samples.size
         return packet
 
 
@@ -308,7 +266,9 @@ def install_track() -> bool:
         rtcrtpreceiver.decoder_worker = partial(_decode, stock)
         mixin.AudioCallback = VoiceTrack
     except Exception as error:
-        log.warning("fastrtc or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__)
+        log.warning(
+            "fastrtc or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__
+        )
         return False
     return True
 

@@ -1,7 +1,7 @@
 """The app, or the plain fastrtc demo, as always, and beside it a probe that tells how its loop does.
 
-    python -m benchmarks._load_app ours PORT REALTIME_URL [CORE]
-    python -m benchmarks._load_app plain PORT REALTIME_URL [CORE]
+python -m benchmarks._load_app ours PORT REALTIME_URL [CORE]
+python -m benchmarks._load_app plain PORT REALTIME_URL [CORE]
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def main() -> None:
     for name in ("OPENAI_API_KEY", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"):
         os.environ[name] = ""
     limits = dict.fromkeys(("MAX_CALLS", "MAX_SOCKETS"), str(CALLS))
-    os.environ.update(limits, HOST="127.0.0.1", PORT=port, REALTIME_URL=url, IDLE_SECONDS="86400", MAX_CALL_SECONDS="86400")
+    os.environ.update(
+        limits, HOST="127.0.0.1", PORT=port, REALTIME_URL=url, IDLE_SECONDS="86400", MAX_CALL_SECONDS="86400"
+    )
     import app
 
     app.main()

@@ -26,7 +26,8 @@ from benchmarks._speech import RATE
 
 DELTA = RATE // 5 * 2
 """Bytes of sound in one event: 200 ms."""
-WORDS = "He might even have been made amiable himself, had he married a more amiable woman.".split()
+ANSWER = "He might even have been made amiable himself, had he married a more amiable woman."
+WORDS = ANSWER.split()
 APPEND = "input_audio_buffer.append"
 ABOUT = {"output_index": 0, "content_index": 0}
 
@@ -116,7 +117,7 @@ class Server:
         heard = {"type": "input_audio", "transcript": "He was not an ill-disposed young man."}
         user = {"id": spoken, "type": "message", "role": "user", "status": "completed", "content": [heard]}
         message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-        part = {"type": "output_audio", "transcript": " ".join(WORDS)}
+        part = {"type": "output_audio", "transcript": ANSWER}
         done = {**message, "status": "completed", "content": [part]}
         about = {"response_id": made, "item_id": item, **ABOUT}
         completed = "conversation.item.input_audio_transcription.completed"

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._load_callers import Caller, ProgramCaller, SocketCaller, WebRtcCaller
-from benchmarks._load_child import Child, Lag, child, pin
+from benchmarks._load_child import Child, child, pin
 from benchmarks._load_gradio import Page, configuration
 from benchmarks._load_speech import WINDOW_S, lost_words
 from benchmarks._machine import Others
@@ -288,7 +288,10 @@ async def measure(kinds: list[Kind], rounds: int, *, quick: bool) -> dict[str, A
     pin(cores[1])
     others = Others([os.getpid()])
     began, rows = time.monotonic(), {}
-    for group in ([k for k in kinds if k in (Kind.PLAIN, Kind.WEBRTC)], *([k] for k in kinds if k.value in "socket program")):
+    for group in (
+        [k for k in kinds if k in (Kind.PLAIN, Kind.WEBRTC)],
+        *([k] for k in kinds if k.value in "socket program"),
+    ):
         with ExitStack() as stack:
             benches = [Bench(kind, cores, stack) for kind in group]
             few, many = (2, 8) if quick else (4, 20)
