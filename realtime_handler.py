@@ -276,8 +276,8 @@ class VoiceCall(VoiceEdge):
 
     def _append(self, pcm: bytes) -> None:
         self._turns.appended(len(pcm) // 2, self.clock())
-        audio = base64.b64encode(pcm).decode("ascii")
-        self._send([{"type": "input_audio_buffer.append", "audio": audio}])
+        if self._line is not None:
+            self._line.append(base64.b64encode(pcm).decode("ascii"))
 
     async def _watch_time(self) -> None:
         try:

@@ -222,13 +222,13 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
             self._voice_resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         yield from self._voice_resampler.resample(frame)
 
-    def heard(self, pcm: bytes) -> None:
+    def from_browser(self, pcm: bytes) -> None:
         """Some of the visitor, from `webrtc_media.VoiceTrack`: PCM16 mono 24 kHz."""
         if self._carrier is None:
             self.hear(pcm)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
-        self.heard(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
+        self.from_browser(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
 
     async def emit(self) -> Any:
         return await self.output(None)

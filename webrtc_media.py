@@ -198,7 +198,7 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
 
     def __init__(self, track: Any, event_handler: Any, **others: Any) -> None:
         super().__init__(track, event_handler, **others)
-        self._ear = Ear(event_handler.heard)
+        self._ear = Ear(event_handler.from_browser)
         track._source._queue = self._ear  # aiortc asks for it when the connection stands
         self.has_started = False
         self._voice = webrtc_opus.encoder()

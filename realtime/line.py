@@ -105,6 +105,11 @@ class Line:
                 self._awaited |= event["type"] == "response.create"
                 self._connection.send(event)
 
+    def append(self, audio: str) -> None:
+        """`send()` for 20 ms of the microphone. `audio`: base64."""
+        if self._connection is not None:
+            self._connection.append(audio)
+
     def fitted(self, update: Event) -> Event:
         """A `session.update` without what the connected server is known not to take."""
         return self._connection.fitted(update) if self._connection is not None else update

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 IN_MEMORY = 1 << 18
 """Bytes of a side that are kept in memory: about 5 s. What is longer goes to a temporary file."""
+FRESH = RATE * 2
+"""Bytes of a side, 1 s, that are gathered before they are written."""
 WINDOW = 50
 """Frames, one second, over which lateness is judged: of so many, one arrives as early as it can."""
 DRIFT = RATE * 60 // 1000
@@ -63,6 +65,8 @@ class _Side:
         self._surplus = 0
         """Samples to leave out: the side is ahead of the clock."""
         self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  closed by close()
+        self._fresh = bytearray()
+        """The newest sound, up to `end`, which is not in the file yet: a file is dear to write to 50 times a second."""
 
     def write(self, place: int, samples: Samples) -> None:
         """Add a frame that came when the clock was at `place`. Raises OSError when there is no room for it."""
@@ -82,23 +86,34 @@ class _Side:
         self._surplus -= left_out
         kept = samples[left_out : left_out + max(0, self._most - self.end)]
         if len(kept):
-            self._file.seek(self.end * WIDTH)  # past the end of the file: what lies between is silence
-            self._file.write(kept.astype("<i2", copy=False).tobytes())
+            self._fresh += kept.astype("<i2", copy=False).tobytes()
             self.end += len(kept)
+            if len(self._fresh) >= FRESH:
+                self._file_it()
+
+    def _file_it(self) -> None:
+        if self._fresh:
+            # It may begin past the end of the file: what lies between is silence.
+            self._file.seek(self.end * WIDTH - len(self._fresh))
+            self._file.write(self._fresh)
+            self._fresh.clear()
 
     def _move(self, silence: int) -> None:
+        self._file_it()
         self.end = min(self.end + silence, self._most)
         self._late.clear()
         self._surplus = 0
 
     def read(self, start: int, count: int) -> Samples:
         """int16[count], silence behind the end."""
+        self._file_it()
         self._file.seek(start * WIDTH)
         found = np.frombuffer(self._file.read(count * WIDTH), dtype="<i2")
         return np.pad(found, (0, count - len(found)))
 
     def close(self) -> None:
         """Nothing of it is left."""
+        self._fresh.clear()
         self._file.close()
 
 

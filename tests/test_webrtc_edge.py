@@ -20,15 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import webrtc_edge
-from webrtc_edge import (
-    EdgeState,
-    Pacer,
-    VoiceEdge,
-    VoiceJitterBuffer,
-    install_jitter_buffer,
-    quiet_farewells,
-    quiet_loggers,
-)
+from webrtc_edge import EdgeState, Pacer, VoiceEdge, quiet_farewells, quiet_loggers
+from webrtc_media import VoiceJitterBuffer, install_jitter_buffer
 
 
 class Time:

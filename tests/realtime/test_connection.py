@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import pytest
@@ -171,6 +172,7 @@ async def test_garbage_is_skipped() -> None:
 
 async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING_AUDIO", 3)
+    monkeypatch.setattr(module, "_written", lambda *_: False)  # the socket is full
     got: list[dict[str, Any]] = []
     done = asyncio.Event()
 
@@ -183,7 +185,7 @@ async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.Monkey
 
     async with server(talk) as url, connect(url) as connection:
         for number in range(10):  # in one go: the sender has no turn in between
-            connection.send({"type": "input_audio_buffer.append", "audio": str(number)})
+            connection.append(str(number))
             connection.send({"type": "kept", "number": number})
         connection.send({"type": "last"})
         async with asyncio.timeout(5):
@@ -193,8 +195,34 @@ async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.Monkey
     assert [event["number"] for event in got if "number" in event] == list(range(10))
 
 
+async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that is full now and then, as a slow network makes it."""
+    chance, written = random.Random(3), module._written
+    monkeypatch.setattr(module, "_written", lambda *given: chance.random() < 0.5 and written(*given))
+    got: list[dict[str, Any]] = []
+    done = asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        async for message in socket:
+            got.append(json.loads(message))
+            if got[-1]["type"] == "last":
+                done.set()
+
+    async with server(talk) as url, connect(url) as connection:
+        for number in range(200):
+            connection.append(str(number))
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        connection.send({"type": "last"})
+        async with asyncio.timeout(5):
+            await done.wait()
+    assert [event["audio"] for event in got[:-1]] == [str(number) for number in range(200)]
+
+
 async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING_EVENTS", 5)
+    monkeypatch.setattr(module, "_written", lambda *_: False)
 
     async def talk(socket: ServerConnection) -> None:
         await greet(socket)
