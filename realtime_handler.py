@@ -37,6 +37,7 @@ from realtime.wishes import When, Wishes, when
 from text_chat import TextChat
 from webrtc_edge import FRAME_S, VoiceEdge, quiet_loggers, where
 from webrtc_media import install_jitter_buffer, install_track
+from webrtc_path import install_path
 
 __all__ = ["CallBook", "EndpointForKey", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
 
@@ -147,6 +148,7 @@ class VoiceCall(VoiceEdge):
         quiet_loggers()
         install_jitter_buffer()
         install_track()
+        install_path()
         return VoiceCall(self.settings, self.endpoint, self.calls, self.accounts, clock=self.clock, sleep=self._sleep)
 
     # ---------------------------------------------------------------- life

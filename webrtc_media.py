@@ -19,6 +19,7 @@ from typing import Any
 import av
 import numpy as np
 from aiortc.codecs import get_decoder
+from aiortc.codecs.opus import TIME_BASE
 from aiortc.mediastreams import MediaStreamError
 from fastrtc import AdditionalOutputs
 from fastrtc.tracks import AudioCallback
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 OPUS = "opus"
 SAMPLE = Fraction(1, webrtc_opus.RATE)
-TICK = Fraction(1, webrtc_opus.CLOCK)
-"""Of Opus's timestamps: the one that aiortc need not convert."""
 EARLY = 250
 """Packets of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
 
@@ -191,8 +190,25 @@ def _decoding(codec: Any) -> Callable[[Any], bytes]:
 # -------------------------------------------------------------------- to the browser
 
 
+class OpusPacket:
+    """What aiortc wants of an `av.Packet` that it sends on as it is, and no more."""
+
+    __slots__ = ("_data", "pts")
+
+    time_base = TIME_BASE
+    """aiortc's own, so that it has nothing to convert."""
+
+    def __init__(self, data: bytes, pts: int) -> None:
+        """`pts`: samples at 48 kHz, as Opus counts them."""
+        self._data = data
+        self.pts = pts
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+
 class VoiceTrack(AudioCallback):  # type: ignore[misc]
-    """fastrtc's track, both ways, for a handler that keeps the pace itself: what `emit()` gives is encoded and sent at
+    """fastrtc's track, both ways, for a `VoiceEdge`, which keeps the pace itself: what it gives is encoded and sent at
     once. fastrtc's own resamples each frame in a task of its own, keeps it in a queue without a bound, and waits there
     a second time; aiortc then encodes in a thread, as everything that is not yet a packet."""
 
@@ -217,7 +233,7 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
         """The next 20 ms as an Opus packet, at the handler's pace. Raises `MediaStreamError` at the end."""
         await self.start()
         while self.readyState == "live":
-            output = await self.event_handler.emit()
+            output = await self.event_handler.output(None)
             if isinstance(output, CloseStream):
                 self.channel.send(create_message("end_stream", output.msg))
                 self.stop()
@@ -237,8 +253,7 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
         data = self._voice.encode(samples.tobytes())
         if not data:
             return None
-        packet = av.Packet(data)
-        packet.pts, packet.time_base = self._place * 2, TICK
+        packet = OpusPacket(data, self._place * 2)
         self._place += samples.size
         return packet
 

@@ -77,14 +77,17 @@ class _Side:
             self._move(max(0, late))
         else:
             self._late.append(late)
-            if len(self._late) == WINDOW and min(self._late) > DRIFT:
+            if late > DRIFT and len(self._late) == WINDOW and min(self._late) > DRIFT:
                 self._move(min(self._late))
-            elif len(self._late) == WINDOW and max(self._late) < -DRIFT:
+            elif late < -DRIFT and len(self._late) == WINDOW and max(self._late) < -DRIFT:
                 self._surplus = -max(self._late)
                 self._late.clear()
-        left_out = min(self._surplus, len(samples))
-        self._surplus -= left_out
-        kept = samples[left_out : left_out + max(0, self._most - self.end)]
+        room = self._most - self.end
+        kept = samples
+        if self._surplus or room < len(samples):
+            left_out = min(self._surplus, len(samples))
+            self._surplus -= left_out
+            kept = samples[left_out : left_out + max(0, room)]
         if len(kept):
             self._fresh += kept.astype("<i2", copy=False).tobytes()
             self.end += len(kept)
