@@ -28,7 +28,7 @@ from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime.usage import Caps
 from realtime_handler import CallBook, VoiceCall
-from web import VERSION, server_options
+from web import VERSION, polling, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.metrics import Metrics
@@ -161,6 +161,7 @@ logging.basicConfig(
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
 server_options.install()
+polling.install()
 # Gradio 5.50.0 left two of its developers' print calls in: a line for every ICE candidate of every call.
 vars(gradio.routes)["print"] = lambda *_: None
 house = House(settings)

@@ -229,33 +229,40 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
             self.start_up_task = asyncio.create_task(self.event_handler.start_up())
             self._ear.open()
 
+    async def opus(self) -> tuple[bytes, int]:
+        """The next 20 ms as an Opus packet, and its place in samples at 48 kHz; at the handler's pace. Raises
+        `MediaStreamError` at the end."""
+        while True:
+            samples = await self._samples()
+            if data := self._voice.encode(samples.tobytes()):
+                place, self._place = self._place * 2, self._place + samples.size
+                return data, place
+
     async def recv(self) -> Any:
-        """The next 20 ms as an Opus packet, at the handler's pace. Raises `MediaStreamError` at the end."""
-        await self.start()
+        """What aiortc's own sender takes."""
+        if self._ear.codec.lower() in ("", OPUS):
+            return OpusPacket(*await self.opus())
+        samples = await self._samples()  # for no browser: aiortc encodes it
+        frame = webrtc_opus.sound(samples)
+        frame.pts, frame.time_base = self._place, SAMPLE
+        self._place += samples.size
+        return frame
+
+    async def _samples(self) -> NDArray[np.int16]:
+        if not self.has_started:
+            await self.start()
         while self.readyState == "live":
             output = await self.event_handler.output(None)
+            if isinstance(output, tuple):
+                samples: NDArray[np.int16] = output[1]
+                return samples
             if isinstance(output, CloseStream):
                 self.channel.send(create_message("end_stream", output.msg))
                 self.stop()
             elif isinstance(output, AdditionalOutputs):
                 self.set_additional_outputs(output)
                 self.channel.send(create_message("fetch_output", []))
-            elif output is not None and (packet := self._packet(output[1])) is not None:
-                return packet
         raise MediaStreamError
-
-    def _packet(self, samples: NDArray[np.int16]) -> Any | None:
-        if self._ear.codec.lower() not in ("", OPUS):  # no browser: aiortc encodes for it
-            frame = webrtc_opus.sound(samples)
-            frame.pts, frame.time_base = self._place, SAMPLE
-            self._place += samples.size
-            return frame
-        data = self._voice.encode(samples.tobytes())
-        if not data:
-            return None
-        packet = OpusPacket(data, self._place * 2)
-        self._place += samples.size
-        return packet
 
 
 # -------------------------------------------------------------------- in place of theirs

@@ -1,21 +1,27 @@
 """The way of a sound packet through aioice and aiortc, made short. aioice 0.13 and aiortc 1.16 are pinned.
 
-As it is, each one is first taken for STUN until that fails with an exception, then waits in a queue for a task, which
-reads header extensions that nobody asks for. Here it goes from the socket to the receiver in one go. Everything else,
-RTCP and DTLS and the data channel, goes as ever.
+As it is, one that comes is first taken for STUN until that fails with an exception, then waits in a queue for a task,
+which reads header extensions that nobody asks for. Here it goes from the socket to the receiver in one go. One that
+goes is put together from five objects, kept for a retransmission that there is not for sound, and handed through six
+coroutines; here it is a header before the payload. Everything else, RTCP and DTLS and the data channel, goes as ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
+import random
+import struct
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aioice.ice
 import pylibsrtp
-from aiortc import rtcdtlstransport, rtp
+from aiortc import rtcdtlstransport, rtcrtpsender, rtp
+from aiortc.mediastreams import MediaStreamError
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +30,13 @@ FIRST_RTP, LAST_RTP = 128, 191
 """First bytes of packets (RFC 7983)."""
 FIRST_RTCP, LAST_RTCP = 192, 223
 """Second bytes of what begins like RTP (RFC 5761)."""
-_RUN = "_RTCDtlsTransport__run"
+_RUN, _SENDER = "_RTCDtlsTransport__run", "_RTCRtpSender__"
+_SENDERS_OWN = (
+    *("mid", "rtp_header_extensions_map", "rtp_started", "rtp_exited", "track"),
+    *("ntp_timestamp", "rtp_timestamp", "packet_count", "octet_count"),
+)
+NTP_S = 2_208_988_800
+"""Seconds from 1900, where NTP begins, to 1970."""
 
 
 class _Unread:
@@ -43,7 +55,7 @@ def install_path() -> bool:
     """Make it short for every connection from now on. False, and all stays as it was, when aioice or aiortc is not as
     expected.
 
-    They have no setting for it: two methods of theirs are replaced. A second call does nothing.
+    They have no setting for it: three methods of theirs are replaced. A second call does nothing.
     """
     transport, protocol = rtcdtlstransport.RTCDtlsTransport, aioice.ice.StunProtocol
     try:
@@ -56,8 +68,13 @@ def install_path() -> bool:
             "addr",
         ]:
             raise TypeError
-        for owner, name in ((transport, "_handle_rtp_data"), (aioice.ice.Connection, "data_received")):
-            getattr(owner, name)
+        sender = rtcrtpsender.RTCRtpSender
+        if list(inspect.signature(sender._run_rtp).parameters) != ["self", "codec"]:
+            raise TypeError
+        known = {*sender.__init__.__code__.co_names, *sender.replaceTrack.__code__.co_names}
+        if not {f"{_SENDER}{name}" for name in _SENDERS_OWN} <= known:
+            raise TypeError
+        sender._run_rtp = _sending(sender._run_rtp)
         setattr(transport, _RUN, _short(run))
         protocol.datagram_received = _unless_stun(received)  # type: ignore[method-assign]
     except (AttributeError, KeyError, TypeError) as error:
@@ -119,3 +136,57 @@ def _sound(transport: Any, data: bytes) -> None:
     except StopIteration:
         return
     handling.close()  # it would wait: only video does, for feedback of its own
+
+
+# -------------------------------------------------------------------- to the browser
+
+
+def _sending(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Of `RTCRtpSender`: its loop, for a track that gives what is encoded already."""
+
+    @functools.wraps(stock)
+    async def run(self: Any, codec: Any) -> None:
+        track = self.track
+        if track is None or not hasattr(track, "opus") or codec.name.lower() != "opus":
+            await stock(self, codec)
+            return
+        started, exited = getattr(self, f"{_SENDER}rtp_started"), getattr(self, f"{_SENDER}rtp_exited")
+        started.set()
+        try:
+            await _send_all(self, track, codec.payloadType)
+        except (asyncio.CancelledError, ConnectionError, MediaStreamError):
+            pass
+        except Exception as error:
+            log.error("A call's sound ends: %s", type(error).__name__)
+        finally:
+            track.stop()
+            setattr(self, f"{_SENDER}track", None)
+            exited.set()  # RTCRtpSender.stop() waits for it
+
+    return run
+
+
+async def _send_all(sender: Any, track: Any, payload_type: int) -> None:
+    """Until the track ends (`MediaStreamError`), or the connection (`ConnectionError`)."""
+    said = rtp.HeaderExtensions(mid=getattr(sender, f"{_SENDER}mid"))
+    profile, value = getattr(sender, f"{_SENDER}rtp_header_extensions_map").set(said)
+    extended = struct.pack("!HH", profile, len(value) // 4) + value if value else b""
+    first = 0x90 if extended else 0x80
+    sequence, origin, marker = random.randrange(0x8000), random.getrandbits(32), 0x80
+    packets = octets = 0
+    while True:
+        payload, place = await track.opus()
+        timestamp = (origin + place) & 0xFFFFFFFF
+        head = struct.pack("!BBHLL", first, marker | payload_type, sequence, timestamp, sender._ssrc)
+        transport = sender.transport
+        pair = transport.transport._connection._nominated.get(1)
+        if pair is None or transport._state is not rtcdtlstransport.State.CONNECTED:
+            raise ConnectionError
+        await pair.protocol.send_data(transport._tx_srtp.protect(head + extended + payload), pair.remote_addr)
+        sequence, marker = (sequence + 1) & 0xFFFF, 0
+        packets, octets = packets + 1, octets + len(payload)
+        # What the sender's reports tell the browser.
+        setattr(sender, f"{_SENDER}ntp_timestamp", int((time.time() + NTP_S) * 2**32))
+        setattr(sender, f"{_SENDER}rtp_timestamp", timestamp)
+        setattr(sender, f"{_SENDER}packet_count", packets)
+        setattr(sender, f"{_SENDER}octet_count", octets)
