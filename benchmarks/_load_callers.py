@@ -243,7 +243,8 @@ class SocketCaller(Caller):
         offer = self.page.event(button, "click")
         assert offer is not None
         async with asyncio.timeout(CONNECT_S):
-            where = (await (await self.page.run(offer, [], button)))[0]
+            carried = {"webrtc_id": self.page.session, "textbox": ""}  # by nothing so far
+            where = (await (await self.page.run(offer, [None, carried], button)))[0]
             self._watching = await self.page.run(self.page.after(offer), [], button)
             url = f"{self.page.url.replace('http', 'ws', 1)}/{where}"
             self._socket = await connect(url, compression=None, max_queue=None)
