@@ -23,6 +23,7 @@ from .endpoint import (
     without_credentials,
     without_user,
 )
+from .guard_settings import GuardSettings
 from .homes import at_home
 from .refusals import Refused
 from .setting_values import SettingsError, check_key
@@ -254,6 +255,8 @@ class Settings:
 
     turn: TurnSettings = field(default_factory=TurnSettings)
     """The relay for calls where UDP cannot pass."""
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    """Who may come in, and from where."""
 
     _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
     """What the operator's server refused; goes along with its endpoints."""
@@ -330,6 +333,7 @@ class Settings:
             reconnect_attempts=read("RECONNECT_ATTEMPTS", _integer(0, 100), default.reconnect_attempts),
             output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
             turn=TurnSettings.from_env(environ),
+            guard=GuardSettings.from_env(environ),
         )
 
     # ---------------------------------------------------------------- which server
