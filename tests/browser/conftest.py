@@ -21,7 +21,16 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from .caller import FLAGS, Caller
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BESIDE = {"test_text", "test_page", "test_looks", "test_phone", "test_alone", "test_sound_check", "test_trouble"}
+BESIDE = {
+    "test_alone",
+    "test_guard",
+    "test_looks",
+    "test_page",
+    "test_phone",
+    "test_sound_check",
+    "test_text",
+    "test_trouble",
+}
 """Modules that may run beside one another: nothing in them depends on how smoothly a reply is heard."""
 
 
