@@ -10,6 +10,8 @@ SPACE = {
     "MAX_CALLS": "2",
     "MAX_CHATS": "8",
     "MAX_SOCKETS": "4",
+    "MAX_WAITING": "4",
+    "MAX_VISITOR_SECONDS_PER_DAY": "3600",
     "MAX_CALL_SECONDS": "300",
     "MAX_RECORDING_SECONDS": "300",
     "IDLE_SECONDS": "60",

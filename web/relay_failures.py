@@ -115,6 +115,7 @@ SPENT = {
 }
 EXPIRED = _WORDS[Failure.EXPIRED]
 IDLE = Word("session_idle", 1001, "Neither side has sent an event for a long time. Connect again when there is more.")
+CLOSING = Word("server_closing", 1012, "This server is closing. Connect again in a minute.", type="server_error")
 _UNREACHABLE = Word("server_unreachable", 1014, UNREACHABLE, type="server_error")
 
 
