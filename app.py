@@ -58,7 +58,11 @@ class House:
         self.places = Places(Limits.of(settings))
         self.downloads = Downloads()
         self.metrics = Metrics()
-        self.accounts = Accounts(Caps(settings.max_call_cost, settings.max_day_cost), self.metrics)
+        self.accounts = Accounts(
+            Caps(settings.max_call_cost, settings.max_day_cost),
+            self.metrics,
+            visitor_day_s=settings.places.max_visitor_seconds_per_day,
+        )
         prototype = VoiceCall(settings, self.endpoint, self.places, self.accounts)
         turn = Turn(settings.turn, settings.max_call_seconds)
         self.sockets = VoiceSockets(prototype)

@@ -20,6 +20,7 @@ import numpy as np
 
 from realtime import captions
 from realtime.accounts import Account, Accounts
+from realtime.allowance import Stay
 from realtime.call import Call
 from realtime.connection import Failure
 from realtime.line import Line
@@ -82,6 +83,7 @@ class VoiceCall(VoiceEdge):
         self._visitor: Visitor | None = None
         self._call: Call | None = None
         self._place: Place | None = None
+        self._stay: Stay | None = None
         self._line: Line | None = None
         self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
         self._microphone_at: float | None = None
@@ -110,6 +112,9 @@ class VoiceCall(VoiceEdge):
         self._visitor = visitor
         call = self._call = Call(visitor.conversation, self.settings, now)
         visitor.call = self
+        if self.accounts.allowance.over(visitor.key):
+            self._end(Stage.FAILED, Notice.VISITOR_DAY)
+            return
         session = needs_session(self.endpoint(visitor.own_key))
         place = self._place = self.places.enter(self, Kind.CALL, visitor.key, session=session)
         if place.refusal is not None:
@@ -146,6 +151,7 @@ class VoiceCall(VoiceEdge):
         visitor, call, place = self._visitor, self._call, self._place
         assert visitor is not None and call is not None and place is not None
         self._account.open()
+        self._stay = Stay(self.accounts.allowance, visitor.key, self.clock())
         if self.settings.record_calls and visitor.recording is None:
             visitor.recording = Recording(self.settings.max_recording_seconds)
 
@@ -275,9 +281,7 @@ class VoiceCall(VoiceEdge):
                 await self._sleep(TICK_S)
                 now = self.clock()
                 vanished = now - self._page_at > self.settings.vanished_seconds
-                notice = (
-                    Notice.NO_MICROPHONE if vanished else call.time_up(now) or self._account.must_end(call.quiet, now)
-                )
+                notice = Notice.NO_MICROPHONE if vanished else call.time_up(now) or self._used_up(call.quiet, now)
                 if notice is None and call.stage is Stage.WAITING:
                     self._look_again()
                 if notice is not None:
@@ -288,6 +292,11 @@ class VoiceCall(VoiceEdge):
                     call.tell(Notice.WISH_REFUSED)
         except Exception as error:
             self.broken(error)
+
+    def _used_up(self, quiet: bool, now: float) -> str | None:
+        """Of the money, or of this visitor's day."""
+        day = self._stay is not None and self._stay.must_end(quiet, now)
+        return self._account.must_end(quiet, now) or (Notice.VISITOR_DAY if day else None)
 
     def _look_again(self) -> None:
         """A visitor in line may have given a key of their own meanwhile, or taken it back."""

@@ -8,6 +8,7 @@ import logging
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from realtime.accounts import Accounts
 from realtime.connection import Failure
 from realtime.places import Kind, Limits, Places
 from realtime.settings import Endpoint, Settings
@@ -160,3 +161,22 @@ async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
 
     async with server(there.talk), calling(endpoint) as page:
         assert (await page.reaches(Stage.FAILED)).notice == Notice.INTERNAL
+
+
+async def test_a_visitors_day_ends_the_call_politely_and_the_next_one_is_refused() -> None:
+    there, accounts = Script(), Accounts(visitor_day_s=100)
+    visitor = Visitor()
+    visitor.key = "somebody"
+    async with server(there.talk) as url:
+        prototype = VoiceCall(Settings(), at(url), accounts=accounts)
+        page = Page(prototype, visitor)
+        await page.start()
+        await page.reaches(Stage.LISTENING)
+        accounts.allowance.add("somebody", 100)
+        assert (await page.reaches(Stage.ENDED)).notice == Notice.VISITOR_DAY
+        await page.hangs_up()
+        again = Page(prototype, visitor)
+        await again.start()
+        assert (await again.reaches(Stage.FAILED)).notice == Notice.VISITOR_DAY
+        await again.hangs_up()
+        assert there.visits == 1 and prototype.places.empty

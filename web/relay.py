@@ -22,7 +22,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime.accounts import POLITE_S, Account, Accounts
+from realtime.accounts import Account, Accounts
+from realtime.allowance import POLITE_S, Stay
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
@@ -42,6 +43,7 @@ from .relay_failures import (
     FULL,
     IDLE,
     SPENT,
+    VISITOR_DAY,
     Farewell,
     Word,
     cleaned,
@@ -96,6 +98,7 @@ class Seat:
     """A program's place, and until when it may be kept."""
 
     place: Place
+    stay: Stay
     closes_at: float | None = None
     """By the monotonic clock. None: the app does not end."""
 
@@ -141,12 +144,16 @@ class Relay:
                 last = REFUSALS[seat.place.refusal]
                 await client.leave(last.farewell, last)
                 return
+            if mode is Mode.VOICE and self._accounts.allowance.over(seat.place.visitor):
+                await client.leave(VISITOR_DAY.farewell, VISITOR_DAY)
+                return
             if not isinstance(endpoint, Endpoint):
                 await client.leave(word(endpoint).farewell, word(endpoint))
                 return
             account = Account(self._accounts, self._settings, mode)
             account.open()
             try:
+                seat.stay = Stay(self._accounts.allowance, seat.place.visitor, time.monotonic())
                 await Conversation(client, endpoint, self._settings, mode, wanted.model, account, seat).run()
             finally:
                 account.close("hung_up")
@@ -223,6 +230,7 @@ class Conversation:
         self._settings = settings
         self._account = account
         self._seat = seat
+        self._mode = mode
         self._longest_s = float(settings.max_call_seconds) if mode is Mode.VOICE else float("inf")
         """Seconds. A written chat is bounded by its silence alone, as on the page."""
         self._secrets = secrets_of(endpoint)
@@ -288,6 +296,8 @@ class Conversation:
         budget = self._account.must_end(quiet, now)
         if budget is not None:
             return SPENT[budget]
+        if self._mode is Mode.VOICE and self._seat.stay.must_end(quiet, now):
+            return VISITOR_DAY
         if self._seat.closes_at is not None and (quiet or now >= self._seat.closes_at):
             return CLOSING
         if now - self._last >= IDLE_S:
