@@ -10,6 +10,9 @@ from .setting_values import integer, number
 
 T = TypeVar("T")
 
+AT_ONCE_S = 5.0
+"""A web socket may send what it might in so many seconds at once: sound that the network held back, a recording."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlaceSettings:
@@ -26,7 +29,7 @@ class PlaceSettings:
     Visitors who cannot be told apart are not counted."""
     max_visitor_seconds_per_day: int = 0
     """MAX_VISITOR_SECONDS_PER_DAY that one visitor may be in calls, and their programs in spoken sessions; 0: no limit.
-    A day is UTC's; kept in memory: a restart forgets it."""
+    With a public link (SHARE) 3600 unless set. A day is UTC's; kept in memory: a restart forgets it."""
     max_messages_per_second: float = 200.0
     """MAX_MESSAGES_PER_SECOND, 1-100000, that are taken from one web socket, after five seconds' worth at once. Sound
     in pieces of 10 ms makes 100. More is not lost: it is read later."""

@@ -24,10 +24,12 @@ from websockets.exceptions import ConnectionClosed
 
 from realtime.accounts import Account, Accounts
 from realtime.allowance import POLITE_S, Stay
+from realtime.bucket import Bucket
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.line import SETTLE_S
+from realtime.place_settings import AT_ONCE_S
 from realtime.places import Kind, Limits, Place, Places, needs_session
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings
@@ -332,10 +334,18 @@ class Conversation:
     # ---------------------------------------------------------------- from the client to the server
 
     async def _from_client(self) -> NoReturn:
-        """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side."""
+        """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side.
+
+        Who sends too many messages is read more slowly, and nothing is lost: programs send recordings as fast as they
+        can, and ending their session for it would help nobody.
+        """
+        rate = self._settings.places.max_messages_per_second
+        bucket = Bucket(rate, rate * AT_ONCE_S, time.monotonic())
         while True:
             message = await self._client.receive()
             await self._begun.wait()
+            if (wait := bucket.take(time.monotonic())) > 0:
+                await asyncio.sleep(wait)
             self._last = time.monotonic()
             try:
                 texts = self._rules.receive(message, self._beginning.server)

@@ -265,3 +265,20 @@ async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_progr
             assert (await client.next())["type"] == "session.created"
         async with program(ours.url()) as client:
             assert (await client.next())["type"] == "session.created", "somebody else's day"
+
+
+async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() -> None:
+    there = Script()
+    async with (
+        server(there.talk) as url,
+        door(url, MAX_MESSAGES_PER_SECOND="100") as ours,
+        program(ours.url()) as client,
+    ):
+        await client.next()
+        began = time.monotonic()
+        await client.send(*[append(bytes(2))] * 530)
+        await there.hears("input_audio_buffer.append", 500)
+        at_once = time.monotonic() - began
+        await there.hears("input_audio_buffer.append", 530)
+        assert time.monotonic() - began >= 0.29, "thirty more than five seconds' worth"
+        assert at_once < 5.0, "what may come at once is not held back"
