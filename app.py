@@ -25,10 +25,11 @@ from starlette.middleware import Middleware
 
 from realtime.accounts import Accounts
 from realtime.connection import Failure
+from realtime.places import Kind, Limits, Places
 from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime.usage import Caps
-from realtime_handler import CallBook, VoiceCall
+from realtime_handler import VoiceCall
 from web import VERSION, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
@@ -56,23 +57,25 @@ class House:
         self.settings = settings
         command = FETCHING_COMMAND if settings.fetch_models else COMMAND
         self.embedded = EmbeddedServer(command) if settings.kind is ServerKind.OFFLINE else None
-        self.calls = CallBook(settings.max_calls)
-        self.chats = CallBook(settings.max_chats)
+        self.places = Places(Limits.of(settings))
         self.downloads = Downloads()
         self.metrics = Metrics()
-        self.accounts = Accounts(Caps(settings.max_call_cost, settings.max_day_cost), self.metrics)
-        prototype = VoiceCall(settings, self.endpoint, self.calls, self.accounts)
+        self.accounts = Accounts(
+            Caps(settings.max_call_cost, settings.max_day_cost),
+            self.metrics,
+            visitor_day_s=settings.places.max_visitor_seconds_per_day,
+        )
+        prototype = VoiceCall(settings, self.endpoint, self.places, self.accounts)
         turn = Turn(settings.turn, settings.max_call_seconds)
         self.sockets = VoiceSockets(prototype)
         self.page = build_page(
             prototype,
-            self.chats,
             self.server_line,
             self.downloads,
             self.sockets,
             rtc_configuration=turn.rtc_configuration,
         )
-        self.relay = Relay(settings, self.endpoint, self.accounts)
+        self.relay = Relay(settings, self.endpoint, self.accounts, self.places)
         self.reachability = None if self.embedded else Reachability(settings.endpoint())
         self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
         self.downloads.add_to(self.router)
@@ -107,6 +110,7 @@ class House:
         """What happens here, for Prometheus."""
         if self.embedded is not None:
             self.metrics.embedded(self.embedded.phase)
+        self.metrics.waiting(self.places.waiting)
         return self.metrics.render()
 
     async def health(self) -> Health:
@@ -121,8 +125,8 @@ class House:
             status=status,
             server=self.settings.kind,
             model=self.settings.model if self.embedded is None else self.embedded.model,
-            calls=self.calls.live + self.relay.live(Mode.VOICE),
-            chats=self.chats.live + self.relay.live(Mode.TEXT),
+            calls=self.places.live(Kind.CALL) + self.relay.live(Mode.VOICE),
+            chats=self.places.live(Kind.CHAT) + self.relay.live(Mode.TEXT),
             uptime_s=round(time.monotonic() - self.born, 1),
             version=VERSION,
             detail=detail,

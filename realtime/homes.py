@@ -1,4 +1,4 @@
-"""What is sensible by default where the app runs: today on a Hugging Face Space. Pure."""
+"""What is sensible by default where the app runs: on a Hugging Face Space, and behind a public link. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ SPACE = {
     "MAX_CALLS": "2",
     "MAX_CHATS": "8",
     "MAX_SOCKETS": "4",
+    "MAX_WAITING": "4",
+    "MAX_VISITOR_SECONDS_PER_DAY": "3600",
     "MAX_CALL_SECONDS": "300",
     "MAX_RECORDING_SECONDS": "300",
     "IDLE_SECONDS": "60",
@@ -23,15 +25,20 @@ SPACE = {
 short enough that the next visitor gets a turn; and an end to what they may spend when a key is among its secrets.
 Hugging Face shows the page in a frame of its own, and its proxies have private addresses."""
 
+SHARED = {"MAX_VISITOR_SECONDS_PER_DAY": "3600"}
+"""With a public link, for those to whom it is given, and to whom they give it."""
+YES = frozenset({"1", "true", "yes", "on"})
+
 
 def at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
     """`environ` with the defaults of the place it describes; whatever is set in it goes before them.
 
     A Space is known by SPACE_ID, which Hugging Face sets.
     """
-    if "SPACE_ID" not in environ or not environ["SPACE_ID"].strip():
-        return environ
     given = {name: value for name, value in environ.items() if value.strip()}
+    if "SPACE_ID" not in given:
+        shared = given.get("SHARE", given.get("GRADIO_SHARE", "")).strip().lower() in YES
+        return {**SHARED, **given} if shared else environ
     defaults = dict(SPACE)
     if "GRADIO_SERVER_NAME" in given:
         del defaults["HOST"]

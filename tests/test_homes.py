@@ -70,6 +70,14 @@ def test_gradios_own_names_go_before_the_defaults_of_a_space() -> None:
     assert Settings.from_env({**ON_A_SPACE, "GRADIO_SERVER_NAME": "::"}).host == "::"
 
 
+def test_a_public_link_bounds_a_visitors_day() -> None:
+    for environ in ({"SHARE": "1"}, {"GRADIO_SHARE": "True"}):
+        assert Settings.from_env(environ).places.max_visitor_seconds_per_day == 3600
+        own = {**environ, "MAX_VISITOR_SECONDS_PER_DAY": "60"}
+        assert Settings.from_env(own).places.max_visitor_seconds_per_day == 60
+    assert Settings.from_env({"SHARE": "0", "GRADIO_SHARE": "1"}).places.max_visitor_seconds_per_day == 0
+
+
 def test_elsewhere_nothing_changes() -> None:
     for environ in ({}, {"SPACE_ID": " "}, {"PORT": "1"}):
         assert at_home(environ) is environ

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from realtime.conversation import Bubble, BubbleState
+from realtime.settings import Settings
 
 from .markup import block
 from .texts import label
@@ -15,10 +16,16 @@ STATIC = Path(__file__).parent / "static"
 AVATARS = (str(STATIC / "user.svg"), str(STATIC / "model.svg"))
 SPARE_PLACES = 4
 """Of Gradio's queue, above the limit of calls and of chats: the one too many is told so in their own language."""
+
 AWAITED = "…"
 """Stands where words are about to come."""
 
 Message = dict[str, str]
+
+
+def places_in_queue(most: int, settings: Settings) -> int:
+    """Of Gradio's queue, for `most` calls or chats: those who wait in line hold a connection and a generator too."""
+    return most + settings.places.max_waiting + SPARE_PLACES
 
 
 def shown(bubble: Bubble, markup: str) -> Message | None:
