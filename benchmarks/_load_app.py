@@ -41,7 +41,7 @@ def main() -> None:
         return
     for name in ("OPENAI_API_KEY", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"):
         os.environ[name] = ""
-    limits = dict.fromkeys(("MAX_CALLS", "MAX_SOCKETS"), str(CALLS))
+    limits = dict.fromkeys(("MAX_CALLS", "MAX_SOCKETS", "MAX_CALLS_PER_VISITOR"), str(CALLS))
     os.environ.update(
         limits, HOST="127.0.0.1", PORT=port, REALTIME_URL=url, IDLE_SECONDS="86400", MAX_CALL_SECONDS="86400"
     )
