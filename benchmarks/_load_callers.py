@@ -139,6 +139,7 @@ class WebRtcCaller(Caller):
         self._origin: int | None = None
 
     async def dial(self) -> None:
+        self.page.open()
         channel = self._peer.createDataChannel("text")
         channel.on("open", lambda: channel.send("handshake"))
         channel.on("message", self._message)
@@ -212,9 +213,8 @@ class WebRtcCaller(Caller):
     async def vanish(self) -> None:
         """As a computer that is switched off: the sockets are closed, and nothing is said."""
         await self._stop()
-        ice = self._peer.getTransceivers()[0].sender.transport.transport
-        with suppress(Exception):
-            await ice._connection.close()
+        with suppress(Exception):  # it may not have come so far
+            await self._peer.getTransceivers()[0].sender.transport.transport._connection.close()
         await self._end()
 
     async def hang_up(self) -> None:
@@ -239,6 +239,7 @@ class SocketCaller(Caller):
         self._socket: ClientConnection | None = None
 
     async def dial(self) -> None:
+        self.page.open()
         button = self.page.component(elem_id="voice-fallback")
         offer = self.page.event(button, "click")
         assert offer is not None
@@ -307,11 +308,11 @@ class ProgramCaller(Caller):
     async def _listen(self, socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):
             async for message in socket:
+                self.received += 1
                 if not self.keeping:
                     continue
                 event = json.loads(message)
                 if event["type"] == "response.output_audio.delta":
-                    self.received += 1
                     self.kept.append((time.monotonic(), int(event["event_id"]) * FRAME, event["delta"]))
 
     def sound(self) -> Pcm:

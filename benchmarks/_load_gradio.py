@@ -22,6 +22,7 @@ class Page:
         self._config = config
         self._http = httpx.AsyncClient(timeout=30)  # keeps cookies, as a browser does
         self._reading: asyncio.Task[None] | None = None
+        self._open: asyncio.Task[None] | None = None
         self._awaited: dict[str, asyncio.Future[list[Any]]] = {}
 
     def component(self, **wanted: str) -> int:
@@ -74,6 +75,17 @@ class Page:
             self._reading = asyncio.create_task(self._read())
         return found
 
+    def open(self) -> None:
+        """As a tab that is open: Gradio knows by this stream when it has been closed."""
+        self._open = self._open or asyncio.create_task(self._stay())
+
+    async def _stay(self) -> None:
+        with suppress(httpx.HTTPError):
+            stream = self._http.stream("GET", f"{self.url}/gradio_api/heartbeat/{self.session}", timeout=None)
+            async with stream as answer:
+                async for _ in answer.aiter_raw():
+                    pass
+
     async def _read(self) -> None:
         with suppress(httpx.HTTPError):
             stream = self._http.stream("GET", f"{self.url}/gradio_api/queue/data?session_hash={self.session}")
@@ -91,9 +103,10 @@ class Page:
 
     async def close(self) -> None:
         """The tab is closed."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        for task in (self._reading, self._open):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._http.aclose()
 
 

@@ -1,9 +1,10 @@
 """The Realtime server of the load benchmark: it answers at once. A process of its own.
 
-    python -m benchmarks._load_server PORT talk|echo [CORE]
+    python -m benchmarks._load_server PORT talk|interrupt|echo [CORE]
 
 `talk` holds a conversation in circles (benchmarks/_load_speech): a turn of the visitor, counted in sound received, and
-an answer to it, sent as fast as it is taken. `echo` gives 20 ms of sound for every 20 ms.
+an answer to it, sent as fast as it is taken. With `interrupt` the next turn begins in the middle of the answer. `echo`
+gives 20 ms of sound for every 20 ms.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Server:
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
+        self.cycle_s = CYCLE_S if mode == "talk" else TURN_S + 1.0
         self.talking = True
         """Turns are answered; else the server only listens."""
         self.kept: dict[ServerConnection, list[str]] = {}
@@ -101,7 +103,7 @@ class Server:
                 if self.keeping and connection in self.kept:
                     self.kept[connection].append(event["audio"])
                 received += len(event["audio"]) * 3 // 4 // 2
-                place = received / RATE % CYCLE_S
+                place = received / RATE % self.cycle_s
                 if self.talking and not speaking and place < TURN_S:
                     speaking, number = True, number + 1
                     started = {"item_id": f"u{number}", "audio_start_ms": received * 1000 // RATE}

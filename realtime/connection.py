@@ -43,6 +43,7 @@ __all__ = [
     "failure_of_error",
     "failure_of_status",
     "open_socket",
+    "written",
 ]
 
 log = logging.getLogger(__name__)
@@ -267,7 +268,7 @@ class RealtimeConnection:
 
     def _queue_text(self, text: str, *, audio: bool) -> None:
         socket = self._socket
-        if socket is None or (not self._waiting and _written(socket, text)):
+        if socket is None or (not self._waiting and written(socket, text)):
             return
         if audio and self._waiting_audio >= MAX_WAITING_AUDIO:
             oldest = next(i for i, (is_audio, _) in enumerate(self._waiting) if is_audio)
@@ -295,7 +296,7 @@ class RealtimeConnection:
             return  # the reading side tells why
 
 
-def _written(socket: ClientConnection, text: str) -> bool:
+def written(socket: ClientConnection, text: str) -> bool:
     """Write a message at once; False where there is no room, or the socket is not open. What `socket.send()` does,
     without waking a task for it: that is half of what a message costs."""
     if socket.paused or socket.protocol.state is not State.OPEN:

@@ -25,7 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from realtime.accounts import Account, Accounts
 from realtime.allowance import POLITE_S, Stay
 from realtime.bucket import Bucket
-from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
+from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket, written
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.line import SETTLE_S
@@ -37,6 +37,7 @@ from realtime.snapshot import Notice
 from webrtc_edge import where
 
 from .client_rules import COSTING, ClientRules, Refusal, Replies, read_json, write_json
+from .patience import Patience
 from .relay_beginning import Beginning, Stage
 from .relay_failures import (
     CLOSING,
@@ -180,6 +181,8 @@ class Client:
     def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
         self._websocket = websocket
         self.dialect = dialect
+        self.patience = Patience()
+        """For the client to take what it is sent. While a session goes on, `Conversation` looks at it."""
 
     async def receive(self) -> str | bytes:
         """The next message. Raises `WebSocketDisconnect`."""
@@ -192,10 +195,8 @@ class Client:
     async def send(self, text: str) -> None:
         """A message, when there is room for it."""
         try:
-            async with asyncio.timeout(STALL_S):
+            with self.patience:
                 await self._websocket.send({"type": "websocket.send", "text": text})
-        except TimeoutError:
-            raise WebSocketDisconnect(1006, "stalled") from None
         except RuntimeError:
             # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
             raise WebSocketDisconnect(1006, "closed") from None
@@ -207,10 +208,11 @@ class Client:
 
     async def leave(self, farewell: Farewell, last: Word | None = None) -> None:
         """Close, after a last word."""
-        if last is not None:
-            await self.say(last.event(new_id()))
-        with suppress(RuntimeError):  # as above
-            await self._websocket.close(farewell.code, farewell.reason)
+        with suppress(RuntimeError, TimeoutError):  # as above
+            async with asyncio.timeout(STALL_S):
+                if last is not None:
+                    await self.say(last.event(new_id()))
+                await self._websocket.close(farewell.code, farewell.reason)
 
 
 class Conversation:
@@ -262,7 +264,10 @@ class Conversation:
 
     async def _until_over(self) -> tuple[Farewell, Word | None]:
         """Returns how the connection is to end for the client, when nothing runs any more. Raises as `run()` does."""
-        tasks = [asyncio.create_task(side) for side in (self._from_server(), self._from_client(), self._watch())]
+        tasks = [
+            asyncio.create_task(side)
+            for side in (self._from_server(), self._from_client(), self._watch(), self._stalled())
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return next(task for task in tasks if task.done()).result()
@@ -315,6 +320,11 @@ class Conversation:
             if last is not None:
                 return last.farewell, last
 
+    async def _stalled(self) -> NoReturn:
+        """Raises `WebSocketDisconnect` when the client takes nothing any more."""
+        await self._client.patience.run_out(STALL_S)
+        raise WebSocketDisconnect(1006, "stalled")
+
     async def _settle(self, server: ClientConnection) -> None:
         """The session is over: replies that are still being made are ended, and what they cost is booked."""
         if self._endpoint.kind is ServerKind.OFFLINE:
@@ -358,6 +368,8 @@ class Conversation:
     async def _to_server(self, text: str) -> None:
         """A message, when there is room for it; nothing when the server is gone."""
         assert self._server is not None
+        if written(self._server, text):
+            return
         try:
             async with asyncio.timeout(STALL_S):
                 await self._server.send(text)

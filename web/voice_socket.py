@@ -26,6 +26,7 @@ from realtime.place_settings import AT_ONCE_S
 from realtime_handler import Snapshot, Visitor, VoiceCall
 from webrtc_edge import Carrier, EdgeState, where
 
+from .patience import Patience
 from .voice_wire import ENDED, STALL_S, Refused, Wire
 
 log = logging.getLogger(__name__)
@@ -203,10 +204,11 @@ class Passage:
         self._lane = lane
         self._wire = Wire(call.clock())
         self._taken = asyncio.Event()
+        self._patience = Patience()
 
     async def run(self) -> int:
         """Until one side has enough. Returns the close code: the browser's, or for it."""
-        tasks = {asyncio.create_task(self._listen()), asyncio.create_task(self._speak())}
+        tasks = {asyncio.create_task(side) for side in (self._listen(), self._speak(), self._stalled())}
         superseded = asyncio.create_task(self._carrier.superseded.wait())
         try:
             done, _ = await asyncio.wait(tasks | {superseded}, return_when=asyncio.FIRST_COMPLETED)
@@ -245,13 +247,10 @@ class Passage:
     async def _speak(self) -> int:
         """To the browser, at the pace of the call. Returns the close code."""
         while True:
-            try:
-                async with asyncio.timeout(STALL_S):
-                    while not self._wire.room:  # nothing is handed out that nobody takes
-                        self._taken.clear()
-                        await self._taken.wait()
-            except TimeoutError:
-                return LOST
+            while not self._wire.room:  # nothing is handed out that nobody takes
+                with self._patience:
+                    self._taken.clear()
+                    await self._taken.wait()
             output = await self._call.output(self._carrier)
             if isinstance(output, CloseStream):
                 await self._send({"type": "websocket.send", "text": ENDED})
@@ -265,11 +264,16 @@ class Passage:
             if self._call.edge is EdgeState.OPEN and not self._call.under_way:
                 return DONE  # the visitor has hung up on the page, and this is closed from there as well
 
+    async def _stalled(self) -> int:
+        """The browser has taken nothing for too long. Returns the close code."""
+        await self._patience.run_out(STALL_S)
+        return LOST
+
     async def _send(self, message: dict[str, object]) -> bool:
-        """Returns whether there was room for it in time."""
+        """Returns whether there is still somebody to take it."""
         try:
-            async with asyncio.timeout(STALL_S):
+            with self._patience:
                 await self._websocket.send(message)
-        except (TimeoutError, RuntimeError, WebSocketDisconnect):  # RuntimeError: uvicorn has closed it by itself
+        except (RuntimeError, WebSocketDisconnect):  # RuntimeError: uvicorn has closed it by itself
             return False
         return True

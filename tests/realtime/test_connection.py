@@ -172,7 +172,7 @@ async def test_garbage_is_skipped() -> None:
 
 async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING_AUDIO", 3)
-    monkeypatch.setattr(module, "_written", lambda *_: False)  # the socket is full
+    monkeypatch.setattr(module, "written", lambda *_: False)  # the socket is full
     got: list[dict[str, Any]] = []
     done = asyncio.Event()
 
@@ -197,8 +197,8 @@ async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.Monkey
 
 async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that is full now and then, as a slow network makes it."""
-    chance, written = random.Random(3), module._written
-    monkeypatch.setattr(module, "_written", lambda *given: chance.random() < 0.5 and written(*given))
+    chance, written = random.Random(3), module.written
+    monkeypatch.setattr(module, "written", lambda *given: chance.random() < 0.5 and written(*given))
     got: list[dict[str, Any]] = []
     done = asyncio.Event()
 
@@ -222,7 +222,7 @@ async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pyte
 
 async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING_EVENTS", 5)
-    monkeypatch.setattr(module, "_written", lambda *_: False)
+    monkeypatch.setattr(module, "written", lambda *_: False)
 
     async def talk(socket: ServerConnection) -> None:
         await greet(socket)

@@ -1,0 +1,188 @@
+"""Whether anything is left of calls that are over: memory, file descriptors, asyncio tasks, threads.
+
+    python -m benchmarks.soak [--minutes 30] [--json]
+
+The app runs as always. For so long callers come, over WebRTC, over the page's web socket and as programs; they
+interrupt the replies; and they hang up, or vanish without a word. When all are gone, what the app's process holds has
+to be back where it was after the first few calls:
+
+    tasks        exactly
+    descriptors  within 2
+    threads      within 2, once pools have let idle ones go
+    memory       within 12 MB, plus what Gradio keeps of each visitor for an hour after the page was closed (48 kB)
+
+Ends with 1 where it is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks._load_callers import Caller, ProgramCaller, SocketCaller, WebRtcCaller
+from benchmarks._load_child import Child, child
+from benchmarks._load_gradio import Page, configuration
+from benchmarks.proxy import free_port
+
+TOGETHER = 8
+"""Calls at the same time."""
+STAY_S = 1.0, 14.0
+WARM_UP = 12
+"""Calls before the first measurement: what is made once is made then."""
+CALM_S = 120.0
+"""For all to be noticed as gone: a browser that vanishes is missed after half a minute, a pool's thread goes later."""
+TOLERATED = {"tasks": 0, "fds": 2, "threads": 2, "rss_mb": 12.0}
+VISITOR_MB = 0.048
+KINDS: dict[str, type[Caller]] = {"webrtc": WebRtcCaller, "socket": SocketCaller, "program": ProgramCaller}
+
+
+@dataclass
+class Soak:
+    """What has happened."""
+
+    begun: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    """Calls that could not be made."""
+    frames: int = 0
+    """That were heard."""
+
+
+class Crowd:
+    """The callers."""
+
+    def __init__(self, url: str, config: dict[str, Any], seed: int) -> None:
+        self._url, self._config = url, config
+        self._chance = random.Random(seed)
+        self.done = Soak()
+
+    async def one(self) -> None:
+        """Somebody calls, stays for a while, and goes in one way or another."""
+        kind = self._chance.choice(list(KINDS))
+        way = self._chance.choice(["hangs up", "vanishes", "hangs up early"])
+        caller = KINDS[kind](Page(self._url, self._config))
+        self.done.begun[kind] += 1
+        dialling = asyncio.create_task(caller.dial())
+        try:
+            if way == "hangs up early":  # before there is a connection, or hardly
+                await asyncio.wait([dialling], timeout=self._chance.uniform(0.05, 1.5))
+            else:
+                await dialling
+                await asyncio.sleep(self._chance.uniform(*STAY_S))
+        except (OSError, TimeoutError):
+            self.done.failed += 1
+        finally:
+            dialling.cancel()
+            await asyncio.gather(dialling, return_exceptions=True)
+            await (caller.vanish() if way == "vanishes" else caller.hang_up())
+            self.done.ended[way] += 1
+            self.done.frames += caller.received
+
+    async def _again(self, until: float) -> None:
+        while time.monotonic() < until:
+            await self.one()
+
+    async def until(self, moment: float) -> None:
+        """Calls, `TOGETHER` at a time, until then (`time.monotonic`), and until the last has gone."""
+        await asyncio.gather(*(self._again(moment) for _ in range(TOGETHER)))
+
+
+async def _calm(app: Child, like: dict[str, Any] | None = None, seconds: float = CALM_S) -> dict[str, Any]:
+    """How the app is once nothing goes on in it, or is as before; or after `seconds`."""
+    until = time.monotonic() + seconds
+    last: dict[str, Any] = {}
+    while True:
+        now = await asyncio.to_thread(app.ask, "tidy")
+        still = last and all(now[name] == last[name] for name in ("tasks", "fds", "threads"))
+        if time.monotonic() > until or (still if like is None else not _left(like, now, 10**9)):
+            return now
+        last = now
+        await asyncio.sleep(5)
+
+
+def _left(before: dict[str, Any], after: dict[str, Any], visitors: int) -> dict[str, float]:
+    """What there is more of than is tolerated: how much more than before."""
+    allowed = {**TOLERATED, "rss_mb": TOLERATED["rss_mb"] + visitors * VISITOR_MB}
+    return {name: after[name] - before[name] for name, most in allowed.items() if after[name] - before[name] > most}
+
+
+async def soak(minutes: float, seed: int) -> dict[str, Any]:
+    """All of it."""
+    with ExitStack() as stack:
+        behind, front = str(free_port()), str(free_port())
+        stack.enter_context(child(["benchmarks._load_server", behind, "interrupt"]))
+        app = stack.enter_context(
+            child(["benchmarks._load_app", "ours", front, f"ws://127.0.0.1:{behind}/v1/realtime"])
+        )
+        url = f"http://127.0.0.1:{front}"
+        crowd = Crowd(url, await configuration(url), seed)
+        await asyncio.gather(*(crowd.one() for _ in range(WARM_UP)))
+        before = await _calm(app, seconds=60)
+        _say("before", before, crowd.done)
+        crowd.done = Soak()
+        end = time.monotonic() + minutes * 60
+        calling = asyncio.create_task(crowd.until(end))
+        while not calling.done():
+            await asyncio.wait([calling], timeout=60)
+            _say("meanwhile", await asyncio.to_thread(app.ask, "how"), crowd.done)
+        await calling
+        after = await _calm(app, like=before)
+        _say("after", after, crowd.done)
+    done = crowd.done
+    left = _left(before, after, done.begun["webrtc"] + done.begun["socket"])
+    return {
+        "minutes": minutes,
+        "calls": dict(done.begun),
+        "ways": dict(done.ended),
+        "failed": done.failed,
+        "frames_heard": done.frames,
+        "before": before,
+        "after": after,
+        "left": left,
+        "clean": not left and done.frames > 0,
+    }
+
+
+def _say(when: str, how: dict[str, Any], done: Soak) -> None:
+    print(
+        f"{when:10} {done.begun.total():>5} calls  {how['rss_mb']:>6.1f} MB  {how['tasks']:>4} tasks  {how['fds']:>4} "
+        f"descriptors  {how['threads']:>3} threads",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def table(report: dict[str, Any]) -> str:
+    """For people."""
+    lines = [
+        f"{sum(report['calls'].values())} calls in {report['minutes']:g} minutes: {report['calls']}, {report['ways']}"
+    ]
+    lines.append(f"{'':14}{'before':>10}{'after':>10}")
+    for name, label in (("tasks", "tasks"), ("fds", "descriptors"), ("threads", "threads"), ("rss_mb", "memory, MB")):
+        lines.append(f"{label:14}{report['before'][name]:>10.0f}{report['after'][name]:>10.0f}")
+    lines.append("all is as it was" if report["clean"] else f"LEFT: {report['left']}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long callers come (30)")
+    parser.add_argument("--seed", type=int, default=1, help="of what they do")
+    parser.add_argument("--json", action="store_true", help="the numbers instead of a table")
+    given = parser.parse_args()
+    report = asyncio.run(soak(given.minutes, given.seed))
+    print(json.dumps(report, indent=1) if given.json else table(report))
+    sys.exit(0 if report["clean"] else 1)
+
+
+if __name__ == "__main__":
+    main()
