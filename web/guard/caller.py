@@ -45,6 +45,11 @@ class Caller:
         """For the limits by visitor: the address, and where it says nothing (this computer, a tunnel) the browser."""
         return f"browser {self.visitor}" if self.visitor and (self.here or not self.address) else self.address
 
+    @property
+    def owner(self) -> str:
+        """Whose a session is: the browser's, or, of one that keeps no cookies, the address's."""
+        return f"browser {self.visitor}" if self.visitor else f"address {self.address}"
+
 
 def _address(text: str) -> Address | None:
     text = text.strip()
