@@ -388,6 +388,24 @@ async def test_offers_that_never_connect_keep_nobody_out(open_home: Home) -> Non
         assert (await offer(guest, "guest", "guest")).json()["type"] == "answer"
 
 
+@pytest.mark.parametrize(
+    "media", [[], ["audio", "audio"], ["audio", "video"], ["recvonly"], ["sendonly"], ["inactive"]], ids=str
+)
+async def test_an_offer_is_of_one_sound_both_ways(open_home: Home, media: list[str]) -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.createDataChannel("text")
+    for each in media:
+        if each in ("audio", "video"):
+            connection.addTransceiver(each)
+        else:
+            connection.addTransceiver("audio", direction=each)
+    await connection.setLocalDescription(await connection.createOffer())
+    async with open_home.browser("203.0.113.38") as browser, offering(open_home) as offer:
+        answer = await offer(browser, "strange", "strange38", sdp=connection.localDescription.sdp)
+        assert answer.status_code == 400
+    await connection.close()
+
+
 async def test_an_offer_that_never_connects_is_dropped_in_time(open_home: Home) -> None:
     async with open_home.browser("203.0.113.37") as junk, offering(open_home, life_s=0.3) as offer:
         assert (await offer(junk, "junk37", "junk37")).json()["type"] == "answer"

@@ -322,6 +322,7 @@ def test_words_are_bounded_and_the_busy_ones_stay() -> None:
 # ---------------------------------------------------------------- requests
 
 PLACES = {0: (), 1: (0, 2)}
+SDP = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=sendrecv\r\n"
 
 
 def test_joins_name_their_connections() -> None:
@@ -358,7 +359,7 @@ OFFER = {
     "session_hash": "abc",
     "component_id": 5,
     "fn_name": "offer",
-    "data": {"type": "offer", "sdp": "v=0", "webrtc_id": "one"},
+    "data": {"type": "offer", "sdp": SDP, "webrtc_id": "one"},
 }
 
 
@@ -378,9 +379,9 @@ def test_what_fastrtcs_component_asks() -> None:
         {"fn_name": ["offer"]},
         {"data": None},
         {"data": {"type": "offer", "sdp": None, "webrtc_id": "one"}},
-        {"data": {"type": "offer", "sdp": "v=0"}},
-        {"data": {"type": "offer", "sdp": "v=0", "webrtc_id": {}}},
-        {"data": {"type": "answer", "sdp": "v=0", "webrtc_id": "one"}},
+        {"data": {"type": "offer", "sdp": SDP}},
+        {"data": {"type": "offer", "sdp": SDP, "webrtc_id": {}}},
+        {"data": {"type": "answer", "sdp": SDP, "webrtc_id": "one"}},
         {"data": {"type": "ice-candidate", "candidate": "c", "webrtc_id": "one"}},
         {"data": {"type": "ice-candidate", "candidate": {"candidate": 1}, "webrtc_id": "one"}},
         {"data": {"type": "ice-candidate", "candidate": {"candidate": "", "sdpMid": 1}, "webrtc_id": "one"}},
