@@ -18,7 +18,6 @@ from starlette.websockets import WebSocketDisconnect
 
 import app as front_door
 from realtime.guard_settings import GuardSettings
-from realtime.places import Kind
 from realtime.settings import Settings
 from web.guard.offers import MOST_EACH
 from web.guard.password import ALL_GUESSES
@@ -312,7 +311,7 @@ async def offering(home: Home, life_s: float = 60.0) -> AsyncIterator[Callable[.
         await asyncio.gather(*home.porter.offers._tasks)
     assert home.porter.offers.waiting == 0
     assert _rtc(home).pcs == {}
-    assert home.house.places.live(Kind.CALL) == 0
+    assert home.house.places.empty
 
 
 def _rtc(home: Home) -> Any:
