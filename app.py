@@ -21,6 +21,7 @@ import gradio as gr
 import gradio.routes
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from realtime.accounts import Accounts
 from realtime.connection import Failure
@@ -33,6 +34,7 @@ from web import VERSION, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.ending import Ending, end_tunnels
+from web.guard import Guard, porter_for
 from web.metrics import Metrics
 from web.page import build_page, workers
 from web.reachability import Reachability
@@ -81,6 +83,7 @@ class House:
         self.sockets.add_to(self.router)
         UdpCheck(turn.rtc_configuration).add_to(self.router)
         self.ending = Ending(self.places, settings.places.drain_seconds)
+        self.porter = porter_for(settings, self.page, lambda: self.page.share_url)
         self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:
@@ -154,6 +157,7 @@ def build(house: House) -> FastAPI:
     # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
     api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
     api.include_router(house.router)
+    api.add_middleware(Guard, porter=house.porter)
     root_path = house.settings.root_path or None
     app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N, root_path=root_path)
     return app
@@ -192,7 +196,11 @@ def main() -> None:
             max_threads=workers(house.settings),  # launch() forgets what the page says
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
-            app_kwargs={"routes": house.router.routes, "openapi_url": None},
+            app_kwargs={
+                "routes": house.router.routes,
+                "openapi_url": None,
+                "middleware": [Middleware(Guard, porter=house.porter)],
+            },
         )
         if settings.share and not house.page.share_url:
             log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")

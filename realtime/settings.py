@@ -23,6 +23,7 @@ from .endpoint import (
     without_credentials,
     without_user,
 )
+from .guard_settings import GuardSettings
 from .homes import at_home
 from .place_settings import PlaceSettings
 from .refusals import Refused
@@ -257,6 +258,8 @@ class Settings:
     """Who gets a place, for how long."""
     turn: TurnSettings = field(default_factory=TurnSettings)
     """The relay for calls where UDP cannot pass."""
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    """Who may come in, and from where."""
 
     _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
     """What the operator's server refused; goes along with its endpoints."""
@@ -334,6 +337,7 @@ class Settings:
             output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
             places=PlaceSettings.from_env(environ),
             turn=TurnSettings.from_env(environ),
+            guard=GuardSettings.from_env(environ),
         )
 
     # ---------------------------------------------------------------- which server

@@ -59,7 +59,8 @@ def test_a_space_is_careful() -> None:
 
 @pytest.mark.parametrize("name", sorted(SPACE))
 def test_what_is_set_goes_before_the_defaults_of_a_space(name: str) -> None:
-    given = {"HOST": "127.0.0.9", "FETCH_MODELS": "no", "METRICS": "yes"}.get(name, "77")
+    others = {"FRAME_ANCESTORS": "https://a.example", "TRUSTED_PROXIES": "192.0.2.1"}
+    given = {"HOST": "127.0.0.9", "FETCH_MODELS": "no", "METRICS": "yes", **others}.get(name, "77")
     assert at_home({**ON_A_SPACE, name: given})[name] == given
     assert at_home({**ON_A_SPACE, name: " "})[name] == SPACE[name]
     Settings.from_env({**ON_A_SPACE, name: given})

@@ -55,6 +55,13 @@ def chatbox(tab: str, *, height: str) -> gr.Chatbot:
     )
 
 
+def pictures_in(page: gr.Blocks) -> frozenset[str]:
+    """Paths of the files that Gradio serves for this page: the copies it has made of the avatars."""
+    boxes = (block for block in page.blocks.values() if isinstance(block, gr.Chatbot))
+    pictures = (picture for box in boxes for picture in box.avatar_images or ())
+    return frozenset(str(picture["path"]) for picture in pictures if isinstance(picture, dict))
+
+
 def message_box(tab: str, *, max_lines: int) -> gr.Textbox:
     """Where a message is typed: Enter sends it, Shift+Enter makes a new line."""
     return gr.Textbox(

@@ -34,9 +34,6 @@ THEME = gr.themes.Soft(
     button_primary_background_fill_hover="*primary_700",
 )
 
-# Whatever a model manages to write, the page fetches no picture from another host: that would tell it who is reading.
-POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
-
 
 SCRIPTS = (
     "language.js",
@@ -59,14 +56,13 @@ SPARE_WORKERS = 16
 
 
 def head() -> str:
-    """What stands in the page's head: the policy, the words, the scripts and the style sheet, which is here too because
+    """What stands in the page's head: the words, the scripts and the style sheet, which is here too because
     `css=` would be rewritten to apply inside the container only."""
     words = json.dumps(page_tables(), ensure_ascii=False).replace("<", "\\u003c")
     scripts = [f"window.voiceTables = {words};", *((STATIC / name).read_text("utf-8") for name in SCRIPTS)]
     style = (STATIC / "page.css").read_text("utf-8")
     return "\n".join(
         [
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
             f"<style>{style}</style>",
             *(f"<script>{script}</script>" for script in scripts),
         ]

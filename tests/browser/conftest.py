@@ -21,6 +21,18 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from .caller import FLAGS, Caller
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+BESIDE = {
+    "test_alone",
+    "test_guard",
+    "test_line",
+    "test_looks",
+    "test_page",
+    "test_phone",
+    "test_sound_check",
+    "test_text",
+    "test_trouble",
+}
+"""Modules that may run beside one another: nothing in them depends on how smoothly a reply is heard."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
             item.add_marker("models")
             item.add_marker(pytest.mark.timeout(180))
+            if Path(item.path).stem in BESIDE:
+                item.add_marker("beside")
 
 
 def free_port() -> int:
