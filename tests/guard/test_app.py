@@ -276,7 +276,7 @@ async def offering(home: Home, life_s: float = 60.0) -> AsyncIterator[Callable[.
         await asyncio.gather(*home.porter.offers._tasks)
     assert home.porter.offers.waiting == 0
     assert _rtc(home).pcs == {}
-    assert home.house.calls.live == 0
+    assert home.house.places.empty
 
 
 def _rtc(home: Home) -> Any:
