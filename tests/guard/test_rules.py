@@ -215,7 +215,7 @@ def test_on_this_computer_and_behind_a_tunnel_a_visitor_is_a_browser() -> None:
     here = caller_of(scope(cookie="voice_visitor=abc"), TRUSTED)
     assert (here.here, here.key) == (True, "browser abc")
     assert caller_of(scope("203.0.113.5", cookie="voice_visitor=abc"), TRUSTED).key == "203.0.113.5"
-    assert caller_of(scope(), TRUSTED).key == "127.0.0.1"
+    assert caller_of(scope(), TRUSTED).key == ""
 
 
 def test_only_a_trusted_proxy_is_believed() -> None:

@@ -42,8 +42,11 @@ class Caller:
 
     @property
     def key(self) -> str:
-        """For the limits by visitor: the address, and where it says nothing (this computer, a tunnel) the browser."""
-        return f"browser {self.visitor}" if self.visitor and (self.here or not self.address) else self.address
+        """For the limits by visitor: the address, and where it says nothing (this computer, a tunnel) the browser; ""
+        when visitors cannot be told apart."""
+        if self.address and not self.here:
+            return self.address
+        return f"browser {self.visitor}" if self.visitor else ""
 
 
 def _address(text: str) -> Address | None:
