@@ -77,6 +77,7 @@ async def test_nothing_said_in_line_is_kept_and_no_time_counts() -> None:
         await one.hangs_up()
         await two.reaches(Stage.LISTENING)
         assert two.call._call is not None and two.call._call._began >= now
+        assert two.visitor.conversation.clock.at(two.call.clock()) <= two.call.clock() - now
         before = len(there.of("input_audio_buffer.append"))
         await there.hears("input_audio_buffer.append", before + 20)
         assert loudest(there.of("input_audio_buffer.append")) == 0
