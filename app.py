@@ -33,6 +33,7 @@ from realtime_handler import VoiceCall
 from web import VERSION, polling, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
+from web.ending import Ending, end_tunnels
 from web.guard import Guard, porter_for
 from web.metrics import Metrics
 from web.page import build_page, workers
@@ -81,6 +82,7 @@ class House:
         self.downloads.add_to(self.router)
         self.sockets.add_to(self.router)
         UdpCheck(turn.rtc_configuration).add_to(self.router)
+        self.ending = Ending(self.places, settings.places.drain_seconds)
         self.porter = porter_for(settings, self.page, lambda: self.page.share_url)
         self.born = time.monotonic()
 
@@ -115,7 +117,9 @@ class House:
 
     async def health(self) -> Health:
         """Whether conversations can be held, and how many are."""
-        if self.embedded is not None:
+        if self.ending.has_begun:
+            status, detail = "draining", "The app ends, and takes no new conversations."
+        elif self.embedded is not None:
             ready = {Phase.READY: "ok", Phase.FAILED: "failed"}
             status, detail = ready.get(self.embedded.phase, "loading"), self.embedded.detail
         else:
@@ -168,11 +172,11 @@ logging.basicConfig(
 )
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
-server_options.install()
 polling.install()
 # Gradio 5.50.0 left two of its developers' print calls in: a line for every ICE candidate of every call.
 vars(gradio.routes)["print"] = lambda *_: None
 house = House(settings)
+server_options.install(house.ending.serves)
 app = build(house)
 # What is there now stays. Looking through all of it again, the collector would stop everything for 95 ms: a stutter in
 # every call.
@@ -181,6 +185,7 @@ gc.freeze()
 
 
 def main() -> None:
+    house.ending.listen()
     house.start()
     try:
         house.page.launch(
@@ -200,7 +205,9 @@ def main() -> None:
         )
         if settings.share and not house.page.share_url:
             log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")
-        house.page.block_thread()
+        house.ending.wait()
+        house.page.close(verbose=False)
+        end_tunnels()
     finally:
         house.stop()
 

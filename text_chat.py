@@ -100,13 +100,16 @@ class TextChat:
     def place_changed(self) -> None:
         """From the line: this chat is in now, or its number is another, or there is no waiting any more."""
         assert self._place is not None
-        if self._place.refusal is not None:
-            self._end(Stage.FAILED, self._place.refusal)
-        elif self._place.state is State.IN:
-            self._call.goes_in(self._clock())
-            self._go_in()
-        else:
-            self._call.waits(self._place.number, self._clock())
+        try:
+            if self._place.refusal is not None:
+                self._end(Stage.FAILED, self._place.refusal)
+            elif self._place.state is State.IN:
+                self._call.goes_in(self._clock())
+                self._go_in()
+            else:
+                self._call.waits(self._place.number, self._clock())
+        except Exception as error:
+            self._broken(error)
         self._changed.set()
 
     def closing(self, seconds: float) -> None:

@@ -48,8 +48,9 @@ class Course:
             self._changes += 1
 
     def waits(self, place: int, now: float) -> None:
-        """In line for a place; 1: next."""
+        """In line for a place; 1: next. What passes in line is no time of the call."""
         self._go(Stage.WAITING, now)
+        self.conversation.clock.stop(now)
         if place != self._place:
             self._place = place
             self._changes += 1

@@ -8,6 +8,7 @@ first served; one who is kept by one limit does not keep those behind who are no
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -123,6 +124,7 @@ class Places:
         """All that are not out, in the order in which they came."""
         self.closing_s: float | None = None
         """The app ends: what those who were in were told. None: it does not."""
+        self._emptied: Callable[[], None] = lambda: None
         self._changed: list[Place] = []
         """Whose holders are to be told."""
         self._telling = False
@@ -198,6 +200,7 @@ class Places:
             del self._held[id(place)]
         place.state, place.number = state, 0
         self._next()
+        self._tell_if_empty()
 
     def _needs(self, place: Place, session: bool) -> bool:
         if place.session == session or place.state not in (State.WAITING, State.IN):
@@ -249,11 +252,12 @@ class Places:
 
     # ---------------------------------------------------------------- the end of the app
 
-    def close(self, seconds: float) -> None:
-        """Nobody comes in any more; who waits is sent away, and who is in is told that so many seconds are left."""
+    def close(self, seconds: float, emptied: Callable[[], None] = lambda: None) -> None:
+        """Nobody comes in any more; who waits is sent away, and who is in is told that so many seconds are left.
+        `emptied` is called once everybody has gone."""
         if self.closing_s is not None:
             return
-        self.closing_s = seconds
+        self.closing_s, self._emptied = seconds, emptied
         for place in list(self._held.values()):
             if place.state is State.WAITING:
                 place.refusal = Notice.CLOSING
@@ -264,3 +268,9 @@ class Places:
         for place in list(self._held.values()):
             if place.state is State.IN:
                 place.holder.closing(seconds)
+        self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if self.closing_s is not None and self.empty:
+            emptied, self._emptied = self._emptied, lambda: None
+            emptied()

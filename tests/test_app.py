@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.browser.conftest import App, running_app
 
@@ -35,9 +38,19 @@ def test_page_and_health(command: list[str], tmp_path: Path) -> None:
                 "version": "0.1.0",
                 "detail": "",
             }
-            page = app.get("/")
+            page, config = app.get("/"), app.get("/config")
             assert "Realtime Voice Chat" in page
-            for place in (page, app.get("/config"), (tmp_path / "log.txt").read_text()):
+            if command == ["app.py"]:  # told twice, it ends at once, though nobody has an answer yet
+                with connect(f"{app.url.replace('http', 'ws')}/v1/realtime"):
+                    app.wait(lambda answer: answer["calls"] == 1)
+                    app.process.send_signal(signal.SIGINT)
+                    app.wait(lambda answer: answer["status"] == "draining")
+                    while app.process.poll() is None:  # too soon after the first it is the same one
+                        app.process.terminate()
+                        with suppress(subprocess.TimeoutExpired):
+                            app.process.wait(0.1)
+                assert app.process.returncode == 128 + signal.SIGTERM
+            for place in (page, config, (tmp_path / "log.txt").read_text()):
                 assert KEY not in place
 
 

@@ -124,7 +124,7 @@ async def test_nothing_is_recorded_of_a_page_that_has_gone() -> None:
         assert page.visitor.recording.samples == 0
 
 
-async def test_a_visitor_who_is_turned_away_is_not_recorded() -> None:
+async def test_a_visitor_who_waits_in_line_is_not_recorded() -> None:
     there = Script()
     async with server(there.talk) as url, calling(at(url), max_calls=1) as page:
         await page.reaches(Stage.LISTENING)
@@ -132,7 +132,8 @@ async def test_a_visitor_who_is_turned_away_is_not_recorded() -> None:
         try:
             async with asyncio.timeout(5):
                 await second.start()
-                await second.reaches(Stage.FAILED)
+                await second.reaches(Stage.WAITING)
+                await second.until(lambda: len(second.frames) > 5)
             assert second.visitor.recording is None
         finally:
             await second.hangs_up()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from realtime.conversation import Conversation
 from realtime.places import Kind, Limits, Places
@@ -17,7 +18,7 @@ from realtime_handler import Visitor, VoiceCall
 from text_chat import TextChat
 from web.voice_socket import VoiceSockets
 
-from .pages import Page, at
+from .pages import Page, at, calling
 from .realtime.servers import Script, server
 from .test_text_chat import Reader
 from .test_text_chat import at as chat_at
@@ -77,6 +78,7 @@ async def test_nothing_said_in_line_is_kept_and_no_time_counts() -> None:
         await one.hangs_up()
         await two.reaches(Stage.LISTENING)
         assert two.call._call is not None and two.call._call._began >= now
+        assert two.visitor.conversation.clock.at(two.call.clock()) <= two.call.clock() - now
         before = len(there.of("input_audio_buffer.append"))
         await there.hears("input_audio_buffer.append", before + 20)
         assert loudest(there.of("input_audio_buffer.append")) == 0
@@ -188,3 +190,19 @@ async def test_calls_and_chats_share_the_sessions_of_the_embedded_server_and_own
         await chat.settled()
         assert places.empty
     assert there.visits == 3
+
+
+async def test_the_embedded_server_may_need_a_moment_to_see_that_a_session_is_over() -> None:
+    there, turned_away = Script(), 0
+
+    async def talk(socket: ServerConnection) -> None:
+        nonlocal turned_away
+        if not turned_away:
+            turned_away += 1
+            await socket.close(1013, "session_limit_reached")
+            return
+        await there.talk(socket)
+
+    async with server(talk) as url, calling(lambda _: Endpoint(ServerKind.OFFLINE, url)) as page:
+        await page.reaches(Stage.LISTENING)
+    assert turned_away == 1

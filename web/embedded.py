@@ -163,6 +163,8 @@ class EmbeddedServer:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
+                # Ctrl+C in a terminal goes to all processes of the group; this one has to outlive the last call.
+                start_new_session=True,
             )
         except OSError as error:
             return Phase.RESTARTING, f"The embedded server could not be started: {error.strerror}."

@@ -31,5 +31,5 @@ class Patience:
 
     async def run_out(self, seconds: float) -> None:
         """Returns when somebody has waited for longer than that, by at most a quarter."""
-        while not self.over(seconds):
-            await asyncio.sleep(seconds / LOOKS)  # noqa: ASYNC110  that is the point of it
+        while not self.over(seconds):  # noqa: ASYNC110  that is the point of it
+            await asyncio.sleep(seconds / LOOKS)

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -26,25 +23,25 @@ from realtime.accounts import Account, Accounts
 from realtime.allowance import POLITE_S, Stay
 from realtime.bucket import Bucket
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket, written
-from realtime.dialect import Dialect, server_to_beta
+from realtime.dialect import Dialect
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.line import SETTLE_S
 from realtime.place_settings import AT_ONCE_S
-from realtime.places import Kind, Limits, Place, Places, needs_session
+from realtime.places import Kind, Limits, Places, needs_session
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings
-from realtime.snapshot import Notice
 from webrtc_edge import where
 
+from . import relay_client
 from .client_rules import COSTING, ClientRules, Refusal, Replies, read_json, write_json
-from .patience import Patience
 from .relay_beginning import Beginning, Stage
+from .relay_client import Client, Seat, new_id, wishes
 from .relay_failures import (
     CLOSING,
     EXPIRED,
     FAULT,
-    FULL,
     IDLE,
+    REFUSALS,
     SPENT,
     VISITOR_DAY,
     Farewell,
@@ -63,54 +60,11 @@ EndpointSource = Callable[[], Endpoint | Failure]
 
 LAST_WORD_S = 1.0
 """Seconds in which a server that has said a fatal error closes; then we do."""
-STALL_S = 60.0
-"""Who takes nothing for so long is gone, whatever the socket says. Pings do not tell: they wait behind the messages."""
 TICK_S = 0.5
 """Seconds between two looks at whether a session has to end, though nothing passes."""
 IDLE_S = 600.0
 """Seconds without an event from either side, then a session ends: a forgotten program answers pings for ever, and holds
 its place. Longer than people think about what to say next."""
-BETA_PROTOCOL = "openai-beta.realtime-v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a client says by the way it connects. Keys among it are not kept."""
-
-    dialect: Dialect
-    subprotocol: str | None
-    """The one of those offered that is taken."""
-    model: str
-
-
-def wishes(headers: Headers, offered: list[str], query: Callable[[str], str]) -> Wishes:
-    """Reads the headers, the subprotocols and the query (`query` gives a parameter, "" for none)."""
-    beta = (
-        query("dialect").lower() == "beta"
-        or BETA_PROTOCOL in offered
-        or any("realtime=v1" in value for value in headers.getlist("openai-beta"))
-    )
-    taken = next((name for name in ("realtime", BETA_PROTOCOL) if name in offered), None)
-    return Wishes(Dialect.BETA if beta else Dialect.GA, taken, query("model"))
-
-
-REFUSALS = {Notice.SERVER_BUSY: FULL, Notice.CLOSING: CLOSING}
-
-
-class Seat:
-    """A program's place, and until when it may be kept."""
-
-    place: Place
-    stay: Stay
-    closes_at: float | None = None
-    """By the monotonic clock. None: the app does not end."""
-
-    def place_changed(self) -> None:
-        """A program never waits."""
-
-    def closing(self, seconds: float) -> None:
-        """The app ends."""
-        self.closes_at = time.monotonic() + seconds
 
 
 class Relay:
@@ -136,7 +90,7 @@ class Relay:
 
     async def serve(self, websocket: WebSocket, mode: Mode) -> None:
         """One client, from its request to its end."""
-        wanted = wishes(websocket.headers, websocket.scope["subprotocols"], _query(websocket))
+        wanted = wishes(websocket)
         websocket.scope["query_string"] = b""  # the server logs the address that it accepts: there may be a key in it
         client = Client(websocket, wanted.dialect)
         endpoint = self._endpoint()
@@ -173,46 +127,6 @@ class Relay:
         finally:
             self._live[mode] -= counted
             seat.place.leave()
-
-
-class Client:
-    """The client's socket, in the client's dialect. Sending raises `WebSocketDisconnect` when the client is gone."""
-
-    def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
-        self._websocket = websocket
-        self.dialect = dialect
-        self.patience = Patience()
-        """For the client to take what it is sent. While a session goes on, `Conversation` looks at it."""
-
-    async def receive(self) -> str | bytes:
-        """The next message. Raises `WebSocketDisconnect`."""
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1005))
-        text: str | None = message.get("text")
-        return message["bytes"] if text is None else text
-
-    async def send(self, text: str) -> None:
-        """A message, when there is room for it."""
-        try:
-            with self.patience:
-                await self._websocket.send({"type": "websocket.send", "text": text})
-        except RuntimeError:
-            # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
-            raise WebSocketDisconnect(1006, "closed") from None
-
-    async def say(self, event: Event) -> None:
-        """A GA event."""
-        for known in server_to_beta(event) if self.dialect is Dialect.BETA else [event]:
-            await self.send(write_json(known))
-
-    async def leave(self, farewell: Farewell, last: Word | None = None) -> None:
-        """Close, after a last word."""
-        with suppress(RuntimeError, TimeoutError):  # as above
-            async with asyncio.timeout(STALL_S):
-                if last is not None:
-                    await self.say(last.event(new_id()))
-                await self._websocket.close(farewell.code, farewell.reason)
 
 
 class Conversation:
@@ -322,7 +236,7 @@ class Conversation:
 
     async def _stalled(self) -> NoReturn:
         """Raises `WebSocketDisconnect` when the client takes nothing any more."""
-        await self._client.patience.run_out(STALL_S)
+        await self._client.patience.run_out(relay_client.STALL_S)
         raise WebSocketDisconnect(1006, "stalled")
 
     async def _settle(self, server: ClientConnection) -> None:
@@ -371,7 +285,7 @@ class Conversation:
         if written(self._server, text):
             return
         try:
-            async with asyncio.timeout(STALL_S):
+            async with asyncio.timeout(relay_client.STALL_S):
                 await self._server.send(text)
         except TimeoutError:
             log.warning("%s no longer reads; the connection is cut.", self._endpoint.host)
@@ -486,12 +400,3 @@ class Conversation:
 def _cancel(reply: str) -> Event:
     """The event, in both dialects, that ends this reply; "": the conversation's, of a server that numbers none."""
     return {"type": "response.cancel", **({"response_id": reply} if reply else {}), "event_id": new_id()}
-
-
-def new_id() -> str:
-    """An id for an event of ours."""
-    return f"event_{secrets.token_urlsafe(16).replace('-', 'A').replace('_', 'B')[:21]}"
-
-
-def _query(websocket: WebSocket) -> Callable[[str], str]:
-    return lambda name: websocket.query_params.get(name, "")[:200]

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from realtime.failures import Failure, failure_of_error
 from realtime.settings import Endpoint
+from realtime.snapshot import Notice
 from realtime.usage import Budget
 
 Event = dict[str, Any]
@@ -122,6 +123,8 @@ VISITOR_DAY = Word(
     type="insufficient_quota",
 )
 CLOSING = Word("server_closing", 1012, "This server is closing. Connect again in a minute.", type="server_error")
+REFUSALS = {Notice.SERVER_BUSY: FULL, Notice.CLOSING: CLOSING}
+"""By why there is no place."""
 _UNREACHABLE = Word("server_unreachable", 1014, UNREACHABLE, type="server_error")
 
 

@@ -31,7 +31,8 @@ class Health:
     """The body of `GET /health`."""
 
     status: str
-    """ok, loading (the embedded server's models), failed (they are missing), or unreachable (another server)."""
+    """ok, loading (the embedded server's models), failed (they are missing), unreachable (another server), or draining
+    (the app ends and takes nobody any more)."""
     server: str
     """Which kind of Realtime server answers calls: offline, openai or custom."""
     model: str

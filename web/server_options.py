@@ -1,4 +1,5 @@
-"""How uvicorn is to treat WebSockets, whoever starts it: `python app.py` through Gradio, or `uvicorn app:app`.
+"""How uvicorn is to treat WebSockets, and its own end, whoever starts it: `python app.py` through Gradio, or
+`uvicorn app:app`.
 
 Gradio's `launch()` passes none of these options on, and under `uvicorn app:app` the app is imported after the command
 line was read. Both make their sockets in `Server.startup()`, so that is where the options are set.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from uvicorn.config import Config
@@ -18,6 +20,8 @@ MAX_MESSAGE_BYTES = 24 * 2**20
 """Of one message from a client: the protocol's 15 MiB of sound, in base64, and some room. Larger: close 1009."""
 UVICORN_MAX_MESSAGE_BYTES = 16 * 2**20
 """What uvicorn takes unless told otherwise."""
+LAST_REQUESTS_S = 1
+"""For requests that are being answered when the server ends. A page keeps one open as long as it is there."""
 
 
 def set_options(config: Config) -> None:
@@ -33,18 +37,21 @@ def set_options(config: Config) -> None:
         config.loaded_app = config.loaded_app.app
     if config.ws_max_size == UVICORN_MAX_MESSAGE_BYTES:
         config.ws_max_size = MAX_MESSAGE_BYTES
+    if config.timeout_graceful_shutdown is None:
+        config.timeout_graceful_shutdown = LAST_REQUESTS_S
     logger = logging.getLogger("uvicorn.error")
     if logger.isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.INFO)
 
 
-def install() -> None:
-    """From now on every uvicorn server of this process starts with these options."""
+def install(serves: Callable[[uvicorn.Server], None] = lambda _: None) -> None:
+    """From now on every uvicorn server of this process starts with these options, and `serves` is told of it."""
     startup = uvicorn.Server.startup
 
     @functools.wraps(startup)
     async def with_options(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
         set_options(server.config)
         await startup(server, sockets)
+        serves(server)
 
     uvicorn.Server.startup = with_options  # type: ignore[assignment, method-assign]

@@ -13,7 +13,7 @@ import gradio as gr
 from fastrtc import WebRTC
 from gradio.components import Component
 
-from realtime.snapshot import OVER
+from realtime.snapshot import OVER, Stage
 from realtime_handler import Snapshot, Visitor
 
 from .chatbox import places_in_queue
@@ -46,7 +46,8 @@ async def noticed(
                 following = asyncio.ensure_future(anext(news))
                 wakes = wakes or [asyncio.create_task(asyncio.sleep(delay)) for delay in (repeat_s, notice_s)]
             if shown is not None:
-                marked = not wakes[-1].done() and shown.notice is None and shown.stage not in OVER
+                silent = shown.stage in OVER or shown.stage is Stage.WAITING  # which have something to say themselves
+                marked = not wakes[-1].done() and shown.notice is None and not silent
                 yield replace(shown, notice="over_web") if marked else shown
             await asyncio.wait({following, *(w for w in wakes if not w.done())}, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BESIDE = {
     "test_alone",
     "test_guard",
+    "test_line",
     "test_looks",
     "test_page",
     "test_phone",

@@ -47,7 +47,12 @@ def test_the_second_visitor_waits_and_is_in_when_the_first_hangs_up(small_app: A
         first.stage("ended", timeout=10)
         first.until("() => caller.opened().flat().every((state) => state === 'ended')")
         assert not first.errors and not second.errors
+        # The app ends: who is in a call reads it, and sees the call end; then nothing of the app is left.
+        small_app.process.terminate()
+        second.page.wait_for_selector('#status [data-notice="closing_soon"]', timeout=5000)
+        assert "10 秒" in second.status()
+        second.page.wait_for_selector('#status [data-stage="ended"][data-notice="closing"]', timeout=10_000)
+        assert small_app.process.wait(10) == 0
     finally:
         first.close()
         second.close()
-    small_app.wait(lambda health: health["calls"] == 0, timeout=10)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ import app as front_door
 from realtime.guard_settings import GuardSettings
 from realtime.settings import Settings
 from web.guard.offers import MOST_EACH
+from web.guard.password import ALL_GUESSES
 
 PASSWORD, TOKEN = "correct horse battery", "token-of-a-program-01"
 SOCKETS = ["/realtime-voice", "/text-chat", "/v1/realtime"]
@@ -117,6 +119,19 @@ async def test_what_the_page_does_not_use_is_not_there(open_home: Home) -> None:
         assert (await here.get("/gradio_api/startup-events")).status_code == 200
 
 
+async def test_a_query_opens_no_file(open_home: Home, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('[{"id": 1, "told": "sk-canary"}]')
+    async with open_home.browser() as browser:
+        for path in ("/", "/config"):
+            answer = await browser.get(path, params={"deep_link": str(tmp_path), "page": "none"})
+            assert answer.status_code == 200 and "sk-canary" not in answer.text, path
+
+
+async def test_no_cache_keeps_the_page_with_its_cookie(open_home: Home) -> None:
+    async with open_home.browser() as browser:
+        assert (await browser.get("/")).headers["cache-control"] == "private, no-cache"
+
+
 async def test_an_error_tells_nothing_of_itself(open_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     async def problem() -> str:
         raise RuntimeError("sk-canary")
@@ -149,6 +164,14 @@ async def test_another_page_may_not_press_buttons_or_offer_calls(open_home: Home
         for path in ("/gradio_api/queue/join", "/gradio_api/component_server/", "/udp-check", "/login"):
             answer = await browser.post(path, json={}, headers={"Origin": "https://evil.example"})
             assert answer.status_code == 403, path
+
+
+@pytest.mark.parametrize(("site", "status"), [("same-site", 403), ("cross-site", 403), ("same-origin", 400)])
+async def test_another_page_cannot_pass_for_a_proxy(open_home: Home, site: str, status: int) -> None:
+    # A page on another port of this computer, which the preflight of launch() lets set any header.
+    headers = {"Origin": "http://localhost:3000", "X-Forwarded-Host": "localhost:3000", "Sec-Fetch-Site": site}
+    async with open_home.browser("127.0.0.1") as browser:
+        assert (await browser.post("/gradio_api/queue/join", json={}, headers=headers)).status_code == status
 
 
 def test_other_pages_are_allowed_by_name() -> None:
@@ -207,6 +230,18 @@ async def test_guessing_is_slow(closed_home: Home) -> None:
         assert (await guesser.post("/login", data={"password": PASSWORD})).status_code == 429
         assert (await other.post("/login", data={"password": PASSWORD})).status_code == 303
         assert (await other.post("/login", content=b"x" * 3000)).status_code == 413
+
+
+async def test_a_new_cookie_for_every_guess_does_not_help() -> None:
+    home = Home(app_password=PASSWORD)
+    assert home.porter.password is not None
+    home.porter.password._clock = lambda: 0.0
+    async with home.browser("127.0.0.1") as tunnel:
+        answers = []
+        for number in range(ALL_GUESSES + 6):
+            headers = {"Cookie": f"voice_visitor=chosen-{number}"}
+            answers.append((await tunnel.post("/login", data={"password": "guess"}, headers=headers)).status_code)
+    assert answers[:ALL_GUESSES] == [401] * ALL_GUESSES and answers[ALL_GUESSES:] == [429] * 6
 
 
 async def test_with_no_password_there_is_no_login(open_home: Home) -> None:
@@ -310,6 +345,16 @@ async def test_nobody_uses_the_session_of_another(open_home: Home) -> None:
         ):
             assert answer.status_code == 403
         assert "another visitor" in (await press(open_home, stranger, "mine", "")).text
+        # Gradio reads the last of several, so that naming one's own before another's must not help.
+        for query in ("session_hash=own&session_hash=mine", "session_hash=mine&session_hash=own", "session_hash="):
+            assert (await stranger.get(f"/gradio_api/queue/data?{query}")).status_code == 400, query
+
+
+async def test_who_keeps_no_cookies_is_told_apart_by_address(open_home: Home) -> None:
+    async with open_home.browser("203.0.113.40") as owner, open_home.browser("203.0.113.41") as stranger:
+        assert (await press(open_home, owner, "bare", "")).status_code != 403
+        assert (await press(open_home, owner, "bare", "")).status_code != 403
+        assert (await press(open_home, stranger, "bare", "")).status_code == 403
 
 
 async def test_nobody_ends_feeds_or_hears_the_call_of_another(open_home: Home) -> None:
@@ -340,6 +385,24 @@ async def test_offers_that_never_connect_keep_nobody_out(open_home: Home) -> Non
         assert [answer.status_code for answer in answers] == [200] * MOST_EACH + [503] * 2
         assert answers[-1].json()["status"] == "failed"
         assert (await offer(guest, "guest", "guest")).json()["type"] == "answer"
+
+
+@pytest.mark.parametrize(
+    "media", [[], ["audio", "audio"], ["audio", "video"], ["recvonly"], ["sendonly"], ["inactive"]], ids=str
+)
+async def test_an_offer_is_of_one_sound_both_ways(open_home: Home, media: list[str]) -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.createDataChannel("text")
+    for each in media:
+        if each in ("audio", "video"):
+            connection.addTransceiver(each)
+        else:
+            connection.addTransceiver("audio", direction=each)
+    await connection.setLocalDescription(await connection.createOffer())
+    async with open_home.browser("203.0.113.38") as browser, offering(open_home) as offer:
+        answer = await offer(browser, "strange", "strange38", sdp=connection.localDescription.sdp)
+        assert answer.status_code == 400
+    await connection.close()
 
 
 async def test_an_offer_that_never_connects_is_dropped_in_time(open_home: Home) -> None:

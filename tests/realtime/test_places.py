@@ -178,15 +178,19 @@ def test_the_end_of_the_app() -> None:
     inside, waiting = Guest(), Guest()
     inside.enters(places)
     waiting.enters(places)
-    places.close(10.0)
+    emptied: list[bool] = []
+    places.close(10.0, lambda: emptied.append(places.empty))
     places.close(5.0)
     assert inside.closing_s == 10.0 and waiting.closing_s is None
     assert waiting.place is not None and waiting.place.refusal is Notice.CLOSING
     assert waiting.told == [(State.OUT, 0)]
     assert Guest().enters(places, Kind.CHAT).refusal is Notice.CLOSING
-    assert not places.empty
+    assert not places.empty and not emptied
     inside.place.leave()
-    assert places.empty
+    assert places.empty and emptied == [True]
+    nobody = Places(Limits())
+    nobody.close(1.0, lambda: emptied.append(nobody.empty))
+    assert emptied == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ def test_calls_and_chats_open_and_in_all() -> None:
     metrics.call_began()
     metrics.call_began(Mode.TEXT)
     metrics.call_ended("hung_up")
+    metrics.waiting(3)
     found = read(metrics)
+    assert found[("voice_chat_visitors_waiting",)] == 3
     assert found[("voice_chat_conversations_open", "voice")] == 1
     assert found[("voice_chat_conversations_open", "text")] == 1
     assert found[("voice_chat_conversations_total", "voice")] == 2

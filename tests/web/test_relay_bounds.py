@@ -250,18 +250,20 @@ async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.
             assert ours.relay.connected == 1, "a written session is as long as one likes"
 
 
-async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_programs() -> None:
+async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     there, accounts = Script(), Accounts(visitor_day_s=100)
-    headers = {"X-Forwarded-For": "198.51.100.7"}
+    monkeypatch.setattr(relay, "visitor_key", lambda socket: socket.headers.get("user-agent", ""))
     async with server(there.talk) as url, door(url, accounts=accounts) as ours:
-        async with program(ours.url(), additional_headers=headers) as client:
+        async with program(ours.url(), user_agent_header="somebody") as client:
             await client.next()
-            accounts.allowance.add("198.51.100.7", 99.9)
+            accounts.allowance.add("somebody", 99.9)
             assert await client.end() == (1008, "insufficient_quota.visitor_day_spent")
             assert client.got[-1]["error"]["code"] == "visitor_day_spent"
-        async with program(ours.url(), additional_headers=headers) as client:
+        async with program(ours.url(), user_agent_header="somebody") as client:
             assert await client.end() == (1008, "insufficient_quota.visitor_day_spent")
-        async with program(ours.url("/text-chat"), additional_headers=headers) as client:
+        async with program(ours.url("/text-chat"), user_agent_header="somebody") as client:
             assert (await client.next())["type"] == "session.created"
         async with program(ours.url()) as client:
             assert (await client.next())["type"] == "session.created", "somebody else's day"

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.realtime import fault_server
 from tests.realtime.servers import Script, greet, server
 from tests.web.programs import Door, append, door, program
-from web import relay
+from web import relay_client
 from web.routes import SOCKETS
 
 WAITING = 100 * 2**20
@@ -127,7 +127,7 @@ async def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
 
 @pytest.mark.parametrize("deaf", ["client", "server"])
 async def test_who_never_reads_again_is_given_up(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "STALL_S", 0.3)
+    monkeypatch.setattr(relay_client, "STALL_S", 0.3)
     over = asyncio.Event()
     delta = json.dumps({"type": "response.output_audio.delta", "delta": "A" * 500_000})
 

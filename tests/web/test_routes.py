@@ -145,6 +145,7 @@ async def test_behind_a_proxy_nobody_knocks(no_proxy: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("command", [["app.py"], ["-m", "uvicorn", "app:app"]], ids=["python app.py", "uvicorn"])
 async def test_the_sockets_of_the_running_app(command: list[str], tmp_path: Path) -> None:
     sound: list[int] = []
+    go_on = asyncio.Event()
 
     async def talk(behind: ServerConnection) -> None:
         behind.protocol.max_size = None  # type: ignore[attr-defined]
@@ -152,6 +153,11 @@ async def test_the_sockets_of_the_running_app(command: list[str], tmp_path: Path
         async for message in behind:
             event = json.loads(message)
             sound.append(len(event.get("audio", "")))
+            if event.get("event_id") == "slow":
+                await send(behind, {"type": "response.created", "response": {"id": "r1"}})
+                await go_on.wait()
+                await send(behind, {"type": "response.done", "response": {"id": "r1"}})
+                continue
             await send(behind, {"type": "response.done", "response": {"asked": event["type"]}})
 
     async with server(talk) as url:
@@ -179,5 +185,20 @@ async def test_the_sockets_of_the_running_app(command: list[str], tmp_path: Path
             described = json.loads(app.get("/openapi.json"))
             assert set(described["paths"]) == {"/health", "/openapi.json", "/docs", "/metrics"}
             assert "/text-chat" in app.get("/docs")
+
+            # Told to end, it lets the reply be finished, takes nobody any more, and is gone without an error.
+            async with program(f"{base}/v1/realtime") as last:
+                await last.next()
+                await last.send({"type": "response.create", "event_id": "slow"})
+                await last.until("response.created")
+                app.process.terminate()
+                draining = await asyncio.to_thread(app.wait, lambda health: health["status"] == "draining")
+                assert draining["http"] == 503
+                async with program(f"{base}/text-chat") as late:
+                    assert await late.end() == (1012, "server_error.server_closing")
+                go_on.set()
+                await last.until("response.done")
+                assert await last.end() == (1012, "server_error.server_closing")
+            assert await asyncio.to_thread(app.process.wait, 10) == 0
             log = (tmp_path / "log.txt").read_text()
             assert "sk-of-a-visitor" not in log and "Traceback" not in log

@@ -48,6 +48,11 @@ class Caller:
             return self.address
         return f"browser {self.visitor}" if self.visitor else ""
 
+    @property
+    def owner(self) -> str:
+        """Whose a session is: the browser's, or, of one that keeps no cookies, the address's."""
+        return f"browser {self.visitor}" if self.visitor else f"address {self.address}"
+
 
 def _address(text: str) -> Address | None:
     text = text.strip()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +16,7 @@ from webrtc_edge import where
 
 from . import words
 from .caller import PASSED, VISITOR, Caller, caller_of
-from .doors import Door, door
+from .doors import API, Door, door
 from .headers import COMMON, inline_hashes, policy
 from .login_page import Asked as Why
 from .login_page import login_page
@@ -108,16 +108,21 @@ class Visit:
             case Door.JOIN | Door.COMPONENT:
                 await self._asked(found)
             case Door.PAGE:
-                await self._app(_without(self._scope, b"accept-encoding"), self._receive, self._send_document)
+                scope = _unasked(_without(self._scope, b"accept-encoding"))
+                await self._app(scope, self._receive, self._send_document)
+            case Door.PART:
+                await self._app(_unasked(self._scope), self._receive, self._send)
             case _:
                 await self._app(self._scope, self._receive, self._send)
 
     async def _streamed(self) -> None:
         """The session stands in the query, or as the last part of the path."""
-        query = parse_qs(self._scope["query_string"].decode("latin-1"))
-        name = self._path.rsplit("/", 1)[-1]
-        session = query.get("session_hash", [""])[0] if name == "data" else name
-        refusal = self._porter.session(session, self._caller) if is_word(session) else words.MALFORMED
+        if self._path == f"{API}/queue/data":
+            named = QueryParams(self._scope["query_string"]).getlist("session_hash")
+        else:
+            named = [self._path.rsplit("/", 1)[-1]]
+        one = len(named) == 1 and is_word(named[0])  # of several, Gradio would read another than we
+        refusal = self._porter.session(named[0], self._caller) if one else words.MALFORMED
         if refusal is not None:
             await self._respond(self._refusal(refusal, Door.SESSION))
             return
@@ -273,6 +278,7 @@ class Visit:
         start, self._start = self._start, None
         headers = MutableHeaders(scope=start)
         headers["Content-Security-Policy"] = self._policy(bytes(self._document))
+        headers["Cache-Control"] = "private, no-cache"  # nobody else may get this visitor's cookie from a cache
         if not self._caller.visitor:
             visitor = self._porter.visitor_for(self._caller, self._headers.get("user-agent", ""))
             headers.append("set-cookie", self._cookie(VISITOR, visitor, VISITOR_S))
@@ -304,6 +310,11 @@ def _hosts(caller: Caller) -> Iterable[str]:
             yield origin(f"http://{host}").removeprefix("http://")
         except ValueError:
             continue
+
+
+def _unasked(scope: Scope) -> Scope:
+    """Without the query, of which the page's parts need nothing: Gradio would open a file that `deep_link` names."""
+    return {**scope, "query_string": b""}
 
 
 def _without(scope: Scope, name: bytes) -> Scope:

@@ -1,4 +1,4 @@
-"""The operator's password, and the cookie that stands for it. Guesses are counted by where they come from."""
+"""The operator's password, and the cookie that stands for it. Guesses are counted by address, and all together."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ LIFE_S = 30 * 86_400
 GUESSES = 6
 """At once; one more every `GUESS_S` seconds. A person mistypes a few times; a password of eight letters lasts."""
 GUESS_S = 10.0
+ALL_GUESSES = 60
+"""At once, wherever they come from; one more every `ALL_GUESS_S` seconds. Behind a tunnel who guesses can be somebody
+else each time. Who knows the password still finds a place between the guesses."""
+ALL_GUESS_S = 0.5
 MOST_GUESSERS = 10_000
 """Addresses whose guesses are remembered; the oldest go first."""
 _WORD = b"passed"
@@ -31,17 +35,21 @@ class Password:
         self._clock = clock
         self._guessers: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """By address: guesses left, and when that was counted."""
+        self._together: tuple[float, float] | None = None
+        """The same for all of them."""
 
     def guess(self, text: str, address: str) -> bool | None:
         """Whether it is the password; None when so many were wrong from there that it is not even looked at."""
         now = self._clock()
-        left, then = self._guessers.pop(address, (float(GUESSES), now))
-        left = min(float(GUESSES), left + (now - then) / GUESS_S)
-        if left < 1:
-            self._guessers[address] = left, now
+        left = _left(self._guessers.pop(address, None), now, GUESSES, GUESS_S)
+        together = _left(self._together, now, ALL_GUESSES, ALL_GUESS_S)
+        if left < 1 or together < 1:
+            if left < GUESSES:
+                self._guessers[address] = left, now
             return None
         right = hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._right)
         if not right:
+            self._together = together - 1, now
             self._guessers[address] = left - 1, now
             while len(self._guessers) > MOST_GUESSERS:
                 self._guessers.popitem(last=False)
@@ -57,3 +65,9 @@ class Password:
             return bool(cookie) and self._signer.unsign(cookie, max_age=LIFE_S) == _WORD
         except BadSignature:  # too old is one of these
             return False
+
+
+def _left(counted: tuple[float, float] | None, now: float, most: int, each_s: float) -> float:
+    """Guesses left; `counted`: how many there were, and when."""
+    left, then = counted or (most, now)
+    return min(float(most), left + (now - then) / each_s)

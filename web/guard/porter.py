@@ -74,7 +74,10 @@ class Porter:
         if not trusted:
             if self._only_here and not all(known_host(host, names) for host in caller.hosts[:1]):
                 return words.OTHER_NAME
-            ours = own_origins("https" if caller.https else "http", caller.hosts)
+            # A browser knows which page asks. Without its word another page could pass for a proxy that changed our
+            # name (X-Forwarded-Host): under launch() Gradio's CORS lets those on this computer set any header.
+            other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+            ours = frozenset() if other else own_origins("https" if caller.https else "http", caller.hosts)
             if not may_come(caller.origin, ours, names):
                 return words.OTHER_PAGE
         if door is Door.PROGRAM and not trusted:
@@ -106,7 +109,7 @@ class Porter:
 
     def session(self, session: str, caller: Caller) -> Refusal | None:
         """A Gradio session is used: by the browser that began it, or not at all."""
-        return None if self._sessions.claim(session, caller.visitor) else words.OTHERS
+        return None if self._sessions.claim(session, caller.owner) else words.OTHERS
 
     def join(self, join: Join, caller: Caller) -> Refusal | None:
         """A button of the page, maybe about a WebRTC connection."""

@@ -101,13 +101,27 @@ def asked_of(body: bytes, component: int) -> Asked:
     if function == "offer":
         offers = data.get("type") == "offer"
         if offers:
-            if not isinstance(data.get("sdp"), str):
-                raise Malformed("There is no sdp.")
+            _check_sdp(data.get("sdp"))
         elif data.get("type") == "ice-candidate":
             _check_candidate(data.get("candidate"))
         else:
             raise Malformed("It is neither an offer nor a candidate.")
     return Asked(value["session_hash"], function, data["webrtc_id"], offers)
+
+
+def _check_sdp(given: object) -> None:
+    """A call is one sound both ways and at most one data channel. Of several sounds fastrtc would make as many calls of
+    one; without one it waits for it, in a task that never ends, and counts no call."""
+    if not isinstance(given, str):
+        raise Malformed("There is no sdp.")
+    kinds, sounds = [], []
+    for line in given.splitlines():  # as aiortc reads it
+        if line.startswith("m="):
+            kinds.append(line[2:].partition(" ")[0])
+        elif kinds[-1:] == ["audio"] and line in ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"):
+            sounds.append(line.removeprefix("a="))
+    if sorted(kinds) not in (["audio"], ["application", "audio"]) or sounds != ["sendrecv"]:
+        raise Malformed("The sdp is not of a call.")
 
 
 def _check_candidate(given: object) -> None:
