@@ -1,7 +1,8 @@
-"""Every use of fastrtc's and aiortc's insides, each with its reason. fastrtc 0.0.34 and aiortc 1.16 are pinned.
+"""A fastrtc handler with the traps taken out. fastrtc 0.0.34 and aiortc 1.16 are pinned.
 
-`VoiceEdge` is a fastrtc handler with the traps taken out: 20 ms in, exactly 20 ms out by a monotonic clock, no
-exception that leaves it, and an end that the page sees. Subclasses fill in what is heard and said.
+Here and in the other `webrtc_*.py` is every use of their insides, each with its reason. `VoiceEdge`: 20 ms in, exactly
+20 ms out by a monotonic clock, no exception that leaves it, and an end that the page sees. Subclasses fill in what is
+heard and said.
 """
 
 from __future__ import annotations

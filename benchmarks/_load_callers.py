@@ -139,7 +139,7 @@ class WebRtcCaller(Caller):
         self._origin: int | None = None
 
     async def dial(self) -> None:
-        self.page.open()
+        await self.page.open()
         channel = self._peer.createDataChannel("text")
         channel.on("open", lambda: channel.send("handshake"))
         channel.on("message", self._message)
@@ -239,7 +239,7 @@ class SocketCaller(Caller):
         self._socket: ClientConnection | None = None
 
     async def dial(self) -> None:
-        self.page.open()
+        await self.page.open()
         button = self.page.component(elem_id="voice-fallback")
         offer = self.page.event(button, "click")
         assert offer is not None

@@ -75,9 +75,22 @@ class Page:
             self._reading = asyncio.create_task(self._read())
         return found
 
-    def open(self) -> None:
-        """As a tab that is open: Gradio knows by this stream when it has been closed."""
-        self._open = self._open or asyncio.create_task(self._stay())
+    async def open(self) -> None:
+        """As a tab that is open: Gradio knows by a stream when it has been closed. Of what happens as it opens, all is
+        done that only the server sees."""
+        if self._open is not None:
+            return
+        self._open = asyncio.create_task(self._stay())
+        states = {one["id"] for one in self._config["components"] if one["type"] == "state"}
+        for one in self._config["dependencies"]:
+            silent = one["backend_fn"] and one["inputs"] and not one["outputs"]
+            if silent and set(one["inputs"]) <= states and self._begins(one["trigger_after"]):
+                await self.run(int(one["id"]), [], 0)
+
+    def _begins(self, event: int | None) -> bool:
+        """Whether this function runs when the page has loaded."""
+        found = [one for one in self._config["dependencies"] if one["id"] == event]
+        return any(name == "load" for one in found for _, name in one["targets"])
 
     async def _stay(self) -> None:
         with suppress(httpx.HTTPError):
