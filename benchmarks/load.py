@@ -6,7 +6,8 @@ The app runs as always, alone on one core. On another are an instant Realtime se
 over WebRTC (aiortc), over the page's web socket, and as programs at `/realtime-voice`. Calls are added until the sound
 breaks, and the plain fastrtc demo (benchmarks/_plain_fastrtc) goes through the same, in turn, in the same run.
 
-    calls      the most that a core carried whole, two windows of six seconds at most to show it
+    calls      the most that a core carried whole, two windows of six seconds at most to show it (not with --quick)
+    by CPU     how many calls would keep the core busy, by what each costs when there are many of them
     broken     a frame more than 60 ms later than the promptest of its reply, a lag of the app's loop with a 99th
                percentile over 40 ms, or a piece of voice that did not come, at either end
     CPU        of the app's process, for each call, at the most calls it carried
@@ -24,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
@@ -34,13 +35,10 @@ from benchmarks._load_callers import Caller, ProgramCaller, SocketCaller, WebRtc
 from benchmarks._load_child import Child, child, pin
 from benchmarks._load_gradio import Page, configuration
 from benchmarks._load_speech import WINDOW_S, lost_words
+from benchmarks._load_window import Ramp, Verdict, Window
 from benchmarks._machine import Others
 from benchmarks.proxy import free_port
 
-LATE_MS, LAG_MS = 60.0, 40.0
-"""The sound is broken: a frame so late, a 99th percentile of the loop's lag so large."""
-OWN_LATE_MS = 15.0
-"""A window in which our own frames leave so late (95th percentile) says nothing of the app."""
 SETTLE_S = 1.5
 TOGETHER = 4
 """Calls that begin at once: a crowd's handshakes are not what is measured."""
@@ -63,63 +61,15 @@ CALLERS: dict[Kind, type[Caller]] = {
     Kind.SOCKET: SocketCaller,
     Kind.PROGRAM: ProgramCaller,
 }
-FIRST = {Kind.WEBRTC: 12, Kind.PLAIN: 6, Kind.SOCKET: 24, Kind.PROGRAM: 36}
+FIRST = {Kind.WEBRTC: 16, Kind.PLAIN: 10, Kind.SOCKET: 32, Kind.PROGRAM: 44}
+QUICK = {Kind.WEBRTC: 12, Kind.PLAIN: 12, Kind.SOCKET: 16, Kind.PROGRAM: 30}
+"""Calls: of the first step of a ramp, and of the only window of a quick run."""
 NAMES = {
     Kind.WEBRTC: "this app, WebRTC",
     Kind.PLAIN: "plain fastrtc, WebRTC",
     Kind.SOCKET: "this app, page's web socket",
     Kind.PROGRAM: "this app, /realtime-voice",
 }
-
-
-class Verdict(Enum):
-    """What a window shows."""
-
-    WHOLE = "whole"
-    BROKEN = "broken"
-    GENERATOR = "generator"
-    """The callers could not keep up: nothing is known of the app."""
-
-
-@dataclass
-class Window:
-    """Some seconds with so many calls."""
-
-    calls: int
-    cpu_cores: float
-    """That the app's process kept busy."""
-    lag_p99_ms: float
-    late_p99_ms: float
-    late_max_ms: float
-    lost_words: int
-    dropped: int
-    """Calls that are no longer there."""
-    own_late_ms: float
-    """95th percentile of how late the callers were."""
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.lag_p99_ms > LAG_MS:
-            return Verdict.BROKEN
-        if self.own_late_ms > OWN_LATE_MS:
-            return Verdict.GENERATOR
-        whole = self.late_max_ms <= LATE_MS and not self.lost_words and not self.dropped
-        return Verdict.WHOLE if whole else Verdict.BROKEN
-
-
-@dataclass
-class Ramp:
-    """Calls added until the sound broke."""
-
-    most: int = 0
-    windows: list[Window] = field(default_factory=list)
-    limited_by: str = ""
-
-    @property
-    def at_most(self) -> Window | None:
-        """The window with the most calls that was whole."""
-        whole = [one for one in self.windows if one.verdict is Verdict.WHOLE]
-        return max(whole, key=lambda one: one.calls, default=None)
 
 
 def _cores() -> tuple[int | None, int | None]:
@@ -161,7 +111,10 @@ class Bench:
                 for _ in range(min(TOGETHER, count - len(self.calls)))
             ]
             self.calls += made
-            await asyncio.gather(*(one.dial() for one in made))
+            dialled = await asyncio.gather(*(one.dial() for one in made), return_exceptions=True)
+            for failed in dialled:
+                if isinstance(failed, BaseException):
+                    raise failed
 
     async def window(self) -> Window:
         """Listen for a circle of the conversation."""
@@ -222,7 +175,7 @@ class Bench:
     async def ramp(self, first: int, *, fine: bool) -> Ramp:
         """Add calls until the sound breaks. `fine`: the place is about known."""
         ramp, count, broken = Ramp(), first, 10**9
-        while count not in (ramp.most, broken):
+        while count not in (0, ramp.most, broken):
             verdict = await self.step(count, ramp)
             if verdict is Verdict.WHOLE:
                 window = ramp.windows[-1]
@@ -236,7 +189,17 @@ class Bench:
                 break
             if ramp.most and count - ramp.most <= max(1, count // 12):
                 break
-            count = (ramp.most + count) // 2 if ramp.most else count * 3 // 4
+            count = (ramp.most + count) // 2 if ramp.most else max(1, count * 3 // 4)
+        await self.have(0)
+        return ramp
+
+    async def glance(self, count: int) -> Ramp:
+        """One window, at a number of calls that is far from breaking."""
+        ramp = Ramp()
+        await self.have(count)
+        await asyncio.sleep(SETTLE_S)
+        ramp.windows.append(await self.window())
+        _progress(self.kind, ramp.windows[0])
         await self.have(0)
         return ramp
 
@@ -268,52 +231,66 @@ def _progress(kind: Kind, window: Window) -> None:
 # ---------------------------------------------------------------- all of it
 
 
-def _row(ramps: list[Ramp], idle_mb: float | None) -> dict[str, Any]:
+def _row(ramps: list[Ramp], idle_mb: float | None, *, quick: bool) -> dict[str, Any]:
     most = [one.most for one in ramps]
-    cpu = [100 * best.cpu_cores / best.calls for one in ramps if (best := one.at_most) is not None]
-    return {
-        "calls_per_core": statistics.median(most),
-        "calls_least": min(most),
-        "calls_most": max(most),
-        "cpu_percent_per_call": statistics.median(cpu) if cpu else None,
-        "idle_mb_per_call": idle_mb,
-        "limited_by": next((one.limited_by for one in ramps if one.limited_by), ""),
-        "ramps": [{"most": one.most, "windows": [asdict(window) for window in one.windows]} for one in ramps],
-    }
+    tops = [window for one in ramps if (window := one.windows[0] if quick else one.at_most) is not None]
+    cpu = [100 * window.cpu_cores / window.calls for window in tops]
+    row: dict[str, Any] = (
+        {} if quick else {"calls_per_core": statistics.median(most), "calls_least": min(most), "calls_most": max(most)}
+    )
+    if cpu:
+        row |= {"cpu_percent_per_call": statistics.median(cpu), "calls_by_cpu": 100 / statistics.median(cpu)}
+    if idle_mb is not None:
+        row["idle_mb_per_call"] = idle_mb
+    row["limited_by"] = next((one.limited_by for one in ramps if one.limited_by), "")
+    row["ramps"] = [{"most": one.most, "windows": [asdict(window) for window in one.windows]} for one in ramps]
+    return row
 
 
-async def measure(kinds: list[Kind], rounds: int, *, quick: bool) -> dict[str, Any]:
+async def _measured(group: list[Kind], rounds: int, *, quick: bool) -> dict[str, Any]:
+    """What runs at the same time, in turn."""
+    cores = _cores()
+    ramps: dict[Kind, list[Ramp]] = {kind: [] for kind in group}
+    idle: dict[Kind, float] = {}
+    with ExitStack() as stack:
+        benches = [Bench(kind, cores, stack) for kind in group]
+        for one in benches:
+            if quick:
+                ramps[one.kind].append(await one.glance(QUICK[one.kind]))
+            else:
+                idle[one.kind] = await one.idle_mb(4, 20)
+        for _ in range(0 if quick else rounds):
+            for one in benches:
+                before = [ramp.most for ramp in ramps[one.kind]]
+                first = max(1, max(before) * 7 // 8) if any(before) else FIRST[one.kind]
+                ramps[one.kind].append(await one.ramp(first, fine=any(before)))
+    return {kind.value: _row(ramps[kind], idle.get(kind), quick=quick) for kind in group}
+
+
+async def measure(kinds: list[Kind], *, quick: bool) -> dict[str, Any]:
     """WebRTC, ours and the plain demo's in turn; then the sockets."""
     cores = _cores()
     pin(cores[1])
-    others = Others([os.getpid()])
-    began, rows = time.monotonic(), {}
-    for group in (
-        [k for k in kinds if k in (Kind.PLAIN, Kind.WEBRTC)],
-        *([k] for k in kinds if k.value in "socket program"),
-    ):
-        with ExitStack() as stack:
-            benches = [Bench(kind, cores, stack) for kind in group]
-            few, many = (2, 8) if quick else (4, 20)
-            idle = {one.kind: await one.idle_mb(few, many) for one in benches}
-            ramps: dict[Kind, list[Ramp]] = {kind: [] for kind in group}
-            for _ in range(rounds):
-                for one in benches:
-                    before = [ramp.most for ramp in ramps[one.kind]]
-                    first = max(1, max(before) * 7 // 8) if before and max(before) else FIRST[one.kind]
-                    ramps[one.kind].append(await one.ramp(first, fine=bool(before)))
-            rows |= {kind.value: _row(ramps[kind], idle[kind]) for kind in group}
-    report: dict[str, Any] = {"rounds": rounds, "seconds": time.monotonic() - began, "cores_pinned": None not in cores}
-    report |= {"rows": rows, "all_programs_cores": others.cores()}
-    if {"webrtc", "plain"} <= rows.keys():
-        ours, plain = rows["webrtc"]["calls_per_core"], max(1, rows["plain"]["calls_per_core"])
-        report["webrtc_times_plain"] = ours / plain
+    others, began = Others([os.getpid()]), time.monotonic()
+    rows: dict[str, Any] = {}
+    if rtc := [kind for kind in (Kind.WEBRTC, Kind.PLAIN) if kind in kinds]:
+        rows |= await _measured(rtc, 3, quick=quick)
+    for kind in (Kind.SOCKET, Kind.PROGRAM):
+        if kind in kinds:
+            rows |= await _measured([kind], 2, quick=quick)
+    report: dict[str, Any] = {"seconds": time.monotonic() - began, "cores_pinned": None not in cores, "rows": rows}
+    report["all_programs_cores"] = others.cores()
+    for name in ("calls_per_core", "calls_by_cpu"):
+        if all(rows.get(kind, {}).get(name) for kind in ("webrtc", "plain")):
+            report[f"webrtc_times_plain_{name}"] = rows["webrtc"][name] / rows["plain"][name]
     report["reached"] = {said: bool(test(report)) for said, test in GOALS.items() if _known(test, report)}
     return report
 
 
 GOALS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    f">= {TIMES_PLAIN:.0f}x the plain demo's WebRTC calls per core": lambda r: r["webrtc_times_plain"] >= TIMES_PLAIN,
+    f">= {TIMES_PLAIN:.0f}x the plain demo's WebRTC calls per core": lambda r: (
+        r["webrtc_times_plain_calls_per_core"] >= TIMES_PLAIN
+    ),
     f">= {PROGRAMS} programs per core": lambda r: r["rows"]["program"]["calls_per_core"] >= PROGRAMS,
     f">= {PROGRAMS} calls over the page's web socket per core": lambda r: (
         r["rows"]["socket"]["calls_per_core"] >= PROGRAMS
@@ -334,16 +311,22 @@ def _known(test: Callable[[dict[str, Any]], bool], report: dict[str, Any]) -> bo
 
 def table(report: dict[str, Any]) -> str:
     """For people."""
-    lines = [f"{'':28} {'calls per core':>16} {'(spread)':>10} {'CPU per call':>13} {'memory per idle call':>21}"]
+
+    def cell(row: dict[str, Any], name: str, form: str) -> str:
+        return form.format(row[name]) if name in row else "-"
+
+    lines = [f"{'':28}{'calls per core':>15}{'(spread)':>10}{'by CPU':>8}{'CPU per call':>14}{'MB per idle call':>18}"]
     for name, row in report["rows"].items():
-        cpu = "-" if row["cpu_percent_per_call"] is None else f"{row['cpu_percent_per_call']:.2f} %"
-        spread = f"{row['calls_least']}-{row['calls_most']}"
+        spread = f"{row['calls_least']}-{row['calls_most']}" if "calls_least" in row else "-"
         lines.append(
-            f"{NAMES[Kind(name)]:28} {row['calls_per_core']:>16.0f} {spread:>10} {cpu:>13} "
-            f"{row['idle_mb_per_call']:>18.2f} MB" + (f"   limited by {row['limited_by']}" if row["limited_by"] else "")
+            f"{NAMES[Kind(name)]:28}{cell(row, 'calls_per_core', '{:.0f}'):>15}{spread:>10}"
+            f"{cell(row, 'calls_by_cpu', '{:.0f}'):>8}{cell(row, 'cpu_percent_per_call', '{:.2f} %'):>14}"
+            f"{cell(row, 'idle_mb_per_call', '{:.2f}'):>18}"
+            + (f"   limited by {row['limited_by']}" if row["limited_by"] else "")
         )
-    if "webrtc_times_plain" in report:
-        lines.append(f"{'WebRTC, this app : plain':28} {report['webrtc_times_plain']:>15.1f}x")
+    for name, said in (("calls_per_core", "WebRTC, ours : plain"), ("calls_by_cpu", "the same, by CPU")):
+        if f"webrtc_times_plain_{name}" in report:
+            lines.append(f"{said:28}{report[f'webrtc_times_plain_{name}']:>14.1f}x")
     lines += [f"{'reached' if yes else 'MISSED'}: {goal}" for goal, yes in report["reached"].items()]
     if not report["cores_pinned"]:
         lines.append("The app had no core of its own: calls per core are those of the whole computer.")
@@ -353,12 +336,13 @@ def table(report: dict[str, Any]) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute: one coarse ramp each, WebRTC only")
+    parser.add_argument("--quick", action="store_true", help="under a minute: what a call costs, and no ramps")
     parser.add_argument("--json", action="store_true", help="the numbers instead of a table")
     parser.add_argument("--only", choices=[kind.value for kind in Kind], action="append", help="leave out the others")
     given = parser.parse_args()
-    kinds = [kind for kind in Kind if not given.only or kind.value in given.only]
-    report = asyncio.run(measure(kinds, 1 if given.quick else 3, quick=given.quick))
+    usual = (Kind.WEBRTC, Kind.PLAIN, Kind.PROGRAM) if given.quick else tuple(Kind)
+    kinds = [kind for kind in Kind if (kind.value in given.only if given.only else kind in usual)]
+    report = asyncio.run(measure(kinds, quick=given.quick))
     print(json.dumps(report, indent=1) if given.json else table(report))
 
 
