@@ -12,6 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves thi
 
 import gc
 import logging
+import socket
 import time
 import warnings
 from collections.abc import AsyncIterator
@@ -171,6 +172,15 @@ gc.collect()
 gc.freeze()
 
 
+def cannot_listen(host: str, port: int) -> str:
+    """Why a server cannot listen there, in the system's words; "" when one can. Gradio does not tell."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or type(error).__name__
+    return ""
+
+
 def main() -> None:
     house.start()
     try:
@@ -188,6 +198,9 @@ def main() -> None:
         if settings.share and not house.page.share_url:
             log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")
         house.page.block_thread()
+    except OSError as error:
+        why = cannot_listen(settings.host, settings.port) or error.strerror or type(error).__name__
+        raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None
     finally:
         house.stop()
 
