@@ -37,6 +37,7 @@ from .relay_failures import (
     EXPIRED,
     FAULT,
     FULL,
+    HIDDEN,
     IDLE,
     SPENT,
     Farewell,
@@ -44,6 +45,8 @@ from .relay_failures import (
     cleaned,
     farewell_of_close,
     secrets_of,
+    spellings,
+    without_secrets,
     word,
 )
 
@@ -140,6 +143,8 @@ class Client:
     def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
         self._websocket = websocket
         self.dialect = dialect
+        self.keys: tuple[str, ...] = ()
+        """Ways to write what the client is never sent, whatever it stands in."""
 
     async def receive(self) -> str | bytes:
         """The next message. Raises `WebSocketDisconnect`."""
@@ -151,6 +156,9 @@ class Client:
 
     async def send(self, text: str) -> None:
         """A message, when there is room for it."""
+        for key in self.keys:
+            if key in text:
+                text = text.replace(key, HIDDEN)
         try:
             async with asyncio.timeout(STALL_S):
                 await self._websocket.send({"type": "websocket.send", "text": text})
@@ -170,7 +178,7 @@ class Client:
         if last is not None:
             await self.say(last.event(new_id()))
         with suppress(RuntimeError):  # as above
-            await self._websocket.close(farewell.code, farewell.reason)
+            await self._websocket.close(farewell.code, without_secrets(farewell.reason, self.keys))
 
 
 class Conversation:
@@ -193,6 +201,7 @@ class Conversation:
         self._longest_s = float(settings.max_call_seconds) if mode is Mode.VOICE else float("inf")
         """Seconds. A written chat is bounded by its silence alone, as on the page."""
         self._secrets = secrets_of(endpoint)
+        client.keys = spellings(endpoint.keys)
         self._replies = Replies()
         speaks = client.dialect
         self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=speaks, admit=self._admit)

@@ -57,7 +57,15 @@ class Visitor:
         """The page is loaded."""
         await self.get("/")
         self.config = (await self.get("/config")).json()
+        self._tasks.add(asyncio.create_task(self._stay()))
         await self.event(None, "load")
+
+    async def _stay(self) -> None:
+        """What tells the app that the page is still there."""
+        stream = self._client.stream("GET", f"{self.url}/gradio_api/heartbeat/{self.session}", timeout=None)
+        async with stream as answer:
+            async for line in answer.aiter_lines():
+                self.ear.hear(f"{self.name}: heartbeat", line)
 
     async def leaves(self) -> None:
         """The tab is closed: nobody listens any more."""
@@ -76,6 +84,7 @@ class Visitor:
         """What the page does when `trigger` happens to the component with this `elem_id`, None for the page itself.
         `given`: values of components by `elem_id`, with _ for -. Returns the first function's answer once all has been
         done; endless functions that follow go on, and are listened to."""
+        given.setdefault("voice_call", self.session)  # the name of a WebRTC connection
         values = {self._component(key.replace("_", "-")): value for key, value in given.items()}
         wanted = self._component(name)
         answers = [
@@ -107,7 +116,9 @@ class Visitor:
             self._listener = asyncio.create_task(self._listen())
         async with self._changed:
             await self._changed.wait_for(lambda: event_id in self._answers)
-        return self._answers[event_id]
+        answer = self._answers.pop(event_id)
+        assert answer["success"], answer
+        return answer["output"]["data"]
 
     async def _listen(self) -> None:
         while self._pending:  # Gradio ends the stream when there is nothing to come
@@ -124,7 +135,7 @@ class Visitor:
                 message = json.loads(line.removeprefix("data: "))
                 if message["msg"] == "process_completed":
                     self._pending.discard(message["event_id"])
-                    self._answers[message["event_id"]] = message["output"].get("data", [])
+                    self._answers[message["event_id"]] = message
             self._changed.notify_all()
 
     async def told(self, condition: Callable[[str], bool], seconds: float = 15.0) -> None:
