@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import gradio as gr
-import gradio.routes
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 from fastapi import FastAPI
 
@@ -29,7 +28,7 @@ from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime.usage import Caps
 from realtime_handler import CallBook, VoiceCall
-from web import VERSION, server_options
+from web import VERSION, gradio_log, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.metrics import Metrics
@@ -162,8 +161,7 @@ logging.basicConfig(
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
 server_options.install()
-# Gradio 5.50.0 left two of its developers' print calls in: a line for every ICE candidate of every call.
-vars(gradio.routes)["print"] = lambda *_: None
+gradio_log.install()
 house = House(settings)
 app = build(house)
 # What is there now stays. Looking through all of it again, the collector would stop everything for 95 ms: a stutter in
@@ -177,7 +175,8 @@ def cannot_listen(host: str, port: int) -> str:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or type(error).__name__
+        number = error.errno or 0  # below 0: no such host, which has words of its own
+        return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,9 +36,10 @@ def open_files() -> int:
 async def nothing_piles_up() -> AsyncIterator[None]:
     tasks, files = len(asyncio.all_tasks()), open_files()
     yield
-    async with asyncio.timeout(5):
-        while len(asyncio.all_tasks()) > tasks or open_files() > files:
-            await asyncio.sleep(0.02)
+    deadline = time.monotonic() + 5
+    while len(asyncio.all_tasks()) > tasks or open_files() > files:
+        assert time.monotonic() < deadline, asyncio.all_tasks()
+        await asyncio.sleep(0.02)
 
 
 @BOTH
@@ -171,7 +173,9 @@ async def test_a_chat_on_a_computer_that_slept_for_an_hour() -> None:
         await reader.reaches(Stage.LISTENING)
         clock.slept = 3600
         await there.cut()
-        last = await reader.shows(lambda s: s.stage in (Stage.ENDED, Stage.LISTENING) and there.visits == 2 or s.stage is Stage.ENDED)
+        last = await reader.shows(
+            lambda s: (s.stage in (Stage.ENDED, Stage.LISTENING) and there.visits == 2) or s.stage is Stage.ENDED
+        )
         assert last.stage is Stage.LISTENING or last.notice is not None
         chat.leave()
         await chat.settled()

@@ -150,7 +150,9 @@ async def test_a_call_goes_on_unrecorded_when_the_disk_is_full(monkeypatch: pyte
     async with server(there.talk) as url, calling(at(url)) as page:
         await page.reaches(Stage.LISTENING)
         with disk_of(3000):
-            await page.until(lambda: page.visitor.recording is not None and page.visitor.recording.state is RecordingState.CLOSED)
+            await page.until(
+                lambda: page.visitor.recording is not None and page.visitor.recording.state is RecordingState.CLOSED
+            )
             frames = len(page.frames)
             await page.until(lambda: len(page.frames) > frames + 20)
         assert page.closed is None and page.snapshots[-1].stage is Stage.LISTENING

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.browser.conftest import App, running_app
+from tests.browser.conftest import App
 
+from .canaries import REPLY, WRITTEN
 from .upstream import Upstream
 from .visitor import Ear, Visitor
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream("spoken", "reply").running() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
-def app(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with running_app(tmp_path_factory.mktemp("gone") / "log.txt", REALTIME_URL=upstream.url) as app:
-        app.wait(lambda health: health["http"] == 200)
-        yield app
-        assert "Traceback" not in app.log.read_text()
 
 
 async def test_a_page_that_is_closed_in_a_chat(app: App, upstream: Upstream) -> None:
@@ -33,8 +20,24 @@ async def test_a_page_that_is_closed_in_a_chat(app: App, upstream: Upstream) -> 
         visitor = Visitor(app.url, client, Ear())
         await visitor.opens()
         await visitor.event("text-send", text_input="written")
-        await visitor.told(lambda said: "reply" in said)
+        await visitor.told(lambda said: REPLY in said)
         await visitor.leaves()
     left = time.monotonic()
     app.wait(lambda health: health["chats"] == upstream.live == 0, 12)
     assert time.monotonic() - left < 2
+
+
+@pytest.mark.skipif(not os.environ.get("LONG"), reason="takes ten seconds")
+async def test_a_chat_whose_words_nobody_fetches(app: App, upstream: Upstream) -> None:
+    """Gradio would let it run for ever."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        visitor = Visitor(app.url, client, Ear())
+        await visitor.opens()
+        told = [one for one in visitor.config["dependencies"] if one["backend_fn"] and len(one["outputs"]) == 5]
+        send = next(one for one in visitor.config["dependencies"] if one["id"] == told[-1]["trigger_after"])
+        for one, data in ((send, [None, WRITTEN]), (told[-1], [None, None])):
+            body = {"fn_index": one["id"], "data": data, "session_hash": "deaf"}
+            await visitor.get("/gradio_api/queue/join", "POST", json=body)
+            app.wait(lambda health: health["chats"] == 1)
+        await visitor.leaves()
+    app.wait(lambda health: health["chats"] == upstream.live == 0, 15)
