@@ -27,6 +27,7 @@ from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_s
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.line import SETTLE_S
+from realtime.pace import Pace
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings
 from webrtc_edge import where
@@ -297,8 +298,10 @@ class Conversation:
 
     async def _from_client(self) -> NoReturn:
         """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side."""
+        pace = Pace()
         while True:
             message = await self._client.receive()
+            await asyncio.sleep(pace.wait(len(message), time.monotonic()))
             await self._begun.wait()
             self._last = time.monotonic()
             try:
@@ -340,8 +343,11 @@ class Conversation:
             for event in first:
                 await self._client.say(cleaned(event, self._secrets))
             self._begun.set()
+            pace = Pace()
             while True:
-                spent = await self._pass_on(server, await server.recv())
+                message = await server.recv()
+                await asyncio.sleep(pace.wait(len(message), time.monotonic()))
+                spent = await self._pass_on(server, message)
                 if spent is not None:
                     return spent.farewell, spent
         except ConnectionFailed as failed:

@@ -12,18 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime import hearing
 from realtime.accounts import Account, Accounts
 from realtime.call import Call
 from realtime.conversation import Conversation
 from realtime.endpoint import Endpoint, ServerKind
 from realtime.failures import ConnectionFailed
 from realtime.opening import Opening
+from realtime.playback import MOST_PARTS
 from realtime.refusals import Refused
 from realtime.session import Mode, session_update
 from realtime.session_told import SessionTold
 from realtime.settings import Settings
 from realtime.timing import Turns
-from web.client_rules import Replies
+from web.client_rules import MOST_BEGUN, Replies
 from web.metrics import Metrics
 from web.relay_beginning import Beginning
 
@@ -120,7 +122,7 @@ FIELDS = st.sampled_from(
 EVENTS = st.builds(lambda kind, fields: {**fields, "type": kind}, st.sampled_from(TYPES), st.dictionaries(FIELDS, ODD))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=25), st.booleans())
 def test_whatever_a_server_says_nothing_raises(events: list[Event], written: bool) -> None:
     ears = Ears(written)
@@ -135,22 +137,32 @@ def test_whatever_a_server_says_nothing_raises(events: list[Event], written: boo
 
 # -------------------------------------------------------------------- more than anybody can say
 
-WORDS = "word " * 200
+
+def words(number: int) -> str:
+    return f"{number} " + "word " * 200
+
+
 MESSAGES: dict[str, Callable[[int], Event]] = {
-    "item": lambda i: {"id": f"item{i}", "type": "message", "role": "user", "content": [{"text": WORDS}]},
-    "tool": lambda i: {"id": "tool", "type": "function_call", f"field{i}": WORDS},
+    "item": lambda i: {"id": f"item{i}", "type": "message", "role": "user", "content": [{"text": words(i)}]},
+    "tool": lambda i: {"id": "tool", "type": "function_call", f"field{i}": words(i)},
     "reply": lambda i: {"id": f"r{i}", "status": "in_progress", "output": [{"id": f"a{i}", "type": "message"}]},
 }
 FLOODS: dict[str, Callable[[int], Event]] = {
-    "many items": lambda i: {"item_id": f"u{i}", "response_id": f"r{i}", "delta": WORDS, "transcript": WORDS},
-    "many parts": lambda i: {"item_id": "u", "response_id": "r", "content_index": i, "delta": WORDS, "text": WORDS},
-    "one text": lambda i: {"item_id": "u", "response_id": "r", "delta": WORDS},
+    "many items": lambda i: {"item_id": f"u{i}", "response_id": f"r{i}", "delta": words(i), "transcript": words(i)},
+    "many parts": lambda i: {
+        "item_id": "u",
+        "response_id": "r",
+        "content_index": i,
+        "delta": words(i),
+        "text": words(i),
+    },
+    "one text": lambda i: {"item_id": "u", "response_id": "r", "delta": words(i)},
     "messages": lambda i: {"item": MESSAGES["item"](i), "previous_item_id": f"unseen{i}"},
-    "a tool": lambda i: {"item": MESSAGES["tool"](i), "item_id": "tool", "arguments": WORDS},
+    "a tool": lambda i: {"item": MESSAGES["tool"](i), "item_id": "tool", "arguments": words(i)},
     "replies": lambda i: {"response": MESSAGES["reply"](i), "response_id": f"r{i}", "item_id": f"a{i}"},
-    "sessions": lambda i: {"session": {f"field{i}": WORDS}},
+    "sessions": lambda i: {"session": {f"field{i}": words(i)}},
     "errors": lambda i: {
-        "error": {"code": f"code_{i}", "message": WORDS, "event_id": f"e{i}", "param": f"session.p{i}"}
+        "error": {"code": f"code_{i}", "message": words(i), "event_id": f"e{i}", "param": f"session.p{i}"}
     },
     "usage": lambda i: {"response": {"id": f"r{i}", "usage": {"input_tokens": 1}}, "item_id": f"u{i}"},
     "sounds": lambda i: {"item_id": f"a{i}", "response_id": f"r{i}", "delta": "AAA="},
@@ -182,7 +194,8 @@ def size_of(thing: object) -> int:
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_is_not_kept(flood: str) -> None:
+def test_a_flood_is_not_kept(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "MOST_TEXT", 20_000)
     kept = {}
     for kind in TYPES:
         ears = Ears(written="text" in kind)
@@ -193,9 +206,16 @@ def test_a_flood_is_not_kept(flood: str) -> None:
     assert {about: size for about, size in kept.items() if size > ROOM} == {}
 
 
-def test_sound_of_one_sample_a_piece_is_bounded_too() -> None:
+def test_sounds_that_are_never_ended_are_forgotten_once_they_were_heard() -> None:
     ears = Ears(written=False)
-    about = {"item_id": "a", "response_id": "r", "delta": "AAA="}
-    for _ in range(100_000):
-        ears.call.receive({"type": "response.output_audio.delta", **about}, 0.0)
-    assert size_of(ears.call.playback) < 20_000_000
+    for number in range(3000):
+        ears.hear({"type": "response.output_audio.delta", "item_id": f"a{number}", "delta": "AAAA" * 200})
+        ears.listen()
+    assert len(ears.call.playback._parts) <= MOST_PARTS + 1
+
+
+def test_replies_that_are_never_ended_are_not_all_counted() -> None:
+    replies = Replies()
+    for number in range(2000):
+        replies.receive({"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)
+    assert replies.in_flight(0.0) == MOST_BEGUN
