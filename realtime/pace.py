@@ -9,7 +9,7 @@ from __future__ import annotations
 MOST_A_SECOND = 2000.0
 """Messages a second, each counted once more for every `BYTES` in it. The fastest servers send some 200 in a second, of
 10 kB each."""
-BYTES = 4096
+BYTES = 8192
 BURST = 4000.0
 """So many may come at once."""
 

@@ -27,6 +27,20 @@ async def test_a_page_that_is_closed_in_a_chat(app: App, upstream: Upstream) -> 
     assert time.monotonic() - left < 2
 
 
+async def test_a_page_whose_stream_is_cut(app: App, upstream: Upstream) -> None:
+    """Nobody fetches what the chat says, and the page is not known to be closed."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        visitor = Visitor(app.url, client, Ear())
+        await visitor.opens()
+        await visitor.event("text-send", text_input=WRITTEN)
+        await visitor.told(lambda said: REPLY in said)
+        await visitor.cut()
+        left = time.monotonic()
+        app.wait(lambda health: health["chats"] == upstream.live == 0, 20)
+        assert time.monotonic() - left < 4
+        await visitor.leaves()
+
+
 @pytest.mark.skipif(not os.environ.get("LONG"), reason="takes ten seconds")
 async def test_a_chat_whose_words_nobody_fetches(app: App, upstream: Upstream) -> None:
     """Gradio would let it run for ever."""

@@ -74,6 +74,13 @@ class Visitor:
             with suppress(asyncio.CancelledError, httpx.HTTPError):
                 await task
 
+    async def cut(self) -> None:
+        """The stream of what the page is told breaks off; it is not asked for again."""
+        assert self._listener is not None
+        self._listener.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._listener
+
     # ---------------------------------------------------------------- Gradio's events
 
     def _component(self, name: str | None) -> int | None:
