@@ -147,7 +147,15 @@ def build(house: House) -> FastAPI:
     api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
     api.include_router(house.router)
     root_path = house.settings.root_path or None
-    app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N, root_path=root_path)
+    app: FastAPI = gr.mount_gradio_app(
+        api,
+        house.page,
+        path="/",
+        ssr_mode=False,
+        i18n=I18N,
+        root_path=root_path,
+        app_kwargs={"exception_handlers": gradio_log.REFUSALS},
+    )
     return app
 
 
@@ -192,7 +200,11 @@ def main() -> None:
             max_threads=workers(house.settings),  # launch() forgets what the page says
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
-            app_kwargs={"routes": house.router.routes, "openapi_url": None},
+            app_kwargs={
+                "routes": house.router.routes,
+                "openapi_url": None,
+                "exception_handlers": gradio_log.REFUSALS,
+            },
         )
         if settings.share and not house.page.share_url:
             log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")
