@@ -187,7 +187,7 @@ class OutOfMoney(Official):
 
 
 class Bursts(Official):
-    """Answers in one message of this many bytes, at the first visit: the largest that are sensible, or more than anybody
+    """Answers in one message of so many bytes, at the first visit: the largest that are sensible, or more than anybody
     takes."""
 
     def __init__(self, size: int) -> None:
