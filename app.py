@@ -21,16 +21,19 @@ from contextlib import asynccontextmanager
 import gradio as gr
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from realtime.accounts import Accounts
 from realtime.connection import Failure
+from realtime.places import Kind, Limits, Places
 from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime.usage import Caps
-from realtime_handler import CallBook, VoiceCall
+from realtime_handler import VoiceCall
 from web import VERSION, gradio_log, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
+from web.guard import Guard, porter_for
 from web.metrics import Metrics
 from web.page import build_page, workers
 from web.reachability import Reachability
@@ -54,28 +57,31 @@ class House:
         self.settings = settings
         command = FETCHING_COMMAND if settings.fetch_models else COMMAND
         self.embedded = EmbeddedServer(command) if settings.kind is ServerKind.OFFLINE else None
-        self.calls = CallBook(settings.max_calls)
-        self.chats = CallBook(settings.max_chats)
+        self.places = Places(Limits.of(settings))
         self.downloads = Downloads()
         self.metrics = Metrics()
-        self.accounts = Accounts(Caps(settings.max_call_cost, settings.max_day_cost), self.metrics)
-        prototype = VoiceCall(settings, self.endpoint, self.calls, self.accounts)
+        self.accounts = Accounts(
+            Caps(settings.max_call_cost, settings.max_day_cost),
+            self.metrics,
+            visitor_day_s=settings.places.max_visitor_seconds_per_day,
+        )
+        prototype = VoiceCall(settings, self.endpoint, self.places, self.accounts)
         turn = Turn(settings.turn, settings.max_call_seconds)
         self.sockets = VoiceSockets(prototype)
         self.page = build_page(
             prototype,
-            self.chats,
             self.server_line,
             self.downloads,
             self.sockets,
             rtc_configuration=turn.rtc_configuration,
         )
-        self.relay = Relay(settings, self.endpoint, self.accounts)
+        self.relay = Relay(settings, self.endpoint, self.accounts, self.places)
         self.reachability = None if self.embedded else Reachability(settings.endpoint())
         self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
         self.downloads.add_to(self.router)
         self.sockets.add_to(self.router)
         UdpCheck(turn.rtc_configuration).add_to(self.router)
+        self.porter = porter_for(settings, self.page, lambda: self.page.share_url)
         self.born = time.monotonic()
 
     def endpoint(self, own_key: str = "") -> Endpoint | Failure:
@@ -104,6 +110,7 @@ class House:
         """What happens here, for Prometheus."""
         if self.embedded is not None:
             self.metrics.embedded(self.embedded.phase)
+        self.metrics.waiting(self.places.waiting)
         return self.metrics.render()
 
     async def health(self) -> Health:
@@ -118,8 +125,8 @@ class House:
             status=status,
             server=self.settings.kind,
             model=self.settings.model if self.embedded is None else self.embedded.model,
-            calls=self.calls.live + self.relay.live(Mode.VOICE),
-            chats=self.chats.live + self.relay.live(Mode.TEXT),
+            calls=self.places.live(Kind.CALL) + self.relay.live(Mode.VOICE),
+            chats=self.places.live(Kind.CHAT) + self.relay.live(Mode.TEXT),
             uptime_s=round(time.monotonic() - self.born, 1),
             version=VERSION,
             detail=detail,
@@ -146,6 +153,7 @@ def build(house: House) -> FastAPI:
     # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
     api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
     api.include_router(house.router)
+    api.add_middleware(Guard, porter=house.porter)
     root_path = house.settings.root_path or None
     app: FastAPI = gr.mount_gradio_app(
         api,
@@ -204,6 +212,7 @@ def main() -> None:
                 "routes": house.router.routes,
                 "openapi_url": None,
                 "exception_handlers": gradio_log.REFUSALS,
+                "middleware": [Middleware(Guard, porter=house.porter)],
             },
         )
         if settings.share and not house.page.share_url:

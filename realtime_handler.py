@@ -20,24 +20,23 @@ import numpy as np
 
 from realtime import captions
 from realtime.accounts import Account, Accounts
-from realtime.book import CallBook
+from realtime.allowance import Stay
 from realtime.call import Call
 from realtime.connection import Failure
-from realtime.conversation import Conversation
 from realtime.line import Line
+from realtime.places import Kind, Limits, Place, Places, State, needs_session
 from realtime.playback import FRAME, Samples
 from realtime.recording import Recording
 from realtime.session import Mode, session_update
 from realtime.session_told import SessionTold
 from realtime.settings import Endpoint, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
-from realtime.timeline import CallClock
 from realtime.timing import Turns
-from realtime.wishes import When, Wishes, when
-from text_chat import TextChat
+from realtime.wishes import Wishes
+from visitor import Visitor
 from webrtc_edge import FRAME_S, VoiceEdge, install_jitter_buffer, quiet_loggers, where
 
-__all__ = ["CallBook", "EndpointForKey", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
+__all__ = ["EndpointForKey", "Failure", "Notice", "Snapshot", "Stage", "Visitor", "VoiceCall"]
 
 log = logging.getLogger(__name__)
 
@@ -54,57 +53,6 @@ EndpointForKey = Callable[[str], Endpoint | Failure]
 """(a visitor's own key or "") -> where to connect now."""
 
 
-class Visitor:
-    """One page session: a spoken and a written conversation, each with the call or chat under way. Neither knows of the
-    other."""
-
-    def __init__(self, remember: int = 200) -> None:
-        self.conversation = Conversation(remember)
-        self.recording: Recording | None = None
-        """Of the calls of this conversation, once there was one and where calls are recorded. Nobody else has it."""
-        self.call: VoiceCall | None = None
-        self.written = Conversation(remember, written=True)
-        self.chat: TextChat | None = None
-        self.own_key = ""
-        """The visitor's own key, for what starts from now on. It leaves this object only towards the server."""
-        self.wishes = Wishes()
-        """How this visitor wants their calls."""
-
-    @property
-    def in_call(self) -> bool:
-        """A call is under way. False once it has ended, though `call` stays until the browser has hung up too."""
-        return self.call is not None and self.call.under_way
-
-    async def clear(self) -> None:
-        """Forget the conversation, also at the server when a call is under way."""
-        if self.call is not None and self.in_call:
-            await self.call.clear()
-        else:
-            self.conversation.clear()
-            self.conversation.clock = CallClock()
-        if self.recording is not None:
-            self.recording.clear()
-
-    async def wish(self, wishes: Wishes) -> When:
-        """The visitor wants their calls otherwise. Returns from when on that counts."""
-        before, self.wishes = self.wishes, wishes
-        if self.call is not None and self.in_call:
-            self.call.wishes_changed()
-        return when(before, wishes, self.in_call)
-
-    def page_gone(self) -> None:
-        """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded. The
-        chat is over; a call is not, whose microphone may go on where only the page's requests were lost."""
-        if self.recording is not None:
-            self.recording.close()
-        if self.chat is not None:
-            self.chat.leave()
-
-    def snapshot(self) -> Snapshot:
-        """What the page shows outside a call."""
-        return Snapshot(self.conversation.captions(), Stage.IDLE)
-
-
 class VoiceCall(VoiceEdge):
     """fastrtc's handler for one call, and the prototype of all of them."""
 
@@ -112,7 +60,7 @@ class VoiceCall(VoiceEdge):
         self,
         settings: Settings,
         endpoint: EndpointForKey,
-        calls: CallBook | None = None,
+        places: Places | None = None,
         accounts: Accounts | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -121,7 +69,7 @@ class VoiceCall(VoiceEdge):
         super().__init__(clock, sleep)
         self.settings = settings
         self.endpoint = endpoint
-        self.calls = calls or CallBook(settings.max_calls)
+        self.places = places or Places(Limits.of(settings))
         self.accounts = accounts or Accounts()
         self._account = Account(self.accounts, settings, Mode.VOICE)
         self._turns = Turns(
@@ -134,6 +82,8 @@ class VoiceCall(VoiceEdge):
         """Where the newest connection is opened to."""
         self._visitor: Visitor | None = None
         self._call: Call | None = None
+        self._place: Place | None = None
+        self._stay: Stay | None = None
         self._line: Line | None = None
         self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
         self._microphone_at: float | None = None
@@ -145,10 +95,10 @@ class VoiceCall(VoiceEdge):
         captions.traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
 
     def copy(self) -> VoiceCall:
-        """A fresh call for one connection; shares only settings, the call book and the accounts."""
+        """A fresh call for one connection; shares only settings, the places and the accounts."""
         quiet_loggers()
         install_jitter_buffer()
-        return VoiceCall(self.settings, self.endpoint, self.calls, self.accounts, clock=self.clock, sleep=self._sleep)
+        return VoiceCall(self.settings, self.endpoint, self.places, self.accounts, clock=self.clock, sleep=self._sleep)
 
     # ---------------------------------------------------------------- life
 
@@ -162,10 +112,46 @@ class VoiceCall(VoiceEdge):
         self._visitor = visitor
         call = self._call = Call(visitor.conversation, self.settings, now)
         visitor.call = self
-        if not self.calls.enter(self):
-            self._end(Stage.FAILED, Notice.SERVER_BUSY)
+        if self.accounts.allowance.over(visitor.key):
+            self._end(Stage.FAILED, Notice.VISITOR_DAY)
             return
+        session = needs_session(self.endpoint(visitor.own_key))
+        place = self._place = self.places.enter(self, Kind.CALL, visitor.key, session=session)
+        if place.refusal is not None:
+            self._end(Stage.FAILED, place.refusal)
+            return
+        self._tasks = [asyncio.create_task(self._watch_time())]
+        if place.state is State.IN:
+            self._go_in()
+        else:
+            self._early.clear()
+            call.waits(place.number, now)
+
+    def place_changed(self) -> None:
+        """From the line: this call is in now, or its number is another, or there is no waiting any more."""
+        assert self._place is not None and self._call is not None
+        try:
+            if self._place.refusal is not None:
+                self._end(Stage.FAILED, self._place.refusal)
+            elif self._place.state is State.IN:
+                self._call.goes_in(self.clock())
+                self._go_in()
+            else:
+                self._call.waits(self._place.number, self.clock())
+        except Exception as error:
+            self.broken(error)
+
+    def closing(self, seconds: float) -> None:
+        """The app ends: the visitor is told, and the call is over in so many seconds at the latest."""
+        if self._call is not None:
+            self._call.closing(seconds, self.clock())
+
+    def _go_in(self) -> None:
+        """There is a place: the call begins."""
+        visitor, call, place = self._visitor, self._call, self._place
+        assert visitor is not None and call is not None and place is not None
         self._account.open()
+        self._stay = Stay(self.accounts.allowance, visitor.key, self.clock())
         if self.settings.record_calls and visitor.recording is None:
             visitor.recording = Recording(self.settings.max_recording_seconds)
 
@@ -186,7 +172,9 @@ class VoiceCall(VoiceEdge):
             clock=self.clock,
             sleep=self._sleep,
         )
-        self._tasks = [asyncio.create_task(self._stay_connected(line)), asyncio.create_task(self._watch_time())]
+        connected = asyncio.create_task(self._stay_connected(line))
+        connected.add_done_callback(lambda _: place.leave())  # the embedded server has its session back by then
+        self._tasks.append(connected)
 
     async def hang_up(self, notice: str | None) -> None:
         """End the call from this side; `notice` is shown to the visitor."""
@@ -212,7 +200,8 @@ class VoiceCall(VoiceEdge):
 
     def _release(self) -> None:
         """Give back what the call holds. The socket is closed by the task that opened it."""
-        self.calls.leave(self)
+        if self._place is not None:
+            self._place.end()
         if self._line is not None:
             self._line.drop()
         current = asyncio.current_task()
@@ -228,6 +217,8 @@ class VoiceCall(VoiceEdge):
             self._visitor.call = None
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+        if self._place is not None:
+            self._place.leave()
 
     def broken(self, error: Exception) -> None:
         log.error("A call is ended by an error: %s", where(error))
@@ -246,6 +237,8 @@ class VoiceCall(VoiceEdge):
 
     def _endpoint_for(self, visitor: Visitor, model: str) -> Endpoint | Failure:
         found = self.endpoint(visitor.own_key)
+        if self._place is not None and not self._place.needs(needs_session(found)):
+            return Failure.SERVER_FULL  # the key of their own is gone, and the embedded server has no room
         if isinstance(found, Failure) or visitor.wishes == Wishes():
             return found
         # What a server refuses of one visitor's wishes is not remembered for the others.
@@ -290,9 +283,9 @@ class VoiceCall(VoiceEdge):
                 # A little earlier than the setting says, so that all is over by then.
                 longest = self.settings.vanished_seconds
                 vanished = now - self._page_at > max(longest / 2, longest - 2 * TICK_S)
-                notice = (
-                    Notice.NO_MICROPHONE if vanished else call.time_up(now) or self._account.must_end(call.quiet, now)
-                )
+                notice = Notice.NO_MICROPHONE if vanished else call.time_up(now) or self._used_up(call.quiet, now)
+                if notice is None and call.stage is Stage.WAITING:
+                    self._look_again()
                 if notice is not None:
                     self._end(Stage.ENDED, notice)
                     return
@@ -302,10 +295,23 @@ class VoiceCall(VoiceEdge):
         except Exception as error:
             self.broken(error)
 
+    def _used_up(self, quiet: bool, now: float) -> str | None:
+        """Of the money, or of this visitor's day."""
+        day = self._stay is not None and self._stay.must_end(quiet, now)
+        return self._account.must_end(quiet, now) or (Notice.VISITOR_DAY if day else None)
+
+    def _look_again(self) -> None:
+        """A visitor in line may have given a key of their own meanwhile, or taken it back."""
+        assert self._visitor is not None and self._place is not None
+        self._place.needs(needs_session(self.endpoint(self._visitor.own_key)))
+
     # ---------------------------------------------------------------- the browser
 
     def microphone(self, pcm: bytes) -> None:
-        self._microphone_at = self._page_at = now = self.clock()
+        self._page_at = now = self.clock()
+        if self._call is not None and self._call.stage is Stage.WAITING:
+            return  # what is said in line is not kept: it was not said to anybody
+        self._microphone_at = now
         recording, samples = self._recording, np.frombuffer(pcm, dtype="<i2")
         if recording is not None:
             recording.visitor(self._moment(now), samples)

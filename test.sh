@@ -29,8 +29,9 @@ if [ $# -gt 0 ]; then
   exec .venv/bin/python -m pytest "$@"
 fi
 
-# Two parts. What needs neither the models nor a browser shares the processors; the models take all of them for
-# themselves, and what is heard in a page must not be late because of other tests: those run one after the other.
+# Three parts. What needs neither the models nor a browser shares the processors, and so do pages of which nothing is
+# measured. The models take all of them for themselves, and what is heard in a page must not be late because of other
+# tests: those run one after the other.
 failed=0 totals=""
 part() { # NAME, then pytest's arguments
   local name=$1 seen
@@ -41,6 +42,7 @@ part() { # NAME, then pytest's arguments
   rm -f "$seen"
 }
 part "without models or browser" -n logical --dist worksteal -m "not models and not browser"
-part "models and browser" -m "models or browser"
+part "pages" -n 2 --dist loadfile -m beside
+part "models and sound" -m "(models or browser) and not beside"
 printf '\n%s' "$totals"
 exit "$failed"

@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from realtime.accounts import Account, Accounts
-from realtime.book import CallBook
 from realtime.call import Call
 from realtime.conversation import Conversation
+from realtime.failures import Failure
 from realtime.line import EndpointSource, Line
+from realtime.places import Kind, Place, Places, State, needs_session
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, Settings
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
@@ -43,10 +44,11 @@ class TextChat:
         self,
         settings: Settings,
         endpoint: EndpointSource,
-        chats: CallBook,
+        places: Places,
         conversation: Conversation,
         accounts: Accounts | None = None,
         *,
+        visitor: str = "",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
@@ -54,7 +56,10 @@ class TextChat:
             settings, idle_seconds=settings.chat_idle_seconds, max_call_seconds=NO_LIMIT_S, output_latency_ms=0
         )
         self._account = Account(accounts or Accounts(), settings, Mode.TEXT)
-        self._chats = chats
+        self._places = places
+        self._place: Place | None = None
+        self._visitor = visitor
+        self._endpoint = endpoint
         self._clock = clock
         self._sleep = sleep
         self._changed = asyncio.Event()
@@ -63,7 +68,7 @@ class TextChat:
         self._line = Line(
             self._call,
             self._settings,
-            endpoint,
+            self._server,
             self._update,
             observers=(self._account,),
             news=self._changed.set,
@@ -82,12 +87,48 @@ class TextChat:
     # ---------------------------------------------------------------- life
 
     def open(self) -> None:
-        """Connect, in the running event loop."""
-        if not self._chats.enter(self):
-            self._end(Stage.FAILED, Notice.SERVER_BUSY)
+        """Connect, or wait in line for it, in the running event loop."""
+        session = needs_session(self._endpoint())
+        place = self._place = self._places.enter(self, Kind.CHAT, self._visitor, session=session)
+        if place.refusal is not None:
+            self._end(Stage.FAILED, place.refusal)
             return
+        self._tasks = [asyncio.create_task(self._watch_time())]
+        if place.state is State.IN:
+            self._go_in()
+        else:
+            self._call.waits(place.number, self._clock())
+
+    def place_changed(self) -> None:
+        """From the line: this chat is in now, or its number is another, or there is no waiting any more."""
+        assert self._place is not None
+        if self._place.refusal is not None:
+            self._end(Stage.FAILED, self._place.refusal)
+        elif self._place.state is State.IN:
+            self._call.goes_in(self._clock())
+            self._go_in()
+        else:
+            self._call.waits(self._place.number, self._clock())
+        self._changed.set()
+
+    def closing(self, seconds: float) -> None:
+        """The app ends: the visitor is told, and the chat is over in so many seconds at the latest."""
+        self._call.closing(seconds, self._clock())
+        self._changed.set()
+
+    def _go_in(self) -> None:
+        place = self._place
+        assert place is not None
         self._account.open()
-        self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._watch_time())]
+        connected = asyncio.create_task(self._stay_connected())
+        connected.add_done_callback(lambda _: place.leave())  # the embedded server has its session back by then
+        self._tasks.append(connected)
+
+    def _server(self) -> Endpoint | Failure:
+        found = self._endpoint()
+        if self._place is not None and not self._place.needs(needs_session(found)):
+            return Failure.SERVER_FULL  # the key of their own is gone, and the embedded server has no room
+        return found
 
     @property
     def under_way(self) -> bool:
@@ -103,7 +144,8 @@ class TextChat:
             return
         self._call.end(stage, notice, self._clock())
         self._account.close(notice or "hung_up")
-        self._chats.leave(self)
+        if self._place is not None:
+            self._place.end()
         self._line.drop()
         current = asyncio.current_task()
         for task in self._tasks:
@@ -133,6 +175,8 @@ class TextChat:
                     self.leave()
                 elif notice := self._call.time_up(now) or self._account.must_end(self._call.quiet, now):
                     self._end(Stage.ENDED, notice)
+                elif self._call.stage is Stage.WAITING:
+                    self._server()  # a key of their own may have come meanwhile, or gone
                 else:
                     self._do(self._call.tick(now))
         except Exception as error:

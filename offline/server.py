@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import random
@@ -134,6 +135,10 @@ class RealtimeServer:
             return _http(status, json.dumps(self.health(), ensure_ascii=False), "application/json")
         if path != PATH:
             return _http(HTTPStatus.NOT_FOUND, f"Not found. The Realtime server is at {PATH}.\n")
+        if not all(is_local_page(origin) for origin in request.headers.get_all("Origin")):
+            return _http(
+                HTTPStatus.FORBIDDEN, "Web pages that do not come from this computer may not use this server.\n"
+            )
         if self.status is not Status.OK:
             return _http(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.detail}\n")
         return None
@@ -310,6 +315,21 @@ def where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
     return f"{type(error).__name__} in {place}"
+
+
+def is_local_page(origin: str) -> bool:
+    """Whether a page of this origin was served by this computer. Any other that someone has open could reach this
+    server too, and keep it busy; programs say no origin."""
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _http(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:

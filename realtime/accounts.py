@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .allowance import POLITE_S, Allowance
 from .endpoint import Endpoint, ServerKind
 from .session import Mode
 from .settings import Settings
@@ -18,10 +19,6 @@ from .transcription import transcription
 from .usage import NO_TOKENS, TELLING, Budget, Caps, Ledger, Meter, Tokens
 
 log = logging.getLogger(__name__)
-
-
-POLITE_S = 20.0
-"""Seconds in which a reply may be heard to its end once the money is spent. Someone who goes on talking is cut off."""
 
 
 class Figures(Protocol):
@@ -69,15 +66,21 @@ class Uncounted:
 
 
 class Accounts:
-    """What all conversations of this process share: the caps, the day's ledger and the figures."""
+    """What all conversations of this process share: the caps, the day's ledger, visitors' days and the figures."""
 
     def __init__(
-        self, caps: Caps | None = None, figures: Figures | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        caps: Caps | None = None,
+        figures: Figures | None = None,
+        *,
+        visitor_day_s: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock`: seconds since 1970."""
+        """`visitor_day_s`: seconds of calls that one visitor has in a day; 0: no limit. `clock`: seconds since 1970."""
         self.caps = caps or Caps()
         self.figures: Figures = figures or Uncounted()
         self.ledger = Ledger(clock)
+        self.allowance = Allowance(visitor_day_s, clock)
         self._warned = False
 
     @property

@@ -58,7 +58,7 @@ class Call(Course):
     @property
     def quiet(self) -> bool:
         """Nobody speaks, and nobody waits for an answer."""
-        return self.stage is Stage.LISTENING and not self.playback.busy and not self._answers.expected
+        return super().quiet and not self.playback.busy and not self._answers.expected
 
     # ---------------------------------------------------------------- connection
 

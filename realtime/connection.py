@@ -145,7 +145,7 @@ class RealtimeConnection:
         self._received: deque[Event] = deque()
         """Of the last message: what `events()` has still to give."""
         self._early: deque[Event] = deque()
-        self._pace = Pace()
+        self._pace: Pace | None = None
         self._skipped = 0
         """Messages that were no events."""
         self.dropped_audio = 0
@@ -242,7 +242,9 @@ class RealtimeConnection:
                 word = safe_word(reason) if reason else "no reason"
                 log.info("%s ended the connection: %s (close code %s, %s)", self._endpoint.host, failure, code, word)
                 raise ConnectionFailed(failure) from None
-            pause = self._pace.wait(len(message), asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self._pace = self._pace or Pace(now)
+            pause = self._pace.wait(len(message), now)
             if pause:
                 await asyncio.sleep(pause)
             try:

@@ -1,4 +1,4 @@
-"""What is sensible by default where the app runs: today on a Hugging Face Space. Pure."""
+"""What is sensible by default where the app runs: on a Hugging Face Space, and behind a public link. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ SPACE = {
     "MAX_CALLS": "2",
     "MAX_CHATS": "8",
     "MAX_SOCKETS": "4",
+    "MAX_WAITING": "4",
+    "MAX_VISITOR_SECONDS_PER_DAY": "3600",
     "MAX_CALL_SECONDS": "300",
     "MAX_RECORDING_SECONDS": "300",
     "IDLE_SECONDS": "60",
     "MAX_CALL_COST": "0.5",
     "MAX_DAY_COST": "5",
     "METRICS": "false",
+    "FRAME_ANCESTORS": "https://huggingface.co",
+    "TRUSTED_PROXIES": "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
 }
 """On a Space, for anyone in the world: two processors, so no more calls than the embedded server has sessions; calls
-short enough that the next visitor gets a turn; and an end to what they may spend when a key is among its secrets."""
+short enough that the next visitor gets a turn; and an end to what they may spend when a key is among its secrets.
+Hugging Face shows the page in a frame of its own, and its proxies have private addresses."""
+
+SHARED = {"MAX_VISITOR_SECONDS_PER_DAY": "3600"}
+"""With a public link, for those to whom it is given, and to whom they give it."""
+YES = frozenset({"1", "true", "yes", "on"})
 
 
 def at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -26,9 +35,10 @@ def at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
 
     A Space is known by SPACE_ID, which Hugging Face sets.
     """
-    if "SPACE_ID" not in environ or not environ["SPACE_ID"].strip():
-        return environ
     given = {name: value for name, value in environ.items() if value.strip()}
+    if "SPACE_ID" not in given:
+        shared = given.get("SHARE", given.get("GRADIO_SHARE", "")).strip().lower() in YES
+        return {**SHARED, **given} if shared else environ
     defaults = dict(SPACE)
     if "GRADIO_SERVER_NAME" in given:
         del defaults["HOST"]

@@ -90,6 +90,8 @@ class Line:
         """The reply that is being made: the server says at its end what it cost."""
         self._awaited = False
         """A reply was asked for, or a turn is over: the server may be about to announce one."""
+        self._embedded = False
+        """The newest connection was asked of the embedded server."""
         self._renewing = False
         """The connection is closed by us, to be followed by a new one at once."""
 
@@ -142,8 +144,10 @@ class Line:
                 await self._sleep(LOADING_TICK_S)
                 continue
             most = self._settings.reconnect_attempts if was_ready else FIRST_ATTEMPTS
-            # A server may need a moment to see that our old place is free.
-            healable = failure in HEALABLE or (was_ready and failure is Failure.SERVER_FULL)
+            # A server may need a moment to see that our old place is free, or at the embedded one, whose places we
+            # count ourselves, that of the one before us.
+            full = failure is Failure.SERVER_FULL and (was_ready or self._embedded)
+            healable = failure in HEALABLE or full
             if not healable or attempt >= most:
                 return failure
             call.disconnect(stage, self._clock())
@@ -177,6 +181,7 @@ class Line:
     async def _one_connection(self) -> Failure:
         """One connection from opening to its end; returns why it ended."""
         endpoint, call = self._endpoint(), self._call
+        self._embedded = isinstance(endpoint, Endpoint) and endpoint.kind is ServerKind.OFFLINE
         if isinstance(endpoint, Failure):
             return endpoint
         renewing: asyncio.Task[None] | None = None

@@ -24,7 +24,9 @@ from .endpoint import (
     without_credentials,
     without_user,
 )
+from .guard_settings import GuardSettings
 from .homes import at_home
+from .place_settings import PlaceSettings
 from .refusals import Refused
 from .setting_values import SettingsError, check_key
 from .setting_values import boolean as _boolean
@@ -253,8 +255,12 @@ class Settings:
     output_latency_ms: int = 100
     """OUTPUT_LATENCY_MS from our sending a sample to the visitor's ear (measured on loopback: about 90 ms)."""
 
+    places: PlaceSettings = field(default_factory=PlaceSettings)
+    """Who gets a place, for how long."""
     turn: TurnSettings = field(default_factory=TurnSettings)
     """The relay for calls where UDP cannot pass."""
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    """Who may come in, and from where."""
 
     _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
     """What the operator's server refused; goes along with its endpoints."""
@@ -338,7 +344,9 @@ class Settings:
             ready_seconds=read("READY_SECONDS", _number(0.1, 600), default.ready_seconds),
             reconnect_attempts=read("RECONNECT_ATTEMPTS", _integer(0, 100), default.reconnect_attempts),
             output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
+            places=PlaceSettings.from_env(environ),
             turn=TurnSettings.from_env(environ),
+            guard=GuardSettings.from_env(environ),
         )
 
     # ---------------------------------------------------------------- which server

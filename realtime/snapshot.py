@@ -14,6 +14,8 @@ class Stage(StrEnum):
     """Where a call is. Exactly one at any time."""
 
     IDLE = "idle"
+    WAITING = "waiting"
+    """In line, for all places are taken."""
     CONNECTING = "connecting"
     LISTENING = "listening"
     HEARING = "hearing"
@@ -33,7 +35,15 @@ class Notice(StrEnum):
     """What a visitor should be told, besides every `connection.Failure`. Codes; the page has the sentences."""
 
     SERVER_BUSY = "server_busy"
-    """All places for calls are taken."""
+    """All places are taken, and the line is full."""
+    VISITOR_BUSY = "visitor_busy"
+    """This visitor has as many calls as one may have at once."""
+    VISITOR_DAY = "visitor_day"
+    """This visitor has been in calls as long as one may in a day."""
+    CLOSING = "closing"
+    """The app ends: there are no new calls."""
+    CLOSING_SOON = "closing_soon"
+    """The app ends, and this call soon: `Snapshot.seconds`."""
     IDLE = "idle_timeout"
     TIME_LIMIT = "time_limit"
     NO_MICROPHONE = "no_microphone"
@@ -62,3 +72,7 @@ class Snapshot:
     """How long answers took; None before the first."""
     money: Money | None = None
     """What was spent; None before the first connection."""
+    place: int = 0
+    """In line: 1 is next. 0 when not waiting."""
+    seconds: int = 0
+    """Of a notice that names a time."""

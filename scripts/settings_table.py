@@ -81,6 +81,8 @@ def shown(default: object) -> str:
         return "–"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
     if isinstance(default, float):
         default = f"{default:g}"
     text = str(default)

@@ -12,6 +12,7 @@ import numpy as np
 from fastrtc import AdditionalOutputs
 from fastrtc.utils import CloseStream
 
+from realtime.places import Kind
 from realtime.settings import Endpoint, ServerKind, Settings
 from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor, VoiceCall
 
@@ -96,7 +97,7 @@ async def calling(endpoint: EndpointForKey, visitor: Visitor | None = None, **ch
         yield page
     finally:
         await page.hangs_up()
-        assert page.call.calls.live == 0
+        assert page.call.places.live(Kind.CALL) == 0
 
 
 def at(url: str) -> EndpointForKey:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import pytest
 
 from realtime.accounts import Accounts
-from realtime.book import CallBook
 from realtime.conversation import Conversation
+from realtime.places import Kind, Limits, Places
 from realtime.settings import Settings
 from realtime.snapshot import Snapshot, Stage
 from realtime_handler import VoiceCall
@@ -90,13 +90,13 @@ async def call(url: str, own_key: str = "", accounts: Accounts | None = None, **
         yield Caller(page)
     finally:
         await page.hangs_up()
-        assert page.call.calls.live == 0
+        assert page.call.places.live(Kind.CALL) == 0
 
 
 @asynccontextmanager
 async def chat(url: str, own_key: str = "", accounts: Accounts | None = None, **changed: Any) -> AsyncIterator[Writer]:
     settings = settings_for(url, **changed)
-    book = CallBook(1)
+    book = Places(Limits(chats=1))
     conversation = Conversation(written=True)
     chat = TextChat(settings, lambda: settings.endpoint(own_key=own_key), book, conversation, accounts, sleep=hasty)
     chat.open()
@@ -108,7 +108,7 @@ async def chat(url: str, own_key: str = "", accounts: Accounts | None = None, **
         async with asyncio.timeout(5):
             await chat.settled()
             await reader.finishes()
-        assert book.live == 0
+        assert book.live(Kind.CHAT) == 0
 
 
 At = Callable[..., AbstractAsyncContextManager[Person]]

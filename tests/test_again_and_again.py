@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from realtime.conversation import Conversation
+from realtime.places import Kind, Limits, Places
 from realtime.settings import Settings
 from realtime.snapshot import Notice, Stage
-from realtime_handler import Visitor, VoiceCall
+from realtime_handler import VoiceCall
 from text_chat import TextChat
+from visitor import Visitor
 from web.voice_socket import VoiceSockets
 
 from .pages import Page, at
@@ -76,13 +78,13 @@ async def test_a_socket_of_a_page_that_is_lost_again_and_again() -> None:
                 await before.settled()
             page.leaves(1006)
             before = page
-        assert sockets.prototype.calls.live == 1
+        assert sockets.prototype.places.live(Kind.CALL) == 1
         last = SocketPage(sockets, visitor)
         last.opens(last.ticket())
         await last.reaches(Stage.LISTENING)
         last.leaves()
         await last.settled()
-        assert (there.visits, sockets.prototype.calls.live) == (1, 0)
+        assert (there.visits, sockets.prototype.places.live(Kind.CALL)) == (1, 0)
 
 
 async def test_a_visitor_who_calls_again_and_again() -> None:
@@ -94,7 +96,7 @@ async def test_a_visitor_who_calls_again_and_again() -> None:
             await page.start()
             await page.reaches(Stage.LISTENING)
             await page.hangs_up()
-            assert (prototype.calls.live, visitor.call) == (0, None)
+            assert (prototype.places.live(Kind.CALL), visitor.call) == (0, None)
     assert there.visits == OFTEN
 
 
@@ -138,7 +140,7 @@ async def test_a_call_on_a_computer_that_slept_for_an_hour() -> None:
         last = await page.reaches(Stage.ENDED)
         assert last.notice in (Notice.NO_MICROPHONE, Notice.TIME_LIMIT)
         await page.until(lambda: page.closed is not None)
-        assert page.call.calls.live == 0
+        assert page.call.places.live(Kind.CALL) == 0
         await page.hangs_up()
     assert there.visits <= 2
 
@@ -164,9 +166,7 @@ async def test_a_call_whose_browser_wakes_first_goes_on() -> None:
 async def test_a_chat_on_a_computer_that_slept_for_an_hour() -> None:
     there, clock = Script(), Clock()
     async with server(there.talk) as url:
-        from realtime.book import CallBook
-
-        book = CallBook(1)
+        book = Places(Limits(chats=1))
         chat = TextChat(Settings(), lambda: at(url)(""), book, Conversation(written=True), clock=clock)
         chat.open()
         reader = Reader(chat)
@@ -180,4 +180,4 @@ async def test_a_chat_on_a_computer_that_slept_for_an_hour() -> None:
         chat.leave()
         await chat.settled()
         await reader.finishes()
-        assert book.live == 0
+        assert book.live(Kind.CHAT) == 0

@@ -59,7 +59,8 @@ def test_a_space_is_careful() -> None:
 
 @pytest.mark.parametrize("name", sorted(SPACE))
 def test_what_is_set_goes_before_the_defaults_of_a_space(name: str) -> None:
-    given = {"HOST": "127.0.0.9", "FETCH_MODELS": "no", "METRICS": "yes"}.get(name, "77")
+    others = {"FRAME_ANCESTORS": "https://a.example", "TRUSTED_PROXIES": "192.0.2.1"}
+    given = {"HOST": "127.0.0.9", "FETCH_MODELS": "no", "METRICS": "yes", **others}.get(name, "77")
     assert at_home({**ON_A_SPACE, name: given})[name] == given
     assert at_home({**ON_A_SPACE, name: " "})[name] == SPACE[name]
     Settings.from_env({**ON_A_SPACE, name: given})
@@ -67,6 +68,14 @@ def test_what_is_set_goes_before_the_defaults_of_a_space(name: str) -> None:
 
 def test_gradios_own_names_go_before_the_defaults_of_a_space() -> None:
     assert Settings.from_env({**ON_A_SPACE, "GRADIO_SERVER_NAME": "::"}).host == "::"
+
+
+def test_a_public_link_bounds_a_visitors_day() -> None:
+    for environ in ({"SHARE": "1"}, {"GRADIO_SHARE": "True"}):
+        assert Settings.from_env(environ).places.max_visitor_seconds_per_day == 3600
+        own = {**environ, "MAX_VISITOR_SECONDS_PER_DAY": "60"}
+        assert Settings.from_env(own).places.max_visitor_seconds_per_day == 60
+    assert Settings.from_env({"SHARE": "0", "GRADIO_SHARE": "1"}).places.max_visitor_seconds_per_day == 0
 
 
 def test_elsewhere_nothing_changes() -> None:

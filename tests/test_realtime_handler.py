@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from realtime.places import Kind
 from realtime.settings import Ducking, Settings
 from realtime_handler import Stage, Visitor, VoiceCall
 
@@ -23,7 +24,7 @@ async def test_a_conversation() -> None:
     async with server(there.talk) as url, calling(at(url)) as page:
         await page.reaches(Stage.LISTENING)
         assert page.visitor.call is page.call
-        assert page.call.calls.live == 1
+        assert page.call.places.live(Kind.CALL) == 1
         page.level = 1234
         async with asyncio.timeout(5):
             while all(not any(base64.b64decode(a["audio"])) for a in there.of("input_audio_buffer.append")):

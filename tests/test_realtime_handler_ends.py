@@ -8,9 +8,11 @@ import logging
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from realtime.accounts import Accounts
 from realtime.connection import Failure
+from realtime.places import Kind, Limits, Places
 from realtime.settings import Endpoint, Settings
-from realtime_handler import CallBook, Notice, Stage, Visitor, VoiceCall
+from realtime_handler import Notice, Stage, Visitor, VoiceCall
 
 from .pages import KEY, Page, at, calling
 from .realtime import script
@@ -39,7 +41,7 @@ async def test_a_refusal_is_said_and_ends_the_call(
     async with server(talk) as url, calling(at(url)) as page:
         last = await page.reaches(Stage.FAILED)
         assert last.notice == failure
-        assert page.call.calls.live == 0, "its place is free before the browser has gone"
+        assert page.call.places.live(Kind.CALL) == 0, "its place is free before the browser has gone"
         await page.until(lambda: page.closed is not None)
     assert len(visits) == 1
     ours = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("websockets"))
@@ -100,7 +102,7 @@ async def test_a_tab_closed_while_connecting() -> None:
         async with calling(at(url), Visitor()) as page:
             await arrived.wait()
             await page.hangs_up()
-            assert page.call.calls.live == 0
+            assert page.call.places.live(Kind.CALL) == 0
             assert page.visitor.call is None
             async with asyncio.timeout(2):
                 await left.wait()
@@ -110,18 +112,18 @@ async def test_a_tab_closed_while_connecting() -> None:
 async def test_all_places_taken() -> None:
     there = Script()
     async with server(there.talk) as url:
-        book = CallBook(1)
+        book = Places(Limits(calls=1))
         prototype = VoiceCall(Settings(), at(url), book)
         first, second = Page(prototype), Page(prototype)
         await first.start()
         await first.reaches(Stage.LISTENING)
         await second.start()
         assert (await second.reaches(Stage.FAILED)).notice == Notice.SERVER_BUSY
-        assert book.live == 1
+        assert book.live(Kind.CALL) == 1
         await second.hangs_up()
-        assert book.live == 1
+        assert book.live(Kind.CALL) == 1
         await first.hangs_up()
-        assert book.live == 0
+        assert book.live(Kind.CALL) == 0
         third = Page(prototype)
         await third.start()
         await third.reaches(Stage.LISTENING)
@@ -144,11 +146,11 @@ async def test_a_page_that_vanishes_frees_its_line() -> None:
     there = Script()
     async with server(there.talk) as url, calling(at(url), vanished_seconds=0.5) as page:
         await page.reaches(Stage.LISTENING)
-        assert page.call.calls.live == 1
+        assert page.call.places.live(Kind.CALL) == 1
         page.unplugged = True
         last = await page.reaches(Stage.ENDED)
         assert last.notice == Notice.NO_MICROPHONE
-        assert page.call.calls.live == 0
+        assert page.call.places.live(Kind.CALL) == 0
 
 
 async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
@@ -161,12 +163,20 @@ async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
         assert (await page.reaches(Stage.FAILED)).notice == Notice.INTERNAL
 
 
-def test_a_place_can_be_given_back_twice() -> None:
-    book = CallBook(1)
-    call = object()
-    assert book.enter(call)
-    assert book.enter(call), "it has its place already"
-    assert not book.enter(object())
-    book.leave(call)
-    book.leave(call)
-    assert book.live == 0
+async def test_a_visitors_day_ends_the_call_politely_and_the_next_one_is_refused() -> None:
+    there, accounts = Script(), Accounts(visitor_day_s=100)
+    visitor = Visitor()
+    visitor.key = "somebody"
+    async with server(there.talk) as url:
+        prototype = VoiceCall(Settings(), at(url), accounts=accounts)
+        page = Page(prototype, visitor)
+        await page.start()
+        await page.reaches(Stage.LISTENING)
+        accounts.allowance.add("somebody", 100)
+        assert (await page.reaches(Stage.ENDED)).notice == Notice.VISITOR_DAY
+        await page.hangs_up()
+        again = Page(prototype, visitor)
+        await again.start()
+        assert (await again.reaches(Stage.FAILED)).notice == Notice.VISITOR_DAY
+        await again.hangs_up()
+        assert there.visits == 1 and prototype.places.empty

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from realtime.book import CallBook
 from realtime.connection import Failure
 from realtime.conversation import BubbleState, Conversation
+from realtime.places import Kind, Limits, Places
 from realtime.settings import Endpoint, ServerKind, Settings
 from realtime.snapshot import Notice, Snapshot, Stage
 from text_chat import TextChat
@@ -62,7 +62,7 @@ class Reader:
 async def chatting(
     endpoint: Callable[[], Endpoint | Failure], conversation: Conversation | None = None, **changed: Any
 ) -> AsyncIterator[Reader]:
-    book = CallBook(1)
+    book = Places(Limits(chats=1))
     chat = TextChat(Settings(**changed), endpoint, book, conversation or Conversation(written=True))
     chat.open()
     reader = Reader(chat)
@@ -73,7 +73,7 @@ async def chatting(
         async with asyncio.timeout(5):
             await chat.settled()
             await reader.finishes()
-        assert book.live == 0
+        assert book.live(Kind.CHAT) == 0
 
 
 def texts(snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -315,7 +315,7 @@ async def test_what_cannot_heal_ends_the_chat(code: int, failure: Failure, caplo
 
 
 async def test_one_chat_too_many() -> None:
-    there, book = Script(), CallBook(1)
+    there, book = Script(), Places(Limits(chats=1))
     async with server(there.talk) as url:
         one, two = (TextChat(Settings(), at(url), book, Conversation(written=True)) for _ in range(2))
         one.open()
@@ -324,11 +324,11 @@ async def test_one_chat_too_many() -> None:
         assert [s.stage async for s in two.news()] == [Stage.FAILED]
         one.leave()
         await one.settled()
-        assert book.live == 0
+        assert book.live(Kind.CHAT) == 0
 
 
 async def test_a_closed_tab_gives_its_place_back() -> None:
-    there, book = Script(), CallBook(1)
+    there, book = Script(), Places(Limits(chats=1))
     async with server(there.talk) as url:
         chat = TextChat(Settings(vanished_seconds=1), at(url), book, Conversation(written=True))
         chat.open()
@@ -337,7 +337,7 @@ async def test_a_closed_tab_gives_its_place_back() -> None:
         reader.goes()
         async with asyncio.timeout(5):
             await chat.settled()
-        assert book.live == 0
+        assert book.live(Kind.CHAT) == 0
         await there.gone()
 
 

@@ -56,7 +56,7 @@ def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
     used |= set(re.findall(r'Error: "(\w+)"', scripts)) | {"busy"}
     assert {f"hint_{code}" for code in used} == {code for code in PAGE if code.startswith("hint_")}
     for prefix in ("word", "name"):
-        assert {f"{prefix}_{state}" for state in ("start", "wait", "stop")} <= PAGE.keys()
+        assert {f"{prefix}_{state}" for state in ("start", "wait", "line", "stop")} <= PAGE.keys()
     for code in re.findall(r"voiceTexts\.(\w+)", scripts):
         assert code in PAGE
     check = (STATIC / "check.js").read_text("utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from realtime.conversation import Bubble, BubbleState
+from realtime.settings import Settings
 
 from .markup import block
 from .texts import label
@@ -15,10 +16,16 @@ STATIC = Path(__file__).parent / "static"
 AVATARS = (str(STATIC / "user.svg"), str(STATIC / "model.svg"))
 SPARE_PLACES = 4
 """Of Gradio's queue, above the limit of calls and of chats: the one too many is told so in their own language."""
+
 AWAITED = "…"
 """Stands where words are about to come."""
 
 Message = dict[str, str]
+
+
+def places_in_queue(most: int, settings: Settings) -> int:
+    """Of Gradio's queue, for `most` calls or chats: those who wait in line hold a connection and a generator too."""
+    return most + settings.places.max_waiting + SPARE_PLACES
 
 
 def shown(bubble: Bubble, markup: str) -> Message | None:
@@ -46,6 +53,13 @@ def chatbox(tab: str, *, height: str) -> gr.Chatbot:
         group_consecutive_messages=False,
         autoscroll=True,
     )
+
+
+def pictures_in(page: gr.Blocks) -> frozenset[str]:
+    """Paths of the files that Gradio serves for this page: the copies it has made of the avatars."""
+    boxes = (block for block in page.blocks.values() if isinstance(block, gr.Chatbot))
+    pictures = (picture for box in boxes for picture in box.avatar_images or ())
+    return frozenset(str(picture["path"]) for picture in pictures if isinstance(picture, dict))
 
 
 def message_box(tab: str, *, max_lines: int) -> gr.Textbox:

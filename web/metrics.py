@@ -66,6 +66,7 @@ class Metrics:
         self._reconnects = Counter(
             "reconnects", "Connections to the Realtime server renewed in a conversation.", **made
         )
+        self._waiting = Gauge("visitors_waiting", "Visitors in line for a place.", **made)
         self._embedded: Enum | None = None
         self._outcomes = _Words()
         for mode in Mode:  # shown from the beginning, with 0
@@ -108,6 +109,10 @@ class Metrics:
     def reconnected(self) -> None:
         """A conversation's connection was renewed."""
         self._reconnects.inc()
+
+    def waiting(self, visitors: int) -> None:
+        """So many are in line now."""
+        self._waiting.set(visitors)
 
     def embedded(self, phase: Phase) -> None:
         """Where the embedded server is in its life. Where there is none, never called: it is not among the figures."""

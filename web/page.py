@@ -6,17 +6,17 @@ import json
 
 import gradio as gr
 
-from realtime.book import CallBook
 from realtime.settings import Settings
 from realtime_handler import Visitor, VoiceCall
 
 from . import devices, own_key, sound_check, text_tab, voice_export, voice_tab, wishes_drawer
-from .chatbox import SPARE_PLACES, STATIC
+from .chatbox import STATIC, places_in_queue
 from .downloads import Downloads
 from .status import ServerLine
 from .texts import Locale, as_locale, label, locale_of, page_tables
 from .turn import RtcConfiguration
 from .voice_socket import VoiceSockets
+from .who import visitor_key
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
 # it stays blank.
@@ -33,9 +33,6 @@ THEME = gr.themes.Soft(
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_hover="*primary_700",
 )
-
-# Whatever a model manages to write, the page fetches no picture from another host: that would tell it who is reading.
-POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:"
 
 
 SCRIPTS = (
@@ -59,14 +56,13 @@ SPARE_WORKERS = 16
 
 
 def head() -> str:
-    """What stands in the page's head: the policy, the words, the scripts and the style sheet, which is here too because
+    """What stands in the page's head: the words, the scripts and the style sheet, which is here too because
     `css=` would be rewritten to apply inside the container only."""
     words = json.dumps(page_tables(), ensure_ascii=False).replace("<", "\\u003c")
     scripts = [f"window.voiceTables = {words};", *((STATIC / name).read_text("utf-8") for name in SCRIPTS)]
     style = (STATIC / "page.css").read_text("utf-8")
     return "\n".join(
         [
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
             f"<style>{style}</style>",
             *(f"<script>{script}</script>" for script in scripts),
         ]
@@ -75,24 +71,25 @@ def head() -> str:
 
 def workers(settings: Settings) -> int:
     """Workers of Gradio's queue: a call may have two generators (WebRTC's and the web socket's), a chat one."""
-    return 2 * (settings.max_calls + SPARE_PLACES) + (settings.max_chats + SPARE_PLACES) + SPARE_WORKERS
+    calls, chats = (places_in_queue(most, settings) for most in (settings.max_calls, settings.max_chats))
+    return 2 * calls + chats + SPARE_WORKERS
 
 
 def build_page(
     call: VoiceCall,
-    chats: CallBook,
     server: ServerLine,
     downloads: Downloads,
     sockets: VoiceSockets,
     *,
     rtc_configuration: RtcConfiguration | None = None,
 ) -> gr.Blocks:
-    """The whole page. `call` is the prototype of a voice call, `chats` the book of text chats, `server` says what they
-    would talk to, `downloads` hands out what visitors save, `sockets` carries calls that WebRTC cannot.
+    """The whole page. `call` is the prototype of a voice call, `server` says what calls and chats would talk to,
+    `downloads` hands out what visitors save, `sockets` carries calls that WebRTC cannot.
     `rtc_configuration` is asked before every call; None: nobody is."""
     settings = call.settings
 
-    def on_load(spoken: str, request: gr.Request) -> Locale:
+    def on_load(who: Visitor, spoken: str, request: gr.Request) -> Locale:
+        who.key = visitor_key(request)
         return as_locale(spoken) or locale_of(request.headers.get("accept-language"))
 
     with gr.Blocks(
@@ -105,7 +102,12 @@ def build_page(
         locale = gr.State("en")
         spoken = gr.Textbox(visible=False)
         begin = page.load(
-            on_load, spoken, locale, js="() => [window.voiceLanguage]", show_progress="hidden", api_name=False
+            on_load,
+            [visitor, spoken],
+            locale,
+            js="(who) => [who, window.voiceLanguage]",
+            show_progress="hidden",
+            api_name=False,
         )
         with gr.Row(elem_id="app-head"):
             gr.Markdown(label("app_title"), elem_id="app-title")
@@ -121,7 +123,7 @@ def build_page(
                 devices.build()
                 voice_export.build(settings, downloads, page, visitor, locale, begin)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
-                text = text_tab.build(settings, call.endpoint, chats, call.accounts, server, visitor, locale, begin)
+                text = text_tab.build(call, server, visitor, locale, begin)
         if settings.allow_own_key:
             own_key.build(visitor, locale, [voice, text])
     # What a call or a chat shows comes from a generator that lasts as long as it does and takes a worker of Gradio's

@@ -22,25 +22,32 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime.accounts import POLITE_S, Account, Accounts
+from realtime.accounts import Account, Accounts
+from realtime.allowance import POLITE_S, Stay
+from realtime.bucket import Bucket
 from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket
 from realtime.dialect import Dialect, server_to_beta
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.line import SETTLE_S
 from realtime.pace import Pace
+from realtime.place_settings import AT_ONCE_S
+from realtime.places import Kind, Limits, Place, Places, needs_session
 from realtime.session import Mode, session_update
 from realtime.settings import Endpoint, ServerKind, Settings
+from realtime.snapshot import Notice
 from webrtc_edge import where
 
 from .client_rules import COSTING, ClientRules, Refusal, Replies, read_json, write_json
 from .relay_beginning import Beginning, Stage
 from .relay_failures import (
+    CLOSING,
     EXPIRED,
     FAULT,
     FULL,
     HIDDEN,
     IDLE,
     SPENT,
+    VISITOR_DAY,
     Farewell,
     Word,
     cleaned,
@@ -50,6 +57,7 @@ from .relay_failures import (
     without_secrets,
     word,
 )
+from .who import visitor_key
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +97,39 @@ def wishes(headers: Headers, offered: list[str], query: Callable[[str], str]) ->
     return Wishes(Dialect.BETA if beta else Dialect.GA, taken, query("model"))
 
 
+REFUSALS = {Notice.SERVER_BUSY: FULL, Notice.CLOSING: CLOSING}
+
+
+class Seat:
+    """A program's place, and until when it may be kept."""
+
+    place: Place
+    stay: Stay
+    closes_at: float | None = None
+    """By the monotonic clock. None: the app does not end."""
+
+    def place_changed(self) -> None:
+        """A program never waits."""
+
+    def closing(self, seconds: float) -> None:
+        """The app ends."""
+        self.closes_at = time.monotonic() + seconds
+
+
 class Relay:
     """All clients of our sockets."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: Accounts | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint: EndpointSource,
+        accounts: Accounts | None = None,
+        places: Places | None = None,
+    ) -> None:
         """`endpoint`: where the server is now, or why there is none."""
         self._settings = settings
         self._accounts = accounts or Accounts()
+        self._places = places or Places(Limits.of(settings))
         self._endpoint = endpoint
         self._live: Counter[Mode] = Counter()
 
@@ -108,34 +142,40 @@ class Relay:
         wanted = wishes(websocket.headers, websocket.scope["subprotocols"], _query(websocket))
         websocket.scope["query_string"] = b""  # the server logs the address that it accepts: there may be a key in it
         client = Client(websocket, wanted.dialect)
-        with suppress(WebSocketDisconnect), self._place(mode) as free:
+        endpoint = self._endpoint()
+        with suppress(WebSocketDisconnect), self._seat(mode, visitor_key(websocket), endpoint) as seat:
             await websocket.accept(wanted.subprotocol)
-            if not free:
+            if seat.place.refusal is not None:
                 log.info("A program was turned away: %d are connected.", self._live.total())
-                await client.leave(FULL.farewell, FULL)
+                last = REFUSALS[seat.place.refusal]
+                await client.leave(last.farewell, last)
                 return
-            endpoint = self._endpoint()
+            if mode is Mode.VOICE and self._accounts.allowance.over(seat.place.visitor):
+                await client.leave(VISITOR_DAY.farewell, VISITOR_DAY)
+                return
             if not isinstance(endpoint, Endpoint):
                 await client.leave(word(endpoint).farewell, word(endpoint))
                 return
             account = Account(self._accounts, self._settings, mode)
             account.open()
             try:
-                await Conversation(client, endpoint, self._settings, mode, wanted.model, account).run()
+                seat.stay = Stay(self._accounts.allowance, seat.place.visitor, time.monotonic())
+                await Conversation(client, endpoint, self._settings, mode, wanted.model, account, seat).run()
             finally:
                 account.close("hung_up")
 
     @contextmanager
-    def _place(self, mode: Mode) -> Iterator[bool]:
-        """One of the places there are, given back however it ends; False when all are taken."""
-        if self._live.total() >= self._settings.max_sockets:
-            yield False
-            return
-        self._live[mode] += 1
+    def _seat(self, mode: Mode, visitor: str, endpoint: Endpoint | Failure) -> Iterator[Seat]:
+        """One of the places there are, given back however it ends; or none, and `place.refusal` says why."""
+        seat = Seat()
+        seat.place = self._places.enter(seat, Kind.PROGRAM, visitor, session=needs_session(endpoint))
+        counted = seat.place.refusal is None
+        self._live[mode] += counted
         try:
-            yield True
+            yield seat
         finally:
-            self._live[mode] -= 1
+            self._live[mode] -= counted
+            seat.place.leave()
 
 
 class Client:
@@ -193,12 +233,15 @@ class Conversation:
         mode: Mode,
         asked_model: str,
         account: Account,
+        seat: Seat,
     ) -> None:
         most = settings.max_output_tokens if mode is Mode.VOICE else settings.max_text_tokens
         self._client = client
         self._endpoint = endpoint
         self._settings = settings
         self._account = account
+        self._seat = seat
+        self._mode = mode
         self._longest_s = float(settings.max_call_seconds) if mode is Mode.VOICE else float("inf")
         """Seconds. A written chat is bounded by its silence alone, as on the page."""
         self._secrets = secrets_of(endpoint)
@@ -265,6 +308,10 @@ class Conversation:
         budget = self._account.must_end(quiet, now)
         if budget is not None:
             return SPENT[budget]
+        if self._mode is Mode.VOICE and self._seat.stay.must_end(quiet, now):
+            return VISITOR_DAY
+        if self._seat.closes_at is not None and (quiet or now >= self._seat.closes_at):
+            return CLOSING
         if now - self._last >= IDLE_S:
             return IDLE
         return EXPIRED if now - self._since >= self._longest_s + (0 if quiet else POLITE_S) else None
@@ -297,12 +344,18 @@ class Conversation:
     # ---------------------------------------------------------------- from the client to the server
 
     async def _from_client(self) -> NoReturn:
-        """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side."""
-        pace = Pace()
+        """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side.
+
+        Who sends too many messages is read more slowly, and nothing is lost: programs send recordings as fast as they
+        can, and ending their session for it would help nobody.
+        """
+        rate = self._settings.places.max_messages_per_second
+        bucket = Bucket(rate, rate * AT_ONCE_S, time.monotonic())
         while True:
             message = await self._client.receive()
-            await asyncio.sleep(pace.wait(len(message), time.monotonic()))
             await self._begun.wait()
+            if (wait := bucket.take(time.monotonic())) > 0:
+                await asyncio.sleep(wait)
             self._last = time.monotonic()
             try:
                 texts = self._rules.receive(message, self._beginning.server)
@@ -343,7 +396,7 @@ class Conversation:
             for event in first:
                 await self._client.say(cleaned(event, self._secrets))
             self._begun.set()
-            pace = Pace()
+            pace = Pace(time.monotonic())
             while True:
                 message = await server.recv()
                 await asyncio.sleep(pace.wait(len(message), time.monotonic()))

@@ -117,6 +117,13 @@ SPENT = {
 }
 EXPIRED = _WORDS[Failure.EXPIRED]
 IDLE = Word("session_idle", 1001, "Neither side has sent an event for a long time. Connect again when there is more.")
+VISITOR_DAY = Word(
+    "visitor_day_spent",
+    1008,
+    "You have been in spoken sessions as long as one visitor may in a day. Come back tomorrow.",
+    type="insufficient_quota",
+)
+CLOSING = Word("server_closing", 1012, "This server is closing. Connect again in a minute.", type="server_error")
 _UNREACHABLE = Word("server_unreachable", 1014, UNREACHABLE, type="server_error")
 
 

@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import gradio as gr
 from fastrtc import WebRTC
+
+
+class Connection:
+    """One WebRTC connection at fastrtc's end."""
+
+    def __init__(self, rtc: WebRTC, webrtc_id: str) -> None:
+        self._rtc, self._id = rtc, webrtc_id
+        self._peer = rtc.pcs[webrtc_id]
+
+    @classmethod
+    def find(cls, rtc: WebRTC, webrtc_id: str) -> Connection | None:
+        """None when there is none of that name."""
+        return cls(rtc, webrtc_id) if webrtc_id in rtc.pcs else None
+
+    async def settled(self) -> bool:
+        """Wait until it stands (True), or has ended (False)."""
+        changed = asyncio.Event()
+        self._peer.on("connectionstatechange", changed.set)
+        try:
+            while self._peer.connectionState not in ("connected", "failed", "closed"):
+                await changed.wait()
+                changed.clear()
+        finally:
+            self._peer.remove_listener("connectionstatechange", changed.set)
+        return bool(self._peer.connectionState == "connected")
+
+    async def drop(self) -> None:
+        """Close it, and let fastrtc forget it: of an offer that failed on the way it knows no end by itself."""
+        await self._peer.close()
+        for track in self._rtc.clean_up(self._id):
+            track.stop()
 
 
 async def close_connection(rtc: WebRTC, webrtc_id: str) -> None:
@@ -15,6 +47,20 @@ async def close_connection(rtc: WebRTC, webrtc_id: str) -> None:
     connection = rtc.pcs.get(webrtc_id)
     if connection is not None:
         await connection.close()
+
+
+def component_in(page: gr.Blocks) -> WebRTC:
+    """fastrtc's component in this page. Raises ValueError unless there is exactly one."""
+    (found,) = (block for block in page.blocks.values() if isinstance(block, WebRTC))
+    return found
+
+
+def places_of(page: gr.Blocks, component: WebRTC) -> dict[int, tuple[int, ...]]:
+    """For every function of the page, where among its inputs the component's value is."""
+    return {
+        number: tuple(place for place, each in enumerate(function.inputs) if each is component)
+        for number, function in page.fns.items()
+    }
 
 
 def on_news(

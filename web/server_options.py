@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 MAX_MESSAGE_BYTES = 24 * 2**20
 """Of one message from a client: the protocol's 15 MiB of sound, in base64, and some room. Larger: close 1009."""
@@ -31,10 +32,16 @@ more. Where the system can be told so (Linux); elsewhere it takes the minutes th
 def set_options(config: Config) -> None:
     """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
     for each connection. A message size or pings that someone chose on the command line stay. No log of headers and
-    messages, which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log."""
+    messages, which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log.
+
+    X-Forwarded-For is for the guard to judge: uvicorn would have written it over the true peer's address, and believes
+    whom it was not told to (under Gradio, in a container)."""
     config.ws_per_message_deflate = False
     if config.ws_ping_interval == UVICORN_PING_S:
         config.ws_ping_interval = PING_S
+    config.proxy_headers = False
+    if config.loaded and isinstance(config.loaded_app, ProxyHeadersMiddleware):  # too late to be told
+        config.loaded_app = config.loaded_app.app
     if config.ws_max_size == UVICORN_MAX_MESSAGE_BYTES:
         config.ws_max_size = MAX_MESSAGE_BYTES
     logger = logging.getLogger("uvicorn.error")

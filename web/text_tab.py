@@ -13,15 +13,12 @@ import gradio as gr
 from gradio.context import Context
 from gradio.events import Dependency
 
-from realtime.accounts import Accounts
-from realtime.book import CallBook
 from realtime.conversation import Bubble
-from realtime.settings import Settings
 from realtime.snapshot import OVER
-from realtime_handler import EndpointForKey, Snapshot, Stage, Visitor
+from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from text_chat import TextChat
 
-from .chatbox import AWAITED, SPARE_PLACES, Message, chatbox, message_box, shown, taking
+from .chatbox import AWAITED, Message, chatbox, message_box, places_in_queue, shown, taking
 from .figures import figures
 from .markup import literal, written
 from .readers import unread, while_read
@@ -44,10 +41,10 @@ def history(snapshot: Snapshot) -> list[Message]:
     return messages
 
 
-def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
-    """The tab's status bar."""
+def line(stage: str, notice: str | None, server: str, locale: Locale, place: int = 0, seconds: int = 0) -> str:
+    """The tab's status bar. `place` and `seconds`: as in a `Snapshot`."""
     text = sentence(CHAT_NOTICES, notice, locale) if notice else sentence(CHAT_STAGES, stage, locale)
-    return status_html(stage, notice, text, server, locale)
+    return status_html(stage, notice, text.format(place=place, seconds=seconds), server, locale)
 
 
 def connect_button(connected: bool, locale: Locale) -> gr.Button:
@@ -57,17 +54,15 @@ def connect_button(connected: bool, locale: Locale) -> gr.Button:
 
 
 def build(
-    settings: Settings,
-    endpoint: EndpointForKey,
-    chats: CallBook,
-    accounts: Accounts,
+    call: VoiceCall,
     server: ServerLine,
     visitor: gr.State,
     locale: gr.State,
     begin: Dependency,
 ) -> Refresh:
-    """Lay out the tab inside the current Blocks and wire it. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin`
-    is the event after which they are known."""
+    """Lay out the tab inside the current Blocks and wire it. `call`, the prototype of a voice call, has what both
+    share: settings, servers, places and accounts. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the
+    event after which they are known."""
     chat = chatbox("text", height="calc(100dvh - 350px)")
     with gr.Row(elem_id="text-typing"):
         typed = message_box("text", max_lines=10)
@@ -82,7 +77,14 @@ def build(
     status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
 
     def open_chat(who: Visitor) -> TextChat:
-        opened = who.chat = TextChat(settings, lambda: endpoint(who.own_key), chats, who.written, accounts)
+        opened = who.chat = TextChat(
+            call.settings,
+            lambda: call.endpoint(who.own_key),
+            call.places,
+            who.written,
+            call.accounts,
+            visitor=who.key,
+        )
         opened.open()
         return opened
 
@@ -112,9 +114,10 @@ def build(
             return
         async for snapshot in while_read(current.news(), lambda: unread(page, request.session_hash)):
             connected = snapshot.stage not in OVER
+            name = snapshot.server or server(who.own_key)[2]
             yield (
                 history(snapshot),
-                line(snapshot.stage, snapshot.notice, snapshot.server or server(who.own_key)[2], where),
+                line(snapshot.stage, snapshot.notice, name, where, snapshot.place, snapshot.seconds),
                 connect_button(connected, where),
                 gr.Button(interactive=snapshot.stage in BUSY),
                 figures(snapshot, where),
@@ -145,7 +148,7 @@ def build(
         "inputs": [visitor, locale],
         "outputs": [chat, status, connect, stop, sums],
         "show_progress": "hidden",
-        "concurrency_limit": settings.max_chats + SPARE_PLACES,  # above the limit, so that the one too many is told so
+        "concurrency_limit": places_in_queue(call.settings.max_chats, call.settings),
         "trigger_mode": "multiple",
         "api_name": False,
     }

@@ -116,6 +116,10 @@ def label(key: str) -> gr.i18n.I18nData:
 STAGES: dict[str, tuple[str, str]] = {
     "idle": ("Ready. Press the green button to talk.", "準備好了，按綠色按鈕開始通話。"),
     "loading": ("Getting ready: the voice models are loading…", "準備中：正在載入語音模型…"),
+    "waiting": (
+        "All lines are busy: you are number {place} in line. Your call connects by itself.",
+        "目前線路滿載，您排在第 {place} 位，輪到時會自動接通。",
+    ),
     "connecting": ("Connecting…", "連線中…"),
     "listening": ("Connected. I'm listening, go ahead.", "已接通，請說，我在聽。"),
     "hearing": ("Listening to you…", "正在聽你說…"),
@@ -174,6 +178,22 @@ NOTICES: dict[str, tuple[str, str]] = {
         "伺服器目前滿線，請稍後再試。",
     ),
     "server_busy": ("All lines are busy. Try again in a moment.", "目前滿線，請稍後再試。"),
+    "visitor_busy": (
+        "You already have as many calls as one visitor may have. Hang up one of them first.",
+        "你同時進行的通話已達上限，請先掛斷其中一通。",
+    ),
+    "visitor_day": (
+        "You have talked as long as one visitor may in a day. Come back tomorrow.",
+        "你今天的通話時間已經用完，請明天再來。",
+    ),
+    "closing": (
+        "The server is closing for maintenance. Try again in a few minutes.",
+        "伺服器正在關閉維護，請過幾分鐘再試。",
+    ),
+    "closing_soon": (
+        "The server is closing for maintenance: this call ends within {seconds} seconds.",
+        "伺服器即將關閉維護，這通電話會在 {seconds} 秒內結束。",
+    ),
     "unreachable": (
         "The server cannot be reached. Check the network, then call again.",
         "連不到伺服器，請檢查網路後再通話。",
@@ -222,6 +242,10 @@ NOTICES: dict[str, tuple[str, str]] = {
 CHAT_STAGES: dict[str, tuple[str, str]] = {
     **STAGES,
     "idle": ("Not connected. Press Connect, or just type.", "尚未連線。按「連線」，或直接輸入訊息。"),
+    "waiting": (
+        "All places are taken: you are number {place} in line. The chat connects by itself.",
+        "目前連線已滿，您排在第 {place} 位，輪到時會自動連線。",
+    ),
     "listening": ("Connected. Type a message.", "已連線，請輸入訊息。"),
     "hearing": ("Connected. Type a message.", "已連線，請輸入訊息。"),
     "thinking": ("Writing…", "回覆中…"),
@@ -250,6 +274,10 @@ CHAT_NOTICES: dict[str, tuple[str, str]] = {
     ),
     "server_error": ("The server had a problem. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
     "server_busy": ("All places are taken. Try again in a moment.", "目前連線已滿，請稍後再試。"),
+    "closing_soon": (
+        "The server is closing for maintenance: this chat ends within {seconds} seconds.",
+        "伺服器即將關閉維護，這段對話會在 {seconds} 秒內結束。",
+    ),
     "call_spent": ("As much as one chat may cost is spent.", "這段對話的費用額度已經用完。"),
     "idle_timeout": (
         "Nobody wrote anything for a while, so the connection was closed. Type to go on.",
@@ -281,9 +309,11 @@ PAGE: dict[str, tuple[str, str]] = {
     ),
     "word_start": ("Call", "通話"),
     "word_wait": ("Connecting…", "連線中…"),
+    "word_line": ("In line…", "排隊中…"),
     "word_stop": ("Hang up", "掛斷"),
     "name_start": ("Call", "開始通話"),
     "name_wait": ("Stop connecting", "停止連線"),
+    "name_line": ("Leave the line", "取消排隊"),
     "name_stop": ("Hang up", "掛斷"),
     "name_mute_microphone": ("Mute the microphone", "麥克風靜音"),
     "name_unmute_microphone": ("Unmute the microphone", "取消麥克風靜音"),

@@ -16,7 +16,7 @@ from gradio.components import Component
 from realtime.snapshot import OVER
 from realtime_handler import Snapshot, Visitor
 
-from .chatbox import SPARE_PLACES
+from .chatbox import places_in_queue
 from .rtc_page import close_connection
 from .texts import Locale
 from .voice_socket import Lane, VoiceSockets
@@ -81,7 +81,8 @@ def build(
                 yield present(language, who, snapshot)
         yield (gr.skip(),) * len(outputs)  # a generator that ends without a word empties its outputs
 
-    most = sockets.prototype.settings.max_calls + SPARE_PLACES
+    settings = sockets.prototype.settings
+    most = places_in_queue(settings.max_calls, settings)
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
     offer = asked.click(on_ask, [visitor, rtc], [where, lane], trigger_mode="multiple", **quick)
     offer.then(None, where, None, js=OPEN, api_name=False)

@@ -21,6 +21,8 @@ from fastrtc import AdditionalOutputs
 from fastrtc.utils import CloseStream
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from realtime.bucket import Bucket
+from realtime.place_settings import AT_ONCE_S
 from realtime_handler import Snapshot, Visitor, VoiceCall
 from webrtc_edge import Carrier, EdgeState, where
 
@@ -220,8 +222,12 @@ class Passage:
 
     async def _listen(self) -> int:
         """From the browser. Returns the close code."""
+        rate = self._call.settings.places.max_messages_per_second
+        bucket = Bucket(rate, rate * AT_ONCE_S, self._call.clock())
         while True:
             message = await self._websocket.receive()
+            if (wait := bucket.take(self._call.clock())) > 0:  # words about frames; of sound there is never so much
+                await asyncio.sleep(wait)
             if message["type"] == "websocket.disconnect":
                 return DONE if message.get("code") in HUNG_UP else LOST
             sound, text = message.get("bytes"), message.get("text")

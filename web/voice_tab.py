@@ -18,7 +18,7 @@ from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from webrtc_edge import SERVER_RTC_CONFIGURATION
 
 from . import voice_fallback
-from .chatbox import SPARE_PLACES, Message, chatbox, message_box, shown, taking
+from .chatbox import Message, chatbox, message_box, places_in_queue, shown, taking
 from .figures import figures
 from .markup import literal, struck
 from .rtc_page import on_news
@@ -54,10 +54,10 @@ def captions(snapshot: Snapshot) -> list[Message]:
     return [message for bubble in snapshot.bubbles if (message := caption(bubble)) is not None]
 
 
-def line(stage: str, notice: str | None, server: str, locale: Locale) -> str:
-    """The tab's status bar."""
+def line(stage: str, notice: str | None, server: str, locale: Locale, place: int = 0, seconds: int = 0) -> str:
+    """The tab's status bar. `place` and `seconds`: as in a `Snapshot`."""
     text = sentence(NOTICES, notice, locale) if notice else sentence(STAGES, stage, locale)
-    return status_html(stage, notice, text, server, locale)
+    return status_html(stage, notice, text.format(place=place, seconds=seconds), server, locale)
 
 
 def build(
@@ -73,7 +73,8 @@ def build(
     """Lay out the tab inside the current Blocks and wire it. `call` is the prototype fastrtc copies for each call.
     `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the event after which they are known."""
 
-    max_calls = call.settings.max_calls + SPARE_PLACES  # else the one too many is told by fastrtc's toast
+    # Else the one too many is told by fastrtc's toast.
+    max_calls = places_in_queue(call.settings.max_calls, call.settings)
     chat = chatbox("voice", height="calc(100dvh - 510px)")
     with gr.Row(elem_id="voice-controls"):
         with gr.Column(scale=2, min_width=150):
@@ -128,7 +129,8 @@ def build(
         # A snapshot may have been waiting while the visitor hung up; the captions in it still count.
         stage = snapshot.stage if who.in_call or snapshot.stage in OVER else Stage.ENDED
         name = snapshot.server or server(who.own_key)[2]
-        return captions(snapshot), line(stage, snapshot.notice, name, where), figures(snapshot, where)
+        bar = line(stage, snapshot.notice, name, where, snapshot.place, snapshot.seconds)
+        return captions(snapshot), bar, figures(snapshot, where)
 
     async def on_send(who: Visitor, text: str, where: Locale) -> tuple[Any, Any]:
         if not text.strip():

@@ -8,7 +8,9 @@ Opus are real.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,11 +164,14 @@ class Caller:
         before: str = "",
         after: str = "",
         scheme: str = "light",
+        cookies: Sequence[Any] = (),
     ) -> None:
-        """`before`, `after`: scripts that run in the page before ours, and after it but before the page's own."""
+        """`before`, `after`: scripts that run in the page before ours, and after it but before the page's own.
+        `cookies`: of another context, that this one begins with."""
         self.context: BrowserContext = browser.new_context(
             locale=locale, viewport={"width": 1000, "height": 800}, color_scheme=scheme
         )
+        self.context.add_cookies(list(cookies))
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

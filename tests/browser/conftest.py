@@ -23,6 +23,17 @@ from .echo import Echo, echoing
 
 OPERATORS_KEY = "sk-operator-canary"
 ROOT = Path(__file__).resolve().parent.parent.parent
+BESIDE = {
+    "test_alone",
+    "test_guard",
+    "test_looks",
+    "test_page",
+    "test_phone",
+    "test_sound_check",
+    "test_text",
+    "test_trouble",
+}
+"""Modules that may run beside one another: nothing in them depends on how smoothly a reply is heard."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
             item.add_marker("models")
             item.add_marker(pytest.mark.timeout(180))
+            if Path(item.path).stem in BESIDE:
+                item.add_marker("beside")
 
 
 def free_port() -> int:

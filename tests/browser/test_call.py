@@ -274,15 +274,14 @@ def test_pressing_again_while_connecting_gives_up(caller: Caller) -> None:
     caller.hang_up()
 
 
-def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) -> None:
+def test_two_visitors_at_once_and_the_third_waits_in_line(app: App, browser: Browser) -> None:
     people = [Caller(browser, app.url) for _ in range(3)]
     try:
         for person in people[:2]:
             person.call()
         people[2].stage("idle")
         people[2].press()
-        people[2].page.wait_for_selector('#status [data-notice="server_full"]', timeout=PATIENCE_S * 1000)
-        people[2].page.wait_for_selector(f'{BUTTON} [title="start recording"]', state="attached")
+        people[2].stage("waiting")
 
         asked = [clip("en", "human", 1), clip("en", "human", 0)]
         moments = [person.say(question.samples) for person, question in zip(people, asked, strict=False)]
@@ -292,6 +291,8 @@ def test_two_visitors_at_once_and_the_third_is_told(app: App, browser: Browser) 
             assert [line.role for line in lines] == ["user", "assistant"]
             assert error_rate(question.text, lines[0].text) <= 0.4
         assert people[2].lines() == []
+        people[0].close()
+        people[2].stage("listening")
     finally:
         for person in people:
             person.close()

@@ -91,6 +91,29 @@ async def test_other_paths_are_not_found() -> None:
         assert refused.value.response.status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:7860", True),
+        ("http://[::1]", True),
+        ("https://evil.example", False),
+        ("http://127.0.0.1.evil.example", False),
+        ("http://localhost.evil.example:8765", False),
+        ("null", False),
+        ("http://[", False),
+    ],
+)
+async def test_only_pages_of_this_computer_may_use_it(origin: str, expected: bool) -> None:
+    async with scripted_server() as url:
+        try:
+            async with connect(url, additional_headers={"Origin": origin}) as connection:
+                assert (await receive(connection))["type"] == "session.created"
+                assert expected
+        except InvalidStatus as refused:
+            assert refused.response.status_code == 403 and not expected
+
+
 async def test_a_binary_frame_and_broken_json_are_told() -> None:
     async with scripted_server() as url, connect(url) as connection:
         await receive(connection)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from starlette.websockets import WebSocket
 
+from realtime.places import Kind
 from realtime.settings import Settings
 from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
 from web.voice_socket import PATH, Lane, VoiceSockets
@@ -144,4 +145,4 @@ async def carried(sockets: VoiceSockets, visitor: Visitor | None = None, *, busy
         page.takes.set()
         page.leaves()
         await page.settled()
-        assert sockets.prototype.calls.live == busy
+        assert sockets.prototype.places.live(Kind.CALL) == busy

@@ -248,3 +248,37 @@ async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.
                 assert (await heard.end())[0] == 1001
                 assert time.monotonic() - began >= 1.5, "a reply may be heard to its end"
             assert ours.relay.connected == 1, "a written session is as long as one likes"
+
+
+async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_programs() -> None:
+    there, accounts = Script(), Accounts(visitor_day_s=100)
+    headers = {"X-Forwarded-For": "198.51.100.7"}
+    async with server(there.talk) as url, door(url, accounts=accounts) as ours:
+        async with program(ours.url(), additional_headers=headers) as client:
+            await client.next()
+            accounts.allowance.add("198.51.100.7", 99.9)
+            assert await client.end() == (1008, "insufficient_quota.visitor_day_spent")
+            assert client.got[-1]["error"]["code"] == "visitor_day_spent"
+        async with program(ours.url(), additional_headers=headers) as client:
+            assert await client.end() == (1008, "insufficient_quota.visitor_day_spent")
+        async with program(ours.url("/text-chat"), additional_headers=headers) as client:
+            assert (await client.next())["type"] == "session.created"
+        async with program(ours.url()) as client:
+            assert (await client.next())["type"] == "session.created", "somebody else's day"
+
+
+async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() -> None:
+    there = Script()
+    async with (
+        server(there.talk) as url,
+        door(url, MAX_MESSAGES_PER_SECOND="100") as ours,
+        program(ours.url()) as client,
+    ):
+        await client.next()
+        began = time.monotonic()
+        await client.send(*[append(bytes(2))] * 530)
+        await there.hears("input_audio_buffer.append", 500)
+        at_once = time.monotonic() - began
+        await there.hears("input_audio_buffer.append", 530)
+        assert time.monotonic() - began >= 0.29, "thirty more than five seconds' worth"
+        assert at_once < 5.0, "what may come at once is not held back"

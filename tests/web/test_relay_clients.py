@@ -167,4 +167,4 @@ class TestRealModels:
             async with program(f"{real}/text-chat") as three:
                 code, reason = await three.end()
             assert json.dumps(three.got).count("session_limit_reached") >= 1
-            assert (code, reason) == (1008, "session_limit_reached")
+            assert (code, reason) == (1013, "invalid_request_error.session_limit_reached")

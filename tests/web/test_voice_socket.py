@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastapi import APIRouter
 
-from realtime.book import CallBook
+from realtime.places import Kind, Limits, Places
 from realtime.settings import Settings
 from realtime_handler import Notice, Stage, Visitor, VoiceCall
 from web import voice_socket
@@ -28,7 +28,7 @@ async def test_a_conversation() -> None:
     there = Script()
     async with server(there.talk) as url, carried(sockets_at(url)) as page:
         await page.reaches(Stage.LISTENING)
-        assert page.call.calls.live == page.let_go == 1
+        assert page.call.places.live(Kind.CALL) == page.let_go == 1
         page.level = 1234
         spoken = np.full(480, 1234, "<i2").tobytes()
         async with asyncio.timeout(5):
@@ -177,7 +177,7 @@ def test_the_route_is_in_no_list() -> None:
 async def test_all_places_taken() -> None:
     there = Script()
     async with server(there.talk) as url:
-        prototype = VoiceCall(Settings(), at(url), CallBook(1))
+        prototype = VoiceCall(Settings(), at(url), Places(Limits(calls=1)))
         other = Page(prototype)
         await other.start()
         await other.reaches(Stage.LISTENING)
@@ -203,7 +203,7 @@ async def test_a_page_that_vanishes_frees_its_place() -> None:
         await page.reaches(Stage.LISTENING)
         page.speaks = False
         assert (await page.reaches(Stage.ENDED)).notice == Notice.NO_MICROPHONE
-        assert page.sockets.prototype.calls.live == 0
+        assert page.sockets.prototype.places.live(Kind.CALL) == 0
 
 
 async def test_hanging_up_on_the_page_closes_the_socket() -> None:
@@ -211,7 +211,7 @@ async def test_hanging_up_on_the_page_closes_the_socket() -> None:
     async with server(there.talk) as url, carried(sockets_at(url)) as page:
         await page.reaches(Stage.LISTENING)
         page.call.leave()
-        assert page.sockets.prototype.calls.live == 0
+        assert page.sockets.prototype.places.live(Kind.CALL) == 0
         await page.until(lambda: page.code is not None)
         assert (page.texts, page.code) == ([], DONE)
 
@@ -255,7 +255,7 @@ async def test_a_call_that_webrtc_has_lost_goes_on() -> None:
             both = np.concatenate([*old.frames, *page.frames])
             assert np.count_nonzero(both) == 2000 * 24, "not a sample was lost or played twice"
             assert len(old.frames) == frames
-            assert sockets.prototype.calls.live == 1
+            assert sockets.prototype.places.live(Kind.CALL) == 1
         assert (there.visits, page.visitor.call) == (1, None)
 
 
@@ -276,7 +276,7 @@ async def test_a_call_that_has_ended_before_the_socket_came_does_not_begin_anew(
         assert page.texts == [{"type": "ended"}] and not page.frames
         await page.settled()
         await old.hangs_up()
-        assert there.visits == 1 and sockets.prototype.calls.live == 0
+        assert there.visits == 1 and sockets.prototype.places.live(Kind.CALL) == 0
 
 
 async def test_one_ticket_a_visitor_and_one_reader_a_ticket() -> None:

@@ -38,12 +38,16 @@
     }
     const button = document.querySelector(`${CALL} button[aria-label="start stream"]`);
     if (!button) return;
-    const state = button.querySelector('[title="spinner"]') ? "wait" : button.querySelector('[title="stop recording"]') ? "stop" : "start";
+    const stop = button.querySelector('[title="stop recording"]');
+    // To the component a call stands that waits in line; nobody listens to it yet.
+    const inLine = stop && document.querySelector('#status [data-stage="waiting"]');
+    const state = inLine || button.querySelector('[title="spinner"]') ? "wait" : stop ? "stop" : "start";
+    const word = inLine ? "line" : state;
+    button.dataset.word = text[`word_${word}`]; // the style sheet writes it under the button
+    call(button, `name_${word}`);
     const before = button.dataset.state;
     if (before === state) return;
     button.dataset.state = state;
-    button.dataset.word = text[`word_${state}`]; // the style sheet writes it under the button
-    call(button, `name_${state}`);
     document.dispatchEvent(new CustomEvent("voice-button", { detail: { before, state } }));
   };
   new MutationObserver(describe).observe(document, {

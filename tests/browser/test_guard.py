@@ -1,0 +1,110 @@
+"""A page with a password, and a page of somebody else's, in a real browser."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from .caller import Caller
+from .conftest import App, running_app
+from .echo import echoing
+
+PASSWORD = "正確 horse battery"
+BLOCKED = ("cdnjs.cloudflare.com", "huggingface.co")
+"""Of other hosts, what Gradio's and fastrtc's pages ask for and do without."""
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app with a password, on the echo server."""
+    log = tmp_path_factory.mktemp("locked") / "log.txt"
+    with echoing() as echo, running_app(log, REALTIME_URL=echo.url, APP_PASSWORD=PASSWORD) as app:
+        app.wait(lambda health: health["http"] == 200)
+        yield app
+        said = log.read_text()
+        assert "Traceback" not in said and "horse" not in said, said[-4000:]
+
+
+def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(locked: App, browser: Browser) -> None:
+    context = browser.new_context(locale="zh-TW")
+    page = context.new_page()
+    page.goto(locked.url)
+    assert page.title() == "Realtime Voice Chat"
+    assert page.locator("#why").inner_text() == "架設這個網頁的人設了密碼。"
+    page.keyboard.type("wrong horse")  # the field has the focus
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="密碼不對。").wait_for()
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="進入").click()
+    page.locator("#voice-call").wait_for()
+    cookies = context.cookies()
+    context.close()
+
+    caller = Caller(browser, locked.url, cookies=cookies)
+    said: list[str] = []
+    caller.page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    caller.page.reload(wait_until="domcontentloaded")
+    caller.page.evaluate("caller.ready")
+    caller.call()
+    caller.type("hello")
+    caller.page.locator("#voice-chat [data-testid=bot]").first.wait_for()
+    caller.hang_up()
+    assert not caller.errors
+    assert [text for text in said if not any(host in text for host in BLOCKED)] == []
+    caller.close()
+    locked.wait(lambda health: health["calls"] == 0)
+
+
+STRANGER = """<!doctype html><script>
+window.tries = (async (url) => {
+  const socket = (path) => new Promise((done) => {
+    const made = new WebSocket(url.replace("http", "ws") + path);
+    made.onopen = () => done("open"); made.onerror = () => done("refused");
+  });
+  const fetched = async (path, given) => {
+    try { const answer = await fetch(url + path, { credentials: "include", ...given }); return answer.status; }
+    catch { return "refused"; }
+  };
+  return {
+    voice: await socket("/realtime-voice"), text: await socket("/text-chat"), v1: await socket("/v1/realtime"),
+    config: await fetched("/config"), check: await fetched("/udp-check"),
+    join: await fetched("/gradio_api/queue/join", { method: "POST", body: "{}" }),
+    offer: await fetched("/gradio_api/component_server/", { method: "POST", body: "{}" }),
+  };
+})(new URLSearchParams(location.search).get("url"));
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another web site."""
+    folder = tmp_path_factory.mktemp("stranger")
+    (folder / "index.html").write_text(STRANGER)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given, directory=str(folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_page_of_somebody_else_gets_nothing(app: App, browser: Browser, stranger: str) -> None:
+    page = browser.new_page()
+    page.goto(app.url)  # so that the browser has a cookie for the app
+    page.goto(f"{stranger}/?url={app.url}")
+    outcome = page.evaluate("() => window.tries")
+    assert set(map(str, outcome.values())) <= {"refused", "403"}, outcome
+    page.close()
+    assert app.health()["calls"] == app.health()["chats"] == 0
