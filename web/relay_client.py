@@ -16,7 +16,7 @@ from realtime.dialect import Dialect, server_to_beta
 from realtime.places import Place
 
 from .client_rules import write_json
-from .relay_failures import Farewell, Word
+from .relay_failures import HIDDEN, Farewell, Word, without_secrets
 
 Event = dict[str, Any]
 
@@ -73,6 +73,8 @@ class Client:
     def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
         self._websocket = websocket
         self.dialect = dialect
+        self.keys: tuple[str, ...] = ()
+        """Ways to write what the client is never sent, whatever it stands in."""
 
     async def receive(self) -> str | bytes:
         """The next message. Raises `WebSocketDisconnect`."""
@@ -84,6 +86,9 @@ class Client:
 
     async def send(self, text: str) -> None:
         """A message, when there is room for it."""
+        for key in self.keys:
+            if key in text:
+                text = text.replace(key, HIDDEN)
         try:
             async with asyncio.timeout(STALL_S):
                 await self._websocket.send({"type": "websocket.send", "text": text})
@@ -103,7 +108,7 @@ class Client:
         if last is not None:
             await self.say(last.event(new_id()))
         with suppress(RuntimeError):  # as above
-            await self._websocket.close(farewell.code, farewell.reason)
+            await self._websocket.close(farewell.code, without_secrets(farewell.reason, self.keys))
 
 
 def new_id() -> str:
