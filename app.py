@@ -12,13 +12,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves thi
 
 import gc
 import logging
+import socket
 import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import gradio as gr
-import gradio.routes
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -30,7 +30,7 @@ from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime.usage import Caps
 from realtime_handler import VoiceCall
-from web import VERSION, polling, server_options
+from web import VERSION, gradio_log, polling, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.ending import Ending, end_tunnels
@@ -159,7 +159,15 @@ def build(house: House) -> FastAPI:
     api.include_router(house.router)
     api.add_middleware(Guard, porter=house.porter)
     root_path = house.settings.root_path or None
-    app: FastAPI = gr.mount_gradio_app(api, house.page, path="/", ssr_mode=False, i18n=I18N, root_path=root_path)
+    app: FastAPI = gr.mount_gradio_app(
+        api,
+        house.page,
+        path="/",
+        ssr_mode=False,
+        i18n=I18N,
+        root_path=root_path,
+        app_kwargs={"exception_handlers": gradio_log.REFUSALS},
+    )
     return app
 
 
@@ -173,8 +181,7 @@ logging.basicConfig(
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
 polling.install()
-# Gradio 5.50.0 left two of its developers' print calls in: a line for every ICE candidate of every call.
-vars(gradio.routes)["print"] = lambda *_: None
+gradio_log.install()
 house = House(settings)
 server_options.install(house.ending.serves)
 app = build(house)
@@ -182,6 +189,16 @@ app = build(house)
 # every call.
 gc.collect()
 gc.freeze()
+
+
+def cannot_listen(host: str, port: int) -> str:
+    """Why a server cannot listen there, in the system's words; "" when one can. Gradio does not tell."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        number = error.errno or 0  # below 0: no such host, which has words of its own
+        return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+    return ""
 
 
 def main() -> None:
@@ -200,6 +217,7 @@ def main() -> None:
             app_kwargs={
                 "routes": house.router.routes,
                 "openapi_url": None,
+                "exception_handlers": gradio_log.REFUSALS,
                 "middleware": [Middleware(Guard, porter=house.porter)],
             },
         )
@@ -208,6 +226,9 @@ def main() -> None:
         house.ending.wait()
         house.page.close(verbose=False)
         end_tunnels()
+    except OSError as error:
+        why = cannot_listen(settings.host, settings.port) or error.strerror or type(error).__name__
+        raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None
     finally:
         house.stop()
 

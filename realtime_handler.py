@@ -284,7 +284,9 @@ class VoiceCall(VoiceEdge):
             while call.stage not in OVER:
                 await self._sleep(TICK_S)
                 now = self.clock()
-                vanished = now - self._page_at > self.settings.vanished_seconds
+                # A little earlier than the setting says, so that all is over by then.
+                longest = self.settings.vanished_seconds
+                vanished = now - self._page_at > max(longest / 2, longest - 2 * TICK_S)
                 notice = Notice.NO_MICROPHONE if vanished else call.time_up(now) or self._used_up(call.quiet, now)
                 if notice is None and call.stage is Stage.WAITING:
                     self._look_again()

@@ -31,6 +31,8 @@ GATHER_S = 0.08
 """Changes are gathered so long before they are shown: a page that is sent every word is slower, not quicker."""
 HEARTBEAT_S = 2.0
 """The page is shown something at least so often. A page that no longer takes it is gone."""
+RETURN_S = 1.0
+"""A page that has stopped taking it may come back so soon, before it counts as gone."""
 NO_LIMIT_S = 10 * 365 * 86_400
 """A chat has no longest duration: idle, it costs nothing, and `chat_idle_seconds` ends it."""
 
@@ -209,6 +211,7 @@ class TextChat:
                 await asyncio.sleep(GATHER_S)
         finally:
             self.watched = False
+            self._page_at = min(self._page_at, self._clock() - self._settings.vanished_seconds + RETURN_S)
 
     def _do(self, events: list[dict[str, Any]]) -> None:
         self._line.send(events)

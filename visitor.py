@@ -56,9 +56,12 @@ class Visitor:
         return when(before, wishes, self.in_call)
 
     def page_gone(self) -> None:
-        """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded."""
+        """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded. The
+        chat is over; a call is not, whose microphone may go on where only the page's requests were lost."""
         if self.recording is not None:
             self.recording.close()
+        if self.chat is not None:
+            self.chat.leave()
 
     def snapshot(self) -> Snapshot:
         """What the page shows outside a call."""

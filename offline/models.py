@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,10 +87,14 @@ def read_manifest(path: Path = MANIFEST, environ: Mapping[str, str] = os.environ
 
 
 def models_dir(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """The directory that holds (or will hold) the models, one folder each."""
+    """The directory that holds (or will hold) the models, one folder each. Raises RuntimeError when there is no place
+    for it."""
     if chosen := environ.get("OFFLINE_MODELS"):
         return Path(chosen).expanduser()
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise RuntimeError("There is no home folder: set OFFLINE_MODELS to a folder for the models.") from None
     if platform == "win32":
         cache = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif platform == "darwin":
@@ -132,7 +137,8 @@ def is_whole(path: Path, file: File, *, reread: bool = False) -> bool:
         return True
     if sha256_of(path) != file.sha256:
         return False
-    mark_checked(path, file.sha256)
+    with suppress(OSError):  # a folder that may only be read: then it is read in full at every start
+        mark_checked(path, file.sha256)
     return True
 
 
@@ -212,11 +218,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=["fetch", "check"])
     command = parser.parse_args(argv).command
     environ = os.environ
-    root = models_dir(environ)
+    try:
+        root = models_dir(environ)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     if command == "fetch":
         from offline.fetch import Fetcher
 
-        fetched = Fetcher(root).fetch(wanted(environ))
+        try:
+            fetched = Fetcher(root).fetch(wanted(environ))
+        except OSError as error:
+            print(f"The models cannot be kept in {root}: {error.strerror or error}.", file=sys.stderr)
+            return 1
         for line in fetched:
             print(line, file=sys.stderr)
     else:

@@ -13,8 +13,8 @@ class Bucket:
         self._left = at_once
         self._at = now
 
-    def take(self, now: float) -> float:
-        """Take one. Returns the seconds to wait before the next one: 0.0 while there is some left."""
-        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._per_second) - 1.0
+    def take(self, now: float, count: float = 1.0) -> float:
+        """Take so many. Returns the seconds to wait before the next ones: 0.0 while there is some left."""
+        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._per_second) - count
         self._at = max(self._at, now)
         return max(0.0, -self._left / self._per_second)

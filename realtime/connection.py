@@ -31,7 +31,9 @@ from .failures import (
     failure_of_status,
     safe_word,
 )
+from .fields import item_ids, response_id, string
 from .opening import Opening, Phase
+from .pace import Pace
 
 __all__ = [
     "HEALABLE",
@@ -63,6 +65,8 @@ FIRST_EVENT_SECONDS = 1.0
 """To wait for the server's first event, which tells its dialect, before it is told the settings."""
 UNCONFIRMED_SECONDS = 0.3
 """For a server that has not confirmed its settings before: to wait for refusals."""
+MAX_ID = 512
+"""Characters. What is named longer than that is no event: names are kept."""
 CLOSE_SECONDS = 0.5
 """For the closing handshake; then the connection is cut."""
 
@@ -113,6 +117,12 @@ def _told_to(endpoint: Endpoint, failure: Failure) -> Failure:
     return Failure.WRONG_OWN_KEY if endpoint.own_key and failure is Failure.WRONG_KEY else failure
 
 
+def _named(event: Event) -> bool:
+    """Whether all that an event names has a name that can be one."""
+    names = [response_id(event), string(event, "previous_item_id"), *item_ids(event)]
+    return all(len(name) <= MAX_ID for name in names)
+
+
 class RealtimeConnection:
     """One connection, used as `async with`. Entering returns when the server is ready for audio.
 
@@ -138,6 +148,7 @@ class RealtimeConnection:
         self._received: deque[Event] = deque()
         """Of the last message: what `events()` has still to give."""
         self._early: deque[Event] = deque()
+        self._pace: Pace | None = None
         self._skipped = 0
         """Messages that were no events."""
         self.dropped_audio = 0
@@ -234,12 +245,17 @@ class RealtimeConnection:
                 word = safe_word(reason) if reason else "no reason"
                 log.info("%s ended the connection: %s (close code %s, %s)", self._endpoint.host, failure, code, word)
                 raise ConnectionFailed(failure) from None
+            now = asyncio.get_running_loop().time()
+            self._pace = self._pace or Pace(now)
+            pause = self._pace.wait(len(message), now)
+            if pause:
+                await asyncio.sleep(pause)
             try:
                 event = json.loads(message)
             except (ValueError, RecursionError):
                 self._skip()
                 continue
-            if isinstance(event, dict) and isinstance(event.get("type"), str):
+            if isinstance(event, dict) and isinstance(event.get("type"), str) and _named(event):
                 return event
             self._skip()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from .refusals import Refused
 
@@ -61,6 +61,14 @@ class Endpoint:
     def host(self) -> str:
         """Host name of the server; safe to log."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What must never be told to anybody but the server: the credentials in the headers and in the address."""
+        parts = urlsplit(self.url)
+        found = [value.removeprefix("Bearer ") for value in self.headers.values()]
+        found += [value for name, value in parse_qsl(parts.query) if name.lower() in _CREDENTIALS]
+        return tuple(key for key in [*found, unquote(parts.password or "")] if key)
 
     @property
     def local(self) -> bool:

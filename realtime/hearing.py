@@ -17,6 +17,9 @@ FASTEST = 30.0
 SLOWEST = 4.0
 LONGEST_PAUSE_S = 2.0
 """A clause takes at most its letters at the slowest pace and one such pause; "1." may well take a second and a half."""
+MOST_TEXT = 100_000
+"""Characters kept of one part: more than anybody says, or a model writes, at a time. What comes on top is left out."""
+MOST_ANCHORS = 10_000
 CHINESE_LETTERS = 3
 """Letters that take as long to say as one Chinese character."""
 
@@ -50,12 +53,14 @@ class Part:
         """A piece of text came."""
         if self.cut is not None:
             return
-        if not self.anchors or self.anchors[-1][0] != self.samples:
+        new = not self.anchors or self.anchors[-1][0] != self.samples
+        if new and len(self.anchors) < MOST_ANCHORS:
             self.anchors.append((self.samples, len(self.text)))
-        self.text += delta
+        self.text += delta[: max(0, MOST_TEXT - len(self.text))]
 
     def set_text(self, text: str) -> None:
         """The whole text came: it replaces the pieces."""
+        text = text[:MOST_TEXT]
         if self.cut is not None or text == self.text:
             return
         known = self.anchors[-1][1] if self.anchors else 0

@@ -15,6 +15,7 @@ SPACE = {
     "MAX_CALL_SECONDS": "300",
     "MAX_RECORDING_SECONDS": "300",
     "IDLE_SECONDS": "60",
+    "CHAT_IDLE_SECONDS": "180",
     "MAX_CALL_COST": "0.5",
     "MAX_DAY_COST": "5",
     "METRICS": "false",
@@ -22,8 +23,8 @@ SPACE = {
     "TRUSTED_PROXIES": "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
 }
 """On a Space, for anyone in the world: two processors, so no more calls than the embedded server has sessions; calls
-short enough that the next visitor gets a turn; and an end to what they may spend when a key is among its secrets.
-Hugging Face shows the page in a frame of its own, and its proxies have private addresses."""
+and silent chats short enough that the next visitor gets a turn; and an end to what they may spend when a key is among
+its secrets. Hugging Face shows the page in a frame of its own, and its proxies have private addresses."""
 
 SHARED = {"MAX_VISITOR_SECONDS_PER_DAY": "3600"}
 """With a public link, for those to whom it is given, and to whom they give it."""

@@ -18,6 +18,8 @@ from .timeline import Span
 
 Role = Literal["user", "assistant"]
 
+MOST_PARTS = 16
+"""Of one item. Models make one or two."""
 MAX_WAITING = 200
 """Links to items that have not been seen, and items of ours not yet confirmed. Older ones are given up."""
 
@@ -82,14 +84,14 @@ class Item:
     """Told again to this connection as text: it has no audio there that could be truncated."""
     span: Span | None = None
     """When it was said: the visitor's words as the server noticed them, a reply as the loudspeaker had it."""
-    raw: dict[str, Any] = field(default_factory=dict)
-    """Of kind OTHER: the item as the server described it."""
     _caption: tuple[Bubble, Bubble] | None = None
     """The last bubble, and the same as people read it."""
     _growing: GrowingCaption = field(default_factory=GrowingCaption)
 
     def part(self, index: int) -> Part:
-        """The content part at `index`, created when it is new."""
+        """The content part at `index`, created when it is new; one that nobody keeps where there are too many."""
+        if index not in self.parts and len(self.parts) >= MOST_PARTS:
+            return Part()
         return self.parts.setdefault(index, Part())
 
     def cut_at(self, index: int, heard_ms: int) -> None:

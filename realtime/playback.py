@@ -26,6 +26,7 @@ MAX_SAMPLES = RATE * 600
 """Ten minutes waiting to be played; what comes on top is refused."""
 MAX_REMEMBERED = 64
 """Parts that were played, responses and items that were dropped; events of older ones no longer arrive."""
+MOST_PARTS = 1000
 PATIENCE_S = 0.25
 """Seconds a half-filled jitter buffer waits for more before what is there is played."""
 
@@ -234,7 +235,10 @@ class Playback:
     def _forget(self) -> None:
         """Old parts that were handed out to their end."""
         if len(self._parts) > MAX_REMEMBERED:
-            over = [key for key, part in self._parts.items() if part.complete and part.sent == part.received]
+            flooded = len(self._parts) > MOST_PARTS  # by a server that ends none of them
+            over = [
+                key for key, part in self._parts.items() if (part.complete or flooded) and part.sent == part.received
+            ]
             for key in over[: len(self._parts) - MAX_REMEMBERED]:
                 del self._parts[key]
 

@@ -12,6 +12,7 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from tempfile import SpooledTemporaryFile
 from threading import Lock
@@ -143,7 +144,8 @@ class Recording:
     def _erase(self) -> None:
         self._generation += 1
         for side in self._sides.values():
-            side.close()
+            with suppress(OSError):  # a full disk refuses the last bytes once more; the file is gone all the same
+                side.close()
 
     # ---------------------------------------------------------------- in
 
@@ -194,7 +196,7 @@ class Recording:
 
     def wav(self) -> Iterator[bytes]:
         """A WAV file of what there is now, piece by piece: stereo, int16, 24 kHz. It ends early when the recording is
-        erased meanwhile, and is empty when there is none."""
+        erased meanwhile or the disk is full, and is empty when there is none."""
         with self._lock:
             generation = self._generation
         total = self.samples
@@ -206,7 +208,10 @@ class Recording:
                 if generation != self._generation:
                     return
                 count = min(BLOCK, total - start)
-                sides = [self._sides[channel].read(start, count) for channel in Channel]
+                try:
+                    sides = [self._sides[channel].read(start, count) for channel in Channel]
+                except OSError:  # reading writes first what is still to be written
+                    return
             yield np.stack(sides, axis=1).astype("<i2", copy=False).tobytes()
 
 

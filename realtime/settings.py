@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from dotenv import load_dotenv
@@ -272,7 +273,15 @@ class Settings:
 
         `.env` is put into the environment, so that processes started from here see the same settings.
         """
-        load_dotenv(".env", override=False, interpolate=False)
+        path = Path(".env")
+        try:
+            if path.exists():
+                with path.open(encoding="utf-8-sig") as file:  # some editors begin a file with a mark
+                    load_dotenv(stream=file, override=False, interpolate=False)
+        except OSError as error:
+            raise SettingsError(f"The file .env cannot be read: {error.strerror or type(error).__name__}.") from None
+        except ValueError:  # also a zero byte, which no variable can hold
+            raise SettingsError("The file .env cannot be read: it must be a text file in UTF-8.") from None
         return cls.from_env(os.environ)
 
     @classmethod

@@ -138,7 +138,6 @@ class Told:
         if item is None or item.state is BubbleState.INTERRUPTED:
             return item
         if item.kind is Kind.OTHER:
-            item.raw.update({key: value for key, value in raw.items() if value is not None})
             item.state = BubbleState.DONE
             return item
         completed = raw.get("status") == "completed"
@@ -177,9 +176,7 @@ class Told:
     def _function_arguments(self, event: Event) -> None:
         item_id = string(event, "item_id")
         if item_id:
-            raw = self._items.get(item_id, Kind.OTHER).raw
-            raw.setdefault("type", "function_call")
-            raw.update({key: event[key] for key in ("call_id", "name", "arguments") if event.get(key)})
+            self._items.get(item_id, Kind.OTHER)
 
     def _response_done(self, event: Event) -> None:
         response = table(event, "response")

@@ -244,3 +244,25 @@ async def test_nonsense_all_around(person_at: At) -> None:
         last = await person.shows(said(kinds.TYPED, kinds.REPLY))
         assert last.notice is None
     assert there.visits == 1
+
+
+@BOTH
+async def test_twenty_megabytes_in_one_message(person_at: At) -> None:
+    there = faults.Bursts(20_000_000)
+    async with there.running() as url, person_at(url) as person:
+        await person.shows(listening)
+        assert await person.types(kinds.TYPED)
+        last = await person.shows(lambda snapshot: snapshot.stage is Stage.SPEAKING or len(snapshot.bubbles) == 2)
+        assert sum(len(bubble.text) for bubble in last.bubbles) < 200_000
+        assert last.notice is None
+    assert there.visits == 1
+
+
+@BOTH
+async def test_more_than_anybody_takes_in_one_message(person_at: At) -> None:
+    """The line is closed, and the next one serves."""
+    there = faults.Bursts(33 * 2**20)
+    async with there.running() as url, person_at(url) as person:
+        await person.shows(listening)
+        assert await person.types(kinds.TYPED)
+        await person.shows(lambda snapshot: listening(snapshot) and there.visits == 2)

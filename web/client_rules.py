@@ -33,6 +33,8 @@ money; a conversation has one at a time, and few programs ask for more than two 
 FORGOTTEN_S = 120.0
 """Seconds without a word of a reply, then it is no longer counted: some servers never end one that was interrupted, or
 never answer that they make none."""
+MOST_BEGUN = 256
+"""Replies that a server may have begun and not ended; of more, the oldest are no longer counted."""
 COSTING = frozenset(
     {"response.create", "input_audio_buffer.append", "input_audio_buffer.commit", "conversation.item.create"}
 )
@@ -122,6 +124,8 @@ class Replies:
             # Also one that the server begins by itself: what was asked for counts again when it is created.
             self._answered()
             self._begun[reply] = now
+            if len(self._begun) > MOST_BEGUN:
+                del self._begun[next(iter(self._begun))]
         elif kind == "response.done":
             if self._begun.pop(reply, None) is None:
                 self._answered()  # not every server tells that it begins

@@ -26,6 +26,7 @@ from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_s
 from realtime.dialect import Dialect
 from realtime.failures import ConnectionFailed, Failure, failure_of_close
 from realtime.line import SETTLE_S
+from realtime.pace import Pace
 from realtime.place_settings import AT_ONCE_S
 from realtime.places import Kind, Limits, Places, needs_session
 from realtime.session import Mode, session_update
@@ -49,6 +50,7 @@ from .relay_failures import (
     cleaned,
     farewell_of_close,
     secrets_of,
+    spellings,
     word,
 )
 from .who import visitor_key
@@ -152,6 +154,7 @@ class Conversation:
         self._longest_s = float(settings.max_call_seconds) if mode is Mode.VOICE else float("inf")
         """Seconds. A written chat is bounded by its silence alone, as on the page."""
         self._secrets = secrets_of(endpoint)
+        client.keys = spellings(endpoint.keys)
         self._replies = Replies()
         speaks = client.dialect
         self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=speaks, admit=self._admit)
@@ -312,8 +315,11 @@ class Conversation:
             for event in first:
                 await self._client.say(cleaned(event, self._secrets))
             self._begun.set()
+            pace = Pace(time.monotonic())
             while True:
-                spent = await self._pass_on(server, await server.recv())
+                message = await server.recv()
+                await asyncio.sleep(pace.wait(len(message), time.monotonic()))
+                spent = await self._pass_on(server, message)
                 if spent is not None:
                     return spent.farewell, spent
         except ConnectionFailed as failed:

@@ -17,7 +17,7 @@ from realtime.places import Place
 
 from .client_rules import write_json
 from .patience import Patience
-from .relay_failures import Farewell, Word
+from .relay_failures import HIDDEN, Farewell, Word, without_secrets
 
 Event = dict[str, Any]
 
@@ -76,6 +76,8 @@ class Client:
         self.dialect = dialect
         self.patience = Patience()
         """For the client to take what it is sent. While a session goes on, `Conversation` looks at it."""
+        self.keys: tuple[str, ...] = ()
+        """Ways to write what the client is never sent, whatever it stands in."""
 
     async def receive(self) -> str | bytes:
         """The next message. Raises `WebSocketDisconnect`."""
@@ -87,6 +89,9 @@ class Client:
 
     async def send(self, text: str) -> None:
         """A message, when there is room for it."""
+        for key in self.keys:
+            if key in text:
+                text = text.replace(key, HIDDEN)
         try:
             with self.patience:
                 await self._websocket.send({"type": "websocket.send", "text": text})
@@ -106,7 +111,7 @@ class Client:
                 if last is not None:
                     await self.say(last.event(new_id()))
                 with suppress(RuntimeError):  # as above
-                    await self._websocket.close(farewell.code, farewell.reason)
+                    await self._websocket.close(farewell.code, without_secrets(farewell.reason, self.keys))
 
 
 def new_id() -> str:

@@ -6,11 +6,13 @@ through (an error in the middle of a session), what looks like a key or an accou
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from realtime.failures import Failure, failure_of_error
 from realtime.settings import Endpoint
@@ -151,6 +153,21 @@ def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
     found = [value.removeprefix("Bearer ") for value in endpoint.headers.values()]
     found += [value for _, value in parse_qsl(parts.query)] + [parts.password or ""]
     return tuple(secret for secret in found if len(secret) >= SHORTEST_SECRET and secret != endpoint.model)
+
+
+def spellings(keys: Iterable[str]) -> tuple[str, ...]:
+    """How these keys may stand in a message: as they are, in JSON, in an address, and in base64 of whatever they are a
+    part of. Keys that are too short to be told from words are left out."""
+    found: dict[str, None] = {}
+    for key in keys:
+        if len(key) < SHORTEST_SECRET:
+            continue
+        raw = key.encode("utf-8", "replace")
+        found |= dict.fromkeys([key, json.dumps(key)[1:-1], quote(key), quote(key, safe="")])
+        for before in range(3):  # bytes in front of it, in the group of three that base64 takes together
+            text = base64.b64encode(bytes(before) + raw).decode()
+            found[text[(before * 4 + 2) // 3 : (before + len(raw)) * 4 // 3]] = None
+    return tuple(found)
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:

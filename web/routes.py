@@ -64,6 +64,9 @@ def routes(
         now = await health()
         return JSONResponse(asdict(now), status_code=200 if now.status == "ok" else 503)
 
+    # Monitors that only want to know whether there is service ask so.
+    router.add_api_route("/health", get_health, methods=["HEAD"], include_in_schema=False)
+
     @router.get("/openapi.json", summary="These routes, as OpenAPI", response_model=dict[str, Any])
     async def get_openapi_json() -> JSONResponse:
         return JSONResponse(description(router))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import uvicorn
 from uvicorn.config import Config
@@ -22,16 +23,25 @@ UVICORN_MAX_MESSAGE_BYTES = 16 * 2**20
 """What uvicorn takes unless told otherwise."""
 LAST_REQUESTS_S = 1
 """For requests that are being answered when the server ends. A page keeps one open as long as it is there."""
+PING_S = 2.5
+"""Between two pings: something to be acknowledged, also where nobody says a word. The answer may take its time, for it
+waits behind what a slow reader has still to read."""
+UVICORN_PING_S = 20.0
+GONE_MS = 6500
+"""Who acknowledges nothing of what was sent, not even in its kernel, for so long is gone, and so is who has no room for
+more. Where the system can be told so (Linux); elsewhere it takes the minutes that TCP takes."""
 
 
 def set_options(config: Config) -> None:
     """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
-    for each connection. A message size that someone chose on the command line stays. No log of headers and messages,
-    which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log.
+    for each connection. A message size or pings that someone chose on the command line stay. No log of headers and
+    messages, which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log.
 
     X-Forwarded-For is for the guard to judge: uvicorn would have written it over the true peer's address, and believes
     whom it was not told to (under Gradio, in a container)."""
     config.ws_per_message_deflate = False
+    if config.ws_ping_interval == UVICORN_PING_S:
+        config.ws_ping_interval = PING_S
     config.proxy_headers = False
     if config.loaded and isinstance(config.loaded_app, ProxyHeadersMiddleware):  # too late to be told
         config.loaded_app = config.loaded_app.app
@@ -44,6 +54,14 @@ def set_options(config: Config) -> None:
         logger.setLevel(logging.INFO)
 
 
+def notice_the_gone(listening: Iterable[Any]) -> None:
+    """Connections that these sockets accept end when the other side has vanished without a word."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    for each in listening:
+        if option is not None and each.family in (socket.AF_INET, socket.AF_INET6):
+            each.setsockopt(socket.IPPROTO_TCP, option, GONE_MS)
+
+
 def install(serves: Callable[[uvicorn.Server], None] = lambda _: None) -> None:
     """From now on every uvicorn server of this process starts with these options, and `serves` is told of it."""
     startup = uvicorn.Server.startup
@@ -52,6 +70,8 @@ def install(serves: Callable[[uvicorn.Server], None] = lambda _: None) -> None:
     async def with_options(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
         set_options(server.config)
         await startup(server, sockets)
+        for each in getattr(server, "servers", ()):  # none where the port could not be had
+            notice_the_gone(each.sockets)
         serves(server)
 
     uvicorn.Server.startup = with_options  # type: ignore[assignment, method-assign]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 from gradio.events import Dependency
 
 from realtime.conversation import Bubble
@@ -20,6 +21,7 @@ from text_chat import TextChat
 from .chatbox import AWAITED, Message, chatbox, message_box, places_in_queue, shown, taking
 from .figures import figures
 from .markup import literal, written
+from .readers import unread, while_read
 from .status import Refresh, ServerLine, status_html
 from .texts import CHAT_NOTICES, CHAT_STAGES, CONNECT_BUTTON, Locale, label, sentence
 
@@ -102,12 +104,15 @@ def build(
         current = under_way(who) or open_chat(who)
         return gr.skip() if current.say(text) else text
 
-    async def on_watch(who: Visitor, where: Locale) -> AsyncIterator[tuple[Any, ...]]:
+    page = Context.root_block
+    assert page is not None
+
+    async def on_watch(who: Visitor, where: Locale, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         current = who.chat
         if current is None or current.watched:
             yield (gr.skip(),) * 5  # a generator that ends without a word empties its outputs
             return
-        async for snapshot in current.news():
+        async for snapshot in while_read(current.news(), lambda: unread(page, request.session_hash)):
             connected = snapshot.stage not in OVER
             name = snapshot.server or server(who.own_key)[2]
             yield (
@@ -117,6 +122,7 @@ def build(
                 gr.Button(interactive=snapshot.stage in BUSY),
                 figures(snapshot, where),
             )
+        current.leave()  # nobody reads it any more, if it was not over
 
     async def on_stop(who: Visitor) -> None:
         if who.chat is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from fastapi import APIRouter
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from webrtc_edge import quiet_farewells
@@ -66,10 +66,13 @@ class UdpCheck:
         """POST {"type": "offer", "sdp": ...}, all candidates in it -> {"type": "answer", "sdp": ...}. 400, 413 or 503
         without a body."""
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_OFFER:
-                return Response(status_code=413)
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_OFFER:
+                    return Response(status_code=413)
+        except ClientDisconnect:
+            return Response(status_code=400)
         if self.live >= self._at_once:
             return Response(status_code=503)
         try:

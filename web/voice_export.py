@@ -131,7 +131,7 @@ def build(
         if request.session_hash:
             open_pages[request.session_hash] = who
 
-    def on_gone(request: gr.Request) -> None:
+    async def on_gone(request: gr.Request) -> None:  # in the chat's event loop
         who = open_pages.pop(request.session_hash or "", None)
         if who is not None:
             who.page_gone()

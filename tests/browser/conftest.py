@@ -19,7 +19,9 @@ import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from .caller import FLAGS, Caller
+from .echo import Echo, echoing
 
+OPERATORS_KEY = "sk-operator-canary"
 ROOT = Path(__file__).resolve().parent.parent.parent
 BESIDE = {
     "test_alone",
@@ -134,6 +136,27 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = chromium(playwright)
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def echo() -> Iterator[Echo]:
+    with echoing() as echo:
+        yield echo
+
+
+@pytest.fixture(scope="session")
+def house(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app on the echo server."""
+    log = tmp_path_factory.mktemp("echo") / "log.txt"
+    with running_app(
+        log, REALTIME_URL=echo.url, REALTIME_API_KEY=OPERATORS_KEY, VANISHED_SECONDS="3", MODELS="the-better"
+    ) as app:
+        app.wait(lambda health: health["http"] == 200, timeout=60)
+        yield app
+        app.wait(lambda health: health["chats"] == 0 and health["calls"] == 0, timeout=20)  # all tabs are closed
+        said = log.read_text()
+        assert "Traceback" not in said, said[-4000:]
+        assert "canary" not in said
 
 
 @pytest.fixture

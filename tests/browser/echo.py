@@ -17,6 +17,8 @@ class Echo:
 
     def __init__(self) -> None:
         self.url = ""
+        self.live = 0
+        """Connections open now."""
         self.keys: list[str] = []
         """The `Authorization` of each visit."""
         self.got: list[dict[str, Any]] = []
@@ -33,6 +35,13 @@ class Echo:
         return self.of(kind)
 
     def talk(self, socket: ServerConnection) -> None:
+        self.live += 1
+        try:
+            self._serve(socket)
+        finally:
+            self.live -= 1
+
+    def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         self.keys.append(socket.request.headers.get("Authorization", ""))
         said, replies = "", 0

@@ -9,32 +9,9 @@ from playwright.sync_api import Browser, expect
 
 from tests.speech import clip
 
-from .conftest import App, running_app
-from .echo import Echo, echoing
+from .conftest import OPERATORS_KEY, App
+from .echo import Echo
 from .typist import Typist
-
-OPERATORS_KEY = "sk-operator-canary"
-
-
-@pytest.fixture(scope="module")
-def echo() -> Iterator[Echo]:
-    with echoing() as echo:
-        yield echo
-
-
-@pytest.fixture(scope="module")
-def house(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """An app on the echo server."""
-    log = tmp_path_factory.mktemp("echo") / "log.txt"
-    with running_app(
-        log, REALTIME_URL=echo.url, REALTIME_API_KEY=OPERATORS_KEY, VANISHED_SECONDS="3", MODELS="the-better"
-    ) as app:
-        app.wait(lambda health: health["http"] == 200, timeout=60)
-        yield app
-        app.wait(lambda health: health["chats"] == 0 and health["calls"] == 0, timeout=20)  # all tabs are closed
-        said = log.read_text()
-        assert "Traceback" not in said, said[-4000:]
-        assert "canary" not in said
 
 
 @pytest.fixture

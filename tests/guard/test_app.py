@@ -431,3 +431,15 @@ async def test_malformed_requests_get_a_sentence(open_home: Home) -> None:
             assert answer.status_code == 413
         assert (await browser.get("/gradio_api/queue/data")).status_code == 400
         assert (await browser.get("/gradio_api/queue/data", params={"session_hash": "a b"})).status_code == 400
+
+
+async def test_a_body_that_never_ends_holds_nothing(open_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.guard.middleware.BODY_S", 0.1)
+
+    async def drops() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), open_home.browser() as browser:
+        answer = await browser.post("/gradio_api/queue/join", content=drops())
+        assert answer.status_code == 400

@@ -22,6 +22,7 @@ __all__ = [
     "KEY",
     "SECRETS",
     "Babbles",
+    "Bursts",
     "Drops",
     "Expires",
     "Fault",
@@ -183,6 +184,24 @@ class OutOfMoney(Official):
         response = {"id": "r1", "status": "failed", "status_details": details, "output": []}
         created = {"type": "response.created", "response": {"id": "r1", "status": "in_progress", "output": []}}
         return [created, {"type": "response.done", "response": response}]
+
+
+class Bursts(Official):
+    """Answers in one message of so many bytes, at the first visit: the largest that are sensible, or more than anybody
+    takes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    async def answer(self, socket: ServerConnection) -> None:
+        if self.visits > 1:
+            await Official.answer(self, socket)
+            return
+        begun, *rest = self.reply(len(self.got))
+        kind = "response.output_audio.delta" if self.speaks else "response.output_text.delta"
+        about = {"response_id": begun["response"]["id"], "item_id": rest[0]["item"]["id"], "content_index": 0}
+        await self.say(begun, {"type": kind, **about, "delta": "A" * self.size})
 
 
 class Babbles(Official):

@@ -48,6 +48,13 @@ async def test_health() -> None:
         assert list(answer.json().items()) == list(zip(fields, ["ok", "custom", "m", 1, 2, 3.5, "0", ""], strict=True))
 
 
+async def test_a_monitor_may_ask_for_the_head_of_health() -> None:
+    async with client(WELL) as http:
+        assert (await http.head("/health")).status_code == 200
+    async with client(Health("loading", "offline", "", 0, 0, 0.0, "0", "Not yet.")) as http:
+        assert (await http.head("/health")).status_code == 503
+
+
 @pytest.mark.parametrize("status", ["loading", "failed", "unreachable"])
 async def test_health_is_503_with_a_reason(status: str) -> None:
     async with client(Health(status, "offline", "", 0, 0, 0.0, "0", "Not yet.")) as http:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MOST_PASSWORD = 2000
 """Bytes of the form with the password."""
+BODY_S = 20.0
+"""For the whole of a body, seconds; a phone on a bad network takes one or two for the largest."""
 VISITOR_S = 400 * 86_400
 """Of the visitor's cookie, seconds: as long as browsers keep any."""
 
@@ -189,17 +193,20 @@ class Visit:
     # ---------------------------------------------------------------- bodies
 
     async def _body(self, most: int) -> bytes | None:
-        """The whole body; None when it is too large. Empty when the client is gone."""
+        """The whole body; None when it is too large. Empty when the client is gone, or takes too long over it."""
         body = bytearray()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                return b""
-            body += message.get("body", b"")
-            if len(body) > most:
-                return None
-            if not message.get("more_body"):
-                return bytes(body)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BODY_S):
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        break
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        return None
+                    if not message.get("more_body"):
+                        return bytes(body)
+        return b""
 
     def _replaying(self, body: bytes) -> Receive:
         """The body once more, for the app."""

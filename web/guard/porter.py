@@ -22,7 +22,7 @@ from .requests import Asked, Join
 from .tokens import brought, is_known
 from .words import Refusal
 
-SAME_MOMENT_S = 10.0
+SAME_MOMENT_S = 2.0
 """Two tabs that are opened at once both come without a cookie: they are given the same."""
 MOST_MOMENTS = 1000
 FREE = frozenset({Door.OPEN, Door.LOCAL, Door.CLOSED})

@@ -1,0 +1,221 @@
+"""A server that floods, or says what makes no sense: nothing raises, and nothing grows without end."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime import hearing
+from realtime.accounts import Account, Accounts
+from realtime.call import Call
+from realtime.conversation import Conversation
+from realtime.endpoint import Endpoint, ServerKind
+from realtime.failures import ConnectionFailed
+from realtime.opening import Opening
+from realtime.playback import MOST_PARTS
+from realtime.refusals import Refused
+from realtime.session import Mode, session_update
+from realtime.session_told import SessionTold
+from realtime.settings import Settings
+from realtime.timing import Turns
+from web.client_rules import MOST_BEGUN, Replies
+from web.metrics import Metrics
+from web.relay_beginning import Beginning
+
+Event = dict[str, Any]
+
+HEARD = "conversation.item.input_audio_transcription"
+TYPES = [
+    *("session.created", "session.updated", "error", "rate_limits.updated"),
+    *(f"input_audio_buffer.{name}" for name in ("speech_started", "speech_stopped", "committed", "cleared")),
+    *(f"{HEARD}.{name}" for name in ("delta", "completed", "updated", "failed")),
+    *(f"conversation.item.{name}" for name in ("added", "created", "done", "retrieved", "deleted", "truncated")),
+    *(f"response.{name}" for name in ("created", "done", "output_item.added", "output_item.done")),
+    *(f"response.output_text.{name}" for name in ("delta", "done")),
+    *(f"response.output_audio_transcript.{name}" for name in ("delta", "done")),
+    *(f"response.output_audio.{name}" for name in ("delta", "done")),
+    "response.function_call_arguments.done",
+]
+"""All that anything here looks at."""
+
+
+class Ears:
+    """Everything that a server's events are folded into."""
+
+    def __init__(self, written: bool) -> None:
+        self.settings = Settings(remember_items=20, realtime_url="ws://nowhere")
+        self.conversation = Conversation(self.settings.remember_items, written=written)
+        self.call = Call(self.conversation, self.settings, 0.0)
+        mode = Mode.TEXT if written else Mode.VOICE
+        self.account = Account(Accounts(figures=Metrics()), self.settings, mode)
+        self.turns = Turns(200)
+        self.told = SessionTold()
+        self.replies = Replies()
+        update = {**session_update(self.settings, mode, kind=ServerKind.CUSTOM), "event_id": "s"}
+        self.told.opened(update)
+        self.opening = Opening(update, Refused())
+        self.opening.begin()
+        self.opening.go_on()
+        self.beginning = Beginning(update, Refused(), "a server")
+        self.beginning.receive({"type": "session.created", "session": {}})
+        endpoint = Endpoint(ServerKind.CUSTOM, "ws://nowhere")
+        for one in (self.account, self.turns, self.told):
+            one.connected(endpoint, 0.0)
+        self.call.connect(0.0)
+        self.now = 0.0
+
+    def hear(self, event: Event) -> None:
+        self.now += 0.001
+        for one in (self.account, self.turns, self.told, self.replies):
+            one.receive(event, self.now)
+        self.call.receive(event, self.now)
+        self.call.snapshot()
+
+    def begin(self, event: Event) -> None:
+        """As one of the first events, which may say that there is nothing to begin."""
+        for one in (self.opening.receive, self.beginning.receive):
+            try:
+                one(event)
+            except ConnectionFailed:
+                return
+
+    def listen(self) -> None:
+        """20 ms of the loudspeaker, and whatever time makes of it."""
+        self.now += 0.02
+        self.call.beat(self.now)
+        self.call.frame(self.now)
+        self.turns.frame(self.call.playback.items_at(self.now), self.now)
+        self.call.tick(self.now)
+
+
+# -------------------------------------------------------------------- what makes no sense
+
+NAMES = st.sampled_from(["u1", "a1", "r1", "", "x" * 600])
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.sampled_from([-1, 2**63, 10**400, 1.5, float("inf"), float("nan"), -0.0])
+    | st.text(max_size=6)
+    | st.sampled_from(["message", "user", "assistant", "function_call", "completed", "failed", "cancelled", "AAAA"])
+    | NAMES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "role", "type", "content", "status", "output", "error"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    [
+        *("item_id", "response_id", "content_index", "output_index", "delta", "transcript", "text", "item", "response"),
+        *("previous_item_id", "session", "error", "audio_end_ms", "audio_start_ms", "usage", "call_id", "arguments"),
+    ]
+)
+EVENTS = st.builds(lambda kind, fields: {**fields, "type": kind}, st.sampled_from(TYPES), st.dictionaries(FIELDS, ODD))
+
+
+@settings(max_examples=60)
+@given(st.lists(EVENTS, max_size=25), st.booleans())
+def test_whatever_a_server_says_nothing_raises(events: list[Event], written: bool) -> None:
+    ears = Ears(written)
+    for event in events:
+        ears.hear(event)
+        ears.begin(event)
+        ears.listen()
+    assert len(ears.conversation.bubbles()) <= 20
+    ears.call.stop(ears.now)
+    ears.call.clear(ears.now)
+
+
+# -------------------------------------------------------------------- more than anybody can say
+
+
+def words(number: int) -> str:
+    return f"{number} " + "word " * 200
+
+
+MESSAGES: dict[str, Callable[[int], Event]] = {
+    "item": lambda i: {"id": f"item{i}", "type": "message", "role": "user", "content": [{"text": words(i)}]},
+    "tool": lambda i: {"id": "tool", "type": "function_call", f"field{i}": words(i)},
+    "reply": lambda i: {"id": f"r{i}", "status": "in_progress", "output": [{"id": f"a{i}", "type": "message"}]},
+}
+FLOODS: dict[str, Callable[[int], Event]] = {
+    "many items": lambda i: {"item_id": f"u{i}", "response_id": f"r{i}", "delta": words(i), "transcript": words(i)},
+    "many parts": lambda i: {
+        "item_id": "u",
+        "response_id": "r",
+        "content_index": i,
+        "delta": words(i),
+        "text": words(i),
+    },
+    "one text": lambda i: {"item_id": "u", "response_id": "r", "delta": words(i)},
+    "messages": lambda i: {"item": MESSAGES["item"](i), "previous_item_id": f"unseen{i}"},
+    "a tool": lambda i: {"item": MESSAGES["tool"](i), "item_id": "tool", "arguments": words(i)},
+    "replies": lambda i: {"response": MESSAGES["reply"](i), "response_id": f"r{i}", "item_id": f"a{i}"},
+    "sessions": lambda i: {"session": {f"field{i}": words(i)}},
+    "errors": lambda i: {
+        "error": {"code": f"code_{i}", "message": words(i), "event_id": f"e{i}", "param": f"session.p{i}"}
+    },
+    "usage": lambda i: {"response": {"id": f"r{i}", "usage": {"input_tokens": 1}}, "item_id": f"u{i}"},
+    "sounds": lambda i: {"item_id": f"a{i}", "response_id": f"r{i}", "delta": "AAA="},
+}
+FLOOD = 400
+ROOM = 250_000
+"""Bytes that may be kept of 400 events with 1,000 letters each, of every kind alone."""
+
+
+def size_of(thing: object) -> int:
+    """Bytes held by it and all it holds."""
+    seen: set[int] = set()
+    todo, total = deque([thing]), 0
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, (type, Enum, Settings)) or callable(one):
+            continue
+        seen.add(id(one))
+        total += sys.getsizeof(one)
+        if isinstance(one, Mapping):
+            todo.extend([*one.keys(), *one.values()])
+        elif isinstance(one, (list, tuple, set, frozenset, deque)):
+            todo.extend(one)
+        else:
+            slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
+            todo.extend(getattr(one, name) for name in slots if hasattr(one, name))
+            todo.extend(getattr(one, "__dict__", {}).values())
+    return total
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_is_not_kept(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "MOST_TEXT", 20_000)
+    kept = {}
+    for kind in TYPES:
+        ears = Ears(written="text" in kind)
+        before = size_of(ears)
+        for number in range(FLOOD):
+            ears.hear({**FLOODS[flood](number), "type": kind})
+        kept[kind] = size_of(ears) - before
+    assert {about: size for about, size in kept.items() if size > ROOM} == {}
+
+
+def test_sounds_that_are_never_ended_are_forgotten_once_they_were_heard() -> None:
+    ears = Ears(written=False)
+    for number in range(3000):
+        ears.hear({"type": "response.output_audio.delta", "item_id": f"a{number}", "delta": "AAAA" * 200})
+        ears.listen()
+    assert len(ears.call.playback._parts) <= MOST_PARTS + 1
+
+
+def test_replies_that_are_never_ended_are_not_all_counted() -> None:
+    replies = Replies()
+    for number in range(2000):
+        replies.receive({"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)
+    assert replies.in_flight(0.0) == MOST_BEGUN

@@ -1,0 +1,81 @@
+"""How fast a socket is listened to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from realtime import pace
+from realtime.connection import MAX_ID, RealtimeConnection
+from realtime.endpoint import Endpoint, ServerKind
+from realtime.pace import BURST, BYTES, MOST_A_SECOND, Pace
+
+from .servers import greet, server
+
+
+def test_nobody_within_the_bounds_ever_waits() -> None:
+    ours = Pace(0.0)
+    assert not any(ours.wait(10_000, number / 200) for number in range(10_000))
+    assert ours.wait(8 * 2**20, 60.0) == 0.0, "a whole reply in one message"
+
+
+@given(st.lists(st.integers(0, 20_000_000), min_size=1, max_size=50))
+def test_whoever_waits_as_told_takes_no_more_than_that(sizes: list[int]) -> None:
+    ours, now = Pace(100.0), 100.0
+    for size in sizes:
+        now += ours.wait(size, now)
+    counted = sum(1 + size // BYTES for size in sizes)
+    assert now - 100.0 == pytest.approx(max(0.0, (counted - BURST) / MOST_A_SECOND))
+
+
+async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "MOST_A_SECOND", 1000.0)
+    monkeypatch.setattr(pace, "BURST", 100.0)
+    sent = 0
+
+    async def talk(socket: ServerConnection) -> None:
+        nonlocal sent
+        await greet(socket)
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send(json.dumps({"type": "flood", "number": sent}))
+                sent += 1
+
+    update = {"type": "session.update", "session": {}}
+    async with server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
+        loop, heard = asyncio.get_running_loop(), 0
+        began = loop.time()
+        async for event in connection.events():
+            heard += event["type"] == "flood"
+            if loop.time() - began >= 0.5:
+                break
+    assert 200 < heard < 800
+
+
+async def test_an_id_that_is_none_is_no_event() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await greet(socket)
+        name = "x" * (MAX_ID + 1)
+        odd = [
+            {"item_id": name},
+            {"response_id": name},
+            {"item": {"id": name}},
+            {"response": {"output": [{"id": name}]}},
+        ]
+        for event in (*odd, {"previous_item_id": name}, {"item_id": "x" * MAX_ID}):
+            await socket.send(json.dumps({"type": "odd", **event}))
+        await socket.wait_closed()
+
+    update = {"type": "session.update", "session": {}}
+    async with server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
+        async for event in connection.events():
+            if event["type"] == "odd":
+                assert event["item_id"] == "x" * MAX_ID
+                break

@@ -1,0 +1,158 @@
+"""What an operator's computer may refuse: a port, a file, room on the disk. Each is one sentence, and no traceback."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import app
+from offline import models
+from realtime.playback import FRAME
+from realtime.recording import IN_MEMORY, Recording, RecordingState
+from realtime.settings import Settings, SettingsError
+from realtime_handler import Stage
+
+from .pages import at, calling
+from .realtime.servers import Script, server
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file can get longer than `size` bytes: what a full disk does to whoever writes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# -------------------------------------------------------------------- the port
+
+
+def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
+        monkeypatch.setattr(app, "settings", settings)
+        monkeypatch.setattr(app, "house", app.House(settings))
+        with pytest.raises(SystemExit) as end:
+            app.main()
+    assert end.value.code == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."
+
+
+# -------------------------------------------------------------------- .env
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["PORT=7861".encode("utf-16"), b"VOICE=caf\xe9\n", b"VOICE=a\x00b\n", None],
+    ids=["UTF-16, as PowerShell writes it", "Latin-1", "a zero byte", "a folder"],
+)
+def test_an_env_file_that_cannot_be_read(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ".env"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load()
+    why = "Is a directory" if content is None else "it must be a text file in UTF-8"
+    assert str(refusal.value) == f"The file .env cannot be read: {why}."
+
+
+def test_a_mark_at_the_beginning_of_an_env_file_is_no_part_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows' Notepad writes one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "")
+    monkeypatch.delenv("PORT")
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPORT=7861\n")
+    assert Settings.load().port == 7861
+
+
+# -------------------------------------------------------------------- the disk
+
+
+@pytest.mark.parametrize("why", ["a file in its place", "no room"])
+def test_models_that_cannot_be_kept(
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "models"
+    if why == "a file in its place":
+        root.write_text("")
+        words = {"Not a directory", "File exists"}
+    else:
+        words = {"No space left on device"}
+
+        class Full:
+            def __init__(self, _: Path) -> None:
+                pass
+
+            def fetch(self, _: object) -> list[str]:
+                raise OSError(errno.ENOSPC, "No space left on device", str(root / "kokoro" / "voices.bin"))
+
+        monkeypatch.setattr("offline.fetch.Fetcher", Full)
+    monkeypatch.setenv("OFFLINE_MODELS", str(root))
+    assert models.main(["fetch"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said in {f"The models cannot be kept in {root}: {word}." for word in words}
+
+
+def test_models_in_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "voices.bin"
+    path.write_bytes(b"model")
+    (tmp_path / "voices.bin.checked").mkdir()  # nothing can be written in its place
+    file = models.File("voices.bin", 5, models.sha256_of(path), ())
+    assert models.is_whole(path, file)
+
+
+def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a container under a number without a name."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("OFFLINE_MODELS", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert models.main(["check"]) == 1
+    assert capsys.readouterr().err.strip() == "There is no home folder: set OFFLINE_MODELS to a folder for the models."
+
+
+def test_a_recording_for_which_there_is_no_room() -> None:
+    recording = Recording(60)
+    frame = np.ones(FRAME, dtype=np.int16)
+    with disk_of(IN_MEMORY + 20_000):
+        for number in range(2 * IN_MEMORY // frame.nbytes):
+            recording.visitor(number * 0.02, frame)
+        assert recording.state is RecordingState.CLOSED
+        assert (recording.samples, list(recording.wav())) == (0, [])
+        recording.model(1.0, frame)
+    recording.clear()
+    recording.visitor(0.0, frame)
+    assert recording.state is RecordingState.OPEN and recording.samples == FRAME
+
+
+async def test_a_call_goes_on_unrecorded_when_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.recording.IN_MEMORY", 2000)
+    there = Script()
+    async with server(there.talk) as url, calling(at(url)) as page:
+        await page.reaches(Stage.LISTENING)
+        with disk_of(3000):
+            await page.until(
+                lambda: page.visitor.recording is not None and page.visitor.recording.state is RecordingState.CLOSED
+            )
+            frames = len(page.frames)
+            await page.until(lambda: len(page.frames) > frames + 20)
+        assert page.closed is None and page.snapshots[-1].stage is Stage.LISTENING

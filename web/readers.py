@@ -1,0 +1,40 @@
+"""Whether anybody reads what the page is told. Gradio 5.50.0 is pinned.
+
+Gradio runs an endless event to its end whether its words are fetched or not, and keeps them all until then: a page that
+asked for them and fetches none would keep its chat, and fill the memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import gradio as gr
+
+T = TypeVar("T")
+
+UNREAD_S = 8.0
+"""Seconds in which something was always left unfetched: then nobody fetches any more."""
+
+
+def unread(page: gr.Blocks, session: str | None) -> int:
+    """Messages that wait to be fetched by a page's session."""
+    waiting = page._queue.pending_messages_per_session
+    return waiting[session].qsize() if session in waiting else 0
+
+
+async def while_read(
+    news: AsyncIterator[T],
+    waiting: Callable[[], int],
+    clock: Callable[[], float] = time.monotonic,
+    unread_s: float = UNREAD_S,
+) -> AsyncIterator[T]:
+    """The same, until nobody reads it: `waiting` tells how much is still to be fetched."""
+    read_at = clock()
+    async for one in news:
+        if not waiting():
+            read_at = clock()
+        elif clock() - read_at > unread_s:
+            return
+        yield one
