@@ -16,12 +16,13 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import HeaderExtensions
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from benchmarks._load_gradio import Page
 from benchmarks._load_speech import FRAME, FRAME_S, Pcm, decoded, microphone, packets
@@ -29,6 +30,8 @@ from benchmarks._load_speech import FRAME, FRAME_S, Pcm, decoded, microphone, pa
 PAUSE_S = 0.4
 """No frame for so long: a new reply of one that sends nothing in between, and no stall of the old one."""
 CONNECT_S = 20.0
+NOT_MADE = (OSError, TimeoutError, httpx.HTTPError, WebSocketException)
+"""What `Caller.dial` raises."""
 TOLD = 5
 """Frames, after which the page says how many it has taken (web/static/fallback.js)."""
 
@@ -49,7 +52,7 @@ class Caller(ABC):
 
     @abstractmethod
     async def dial(self) -> None:
-        """Until sound goes both ways. Raises `TimeoutError`, and what the network raises."""
+        """Until sound goes both ways. Raises `NOT_MADE`."""
 
     @abstractmethod
     async def vanish(self) -> None:
@@ -177,7 +180,12 @@ class WebRtcCaller(Caller):
         if event is not None:
             task = asyncio.ensure_future(self.page.run(event, [value], self._component))
             self._work.add(task)
-            task.add_done_callback(self._work.discard)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._work.discard(task)
+        if not task.cancelled():
+            task.exception()  # the page was closed meanwhile
 
     async def _frame(self, number: int) -> None:
         payload = self._packets[number % len(self._packets)]

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._load_callers import Caller, ProgramCaller, SocketCaller, WebRtcCaller
+from benchmarks._load_callers import NOT_MADE, Caller, ProgramCaller, SocketCaller, WebRtcCaller
 from benchmarks._load_child import Child, child, pin
 from benchmarks._load_gradio import Page, configuration
 from benchmarks._load_speech import WINDOW_S, lost_words
@@ -158,7 +158,7 @@ class Bench:
         verdict = Verdict.BROKEN
         try:
             await self.have(count)
-        except (TimeoutError, OSError) as error:
+        except NOT_MADE as error:
             ramp.limited_by = f"no more calls could be made ({type(error).__name__})"
             return Verdict.BROKEN
         await asyncio.sleep(SETTLE_S)

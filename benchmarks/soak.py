@@ -27,7 +27,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks._load_callers import Caller, ProgramCaller, SocketCaller, WebRtcCaller
+from benchmarks._load_callers import NOT_MADE, Caller, ProgramCaller, SocketCaller, WebRtcCaller
 from benchmarks._load_child import Child, child
 from benchmarks._load_gradio import Page, configuration
 from benchmarks.proxy import free_port
@@ -77,7 +77,7 @@ class Crowd:
             else:
                 await dialling
                 await asyncio.sleep(self._chance.uniform(*STAY_S))
-        except (OSError, TimeoutError):
+        except NOT_MADE:
             self.done.failed += 1
         finally:
             dialling.cancel()
