@@ -9,7 +9,8 @@ to be back where it was after the first few calls:
     tasks        exactly
     descriptors  within 2
     threads      within 2, once pools have let idle ones go
-    memory       within 12 MB, plus what Gradio keeps of each visitor for an hour after the page was closed (48 kB)
+    memory       within 12 MB, plus what Gradio keeps for an hour of every page that was closed, which is measured first,
+                 with pages that make no call
 
 Ends with 1 where it is not.
 """
@@ -40,7 +41,8 @@ WARM_UP = 12
 CALM_S = 120.0
 """For all to be noticed as gone: a browser that vanishes is missed after half a minute, a pool's thread goes later."""
 TOLERATED = {"tasks": 0, "fds": 2, "threads": 2, "rss_mb": 12.0}
-VISITOR_MB = 0.048
+PAGES = 48
+"""Opened and closed, to see what Gradio keeps of one."""
 KINDS: dict[str, type[Caller]] = {"webrtc": WebRtcCaller, "socket": SocketCaller, "program": ProgramCaller}
 
 
@@ -60,7 +62,7 @@ class Crowd:
     """The callers."""
 
     def __init__(self, url: str, config: dict[str, Any], seed: int) -> None:
-        self._url, self._config = url, config
+        self._url, self.config = url, config
         self._chance = random.Random(seed)
         self.done = Soak()
 
@@ -68,7 +70,7 @@ class Crowd:
         """Somebody calls, stays for a while, and goes in one way or another."""
         kind = self._chance.choice(list(KINDS))
         way = self._chance.choice(["hangs up", "vanishes", "hangs up early"])
-        caller = KINDS[kind](Page(self._url, self._config))
+        caller = KINDS[kind](Page(self._url, self.config))
         self.done.begun[kind] += 1
         dialling = asyncio.create_task(caller.dial())
         try:
@@ -102,15 +104,34 @@ async def _calm(app: Child, like: dict[str, Any] | None = None, seconds: float =
     while True:
         now = await asyncio.to_thread(app.ask, "tidy")
         still = last and all(now[name] >= last[name] for name in ("tasks", "fds", "threads"))
-        if time.monotonic() > until or (like is not None and still and not _left(like, now, 10**9)):
+        if time.monotonic() > until or (like is not None and still and not _left(like, now, float("inf"))):
             return now
         last = now
         await asyncio.sleep(5)
 
 
-def _left(before: dict[str, Any], after: dict[str, Any], visitors: int) -> dict[str, float]:
-    """What there is more of than is tolerated: how much more than before."""
-    allowed = {**TOLERATED, "rss_mb": TOLERATED["rss_mb"] + visitors * VISITOR_MB}
+async def _page_mb(app: Child, url: str, config: dict[str, Any]) -> float:
+    """MB that stay of a page in which nobody called."""
+
+    async def one() -> None:
+        page = Page(url, config)
+        await page.open()
+        await asyncio.sleep(0.3)
+        await page.close()
+
+    found = []
+    for _ in range(2):
+        await asyncio.gather(*(one() for _ in range(TOGETHER)))
+        found.append((await asyncio.to_thread(app.ask, "tidy"))["rss_mb"])
+        if len(found) == 1:
+            for _ in range(PAGES // TOGETHER - 1):
+                await asyncio.gather(*(one() for _ in range(TOGETHER)))
+    return float(max(0.0, found[1] - found[0]) / PAGES)
+
+
+def _left(before: dict[str, Any], after: dict[str, Any], kept_mb: float) -> dict[str, float]:
+    """What there is more of than is tolerated: how much more than before. `kept_mb`: of pages, by Gradio."""
+    allowed = {**TOLERATED, "rss_mb": TOLERATED["rss_mb"] + kept_mb}
     return {name: after[name] - before[name] for name, most in allowed.items() if after[name] - before[name] > most}
 
 
@@ -125,6 +146,7 @@ async def soak(minutes: float, seed: int) -> dict[str, Any]:
         url = f"http://127.0.0.1:{front}"
         crowd = Crowd(url, await configuration(url), seed)
         await asyncio.gather(*(crowd.one() for _ in range(WARM_UP)))
+        page_mb = await _page_mb(app, url, crowd.config)
         before = await _calm(app, seconds=CALM_S / 2)
         _say("before", before, crowd.done)
         crowd.done = Soak()
@@ -137,13 +159,14 @@ async def soak(minutes: float, seed: int) -> dict[str, Any]:
         after = await _calm(app, like=before)
         _say("after", after, crowd.done)
     done = crowd.done
-    left = _left(before, after, done.begun["webrtc"] + done.begun["socket"])
+    left = _left(before, after, page_mb * (done.begun["webrtc"] + done.begun["socket"]))
     return {
         "minutes": minutes,
         "calls": dict(done.begun),
         "ways": dict(done.ended),
         "failed": done.failed,
         "frames_heard": done.frames,
+        "mb_kept_by_gradio_of_each_page": page_mb,
         "before": before,
         "after": after,
         "left": left,
