@@ -42,7 +42,9 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         port = taken.getsockname()[1]
         settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
         monkeypatch.setattr(app, "settings", settings)
-        monkeypatch.setattr(app, "house", app.House(settings))
+        house = app.House(settings)
+        monkeypatch.setattr(house.ending, "listen", lambda: None)  # signals are pytest's here
+        monkeypatch.setattr(app, "house", house)
         with pytest.raises(SystemExit) as end:
             app.main()
     assert end.value.code == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."

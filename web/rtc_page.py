@@ -9,6 +9,10 @@ from typing import Any
 import gradio as gr
 from fastrtc import WebRTC
 
+MOST_OFFERS = 24
+"""Connections that have been offered and do not stand yet. Each costs a certificate and a UDP port for each network
+interface. fastrtc counts them among its calls."""
+
 
 class Connection:
     """One WebRTC connection at fastrtc's end."""

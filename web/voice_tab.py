@@ -21,7 +21,7 @@ from . import voice_fallback
 from .chatbox import Message, chatbox, message_box, places_in_queue, shown, taking
 from .figures import figures
 from .markup import literal, struck
-from .rtc_page import on_news
+from .rtc_page import MOST_OFFERS, on_news
 from .status import Refresh, ServerLine, status_html
 from .texts import NOTICES, STAGES, Locale, label, sentence
 from .turn import RtcConfiguration
@@ -158,7 +158,7 @@ def build(
     def on_press(who: Visitor, where: Locale) -> str:
         return line(Stage.CONNECTING, None, server(who.own_key)[2], where)
 
-    rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls)
+    rtc.stream(call, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls + MOST_OFFERS)
     # Its own limit: with Gradio's default of one, the second visitor's captions would wait for the first to hang up.
     on_news(rtc, on_snapshot, [locale, visitor], [chat, status, sums], concurrency_limit=max_calls)
     voice_fallback.build(sockets, rtc, on_snapshot, visitor, locale, [chat, status, sums])

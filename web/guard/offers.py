@@ -7,10 +7,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
-from ..rtc_page import Connection
+from ..rtc_page import MOST_OFFERS, Connection
 
-MOST = 24
-"""In all. Each costs a certificate and a UDP port for each network interface."""
 MOST_EACH = 4
 """Of one visitor: a call, its second try, and the same in another tab."""
 LIFE_S = 10.0
@@ -24,7 +22,7 @@ class Offers:
         self,
         connection: Callable[[str], Connection | None],
         *,
-        most: int = MOST,
+        most: int = MOST_OFFERS,
         most_each: int = MOST_EACH,
         life_s: float = LIFE_S,
     ) -> None:
