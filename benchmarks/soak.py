@@ -9,8 +9,8 @@ to be back where it was after the first few calls:
     tasks        exactly
     descriptors  within 2
     threads      within 2, once pools have let idle ones go
-    memory       within 12 MB, plus what Gradio keeps for an hour of every page that was closed, which is measured first,
-                 with pages that make no call
+    memory       within 12 MB, plus what Gradio keeps for an hour of every page that was closed: it is measured first,
+                 with pages in which nobody calls
 
 Ends with 1 where it is not.
 """
