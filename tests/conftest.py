@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -17,9 +18,13 @@ hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The browser last: Playwright's synchronous driver keeps an event loop running in the main thread from then on,
-    and no coroutine test can run beside it."""
+    and no coroutine test can run beside it. Tests of the long mode only in that."""
+    if not os.environ.get("LONG"):
+        others = [item for item in items if item.get_closest_marker("long") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in others])
+        items[:] = others
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 

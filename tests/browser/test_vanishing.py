@@ -19,8 +19,9 @@ from .test_fallback import NO_UDP, OVER_WEB
 from .test_trouble import GREEN, RELEASED
 from .typist import Typist
 
-long = pytest.mark.skipif(not os.environ.get("LONG"), reason="for the long mode")
-WAYS = pytest.mark.parametrize("before", ["", pytest.param(NO_UDP, marks=long)], ids=["WebRTC", "web socket"])
+WAYS = pytest.mark.parametrize(
+    "before", ["", pytest.param(NO_UDP, marks=pytest.mark.long)], ids=["WebRTC", "web socket"]
+)
 
 
 PULLED_OUT = """() => {
@@ -77,7 +78,7 @@ def test_a_tab_that_is_closed_in_a_call(
     nobody(2)
 
 
-@long
+@pytest.mark.long
 def test_a_tab_that_is_closed_in_a_chat(house: App, browser: Browser, nobody: Callable[[float], float]) -> None:
     typist = Typist(browser, house.url)
     assert typist.ask("Hello") == "Hello"
@@ -98,7 +99,7 @@ def signal_all_but(others: set[psutil.Process], number: signal.Signals) -> None:
                 os.kill(one.pid, number)
 
 
-@long
+@pytest.mark.long
 def test_a_browser_that_is_killed_in_a_call(
     house: App, playwright: Playwright, nobody: Callable[[float], float]
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_browser_that_is_killed_in_a_call(
     nobody(5)
 
 
-@long
+@pytest.mark.long
 @WAYS
 def test_a_computer_that_falls_asleep_in_a_call(
     house: App, playwright: Playwright, nobody: Callable[[float], float], before: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import httpx
@@ -41,7 +40,7 @@ async def test_a_page_whose_stream_is_cut(app: App, upstream: Upstream) -> None:
         await visitor.leaves()
 
 
-@pytest.mark.skipif(not os.environ.get("LONG"), reason="takes ten seconds")
+@pytest.mark.long
 async def test_a_chat_whose_words_nobody_fetches(app: App, upstream: Upstream) -> None:
     """Gradio would let it run for ever."""
     async with httpx.AsyncClient(timeout=10) as client:
