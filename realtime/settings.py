@@ -208,7 +208,7 @@ class Settings:
     allow_own_key: bool = True
     """ALLOW_OWN_KEY. Visitors may use a key of their own for their own session; false: only the operator's."""
     max_calls: int = 8
-    """MAX_CALLS, calls at the same time. One takes about 3 % of a core for the audio alone."""
+    """MAX_CALLS, calls at the same time. One takes about 2 % of a core for the audio alone."""
     max_chats: int = 32
     """MAX_CHATS, text chats connected at the same time. They cost no audio: a socket to the server and a page each."""
     max_sockets: int = 64
