@@ -24,6 +24,8 @@ class Page:
         self._reading: asyncio.Task[None] | None = None
         self._open: asyncio.Task[None] | None = None
         self._awaited: dict[str, asyncio.Future[list[Any]]] = {}
+        self._early: dict[str, list[Any]] = {}
+        """Outputs that came before the answer that names their event."""
 
     def component(self, **wanted: str) -> int:
         """The id of the component with this `type` or this property."""
@@ -70,7 +72,11 @@ class Page:
         data = [*first, *[None] * (self.inputs(event) - len(first))]
         joined = {"data": data, "fn_index": event, "session_hash": self.session, "trigger_id": trigger}
         name = (await self.post("queue/join", joined))["event_id"]
-        found = self._awaited[name] = asyncio.get_running_loop().create_future()
+        found: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        if name in self._early:
+            found.set_result(self._early.pop(name))
+            return found
+        self._awaited[name] = found
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         return found
@@ -100,19 +106,27 @@ class Page:
                     pass
 
     async def _read(self) -> None:
+        """Gradio closes the stream when nothing is under way, and may do so while an event is on its way to it."""
         with suppress(httpx.HTTPError):
-            stream = self._http.stream("GET", f"{self.url}/gradio_api/queue/data?session_hash={self.session}")
-            async with stream as answer:
-                async for line in answer.aiter_lines():
-                    if '"process_completed"' in line:
-                        self._completed(json.loads(line[5:]))
-                    elif '"close_stream"' in line:
-                        return
+            while self._awaited:
+                await self._read_once()
+
+    async def _read_once(self) -> None:
+        stream = self._http.stream("GET", f"{self.url}/gradio_api/queue/data?session_hash={self.session}")
+        async with stream as answer:
+            async for line in answer.aiter_lines():
+                if '"process_completed"' in line:
+                    self._completed(json.loads(line[5:]))
+                elif '"close_stream"' in line:
+                    return
 
     def _completed(self, message: dict[str, Any]) -> None:
-        found = self._awaited.pop(message.get("event_id", ""), None)
-        if found is not None and not found.done():
-            found.set_result(message["output"].get("data", []))
+        name, output = message.get("event_id", ""), message["output"].get("data", [])
+        found = self._awaited.pop(name, None)
+        if found is None:
+            self._early[name] = output
+        elif not found.done():
+            found.set_result(output)
 
     async def close(self) -> None:
         """The tab is closed."""
