@@ -9,8 +9,7 @@ to be back where it was after the first few calls:
     tasks        exactly
     descriptors  within 2
     threads      within 2, once pools have let idle ones go
-    memory       within 12 MB, plus what Gradio keeps for an hour of every page that was closed: it is measured first,
-                 with pages in which nobody calls
+    memory       within 12 MB; as many pages as the app remembers have been opened and closed before
 
 Ends with 1 where it is not.
 """
@@ -32,6 +31,7 @@ from benchmarks._load_callers import NOT_MADE, Caller, ProgramCaller, SocketCall
 from benchmarks._load_child import Child, child
 from benchmarks._load_gradio import Page, configuration
 from benchmarks.proxy import free_port
+from web.gradio_memory import MOST_CLOSED
 
 TOGETHER = 8
 """Calls at the same time."""
@@ -41,8 +41,8 @@ WARM_UP = 12
 CALM_S = 120.0
 """For all to be noticed as gone: a browser that vanishes is missed after half a minute, a pool's thread goes later."""
 TOLERATED = {"tasks": 0, "fds": 2, "threads": 2, "rss_mb": 12.0}
-PAGES = 48
-"""Opened and closed, to see what Gradio keeps of one."""
+PAGES = MOST_CLOSED + 8 * TOGETHER
+"""Opened and closed at first."""
 KINDS: dict[str, type[Caller]] = {"webrtc": WebRtcCaller, "socket": SocketCaller, "program": ProgramCaller}
 
 
@@ -104,35 +104,30 @@ async def _calm(app: Child, like: dict[str, Any] | None = None, seconds: float =
     while True:
         now = await asyncio.to_thread(app.ask, "tidy")
         still = last and all(now[name] >= last[name] for name in ("tasks", "fds", "threads"))
-        if time.monotonic() > until or (like is not None and still and not _left(like, now, float("inf"))):
+        if time.monotonic() > until or (
+            like is not None and still and not _left({**like, "rss_mb": now["rss_mb"]}, now)
+        ):
             return now
         last = now
         await asyncio.sleep(5)
 
 
-async def _page_mb(app: Child, url: str, config: dict[str, Any]) -> float:
-    """MB that stay of a page in which nobody called."""
+async def _pages(url: str, config: dict[str, Any]) -> None:
+    """Pages come and go in which nobody calls."""
 
     async def one() -> None:
         page = Page(url, config)
         await page.open()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.2)
         await page.close()
 
-    found = []
-    for _ in range(2):
+    for _ in range(PAGES // TOGETHER):
         await asyncio.gather(*(one() for _ in range(TOGETHER)))
-        found.append((await asyncio.to_thread(app.ask, "tidy"))["rss_mb"])
-        if len(found) == 1:
-            for _ in range(PAGES // TOGETHER - 1):
-                await asyncio.gather(*(one() for _ in range(TOGETHER)))
-    return float(max(0.0, found[1] - found[0]) / PAGES)
 
 
-def _left(before: dict[str, Any], after: dict[str, Any], kept_mb: float) -> dict[str, float]:
-    """What there is more of than is tolerated: how much more than before. `kept_mb`: of pages, by Gradio."""
-    allowed = {**TOLERATED, "rss_mb": TOLERATED["rss_mb"] + kept_mb}
-    return {name: after[name] - before[name] for name, most in allowed.items() if after[name] - before[name] > most}
+def _left(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
+    """What there is more of than is tolerated: how much more than before."""
+    return {name: after[name] - before[name] for name, most in TOLERATED.items() if after[name] - before[name] > most}
 
 
 async def soak(minutes: float, seed: int) -> dict[str, Any]:
@@ -146,7 +141,7 @@ async def soak(minutes: float, seed: int) -> dict[str, Any]:
         url = f"http://127.0.0.1:{front}"
         crowd = Crowd(url, await configuration(url), seed)
         await asyncio.gather(*(crowd.one() for _ in range(WARM_UP)))
-        page_mb = await _page_mb(app, url, crowd.config)
+        await _pages(url, crowd.config)
         before = await _calm(app, seconds=CALM_S / 2)
         _say("before", before, crowd.done)
         crowd.done = Soak()
@@ -159,14 +154,13 @@ async def soak(minutes: float, seed: int) -> dict[str, Any]:
         after = await _calm(app, like=before)
         _say("after", after, crowd.done)
     done = crowd.done
-    left = _left(before, after, page_mb * (done.begun["webrtc"] + done.begun["socket"]))
+    left = _left(before, after)
     return {
         "minutes": minutes,
         "calls": dict(done.begun),
         "ways": dict(done.ended),
         "failed": done.failed,
         "frames_heard": done.frames,
-        "mb_kept_by_gradio_of_each_page": page_mb,
         "before": before,
         "after": after,
         "left": left,
