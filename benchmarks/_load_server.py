@@ -58,14 +58,15 @@ class Server:
         return {}
 
     def heard(self) -> Answer:
-        """Calls, and words lost on the way from the visitors since `mark`."""
+        """Calls of which something came since `mark`, and words lost on their way from the visitors."""
         self.keeping = False
         lost = []
-        for audio in self.kept.values():
+        for audio in filter(None, self.kept.values()):
             sound = np.frombuffer(b"".join(map(base64.b64decode, audio)), "<i2")
             lost.append(lost_words(sound, of_reply=False))
+        silent = len(self.kept) - len(lost)
         self.kept = {connection: [] for connection in self.kept}
-        return {"calls": len(lost), "lost_words": sum(lost)}
+        return {"calls": len(lost), "silent": silent, "lost_words": sum(lost)}
 
     def talk(self) -> Answer:
         self.talking = True

@@ -32,7 +32,7 @@ class Window:
     late_max_ms: float
     lost_words: int
     dropped: int
-    """Calls that are no longer there."""
+    """Calls of which nothing came any more, at one end or the other."""
     own_late_ms: float
     """95th percentile of how late the callers were."""
 

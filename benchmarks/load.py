@@ -128,7 +128,11 @@ class Bench:
         for one in calls:
             one.keeping = False
         after = await self.ask(self.app, "how")
-        heard = {"lost_words": 0} if self.kind is Kind.PROGRAM else await self.ask(self.server, "heard")
+        heard = (
+            {"lost_words": 0, "calls": len(calls)}
+            if self.kind is Kind.PROGRAM
+            else await self.ask(self.server, "heard")
+        )
         lost, late, dropped = await asyncio.to_thread(self._judge, calls)
         own = [late for one in calls for late in one.sent_late_ms] or [1e9]
         return Window(
@@ -138,7 +142,7 @@ class Bench:
             late_p99_ms=float(np.percentile(late, 99)),
             late_max_ms=max(late),
             lost_words=heard["lost_words"] + lost,
-            dropped=dropped,
+            dropped=dropped + max(0, len(calls) - heard["calls"]),
             own_late_ms=float(np.percentile(own, 95)),
         )
 
