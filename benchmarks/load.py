@@ -73,7 +73,8 @@ NAMES = {
 
 
 def _cores() -> tuple[int | None, int | None]:
-    """For the app, and for all the rest; None where processes cannot be pinned, or there is but one."""
+    """For the app, and for all the rest; None where processes cannot be pinned, or there is but one. To be asked before
+    anything is pinned."""
     if not hasattr(os, "sched_getaffinity"):
         return None, None
     cores = sorted(os.sched_getaffinity(0))
@@ -251,9 +252,10 @@ def _row(ramps: list[Ramp], idle_mb: float | None, *, quick: bool) -> dict[str, 
     return row
 
 
-async def _measured(group: list[Kind], rounds: int, *, quick: bool) -> dict[str, Any]:
+async def _measured(
+    group: list[Kind], rounds: int, cores: tuple[int | None, int | None], *, quick: bool
+) -> dict[str, Any]:
     """What runs at the same time, in turn."""
-    cores = _cores()
     ramps: dict[Kind, list[Ramp]] = {kind: [] for kind in group}
     idle: dict[Kind, float] = {}
     with ExitStack() as stack:
@@ -278,10 +280,10 @@ async def measure(kinds: list[Kind], *, quick: bool) -> dict[str, Any]:
     others, began = Others([os.getpid()]), time.monotonic()
     rows: dict[str, Any] = {}
     if rtc := [kind for kind in (Kind.WEBRTC, Kind.PLAIN) if kind in kinds]:
-        rows |= await _measured(rtc, 3, quick=quick)
+        rows |= await _measured(rtc, 3, cores, quick=quick)
     for kind in (Kind.SOCKET, Kind.PROGRAM):
         if kind in kinds:
-            rows |= await _measured([kind], 2, quick=quick)
+            rows |= await _measured([kind], 2, cores, quick=quick)
     report: dict[str, Any] = {"seconds": time.monotonic() - began, "cores_pinned": None not in cores, "rows": rows}
     report["all_programs_cores"] = others.cores()
     for name in ("calls_per_core", "calls_by_cpu"):
