@@ -19,6 +19,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from benchmarks._speech import RATE, utterances
 
 TURN_S, REPLY_S, CYCLE_S = 2.0, 3.0, 5.5
+SILENCE_S = 0.2
 WINDOW_S = CYCLE_S + 0.7
 """Long enough to hold every word once, wherever it begins."""
 FRAME_S = 0.02
@@ -49,8 +50,9 @@ def turn() -> Pcm:
 
 @cache
 def reply() -> Pcm:
-    """What the server answers."""
-    return _said(3, REPLY_S)
+    """What the server answers. It ends in silence: the plain demo sends the last 30 ms of a reply with the next one only,
+    and whether a window holds them is chance."""
+    return np.concatenate([_said(3, REPLY_S - SILENCE_S), np.zeros(int(SILENCE_S * RATE), np.int16)])
 
 
 @cache

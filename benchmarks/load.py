@@ -61,7 +61,7 @@ CALLERS: dict[Kind, type[Caller]] = {
     Kind.SOCKET: SocketCaller,
     Kind.PROGRAM: ProgramCaller,
 }
-FIRST = {Kind.WEBRTC: 16, Kind.PLAIN: 10, Kind.SOCKET: 32, Kind.PROGRAM: 44}
+FIRST = {Kind.WEBRTC: 32, Kind.PLAIN: 12, Kind.SOCKET: 48, Kind.PROGRAM: 64}
 QUICK = {Kind.WEBRTC: 12, Kind.PLAIN: 12, Kind.SOCKET: 16, Kind.PROGRAM: 30}
 """Calls: of the first step of a ramp, and of the only window of a quick run."""
 NAMES = {
