@@ -4,7 +4,7 @@
 (() => {
   "use strict";
   const CALL = "#voice-call";
-  const text = window.voiceTexts; // web/texts.py, in the page's language (language.js)
+  const text = window.voiceTexts; // web/texts/scripts.py, in the page's language (language.js)
   const MUTES = {
     "mute mic": "name_mute_microphone",
     "unmute mic": "name_unmute_microphone",

@@ -35,7 +35,7 @@
   }
 
   // ---------------------------------------------------------------- hints: what only the browser can know
-  const text = window.voiceTexts; // web/texts.py, in the page's language (language.js)
+  const text = window.voiceTexts; // web/texts/scripts.py, in the page's language (language.js)
   const hint = (code) => {
     const place = document.getElementById("voice-hint");
     if (place) place.textContent = code ? text[`hint_${code}`] : "";

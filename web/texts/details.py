@@ -1,0 +1,68 @@
+"""The smaller tables: what is saved of a conversation, servers, time and money, a visitor's own key."""
+
+from __future__ import annotations
+
+from .locale import Table
+
+EXPORT: Table = {
+    "title": ("Conversation", "對話紀錄"),
+    "user": ("You", "你"),
+    "assistant": ("Model", "模型"),
+    "nothing": ("There is nothing to save yet.", "目前還沒有可以儲存的內容。"),
+}
+
+SERVERS: Table = {
+    "offline": ("Offline", "離線"),
+    "openai": ("OpenAI", "OpenAI"),
+    "openai_own_key": ("OpenAI (own key)", "OpenAI（自己的金鑰）"),
+    "custom": ("Custom", "自訂伺服器"),
+    "custom_own_key": ("Custom (own key)", "自訂伺服器（自己的金鑰）"),
+}
+
+CONNECT_BUTTON: Table = {
+    "connect": ("Connect", "連線"),
+    "disconnect": ("Disconnect", "中斷連線"),
+}
+
+# ------------------------------------------------------------------ time and money
+
+FIGURES: Table = {
+    "waited": ("waited for you to finish", "等你說完"),
+    "model": ("model", "模型"),
+    "rest": ("network and playback", "網路與播放"),
+    "p50": ("half of the answers came within", "一半的回答不超過"),
+    "p95": ("95 of 100 answers came within", "95% 的回答不超過"),
+    "picture": ("The last answers, in seconds", "最近幾次回答（秒）"),
+    "span_spoke": ("you spoke", "你說話"),
+    "span_waited": ("silence waited", "等待靜音"),
+    "span_transcribing": ("transcribing", "語音轉文字"),
+    "span_thinking": ("thinking", "思考"),
+    "span_speaking": ("speaking", "生成語音"),
+    "span_heard": ("heard", "聽到"),
+    "free": ("US$0: the embedded server runs here", "US$0：內建伺服器在本機執行"),
+    "unknown": ("Cost unknown: this model is not in the price table", "費用不明：價目表沒有這個模型"),
+    "audio": ("audio", "語音"),
+    "text": ("text", "文字"),
+    "image": ("image", "影像"),
+    "in": ("in", "輸入"),
+    "cached": ("cached", "快取"),
+    "out": ("out", "輸出"),
+    "transcription": ("transcription", "語音轉文字"),
+    "prices": ("list prices of", "定價日期"),
+    "call_near": ("80 % of what one call may cost is spent.", "這通電話的費用額度已用掉 80%。"),
+    "day_near": ("80 % of what a day may cost is spent.", "今天的費用額度已用掉 80%。"),
+    "call_spent": ("What one call may cost is spent: it ends now.", "這通電話的費用額度已用完，即將結束。"),
+    "day_spent": ("What a day may cost is spent: the call ends now.", "今天的費用額度已用完，通話即將結束。"),
+}
+
+KEY_STATES: Table = {
+    "used": (
+        "Your key is used for calls and chats you start from now on.",
+        "從現在起開始的通話與對話會使用你的金鑰。",
+    ),
+    "none": ("No key of yours is used.", "目前沒有使用你的金鑰。"),
+    "bad": (
+        "That is not a key: it holds a space or a character that no key has.",
+        "這不是金鑰：其中有空格或金鑰不會有的字元。",
+    ),
+}
