@@ -50,7 +50,7 @@ def turn() -> Pcm:
 
 @cache
 def reply() -> Pcm:
-    """What the server answers. It ends in silence: the plain demo sends the last 30 ms of a reply with the next one only,
+    """What the server answers. It ends in silence: the plain demo sends the last 30 ms of a reply with the next one,
     and whether a window holds them is chance."""
     return np.concatenate([_said(3, REPLY_S - SILENCE_S), np.zeros(int(SILENCE_S * RATE), np.int16)])
 
