@@ -11,19 +11,19 @@ import asyncio
 import base64
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from realtime import captions
+from realtime import captions, microphone
 from realtime.accounts import Account, Accounts
 from realtime.allowance import Stay
 from realtime.call import Call
 from realtime.connection import Failure
 from realtime.line import Line
+from realtime.microphone import Microphone
 from realtime.places import Kind, Limits, Place, Places, State, needs_session
 from realtime.playback import FRAME, Samples
 from realtime.recording import Recording
@@ -34,7 +34,7 @@ from realtime.snapshot import OVER, Notice, Snapshot, Stage
 from realtime.timing import Turns
 from realtime.wishes import Wishes
 from visitor import Visitor
-from webrtc_edge import FRAME_S, VoiceEdge, quiet_loggers, where
+from webrtc_edge import VoiceEdge, quiet_loggers, where
 from webrtc_media import install_jitter_buffer, install_track
 from webrtc_path import install_path
 
@@ -42,13 +42,7 @@ __all__ = ["EndpointForKey", "Failure", "Notice", "Snapshot", "Stage", "Visitor"
 
 log = logging.getLogger(__name__)
 
-EARLY_AUDIO = 250
-"""Frames of 20 ms kept while there is no connection: 5 s, so that a sentence is not lost."""
 TICK_S = 0.5
-STALLED_S = 1.0
-"""A microphone that delivers nothing for so long is silence. Browsers may save packets for silence, headsets stall; a
-server that gets no sound at all would wait for the end of the turn for ever. Not shorter: late packets of a busy
-computer are not silence, and a pause put between them would cut a turn in two."""
 SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
 
 EndpointForKey = Callable[[str], Endpoint | Failure]
@@ -87,9 +81,7 @@ class VoiceCall(VoiceEdge):
         self._place: Place | None = None
         self._stay: Stay | None = None
         self._line: Line | None = None
-        self._early: deque[bytes] = deque(maxlen=EARLY_AUDIO)
-        self._microphone_at: float | None = None
-        """Until when the server has been given sound; None: the microphone has not begun."""
+        self._microphone = Microphone()
         self._page_at = clock()
         """When the page was last heard of."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,7 +120,7 @@ class VoiceCall(VoiceEdge):
         if place.state is State.IN:
             self._go_in()
         else:
-            self._early.clear()
+            self._microphone.forget()
             call.waits(place.number, now)
 
     def place_changed(self) -> None:
@@ -212,7 +204,7 @@ class VoiceCall(VoiceEdge):
         for task in self._tasks:
             if task is not current and not task.cancelling():  # it is asking what the last reply has cost
                 task.cancel()
-        self._early.clear()
+        self._microphone.forget()
 
     async def call_over(self) -> None:
         self.leave()
@@ -265,8 +257,8 @@ class VoiceCall(VoiceEdge):
 
     def _ready(self) -> None:
         self.wishes_changed()  # while it was being opened
-        while self._early:
-            self._append(self._early.popleft())
+        for pcm in self._microphone.early():
+            self._append(pcm)
 
     def _send(self, events: list[dict[str, Any]]) -> None:
         if self._line is not None:
@@ -315,22 +307,19 @@ class VoiceCall(VoiceEdge):
         self._page_at = now = self.clock()
         if self._call is not None and self._call.stage is Stage.WAITING:
             return  # what is said in line is not kept: it was not said to anybody
-        self._microphone_at = now
         recording, samples = self._recording, np.frombuffer(pcm, dtype="<i2")
         if recording is not None:
             recording.visitor(self._moment(now), samples)
         if self._call is not None:
             self._call.hear(samples)
-        if self._line is not None and self._line.up:
+        over = self._call is not None and self._call.stage in OVER
+        if not over and self._microphone.gives(pcm, now, up=self._line is not None and self._line.up):
             self._append(pcm)
-        elif self._call is None or self._call.stage not in OVER:
-            self._early.append(pcm)
 
     def speaker(self, now: float) -> Samples:
         up = self._line is not None and self._line.up
-        if up and self._microphone_at is not None and now - self._microphone_at > STALLED_S:
-            self._microphone_at += FRAME_S
-            self._append(SILENCE.tobytes())
+        if up and self._microphone.stalls(now):
+            self._append(microphone.SILENCE)
         if self._call is None:
             return SILENCE
         if up:

@@ -14,7 +14,7 @@ from realtime.endpoint import Endpoint, ServerKind
 from realtime.usage import Caps
 from tests.realtime.servers import Script, server
 from tests.web.programs import Event, append, door, program
-from web import relay
+from web import relay, relay_session
 from web.client_rules import MAX_REPLIES
 
 MINI = "gpt-realtime-mini"
@@ -68,7 +68,7 @@ async def test_a_reply_that_was_only_asked_for_is_cancelled_as_it_begins() -> No
 
 
 async def test_a_server_that_never_says_what_it_cost_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "SETTLE_S", 0.2)
+    monkeypatch.setattr(relay_session, "SETTLE_S", 0.2)
     there = Script()
     async with server(there.talk) as url, door(url) as ours:
         async with program(ours.url()) as client:
@@ -186,7 +186,7 @@ async def test_a_reply_beside_the_one_that_is_done_may_be_heard_to_its_end() -> 
         await client.next()
         await there.says(created("r1"), created("r2"), done("r1"))
         await client.until("response.done")
-        await asyncio.sleep(2 * relay.TICK_S)
+        await asyncio.sleep(2 * relay_session.TICK_S)
         await there.says(done("r2"))
         assert (await client.until("response.done"))["response"]["id"] == "r2"
         assert (await client.end())[0] == 1008
@@ -212,8 +212,8 @@ async def test_no_client_chooses_a_dearer_model_for_what_is_heard() -> None:
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
 async def test_a_session_in_which_nobody_says_anything_ends(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "IDLE_S", 1.0)
-    monkeypatch.setattr(relay, "TICK_S", 0.05)
+    monkeypatch.setattr(relay_session, "IDLE_S", 1.0)
+    monkeypatch.setattr(relay_session, "TICK_S", 0.05)
     there = Script()
     async with server(there.talk) as url, door(url) as ours, program(ours.url(path)) as client:
         await client.next()
@@ -232,8 +232,8 @@ async def test_a_session_in_which_nobody_says_anything_ends(path: str, monkeypat
 
 
 async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "TICK_S", 0.05)
-    monkeypatch.setattr(relay, "POLITE_S", 0.5)
+    monkeypatch.setattr(relay_session, "TICK_S", 0.05)
+    monkeypatch.setattr(relay_session, "POLITE_S", 0.5)
     there = Script()
     async with server(there.talk) as url, door(url) as ours:
         ours.relay._settings = replace(ours.relay._settings, max_call_seconds=1)
