@@ -16,6 +16,9 @@ from typing import Any
 import uvicorn
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from .reading import ReadsOn
 
 MAX_MESSAGE_BYTES = 24 * 2**20
 """Of one message from a client: the protocol's 15 MiB of sound, in base64, and some room. Larger: close 1009."""
@@ -40,6 +43,8 @@ def set_options(config: Config) -> None:
     X-Forwarded-For is for the guard to judge: uvicorn would have written it over the true peer's address, and believes
     whom it was not told to (under Gradio, in a container)."""
     config.ws_per_message_deflate = False
+    if config.loaded and config.ws_protocol_class is WebSocketsSansIOProtocol:
+        config.ws_protocol_class = ReadsOn
     if config.ws_ping_interval == UVICORN_PING_S:
         config.ws_ping_interval = PING_S
     config.proxy_headers = False
