@@ -20,11 +20,11 @@ if [ -z "$CHROMIUM" ]; then
 fi
 export CHROMIUM
 
-make_environment .venv-agents requirements-agents.txt &  # mostly waiting for the network, as the other one is
-agents=$!
+make_environment .venv-apart requirements-apart.txt &  # mostly waiting for the network, as the other one is
+apart=$!
 make_environment .venv requirements-dev.txt
 .venv/bin/python -m offline.models fetch
-wait "$agents"
+wait "$apart"
 if [ $# -gt 0 ]; then
   exec .venv/bin/python -m pytest "$@"
 fi

@@ -1,6 +1,6 @@
 """Four conversations through `openai-agents`, which cannot share a virtual environment with Gradio.
 
-    .venv-agents/bin/python tests/offline/agents_client.py URL text|spoken|interruption|tools [SPEECH.pcm]
+    .venv-apart/bin/python tests/offline/agents_client.py URL text|spoken|interruption|tools [SPEECH.pcm]
 
 SPEECH.pcm is PCM16 mono at 24 kHz. Prints one JSON line with what was heard and answered; ends with an error otherwise.
 """

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-agents" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PYTHON = ROOT / ".venv-apart" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 async def converse(url: str, name: str, speech: Path | None = None) -> dict[str, Any]:
     """Hold the conversation `name` with the server at `url`; what the client says of it."""
-    assert PYTHON.exists(), f"{PYTHON} is missing: ./test.sh makes it from requirements-agents.txt"
+    assert PYTHON.exists(), f"{PYTHON} is missing: ./test.sh makes it from requirements-apart.txt"
     script = Path(__file__).with_name("agents_client.py")
     process = await asyncio.create_subprocess_exec(
         str(PYTHON),
