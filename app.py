@@ -184,7 +184,7 @@ polling.install()
 gradio_log.install()
 gradio_memory.install()
 house = House(settings)
-server_options.install(house.ending.serves)
+server_options.install(house.ending.serves, settings.places.max_message_bytes)
 app = build(house)
 # What is there now stays. Looking through all of it again, the collector would stop everything for 95 ms: a stutter in
 # every call.

@@ -33,6 +33,9 @@ class PlaceSettings:
     max_messages_per_second: float = 200.0
     """MAX_MESSAGES_PER_SECOND, 1-100000, that are taken from one web socket, after five seconds' worth at once. Sound
     in pieces of 10 ms makes 100. More is not lost: it is read later."""
+    max_message_bytes: int = 24 * 2**20
+    """MAX_MESSAGE_BYTES, 65536-268435456, of one message over a web socket; a larger one ends it with 1009. The default
+    holds the protocol's 15 MiB of sound, in base64, and some room."""
     drain_seconds: float = 10.0
     """DRAIN_SECONDS, 0-3600, that calls may still last when the app is told to end; then they are cut."""
 
@@ -55,5 +58,6 @@ class PlaceSettings:
             max_messages_per_second=read(
                 "MAX_MESSAGES_PER_SECOND", number(1, 100_000), default.max_messages_per_second
             ),
+            max_message_bytes=read("MAX_MESSAGE_BYTES", integer(2**16, 2**28), default.max_message_bytes),
             drain_seconds=read("DRAIN_SECONDS", number(0, 3600), default.drain_seconds),
         )

@@ -18,10 +18,11 @@ from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from realtime.place_settings import PlaceSettings
+
 from .reading import ReadsOn
 
-MAX_MESSAGE_BYTES = 24 * 2**20
-"""Of one message from a client: the protocol's 15 MiB of sound, in base64, and some room. Larger: close 1009."""
+MAX_MESSAGE_BYTES = PlaceSettings().max_message_bytes
 UVICORN_MAX_MESSAGE_BYTES = 16 * 2**20
 """What uvicorn takes unless told otherwise."""
 LAST_REQUESTS_S = 1
@@ -35,7 +36,7 @@ GONE_MS = 6500
 more. Where the system can be told so (Linux); elsewhere it takes the minutes that TCP takes."""
 
 
-def set_options(config: Config) -> None:
+def set_options(config: Config, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
     """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
     for each connection. A message size or pings that someone chose on the command line stay. No log of headers and
     messages, which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log.
@@ -43,7 +44,9 @@ def set_options(config: Config) -> None:
     X-Forwarded-For is for the guard to judge: uvicorn would have written it over the true peer's address, and believes
     whom it was not told to (under Gradio, in a container)."""
     config.ws_per_message_deflate = False
-    if config.loaded and config.ws_protocol_class is WebSocketsSansIOProtocol:
+    if not config.loaded and config.ws == "auto":
+        config.ws = ReadsOn
+    elif config.loaded and config.ws_protocol_class is WebSocketsSansIOProtocol:
         config.ws_protocol_class = ReadsOn
     if config.ws_ping_interval == UVICORN_PING_S:
         config.ws_ping_interval = PING_S
@@ -51,7 +54,7 @@ def set_options(config: Config) -> None:
     if config.loaded and isinstance(config.loaded_app, ProxyHeadersMiddleware):  # too late to be told
         config.loaded_app = config.loaded_app.app
     if config.ws_max_size == UVICORN_MAX_MESSAGE_BYTES:
-        config.ws_max_size = MAX_MESSAGE_BYTES
+        config.ws_max_size = max_message_bytes
     if config.timeout_graceful_shutdown is None:
         config.timeout_graceful_shutdown = LAST_REQUESTS_S
     logger = logging.getLogger("uvicorn.error")
@@ -67,13 +70,15 @@ def notice_the_gone(listening: Iterable[Any]) -> None:
             each.setsockopt(socket.IPPROTO_TCP, option, GONE_MS)
 
 
-def install(serves: Callable[[uvicorn.Server], None] = lambda _: None) -> None:
+def install(
+    serves: Callable[[uvicorn.Server], None] = lambda _: None, max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> None:
     """From now on every uvicorn server of this process starts with these options, and `serves` is told of it."""
     startup = uvicorn.Server.startup
 
     @functools.wraps(startup)
     async def with_options(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
-        set_options(server.config)
+        set_options(server.config, max_message_bytes)
         await startup(server, sockets)
         for each in getattr(server, "servers", ()):  # none where the port could not be had
             notice_the_gone(each.sockets)

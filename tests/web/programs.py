@@ -84,7 +84,7 @@ async def door(
     app = FastAPI(openapi_url=None)
     app.include_router(routes(health, relay))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
-    server_options.set_options(config)
+    server_options.set_options(config, settings.places.max_message_bytes)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

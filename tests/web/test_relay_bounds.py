@@ -284,3 +284,19 @@ async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() 
         await there.hears("input_audio_buffer.append", 530)
         assert time.monotonic() - began >= 0.29, "thirty more than five seconds' worth"
         assert at_once < 5.0, "what may come at once is not held back"
+
+
+async def test_the_operator_says_how_large_a_message_may_be() -> None:
+    there = Script()
+    async with (
+        server(there.talk) as url,
+        door(url, MAX_MESSAGE_BYTES="70000") as ours,
+        program(ours.url()) as client,
+        program(ours.url()) as other,
+    ):
+        await client.next()
+        await client.send(append(bytes(51_000)))  # 68,000 in base64
+        await there.hears("input_audio_buffer.append", 1)
+        await other.next()
+        await other.send(append(bytes(54_000)))
+        assert (await other.end())[0] == 1009
