@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -73,7 +74,7 @@ class Probe:
         self._lag = Lag()
         self._loop = asyncio.get_running_loop()
         self._process = psutil.Process()
-        self._commands = {"how": self.how, "tidy": self.tidy, **(commands or {})}
+        self._commands = {"how": self.how, "tidy": self.tidy, "census": self.census, **(commands or {})}
         threading.Thread(target=self._listen, daemon=True).start()
 
     def how(self) -> Answer:
@@ -93,6 +94,14 @@ class Probe:
         """The same, after the garbage was collected."""
         _given_back()
         return self.how()
+
+    def census(self) -> Answer:
+        """How many objects there are of each kind, once the garbage was collected."""
+        _given_back()
+        gc.unfreeze()  # the app's own beginning is part of it
+        kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+        gc.freeze()
+        return dict(kinds)
 
     def _listen(self) -> None:
         for line in sys.stdin:

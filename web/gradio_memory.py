@@ -105,6 +105,7 @@ def forget_events(queue: Queue, gone: set[str]) -> None:
     kept = under_way.union(*unread.values())
     _only(kept, queue.event_ids_to_events)
     _only(kept, queue.event_analytics)
+    queue._asyncio_tasks[:] = [task for task in queue._asyncio_tasks if not task.done()]
     if queue.server_app is not None:
         queue.server_app.iterators_to_reset &= kept
 

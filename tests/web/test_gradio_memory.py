@@ -130,7 +130,7 @@ def test_nothing_is_left_of_an_event_once_the_page_has_its_outcome(
     for number in range(3):
         ask("reads", f"secret {number}")
         assert answers("reads") == [f"SECRET {number}"]
-    soon(lambda: not queue.event_ids_to_events and not queue.event_analytics)
+    soon(lambda: not queue.event_ids_to_events and not queue.event_analytics and not queue._asyncio_tasks)
     assert not any(queue.pending_event_ids_session.values())
 
     ask("slow", "patience")
