@@ -43,6 +43,10 @@ def _distance(origin: int, number: int) -> int:
     return (number - origin) & 0xFFFF
 
 
+ASK_AGAIN = 25
+"""Frames of 20 ms, after which a page that does not fetch what it is shown is asked again."""
+
+
 class VoiceJitterBuffer:
     """Packets in order with at most `GAP` of them (20 ms each) held back.
 
@@ -220,6 +224,10 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
         self._voice = webrtc_opus.encoder()
         self._place = 0
         """Samples sent, at 24 kHz."""
+        self.followed = False
+        """The page fetches what it is shown (`rtc_page.on_news`)."""
+        self._unfetched = 0
+        """Frames since the page was asked to, while it does not; 0: it was not asked yet."""
 
     async def start(self) -> None:
         if not self.has_started:
@@ -254,6 +262,7 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
         while self.readyState == "live":
             output = await self.event_handler.output(None)
             if isinstance(output, tuple):
+                self._ask_again()
                 samples: NDArray[np.int16] = output[1]
                 return samples
             if isinstance(output, CloseStream):
@@ -262,7 +271,17 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
             elif isinstance(output, AdditionalOutputs):
                 self.set_additional_outputs(output)
                 self.channel.send(create_message("fetch_output", []))
+                self._unfetched = self._unfetched or 1
         raise MediaStreamError
+
+    def _ask_again(self) -> None:
+        """Gradio's page drops the request while it believes that the last call is still fetching, after a sleep for
+        instance: this call would say "connecting" for ever."""
+        if self.followed or not self._unfetched:
+            return
+        self._unfetched += 1
+        if self._unfetched % ASK_AGAIN == 0 and self.channel.readyState == "open":
+            self.channel.send(create_message("fetch_output", []))
 
 
 # -------------------------------------------------------------------- in place of theirs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import queue
 import threading
@@ -26,6 +27,7 @@ from aiortc import (
 )
 from aiortc.codecs import get_encoder
 from aiortc.jitterbuffer import JitterFrame
+from fastrtc import AdditionalOutputs
 from fastrtc import webrtc_connection_mixin as mixin
 from fastrtc.tracks import AudioCallback
 from numpy.typing import NDArray
@@ -35,7 +37,7 @@ import webrtc_opus
 import webrtc_path
 from tests.speech import clip
 from webrtc_edge import VoiceEdge
-from webrtc_media import Ear, VoiceTrack, install_track
+from webrtc_media import ASK_AGAIN, Ear, VoiceTrack, install_track
 from webrtc_opus import FRAME
 from webrtc_path import install_path
 
@@ -296,3 +298,41 @@ def test_opus_packets_are_what_aiortc_takes() -> None:
     packet = webrtc_media.OpusPacket(b"sound", 1920)
     assert get_encoder(OPUS).pack(packet) == ([b"sound"], 1920)
     assert not isinstance(packet, av.frame.Frame)
+
+
+# ---------------------------------------------------------------- what the page is shown
+
+
+class Shown:
+    """A handler that has one thing to show, and then sound; and the channel to the page."""
+
+    readyState = "open"
+
+    def __init__(self) -> None:
+        self.first = True
+        self.asked: list[str] = []
+
+    async def output(self, _: object) -> object:
+        if self.first:
+            self.first = False
+            return AdditionalOutputs("snapshot")
+        return 24000, np.zeros((1, 480), np.int16)
+
+    def send(self, message: str) -> None:
+        self.asked.append(json.loads(message)["type"])
+
+
+async def test_a_page_that_does_not_fetch_what_it_is_shown_is_asked_again() -> None:
+    """Its last call may still be fetching, and then Gradio drops the request."""
+    shown = Shown()
+    track = VoiceTrack.__new__(VoiceTrack)
+    MediaStreamTrack.__init__(track)
+    track.event_handler, track.channel, track.set_additional_outputs = shown, shown, lambda _: None
+    track.has_started, track.followed, track._unfetched = True, False, 0
+    for _ in range(3 * ASK_AGAIN):
+        await track._samples()
+    assert shown.asked == ["fetch_output"] * 4
+    track.followed = True
+    for _ in range(3 * ASK_AGAIN):
+        await track._samples()
+    assert shown.asked == ["fetch_output"] * 4

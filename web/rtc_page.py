@@ -85,6 +85,8 @@ def on_news(
 
     async def follow(webrtc_id: str, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         if webrtc_id in rtc.connections:
+            for track in rtc.connections[webrtc_id]:
+                track.followed = True
             async for news in rtc.output_stream(webrtc_id):
                 yield present(*values, *news.args)
         yield nothing
