@@ -10,13 +10,13 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves this computer on its own account
 
-import gc
 import logging
 import socket
 import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import gradio as gr
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
@@ -34,6 +34,7 @@ from web import VERSION, gradio_log, gradio_memory, polling, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.ending import Ending, end_tunnels
+from web.garbage import Garbage
 from web.guard import Guard, porter_for
 from web.metrics import Metrics
 from web.page import build_page, workers
@@ -59,6 +60,7 @@ class House:
         command = FETCHING_COMMAND if settings.fetch_models else COMMAND
         self.embedded = EmbeddedServer(command) if settings.kind is ServerKind.OFFLINE else None
         self.places = Places(Limits.of(settings))
+        self.garbage = Garbage(self.places)
         self.downloads = Downloads()
         self.metrics = Metrics()
         self.accounts = Accounts(
@@ -151,7 +153,8 @@ def build(house: House) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         house.start()
-        yield
+        async with house.garbage.watched():
+            yield
         house.stop()
 
     # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
@@ -186,10 +189,17 @@ gradio_memory.install()
 house = House(settings)
 server_options.install(house.ending.serves, settings.places.max_message_bytes)
 app = build(house)
-# What is there now stays. Looking through all of it again, the collector would stop everything for 95 ms: a stutter in
-# every call.
-gc.collect()
-gc.freeze()
+
+
+def launched(house: House) -> dict[str, Any]:
+    """What Gradio makes its own ASGI application with, where it serves the page itself."""
+    return {
+        "routes": house.router.routes,
+        "openapi_url": None,
+        "exception_handlers": gradio_log.REFUSALS,
+        "middleware": [Middleware(Guard, porter=house.porter)],
+        "lifespan": lambda _: house.garbage.watched(),
+    }
 
 
 def cannot_listen(host: str, port: int) -> str:
@@ -215,12 +225,7 @@ def main() -> None:
             max_threads=workers(house.settings),  # launch() forgets what the page says
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
-            app_kwargs={
-                "routes": house.router.routes,
-                "openapi_url": None,
-                "exception_handlers": gradio_log.REFUSALS,
-                "middleware": [Middleware(Guard, porter=house.porter)],
-            },
+            app_kwargs=launched(house),
         )
         if settings.share and not house.page.share_url:
             log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")

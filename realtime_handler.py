@@ -12,6 +12,7 @@ import base64
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from realtime.session import Mode, session_update
 from realtime.session_told import SessionTold
 from realtime.settings import Endpoint, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
+from realtime.sound_file import Pen
 from realtime.timing import Turns
 from realtime.wishes import Wishes
 from visitor import Visitor
@@ -59,10 +61,12 @@ class VoiceCall(VoiceEdge):
         places: Places | None = None,
         accounts: Accounts | None = None,
         *,
+        pen: Pen | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         super().__init__(clock, sleep)
+        self._pen = pen or ThreadPoolExecutor(1, "recordings").submit
         self.settings = settings
         self.endpoint = endpoint
         self.places = places or Places(Limits.of(settings))
@@ -94,7 +98,9 @@ class VoiceCall(VoiceEdge):
         install_jitter_buffer()
         install_track()
         install_path()
-        return VoiceCall(self.settings, self.endpoint, self.places, self.accounts, clock=self.clock, sleep=self._sleep)
+        return VoiceCall(
+            self.settings, self.endpoint, self.places, self.accounts, pen=self._pen, clock=self.clock, sleep=self._sleep
+        )
 
     # ---------------------------------------------------------------- life
 
@@ -149,7 +155,7 @@ class VoiceCall(VoiceEdge):
         self._account.open()
         self._stay = Stay(self.accounts.allowance, visitor.key, self.clock())
         if self.settings.record_calls and visitor.recording is None:
-            visitor.recording = Recording(self.settings.max_recording_seconds)
+            visitor.recording = Recording(self.settings.max_recording_seconds, self._pen)
 
         self._account.own_cap = visitor.wishes.call_cost
         model = visitor.wishes.model  # to the end of this call, also over another connection

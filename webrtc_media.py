@@ -34,6 +34,8 @@ OPUS = "opus"
 SAMPLE = Fraction(1, webrtc_opus.RATE)
 EARLY = 250
 """Packets of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
+ASK_AGAIN = 25
+"""Frames of 20 ms, after which a page that does not fetch what it is shown is asked again."""
 
 # -------------------------------------------------------------------- microphone jitter buffer
 
@@ -41,10 +43,6 @@ EARLY = 250
 def _distance(origin: int, number: int) -> int:
     """From one 16-bit sequence number forward to another."""
     return (number - origin) & 0xFFFF
-
-
-ASK_AGAIN = 25
-"""Frames of 20 ms, after which a page that does not fetch what it is shown is asked again."""
 
 
 class VoiceJitterBuffer:

@@ -25,8 +25,8 @@ class PlaceSettings:
     """MAX_WAITING, 0-1000 visitors of the page who wait in line when all places are taken; the next one is sent away.
     Who waits for a call takes as much of a core as a call does. 0: nobody waits."""
     max_calls_per_visitor: int = 2
-    """MAX_CALLS_PER_VISITOR, calls of one visitor at the same time, those waiting in line included; 0: no limit.
-    Visitors who cannot be told apart are not counted."""
+    """MAX_CALLS_PER_VISITOR, calls of one visitor at the same time, those waiting in line included, and so many of
+    their text chats may wait; 0: no limit. Visitors who cannot be told apart are not counted."""
     max_visitor_seconds_per_day: int = 0
     """MAX_VISITOR_SECONDS_PER_DAY that one visitor may be in calls, and their programs in spoken sessions; 0: no limit.
     With a public link (SHARE) 3600 unless set. A day is UTC's; kept in memory: a restart forgets it."""

@@ -122,6 +122,8 @@ class Places:
         self._sessions = 0
         self._held: dict[int, Place] = {}
         """All that are not out, in the order in which they came."""
+        self.ended = 0
+        """Conversations that were in and are out."""
         self.closing_s: float | None = None
         """The app ends: what those who were in were told. None: it does not."""
         self._emptied: Callable[[], None] = lambda: None
@@ -164,6 +166,8 @@ class Places:
             self._let_in(place)
         elif kind is Kind.PROGRAM or self.waiting >= self.limits.waiting:
             place.refusal = Notice.SERVER_BUSY
+        elif self._waits_enough(visitor):
+            place.refusal = Notice.VISITOR_BUSY
         else:
             place.state = State.WAITING
             self._held[id(place)] = place
@@ -176,6 +180,11 @@ class Places:
             return False
         theirs = (p for p in self._held.values() if p.kind is Kind.CALL and p.visitor == place.visitor)
         return sum(each.state is not State.ENDING for each in theirs) >= most
+
+    def _waits_enough(self, visitor: str) -> bool:
+        """The line is short, and for everybody: one visitor's chats in many tabs do not fill it either."""
+        most = self.limits.calls_per_visitor
+        return bool(visitor and most) and sum(place.visitor == visitor for place in self._line()) >= most
 
     def _fits(self, place: Place) -> bool:
         room = self._live[place.kind] < self.limits.most(place.kind)
@@ -197,6 +206,7 @@ class Places:
             self._live[place.kind] -= 1
         if state is State.OUT:
             self._sessions -= place.session and before is not State.WAITING
+            self.ended += before is not State.WAITING
             del self._held[id(place)]
         place.state, place.number = state, 0
         self._next()

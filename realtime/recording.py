@@ -1,7 +1,6 @@
 """The recording of a conversation's calls: the visitor on the left, the model on the right, as it was heard.
 
-Each side is a file of PCM16 mono at 24 kHz, in memory while it is short and then in a temporary file that has no name
-others could open and is gone with this object. Times come from `timeline.CallClock`; a place on that clock is the same
+Each side is a file of PCM16 mono at 24 kHz. Times come from `timeline.CallClock`; a place on that clock is the same
 place in both files, so the sides never drift apart. What the loudspeaker was given is what was heard: a reply that was
 interrupted ends here where it ended there. Where nothing was written there is silence.
 """
@@ -14,17 +13,16 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
-from tempfile import SpooledTemporaryFile
+from functools import partial
 from threading import Lock
 
 import numpy as np
 
 from .playback import RATE, Samples
+from .sound_file import Pen, SoundFile, at_once
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY = 1 << 18
-"""Bytes of a side that are kept in memory: about 5 s. What is longer goes to a temporary file."""
 FRESH = RATE * 2
 """Bytes of a side, 1 s, that are gathered before they are written."""
 WINDOW = 50
@@ -65,12 +63,14 @@ class _Side:
         self._late: deque[int] = deque(maxlen=WINDOW)
         self._surplus = 0
         """Samples to leave out: the side is ahead of the clock."""
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  closed by close()
+        self.file = SoundFile()
         self._fresh = bytearray()
         """The newest sound, up to `end`, which is not in the file yet: a file is dear to write to 50 times a second."""
+        self.handed_in = False
+        """The file has something to write that no pen was told of."""
 
     def write(self, place: int, samples: Samples) -> None:
-        """Add a frame that came when the clock was at `place`. Raises OSError when there is no room for it."""
+        """Add a frame that came when the clock was at `place`. Raises OSError when the disk does not keep up."""
         late = place - self.end
         if late < -RATE:  # frames in a burst, from a network that stood still: their time is over
             return
@@ -93,42 +93,35 @@ class _Side:
             self._fresh += kept.astype("<i2", copy=False).tobytes()
             self.end += len(kept)
             if len(self._fresh) >= FRESH:
-                self._file_it()
+                self.hand_in()
 
-    def _file_it(self) -> None:
+    def hand_in(self) -> None:
+        """Leave what is fresh to the file."""
         if self._fresh:
-            # It may begin past the end of the file: what lies between is silence.
-            self._file.seek(self.end * WIDTH - len(self._fresh))
-            self._file.write(self._fresh)
+            self.file.hand_in(self.end * WIDTH - len(self._fresh), bytes(self._fresh))
             self._fresh.clear()
+            self.handed_in = True
+
+    def forget(self) -> None:
+        """Nothing that is not in the file yet comes there any more."""
+        self._fresh.clear()
 
     def _move(self, silence: int) -> None:
-        self._file_it()
+        self.hand_in()
         self.end = min(self.end + silence, self._most)
         self._late.clear()
         self._surplus = 0
-
-    def read(self, start: int, count: int) -> Samples:
-        """int16[count], silence behind the end."""
-        self._file_it()
-        self._file.seek(start * WIDTH)
-        found = np.frombuffer(self._file.read(count * WIDTH), dtype="<i2")
-        return np.pad(found, (0, count - len(found)))
-
-    def close(self) -> None:
-        """Nothing of it is left."""
-        self._fresh.clear()
-        self._file.close()
 
 
 class Recording:
     """Both sides of one visitor's calls, `most_seconds` of them at most; what comes later is not recorded.
 
-    Written in the call's event loop and read in another thread.
+    Sound comes in the call's event loop, which never waits for the disk; `pen` does. It is read in another thread.
     """
 
-    def __init__(self, most_seconds: int) -> None:
+    def __init__(self, most_seconds: int, pen: Pen = at_once) -> None:
         self._most = most_seconds * RATE
+        self._pen = pen
         self._lock = Lock()
         self._generation = 0
         """Grows with everything that is erased: who still reads the old sound stops."""
@@ -144,8 +137,8 @@ class Recording:
     def _erase(self) -> None:
         self._generation += 1
         for side in self._sides.values():
-            with suppress(OSError):  # a full disk refuses the last bytes once more; the file is gone all the same
-                side.close()
+            side.forget()
+            self._pen(partial(_closed, side.file))
 
     # ---------------------------------------------------------------- in
 
@@ -161,12 +154,29 @@ class Recording:
         with self._lock:
             if self.state is not RecordingState.OPEN:
                 return
+            side = self._sides[channel]
             try:
-                self._sides[channel].write(round(at * RATE), samples)
+                side.write(round(at * RATE), samples)
             except OSError as error:
-                log.warning("A call is not recorded any further: %s", type(error).__name__)
-                self._erase()
-                self.state = RecordingState.CLOSED
+                self._fails(error)
+                return
+            told, side.handed_in = side.handed_in, False
+        if told:
+            self._pen(partial(self._settle, side))
+
+    def _settle(self, side: _Side) -> None:
+        """With the pen, which may wait."""
+        try:
+            side.file.settle()
+        except OSError as error:
+            with self._lock:
+                if side in self._sides.values() and self.state is RecordingState.OPEN:
+                    self._fails(error)
+
+    def _fails(self, error: OSError) -> None:
+        log.warning("A call is not recorded any further: %s", type(error).__name__)
+        self._erase()
+        self.state = RecordingState.CLOSED
 
     def clear(self) -> None:
         """Erase everything, and begin anew."""
@@ -198,21 +208,37 @@ class Recording:
         """A WAV file of what there is now, piece by piece: stereo, int16, 24 kHz. It ends early when the recording is
         erased meanwhile or the disk is full, and is empty when there is none."""
         with self._lock:
-            generation = self._generation
-        total = self.samples
-        if not total:
-            return
-        yield wav_header(total)
-        for start in range(0, total, BLOCK):
+            generation, sides = self._generation, [self._sides[channel] for channel in Channel]
+        try:
+            for side in sides:
+                side.file.settle()
             with self._lock:
-                if generation != self._generation:
+                total = max(side.end for side in sides) if self.state is RecordingState.OPEN else 0
+                if generation != self._generation or not total:
                     return
+                for side in sides:
+                    side.hand_in()
+            yield wav_header(total)
+            for start in range(0, total, BLOCK):
                 count = min(BLOCK, total - start)
-                try:
-                    sides = [self._sides[channel].read(start, count) for channel in Channel]
-                except OSError:  # reading writes first what is still to be written
-                    return
-            yield np.stack(sides, axis=1).astype("<i2", copy=False).tobytes()
+                pcm = [_samples(side.file.read(start * WIDTH, count * WIDTH), count) for side in sides]
+                with self._lock:
+                    if generation != self._generation:
+                        return
+                yield np.stack(pcm, axis=1).astype("<i2", copy=False).tobytes()
+        except OSError:  # reading writes first what is still to be written
+            return
+
+
+def _samples(pcm: bytes, count: int) -> Samples:
+    """int16[count], silence behind the end."""
+    found = np.frombuffer(pcm, dtype="<i2")
+    return np.pad(found, (0, count - len(found)))
+
+
+def _closed(file: SoundFile) -> None:
+    with suppress(OSError):
+        file.close()
 
 
 def wav_size(samples: int) -> int:

@@ -15,8 +15,9 @@ import pytest
 import app
 from offline import models
 from realtime.playback import FRAME
-from realtime.recording import IN_MEMORY, Recording, RecordingState
+from realtime.recording import Recording, RecordingState
 from realtime.settings import Settings, SettingsError
+from realtime.sound_file import IN_MEMORY
 from realtime_handler import Stage
 
 from .pages import at, calling
@@ -147,7 +148,7 @@ def test_a_recording_for_which_there_is_no_room() -> None:
 
 
 async def test_a_call_goes_on_unrecorded_when_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.recording.IN_MEMORY", 2000)
+    monkeypatch.setattr("realtime.sound_file.IN_MEMORY", 2000)
     there = Script()
     async with server(there.talk) as url, calling(at(url)) as page:
         await page.reaches(Stage.LISTENING)

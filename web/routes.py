@@ -102,7 +102,10 @@ def description(router: APIRouter) -> dict[str, Any]:
 def docs_page(router: APIRouter) -> str:
     """The same as a page that needs nothing from any other host, as FastAPI's own does."""
     known = [(route.path, route.summary or "") for route in router.routes if isinstance(route, APIRoute)]
-    rows = [f'<li><a href="{path}">GET {path}</a> {summary}</li>' for path, summary in [("/", "The page"), *known]]
+    rows = [  # the links are relative: a proxy may show all of this under a path of its own
+        f'<li><a href="{path.lstrip("/") or "./"}">GET {path}</a> {summary}</li>'
+        for path, summary in [("/", "The page"), *known]
+    ]
     sockets = [f"<li>{path} ({mode.value})</li>" for path, mode in SOCKETS.items()]
     return (
         f'<!doctype html><meta charset="utf-8"><title>{TITLE}</title><h1>{TITLE} {VERSION}</h1>'

@@ -168,10 +168,10 @@ class VoiceSockets:
         goes_on = running is not None and running.under_way and running.edge is EdgeState.OPEN
         call = running if running is not None and goes_on else self.prototype.copy()
         carrier = call.take_over()
-        with suppress(Exception):  # it is of no more use; the call does not wait for it either
-            async with asyncio.timeout(LET_GO_S):
-                await lane.let_go()
         try:
+            with suppress(Exception):  # it is of no more use; the call does not wait for it either
+                async with asyncio.timeout(LET_GO_S):
+                    await lane.let_go()
             if not goes_on:
                 await call.begin([lane.visitor])
             lane.tell(call.snapshot)

@@ -166,6 +166,13 @@ def test_one_visitor_has_only_so_many_calls() -> None:
     assert [Guest().enters(places).refusal for _ in range(3)] == [None] * 3, "nobody knows whether these are one"
 
 
+def test_one_visitor_does_not_fill_the_line() -> None:
+    places = Places(Limits(chats=0, waiting=5, calls_per_visitor=2))
+    refusals = [Guest().enters(places, Kind.CHAT, "a").refusal for _ in range(3)]
+    assert refusals == [None, None, Notice.VISITOR_BUSY]
+    assert [Guest().enters(places, Kind.CHAT, who).refusal for who in ("b", "", "")] == [None] * 3
+
+
 def test_a_full_line_and_programs_are_sent_away() -> None:
     places = Places(Limits(calls=1, programs=1, waiting=1))
     refusals = [Guest().enters(places).refusal for _ in range(3)]

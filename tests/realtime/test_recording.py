@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from realtime import recording
 from realtime.playback import FRAME, FRAME_S, RATE
 from realtime.recording import Recording, RecordingState, wav_size
+from realtime.sound_file import MOST_WAITING, SoundFile
 
 
 def frame(level: int) -> NDArray[np.int16]:
@@ -130,7 +132,7 @@ def test_long_calls_leave_the_memory() -> None:
     for k in range(50 * 30):
         made.visitor(k * FRAME_S, frame(k + 1))
     side = made._sides[recording.Channel.LEFT]
-    assert side._file._rolled  # type: ignore[attr-defined]
+    assert side.file._file._rolled  # type: ignore[attr-defined]
     left, right = listen(made)
     assert left.tolist() == np.repeat(np.arange(1, 1501), FRAME).tolist()
     assert not right.any()
@@ -154,6 +156,7 @@ def test_what_is_closed_takes_nothing_until_it_is_cleared() -> None:
     made.visitor(0.0, frame(1))
     made.close()
     made.close()
+    assert not any(side._fresh for side in made._sides.values()), "no sound is kept, not even the newest"
     made.visitor(0.1, frame(1))
     assert (made.state, made.samples, list(made.wav())) == (RecordingState.CLOSED, 0, [])
     made.clear()
@@ -174,6 +177,99 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(
     assert (made.state, made.samples) == (RecordingState.CLOSED, 0)
     assert "not recorded" in caplog.text
     assert "secret" not in caplog.text
+
+
+class SlowDisk:
+    """A pen that writes when it is told to."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def __call__(self, job: Callable[[], None]) -> None:
+        self.jobs.append(job)
+
+    def writes(self) -> None:
+        while self.jobs:
+            self.jobs.pop(0)()
+
+
+def test_a_call_does_not_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And who reads what was not written yet, hears it all the same."""
+    disk, touched = SlowDisk(), []
+    monkeypatch.setattr(SoundFile, "settle", lambda _: touched.append("settle"))
+    made = Recording(60, disk)
+    for k in range(50 * 20):
+        made.visitor(k * FRAME_S, frame(k + 1))
+        made.model(k * FRAME_S, frame(5))
+    assert disk.jobs and not touched
+    monkeypatch.undo()
+    for _ in range(2):
+        left, right = listen(made)
+        assert left.tolist() == np.repeat(np.arange(1, 1001), FRAME).tolist()
+        assert (right == 5).all() and len(right) == len(left)
+        disk.writes()
+
+
+def test_a_disk_that_does_not_keep_up_ends_the_recording(caplog: pytest.LogCaptureFixture) -> None:
+    disk = SlowDisk()
+    made = Recording(600, disk)
+    for k in range(50 * (MOST_WAITING + 2)):
+        made.visitor(k * FRAME_S, frame(1))
+    assert (made.state, made.samples, list(made.wav())) == (RecordingState.CLOSED, 0, [])
+    assert "not recorded" in caplog.text
+    disk.writes()
+    made.clear()
+    made.visitor(0.0, frame(1))
+    assert made.samples == FRAME
+
+
+def test_what_was_erased_is_not_written_any_more() -> None:
+    disk = SlowDisk()
+    made = Recording(60, disk)
+    for k in range(100):
+        made.visitor(k * FRAME_S, frame(1))
+    old = made._sides[recording.Channel.LEFT].file
+    made.clear()
+    made.visitor(0.0, frame(2))
+    disk.writes()
+    assert old.read(0, 10) == b""
+    left, _ = listen(made)
+    assert left.tolist() == [2] * FRAME
+
+
+def test_a_disk_that_fails_later_ends_only_the_recording_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: SoundFile) -> None:
+        raise OSError(28, "No space left on device")
+
+    disk = SlowDisk()
+    made = Recording(60, disk)
+    for k in range(100):
+        made.visitor(k * FRAME_S, frame(1))
+    late = disk.jobs.pop(0)
+    monkeypatch.setattr(SoundFile, "settle", full)
+    made.clear()
+    late()
+    assert made.state is RecordingState.OPEN
+    for k in range(60):
+        made.visitor(k * FRAME_S, frame(1))
+    disk.writes()
+    assert made.state is RecordingState.CLOSED
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.integers(0, 3)), min_size=1, max_size=200))
+@settings(deadline=None)
+def test_it_is_the_same_whenever_the_disk_writes(steps: list[tuple[bool, float, int]]) -> None:
+    disk, at = SlowDisk(), 0.0
+    quick, slow = Recording(20), Recording(20, disk)
+    for number, (model, pause, jobs) in enumerate(steps):
+        at += pause
+        for made in (quick, slow):
+            (made.model if model else made.visitor)(at, frame(number + 1))
+        for _ in range(min(jobs, len(disk.jobs))):
+            disk.jobs.pop(0)()
+        if len(disk.jobs) >= MOST_WAITING:
+            disk.writes()
+    assert b"".join(quick.wav()) == b"".join(slow.wav())
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3), st.integers(0, 1200)), max_size=120))

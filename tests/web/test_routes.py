@@ -80,6 +80,9 @@ async def test_the_page_of_routes_needs_no_other_host() -> None:
         page = (await http.get("/docs")).text
     assert "/health" in page and "/realtime-voice" in page
     assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
+    links = re.findall(r'href="([^"]*)"', page)
+    assert {"./", "health"} <= set(links)
+    assert not any(link.startswith("/") for link in links), "the page may be shown under a path of its own"
 
 
 # ---------------------------------------------------------------- reachability

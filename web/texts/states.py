@@ -70,8 +70,8 @@ NOTICES: Table = {
     ),
     "server_busy": ("All lines are busy. Try again in a moment.", "目前滿線，請稍後再試。"),
     "visitor_busy": (
-        "You already have as many calls as one visitor may have. Hang up one of them first.",
-        "你同時進行的通話已達上限，請先掛斷其中一通。",
+        "You already have as many calls, or chats in line, as one visitor may have. End one of them first.",
+        "你的通話或排隊中的對話已達上限，請先結束其中一個。",
     ),
     "visitor_day": (
         "You have talked as long as one visitor may in a day. Come back tomorrow.",

@@ -1,0 +1,74 @@
+"""Sound on the disk that grows while it is listened to, without the loop of a call ever waiting for the disk.
+
+The loop hands in pieces; they are written by whoever may wait: a pen, or the thread that reads. In memory while it is
+short, then in a temporary file that has no name others could open and is gone with this object.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from tempfile import SpooledTemporaryFile
+from threading import Lock
+
+IN_MEMORY = 1 << 18
+"""Bytes that are kept in memory: about 5 s of one side of a call. What is longer goes to a temporary file."""
+MOST_WAITING = 30
+"""Pieces that may wait to be written, half a minute of a call: a disk that is further behind does not keep up."""
+
+Pen = Callable[[Callable[[], None]], object]
+"""Does what may have to wait for the disk: one thing after the other, in a thread of its own."""
+
+
+def at_once(job: Callable[[], None]) -> None:
+    """A pen for those who may wait themselves."""
+    job()
+
+
+class TooSlow(OSError):
+    """The disk does not keep up."""
+
+
+class SoundFile:
+    """Bytes with places. `hand_in()` is for the loop; all else may wait."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._lock = Lock()
+        """Held by whoever is at the file."""
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  closed by close()
+
+    def hand_in(self, place: int, data: bytes) -> None:
+        """These bytes belong there. It may be past the end: what lies between is silence. Raises TooSlow when too much
+        is waiting."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise TooSlow
+        self._waiting.append((place, data))
+
+    def settle(self) -> None:
+        """Write what waits. Raises OSError when there is no room for it."""
+        with self._lock:
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._waiting and not self._file.closed:
+            place, data = self._waiting.popleft()
+            self._file.seek(place)
+            self._file.write(data)
+
+    def read(self, place: int, count: int) -> bytes:
+        """So many bytes from there on, fewer at the end, none of a closed file. Raises OSError when there is no room to
+        write first what waits."""
+        with self._lock:
+            self._settle()
+            if self._file.closed:
+                return b""
+            self._file.seek(place)
+            return self._file.read(count)
+
+    def close(self) -> None:
+        """Nothing of it is left. Raises OSError when a full disk refuses the last bytes once more; the file is gone all
+        the same."""
+        with self._lock:
+            self._waiting.clear()
+            self._file.close()
