@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import urllib.parse
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 import httpx
 import psutil
@@ -18,6 +18,7 @@ import pytest
 
 from tests.browser.conftest import App
 
+from . import webrtc_call
 from .canaries import (
     HUGGING_FACE,
     IN_ADDRESS,
@@ -99,8 +100,8 @@ SAY = json.dumps(
 )
 
 
-async def call_and_chat(visitor: Visitor, upstream: Upstream) -> None:
-    async with visitor.calling():
+async def call_and_chat(visitor: Visitor, call: AbstractAsyncContextManager[None]) -> None:
+    async with call:
         await visitor.told(lambda said: SPOKEN in said and REPLY in said)
         await visitor.event("voice-send", voice_input=TYPED)
         await visitor.told(lambda said: TYPED in said)
@@ -127,10 +128,11 @@ async def test_no_secret_leaves_the_process(app: App, upstream: Upstream) -> Non
     ear = Ear()
     ws = app.url.replace("http", "ws")
     async with httpx.AsyncClient(timeout=10) as client:
-        first, second = Visitor(app.url, client, ear, "first"), Visitor(app.url, client, ear, "second")
-        await first.opens()
-        await second.opens()
-        await call_and_chat(first, upstream)
+        first, second, third = (Visitor(app.url, client, ear, name) for name in ("first", "second", "third"))
+        for visitor in (first, second, third):
+            await visitor.opens()
+        await call_and_chat(first, first.calling())
+        await call_and_chat(third, webrtc_call.calling(third))
         await second.event("own-key-use", own_key_input=VISITOR)
         for way in Way:
             await failing(second, upstream, way)
@@ -149,8 +151,8 @@ async def test_no_secret_leaves_the_process(app: App, upstream: Upstream) -> Non
         for path in PATHS:
             with suppress(httpx.HTTPError):  # a route of Gradio's that fails is another test's business
                 await second.get(path)
-        await first.leaves()
-        await second.leaves()
+        for visitor in (first, second, third):
+            await visitor.leaves()
     await asyncio.to_thread(settle, app)
 
     log = app.log.read_bytes()
@@ -158,6 +160,7 @@ async def test_no_secret_leaves_the_process(app: App, upstream: Upstream) -> Non
     for each in (process, *process.children(recursive=True)):
         ear.hear("process list", " ".join([each.name(), *each.cmdline()]))
     ear.hear("log", log)
+    assert {"first: voice socket", "third: data channel"} <= ear.heard.keys()
     assert CORES["the operator's key"] in "".join(upstream.shown) and CORES["a visitor's key"] in "".join(
         upstream.shown
     )

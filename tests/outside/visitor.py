@@ -101,6 +101,11 @@ class Visitor:
         ]
         return answers[0] if answers else []
 
+    async def served(self, name: str, function: str, data: object) -> Any:
+        """What a function of the server says that belongs to the component with this `elem_id`."""
+        body = {"component_id": self._component(name), "fn_name": function, "data": data, "session_hash": self.session}
+        return (await self.get("/gradio_api/component_server/", "POST", json=body)).json()
+
     async def _run(self, one: dict[str, Any], values: dict[int | None, Any]) -> Any:
         answer: Any = []
         if one["backend_fn"]:
