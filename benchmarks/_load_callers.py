@@ -237,14 +237,31 @@ class WebRtcCaller(Caller):
         await self.page.close()
 
 
-class SocketCaller(Caller):
+class _OverSocket(Caller):
+    """Either of those that call over a web socket."""
+
+    _socket: ClientConnection | None = None
+
+    async def vanish(self) -> None:
+        await self._stop()
+        if self._socket is not None:
+            self._socket.transport.abort()
+        await self.page.close()
+
+    async def hang_up(self) -> None:
+        await self._stop()
+        if self._socket is not None:
+            await self._socket.close()
+        await self.page.close()
+
+
+class SocketCaller(_OverSocket):
     """Over the page's web socket, as browsers call that WebRTC does not reach."""
 
     def __init__(self, page: Page, *, speaking: bool = True) -> None:
         super().__init__(page, speaking=speaking)
         pcm = microphone(speaking).astype("<i2")
         self._frames = [pcm[at : at + FRAME].tobytes() for at in range(0, len(pcm) - FRAME + 1, FRAME)]
-        self._socket: ClientConnection | None = None
 
     async def dial(self) -> None:
         await self.page.open()
@@ -277,20 +294,8 @@ class SocketCaller(Caller):
     def sound(self) -> Pcm:
         return np.frombuffer(b"".join(data for _, _, data in self.kept), "<i2")
 
-    async def vanish(self) -> None:
-        await self._stop()
-        if self._socket is not None:
-            self._socket.transport.abort()
-        await self.page.close()
 
-    async def hang_up(self) -> None:
-        await self._stop()
-        if self._socket is not None:
-            await self._socket.close()
-        await self.page.close()
-
-
-class ProgramCaller(Caller):
+class ProgramCaller(_OverSocket):
     """A program at `/realtime-voice`: 20 ms of sound in each event, and as much comes back."""
 
     def __init__(self, page: Page, *, speaking: bool = True) -> None:
@@ -298,7 +303,6 @@ class ProgramCaller(Caller):
         pcm = microphone(speaking).astype("<i2")
         frames = [pcm[at : at + FRAME].tobytes() for at in range(0, len(pcm) - FRAME + 1, FRAME)]
         self._frames = [base64.b64encode(frame).decode() for frame in frames]
-        self._socket: ClientConnection | None = None
 
     async def dial(self) -> None:
         async with asyncio.timeout(CONNECT_S):
@@ -325,15 +329,3 @@ class ProgramCaller(Caller):
 
     def sound(self) -> Pcm:
         return np.frombuffer(b"".join(base64.b64decode(data) for _, _, data in self.kept), "<i2")
-
-    async def vanish(self) -> None:
-        await self._stop()
-        if self._socket is not None:
-            self._socket.transport.abort()
-        await self.page.close()
-
-    async def hang_up(self) -> None:
-        await self._stop()
-        if self._socket is not None:
-            await self._socket.close()
-        await self.page.close()

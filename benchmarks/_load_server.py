@@ -21,7 +21,7 @@ import numpy as np
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks._load_child import Answer, Probe, pin
+from benchmarks._load_child import Answer, Probe, never_pause, pin
 from benchmarks._load_speech import CYCLE_S, TURN_S, lost_words, reply
 from benchmarks._speech import RATE
 
@@ -172,4 +172,5 @@ async def run(port: int, mode: str) -> None:
 
 if __name__ == "__main__":
     pin(int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    never_pause()
     asyncio.run(run(int(sys.argv[1]), sys.argv[2]))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._load_callers import NOT_MADE, Caller, ProgramCaller, SocketCaller, WebRtcCaller
-from benchmarks._load_child import Child, child, pin
+from benchmarks._load_child import Child, child, never_pause, pin
 from benchmarks._load_gradio import Page, configuration
 from benchmarks._load_speech import WINDOW_S, lost_words
 from benchmarks._load_window import Ramp, Verdict, Window
@@ -166,8 +167,8 @@ class Bench:
         except NOT_MADE as error:
             ramp.limited_by = f"no more calls could be made ({type(error).__name__})"
             return Verdict.BROKEN
-        await asyncio.sleep(SETTLE_S)
         for _ in range(2):
+            await asyncio.sleep(SETTLE_S)  # also after a window has been judged, which held the callers up
             window = await self.window()
             ramp.windows.append(window)
             verdict = window.verdict
@@ -196,6 +197,7 @@ class Bench:
                 break
             count = (ramp.most + count) // 2 if ramp.most else max(1, count * 3 // 4)
         await self.have(0)
+        gc.collect()
         return ramp
 
     async def glance(self, count: int) -> Ramp:
@@ -277,6 +279,7 @@ async def measure(kinds: list[Kind], *, quick: bool) -> dict[str, Any]:
     """WebRTC, ours and the plain demo's in turn; then the sockets."""
     cores = _cores()
     pin(cores[1])
+    never_pause()
     others, began = Others([os.getpid()]), time.monotonic()
     rows: dict[str, Any] = {}
     if rtc := [kind for kind in (Kind.WEBRTC, Kind.PLAIN) if kind in kinds]:
