@@ -30,7 +30,7 @@ from realtime.session import Mode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
 from realtime.usage import Caps
 from realtime_handler import VoiceCall
-from web import VERSION, gradio_log, gradio_memory, polling, server_options
+from web import VERSION, gradio_log, gradio_memory, last_word, polling, server_options
 from web.downloads import Downloads
 from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
 from web.ending import Ending, end_tunnels
@@ -186,6 +186,7 @@ quiet_loggers()
 polling.install()
 gradio_log.install()
 gradio_memory.install()
+last_word.install()
 house = House(settings)
 server_options.install(house.ending.serves, settings.places.max_message_bytes)
 app = build(house)

@@ -32,6 +32,7 @@ BESIDE = {
     "test_page",
     "test_phone",
     "test_sound_check",
+    "test_stream",
     "test_text",
     "test_trouble",
 }

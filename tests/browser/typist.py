@@ -23,8 +23,10 @@ window.flashes = [];  // times at which messages that had been there were gone
 class Typist(Caller):
     """Drives the text tab of one page; what `Caller` does drives its voice tab."""
 
-    def __init__(self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text") -> None:
-        super().__init__(browser, url, locale=locale, before=FLASHES)
+    def __init__(
+        self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text", before: str = ""
+    ) -> None:
+        super().__init__(browser, url, locale=locale, before=FLASHES + before)
         self.to_tab(tab)
 
     def to_tab(self, name: str) -> None:

@@ -138,6 +138,8 @@ class Visitor:
             async with self._client.stream("GET", where, timeout=None) as answer:
                 async for line in answer.aiter_lines():
                     await self._told(line)
+                    if '"msg":"close_stream"' in line[:40]:
+                        break  # as a page does, which closes it
 
     async def _told(self, line: str) -> None:
         self.ear.hear(f"{self.name}: events", line + "\n")

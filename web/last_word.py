@@ -1,0 +1,89 @@
+"""Gradio ends the stream on which a page learns the outcome of its events when nothing is under way, and the page opens
+another for its next event. But an event that is sent while the stream's last word is still on its way finds the stream
+open at the page and ended here: of that event the page would hear nothing until it sends one more, and a call would say
+"connecting" to its end.
+
+Here an event that comes in that moment runs at once, but is acknowledged only when the page has read the last word,
+which it shows by closing the stream: then it knows that it needs another. Gradio 5.50 is pinned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import gradio.routes
+from gradio.queueing import Queue
+from starlette.datastructures import QueryParams
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+STREAM = "/queue/data"
+LAST_WORD = 'data: {"msg":"close_stream"'
+READ_S = 2.0
+"""At most so long a page is waited for: not every proxy says that a browser has closed something."""
+
+
+class LastWords:
+    """The pages that have yet to read the last word of their stream, by Gradio's session hash. In one event loop."""
+
+    def __init__(self) -> None:
+        self._unread: dict[str, asyncio.Event] = {}
+
+    async def read(self, page: str) -> None:
+        """Wait until that page has read it, if it is to."""
+        if unread := self._unread.get(page):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(unread.wait(), READ_S)
+
+    async def kept_open(self, page: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+        """A stream of Gradio's, kept open after its last word until the page closes it: whoever reads this is cancelled
+        then."""
+        self._was_read(page)  # it opens another
+        last = None
+        async for message in stream:
+            if isinstance(message, str) and message.startswith(LAST_WORD):
+                last = message  # Gradio's stream ends now: not in its middle, where it would drop the page's events
+                mine = self._unread[page] = asyncio.Event()
+            else:
+                yield message
+        if last is None:
+            return
+        try:
+            yield last
+            await asyncio.sleep(READ_S)
+        finally:
+            mine.set()
+            if self._unread.get(page) is mine:
+                del self._unread[page]
+
+    def _was_read(self, page: str) -> None:
+        if unread := self._unread.pop(page, None):
+            unread.set()
+
+
+def install() -> None:
+    """From now on in this process. A second call does nothing."""
+    push = Queue.push
+    if hasattr(push, "__wrapped__"):
+        return
+    words = LastWords()
+
+    class Stream(StreamingResponse):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            page = QueryParams(scope["query_string"]).get("session_hash", "")
+            if scope["path"].endswith(STREAM) and page:
+                self.body_iterator = words.kept_open(page, self.body_iterator)
+            await super().__call__(scope, receive, send)
+
+    @functools.wraps(push)
+    async def acknowledged(queue: Queue, body: Any, *others: Any, **more: Any) -> Any:
+        outcome = await push(queue, body, *others, **more)
+        await words.read(body.session_hash)
+        return outcome
+
+    gradio.routes.StreamingResponse = Stream
+    Queue.push = acknowledged
