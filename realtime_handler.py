@@ -12,7 +12,6 @@ import base64
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +31,7 @@ from realtime.session import Mode, session_update
 from realtime.session_told import SessionTold
 from realtime.settings import Endpoint, Settings, TurnDetection
 from realtime.snapshot import OVER, Notice, Snapshot, Stage
-from realtime.sound_file import Pen
+from realtime.sound_file import Pen, new_pen
 from realtime.timing import Turns
 from realtime.wishes import Wishes
 from visitor import Visitor
@@ -66,7 +65,7 @@ class VoiceCall(VoiceEdge):
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         super().__init__(clock, sleep)
-        self._pen = pen or ThreadPoolExecutor(1, "recordings").submit
+        self._pen = pen or new_pen()
         self.settings = settings
         self.endpoint = endpoint
         self.places = places or Places(Limits.of(settings))

@@ -6,10 +6,14 @@ short, then in a temporary file that has no name others could open and is gone w
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from tempfile import SpooledTemporaryFile
 from threading import Lock
+
+log = logging.getLogger(__name__)
 
 IN_MEMORY = 1 << 18
 """Bytes that are kept in memory: about 5 s of one side of a call. What is longer goes to a temporary file."""
@@ -23,6 +27,21 @@ Pen = Callable[[Callable[[], None]], object]
 def at_once(job: Callable[[], None]) -> None:
     """A pen for those who may wait themselves."""
     job()
+
+
+def new_pen() -> Pen:
+    """A pen with a thread, which begins with the first job and is there for all calls of a process."""
+    thread = ThreadPoolExecutor(1, "recordings")
+
+    def write(job: Callable[[], None]) -> None:
+        thread.submit(job).add_done_callback(_say_what_went_wrong)
+
+    return write
+
+
+def _say_what_went_wrong(job: Future[None]) -> None:
+    if error := job.exception():
+        log.error("Something of a recording could not be written: %s", type(error).__name__)
 
 
 class TooSlow(OSError):

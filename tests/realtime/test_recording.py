@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable
+from threading import Event
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from realtime import recording
 from realtime.playback import FRAME, FRAME_S, RATE
 from realtime.recording import Recording, RecordingState, wav_size
-from realtime.sound_file import MOST_WAITING, SoundFile
+from realtime.sound_file import MOST_WAITING, SoundFile, new_pen
 
 
 def frame(level: int) -> NDArray[np.int16]:
@@ -221,6 +222,21 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording(caplog: pytest.LogCaptu
     made.clear()
     made.visitor(0.0, frame(1))
     assert made.samples == FRAME
+
+
+def test_an_error_in_the_thread_that_writes_is_said_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    pen, done = new_pen(), Event()
+    pen(lambda: None)
+
+    def broken() -> None:
+        raise ValueError("what was said")
+
+    pen(broken)
+    pen(done.set)  # the thread goes on
+    assert done.wait(10)
+    assert [record.message for record in caplog.records] == [
+        "Something of a recording could not be written: ValueError"
+    ]
 
 
 def test_what_was_erased_is_not_written_any_more() -> None:
