@@ -23,28 +23,28 @@ import pandas  # noqa: F401  Gradio imports it at the first event: over a second
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from realtime.accounts import Accounts
+from realtime.accounts import BillingService
 from realtime.connection import Failure
-from realtime.places import Kind, Limits, Places
-from realtime.session import Mode
+from realtime.places import AdmissionController, AdmissionKind, ConcurrencyLimits
+from realtime.session import SessionMode
 from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
-from realtime.usage import Caps
-from realtime_handler import VoiceCall
+from realtime.usage import SpendLimits
+from realtime_handler import RealtimeHandler
 from web import VERSION, gradio_log, gradio_memory, last_word, polling, server_options
 from web.downloads import Downloads
-from web.embedded import COMMAND, FETCHING_COMMAND, EmbeddedServer, Phase
-from web.ending import Ending, end_tunnels
-from web.garbage import Garbage
-from web.guard import Guard, porter_for
+from web.embedded import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
+from web.ending import GracefulShutdown, close_tunnels
+from web.garbage import GcScheduler
+from web.guard import Guard, create_access_policy
 from web.metrics import Metrics
-from web.page import build_page, workers
-from web.reachability import Reachability
-from web.relay import Relay
-from web.routes import TITLE, Health, routes
+from web.page import build_page, count_queue_workers
+from web.reachability import UpstreamProbe
+from web.relay import RealtimeGateway
+from web.routes import TITLE, Health, build_router
 from web.texts import I18N
-from web.turn import Turn
+from web.turn import IceServerProvider
 from web.udp_check import UdpCheck
-from web.voice_socket import VoiceSockets
+from web.voice_socket import AudioSocketRegistry
 from webrtc_edge import quiet_loggers
 
 log = logging.getLogger("app")
@@ -52,124 +52,124 @@ log = logging.getLogger("app")
 warnings.filterwarnings("ignore", "Setting 'api_name=False'", DeprecationWarning)
 
 
-class House:
+class Application:
     """Everything one process owns, put together from its settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        command = FETCHING_COMMAND if settings.fetch_models else COMMAND
-        self.embedded = EmbeddedServer(command) if settings.kind is ServerKind.OFFLINE else None
-        self.places = Places(Limits.of(settings))
-        self.garbage = Garbage(self.places)
+        command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
+        self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
+        self.admission = AdmissionController(ConcurrencyLimits.from_settings(settings))
+        self.gc_scheduler = GcScheduler(self.admission)
         self.downloads = Downloads()
         self.metrics = Metrics()
-        self.accounts = Accounts(
-            Caps(settings.max_call_cost, settings.max_day_cost),
+        self.billing = BillingService(
+            SpendLimits(settings.max_call_cost, settings.max_day_cost),
             self.metrics,
-            visitor_day_s=settings.places.max_visitor_seconds_per_day,
+            visitor_quota_s=settings.limits.max_visitor_seconds_per_day,
         )
-        prototype = VoiceCall(settings, self.endpoint, self.places, self.accounts)
-        turn = Turn(settings.turn, settings.max_call_seconds)
-        self.sockets = VoiceSockets(prototype)
+        prototype = RealtimeHandler(settings, self.resolve_endpoint, self.admission, self.billing)
+        turn = IceServerProvider(settings.ice, settings.max_call_seconds)
+        self.audio_sockets = AudioSocketRegistry(prototype)
         self.page = build_page(
             prototype,
-            self.server_line,
+            self.server_status,
             self.downloads,
-            self.sockets,
+            self.audio_sockets,
             rtc_configuration=turn.rtc_configuration,
         )
-        self.relay = Relay(settings, self.endpoint, self.accounts, self.places)
-        self.reachability = None if self.embedded else Reachability(settings.endpoint())
-        self.router = routes(self.health, self.relay, self.figures if settings.metrics else None)
+        self.gateway = RealtimeGateway(settings, self.resolve_endpoint, self.billing, self.admission)
+        self.upstream_probe = None if self.embedded_server else UpstreamProbe(settings.endpoint())
+        self.router = build_router(self.health, self.gateway, self.render_metrics if settings.metrics else None)
         self.downloads.add_to(self.router)
-        self.sockets.add_to(self.router)
+        self.audio_sockets.add_to(self.router)
         UdpCheck(turn.rtc_configuration).add_to(self.router)
-        self.ending = Ending(self.places, settings.places.drain_seconds)
-        self.porter = porter_for(settings, self.page, lambda: self.page.share_url)
-        self.born = time.monotonic()
+        self.shutdown = GracefulShutdown(self.admission, settings.limits.drain_seconds)
+        self.access_policy = create_access_policy(settings, self.page, lambda: self.page.share_url)
+        self.started_at = time.monotonic()
 
-    def endpoint(self, own_key: str = "") -> Endpoint | Failure:
+    def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Where a call that starts now is to connect; `own_key` is the visitor's, "" for none."""
-        address = self.embedded.url if self.embedded is not None else None
+        address = self.embedded_server.url if self.embedded_server is not None else None
         endpoint = self.settings.endpoint(address or "", own_key)
         if endpoint.kind is ServerKind.OFFLINE:
             return Failure.LOADING if address is None else endpoint
-        return Failure.DAY_SPENT if self.accounts.day_spent and not endpoint.own_key else endpoint
+        return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_visitor_key else endpoint
 
-    def server_line(self, own_key: str = "") -> tuple[str, str | None, str]:
+    def server_status(self, own_key: str = "") -> tuple[str, str | None, str]:
         """For the status bar outside a call: stage, notice, `Endpoint.name`."""
         endpoint = self.settings.endpoint(own_key=own_key)
         name = endpoint.name
-        if self.embedded is None or endpoint.own_key:
+        if self.embedded_server is None or endpoint.has_visitor_key:
             return "idle", None, name
-        if self.embedded.phase is Phase.FAILED:
+        if self.embedded_server.phase is EmbeddedServerPhase.FAILED:
             return "failed", "models_missing", name
-        if self.embedded.phase is Phase.FETCHING:
+        if self.embedded_server.phase is EmbeddedServerPhase.DOWNLOADING:
             return "loading", "models_fetching", name
-        if self.embedded.phase is not Phase.READY:
+        if self.embedded_server.phase is not EmbeddedServerPhase.READY:
             return "loading", None, name
-        return "idle", None if "zh" in self.embedded.languages else "english_only", name
+        return "idle", None if "zh" in self.embedded_server.languages else "english_only", name
 
-    def figures(self) -> bytes:
+    def render_metrics(self) -> bytes:
         """What happens here, for Prometheus."""
-        if self.embedded is not None:
-            self.metrics.embedded(self.embedded.phase)
-        self.metrics.waiting(self.places.waiting)
+        if self.embedded_server is not None:
+            self.metrics.set_embedded_phase(self.embedded_server.phase)
+        self.metrics.set_queue_length(self.admission.queue_length)
         return self.metrics.render()
 
     async def health(self) -> Health:
         """Whether conversations can be held, and how many are."""
-        if self.ending.has_begun:
+        if self.shutdown.is_shutting_down:
             status, detail = "draining", "The app ends, and takes no new conversations."
-        elif self.embedded is not None:
-            ready = {Phase.READY: "ok", Phase.FAILED: "failed"}
-            status, detail = ready.get(self.embedded.phase, "loading"), self.embedded.detail
+        elif self.embedded_server is not None:
+            ready = {EmbeddedServerPhase.READY: "ok", EmbeddedServerPhase.FAILED: "failed"}
+            status, detail = ready.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
         else:
-            detail = await self.reachability.problem() if self.reachability else ""
+            detail = await self.upstream_probe.check() if self.upstream_probe else ""
             status = "unreachable" if detail else "ok"
         return Health(
             status=status,
-            server=self.settings.kind,
-            model=self.settings.model if self.embedded is None else self.embedded.model,
-            calls=self.places.live(Kind.CALL) + self.relay.live(Mode.VOICE),
-            chats=self.places.live(Kind.CHAT) + self.relay.live(Mode.TEXT),
-            uptime_s=round(time.monotonic() - self.born, 1),
+            server=self.settings.server_kind,
+            model=self.settings.model if self.embedded_server is None else self.embedded_server.model,
+            calls=self.admission.count_admitted(AdmissionKind.CALL) + self.gateway.count_sessions(SessionMode.VOICE),
+            chats=self.admission.count_admitted(AdmissionKind.CHAT) + self.gateway.count_sessions(SessionMode.TEXT),
+            uptime_s=round(time.monotonic() - self.started_at, 1),
             version=VERSION,
             detail=detail,
         )
 
     def start(self) -> None:
-        if self.embedded is not None:
-            self.embedded.start()
+        if self.embedded_server is not None:
+            self.embedded_server.start()
 
     def stop(self) -> None:
-        if self.embedded is not None:
-            self.embedded.stop()
+        if self.embedded_server is not None:
+            self.embedded_server.stop()
 
 
-def build(house: House) -> FastAPI:
+def build_asgi_app(application: Application) -> FastAPI:
     """The ASGI application: our routes first, the page at the root."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        house.start()
-        async with house.garbage.watched():
+        application.start()
+        async with application.gc_scheduler.run_in_background():
             yield
-        house.stop()
+        application.stop()
 
     # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
     api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
-    api.include_router(house.router)
-    api.add_middleware(Guard, porter=house.porter)
-    root_path = house.settings.root_path or None
+    api.include_router(application.router)
+    api.add_middleware(Guard, access_policy=application.access_policy)
+    root_path = application.settings.root_path or None
     app: FastAPI = gr.mount_gradio_app(
         api,
-        house.page,
+        application.page,
         path="/",
         ssr_mode=False,
         i18n=I18N,
         root_path=root_path,
-        app_kwargs={"exception_handlers": gradio_log.REFUSALS},
+        app_kwargs={"exception_handlers": gradio_log.EXCEPTION_HANDLERS},
     )
     return app
 
@@ -187,23 +187,23 @@ polling.install()
 gradio_log.install()
 gradio_memory.install()
 last_word.install()
-house = House(settings)
-server_options.install(house.ending.serves, settings.places.max_message_bytes)
-app = build(house)
+application = Application(settings)
+server_options.install(application.shutdown.attach_server, settings.limits.max_message_bytes)
+app = build_asgi_app(application)
 
 
-def launched(house: House) -> dict[str, Any]:
+def gradio_app_kwargs(application: Application) -> dict[str, Any]:
     """What Gradio makes its own ASGI application with, where it serves the page itself."""
     return {
-        "routes": house.router.routes,
+        "routes": application.router.routes,
         "openapi_url": None,
-        "exception_handlers": gradio_log.REFUSALS,
-        "middleware": [Middleware(Guard, porter=house.porter)],
-        "lifespan": lambda _: house.garbage.watched(),
+        "exception_handlers": gradio_log.EXCEPTION_HANDLERS,
+        "middleware": [Middleware(Guard, access_policy=application.access_policy)],
+        "lifespan": lambda _: application.gc_scheduler.run_in_background(),
     }
 
 
-def cannot_listen(host: str, port: int) -> str:
+def bind_error(host: str, port: int) -> str:
     """Why a server cannot listen there, in the system's words; "" when one can. Gradio does not tell."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
@@ -214,30 +214,30 @@ def cannot_listen(host: str, port: int) -> str:
 
 
 def main() -> None:
-    house.ending.listen()
-    house.start()
+    application.shutdown.install_signal_handlers()
+    application.start()
     try:
-        house.page.launch(
+        application.page.launch(
             server_name=settings.host,
             server_port=settings.port,
             share=settings.share,
             root_path=settings.root_path or None,
             prevent_thread_lock=True,
-            max_threads=workers(house.settings),  # launch() forgets what the page says
+            max_threads=count_queue_workers(application.settings),  # launch() forgets what the page says
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
-            app_kwargs=launched(house),
+            app_kwargs=gradio_app_kwargs(application),
         )
-        if settings.share and not house.page.share_url:
+        if settings.share and not application.page.share_url:
             log.warning("There is no public link: Gradio's servers cannot be reached from here, or this is a Space.")
-        house.ending.wait()
-        house.page.close(verbose=False)
-        end_tunnels()
+        application.shutdown.wait()
+        application.page.close(verbose=False)
+        close_tunnels()
     except OSError as error:
-        why = cannot_listen(settings.host, settings.port) or error.strerror or type(error).__name__
+        why = bind_error(settings.host, settings.port) or error.strerror or type(error).__name__
         raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None
     finally:
-        house.stop()
+        application.stop()
 
 
 if __name__ == "__main__":

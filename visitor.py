@@ -6,41 +6,41 @@ from typing import TYPE_CHECKING
 
 from realtime.conversation import Conversation
 from realtime.recording import Recording
-from realtime.snapshot import Snapshot, Stage
+from realtime.snapshot import CallStage, Snapshot
 from realtime.timeline import CallClock
-from realtime.wishes import When, Wishes, when
-from text_chat import TextChat
+from realtime.wishes import CallPreferences, EffectiveFrom, effective_from
+from text_chat import TextSession
 
 if TYPE_CHECKING:
-    from realtime_handler import VoiceCall
+    from realtime_handler import RealtimeHandler
 
 
 class Visitor:
     """One page session: a spoken and a written conversation, each with the call or chat under way. Neither knows of the
     other."""
 
-    def __init__(self, remember: int = 200) -> None:
-        self.conversation = Conversation(remember)
+    def __init__(self, max_items: int = 200) -> None:
+        self.conversation = Conversation(max_items)
         self.recording: Recording | None = None
         """Of the calls of this conversation, once there was one and where calls are recorded. Nobody else has it."""
-        self.call: VoiceCall | None = None
-        self.written = Conversation(remember, written=True)
-        self.chat: TextChat | None = None
+        self.call: RealtimeHandler | None = None
+        self.text_conversation = Conversation(max_items, text_only=True)
+        self.text_session: TextSession | None = None
         self.own_key = ""
         """The visitor's own key, for what starts from now on. It leaves this object only towards the server."""
-        self.wishes = Wishes()
+        self.preferences = CallPreferences()
         """How this visitor wants their calls."""
-        self.key = ""
+        self.visitor_key = ""
         """The same for all pages of this visitor (`web/who.py`); "" when they cannot be told apart from others."""
 
     @property
-    def in_call(self) -> bool:
+    def is_in_call(self) -> bool:
         """A call is under way. False once it has ended, though `call` stays until the browser has hung up too."""
-        return self.call is not None and self.call.under_way
+        return self.call is not None and self.call.is_active
 
     async def clear(self) -> None:
         """Forget the conversation, also at the server when a call is under way."""
-        if self.call is not None and self.in_call:
+        if self.call is not None and self.is_in_call:
             await self.call.clear()
         else:
             self.conversation.clear()
@@ -48,21 +48,21 @@ class Visitor:
         if self.recording is not None:
             self.recording.clear()
 
-    async def wish(self, wishes: Wishes) -> When:
+    async def set_preferences(self, preferences: CallPreferences) -> EffectiveFrom:
         """The visitor wants their calls otherwise. Returns from when on that counts."""
-        before, self.wishes = self.wishes, wishes
-        if self.call is not None and self.in_call:
-            self.call.wishes_changed()
-        return when(before, wishes, self.in_call)
+        before, self.preferences = self.preferences, preferences
+        if self.call is not None and self.is_in_call:
+            self.call.apply_preferences()
+        return effective_from(before, preferences, self.is_in_call)
 
-    def page_gone(self) -> None:
+    def on_page_closed(self) -> None:
         """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded. The
         chat is over; a call is not, whose microphone may go on where only the page's requests were lost."""
         if self.recording is not None:
             self.recording.close()
-        if self.chat is not None:
-            self.chat.leave()
+        if self.text_session is not None:
+            self.text_session.end_by_user()
 
     def snapshot(self) -> Snapshot:
         """What the page shows outside a call."""
-        return Snapshot(self.conversation.captions(), Stage.IDLE)
+        return Snapshot(self.conversation.captions(), CallStage.IDLE)

@@ -1,6 +1,6 @@
 """A fastrtc handler with the traps taken out. fastrtc 0.0.34 and aiortc 1.16 are pinned.
 
-Here and in the other `webrtc_*.py` is every use of their insides, each with its reason. `VoiceEdge`: 20 ms in, exactly
+Here and in the other `webrtc_*.py` is every use of their insides, each with its reason. `PacedStreamHandler`: 20 ms in, exactly
 20 ms out by a monotonic clock, no exception that leaves it, and an end that the page sees. Subclasses fill in what is
 heard and said.
 """
@@ -26,20 +26,20 @@ from webrtc_opus import RATE as RATE
 log = logging.getLogger(__name__)
 
 FRAME_S = 0.02
-LATE_S = 0.1
+MAX_LATENESS_S = 0.1
 """Later than this, the clock starts anew: catching up in a burst would only fill the browser's jitter buffer."""
-NEWS_S = 0.05
+UPDATE_INTERVAL_S = 0.05
 """Between two outputs to the page: 20 a second look continuous, and fastrtc's queue for them has no bound."""
-FAREWELL_S = 0.4
+CLOSE_GRACE_S = 0.4
 """Between the end of a call and closing it: closing throws away outputs that the page has not fetched."""
-ARGUMENTS_S = 15.0
+INPUTS_TIMEOUT_S = 15.0
 """For the page to send its inputs after the connection stands."""
 
 SERVER_RTC_CONFIGURATION: dict[str, Any] = {"iceServers": []}
 """For WebRTC(server_rtc_configuration=...). Without one, aiortc asks a public STUN server by name."""
 
 
-def where(error: BaseException) -> str:
+def error_location(error: BaseException) -> str:
     """Kind and place of an error. Never its message, which may quote what a visitor said."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
@@ -57,23 +57,23 @@ def quiet_loggers() -> None:
     give. The others only drown ours.
     """
     for name in ("fastrtc", "websockets", "httpcore", "httpx", "urllib3", "asyncio", "numba"):
-        _at_least(logging.INFO, name)
-    _at_least(logging.WARNING, "aioice")
-    _at_least(logging.ERROR, "aiortc")
+        _raise_level(logging.INFO, name)
+    _raise_level(logging.WARNING, "aioice")
+    _raise_level(logging.ERROR, "aiortc")
 
 
-def _at_least(level: int, name: str) -> None:
+def _raise_level(level: int, name: str) -> None:
     logger = logging.getLogger(name)
     logger.setLevel(max(level, logger.level))
 
 
-def quiet_farewells(loop: asyncio.AbstractEventLoop) -> None:
+def silence_hangup_errors(loop: asyncio.AbstractEventLoop) -> None:
     """aiortc's data channel goes on sending for a moment after a page has gone, in tasks whose errors nobody takes: the
     loop would log a traceback each. All other errors are logged as ever."""
-    loop.set_exception_handler(_unless_aiortc_sends_to_nobody)
+    loop.set_exception_handler(_ignore_send_after_hangup)
 
 
-def _unless_aiortc_sends_to_nobody(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _ignore_send_after_hangup(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     task = context.get("future")
     sender = getattr(task.get_coro(), "__qualname__", "") if isinstance(task, asyncio.Task) else ""
     if isinstance(context.get("exception"), ConnectionError) and sender.startswith("RTCSctpTransport."):
@@ -88,36 +88,36 @@ class Pacer:
     """One tick per 20 ms by the clock that is handed in. Late ticks are made up for, long pauses are not."""
 
     def __init__(self) -> None:
-        self._next: float | None = None
+        self._next_tick_at: float | None = None
 
-    def wait(self, now: float) -> float:
+    def remaining_s(self, now: float) -> float:
         """Seconds until the next tick; 0.0 or less when it is due."""
-        if self._next is None or now - self._next > LATE_S:
-            self._next = now
-        return self._next - now
+        if self._next_tick_at is None or now - self._next_tick_at > MAX_LATENESS_S:
+            self._next_tick_at = now
+        return self._next_tick_at - now
 
     def tick(self) -> None:
         """A tick was taken."""
-        assert self._next is not None
-        self._next += FRAME_S
+        assert self._next_tick_at is not None
+        self._next_tick_at += FRAME_S
 
 
 # -------------------------------------------------------------------- handler
 
 
-class EdgeState(Enum):
+class StreamState(Enum):
     """Life of one connection to the browser."""
 
     PROTOTYPE = "prototype"
     OPEN = "open"
-    FAREWELL = "farewell"
+    CLOSING_GRACE = "farewell"
     """The call is over; the page is being told."""
     CLOSING = "closing"
     """The browser was asked to close."""
     CLOSED = "closed"
 
 
-class Carrier:
+class TransportLease:
     """What carries a call to the browser and back once it is not fastrtc: one web socket."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Carrier:
         """Another one carries the call now."""
 
 
-class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
+class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
     """A fastrtc handler for one call. Subclasses implement what raises NotImplementedError, and copy()."""
 
     def __init__(
@@ -135,49 +135,49 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
     ) -> None:
         super().__init__("mono", output_sample_rate=RATE, input_sample_rate=RATE)
         self.clock = clock
-        self.edge = EdgeState.PROTOTYPE
+        self.stream_state = StreamState.PROTOTYPE
         self._sleep = sleep
         self._pacer = Pacer()
-        self._news_at = float("-inf")
-        self._farewell_at = 0.0
-        self._farewell = ""
-        self._gone = asyncio.Event()
-        self._carrier: Carrier | None = None  # None: fastrtc
+        self._last_update_at = float("-inf")
+        self._close_at = 0.0
+        self._close_message = ""
+        self._disconnected = asyncio.Event()
+        self._lease: TransportLease | None = None  # None: fastrtc
         self._voice_resampler: av.AudioResampler | None = None
 
     # ---------------------------------------------------------------- for subclasses
 
-    async def call_started(self, inputs: list[Any]) -> None:
+    async def on_start(self, inputs: list[Any]) -> None:
         """The page's inputs (without the WebRTC component itself) have come. Must return soon."""
         raise NotImplementedError
 
-    def microphone(self, pcm: bytes) -> None:
+    def on_audio_frame(self, pcm: bytes) -> None:
         """About 20 ms of the visitor: PCM16 mono 24 kHz."""
         raise NotImplementedError
 
-    def speaker(self, now: float) -> NDArray[np.int16]:
+    def next_audio_frame(self, now: float) -> NDArray[np.int16]:
         """The next 20 ms to be heard: int16[480]."""
         raise NotImplementedError
 
-    def news(self, now: float) -> Any | None:
+    def next_update(self, now: float) -> Any | None:
         """What the page should show, or None when nothing has changed."""
         raise NotImplementedError
 
-    async def call_over(self) -> None:
+    async def on_end(self) -> None:
         """The browser is gone. Called exactly once, however the call ended, if it had started."""
         raise NotImplementedError
 
-    def say_goodbye(self, message: str = "") -> None:
+    def begin_close(self, message: str = "") -> None:
         """End the call from this side: the page gets the last news, then its button returns to the start."""
-        if self.edge is EdgeState.OPEN:
-            self.edge = EdgeState.FAREWELL
-            self._farewell = message
-            self._farewell_at = self.clock() + FAREWELL_S
+        if self.stream_state is StreamState.OPEN:
+            self.stream_state = StreamState.CLOSING_GRACE
+            self._close_message = message
+            self._close_at = self.clock() + CLOSE_GRACE_S
 
-    def broken(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """An error that should not be. fastrtc would show its text in the page and leave the call open and silent."""
-        log.error("A call is ended by an error: %s", where(error))
-        self.say_goodbye()
+        log.error("A call is ended by an error: %s", error_location(error))
+        self.begin_close()
 
     # ---------------------------------------------------------------- fastrtc's side
 
@@ -192,22 +192,22 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
     async def start_up(self) -> None:
         """Runs beside receive() and emit() once the data channel is open."""
         try:
-            quiet_farewells(asyncio.get_running_loop())
-            if self.edge is EdgeState.PROTOTYPE:
-                self.edge = EdgeState.OPEN
-            if not await self._arguments():
+            silence_hangup_errors(asyncio.get_running_loop())
+            if self.stream_state is StreamState.PROTOTYPE:
+                self.stream_state = StreamState.OPEN
+            if not await self._wait_for_inputs():
                 return
-            await self.call_started(list(self.latest_args[2:]))  # 0 and 1 are fastrtc's own
+            await self.on_start(list(self.latest_args[2:]))  # 0 and 1 are fastrtc's own
         except Exception as error:
-            self.broken(error)
+            self.fail(error)
 
-    async def _arguments(self) -> bool:
+    async def _wait_for_inputs(self) -> bool:
         """Wait for the page's inputs. fastrtc waits for ever, also when the tab has gone."""
         arguments = asyncio.ensure_future(self.wait_for_args())
-        gone = asyncio.ensure_future(self._gone.wait())
+        gone = asyncio.ensure_future(self._disconnected.wait())
         try:
-            await asyncio.wait({arguments, gone}, timeout=ARGUMENTS_S, return_when=asyncio.FIRST_COMPLETED)
-            if self._gone.is_set():
+            await asyncio.wait({arguments, gone}, timeout=INPUTS_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if self._disconnected.is_set():
                 return False
             if not arguments.done():
                 raise TimeoutError
@@ -223,47 +223,47 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
             self._voice_resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         yield from self._voice_resampler.resample(frame)
 
-    def from_browser(self, pcm: bytes) -> None:
+    def on_webrtc_audio(self, pcm: bytes) -> None:
         """Some of the visitor, from `webrtc_media.VoiceTrack`: PCM16 mono 24 kHz."""
-        if self._carrier is None:
-            self.hear(pcm)
+        if self._lease is None:
+            self.push_audio(pcm)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
-        self.from_browser(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
+        self.on_webrtc_audio(np.ascontiguousarray(frame[1], dtype="<i2").tobytes())
 
     async def emit(self) -> Any:
-        return await self.output(None)
+        return await self.next_output(None)
 
     async def shutdown(self) -> None:
         """fastrtc calls this when the connection to the browser has ended."""
-        await self.gone(None)
+        await self.on_disconnect(None)
 
     # ---------------------------------------------------------------- whoever carries the call
 
-    def take_over(self) -> Carrier:
+    def take_over_transport(self) -> TransportLease:
         """From now on this carries the call, and nobody else: what fastrtc or an older one still asks for is moot."""
-        if self._carrier is not None:
-            self._carrier.superseded.set()
-        self._carrier = Carrier()
-        return self._carrier
+        if self._lease is not None:
+            self._lease.superseded.set()
+        self._lease = TransportLease()
+        return self._lease
 
-    async def begin(self, inputs: list[Any]) -> None:
+    async def start_without_webrtc(self, inputs: list[Any]) -> None:
         """start_up() of a call that begins without fastrtc."""
-        self.edge = EdgeState.OPEN
+        self.stream_state = StreamState.OPEN
         try:
-            await self.call_started(inputs)
+            await self.on_start(inputs)
         except Exception as error:
-            self.broken(error)
+            self.fail(error)
 
-    def hear(self, pcm: bytes) -> None:
+    def push_audio(self, pcm: bytes) -> None:
         """Some of the visitor: PCM16 mono 24 kHz."""
         try:
-            if self.edge is EdgeState.OPEN:
-                self.microphone(pcm)
+            if self.stream_state is StreamState.OPEN:
+                self.on_audio_frame(pcm)
         except Exception as error:
-            self.broken(error)
+            self.fail(error)
 
-    async def output(self, carrier: Carrier | None) -> Any:
+    async def next_output(self, lease: TransportLease | None) -> Any:
         """One frame per 20 ms, (24000, int16[1, 480]), and `AdditionalOutputs` in between; `CloseStream` at the end.
         None when there is nothing to pass on, as for one who no longer carries the call.
 
@@ -271,44 +271,48 @@ class VoiceEdge(AsyncStreamHandler):  # type: ignore[misc]
         be taken back: clear_queue() leaves a hole in the timestamps and the browser then plays everything late.
         """
         try:
-            return await self._emit(carrier)
+            return await self._next_output(lease)
         except Exception as error:
-            self.broken(error)
+            self.fail(error)
             await self._sleep(FRAME_S)
             return None
 
-    async def _emit(self, carrier: Carrier | None) -> Any:
-        while self._carrier is carrier and self.edge in (EdgeState.PROTOTYPE, EdgeState.OPEN, EdgeState.FAREWELL):
+    async def _next_output(self, lease: TransportLease | None) -> Any:
+        while self._lease is lease and self.stream_state in (
+            StreamState.PROTOTYPE,
+            StreamState.OPEN,
+            StreamState.CLOSING_GRACE,
+        ):
             now = self.clock()
-            if self.edge is EdgeState.FAREWELL and now >= self._farewell_at:
-                self.edge = EdgeState.CLOSING
-                return CloseStream(self._farewell)
-            wait = self._pacer.wait(now)
+            if self.stream_state is StreamState.CLOSING_GRACE and now >= self._close_at:
+                self.stream_state = StreamState.CLOSING
+                return CloseStream(self._close_message)
+            wait = self._pacer.remaining_s(now)
             if wait <= 0:
                 self._pacer.tick()
-                return RATE, self.speaker(now).reshape(1, -1)
-            if now - self._news_at >= NEWS_S and self._page_reachable():
-                news = self.news(now)
+                return RATE, self.next_audio_frame(now).reshape(1, -1)
+            if now - self._last_update_at >= UPDATE_INTERVAL_S and self._is_page_reachable():
+                news = self.next_update(now)
                 if news is not None:
-                    self._news_at = now
+                    self._last_update_at = now
                     return AdditionalOutputs(news)
             await self._sleep(wait)
         await self._sleep(0.1)  # the track is about to be stopped
         return None
 
-    def _page_reachable(self) -> bool:
+    def _is_page_reachable(self) -> bool:
         """An output goes with a message on the data channel; on a closed one fastrtc logs a traceback each time."""
-        if self._carrier is not None:
+        if self._lease is not None:
             return True
         return self.channel is not None and getattr(self.channel, "readyState", "open") == "open"
 
-    async def gone(self, carrier: Carrier | None) -> None:
+    async def on_disconnect(self, lease: TransportLease | None) -> None:
         """The browser is gone. Nothing happens when something else carries the call by now."""
-        if self.edge is EdgeState.CLOSED or self._carrier is not carrier:
+        if self.stream_state is StreamState.CLOSED or self._lease is not lease:
             return
-        self.edge = EdgeState.CLOSED
-        self._gone.set()
+        self.stream_state = StreamState.CLOSED
+        self._disconnected.set()
         try:
-            await self.call_over()
+            await self.on_end()
         except Exception as error:
-            log.error("Ending a call went wrong: %s", where(error))
+            log.error("Ending a call went wrong: %s", error_location(error))

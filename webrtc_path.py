@@ -25,33 +25,33 @@ from aiortc.mediastreams import MediaStreamError
 
 log = logging.getLogger(__name__)
 
-LAST_STUN = 3
-FIRST_RTP, LAST_RTP = 128, 191
+MAX_STUN_FIRST_BYTE = 3
+MIN_RTP_FIRST_BYTE, MAX_RTP_FIRST_BYTE = 128, 191
 """First bytes of packets (RFC 7983)."""
-FIRST_RTCP, LAST_RTCP = 192, 223
+MIN_RTCP_SECOND_BYTE, MAX_RTCP_SECOND_BYTE = 192, 223
 """Second bytes of what begins like RTP (RFC 5761)."""
-_RUN, _SENDER = "_RTCDtlsTransport__run", "_RTCRtpSender__"
-_SENDERS_OWN = (
+DTLS_RUN_NAME, _SENDER_PREFIX = "_RTCDtlsTransport__run", "_RTCRtpSender__"
+_SENDER_PRIVATE_NAMES = (
     *("mid", "rtp_header_extensions_map", "rtp_started", "rtp_exited", "track"),
     *("ntp_timestamp", "rtp_timestamp", "packet_count", "octet_count"),
 )
-NTP_S = 2_208_988_800
+NTP_UNIX_OFFSET_S = 2_208_988_800
 """Seconds from 1900, where NTP begins, to 1970."""
 
 
-class _Unread:
+class _NullHeaderExtensionMap:
     """Takes the place of aiortc's map of header extensions: none of them says anything about sound."""
 
-    _none = rtp.HeaderExtensions()
+    _empty = rtp.HeaderExtensions()
 
     def get(self, profile: int, value: bytes) -> rtp.HeaderExtensions:
-        return self._none
+        return self._empty
 
 
-_UNREAD: Any = _Unread()
+_NULL_EXTENSION_MAP: Any = _NullHeaderExtensionMap()
 
 
-def install_path() -> bool:
+def install_rtp_fast_path() -> bool:
     """Make it short for every connection from now on. False, and all stays as it was, when aioice or aiortc is not as
     expected.
 
@@ -59,7 +59,7 @@ def install_path() -> bool:
     """
     transport, protocol = rtcdtlstransport.RTCDtlsTransport, aioice.ice.StunProtocol
     try:
-        run, received = vars(transport)[_RUN], protocol.datagram_received
+        run, received = vars(transport)[DTLS_RUN_NAME], protocol.datagram_received
         if hasattr(run, "__wrapped__"):
             return True
         if not inspect.iscoroutinefunction(run) or list(inspect.signature(received).parameters) != [
@@ -72,11 +72,11 @@ def install_path() -> bool:
         if list(inspect.signature(sender._run_rtp).parameters) != ["self", "codec"]:
             raise TypeError
         known = {*sender.__init__.__code__.co_names, *sender.replaceTrack.__code__.co_names}
-        if not {f"{_SENDER}{name}" for name in _SENDERS_OWN} <= known:
+        if not {f"{_SENDER_PREFIX}{name}" for name in _SENDER_PRIVATE_NAMES} <= known:
             raise TypeError
-        sender._run_rtp = _sending(sender._run_rtp)
-        setattr(transport, _RUN, _short(run))
-        protocol.datagram_received = _unless_stun(received)  # type: ignore[method-assign]
+        sender._run_rtp = _send_encoded_track(sender._run_rtp)
+        setattr(transport, DTLS_RUN_NAME, _bypass_receive_queue(run))
+        protocol.datagram_received = _skip_stun_parsing(received)  # type: ignore[method-assign]
     except (AttributeError, KeyError, TypeError) as error:
         log.warning(
             "aioice or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__
@@ -85,12 +85,12 @@ def install_path() -> bool:
     return True
 
 
-def _unless_stun(stock: Callable[..., None]) -> Callable[..., None]:
+def _skip_stun_parsing(stock: Callable[..., None]) -> Callable[..., None]:
     """Of `StunProtocol`: what cannot be STUN is not parsed as if it were."""
 
     @functools.wraps(stock)
     def datagram_received(self: Any, data: bytes, addr: tuple[Any, ...]) -> None:
-        if data and data[0] > LAST_STUN:
+        if data and data[0] > MAX_STUN_FIRST_BYTE:
             self.receiver.data_received(data, self.local_candidate.component)
         else:
             stock(self, data, addr)
@@ -98,7 +98,7 @@ def _unless_stun(stock: Callable[..., None]) -> Callable[..., None]:
     return datagram_received
 
 
-def _short(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+def _bypass_receive_queue(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
     """Of `RTCDtlsTransport`, once it is connected: sound goes past the queue until the end."""
 
     @functools.wraps(stock)
@@ -107,8 +107,12 @@ def _short(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Cor
         theirs = connection.data_received
 
         def data_received(data: bytes, component: int) -> None:
-            if len(data) > 1 and FIRST_RTP <= data[0] <= LAST_RTP and not FIRST_RTCP <= data[1] <= LAST_RTCP:
-                _sound(self, data)
+            if (
+                len(data) > 1
+                and MIN_RTP_FIRST_BYTE <= data[0] <= MAX_RTP_FIRST_BYTE
+                and not MIN_RTCP_SECOND_BYTE <= data[1] <= MAX_RTCP_SECOND_BYTE
+            ):
+                _deliver_rtp_packet(self, data)
             else:
                 theirs(data, component)
 
@@ -121,10 +125,10 @@ def _short(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Cor
     return run
 
 
-def _sound(transport: Any, data: bytes) -> None:
+def _deliver_rtp_packet(transport: Any, data: bytes) -> None:
     """One packet, to the receiver it is for."""
     try:
-        packet = rtp.RtpPacket.parse(transport._rx_srtp.unprotect(data), _UNREAD)
+        packet = rtp.RtpPacket.parse(transport._rx_srtp.unprotect(data), _NULL_EXTENSION_MAP)
     except (pylibsrtp.Error, ValueError):  # not meant for us, or misshapen
         return
     receiver = transport._rtp_router.route_rtp(packet)
@@ -141,41 +145,41 @@ def _sound(transport: Any, data: bytes) -> None:
 # -------------------------------------------------------------------- to the browser
 
 
-def _sending(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+def _send_encoded_track(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
     """Of `RTCRtpSender`: its loop, for a track that gives what is encoded already."""
 
     @functools.wraps(stock)
     async def run(self: Any, codec: Any) -> None:
         track = self.track
-        if track is None or not hasattr(track, "opus") or codec.name.lower() != "opus":
+        if track is None or not hasattr(track, "next_packet") or codec.name.lower() != "opus":
             await stock(self, codec)
             return
-        started, exited = getattr(self, f"{_SENDER}rtp_started"), getattr(self, f"{_SENDER}rtp_exited")
+        started, exited = getattr(self, f"{_SENDER_PREFIX}rtp_started"), getattr(self, f"{_SENDER_PREFIX}rtp_exited")
         started.set()
         try:
-            await _send_all(self, track, codec.payloadType)
+            await _run_send_loop(self, track, codec.payloadType)
         except (asyncio.CancelledError, ConnectionError, MediaStreamError):
             pass
         except Exception as error:
             log.error("A call's sound ends: %s", type(error).__name__)
         finally:
             track.stop()
-            setattr(self, f"{_SENDER}track", None)
+            setattr(self, f"{_SENDER_PREFIX}track", None)
             exited.set()  # RTCRtpSender.stop() waits for it
 
     return run
 
 
-async def _send_all(sender: Any, track: Any, payload_type: int) -> None:
+async def _run_send_loop(sender: Any, track: Any, payload_type: int) -> None:
     """Until the track ends (`MediaStreamError`), or the connection (`ConnectionError`)."""
-    said = rtp.HeaderExtensions(mid=getattr(sender, f"{_SENDER}mid"))
-    profile, value = getattr(sender, f"{_SENDER}rtp_header_extensions_map").set(said)
+    said = rtp.HeaderExtensions(mid=getattr(sender, f"{_SENDER_PREFIX}mid"))
+    profile, value = getattr(sender, f"{_SENDER_PREFIX}rtp_header_extensions_map").set(said)
     extended = struct.pack("!HH", profile, len(value) // 4) + value if value else b""
     first = 0x90 if extended else 0x80
     sequence, origin, marker = random.randrange(0x8000), random.getrandbits(32), 0x80
     packets = octets = 0
     while True:
-        payload, place = await track.opus()
+        payload, place = await track.next_packet()
         timestamp = (origin + place) & 0xFFFFFFFF
         head = struct.pack("!BBHLL", first, marker | payload_type, sequence, timestamp, sender._ssrc)
         transport = sender.transport
@@ -186,7 +190,7 @@ async def _send_all(sender: Any, track: Any, payload_type: int) -> None:
         sequence, marker = (sequence + 1) & 0xFFFF, 0
         packets, octets = packets + 1, octets + len(payload)
         # What the sender's reports tell the browser.
-        setattr(sender, f"{_SENDER}ntp_timestamp", int((time.time() + NTP_S) * 2**32))
-        setattr(sender, f"{_SENDER}rtp_timestamp", timestamp)
-        setattr(sender, f"{_SENDER}packet_count", packets)
-        setattr(sender, f"{_SENDER}octet_count", octets)
+        setattr(sender, f"{_SENDER_PREFIX}ntp_timestamp", int((time.time() + NTP_UNIX_OFFSET_S) * 2**32))
+        setattr(sender, f"{_SENDER_PREFIX}rtp_timestamp", timestamp)
+        setattr(sender, f"{_SENDER_PREFIX}packet_count", packets)
+        setattr(sender, f"{_SENDER_PREFIX}octet_count", octets)

@@ -6,35 +6,35 @@ import numpy as np
 import numpy.typing as npt
 
 RATE = 24_000
-SECONDS = 8.0
+CHIRP_S = 8.0
 LOW_HZ, HIGH_HZ = 400.0, 2800.0
 """The pitch at the beginning and at the end: 300 Hz for each second."""
-LOUDNESS = 0.3
-LOUD = 0.02
+CHIRP_AMPLITUDE = 0.3
+TONE_MIN_RMS = 0.02
 """Root mean square of a stretch above which there is a tone, and not the codec's silence."""
-STRETCH = RATE // 200
+WINDOW_SAMPLES = RATE // 200
 """Samples looked at together to find where the tone ends: 5 ms."""
 
 Audio = npt.NDArray[np.float32]
 
 
-def chirp(seconds: float = SECONDS) -> Audio:
+def chirp(seconds: float = CHIRP_S) -> Audio:
     """float32 at 24 kHz."""
     t = np.arange(int(seconds * RATE)) / RATE
-    slope = (HIGH_HZ - LOW_HZ) / SECONDS
-    return (LOUDNESS * np.sin(2 * np.pi * (LOW_HZ * t + slope / 2 * t * t))).astype(np.float32)
+    slope = (HIGH_HZ - LOW_HZ) / CHIRP_S
+    return (CHIRP_AMPLITUDE * np.sin(2 * np.pi * (LOW_HZ * t + slope / 2 * t * t))).astype(np.float32)
 
 
-def loud(heard: Audio) -> npt.NDArray[np.bool_]:
-    """For each whole `STRETCH`: is there a tone?"""
-    parts = heard[: len(heard) // STRETCH * STRETCH].reshape(-1, STRETCH)
-    return np.sqrt((parts**2).mean(1)) > LOUD
+def has_tone(heard: Audio) -> npt.NDArray[np.bool_]:
+    """For each whole `WINDOW_SAMPLES`: is there a tone?"""
+    parts = heard[: len(heard) // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES)
+    return np.sqrt((parts**2).mean(1)) > TONE_MIN_RMS
 
 
-def place_ms(heard: Audio) -> float:
+def position_ms(heard: Audio) -> float:
     """Where in the reply the middle of these samples (at least 20 ms) is: the strongest pitch in them."""
     size = 1 << 16
     spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard)), size))
     spectrum[: int((LOW_HZ - 100) * size / RATE)] = 0
     pitch = float(spectrum.argmax()) * RATE / size
-    return (pitch - LOW_HZ) / (HIGH_HZ - LOW_HZ) * SECONDS * 1000
+    return (pitch - LOW_HZ) / (HIGH_HZ - LOW_HZ) * CHIRP_S * 1000

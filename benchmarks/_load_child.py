@@ -21,20 +21,20 @@ import numpy as np
 import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent
-MARK = "@load "
+ANSWER_PREFIX = "@load "
 """Begins the lines that are answers; all others are the program's own."""
 LAG_TICK_S = 0.01
 
 Answer = dict[str, Any]
 
 
-def pin(core: int | None) -> None:
+def pin_to_core(core: int | None) -> None:
     """Keep this process, and all threads that it makes from now on, on one core; None: on all."""
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
 
-def never_pause() -> None:
+def disable_gc() -> None:
     """Nothing looks for garbage by itself in this process any more: a full collection holds everything up for 0.1 s,
     and what it holds up among the callers would count as the app's lateness."""
     gc.collect()
@@ -45,7 +45,7 @@ def never_pause() -> None:
 # ---------------------------------------------------------------- inside the child
 
 
-class Lag:
+class LoopLagMeter:
     """How late a loop wakes up, in ms, over what a timer needs anyway."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Lag:
             await asyncio.sleep(LAG_TICK_S)
             self._late.append((time.monotonic() - due) * 1000)
 
-    def take(self) -> dict[str, float]:
+    def take_percentiles(self) -> dict[str, float]:
         """Since the last time."""
         late, self._late = self._late or [0.0], []
         return {
@@ -68,7 +68,7 @@ class Lag:
         }
 
 
-def _given_back() -> None:
+def _release_memory() -> None:
     """Nothing that is garbage is held any more, neither by Python nor by the C library."""
     frozen = gc.get_freeze_count()
     gc.unfreeze()
@@ -79,21 +79,26 @@ def _given_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-class Probe:
+class ProcessProbe:
     """Answers for a process that has a loop. Made in that loop."""
 
     def __init__(self, commands: dict[str, Callable[[], Answer]] | None = None) -> None:
-        self._lag = Lag()
+        self._lag = LoopLagMeter()
         self._loop = asyncio.get_running_loop()
         self._process = psutil.Process()
-        self._commands = {"how": self.how, "tidy": self.tidy, "census": self.census, **(commands or {})}
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._commands = {
+            "how": self.report,
+            "tidy": self.report_after_gc,
+            "census": self.count_objects,
+            **(commands or {}),
+        }
+        threading.Thread(target=self._answer_commands, daemon=True).start()
 
-    def how(self) -> Answer:
+    def report(self) -> Answer:
         """Lag since the last time, CPU in all, and what is held now."""
         times = self._process.cpu_times()
         return {
-            **self._lag.take(),
+            **self._lag.take_percentiles(),
             "cpu_s": times.user + times.system,
             "at_s": time.monotonic(),
             "rss_mb": self._process.memory_info().rss / 2**20,
@@ -102,21 +107,21 @@ class Probe:
             "tasks": len(asyncio.all_tasks(self._loop)),
         }
 
-    def tidy(self) -> Answer:
+    def report_after_gc(self) -> Answer:
         """The same, after the garbage was collected."""
-        _given_back()
-        return self.how()
+        _release_memory()
+        return self.report()
 
-    def census(self) -> Answer:
+    def count_objects(self) -> Answer:
         """How many objects there are of each kind, once the garbage was collected."""
-        _given_back()
+        _release_memory()
         gc.unfreeze()
         return dict(Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects()))
 
-    def _listen(self) -> None:
+    def _answer_commands(self) -> None:
         for line in sys.stdin:
             future = asyncio.run_coroutine_threadsafe(self._answer(line.strip()), self._loop)
-            print(MARK + json.dumps(future.result()), flush=True)
+            print(ANSWER_PREFIX + json.dumps(future.result()), flush=True)
         os._exit(0)  # whoever asked is gone
 
     async def _answer(self, command: str) -> Answer:
@@ -126,7 +131,7 @@ class Probe:
 # ---------------------------------------------------------------- the other end
 
 
-class Child:
+class ProbedProcess:
     """A process that answers."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -139,14 +144,14 @@ class Child:
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
         for line in self._process.stdout:
-            if line.startswith(MARK):
-                answer: Answer = json.loads(line[len(MARK) :])
+            if line.startswith(ANSWER_PREFIX):
+                answer: Answer = json.loads(line[len(ANSWER_PREFIX) :])
                 return answer
         raise SystemExit(f"A process of the benchmark ended with {self._process.wait()}.")
 
 
 @contextmanager
-def child(arguments: Sequence[str], **environment: str) -> Iterator[Child]:
+def probed_process(arguments: Sequence[str], **environment: str) -> Iterator[ProbedProcess]:
     """`python -m *arguments`, once it answers; ended with the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
@@ -158,7 +163,7 @@ def child(arguments: Sequence[str], **environment: str) -> Iterator[Child]:
         text=True,
     )
     try:
-        one = Child(process)
+        one = ProbedProcess(process)
         one.ask("how")
         yield one
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 
-class Page:
+class GradioPage:
     """One visitor's page. Nothing of it is drawn: outputs are read, and all but the last of each event thrown away."""
 
     def __init__(self, url: str, config: dict[str, Any]) -> None:
@@ -21,10 +21,10 @@ class Page:
         self.session = "".join(random.choices(string.ascii_lowercase + string.digits, k=11))
         self._config = config
         self._http = httpx.AsyncClient(timeout=30)  # keeps cookies, as a browser does
-        self._reading: asyncio.Task[None] | None = None
-        self._open: asyncio.Task[None] | None = None
+        self._reading_task: asyncio.Task[None] | None = None
+        self._heartbeat_task: asyncio.Task[None] | None = None
         self._awaited: dict[str, asyncio.Future[list[Any]]] = {}
-        self._early: dict[str, list[Any]] = {}
+        self._early_outputs: dict[str, list[Any]] = {}
         """Outputs that came before the answer that names their event."""
 
     def component(self, **wanted: str) -> int:
@@ -35,14 +35,14 @@ class Page:
                 return int(one["id"])
         raise LookupError(str(wanted))
 
-    def event(self, component: int, name: str) -> int | None:
+    def event_id(self, component: int, name: str) -> int | None:
         """The number of the function that follows an event of a component; None where there is none."""
         for one in self._config["dependencies"]:
             if [component, name] in [list(target) for target in one["targets"]] and one["backend_fn"]:
                 return int(one["id"])
         return None
 
-    def after(self, event: int) -> int:
+    def following_event_id(self, event: int) -> int:
         """The function that runs when another has."""
         return next(
             int(one["id"])
@@ -50,7 +50,7 @@ class Page:
             if one["trigger_after"] == event and one["backend_fn"]
         )
 
-    def inputs(self, event: int) -> int:
+    def input_count(self, event: int) -> int:
         return len(next(one for one in self._config["dependencies"] if one["id"] == event)["inputs"])
 
     async def post(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -67,77 +67,77 @@ class Page:
             {"data": data, "component_id": component, "fn_name": "offer", "session_hash": self.session},
         )
 
-    async def run(self, event: int, first: list[Any], trigger: int) -> asyncio.Future[list[Any]]:
+    async def run_event(self, event: int, first: list[Any], trigger: int) -> asyncio.Future[list[Any]]:
         """Start an event; `first`: its first inputs, all others are states. The future is its last output."""
-        data = [*first, *[None] * (self.inputs(event) - len(first))]
+        data = [*first, *[None] * (self.input_count(event) - len(first))]
         joined = {"data": data, "fn_index": event, "session_hash": self.session, "trigger_id": trigger}
         name = (await self.post("queue/join", joined))["event_id"]
         found: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        if name in self._early:
-            found.set_result(self._early.pop(name))
+        if name in self._early_outputs:
+            found.set_result(self._early_outputs.pop(name))
             return found
         self._awaited[name] = found
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
+        if self._reading_task is None or self._reading_task.done():
+            self._reading_task = asyncio.create_task(self._read_stream())
         return found
 
     async def open(self) -> None:
         """As a tab that is open: Gradio knows by a stream when it has been closed. Of what happens as it opens, all is
         done that only the server sees."""
-        if self._open is not None:
+        if self._heartbeat_task is not None:
             return
-        self._open = asyncio.create_task(self._stay())
+        self._heartbeat_task = asyncio.create_task(self._hold_heartbeat())
         states = {one["id"] for one in self._config["components"] if one["type"] == "state"}
         for one in self._config["dependencies"]:
             silent = one["backend_fn"] and one["inputs"] and not one["outputs"]
-            if silent and set(one["inputs"]) <= states and self._begins(one["trigger_after"]):
-                await self.run(int(one["id"]), [], 0)
+            if silent and set(one["inputs"]) <= states and self._runs_on_load(one["trigger_after"]):
+                await self.run_event(int(one["id"]), [], 0)
 
-    def _begins(self, event: int | None) -> bool:
+    def _runs_on_load(self, event: int | None) -> bool:
         """Whether this function runs when the page has loaded."""
         found = [one for one in self._config["dependencies"] if one["id"] == event]
         return any(name == "load" for one in found for _, name in one["targets"])
 
-    async def _stay(self) -> None:
+    async def _hold_heartbeat(self) -> None:
         with suppress(httpx.HTTPError):
             stream = self._http.stream("GET", f"{self.url}/gradio_api/heartbeat/{self.session}", timeout=None)
             async with stream as answer:
                 async for _ in answer.aiter_raw():
                     pass
 
-    async def _read(self) -> None:
+    async def _read_stream(self) -> None:
         """Gradio closes the stream when nothing is under way, and may do so while an event is on its way to it."""
         with suppress(httpx.HTTPError):
             while self._awaited:
-                await self._read_once()
+                await self._read_stream_once()
 
-    async def _read_once(self) -> None:
+    async def _read_stream_once(self) -> None:
         stream = self._http.stream("GET", f"{self.url}/gradio_api/queue/data?session_hash={self.session}")
         async with stream as answer:
             async for line in answer.aiter_lines():
                 if '"process_completed"' in line:
-                    self._completed(json.loads(line[5:]))
+                    self._on_completed(json.loads(line[5:]))
                 elif '"close_stream"' in line:
                     return
 
-    def _completed(self, message: dict[str, Any]) -> None:
+    def _on_completed(self, message: dict[str, Any]) -> None:
         name, output = message.get("event_id", ""), message["output"].get("data", [])
         found = self._awaited.pop(name, None)
         if found is None:
-            self._early[name] = output
+            self._early_outputs[name] = output
         elif not found.done():
             found.set_result(output)
 
     async def close(self) -> None:
         """The tab is closed."""
-        for task in (self._reading, self._open):
+        for task in (self._reading_task, self._heartbeat_task):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         await self._http.aclose()
 
 
-async def configuration(url: str) -> dict[str, Any]:
+async def fetch_config(url: str) -> dict[str, Any]:
     """The page's parts and events."""
     async with httpx.AsyncClient(timeout=30) as http:
         found: dict[str, Any] = (await http.get(f"{url}/config")).json()

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-LATE_MS, LAG_MS = 60.0, 40.0
+MAX_FRAME_LATENESS_MS, MAX_LOOP_LAG_MS = 60.0, 40.0
 """The sound is broken: a frame so late, a 99th percentile of the loop's lag so large."""
-OWN_LATE_MS = 15.0
+MAX_CALLER_LATENESS_MS = 15.0
 """A window in which our own frames leave so late (95th percentile) says nothing of the app."""
 
 
-class Verdict(Enum):
+class WindowVerdict(Enum):
     """What a window shows."""
 
-    WHOLE = "whole"
+    INTACT = "whole"
     BROKEN = "broken"
-    GENERATOR = "generator"
+    CALLERS_TOO_SLOW = "generator"
     """The callers could not keep up: nothing is known of the app."""
 
 
 @dataclass
-class Window:
+class LoadWindow:
     """Some seconds with so many calls."""
 
     calls: int
@@ -37,25 +37,25 @@ class Window:
     """95th percentile of how late the callers were."""
 
     @property
-    def verdict(self) -> Verdict:
-        if self.lag_p99_ms > LAG_MS:
-            return Verdict.BROKEN
-        if self.own_late_ms > OWN_LATE_MS:
-            return Verdict.GENERATOR
-        whole = self.late_max_ms <= LATE_MS and not self.lost_words and not self.dropped
-        return Verdict.WHOLE if whole else Verdict.BROKEN
+    def verdict(self) -> WindowVerdict:
+        if self.lag_p99_ms > MAX_LOOP_LAG_MS:
+            return WindowVerdict.BROKEN
+        if self.own_late_ms > MAX_CALLER_LATENESS_MS:
+            return WindowVerdict.CALLERS_TOO_SLOW
+        whole = self.late_max_ms <= MAX_FRAME_LATENESS_MS and not self.lost_words and not self.dropped
+        return WindowVerdict.INTACT if whole else WindowVerdict.BROKEN
 
 
 @dataclass
-class Ramp:
+class LoadRamp:
     """Calls added until the sound broke."""
 
-    most: int = 0
-    windows: list[Window] = field(default_factory=list)
+    max_calls: int = 0
+    windows: list[LoadWindow] = field(default_factory=list)
     limited_by: str = ""
 
     @property
-    def at_most(self) -> Window | None:
+    def best_window(self) -> LoadWindow | None:
         """The window with the most calls that was whole."""
-        whole = [one for one in self.windows if one.verdict is Verdict.WHOLE]
+        whole = [one for one in self.windows if one.verdict is WindowVerdict.INTACT]
         return max(whole, key=lambda one: one.calls, default=None)

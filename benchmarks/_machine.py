@@ -17,19 +17,19 @@ def _process_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Others:
+class OtherProcessesCpu:
     """Mean number of cores that other processes than `pids` kept busy since this was made; None without /proc."""
 
     def __init__(self, pids: list[int]) -> None:
         self._pids = pids
-        self._known = Path("/proc/stat").exists()
-        if self._known:
-            self._start, self._others = time.monotonic(), self._now()
+        self._is_measurable = Path("/proc/stat").exists()
+        if self._is_measurable:
+            self._start, self._start_s = time.monotonic(), self._other_cpu_s()
 
-    def _now(self) -> float:
+    def _other_cpu_s(self) -> float:
         return _busy_s() - sum(map(_process_s, self._pids))
 
-    def cores(self) -> float | None:
-        if not self._known:
+    def busy_cores(self) -> float | None:
+        if not self._is_measurable:
             return None
-        return max(0.0, (self._now() - self._others) / max(1e-3, time.monotonic() - self._start))
+        return max(0.0, (self._other_cpu_s() - self._start_s) / max(1e-3, time.monotonic() - self._start))

@@ -25,7 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 RATE = 24_000
 
 
-class Plain(AsyncStreamHandler):
+class PlainFastrtcHandler(AsyncStreamHandler):
     """One call."""
 
     def __init__(self, url: str) -> None:
@@ -34,8 +34,8 @@ class Plain(AsyncStreamHandler):
         self.output_queue: asyncio.Queue[Any] = asyncio.Queue()
         self.connection: ClientConnection | None = None
 
-    def copy(self) -> Plain:
-        return Plain(self.url)
+    def copy(self) -> PlainFastrtcHandler:
+        return PlainFastrtcHandler(self.url)
 
     async def start_up(self) -> None:
         async with connect(self.url, max_size=None) as connection:
@@ -66,7 +66,7 @@ def main() -> None:
     port, url, calls = int(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["1"])[0])
     with gr.Blocks() as page:
         rtc = WebRTC(modality="audio", mode="send-receive", elem_id="voice-call", full_screen=True)
-        rtc.stream(Plain(url), inputs=[rtc], outputs=[rtc], concurrency_limit=calls)
+        rtc.stream(PlainFastrtcHandler(url), inputs=[rtc], outputs=[rtc], concurrency_limit=calls)
     page.launch(server_name="127.0.0.1", server_port=port, ssr_mode=False, quiet=True)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-SPEECH = Path(__file__).resolve().parent.parent / "tests" / "speech"
+SPEECH_FOLDER = Path(__file__).resolve().parent.parent / "tests" / "speech"
 RATE = 24_000
 QUIET_DB = 30.0
 """An utterance ends with the last 10 ms at most this much below its loudest 10 ms and clearly above the noise."""
@@ -24,18 +24,18 @@ _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class SpeechSample:
     """`samples`: float32 mono at 24 kHz; `end_s`: where the voice in it ends, in seconds."""
 
     name: str
     language: str
     text: str
-    human: bool
+    is_human: bool
     samples: Samples
     end_s: float
 
 
-def acoustic_end(samples: Samples) -> float:
+def acoustic_end_s(samples: Samples) -> float:
     """Seconds from the start to the end of the voice."""
     step = RATE // 100
     frames = samples[: len(samples) // step * step].reshape(-1, step)
@@ -45,21 +45,21 @@ def acoustic_end(samples: Samples) -> float:
     return float(loud[-1] + 1) / 100
 
 
-def utterances(language: str, most: int | None = None) -> list[Utterance]:
+def load_speech_samples(language: str, max_count: int | None = None) -> list[SpeechSample]:
     """The committed utterances of a language; with `most`, that many spread over the list."""
-    chosen = [e for e in json.loads((SPEECH / "index.json").read_text("utf-8")) if e["language"] == language]
-    if most is not None and most < len(chosen):
-        chosen = [chosen[i * len(chosen) // most] for i in range(most)]
+    chosen = [e for e in json.loads((SPEECH_FOLDER / "index.json").read_text("utf-8")) if e["language"] == language]
+    if max_count is not None and max_count < len(chosen):
+        chosen = [chosen[i * len(chosen) // max_count] for i in range(max_count)]
     found = []
     for entry in chosen:
-        samples, rate = soundfile.read(SPEECH / entry["file"], dtype="float32")
+        samples, rate = soundfile.read(SPEECH_FOLDER / entry["file"], dtype="float32")
         samples = soxr.resample(samples, rate, RATE)
         human = entry["speaker"] == "human"
-        found.append(Utterance(entry["file"], language, entry["text"], human, samples, acoustic_end(samples)))
+        found.append(SpeechSample(entry["file"], language, entry["text"], human, samples, acoustic_end_s(samples)))
     return found
 
 
-def units(text: str, language: str) -> list[str]:
+def error_units(text: str, language: str) -> list[str]:
     """Words of English, characters of Chinese, without case and marks; small numbers in words."""
     if language == "zh":
         return re.findall(r"[\u3400-\u9fff]|[a-z0-9]+", text.lower())
@@ -67,7 +67,7 @@ def units(text: str, language: str) -> list[str]:
     return re.findall(r"[a-z']+", text.replace("mr.", "mister"))
 
 
-def distance(said: Sequence[str], heard: Sequence[str]) -> int:
+def edit_distance(said: Sequence[str], heard: Sequence[str]) -> int:
     """Insertions, deletions and replacements between the two."""
     row = list(range(len(heard) + 1))
     for i, unit in enumerate(said, 1):
@@ -79,6 +79,6 @@ def distance(said: Sequence[str], heard: Sequence[str]) -> int:
 
 def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
     """Word (English) or character (Chinese) error rate over (said, heard) pairs."""
-    said = [units(s, language) for s, _ in pairs]
-    wrong = sum(distance(s, units(h, language)) for s, (_, h) in zip(said, pairs, strict=True))
+    said = [error_units(s, language) for s, _ in pairs]
+    wrong = sum(edit_distance(s, error_units(h, language)) for s, (_, h) in zip(said, pairs, strict=True))
     return wrong / max(1, sum(map(len, said)))

@@ -38,28 +38,28 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks._chirp import RATE, STRETCH, loud, place_ms
-from benchmarks._interrupting_server import Interrupting
-from benchmarks._machine import Others
-from tests.browser.caller import Caller
-from tests.browser.conftest import chromium
-from tests.speech import clip
+from benchmarks._chirp import RATE, WINDOW_SAMPLES, has_tone, position_ms
+from benchmarks._interrupting_server import InterruptingServer
+from benchmarks._machine import OtherProcessesCpu
+from tests.browser.caller import BrowserPage
+from tests.browser.conftest import launch_chromium
+from tests.speech import load_clip
 
 PROJECT = Path(__file__).resolve().parent.parent
-SILENCE_MS, HEARD_MS, BUFFER_MS = 150.0, 80.0, 150.0
+TARGET_SILENCE_P95_MS, TARGET_HEARD_P95_MS, TARGET_BUFFER_MS = 150.0, 80.0, 150.0
 """To reach: 95th percentiles of silence and heard, and the jitter buffer after ten interruptions."""
-NOTICED_S = 0.2
+VAD_DELAY_S = 0.2
 """From a voice leaving the mouth to a server's noticing it."""
-AFTER_S = 1.2
+LISTEN_AFTER_S = 1.2
 """Seconds listened to after an interruption: a burst would come in these."""
-WINDOW = RATE // 25
+PITCH_WINDOW_SAMPLES = RATE // 25
 """Samples whose pitch tells the place: 40 ms."""
-CONNECTIONS = """
+COLLECT_PEERS_SCRIPT = """
 window.measured = [];
 { const Peer = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Peer { constructor(...a) { super(...a); window.measured.push(this); } }; }
 """
-BUFFER = """async () => {
+JITTER_BUFFER_STATS_SCRIPT = """async () => {
   for (const peer of [...window.measured].reverse()) {
     for (const [, stat] of await peer.getStats()) {
       if (stat.type === "inbound-rtp" && stat.jitterBufferEmittedCount)
@@ -71,7 +71,7 @@ BUFFER = """async () => {
 
 
 @dataclass
-class Interruption:
+class MeasuredInterruption:
     """One; ms."""
 
     silence_ms: float
@@ -83,79 +83,91 @@ class Interruption:
     """Until the reply was soft; None where it is not lowered but stopped."""
 
 
-def voice() -> NDArray[np.float32]:
+def sustained_voice() -> NDArray[np.float32]:
     """Somebody who speaks for a second: a vowel out of a recording, forth and back."""
-    vowel = clip("en", "human", 3).samples[int(5.40 * RATE) : int(5.46 * RATE)]
+    vowel = load_clip("en", "human", 3).samples[int(5.40 * RATE) : int(5.46 * RATE)]
     return np.tile(np.concatenate([vowel, vowel[::-1]]), 9)[:RATE].astype(np.float32)
 
 
-def lowered_ms(heard: NDArray[np.float32], said: int) -> float:
+def measure_lowered_ms(heard: NDArray[np.float32], said: int) -> float:
     """ms from sample `said` to where the sound has less than a third of its loudness before."""
-    levels = np.sqrt((heard[: len(heard) // STRETCH * STRETCH].reshape(-1, STRETCH) ** 2).mean(axis=1))
-    start = said // STRETCH
-    return float(np.argmax(levels[start:] < np.median(levels[:start]) / 3)) * STRETCH * 1000 / RATE
+    levels = np.sqrt(
+        (heard[: len(heard) // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES) ** 2).mean(axis=1)
+    )
+    start = said // WINDOW_SAMPLES
+    return float(np.argmax(levels[start:] < np.median(levels[:start]) / 3)) * WINDOW_SAMPLES * 1000 / RATE
 
 
-def page_clock(caller: Caller) -> tuple[float, float]:
+def page_clock_offset_s(caller: BrowserPage) -> tuple[float, float]:
     """(offset, uncertainty) in seconds: page's audio clock = `time.monotonic()` + offset. The quickest of many asks."""
     best = (0.0, 1e9)
     for _ in range(30):
         before = time.monotonic()
-        now = caller.now()
+        now = caller.audio_clock_s()
         after = time.monotonic()
         if after - before < best[1]:
             best = now - (before + after) / 2, after - before
     return best[0], best[1] / 2
 
 
-def interrupt(caller: Caller, server: Interrupting, after_s: float, *, ducked: bool) -> Interruption:
+def measure_interruption(
+    caller: BrowserPage, server: InterruptingServer, after_s: float, *, ducked: bool
+) -> MeasuredInterruption:
     """Let the reply begin, interrupt it `after_s` seconds later, and listen."""
-    told, (delay, count) = len(server.truncated), caller.page.evaluate(BUFFER)
-    begun = caller.now()
-    server.speak()
-    caller.until_loud(begun, level=0.05)
+    told, (delay, count) = len(server.truncate_events), caller.page.evaluate(JITTER_BUFFER_STATS_SCRIPT)
+    begun = caller.audio_clock_s()
+    server.send_reply()
+    caller.wait_until_loud(begun, level=0.05)
     time.sleep(after_s)
-    offset, _ = page_clock(caller)
+    offset, _ = page_clock_offset_s(caller)
     if ducked:
-        caller.say(voice())
-        time.sleep(NOTICED_S)
-    at = server.interrupt(whole=not ducked) + offset
-    caller.until("(t) => caller.now() > t", at + AFTER_S + 0.2)
-    delay_now, count_now = caller.page.evaluate(BUFFER)
-    heard = caller.ear(at - 0.5, at + AFTER_S)
-    sounds = loud(heard)
-    start = int(0.5 * RATE) // STRETCH
+        caller.play_speech(sustained_voice())
+        time.sleep(VAD_DELAY_S)
+    at = server.start_user_speech(ends_turn=not ducked) + offset
+    caller.wait_until("(t) => caller.now() > t", at + LISTEN_AFTER_S + 0.2)
+    delay_now, count_now = caller.page.evaluate(JITTER_BUFFER_STATS_SCRIPT)
+    heard = caller.recorded_output(at - 0.5, at + LISTEN_AFTER_S)
+    sounds = has_tone(heard)
+    start = int(0.5 * RATE) // WINDOW_SAMPLES
     quiet = next((i for i in range(start, len(sounds)) if not sounds[i : i + 8].any()), len(sounds))
     bursts = int((np.diff(sounds[quiet:].astype(int)) == 1).sum())
-    end = quiet * STRETCH
+    end = quiet * WINDOW_SAMPLES
     error = None
-    if len(server.truncated) > told:
-        last = place_ms(heard[end - WINDOW - STRETCH : end - STRETCH]) + (WINDOW / 2 + STRETCH) * 1000 / RATE
-        error = server.truncated[told]["audio_end_ms"] - last
+    if len(server.truncate_events) > told:
+        last = (
+            position_ms(heard[end - PITCH_WINDOW_SAMPLES - WINDOW_SAMPLES : end - WINDOW_SAMPLES])
+            + (PITCH_WINDOW_SAMPLES / 2 + WINDOW_SAMPLES) * 1000 / RATE
+        )
+        error = server.truncate_events[told]["audio_end_ms"] - last
     emitted = max(1, count_now - count)
-    lowered = lowered_ms(heard, int(0.5 * RATE)) if ducked else None
+    lowered = measure_lowered_ms(heard, int(0.5 * RATE)) if ducked else None
     if ducked:
-        server.end_turn()
-    return Interruption((end / RATE - 0.5) * 1000, error, bursts, (delay_now - delay) / emitted * 1000, lowered)
+        server.commit_user_turn()
+    return MeasuredInterruption((end / RATE - 0.5) * 1000, error, bursts, (delay_now - delay) / emitted * 1000, lowered)
 
 
-def measure(browser: Browser, url: str, server: Interrupting, count: int, name: str) -> list[Interruption]:
+def measure_interruptions(
+    browser: Browser, url: str, server: InterruptingServer, count: int, name: str
+) -> list[MeasuredInterruption]:
     chance = random.Random(7)
-    caller = Caller(browser, url, before=CONNECTIONS)
+    caller = BrowserPage(browser, url, before=COLLECT_PEERS_SCRIPT)
     try:
         if name == "plain":
             caller.page.locator('#voice-call button[aria-label="start stream"]').click()
         else:
-            caller.call()
-        server.wait()
-        caller.until("() => document.querySelector('#voice-call audio')?.srcObject")
-        return [interrupt(caller, server, chance.uniform(0.6, 3.0), ducked=name == "ducked") for _ in range(count)]
+            caller.start_call()
+        server.wait_until_connected()
+        caller.wait_until("() => document.querySelector('#voice-call audio')?.srcObject")
+        return [
+            measure_interruption(caller, server, chance.uniform(0.6, 3.0), ducked=name == "ducked")
+            for _ in range(count)
+        ]
     finally:
         caller.close()
 
 
 @contextmanager
-def serving(command: list[str], port: int, **environment: str) -> Iterator[str]:
+def running_app(command: list[str], port: int, **environment: str) -> Iterator[str]:
     nobody = dict.fromkeys(("OPENAI_API_KEY", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), "")
     process = subprocess.Popen(
         [sys.executable, *command],
@@ -183,7 +195,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def summary(found: list[Interruption]) -> dict[str, Any]:
+def summarize(found: list[MeasuredInterruption]) -> dict[str, Any]:
     """Medians and 95th percentiles; ms."""
     silence = [one.silence_ms for one in found]
     heard = [abs(one.heard_ms) for one in found if one.heard_ms is not None]
@@ -202,24 +214,24 @@ def summary(found: list[Interruption]) -> dict[str, Any]:
     }
 
 
-def run(count: int) -> dict[str, Any]:
+def run_benchmark(count: int) -> dict[str, Any]:
     report: dict[str, Any] = {}
-    others = Others([os.getpid()])
+    others = OtherProcessesCpu([os.getpid()])
     with sync_playwright() as playwright:
-        browser = chromium(playwright)
+        browser = launch_chromium(playwright)
         for name, ducking in (("ours", "off"), ("ducked", "on"), ("plain", "off")):
-            server, port = Interrupting(), free_port()
+            server, port = InterruptingServer(), free_port()
             with server.running():
                 plain = ["-m", "benchmarks._plain_fastrtc", str(port), server.url]
                 command = plain if name == "plain" else ["app.py"]
-                with serving(command, port, REALTIME_URL=server.url, DUCKING=ducking) as url:
-                    found = measure(browser, url, server, count, name)
-            report[name] = summary(found) | {"each": [asdict(one) for one in found]}
+                with running_app(command, port, REALTIME_URL=server.url, DUCKING=ducking) as url:
+                    found = measure_interruptions(browser, url, server, count, name)
+            report[name] = summarize(found) | {"each": [asdict(one) for one in found]}
         browser.close()
     report["silence_ratio_p50"] = report["plain"]["silence_p50_ms"] / report["ours"]["silence_p50_ms"]
     report["silence_ratio_p95"] = report["plain"]["silence_p95_ms"] / report["ours"]["silence_p95_ms"]
     report["buffer_ratio"] = report["plain"]["buffer_ms"] / max(1.0, report["ours"]["buffer_ms"])
-    report["all_programs_cores"] = others.cores()
+    report["all_programs_cores"] = others.busy_cores()
     return report
 
 
@@ -227,7 +239,7 @@ def _ms(value: float | None) -> str:
     return f"{'-' if value is None else f'{value:.0f}':>9}"
 
 
-def _table(report: dict[str, Any]) -> None:
+def _print_table(report: dict[str, Any]) -> None:
     print(f"{'':8}{'silence p50':>12}{'p95':>9}{'heard p50':>11}{'p95':>9}{'bursts':>8}{'buffer':>9}", end="")
     print(f"{'lowered':>9}{'p95':>9}   (ms)")
     for name in ("ours", "ducked", "plain"):
@@ -241,10 +253,13 @@ def _table(report: dict[str, Any]) -> None:
     )
     ours = report["ours"]
     for said, reached in (
-        (f"silence p95 <= {SILENCE_MS:.0f} ms", ours["silence_p95_ms"] <= SILENCE_MS),
-        (f"heard p95 <= {HEARD_MS:.0f} ms", ours["heard_p95_ms"] is not None and ours["heard_p95_ms"] <= HEARD_MS),
+        (f"silence p95 <= {TARGET_SILENCE_P95_MS:.0f} ms", ours["silence_p95_ms"] <= TARGET_SILENCE_P95_MS),
+        (
+            f"heard p95 <= {TARGET_HEARD_P95_MS:.0f} ms",
+            ours["heard_p95_ms"] is not None and ours["heard_p95_ms"] <= TARGET_HEARD_P95_MS,
+        ),
         ("no burst of the old reply", ours["bursts"] == 0),
-        (f"jitter buffer <= {BUFFER_MS:.0f} ms", ours["buffer_ms"] <= BUFFER_MS),
+        (f"jitter buffer <= {TARGET_BUFFER_MS:.0f} ms", ours["buffer_ms"] <= TARGET_BUFFER_MS),
     ):
         print(f"{'reached' if reached else 'MISSED'}: {said}")
 
@@ -254,11 +269,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="five interruptions instead of thirty")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    report = run(5 if options.quick else 30)
+    report = run_benchmark(5 if options.quick else 30)
     if options.json:
         print(json.dumps(report, indent=1))
     else:
-        _table(report)
+        _print_table(report)
 
 
 if __name__ == "__main__":

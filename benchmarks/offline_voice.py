@@ -24,24 +24,24 @@ from typing import Any, cast
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks._machine import Others
-from benchmarks._speech import RATE, Utterance, error_rate, utterances
+from benchmarks._machine import OtherProcessesCpu
+from benchmarks._speech import RATE, SpeechSample, error_rate, load_speech_samples
 
 PROJECT = Path(__file__).resolve().parent.parent
 FRAME_S = 0.02
-LEAD_S = 0.5
+LEAD_SILENCE_S = 0.5
 """Seconds of quiet before each utterance."""
-REST_S = 1.0
+PAUSE_AFTER_REPLY_S = 1.0
 """Seconds between the end of a reply and the next utterance."""
-LONGEST_S = 40.0
-NOISE = 3e-4
+REPLY_TIMEOUT_S = 40.0
+NOISE_AMPLITUDE = 3e-4
 """Amplitude of the room's noise around the voice."""
 TARGETS = {"en": (0.8, 1.3), "zh": (1.8, None)}
 """Seconds: median and 95th percentile to reach on two cores."""
 
 
 @dataclass
-class Turn:
+class TurnResult:
     """One utterance and its reply. Times in seconds from the end of the voice."""
 
     name: str
@@ -54,22 +54,22 @@ class Turn:
     gap_s: float = 0.0
     """Time without sound within the reply, had it been played as it came."""
     naive_s: float | None = None
-    _sound: list[tuple[float, float]] = field(default_factory=list, repr=False)
+    _audio_arrivals: list[tuple[float, float]] = field(default_factory=list, repr=False)
 
-    def sound(self, at: float, seconds: float) -> None:
+    def add_audio(self, at: float, seconds: float) -> None:
         if self.first_audio_s is None:
             self.first_audio_s = at
-        self._sound.append((at, seconds))
+        self._audio_arrivals.append((at, seconds))
 
     def count_gaps(self) -> None:
         until = None
-        for at, seconds in self._sound:
+        for at, seconds in self._audio_arrivals:
             if until is not None and at > until:
                 self.gap_s += at - until
             until = max(until or at, at) + seconds
 
 
-class Child:
+class OfflineServerProcess:
     """`python -m offline` as a child process."""
 
     def __init__(self) -> None:
@@ -102,22 +102,22 @@ class Child:
         await self.process.wait()
 
 
-async def converse(socket: ClientConnection, utterance: Utterance, seed: int) -> Turn:
+async def run_turn(socket: ClientConnection, utterance: SpeechSample, seed: int) -> TurnResult:
     """Plays one utterance and takes the reply."""
-    turn = Turn(utterance.name, utterance.text)
+    turn = TurnResult(utterance.name, utterance.text)
     noise = np.random.default_rng(seed)
-    samples = np.concatenate([np.zeros(int(LEAD_S * RATE), np.float32), utterance.samples])
+    samples = np.concatenate([np.zeros(int(LEAD_SILENCE_S * RATE), np.float32), utterance.samples])
     over = asyncio.Event()
     start = time.monotonic()
-    voice_end = start + LEAD_S + utterance.end_s
+    voice_end = start + LEAD_SILENCE_S + utterance.end_s
 
     async def play() -> None:
         step, at = int(FRAME_S * RATE), 0
-        while not over.is_set() and at < LONGEST_S * RATE:
+        while not over.is_set() and at < REPLY_TIMEOUT_S * RATE:
             frame = np.zeros(step, np.float32)
             part = samples[at : at + step]
             frame[: len(part)] = part
-            frame += noise.standard_normal(step).astype(np.float32) * NOISE
+            frame += noise.standard_normal(step).astype(np.float32) * NOISE_AMPLITUDE
             at += step
             # A frame exists only once its last sample was spoken.
             await asyncio.sleep(max(0.0, start + at / RATE - time.monotonic()))
@@ -136,7 +136,7 @@ async def converse(socket: ClientConnection, utterance: Utterance, seed: int) ->
                 case "conversation.item.input_audio_transcription.completed":
                     turn.heard += event["transcript"]
                 case "response.output_audio.delta":
-                    turn.sound(at, len(event["delta"]) * 3 / 4 / 2 / RATE)
+                    turn.add_audio(at, len(event["delta"]) * 3 / 4 / 2 / RATE)
                 case "response.output_audio_transcript.delta":
                     turn.reply += event["delta"]
                 case "error":
@@ -146,43 +146,45 @@ async def converse(socket: ClientConnection, utterance: Utterance, seed: int) ->
 
     playing = asyncio.create_task(play())
     try:
-        await asyncio.wait_for(listen(), LONGEST_S)
+        await asyncio.wait_for(listen(), REPLY_TIMEOUT_S)
     except TimeoutError:
-        print(f"{utterance.name}: no reply within {LONGEST_S:.0f} s", file=sys.stderr)
+        print(f"{utterance.name}: no reply within {REPLY_TIMEOUT_S:.0f} s", file=sys.stderr)
     over.set()
     await playing
     turn.count_gaps()
     return turn
 
 
-class Naive:
+class NaivePipeline:
     """The same models, one after the other."""
 
     def __init__(self) -> None:
-        from offline.models import look
-        from offline.pipeline import _load_speech, _load_writer, quiet_threads
+        from offline.models import find_models
+        from offline.pipeline import limit_openmp_spinning, load_llm, load_speech_models
 
-        quiet_threads()
-        store, threads = look(), os.cpu_count() or 1
-        self._writer, _ = _load_writer(store, 1, threads)
-        self._voice, self._hearer = _load_speech(store, threads)
+        limit_openmp_spinning()
+        store, threads = find_models(), os.cpu_count() or 1
+        self._writer, _ = load_llm(store, 1, threads)
+        self._voice, self._hearer = load_speech_models(store, threads)
         self._languages = store.languages
 
-    def seconds(self, utterance: Utterance) -> float:
+    def measure_reply_s(self, utterance: SpeechSample) -> float:
         """Seconds from the end of the turn to the reply's sound, all of it ready."""
-        from offline.hearing import to_16k
-        from offline.prompt import compose
-        from offline.work import Language, Message, Request
+        from offline.hearing import resample_to_16k
+        from offline.prompt import build_prompt
+        from offline.work import LanguageCode, LlmMessage, ReplyRequest
 
         pcm = (np.clip(utterance.samples, -1, 1) * 32767).astype("<i2").tobytes()
         begun = time.monotonic()
-        audio = to_16k(pcm)
-        language: Language = "zh" if self._hearer.language(audio) >= 0.5 else "en"
+        audio = resample_to_16k(pcm)
+        language: LanguageCode = "zh" if self._hearer.mandarin_probability(audio) >= 0.5 else "en"
         heard = self._hearer.transcribe(audio, language)
-        prompt = compose(Request((Message("user", heard.text),), speak=True), self._languages, 4096, examples=True)
+        prompt = build_prompt(
+            ReplyRequest((LlmMessage("user", heard.text),), speak=True), self._languages, 4096, few_shot=True
+        )
         words: list[str] = []
         self._writer.generate(prompt, 0, lambda text, _: words.append(text), threading.Event())
-        self._voice.say("".join(words))
+        self._voice.synthesize("".join(words))
         return time.monotonic() - begun
 
 
@@ -190,7 +192,7 @@ def percentile(values: list[float], share: float) -> float:
     return float(np.percentile(values, share * 100)) if values else float("nan")
 
 
-def summary(language: str, turns: list[Turn], others: float | None) -> dict[str, Any]:
+def summarize(language: str, turns: list[TurnResult], others: float | None) -> dict[str, Any]:
     """The figures of one language; seconds."""
     first = [t.first_audio_s for t in turns if t.first_audio_s is not None]
     naive = [t.naive_s for t in turns if t.naive_s is not None]
@@ -215,27 +217,29 @@ def summary(language: str, turns: list[Turn], others: float | None) -> dict[str,
     return figures
 
 
-async def run(languages: list[str], most: int | None, silence_ms: int, *, naive: bool, verbose: bool) -> dict[str, Any]:
-    child = Child()
+async def run_benchmark(
+    languages: list[str], most: int | None, silence_ms: int, *, naive: bool, verbose: bool
+) -> dict[str, Any]:
+    child = OfflineServerProcess()
     await child.start()
-    chain = await asyncio.to_thread(Naive) if naive else None
+    chain = await asyncio.to_thread(NaivePipeline) if naive else None
     results = []
     try:
         for language in languages:
-            others = Others([os.getpid(), child.process.pid])
+            others = OtherProcessesCpu([os.getpid(), child.process.pid])
             turns = []
             async with connect(child.url, max_size=None, compression=None) as socket:
-                await socket.send(json.dumps({"type": "session.update", "session": _session(silence_ms)}))
-                for i, utterance in enumerate(utterances(language, most)):
-                    turn = await converse(socket, utterance, i)
+                await socket.send(json.dumps({"type": "session.update", "session": _session_settings(silence_ms)}))
+                for i, utterance in enumerate(load_speech_samples(language, most)):
+                    turn = await run_turn(socket, utterance, i)
                     if chain is not None and turn.stopped_s is not None:
-                        turn.naive_s = turn.stopped_s + await asyncio.to_thread(chain.seconds, utterance)
+                        turn.naive_s = turn.stopped_s + await asyncio.to_thread(chain.measure_reply_s, utterance)
                     turns.append(turn)
                     if verbose:
-                        _tell(turn)
-                    await asyncio.sleep(REST_S)
+                        _print_turn(turn)
+                    await asyncio.sleep(PAUSE_AFTER_REPLY_S)
             results.append(
-                summary(language, turns, others.cores())
+                summarize(language, turns, others.busy_cores())
                 | {"turns": [{k: v for k, v in asdict(t).items() if k[0] != "_"} for t in turns]}
             )
     finally:
@@ -243,7 +247,7 @@ async def run(languages: list[str], most: int | None, silence_ms: int, *, naive:
     return {"ready_s": child.ready_s, "silence_ms": silence_ms, "cores": os.cpu_count(), "languages": results}
 
 
-def _session(silence_ms: int) -> dict[str, Any]:
+def _session_settings(silence_ms: int) -> dict[str, Any]:
     detection = {
         "type": "server_vad",
         "threshold": 0.5,
@@ -263,7 +267,7 @@ def _ms(seconds: float | None) -> str:
     return "     -" if seconds is None else f"{seconds * 1000:6.0f}"
 
 
-def _tell(turn: Turn) -> None:
+def _print_turn(turn: TurnResult) -> None:
     print(
         f"  turn end {_ms(turn.stopped_s)}  first sound {_ms(turn.first_audio_s)}  naive {_ms(turn.naive_s)}  "
         f"gaps {_ms(turn.gap_s)} ms  {turn.heard!r} -> {turn.reply[:90]!r}",
@@ -271,7 +275,7 @@ def _tell(turn: Turn) -> None:
     )
 
 
-def _table(report: dict[str, Any]) -> None:
+def _print_table(report: dict[str, Any]) -> None:
     print(f"\nCold start to ready: {report['ready_s']:.1f} s. End of turn after {report['silence_ms']} ms of silence.")
     print(f"{'':10}{'answered':>9}{'p50 s':>8}{'target':>8}{'p95 s':>8}{'target':>8}{'gaps s':>8}{'errors':>8}", end="")
     print(f"{'naive p50':>11}{'p95':>7}{'faster':>8}{'others':>8}")
@@ -298,7 +302,7 @@ def main() -> None:
     parser.add_argument("--no-naive", action="store_true", help="leave out the naive chain")
     options = parser.parse_args()
     report = asyncio.run(
-        run(
+        run_benchmark(
             [options.language] if options.language else ["en", "zh"],
             3 if options.quick else None,
             options.silence_ms,
@@ -309,7 +313,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(report, ensure_ascii=False, indent=1))
     else:
-        _table(report)
+        _print_table(report)
 
 
 if __name__ == "__main__":

@@ -38,28 +38,28 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks._machine import Others
+from benchmarks._machine import OtherProcessesCpu
 from realtime.settings import Settings
 from web import server_options
-from web.relay import Relay
-from web.routes import Health, routes
+from web.relay import RealtimeGateway
+from web.routes import Health, build_router
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 10, 50)
 PERIOD_S = 0.02
-SOUND = base64.b64encode(random.Random(1).randbytes(960)).decode()
+FRAME_BASE64 = base64.b64encode(random.Random(1).randbytes(960)).decode()
 """20 ms of PCM16 at 24 kHz, as a microphone fills it: 1,280 characters."""
 WARM_UP_S = 1.0
-ADDED_MS = 3.0
+MAX_ADDED_P95_MS = 3.0
 """To reach: 95th percentile added at 10 connections."""
-PER_CORE = 60
+MIN_CONNECTIONS_PER_CORE = 60
 """To reach: connections at 50 events a second each way for each core."""
 
 
 # ---------------------------------------------------------------- the other two processes
 
 
-async def answer(connection: ServerConnection) -> None:
+async def handle_connection(connection: ServerConnection) -> None:
     """The server's side of one connection: a sound for each sound."""
     await connection.send(
         json.dumps({"type": "session.created", "event_id": "event_0", "session": {"type": "realtime"}})
@@ -77,23 +77,23 @@ async def answer(connection: ServerConnection) -> None:
         pass
 
 
-async def upstream(port: int) -> None:
+async def run_upstream(port: int) -> None:
     """The Realtime server, for ever."""
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # whoever only knocks is no fault
-    async with serve(answer, "127.0.0.1", port, compression=None) as server:
+    async with serve(handle_connection, "127.0.0.1", port, compression=None) as server:
         await server.serve_forever()
 
 
-def relay_app() -> FastAPI:
+def gateway_app() -> FastAPI:
     """What uvicorn serves: the routes of the app, without its page."""
     settings = Settings.from_env(os.environ)
     server_options.install()
 
     async def health() -> Health:
-        return Health("ok", settings.kind, settings.model, 0, 0, 0.0, "")
+        return Health("ok", settings.server_kind, settings.model, 0, 0, 0.0, "")
 
     app = FastAPI(openapi_url=None)
-    app.include_router(routes(health, Relay(settings, settings.endpoint)))
+    app.include_router(build_router(health, RealtimeGateway(settings, settings.endpoint)))
     return app
 
 
@@ -105,7 +105,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(port: int, *arguments: str, **environment: str) -> Iterator[int]:
+def listening_process(port: int, *arguments: str, **environment: str) -> Iterator[int]:
     """A Python process that listens at `port`, ended with the block. Yields its id."""
     command = [sys.executable, "-m", *arguments]
     child = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **environment})
@@ -128,7 +128,7 @@ def process(port: int, *arguments: str, **environment: str) -> Iterator[int]:
 
 
 @dataclass
-class Trips:
+class RoundTrips:
     """Round trips of some clients, in ms."""
 
     ms: list[float] = field(default_factory=list)
@@ -143,7 +143,7 @@ class Trips:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-async def talk(connection: ClientConnection, trips: Trips, start: float, seconds: float) -> None:
+async def run_client(connection: ClientConnection, trips: RoundTrips, start: float, seconds: float) -> None:
     """One client: an event each 20 ms from `start` on, by the clock, however late the answers are."""
     sent_at: dict[str, float] = {}
     measured_from = start + WARM_UP_S
@@ -153,7 +153,7 @@ async def talk(connection: ClientConnection, trips: Trips, start: float, seconds
         for number in range(count):
             await asyncio.sleep(start + number * PERIOD_S - time.perf_counter())
             name = str(number)
-            text = f'{{"type":"input_audio_buffer.append","event_id":"{name}","audio":"{SOUND}"}}'
+            text = f'{{"type":"input_audio_buffer.append","event_id":"{name}","audio":"{FRAME_BASE64}"}}'
             sent_at[name] = time.perf_counter()
             await connection.send(text)
 
@@ -166,24 +166,26 @@ async def talk(connection: ClientConnection, trips: Trips, start: float, seconds
     await sending
 
 
-async def run(url: str, connections: int, seconds: float, relay: psutil.Process) -> Trips:
+async def measure_clients(url: str, connections: int, seconds: float, gateway: psutil.Process) -> RoundTrips:
     """`connections` clients at once, their events spread evenly over each 20 ms."""
-    trips = Trips()
-    async with gathered(url, connections) as clients:
+    trips = RoundTrips()
+    async with connected_clients(url, connections) as clients:
         start = time.perf_counter() + 0.1
         offsets = [start + index * PERIOD_S / connections for index in range(connections)]
-        talking = [asyncio.create_task(talk(c, trips, at, seconds)) for c, at in zip(clients, offsets, strict=True)]
+        talking = [
+            asyncio.create_task(run_client(c, trips, at, seconds)) for c, at in zip(clients, offsets, strict=True)
+        ]
         await asyncio.sleep(0.1 + WARM_UP_S)
-        before, began = cpu_s(relay), time.perf_counter()
+        before, began = get_cpu_s(gateway), time.perf_counter()
         await asyncio.sleep(seconds - 0.1)
-        trips.cpu_s, trips.seconds = cpu_s(relay) - before, time.perf_counter() - began
+        trips.cpu_s, trips.seconds = get_cpu_s(gateway) - before, time.perf_counter() - began
         await asyncio.gather(*talking)
         trips.per_second = len(trips.ms) / (time.perf_counter() - start - WARM_UP_S)
     return trips
 
 
 @asynccontextmanager
-async def gathered(url: str, connections: int) -> AsyncIterator[list[ClientConnection]]:
+async def connected_clients(url: str, connections: int) -> AsyncIterator[list[ClientConnection]]:
     """Connected clients that have seen their session."""
     clients: list[ClientConnection] = []
     try:
@@ -195,7 +197,7 @@ async def gathered(url: str, connections: int) -> AsyncIterator[list[ClientConne
         await asyncio.gather(*(client.close() for client in clients))
 
 
-def cpu_s(process: psutil.Process) -> float:
+def get_cpu_s(process: psutil.Process) -> float:
     """CPU time that a process has used."""
     times = process.cpu_times()
     return float(times.user + times.system)
@@ -205,7 +207,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 @dataclass
-class Row:
+class ProxyRow:
     """One number of connections; medians over the rounds, with the smallest and largest."""
 
     connections: int
@@ -222,46 +224,46 @@ class Row:
     per_core: float
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
+def median_and_range(values: Sequence[float]) -> tuple[float, float, float]:
     """Median, smallest, largest."""
     return round(statistics.median(values), 3), round(min(values), 3), round(max(values), 3)
 
 
-def row(connections: int, direct: list[Trips], relayed: list[Trips]) -> Row:
+def make_row(connections: int, direct: list[RoundTrips], relayed: list[RoundTrips]) -> ProxyRow:
     """Rounds of one number of connections, direct and relayed in turn."""
     both = list(zip(direct, relayed, strict=True))
     cpu = [100 * trips.cpu_s / trips.seconds / (trips.per_second * PERIOD_S) for trips in relayed]
 
-    def middle(trips: list[Trips], share: float) -> float:
+    def middle(trips: list[RoundTrips], share: float) -> float:
         return round(statistics.median(one.percentile(share) for one in trips), 3)
 
-    return Row(
+    return ProxyRow(
         connections,
         round(statistics.median(trips.per_second for trips in relayed), 1),
         (middle(direct, 0.5), middle(direct, 0.95)),
         (middle(relayed, 0.5), middle(relayed, 0.95)),
-        spread([b.percentile(0.5) - a.percentile(0.5) for a, b in both]),
-        spread([b.percentile(0.95) - a.percentile(0.95) for a, b in both]),
-        spread(cpu),
+        median_and_range([b.percentile(0.5) - a.percentile(0.5) for a, b in both]),
+        median_and_range([b.percentile(0.95) - a.percentile(0.95) for a, b in both]),
+        median_and_range(cpu),
         round(100 / statistics.median(cpu), 1),
     )
 
 
-async def measure(rounds: int, seconds: float) -> dict[str, Any]:
+async def run_benchmark(rounds: int, seconds: float) -> dict[str, Any]:
     """All of it."""
     behind, front = free_port(), free_port()
     direct, through = f"ws://127.0.0.1:{behind}/v1/realtime", f"ws://127.0.0.1:{front}/realtime-voice"
-    server = process(behind, "benchmarks.proxy", "--upstream", str(behind))
-    command = ("uvicorn", "--factory", "benchmarks.proxy:relay_app", "--log-level", "warning", "--port", str(front))
-    with server as server_pid, process(front, *command, REALTIME_URL=direct, OPENAI_API_KEY="") as relay_pid:
-        others = Others([server_pid, relay_pid, os.getpid()])
+    server = listening_process(behind, "benchmarks.proxy", "--upstream", str(behind))
+    command = ("uvicorn", "--factory", "benchmarks.proxy:gateway_app", "--log-level", "warning", "--port", str(front))
+    with server as server_pid, listening_process(front, *command, REALTIME_URL=direct, OPENAI_API_KEY="") as relay_pid:
+        others = OtherProcessesCpu([server_pid, relay_pid, os.getpid()])
         relay = psutil.Process(relay_pid)
         rows = []
         for connections in CONNECTIONS:
             urls = (direct, through)
-            pairs = [[await run(url, connections, seconds, relay) for url in urls] for _ in range(rounds)]
-            rows.append(row(connections, [a for a, _ in pairs], [b for _, b in pairs]))
-        busy = others.cores()
+            pairs = [[await measure_clients(url, connections, seconds, relay) for url in urls] for _ in range(rounds)]
+            rows.append(make_row(connections, [a for a, _ in pairs], [b for _, b in pairs]))
+        busy = others.busy_cores()
     ten = next(row for row in rows if row.connections == 10)
     return {
         "rounds": rounds,
@@ -269,14 +271,14 @@ async def measure(rounds: int, seconds: float) -> dict[str, Any]:
         "rows": [asdict(row) for row in rows],
         "other_programs_cores": None if busy is None else round(busy, 2),
         "reached": {
-            f"p95 added < {ADDED_MS} ms at 10 connections": ten.added_p95_ms[0] < ADDED_MS,
+            f"p95 added < {MAX_ADDED_P95_MS} ms at 10 connections": ten.added_p95_ms[0] < MAX_ADDED_P95_MS,
             # Of the row nearest to a busy core: a process that mostly sleeps pays for waking up at every event.
-            f">= {PER_CORE} connections per core": rows[-1].per_core >= PER_CORE,
+            f">= {MIN_CONNECTIONS_PER_CORE} connections per core": rows[-1].per_core >= MIN_CONNECTIONS_PER_CORE,
         },
     }
 
 
-def table(result: dict[str, Any]) -> str:
+def format_table(result: dict[str, Any]) -> str:
     """For people."""
     lines = [
         f"{result['rounds']} rounds of {result['seconds']} s each; medians (smallest-largest of the rounds).",
@@ -306,11 +308,11 @@ def main() -> None:
     parser.add_argument("--upstream", type=int, metavar="PORT", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.upstream:
-        asyncio.run(upstream(given.upstream))
+        asyncio.run(run_upstream(given.upstream))
         return
     rounds, seconds = (1, 4.0) if given.quick else (3, 8.0)
-    result = asyncio.run(measure(rounds, seconds))
-    print(json.dumps(result, indent=2) if given.json else table(result))
+    result = asyncio.run(run_benchmark(rounds, seconds))
+    print(json.dumps(result, indent=2) if given.json else format_table(result))
 
 
 if __name__ == "__main__":

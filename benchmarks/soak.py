@@ -27,26 +27,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks._load_callers import NOT_MADE, Caller, ProgramCaller, SocketCaller, WebRtcCaller
-from benchmarks._load_child import Child, child
-from benchmarks._load_gradio import Page, configuration
+from benchmarks._load_callers import CONNECT_ERRORS, ApiLoadCaller, AudioSocketLoadCaller, LoadCaller, WebRtcLoadCaller
+from benchmarks._load_child import ProbedProcess, probed_process
+from benchmarks._load_gradio import GradioPage, fetch_config
 from benchmarks.proxy import free_port
-from web.gradio_memory import MOST_CLOSED
+from web.gradio_memory import MAX_CLOSED_SESSIONS
 
-TOGETHER = 8
+CONCURRENT_CALLS = 8
 """Calls at the same time."""
-STAY_S = 1.0, 14.0
-WARM_UP = MOST_CLOSED * 3 // 2 + 5 * TOGETHER
+CALL_LENGTH_RANGE_S = 1.0, 14.0
+WARM_UP_CALLS = MAX_CLOSED_SESSIONS * 3 // 2 + 5 * CONCURRENT_CALLS
 """Short calls before the first measurement: what is made once is made then, and the app remembers as many closed pages
 as it ever will, all of them of calls. Two of three kinds of callers have a page."""
-CALM_S = 120.0
+SETTLE_TIMEOUT_S = 120.0
 """For all to be noticed as gone: a browser that vanishes is missed after half a minute, a pool's thread goes later."""
-TOLERATED = {"tasks": 0, "fds": 2, "threads": 2, "rss_mb": 12.0}
-KINDS: dict[str, type[Caller]] = {"webrtc": WebRtcCaller, "socket": SocketCaller, "program": ProgramCaller}
+TOLERATED_GROWTH = {"tasks": 0, "fds": 2, "threads": 2, "rss_mb": 12.0}
+CALLER_TYPES: dict[str, type[LoadCaller]] = {
+    "webrtc": WebRtcLoadCaller,
+    "socket": AudioSocketLoadCaller,
+    "program": ApiLoadCaller,
+}
 
 
 @dataclass
-class Soak:
+class SoakCounts:
     """What has happened."""
 
     begun: Counter[str] = field(default_factory=Counter)
@@ -57,46 +61,48 @@ class Soak:
     """That were heard."""
 
 
-class Crowd:
+class CallerPool:
     """The callers."""
 
     def __init__(self, url: str, config: dict[str, Any], seed: int) -> None:
         self._url, self._config = url, config
-        self._chance = random.Random(seed)
-        self.done = Soak()
+        self._rng = random.Random(seed)
+        self.counts = SoakCounts()
 
-    async def one(self, stay_s: tuple[float, float] = STAY_S) -> None:
+    async def run_one_call(self, stay_s: tuple[float, float] = CALL_LENGTH_RANGE_S) -> None:
         """Somebody calls, stays for a while, and goes in one way or another."""
-        kind = self._chance.choice(list(KINDS))
-        way = self._chance.choice(["hangs up", "vanishes", "hangs up early"])
-        caller = KINDS[kind](Page(self._url, self._config))
-        self.done.begun[kind] += 1
-        dialling = asyncio.create_task(caller.dial())
+        kind = self._rng.choice(list(CALLER_TYPES))
+        way = self._rng.choice(["hangs up", "vanishes", "hangs up early"])
+        caller = CALLER_TYPES[kind](GradioPage(self._url, self._config))
+        self.counts.begun[kind] += 1
+        dialling = asyncio.create_task(caller.connect())
         try:
             if way == "hangs up early":  # before there is a connection, or hardly
-                await asyncio.wait([dialling], timeout=self._chance.uniform(0.05, 1.5))
+                await asyncio.wait([dialling], timeout=self._rng.uniform(0.05, 1.5))
             else:
                 await dialling
-                await asyncio.sleep(self._chance.uniform(*stay_s))
-        except NOT_MADE:
-            self.done.failed += 1
+                await asyncio.sleep(self._rng.uniform(*stay_s))
+        except CONNECT_ERRORS:
+            self.counts.failed += 1
         finally:
             dialling.cancel()
             await asyncio.gather(dialling, return_exceptions=True)
-            await (caller.vanish() if way == "vanishes" else caller.hang_up())
-            self.done.ended[way] += 1
-            self.done.frames += caller.received
+            await (caller.drop() if way == "vanishes" else caller.hang_up())
+            self.counts.ended[way] += 1
+            self.counts.frames += caller.received_frames
 
-    async def _again(self, until: float) -> None:
+    async def _repeat_calls(self, until: float) -> None:
         while time.monotonic() < until:
-            await self.one()
+            await self.run_one_call()
 
-    async def until(self, moment: float) -> None:
+    async def run_until(self, moment: float) -> None:
         """Calls, `TOGETHER` at a time, until then (`time.monotonic`), and until the last has gone."""
-        await asyncio.gather(*(self._again(moment) for _ in range(TOGETHER)))
+        await asyncio.gather(*(self._repeat_calls(moment) for _ in range(CONCURRENT_CALLS)))
 
 
-async def _calm(app: Child, like: dict[str, Any] | None = None, seconds: float = CALM_S) -> dict[str, Any]:
+async def _wait_until_settled(
+    app: ProbedProcess, like: dict[str, Any] | None = None, seconds: float = SETTLE_TIMEOUT_S
+) -> dict[str, Any]:
     """How the app is after `seconds`; or as soon as it is as before and nothing gets less any more."""
     until = time.monotonic() + seconds
     last: dict[str, Any] = {}
@@ -104,43 +110,45 @@ async def _calm(app: Child, like: dict[str, Any] | None = None, seconds: float =
         now = await asyncio.to_thread(app.ask, "tidy")
         still = last and all(now[name] >= last[name] for name in ("tasks", "fds", "threads"))
         if time.monotonic() > until or (
-            like is not None and still and not _left({**like, "rss_mb": now["rss_mb"]}, now)
+            like is not None and still and not _growth({**like, "rss_mb": now["rss_mb"]}, now)
         ):
             return now
         last = now
         await asyncio.sleep(5)
 
 
-def _left(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
+def _growth(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
     """What there is more of than is tolerated: how much more than before."""
-    return {name: after[name] - before[name] for name, most in TOLERATED.items() if after[name] - before[name] > most}
+    return {
+        name: after[name] - before[name] for name, most in TOLERATED_GROWTH.items() if after[name] - before[name] > most
+    }
 
 
-async def soak(minutes: float, seed: int) -> dict[str, Any]:
+async def run_soak(minutes: float, seed: int) -> dict[str, Any]:
     """All of it."""
     with ExitStack() as stack:
         behind, front = str(free_port()), str(free_port())
-        stack.enter_context(child(["benchmarks._load_server", behind, "interrupt"]))
+        stack.enter_context(probed_process(["benchmarks._load_server", behind, "interrupt"]))
         app = stack.enter_context(
-            child(["benchmarks._load_app", "ours", front, f"ws://127.0.0.1:{behind}/v1/realtime"])
+            probed_process(["benchmarks._load_app", "ours", front, f"ws://127.0.0.1:{behind}/v1/realtime"])
         )
         url = f"http://127.0.0.1:{front}"
-        crowd = Crowd(url, await configuration(url), seed)
-        for _ in range(WARM_UP // TOGETHER):
-            await asyncio.gather(*(crowd.one(stay_s=(0.2, 1.0)) for _ in range(TOGETHER)))
-        before = await _calm(app, seconds=CALM_S / 2)
-        _say("before", before, crowd.done)
-        crowd.done = Soak()
+        crowd = CallerPool(url, await fetch_config(url), seed)
+        for _ in range(WARM_UP_CALLS // CONCURRENT_CALLS):
+            await asyncio.gather(*(crowd.run_one_call(stay_s=(0.2, 1.0)) for _ in range(CONCURRENT_CALLS)))
+        before = await _wait_until_settled(app, seconds=SETTLE_TIMEOUT_S / 2)
+        _print_status("before", before, crowd.counts)
+        crowd.counts = SoakCounts()
         end = time.monotonic() + minutes * 60
-        calling = asyncio.create_task(crowd.until(end))
+        calling = asyncio.create_task(crowd.run_until(end))
         while not calling.done():
             await asyncio.wait([calling], timeout=60)
-            _say("meanwhile", await asyncio.to_thread(app.ask, "how"), crowd.done)
+            _print_status("meanwhile", await asyncio.to_thread(app.ask, "how"), crowd.counts)
         await calling
-        after = await _calm(app, like=before)
-        _say("after", after, crowd.done)
-    done = crowd.done
-    left = _left(before, after)
+        after = await _wait_until_settled(app, like=before)
+        _print_status("after", after, crowd.counts)
+    done = crowd.counts
+    left = _growth(before, after)
     return {
         "minutes": minutes,
         "calls": dict(done.begun),
@@ -154,7 +162,7 @@ async def soak(minutes: float, seed: int) -> dict[str, Any]:
     }
 
 
-def _say(when: str, how: dict[str, Any], done: Soak) -> None:
+def _print_status(when: str, how: dict[str, Any], done: SoakCounts) -> None:
     print(
         f"{when:10} {done.begun.total():>5} calls  {how['rss_mb']:>6.1f} MB  {how['tasks']:>4} tasks  {how['fds']:>4} "
         f"descriptors  {how['threads']:>3} threads",
@@ -163,7 +171,7 @@ def _say(when: str, how: dict[str, Any], done: Soak) -> None:
     )
 
 
-def table(report: dict[str, Any]) -> str:
+def format_table(report: dict[str, Any]) -> str:
     """For people."""
     lines = [
         f"{sum(report['calls'].values())} calls in {report['minutes']:g} minutes: {report['calls']}, {report['ways']}"
@@ -182,8 +190,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of what they do")
     parser.add_argument("--json", action="store_true", help="the numbers instead of a table")
     given = parser.parse_args()
-    report = asyncio.run(soak(given.minutes, given.seed))
-    print(json.dumps(report, indent=1) if given.json else table(report))
+    report = asyncio.run(run_soak(given.minutes, given.seed))
+    print(json.dumps(report, indent=1) if given.json else format_table(report))
     sys.exit(0 if report["clean"] else 1)
 
 

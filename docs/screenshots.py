@@ -10,44 +10,44 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.caller import Caller
-from tests.browser.conftest import chromium, running_app
-from tests.browser.typist import Typist
-from tests.speech import clip
+from tests.browser.caller import BrowserPage
+from tests.browser.conftest import launch_chromium, running_app
+from tests.browser.typist import TextChatPage
+from tests.speech import load_clip
 
-HERE = Path(__file__).parent
-SIZE = {"width": 1000, "height": 1040}
+SCREENSHOT_DIR = Path(__file__).parent
+VIEWPORT = {"width": 1000, "height": 1040}
 
 
-def voice(browser: Browser, url: str) -> None:
+def capture_voice_tab(browser: Browser, url: str) -> None:
     """A spoken question, a typed one whose answer is interrupted by speech, and one more being answered."""
-    caller = Caller(browser, url)
-    caller.page.set_viewport_size(SIZE)
-    caller.call()
-    said = caller.say(clip("en", "human", 3).samples)
-    caller.until_loud(said.end, timeout=60)
-    caller.stage("listening", timeout=60)
-    caller.type("Tell me about a lighthouse keeper and his cat in three sentences.")
-    caller.until_loud(caller.now(), timeout=60)
-    caller.until("(t) => caller.now() > t", caller.now() + 3)
-    said = caller.say(clip("en", "human", 0).samples)
-    caller.until_loud(said.end, timeout=60)
-    caller.stage("listening", timeout=60)
-    caller.say(clip("en", "human", 1).samples)
-    caller.stage("speaking", timeout=60)
-    caller.until("(t) => caller.now() > t", caller.now() + 1)
-    caller.page.screenshot(path=HERE / "voice.png", full_page=False)
+    caller = BrowserPage(browser, url)
+    caller.page.set_viewport_size(VIEWPORT)
+    caller.start_call()
+    said = caller.play_speech(load_clip("en", "human", 3).samples)
+    caller.wait_until_loud(said.end_s, timeout=60)
+    caller.wait_for_stage("listening", timeout=60)
+    caller.send_typed_message("Tell me about a lighthouse keeper and his cat in three sentences.")
+    caller.wait_until_loud(caller.audio_clock_s(), timeout=60)
+    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 3)
+    said = caller.play_speech(load_clip("en", "human", 0).samples)
+    caller.wait_until_loud(said.end_s, timeout=60)
+    caller.wait_for_stage("listening", timeout=60)
+    caller.play_speech(load_clip("en", "human", 1).samples)
+    caller.wait_for_stage("speaking", timeout=60)
+    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 1)
+    caller.page.screenshot(path=SCREENSHOT_DIR / "voice.png", full_page=False)
     caller.hang_up()
     caller.close()
 
 
-def text(browser: Browser, url: str) -> None:
+def capture_text_tab(browser: Browser, url: str) -> None:
     """A table and a piece of code."""
-    typist = Typist(browser, url)
-    typist.page.set_viewport_size(SIZE)
-    typist.ask("Compare tea and coffee in a Markdown table with three rows.")
-    typist.ask("Write a Python function that tells whether a number is prime, in a code block.")
-    typist.page.screenshot(path=HERE / "text.png")
+    typist = TextChatPage(browser, url)
+    typist.page.set_viewport_size(VIEWPORT)
+    typist.send_and_await_reply("Compare tea and coffee in a Markdown table with three rows.")
+    typist.send_and_await_reply("Write a Python function that tells whether a number is prime, in a code block.")
+    typist.page.screenshot(path=SCREENSHOT_DIR / "text.png")
     typist.close()
 
 
@@ -57,10 +57,10 @@ def main() -> None:
         running_app(Path(folder) / "log.txt") as app,
         sync_playwright() as playwright,
     ):
-        app.wait(lambda health: health["http"] == 200, timeout=120)
-        browser = chromium(playwright)
-        voice(browser, app.url)
-        text(browser, app.url)
+        app.wait_for_health(lambda health: health["http"] == 200, timeout=120)
+        browser = launch_chromium(playwright)
+        capture_voice_tab(browser, app.url)
+        capture_text_tab(browser, app.url)
 
 
 if __name__ == "__main__":

@@ -19,28 +19,28 @@ import threading
 import time
 from collections.abc import Callable
 
-from offline.models import is_whole, models_dir, wanted
-from offline.server import PATH, RealtimeServer, where
+from offline.models import is_intact, models_dir, required_models
+from offline.server import REALTIME_PATH, RealtimeServer, error_location
 
 LOGGER = logging.getLogger("offline")
 
 
-def tell(**facts: object) -> None:
+def write_status_line(**facts: object) -> None:
     """One JSON line on stdout."""
     print(json.dumps(facts, ensure_ascii=False), flush=True)
 
 
-def fetch_missing(say: Callable[[str], None]) -> None:
+def download_missing_models(report: Callable[[str], None]) -> None:
     """Bring the model files that are missing; blocks, for minutes. What cannot be had is told, and found missing later.
 
     Raises OSError when there is no room for them or no right to write."""
-    root, models = models_dir(), wanted(os.environ)
-    if all(is_whole(root / model.name / file.name, file) for model in models for file in model.files):
+    root, models = models_dir(), required_models(os.environ)
+    if all(is_intact(root / model.name / file.name, file) for model in models for file in model.files):
         return
-    from offline.fetch import Fetcher, Telling
+    from offline.fetch import JsonProgress, ModelDownloader
 
-    say("Fetching the speech and language models")
-    for line in Fetcher(root, progress=Telling(say)).fetch(models):
+    report("Fetching the speech and language models")
+    for line in ModelDownloader(root, progress=JsonProgress(report)).fetch(models):
         LOGGER.warning("%s", line)
 
 
@@ -50,28 +50,32 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
     loop = asyncio.get_running_loop()
     try:
         if fetch:
-            await asyncio.to_thread(fetch_missing, lambda sentence: _said(server, loop, sentence, "fetching"))
-        from offline.pipeline import load
+            await asyncio.to_thread(
+                download_missing_models, lambda sentence: _report_progress(server, loop, sentence, "fetching")
+            )
+        from offline.pipeline import load_pipeline
 
-        workers = await load(lambda sentence: _said(server, loop, sentence))
+        workers = await load_pipeline(lambda sentence: _report_progress(server, loop, sentence))
     except Exception as error:
         # What loading raises speaks of files and memory, never of a conversation, so its words may be told.
-        LOGGER.error("The models cannot be loaded: %s (%s)", error, where(error))
-        server.failed(f"The models cannot be loaded: {error}")
-        tell(ready=False, detail=server.detail)
+        LOGGER.error("The models cannot be loaded: %s (%s)", error, error_location(error))
+        server.mark_failed(f"The models cannot be loaded: {error}")
+        write_status_line(ready=False, detail=server.detail)
         return
-    server.ready(workers, workers.model, workers.languages)
+    server.mark_ready(workers, workers.model, workers.languages)
     seconds = round(time.monotonic() - begun, 2)
-    tell(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
+    write_status_line(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
 
 
-def _said(server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str, kind: str = "progress") -> None:
+def _report_progress(
+    server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str, key: str = "progress"
+) -> None:
     LOGGER.info("%s", sentence)
-    tell(**{kind: sentence})
-    loop.call_soon_threadsafe(server.progress, sentence)
+    write_status_line(**{key: sentence})
+    loop.call_soon_threadsafe(server.set_progress, sentence)
 
 
-def end_with_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+def stop_on_stdin_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """Set `stop` when stdin reaches its end, which it does when the process that started this one is gone."""
 
     def wait() -> None:
@@ -84,7 +88,7 @@ def end_with_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Non
     threading.Thread(target=wait, daemon=True, name="stdin").start()
 
 
-async def run(host: str, port: int, capacity: int, *, exit_with_parent: bool, fetch: bool) -> int:
+async def serve(host: str, port: int, capacity: int, *, exit_with_parent: bool, fetch: bool) -> int:
     """Serve until a signal, or the parent's end."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -94,13 +98,13 @@ async def run(host: str, port: int, capacity: int, *, exit_with_parent: bool, fe
         except NotImplementedError:  # Windows
             signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
     if exit_with_parent:
-        end_with_parent(loop, stop)
+        stop_on_stdin_eof(loop, stop)
     server = RealtimeServer(capacity=capacity)
     try:
         async with server.listen(host, port) as listening:
             bound = next(iter(listening.sockets)).getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
-            tell(listening=f"ws://{shown}:{bound}{PATH}", port=bound)
+            write_status_line(listening=f"ws://{shown}:{bound}{REALTIME_PATH}", port=bound)
             loading = asyncio.create_task(load_models(server, fetch=fetch))
             await stop.wait()
             loading.cancel()
@@ -131,7 +135,7 @@ def main() -> int:
         return 2
     # The runner is not closed: that would wait for threads in which models are still being loaded.
     runner = asyncio.Runner()
-    serving = run(
+    serving = serve(
         arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent, fetch=arguments.fetch
     )
     return runner.run(serving)

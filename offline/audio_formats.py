@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from offline.events import invalid_type, invalid_value
 from offline.work import SAMPLE_RATE
 
-G711_RATE = 8000
+G711_SAMPLE_RATE = 8000
 BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
@@ -37,10 +37,10 @@ def to_base64(data: bytes) -> str:
 
 
 @cache
-def decode_table(kind: str) -> NDArray[np.int16]:
+def g711_decode_table(audio_format: str) -> NDArray[np.int16]:
     """What each of the 256 codes of "audio/pcmu" or "audio/pcma" means, as int16 (ITU-T G.711)."""
     code = np.arange(256)
-    if kind == "audio/pcmu":
+    if audio_format == "audio/pcmu":
         code = ~code & 0xFF
         exponent, mantissa = (code >> 4) & 7, code & 15
         magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84
@@ -52,52 +52,56 @@ def decode_table(kind: str) -> NDArray[np.int16]:
 
 
 @cache
-def _encode_table(kind: str) -> NDArray[np.uint8]:
+def _g711_encode_table(audio_format: str) -> NDArray[np.uint8]:
     """For each int16 (shifted up by 32768) the code whose meaning is nearest."""
-    meaning = decode_table(kind).astype(np.int32)
+    meaning = g711_decode_table(audio_format).astype(np.int32)
     order = np.argsort(meaning, kind="stable")
     levels = meaning[order]
     borders = (levels[1:] + levels[:-1]) / 2
     return order[np.searchsorted(borders, np.arange(-32768, 32768))].astype(np.uint8)
 
 
-class Decoder:
+class InputAudioDecoder:
     """Turns the audio a client appends into PCM16 at 24 kHz, keeping the resampler's state between pieces."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._stream = None if kind == "audio/pcm" else soxr.ResampleStream(G711_RATE, SAMPLE_RATE, 1, dtype="int16")
+    def __init__(self, audio_format: str) -> None:
+        self.audio_format = audio_format
+        self._resampler = (
+            None
+            if audio_format == "audio/pcm"
+            else soxr.ResampleStream(G711_SAMPLE_RATE, SAMPLE_RATE, 1, dtype="int16")
+        )
 
     @property
     def bytes_per_ms(self) -> int:
         """Of what is decoded."""
-        return BYTES_PER_MS if self._stream is None else G711_RATE // 1000
+        return BYTES_PER_MS if self._resampler is None else G711_SAMPLE_RATE // 1000
 
-    def check(self, data: bytes, path: str) -> None:
+    def validate_length(self, data: bytes, path: str) -> None:
         """Raises `ProtocolError` for half a sample."""
-        if self._stream is None and len(data) % 2:
+        if self._resampler is None and len(data) % 2:
             raise invalid_value(path, "PCM16 audio has an even number of bytes.")
 
     def decode(self, data: bytes, path: str) -> bytes:
         """PCM16 of one piece. Raises `ProtocolError` for half a sample."""
-        self.check(data, path)
-        if self._stream is None:
+        self.validate_length(data, path)
+        if self._resampler is None:
             return data
-        samples = decode_table(self.kind)[np.frombuffer(data, np.uint8)]
-        return bytes(self._stream.resample_chunk(samples).tobytes())
+        samples = g711_decode_table(self.audio_format)[np.frombuffer(data, np.uint8)]
+        return bytes(self._resampler.resample_chunk(samples).tobytes())
 
 
-def decode_all(kind: str, data: bytes, path: str) -> bytes:
+def decode_recording(audio_format: str, data: bytes, path: str) -> bytes:
     """PCM16 at 24 kHz of a whole recording in the wire format `kind`."""
-    if kind == "audio/pcm":
-        return Decoder(kind).decode(data, path)
-    samples = decode_table(kind)[np.frombuffer(data, np.uint8)]
-    return bytes(soxr.resample(samples, G711_RATE, SAMPLE_RATE).astype(np.int16).tobytes()) if data else b""
+    if audio_format == "audio/pcm":
+        return InputAudioDecoder(audio_format).decode(data, path)
+    samples = g711_decode_table(audio_format)[np.frombuffer(data, np.uint8)]
+    return bytes(soxr.resample(samples, G711_SAMPLE_RATE, SAMPLE_RATE).astype(np.int16).tobytes()) if data else b""
 
 
-def encode(kind: str, pcm: bytes) -> bytes:
+def encode_audio(audio_format: str, pcm: bytes) -> bytes:
     """A whole recording, or one clause, of PCM16 at 24 kHz in the wire format `kind`."""
-    if kind == "audio/pcm" or not pcm:
+    if audio_format == "audio/pcm" or not pcm:
         return pcm
-    samples = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE, G711_RATE).astype(np.int32)
-    return bytes(_encode_table(kind)[samples + 32768].tobytes())
+    samples = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE, G711_SAMPLE_RATE).astype(np.int32)
+    return bytes(_g711_encode_table(audio_format)[samples + 32768].tobytes())

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-_OPENINGS = ("{", "<tool_call>", "```json", "```")
-_TYPES: dict[str, tuple[type, ...]] = {
+_TOOL_CALL_PREFIXES = ("{", "<tool_call>", "```json", "```")
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float),
@@ -21,14 +21,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ParsedToolCall:
     """A checked call; `arguments` is JSON text of an object."""
 
     name: str
     arguments: str
 
 
-def declared(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parse_tool_declarations(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Declared functions by name, from their JSON texts. What is no function declaration is left out."""
     found = {}
     for text in tools:
@@ -41,7 +41,7 @@ def declared(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def fits(value: Any, schema: Any) -> bool:
+def matches_schema(value: Any, schema: Any) -> bool:
     """Whether `value` has the type, required fields and enum members `schema` asks for; its other words are ignored."""
     if not isinstance(schema, Mapping):
         return True
@@ -50,7 +50,7 @@ def fits(value: Any, schema: Any) -> bool:
         return False
     kinds = schema.get("type")
     names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
-    types = tuple(t for name in names for t in _TYPES.get(name, (object,)))
+    types = tuple(t for name in names for t in _JSON_TYPES.get(name, (object,)))
     if types and (
         not isinstance(value, types) or (isinstance(value, bool) and bool not in types and object not in types)
     ):
@@ -60,13 +60,13 @@ def fits(value: Any, schema: Any) -> bool:
         if isinstance(wanted, list) and any(field not in value for field in wanted if isinstance(field, str)):
             return False
         if isinstance(properties, Mapping):
-            return all(fits(value[name], part) for name, part in properties.items() if name in value)
+            return all(matches_schema(value[name], part) for name, part in properties.items() if name in value)
     if isinstance(value, list):
-        return all(fits(item, schema.get("items")) for item in value)
+        return all(matches_schema(item, schema.get("items")) for item in value)
     return True
 
 
-def read_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Call | None:
+def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> ParsedToolCall | None:
     """The call that `text` begins with, or None when it is not a declared function with fitting arguments."""
     start = text.find("{")
     if start < 0:
@@ -83,12 +83,12 @@ def read_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Call | None:
             arguments = json.loads(arguments)
         except ValueError:
             return None
-    if not isinstance(arguments, dict) or not fits(arguments, tools[value["name"]].get("parameters")):
+    if not isinstance(arguments, dict) or not matches_schema(arguments, tools[value["name"]].get("parameters")):
         return None
-    return Call(value["name"], json.dumps(arguments, ensure_ascii=False))
+    return ParsedToolCall(value["name"], json.dumps(arguments, ensure_ascii=False))
 
 
-def call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def tool_call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """JSON schema of a call to any one of `tools`, for the grammar that keeps the model to it."""
     return {
         "anyOf": [
@@ -102,54 +102,54 @@ def call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-class Kind(Enum):
+class LlmOutputKind(Enum):
     """What a reply turns out to be."""
 
     UNKNOWN = "unknown"
-    WORDS = "words"
-    CALL = "call"
+    TEXT = "words"
+    TOOL_CALL = "call"
 
 
-class Gate:
+class ToolCallDetector:
     """Tells a reply in words from one that is a call, as early as its first characters allow."""
 
     def __init__(self) -> None:
-        self.kind = Kind.UNKNOWN
-        self.held = ""
+        self.kind = LlmOutputKind.UNKNOWN
+        self.buffered_text = ""
         """Text of a call so far, or of what is not yet known to be one."""
 
     def push(self, piece: str) -> str:
         """The text that may be spoken now."""
-        if self.kind is Kind.WORDS:
+        if self.kind is LlmOutputKind.TEXT:
             return piece
-        self.held += piece
-        if self.kind is Kind.CALL:
+        self.buffered_text += piece
+        if self.kind is LlmOutputKind.TOOL_CALL:
             return ""
-        opening = self.held.lstrip()
-        if any(opening.startswith(mark) for mark in _OPENINGS):
-            self.kind = Kind.CALL
+        opening = self.buffered_text.lstrip()
+        if any(opening.startswith(mark) for mark in _TOOL_CALL_PREFIXES):
+            self.kind = LlmOutputKind.TOOL_CALL
             return ""
-        if any(mark.startswith(opening) for mark in _OPENINGS):
+        if any(mark.startswith(opening) for mark in _TOOL_CALL_PREFIXES):
             return ""
-        return self._words()
+        return self._release_text()
 
-    def finish(self) -> str:
+    def flush(self) -> str:
         """The rest of the text when the reply is over and was no call."""
-        return self._words() if self.kind is Kind.UNKNOWN else ""
+        return self._release_text() if self.kind is LlmOutputKind.UNKNOWN else ""
 
-    def _words(self) -> str:
-        self.kind = Kind.WORDS
-        text, self.held = self.held, ""
+    def _release_text(self) -> str:
+        self.kind = LlmOutputKind.TEXT
+        text, self.buffered_text = self.buffered_text, ""
         return text
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the JSON object of a call has been closed: what follows it is not wanted."""
-        start = self.held.find("{")
-        if self.kind is not Kind.CALL or start < 0:
+        start = self.buffered_text.find("{")
+        if self.kind is not LlmOutputKind.TOOL_CALL or start < 0:
             return False
         try:
-            json.JSONDecoder().raw_decode(self.held, start)
+            json.JSONDecoder().raw_decode(self.buffered_text, start)
         except ValueError:
             return False
         return True

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from offline.events import Json, invalid_type, invalid_value, missing, unknown
+from offline.events import Json, invalid_type, invalid_value, missing_parameter, unknown_parameter
 
-Check = Callable[[Any, str, Any], Any]
+Validator = Callable[[Any, str, Any], Any]
 
-MAX_DEPTH = 32
+MAX_JSON_DEPTH = 32
 """Levels of objects and arrays within one another in a value of any fields."""
 
 
-def text(limit: int) -> Check:
+def string(limit: int) -> Validator:
     """A string of at most `limit` characters."""
 
     def check(value: Any, path: str, current: Any) -> str:
@@ -30,7 +30,7 @@ def text(limit: int) -> Check:
     return check
 
 
-def one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> Validator:
     """One of a few strings."""
 
     def check(value: Any, path: str, current: Any) -> str:
@@ -43,12 +43,12 @@ def one_of(*choices: str) -> Check:
     return check
 
 
-def number(low: float, high: float, *, whole: bool = False) -> Check:
+def number(low: float, high: float, *, integer: bool = False) -> Validator:
     """A number from `low` to `high`, both included."""
 
     def check(value: Any, path: str, current: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise invalid_type(path, "an integer" if whole else "a number")
+        if isinstance(value, bool) or not isinstance(value, int if integer else (int, float)):
+            raise invalid_type(path, "an integer" if integer else "a number")
         if not low <= value <= high:
             raise invalid_value(path, f"It must be from {low} to {high}.")
         return value
@@ -63,12 +63,12 @@ def boolean(value: Any, path: str, current: Any) -> bool:
     return value
 
 
-def nullable(check: Check) -> Check:
+def nullable(validator: Validator) -> Validator:
     """null, or what `check` accepts."""
-    return lambda value, path, current: None if value is None else check(value, path, current)
+    return lambda value, path, current: None if value is None else validator(value, path, current)
 
 
-def table(fields: Mapping[str, Check], required: tuple[str, ...] = (), base: Json | None = None) -> Check:
+def object_of(fields: Mapping[str, Validator], required: tuple[str, ...] = (), base: Json | None = None) -> Validator:
     """An object merged into the current one (or into `base`, when there is none)."""
 
     def check(value: Any, path: str, current: Any) -> Json:
@@ -77,17 +77,17 @@ def table(fields: Mapping[str, Check], required: tuple[str, ...] = (), base: Jso
         merged: Json = dict(current) if isinstance(current, dict) else dict(base or {})
         for key, new in value.items():
             if key not in fields:
-                raise unknown(f"{path}.{str(key)[:64]}")
+                raise unknown_parameter(f"{path}.{str(key)[:64]}")
             merged[key] = fields[key](new, f"{path}.{key}", merged.get(key))
         for key in required:
             if key not in merged:
-                raise missing(f"{path}.{key}")
+                raise missing_parameter(f"{path}.{key}")
         return merged
 
     return check
 
 
-def array(check: Check, limit: int) -> Check:
+def array_of(validator: Validator, limit: int) -> Validator:
     """A list of at most `limit` values. It replaces the current one."""
 
     def check_all(value: Any, path: str, current: Any) -> list[Any]:
@@ -95,12 +95,12 @@ def array(check: Check, limit: int) -> Check:
             raise invalid_type(path, "an array")
         if len(value) > limit:
             raise invalid_value(path, f"At most {limit} entries are accepted.")
-        return [check(entry, f"{path}[{index}]", None) for index, entry in enumerate(value)]
+        return [validator(entry, f"{path}[{index}]", None) for index, entry in enumerate(value)]
 
     return check_all
 
 
-def anything(value: Any, path: str, current: Any) -> Any:
+def any_value(value: Any, path: str, current: Any) -> Any:
     """Whatever it is; it was judged elsewhere."""
     return value
 
@@ -109,8 +109,8 @@ def json_object(value: Any, path: str, current: Any) -> Json:
     """An object with any fields, of bounded depth. It replaces the current one."""
     if not isinstance(value, dict):
         raise invalid_type(path, "an object")
-    if _deeper(value, MAX_DEPTH):
-        raise invalid_value(path, f"It is nested more than {MAX_DEPTH} deep.")
+    if _exceeds_depth(value, MAX_JSON_DEPTH):
+        raise invalid_value(path, f"It is nested more than {MAX_JSON_DEPTH} deep.")
     return value
 
 
@@ -121,11 +121,11 @@ def json_schema(value: Any, path: str, current: Any) -> Json:
     return schema
 
 
-def _deeper(value: Any, depth: int) -> bool:
+def _exceeds_depth(value: Any, depth: int) -> bool:
     if not isinstance(value, (dict, list)):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return depth == 0 or any(_deeper(each, depth - 1) for each in inner)
+    return depth == 0 or any(_exceeds_depth(each, depth - 1) for each in inner)
 
 
 def _check_schema(schema: Any, path: str) -> None:

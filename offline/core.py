@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from offline.events import Ids, Json, Outbox
-from offline.items import Conversation, Item, Words, messages
-from offline.session_config import language_of, voice_of
-from offline.work import Language, Prefill, Request
+from offline.events import IdGenerator, Json, Outbox
+from offline.items import ConversationHistory, ConversationItem, TranscriptStatus, to_llm_messages
+from offline.session_config import generation_settings, input_language
+from offline.work import LanguageCode, Prefill, ReplyRequest
 
 
 @dataclass(slots=True)
-class Core:
+class SessionContext:
     """The settings, the conversation, the time, and where outputs go."""
 
-    ids: Ids
-    out: Outbox
+    ids: IdGenerator
+    outbox: Outbox
     config: Json
     """The session's settings as they are now; an update replaces the whole value."""
     now: float
-    conversation: Conversation = field(default_factory=Conversation)
+    conversation: ConversationHistory = field(default_factory=ConversationHistory)
 
     @property
     def turn_detection(self) -> Json | None:
@@ -28,14 +28,14 @@ class Core:
         return settings
 
     @property
-    def captioned(self) -> bool:
+    def is_transcription_enabled(self) -> bool:
         """The client wants transcripts of what the person says."""
         return self.config["audio"]["input"]["transcription"] is not None
 
     @property
-    def language(self) -> Language | None:
+    def language_hint(self) -> LanguageCode | None:
         """The language the client says is spoken."""
-        return language_of(self.config)
+        return input_language(self.config)
 
     @property
     def input_format(self) -> str:
@@ -43,25 +43,25 @@ class Core:
         return str(self.config["audio"]["input"]["format"]["type"])
 
     @property
-    def words_awaited(self) -> bool:
+    def has_pending_transcripts(self) -> bool:
         """Something in the conversation is still being recognised."""
-        return any(item.words is Words.AWAITED for item in self.conversation.items)
+        return any(item.transcript_status is TranscriptStatus.PENDING for item in self.conversation.items)
 
-    def request(self) -> Request:
+    def build_request(self) -> ReplyRequest:
         """What a reply to the conversation as it is now would be generated from, but for the words to come."""
-        return request_of(self.config, self.conversation.items)
+        return build_reply_request(self.config, self.conversation.items)
 
     def prefill(self) -> None:
         """Have the conversation read ahead."""
-        if not self.words_awaited:
-            self.out.do(Prefill(self.request()))
+        if not self.has_pending_transcripts:
+            self.outbox.submit(Prefill(self.build_request()))
 
 
-def request_of(settings: Json, items: list[Item]) -> Request:
+def build_reply_request(settings: Json, items: list[ConversationItem]) -> ReplyRequest:
     """The request that answers `items` under a session's or response's settings."""
-    voice = voice_of(settings)
-    return Request(
-        messages=messages(items, voice.instructions),
+    voice = generation_settings(settings)
+    return ReplyRequest(
+        messages=to_llm_messages(items, voice.instructions),
         speak=voice.speak,
         tools=voice.tools,
         tool_choice=voice.tool_choice,

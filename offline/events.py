@@ -11,32 +11,32 @@ from offline.work import Work
 
 Json = dict[str, Any]
 
-ALPHABET = string.ascii_letters + string.digits
+ID_ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendEvent:
     """Send this server event, complete with `type` and `event_id`."""
 
     event: Json
 
 
 @dataclass(frozen=True, slots=True)
-class Do:
+class SubmitWork:
     """Hand this work to the session's desk."""
 
     work: Work
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseConnection:
     """Close the socket, after everything sent before it."""
 
     code: int
     reason: str
 
 
-Output = Send | Do | Close
+Output = SendEvent | SubmitWork | CloseConnection
 
 
 class ProtocolError(Exception):
@@ -62,52 +62,54 @@ def invalid_value(path: str, why: str) -> ProtocolError:
     return ProtocolError("invalid_value", f"Invalid value for '{path}'. {why}", path)
 
 
-def missing(path: str) -> ProtocolError:
+def missing_parameter(path: str) -> ProtocolError:
     """The error for a required field that is not there."""
     return ProtocolError("missing_required_parameter", f"Missing required parameter: '{path}'.", path)
 
 
-def unknown(path: str) -> ProtocolError:
+def unknown_parameter(path: str) -> ProtocolError:
     """The error for a field that does not exist."""
     return ProtocolError("unknown_parameter", f"Unknown parameter: '{path}'.", path)
 
 
-class Ids:
+class IdGenerator:
     """A source of identifiers like the real service's: a prefix and random letters and digits."""
 
     def __init__(self, source: random.Random) -> None:
         self._source = source
 
-    def new(self, kind: str) -> str:
+    def new(self, prefix: str) -> str:
         """A fresh id: `kind` is "event", "sess", "conv", "item" or "resp" (21 characters), or "call" (16)."""
-        return f"{kind}_{''.join(self._source.choices(ALPHABET, k=16 if kind == 'call' else 21))}"
+        return f"{prefix}_{''.join(self._source.choices(ID_ALPHABET, k=16 if prefix == 'call' else 21))}"
 
 
 class Outbox:
     """Collects what a session hands out, in order."""
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: IdGenerator) -> None:
         self.ids = ids
         self._outputs: list[Output] = []
 
     def send(self, kind: str, **fields: Any) -> None:
         """Add the server event of type `kind` with a fresh event id."""
-        self._outputs.append(Send({"type": kind, "event_id": self.ids.new("event"), **fields}))
+        self._outputs.append(SendEvent({"type": kind, "event_id": self.ids.new("event"), **fields}))
 
-    def do(self, work: Work) -> None:
+    def submit(self, work: Work) -> None:
         """Add work for the desk."""
-        self._outputs.append(Do(work))
+        self._outputs.append(SubmitWork(work))
 
     def close(self, code: int, reason: str) -> None:
         """Add the end of the connection."""
-        self._outputs.append(Close(code, reason))
+        self._outputs.append(CloseConnection(code, reason))
 
-    def error(self, error: ProtocolError, event_id: str | None = None, kind: str = "invalid_request_error") -> None:
+    def send_error(
+        self, error: ProtocolError, event_id: str | None = None, kind: str = "invalid_request_error"
+    ) -> None:
         """Add an `error` event. `event_id`: of the client event it is about, where it had one."""
         detail = {"type": kind, "code": error.code, "message": error.message, "param": error.param}
         self.send("error", error={**detail, "event_id": event_id})
 
-    def take(self) -> list[Output]:
+    def drain(self) -> list[Output]:
         """All outputs collected since the last call."""
         outputs, self._outputs = self._outputs, []
         return outputs

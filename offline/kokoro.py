@@ -16,16 +16,16 @@ import numpy.typing as npt
 import onnx
 from onnx.utils import Extractor
 
-from offline.onnx_graphs import open_graph
+from offline.onnx_graphs import open_onnx_session
 
 Audio = npt.NDArray[np.float32]
 
-MOST_PHONEMES = 508
-FRAME = 600
+MAX_PHONEMES = 508
+FRAME_SAMPLES = 600
 """Samples at 24 kHz of one frame of the decoder: 25 ms."""
-MARGIN = 3
+MARGIN_FRAMES = 3
 """Frames kept around what is loud: the decoder looks that far to both sides."""
-LOUD = -8.5
+SPEECH_LOUDNESS_THRESHOLD = -8.5
 """The loudness curve rests at -9.6 to -9.0 in silence and stands above 0 in speech."""
 
 _CONTENT, _PITCH, _LOUDNESS = (
@@ -36,9 +36,9 @@ _CONTENT, _PITCH, _LOUDNESS = (
 """Where encoder meets decoder: float32 [1, 512, frames], and twice [1, 2 * frames]."""
 
 
-def take_apart(model: Path) -> tuple[bytes, bytes]:
+def split_model(model_path: Path) -> tuple[bytes, bytes]:
     """The encoder and the decoder of the published model, as models of their own."""
-    whole = onnx.load(str(model))
+    whole = onnx.load(str(model_path))
     shapes: dict[str, list[str | int | None]]
     shapes = {_CONTENT: [1, 512, "frames"], _PITCH: [1, "halves"], _LOUDNESS: [1, "halves"]}
     for name, shape in shapes.items():
@@ -49,32 +49,32 @@ def take_apart(model: Path) -> tuple[bytes, bytes]:
     return encoder.SerializeToString(), decoder.SerializeToString()
 
 
-def heard(loudness: Audio) -> slice:
+def audible_frames(loudness: Audio) -> slice:
     """The frames worth decoding; `loudness` is a curve of two values a frame. Empty when all is silence."""
     frames = len(loudness) // 2
-    loud = np.flatnonzero(loudness > LOUD) // 2
+    loud = np.flatnonzero(loudness > SPEECH_LOUDNESS_THRESHOLD) // 2
     if not len(loud):
         return slice(0, 0)
-    return slice(max(0, int(loud[0]) - MARGIN), min(frames, int(loud[-1]) + 1 + MARGIN))
+    return slice(max(0, int(loud[0]) - MARGIN_FRAMES), min(frames, int(loud[-1]) + 1 + MARGIN_FRAMES))
 
 
 class Kokoro:
     """phonemes -> float32 at 24 kHz."""
 
-    def __init__(self, model: Path, vocabulary: Path, style: Path, threads: int) -> None:
-        self._encoder, self._decoder = (open_graph(part, threads) for part in take_apart(model))
-        self._vocabulary: dict[str, int] = json.loads(vocabulary.read_text("utf-8"))["vocab"]
-        self._styles = np.fromfile(style, np.float32).reshape(-1, 1, 256)
+    def __init__(self, model_path: Path, vocabulary_path: Path, style_path: Path, threads: int) -> None:
+        self._encoder, self._decoder = (open_onnx_session(part, threads) for part in split_model(model_path))
+        self._vocabulary: dict[str, int] = json.loads(vocabulary_path.read_text("utf-8"))["vocab"]
+        self._styles = np.fromfile(style_path, np.float32).reshape(-1, 1, 256)
 
     def __call__(self, phonemes: str, speed: float) -> Audio:
         """`speed` 1.0 is the model's own pace. Nothing it can say gives no samples."""
-        ids = [self._vocabulary[c] for c in phonemes if c in self._vocabulary][:MOST_PHONEMES]
+        ids = [self._vocabulary[c] for c in phonemes if c in self._vocabulary][:MAX_PHONEMES]
         if not ids:
             return np.zeros(0, np.float32)
         style = self._styles[len(ids)]
         feed = {"tokens": np.array([[0, *ids, 0]], np.int64), "style": style, "speed": np.array([speed], np.float32)}
         content, pitch, loudness = self._encoder.run([_CONTENT, _PITCH, _LOUDNESS], feed)
-        part = heard(loudness[0])
+        part = audible_frames(loudness[0])
         if part.start == part.stop:
             return np.zeros(0, np.float32)
         halves = slice(2 * part.start, 2 * part.stop)

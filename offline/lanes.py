@@ -13,29 +13,29 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Urgency(IntEnum):
+class Priority(IntEnum):
     """Smaller goes first; within one urgency, first come, first served, so that sessions take turns."""
 
-    WAITED_FOR = 0
+    INTERACTIVE = 0
     """Someone waits for this now."""
-    PREPARED = 1
+    SPECULATIVE = 1
     """It will probably be wanted in a moment."""
-    HELPFUL = 2
+    BACKGROUND = 2
     """Captions and reading ahead."""
 
 
-class Lane:
+class PriorityExecutor:
     """`threads` threads that run blocking calls. Whoever is cancelled before its turn is not run at all."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
-        self._ready = threading.Condition()
+        self._condition = threading.Condition()
         self._jobs: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self._open = True
+        self._sequence = itertools.count()
+        self._is_open = True
         for i in range(threads):
-            threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True).start()
+            threading.Thread(target=self._run_thread, name=f"{name}-{i}", daemon=True).start()
 
-    async def run(self, urgency: Urgency, call: Callable[[], T]) -> T:
+    async def run(self, priority: Priority, function: Callable[[], T]) -> T:
         """The result of `call()`, run here. A call already begun when the caller is cancelled ends by itself."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -53,30 +53,30 @@ class Lane:
                 return
             result, error = None, None
             try:
-                result = call()
+                result = function()
             except Exception as problem:
                 error = problem
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, result, error)
 
-        with self._ready:
-            heapq.heappush(self._jobs, (urgency, next(self._order), job))
-            self._ready.notify()
+        with self._condition:
+            heapq.heappush(self._jobs, (priority, next(self._sequence), job))
+            self._condition.notify()
         return await future
 
     def close(self) -> None:
         """Lets the threads end after what they are doing."""
-        with self._ready:
-            self._open = False
+        with self._condition:
+            self._is_open = False
             self._jobs.clear()
-            self._ready.notify_all()
+            self._condition.notify_all()
 
-    def _work(self) -> None:
+    def _run_thread(self) -> None:
         while True:
-            with self._ready:
-                while self._open and not self._jobs:
-                    self._ready.wait()
-                if not self._open:
+            with self._condition:
+                while self._is_open and not self._jobs:
+                    self._condition.wait()
+                if not self._is_open:
                     return
                 job = heapq.heappop(self._jobs)[2]
             job()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pypinyin import Style, lazy_pinyin
 
-from offline.chinese import simplified
+from offline.chinese import to_simplified
 
 _INITIALS = {
     "b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l", "g": "k", "k": "kʰ", "h": "x",
@@ -25,18 +25,18 @@ _FINALS = {
     "üan": ("ɥɛ", "n"), "ün": ("y", "n"), "er": ("ɚ", ""), "ê": ("ɛ", ""),
 }  # fmt: skip
 
-_Y = {"yi": "i", "yin": "in", "ying": "ing", "yu": "ü", "yue": "üe", "yuan": "üan", "yun": "ün", "you": "iou",
+_Y_FINALS = {"yi": "i", "yin": "in", "ying": "ing", "yu": "ü", "yue": "üe", "yuan": "üan", "yun": "ün", "you": "iou",
       "yo": "o", "yong": "iong"}  # fmt: skip
-_W = {"wu": "u", "wo": "uo", "wei": "uei", "wen": "uen", "weng": "ueng"}
+_W_FINALS = {"wu": "u", "wo": "uo", "wei": "uei", "wen": "uen", "weng": "ueng"}
 _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 _DIGITS = "零一二三四五六七八九"
-_MARKS = str.maketrans(
+_PUNCTUATION = str.maketrans(
     {"，": ", ", "、": ", ", "。": ". ", "！": "! ", "？": "? ", "：": ": ", "；": "; ", "「": " “", "」": "” ",
      "《": " “", "》": "” ", "（": " (", "）": ") ", "～": "", "·": " "}
 )  # fmt: skip
 
 
-def syllable(pinyin: str) -> str:
+def syllable_to_phonemes(pinyin: str) -> str:
     """Phonemes of one syllable in numbered pinyin ("zhong1"; ü or v); anything else comes back as it is."""
     match = re.fullmatch(r"([a-zêü]+)([1-5])", pinyin.replace("v", "ü"))
     if not match:
@@ -51,9 +51,9 @@ def syllable(pinyin: str) -> str:
     )
     final = letters[len(initial) :]
     if not initial and letters[0] == "y":
-        final = _Y.get(letters, "i" + letters[1:])
+        final = _Y_FINALS.get(letters, "i" + letters[1:])
     elif not initial and letters[0] == "w":
-        final = _W.get(letters, "u" + letters[1:])
+        final = _W_FINALS.get(letters, "u" + letters[1:])
     elif initial in ("j", "q", "x") and final.startswith("u"):
         final = "ü" + final[1:]
     if final == "i" and initial in ("zh", "ch", "sh", "r", "z", "c", "s"):
@@ -77,11 +77,11 @@ def _below_ten_thousand(number: int, leading: bool) -> str:
     return words
 
 
-def number(text: str) -> str:
+def number_to_chinese(text: str) -> str:
     """A number in digits ("2026", "3.5", "007") in Chinese words; long and zero-led ones digit by digit."""
     whole, _, fraction = text.partition(".")
     if fraction:
-        return number(whole) + "點" + "".join(_DIGITS[int(d)] for d in fraction)
+        return number_to_chinese(whole) + "點" + "".join(_DIGITS[int(d)] for d in fraction)
     if len(whole) > 12 or (whole[0] == "0" and len(whole) > 1):
         return "".join(_DIGITS[int(d)] for d in whole)
     value = int(whole)
@@ -96,31 +96,35 @@ def number(text: str) -> str:
     return words
 
 
-def spell_out(text: str) -> str:
+def verbalize_numbers(text: str) -> str:
     """Digits and the signs around them as they are said in Mandarin."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     text = re.sub(r"(\d{4})(?=\s*年)", lambda m: "".join(_DIGITS[int(d)] for d in m[1]), text)
     text = re.sub(
-        r"(\d{1,2}):(\d{2})", lambda m: f"{number(m[1])}點" + (f"{number(m[2])}分" if int(m[2]) else ""), text
+        r"(\d{1,2}):(\d{2})",
+        lambda m: f"{number_to_chinese(m[1])}點" + (f"{number_to_chinese(m[2])}分" if int(m[2]) else ""),
+        text,
     )
-    text = re.sub(r"(\d+(?:\.\d+)?)\s*%", lambda m: "百分之" + number(m[1]), text)
+    text = re.sub(r"(\d+(?:\.\d+)?)\s*%", lambda m: "百分之" + number_to_chinese(m[1]), text)
     text = re.sub(r"(?<![\d.])-(?=\d)", "負", text)
-    text = re.sub(r"(\d+(?:\.\d+)?)\s*(?:°C|℃)", lambda m: number(m[1]) + "度", text)
-    return re.sub(r"\d+(?:\.\d+)?", lambda m: number(m[0]), text)
+    text = re.sub(r"(\d+(?:\.\d+)?)\s*(?:°C|℃)", lambda m: number_to_chinese(m[1]) + "度", text)
+    return re.sub(r"\d+(?:\.\d+)?", lambda m: number_to_chinese(m[0]), text)
 
 
-def phonemes(text: str, english: Callable[[str], str] | None = None) -> str:
+def to_phonemes(text: str, english_to_phonemes: Callable[[str], str] | None = None) -> str:
     """Kokoro's phonemes of a text, Traditional or Simplified, with English words in it where `english` can say them.
 
     `english`: words -> phonemes in the same alphabet; None leaves them out.
     """
-    text = simplified(spell_out(text))
+    text = to_simplified(verbalize_numbers(text))
     said = ""
     for piece in re.findall(r"[\u4e00-\u9fff]+|[A-Za-z][A-Za-z' -]*|[^\u4e00-\u9fffA-Za-z]+", text):
         if "\u4e00" <= piece[0] <= "\u9fff":
-            said += "".join(map(syllable, lazy_pinyin(piece, style=Style.TONE3, neutral_tone_with_five=True)))
+            said += "".join(
+                map(syllable_to_phonemes, lazy_pinyin(piece, style=Style.TONE3, neutral_tone_with_five=True))
+            )
         elif piece[0].isalpha():
-            said += f" {english(piece.strip()) if english else ''} "
+            said += f" {english_to_phonemes(piece.strip()) if english_to_phonemes else ''} "
         else:
-            said += piece.translate(_MARKS)
+            said += piece.translate(_PUNCTUATION)
     return re.sub(r"\s+", " ", said).strip()

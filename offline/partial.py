@@ -5,103 +5,123 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from offline.hearing import CAPTION_MOST_S, RATE, SETTLE_FROM_S, Audio, Heard, Hearer, quietest
-from offline.work import Language
+from offline.hearing import (
+    CAPTION_WINDOW_MAX_S,
+    FINALIZED_SEGMENT_MIN_S,
+    STT_SAMPLE_RATE,
+    Audio,
+    RecognitionResult,
+    Recognizer,
+    find_quietest_sample,
+)
+from offline.work import LanguageCode
 
 # A word with the white space before it; a Chinese character is a word of its own.
-_WORD = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)")
+_WORD_PATTERN = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of `text` in order, each with the white space before it."""
-    return _WORD.findall(text)
+    return _WORD_PATTERN.findall(text)
 
 
-def _key(word: str) -> str:
+def _normalize_word(word: str) -> str:
     return re.sub(r"\W", "", word).casefold()
 
 
-class Stable:
+class StablePrefix:
     """Turns hypotheses into an append-only caption. Nothing given out is taken back."""
 
-    def __init__(self, shown: Sequence[str] = ()) -> None:
+    def __init__(self, stable_words: Sequence[str] = ()) -> None:
         """`shown`: words that the hypotheses will begin with and that were given out already."""
-        self._last: list[str] = []
-        self._shown = list(shown)
+        self._last_hypothesis: list[str] = []
+        self._stable_words = list(stable_words)
 
     @property
     def text(self) -> str:
         """All that was given out so far."""
-        return "".join(self._shown)
+        return "".join(self._stable_words)
 
-    def hear(self, hypothesis: str) -> str:
+    def add_hypothesis(self, hypothesis: str) -> str:
         """The new words that this hypothesis and the one before it agree on; "" when none."""
-        now, before = words(hypothesis.strip()), self._last
-        self._last = now
+        now, before = split_words(hypothesis.strip()), self._last_hypothesis
+        self._last_hypothesis = now
         agreed = 0
         # The last word is left out: the speaker may be in the middle of it.
         for old, new in zip(before, now[:-1], strict=False):
-            if _key(old) != _key(new):
+            if _normalize_word(old) != _normalize_word(new):
                 break
             agreed += 1
-        if [_key(w) for w in now[: len(self._shown)]] != [_key(w) for w in self._shown]:
+        if [_normalize_word(w) for w in now[: len(self._stable_words)]] != [
+            _normalize_word(w) for w in self._stable_words
+        ]:
             return ""
-        fresh = now[len(self._shown) : agreed]
+        fresh = now[len(self._stable_words) : agreed]
         # A mark at the end of a partial hypothesis is a guess: more words may follow.
         if fresh:
             fresh[-1] = re.sub(r"[.?!。？！,，]+$", "", fresh[-1])
-        self._shown += fresh
+        self._stable_words += fresh
         return "".join(fresh)
 
-    def settle(self, final: str) -> tuple[str, Stable]:
+    def finalize(self, final: str) -> tuple[str, StablePrefix]:
         """The beginning was said as `final`: its words that are still to be shown, and the caption of what follows."""
-        said = words(final.strip())
-        return "".join(said[len(self._shown) :]), Stable(self._shown[len(said) :])
+        said = split_words(final.strip())
+        return "".join(said[len(self._stable_words) :]), StablePrefix(self._stable_words[len(said) :])
 
 
-class TurnWords:
+class IncrementalTranscript:
     """What is heard of one turn, at a cost that does not grow with the turn: what lies far back is settled for good.
 
     Blocks while it transcribes; belongs to the listening thread.
     """
 
-    def __init__(self, hearer: Hearer) -> None:
-        self._hearer = hearer
-        self._language: Language = "en"
-        self._settled: list[str] = []
-        self._from = 0
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._recognizer = recognizer
+        self._language: LanguageCode = "en"
+        self._finalized_texts: list[str] = []
+        self._finalized_until_sample = 0
         """Sample (at 16 kHz) from which on nothing is settled."""
-        self._caption = Stable()
-        self.shown = ""
+        self._stable_prefix = StablePrefix()
+        self.caption_text = ""
         """The caption so far."""
 
-    def open_s(self, audio: Audio) -> float:
+    def unfinalized_s(self, audio: Audio) -> float:
         """Seconds of the turn `audio` that are not settled."""
-        return max(0, len(audio) - self._from) / RATE
+        return max(0, len(audio) - self._finalized_until_sample) / STT_SAMPLE_RATE
 
-    def caption(self, audio: Audio, language: Language) -> str:
+    def extend_caption(self, audio: Audio, language: LanguageCode) -> str:
         """New words of the caption after more of the turn was heard; `audio` is all of it."""
         if language != self._language:
-            self._language, self._settled, self._from = language, [], 0
-        if self.open_s(audio) <= CAPTION_MOST_S:
-            return self._show(self._caption.hear(self._hearer.transcribe(audio[self._from :], language).text))
-        end = quietest(audio, self._from + int(SETTLE_FROM_S * RATE), self._from + int(CAPTION_MOST_S * RATE))
-        text = self._hearer.transcribe(audio[self._from : end], language).text
-        self._settled.append(text)
-        self._from = end
-        fresh, self._caption = self._caption.settle(text)
-        return self._show(fresh)
+            self._language, self._finalized_texts, self._finalized_until_sample = language, [], 0
+        if self.unfinalized_s(audio) <= CAPTION_WINDOW_MAX_S:
+            return self._append_caption(
+                self._stable_prefix.add_hypothesis(
+                    self._recognizer.transcribe(audio[self._finalized_until_sample :], language).text
+                )
+            )
+        end = find_quietest_sample(
+            audio,
+            self._finalized_until_sample + int(FINALIZED_SEGMENT_MIN_S * STT_SAMPLE_RATE),
+            self._finalized_until_sample + int(CAPTION_WINDOW_MAX_S * STT_SAMPLE_RATE),
+        )
+        text = self._recognizer.transcribe(audio[self._finalized_until_sample : end], language).text
+        self._finalized_texts.append(text)
+        self._finalized_until_sample = end
+        fresh, self._stable_prefix = self._stable_prefix.finalize(text)
+        return self._append_caption(fresh)
 
-    def all(self, audio: Audio, language: Language) -> Heard:
+    def transcribe_turn(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
         """What was said in the whole turn."""
-        if language != self._language or len(audio) < self._from:
-            return self._hearer.transcribe(audio, language)
-        rest = self._hearer.transcribe(audio[self._from :], language)
+        if language != self._language or len(audio) < self._finalized_until_sample:
+            return self._recognizer.transcribe(audio, language)
+        rest = self._recognizer.transcribe(audio[self._finalized_until_sample :], language)
         between = "" if rest.language == "zh" else " "
-        return Heard(between.join(text for text in (*self._settled, rest.text) if text), rest.language)
+        return RecognitionResult(
+            between.join(text for text in (*self._finalized_texts, rest.text) if text), rest.language
+        )
 
-    def _show(self, fresh: str) -> str:
-        if fresh and self.shown and self._language == "en" and not fresh[0].isspace():
+    def _append_caption(self, fresh: str) -> str:
+        if fresh and self.caption_text and self._language == "en" and not fresh[0].isspace():
             fresh = " " + fresh
-        self.shown += fresh
+        self.caption_text += fresh
         return fresh

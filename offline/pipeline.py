@@ -16,20 +16,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from offline.desk import Desk, Models
-from offline.hearing import Hearer, to_16k
-from offline.lanes import Lane
-from offline.models import Store, look
-from offline.reply import Engines, Voice, Writer
-from offline.work import Language, Message, Request, Result
+from offline.desk import LoadedModels, PipelineSessionWorker
+from offline.hearing import Recognizer, resample_to_16k
+from offline.lanes import PriorityExecutor
+from offline.models import ModelStore, find_models
+from offline.reply import LlmBackend, ModelRuntime, TtsBackend
+from offline.work import LanguageCode, LlmMessage, ReplyRequest, WorkResult
 
 log = logging.getLogger(__name__)
 
-CONTEXT = 4096
+CONTEXT_TOKENS = 4096
 """Tokens of one session's window (about 50 MB of memory each for the small model)."""
-WRITER_NICE = 10
+LLM_NICENESS = 10
 """How much the language model's threads give way to the others."""
-SESSIONS = 2
+DEFAULT_SESSIONS = 2
 
 
 class ModelsMissing(Exception):
@@ -39,108 +39,110 @@ class ModelsMissing(Exception):
 class Pipeline:
     """The models of one process, as `work.Workers` asks for them."""
 
-    def __init__(self, models: Models, name: str, slots: int) -> None:
-        self.languages = models.engines.languages
+    def __init__(self, models: LoadedModels, name: str, slots: int) -> None:
+        self.languages = models.runtime.languages
         self.model = name
         self._models = models
-        self._using = [0] * slots
+        self._sessions_by_slot = [0] * slots
 
-    def open(self, deliver: Callable[[Result], None]) -> Desk:
+    def open(self, deliver: Callable[[WorkResult], None]) -> PipelineSessionWorker:
         """A desk for a new session; `deliver` is called in the running event loop's thread, in order."""
-        slot = self._using.index(min(self._using))
-        self._using[slot] += 1
+        slot = self._sessions_by_slot.index(min(self._sessions_by_slot))
+        self._sessions_by_slot[slot] += 1
 
         def release() -> None:
-            self._using[slot] -= 1
+            self._sessions_by_slot[slot] -= 1
 
-        return Desk(self._models, slot, deliver, release)
+        return PipelineSessionWorker(self._models, slot, deliver, release)
 
     def close(self) -> None:
         """Lets the threads end. Desks must be closed before."""
-        for lane in (self._models.listening, self._models.engines.writing, self._models.engines.speaking):
+        for lane in (self._models.stt_executor, self._models.runtime.llm_executor, self._models.runtime.tts_executor):
             lane.close()
 
 
-def quiet_threads() -> None:
+def limit_openmp_spinning() -> None:
     """OpenMP threads that wait by spinning take the cores from the model that has work; call it before loading one."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def _cores() -> int:
+def _cpu_count() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every platform
         return os.cpu_count() or 1
 
 
-async def load(progress: Callable[[str], None]) -> Pipeline:
+async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     """Loads and warms the models; `progress` is told in plain words, in the event loop's thread, what is being done.
 
-    Raises `ModelsMissing`, or `reply.ModelFailed` when the language model cannot be loaded.
+    Raises `ModelsMissing`, or `reply.LlmError` when the language model cannot be loaded.
     """
-    store = await asyncio.to_thread(look)
-    if store.missing:
-        raise ModelsMissing(store.missing)
+    store = await asyncio.to_thread(find_models)
+    if store.missing_message:
+        raise ModelsMissing(store.missing_message)
     if "zh" not in store.languages:
         progress("Mandarin models are missing: English only")
-    quiet_threads()
-    slots = max(1, int(os.environ.get("OFFLINE_SESSIONS") or SESSIONS))
-    threads = max(1, min(4, _cores()))
+    limit_openmp_spinning()
+    slots = max(1, int(os.environ.get("OFFLINE_SESSIONS") or DEFAULT_SESSIONS))
+    threads = max(1, min(4, _cpu_count()))
     started = time.monotonic()
     progress("Loading the speech and language models")
     (writer, name), (voice, hearer) = await asyncio.gather(
-        asyncio.to_thread(_load_writer, store, slots, threads), asyncio.to_thread(_load_speech, store, threads)
+        asyncio.to_thread(load_llm, store, slots, threads), asyncio.to_thread(load_speech_models, store, threads)
     )
-    writing, speaking = Lane("writing", slots), Lane("speaking")
-    engines = Engines(writer, voice, writing, speaking, store.languages, CONTEXT, examples=store.own_llm is None)
-    models = Models(hearer, Lane("listening"), engines)
+    writing, speaking = PriorityExecutor("writing", slots), PriorityExecutor("speaking")
+    engines = ModelRuntime(
+        writer, voice, writing, speaking, store.languages, CONTEXT_TOKENS, few_shot=store.custom_llm is None
+    )
+    models = LoadedModels(hearer, PriorityExecutor("listening"), engines)
     log.info("Models loaded in %.1f s", time.monotonic() - started)
     progress("Warming up")
-    await asyncio.to_thread(_warm, models, slots)
+    await asyncio.to_thread(_warm_up, models, slots)
     return Pipeline(models, name, slots)
 
 
-def _yield_to_the_voice() -> None:
+def _lower_thread_priority() -> None:
     """Everything the calling thread starts from now on gives way: whoever waits hears the voice, not the words that are
     still to be written. Linux only, where priorities belong to threads and are inherited."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICE)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LLM_NICENESS)
 
 
-def _load_writer(store: Store, slots: int, threads: int) -> tuple[Writer, str]:
+def load_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend, str]:
     """In a thread of its own, whose priority the language model's threads inherit."""
-    with ThreadPoolExecutor(1, initializer=_yield_to_the_voice) as own:
-        return own.submit(_new_writer, store, slots, threads).result()
+    with ThreadPoolExecutor(1, initializer=_lower_thread_priority) as own:
+        return own.submit(_create_llm, store, slots, threads).result()
 
 
-def _new_writer(store: Store, slots: int, threads: int) -> tuple[Writer, str]:
+def _create_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend, str]:
     from offline.language_model import LanguageModel
 
     assert store.llm is not None
-    model = LanguageModel(store.llm, slots=slots, threads=threads, context=CONTEXT)
+    model = LanguageModel(store.llm, slots=slots, threads=threads, context_tokens=CONTEXT_TOKENS)
     return model, model.name
 
 
-def _load_speech(store: Store, threads: int) -> tuple[Voice, Hearer]:
-    from offline.recognition import Moonshine, Recognizer, Whisper
-    from offline.speech import Speaker
+def load_speech_models(store: ModelStore, threads: int) -> tuple[TtsBackend, Recognizer]:
+    from offline.recognition import BilingualRecognizer, Moonshine, Whisper
+    from offline.speech import Synthesizer
 
     whisper = Whisper(store.whisper, threads) if store.whisper is not None else None
     english = Moonshine(store.moonshine, threads) if store.moonshine is not None else whisper
     assert english is not None
-    return Speaker(store.kokoro, threads), Recognizer(english, whisper, store.languages)
+    return Synthesizer(store.kokoro, threads), BilingualRecognizer(english, whisper, store.languages)
 
 
-def _warm(models: Models, slots: int) -> None:
+def _warm_up(models: LoadedModels, slots: int) -> None:
     """First runs are slow (memory, lookup tables): they are done before anyone waits for them."""
-    engines = models.engines
-    languages: tuple[tuple[Language, str], ...] = (("en", "Hello, how are you?"), ("zh", "你好。"))
+    engines = models.runtime
+    languages: tuple[tuple[LanguageCode, str], ...] = (("en", "Hello, how are you?"), ("zh", "你好。"))
     for language, text in languages:
         if language in engines.languages:
-            audio = to_16k(engines.voice.say(text))
-            models.hearer.transcribe(audio, language)
-            models.hearer.language(audio)
+            audio = resample_to_16k(engines.tts.synthesize(text))
+            models.recognizer.transcribe(audio, language)
+            models.recognizer.mandarin_probability(audio)
     # Sessions with the usual instructions find them read already.
-    prompt = engines.prompt(Request((Message("user", "."),), speak=True))
+    prompt = engines.build_prompt(ReplyRequest((LlmMessage("user", "."),), speak=True))
     for slot in range(slots):
-        engines.writer.read(prompt, slot, threading.Event())
+        engines.llm.prefill(prompt, slot, threading.Event())

@@ -15,23 +15,25 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from offline.calls import call_schema, declared
-from offline.chinese import HAN
-from offline.work import Message, Request
+from offline.calls import parse_tool_declarations, tool_call_schema
+from offline.chinese import HAN_CHARACTER
+from offline.work import LlmMessage, ReplyRequest
 
-DEFAULT_INSTRUCTIONS = "You are a friendly voice assistant."
-SPOKEN = "Your replies are spoken aloud: answer in one or two short, complete sentences, without lists or markdown."
-LANGUAGE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
-ENGLISH_ONLY = "Always answer in English."
-WRITTEN_CHINESE, WRITTEN_ENGLISH = "Answer in Traditional Chinese (Taiwan).", "Answer in English."
+FALLBACK_INSTRUCTIONS = "You are a friendly voice assistant."
+SPOKEN_REPLY_RULE = (
+    "Your replies are spoken aloud: answer in one or two short, complete sentences, without lists or markdown."
+)
+REPLY_LANGUAGE_RULE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
+ENGLISH_ONLY_RULE = "Always answer in English."
+CHINESE_REPLY_RULE, ENGLISH_REPLY_RULE = "Answer in Traditional Chinese (Taiwan).", "Answer in English."
 """For written replies, where the last message is known before anything is read: told to choose by itself, the model
 answered 4 of 8 English questions in Chinese, told which, 1 of 12."""
 
-EXAMPLES = (
-    Message("user", "你好！"),
-    Message("assistant", "你好！很高興認識你，想聊什麼呢？"),
-    Message("user", "Today I went for a long walk."),
-    Message("assistant", "That sounds lovely! Where did you go?"),
+FEW_SHOT_EXAMPLES = (
+    LlmMessage("user", "你好！"),
+    LlmMessage("assistant", "你好！很高興認識你，想聊什麼呢？"),
+    LlmMessage("user", "Today I went for a long walk."),
+    LlmMessage("assistant", "That sounds lovely! Where did you go?"),
 )
 """What conversation is like, for a model so small that it otherwise says after what it is told.
 
@@ -39,70 +41,72 @@ The English pair stands last: the other way round the model answers short Englis
 tools are declared, because it would then answer everything in words.
 """
 
-LOW_WATER = 0.3
+HISTORY_LOW_WATER_RATIO = 0.3
 """Share of the room that history is cut down to when it is full: what is left is read again, some seconds' work."""
-LARGEST = 0.5
+MAX_MESSAGE_RATIO = 0.5
 """Share of the room that one message may take."""
-LEAST_TEXT = 16
+MIN_MESSAGE_TOKENS = 16
 """Tokens of a message that are left to it however little room there is."""
-LEAST_ROOM = 128
+MIN_HISTORY_TOKENS = 128
 """Tokens left to the conversation by long instructions; whether that is too much is for the model to say."""
-GAP = " … "
+OMISSION_MARK = " … "
 """Stands for what was left out."""
-MOST_TOKENS_SPOKEN = 120
-MOST_TOKENS_WRITTEN = 512
+MAX_SPOKEN_REPLY_TOKENS = 120
+MAX_WRITTEN_REPLY_TOKENS = 512
 
-_CHEAP = re.compile(r"[A-Za-z ]")
+_LETTER_OR_SPACE = re.compile(r"[A-Za-z ]")
 """About three of them are a token."""
-_SIGN = re.compile(r"[!-@\[-`{-~\t\r\n]")
+_DIGIT_OR_SYMBOL = re.compile(r"[!-@\[-`{-~\t\r\n]")
 
-Tools = dict[str, dict[str, Any]]
+ToolsByName = dict[str, dict[str, Any]]
 """Declared functions by name."""
 
 # Any text that does not begin like a call: earlier calls of the conversation are an example to a small model.
-WORDS_GRAMMAR = r"root ::= [^{<`] [^\x00]*"
+TEXT_ONLY_GRAMMAR = r"root ::= [^{<`] [^\x00]*"
 
 
-def tokens(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """A careful estimate of the tokens in `text`, from above for ordinary text: digits and signs are one token each."""
-    han = len(HAN.findall(text))
-    cheap = len(_CHEAP.findall(text))
-    signs = len(_SIGN.findall(text))
+    han = len(HAN_CHARACTER.findall(text))
+    cheap = len(_LETTER_OR_SPACE.findall(text))
+    signs = len(_DIGIT_OR_SYMBOL.findall(text))
     return math.ceil(han * 1.2 + cheap / 3 + signs + (len(text) - han - cheap - signs) * 2)
 
 
-def cost(message: Message) -> int:
+def estimate_message_tokens(message: LlmMessage) -> int:
     """Tokens of a message with the marks around it, estimated."""
-    return 8 + tokens(message.text) + sum(16 + tokens(c.name + c.arguments) for c in message.tool_calls)
+    return (
+        8 + estimate_tokens(message.text) + sum(16 + estimate_tokens(c.name + c.arguments) for c in message.tool_calls)
+    )
 
 
-def shortened(message: Message, most: int) -> Message:
+def shorten_message(message: LlmMessage, max_tokens: int) -> LlmMessage:
     """`message` with the middle of its text left out where it costs more than `most` tokens."""
-    text, excess = message.text, cost(message) - most
+    text, excess = message.text, estimate_message_tokens(message) - max_tokens
     if excess <= 0:
         return message
-    room = max(LEAST_TEXT, tokens(text) - excess - tokens(GAP))
+    room = max(MIN_MESSAGE_TOKENS, estimate_tokens(text) - excess - estimate_tokens(OMISSION_MARK))
     keep = len(text)
-    while keep and tokens(text[: keep // 2] + text[len(text) - keep // 2 :]) > room:
+    while keep and estimate_tokens(text[: keep // 2] + text[len(text) - keep // 2 :]) > room:
         keep = keep * 7 // 8
     if keep == len(text):
         return message
-    return replace(message, text=text[: keep // 2] + GAP + text[len(text) - keep // 2 :])
+    return replace(message, text=text[: keep // 2] + OMISSION_MARK + text[len(text) - keep // 2 :])
 
 
-def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
+def trim_history(messages: Sequence[LlmMessage], budget_tokens: int) -> tuple[LlmMessage, ...]:
     """The newest of `messages` (without instructions) that fit into `budget` tokens, the over-long ones shortened.
 
     What is read must rarely change while a conversation grows. So where the budget is exceeded, more is dropped than
-    need be, down to `LOW_WATER` of it; and where the cut falls depends only on the messages, not on earlier calls.
+    need be, down to `HISTORY_LOW_WATER_RATIO` of it; and where the cut falls depends only on the messages, not on earlier calls.
     The last message always stays, and a function's answer is kept with its call and what that call answers.
     """
-    messages = [shortened(m, int(budget * LARGEST)) for m in messages]
-    costs = [cost(m) for m in messages]
+    messages = [shorten_message(m, int(budget_tokens * MAX_MESSAGE_RATIO)) for m in messages]
+    costs = [estimate_message_tokens(m) for m in messages]
     start = older = 0
     for i, newest in enumerate(costs):
-        if older + newest > budget:
-            most = min(budget * LOW_WATER, budget - newest)
+        if older + newest > budget_tokens:
+            most = min(budget_tokens * HISTORY_LOW_WATER_RATIO, budget_tokens - newest)
             while start < i and older > most:
                 older -= costs[start]
                 start += 1
@@ -112,18 +116,18 @@ def trim(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
             start -= 1
         start = max(0, start - 1)
     kept = messages[start:]
-    if sum(costs[start:]) > budget:
-        kept = [shortened(m, budget // len(kept)) for m in kept]
+    if sum(costs[start:]) > budget_tokens:
+        kept = [shorten_message(m, budget_tokens // len(kept)) for m in kept]
     return tuple(kept)
 
 
-class Wanted(Enum):
+class ReplyMode(Enum):
     """What a reply may be."""
 
-    WORDS = "words"
-    EITHER = "either"
+    TEXT = "words"
+    TEXT_OR_TOOL_CALL = "either"
     """Words or a function call, as the model chooses."""
-    CALL = "call"
+    TOOL_CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +136,10 @@ class Prompt:
 
     messages: tuple[dict[str, Any], ...]
     body: dict[str, Any]
-    wanted: Wanted = Wanted.WORDS
+    reply_mode: ReplyMode = ReplyMode.TEXT
 
 
-def _rendered(message: Message) -> dict[str, Any]:
+def _render_message(message: LlmMessage) -> dict[str, Any]:
     rendered: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.tool_calls:
         rendered["tool_calls"] = [
@@ -147,25 +151,25 @@ def _rendered(message: Message) -> dict[str, Any]:
     return rendered
 
 
-def system_text(request: Request, languages: Sequence[str]) -> str:
+def build_system_prompt(request: ReplyRequest, languages: Sequence[str]) -> str:
     """The first message: the session's instructions and the rules for speaking."""
-    given = " ".join(m.text.strip() for m in _head(request) if m.text.strip())
-    rules = [given or DEFAULT_INSTRUCTIONS]
+    given = " ".join(m.text.strip() for m in _system_messages(request) if m.text.strip())
+    rules = [given or FALLBACK_INSTRUCTIONS]
     if request.speak:
-        rules.append(SPOKEN)
-    rules.append(_language(request) if "zh" in languages else ENGLISH_ONLY)
+        rules.append(SPOKEN_REPLY_RULE)
+    rules.append(_language_rule(request) if "zh" in languages else ENGLISH_ONLY_RULE)
     return " ".join(rules)
 
 
-def _language(request: Request) -> str:
+def _language_rule(request: ReplyRequest) -> str:
     """The rule which language to answer in. A spoken turn's is not known while its prompt is read ahead."""
     last = next((m.text for m in reversed(request.messages) if m.role == "user"), None)
     if request.speak or last is None:
-        return LANGUAGE
-    return WRITTEN_CHINESE if HAN.search(last) else WRITTEN_ENGLISH
+        return REPLY_LANGUAGE_RULE
+    return CHINESE_REPLY_RULE if HAN_CHARACTER.search(last) else ENGLISH_REPLY_RULE
 
 
-def _head(request: Request) -> tuple[Message, ...]:
+def _system_messages(request: ReplyRequest) -> tuple[LlmMessage, ...]:
     head = []
     for message in request.messages:
         if message.role != "system":
@@ -174,57 +178,62 @@ def _head(request: Request) -> tuple[Message, ...]:
     return tuple(head)
 
 
-def compose(
-    request: Request,
+def build_prompt(
+    request: ReplyRequest,
     languages: Sequence[str],
-    context: int,
+    context_tokens: int,
     *,
-    examples: bool = True,
-    words_only: bool = False,
-    fill: float = 1.0,
+    few_shot: bool = True,
+    text_only: bool = False,
+    fill_ratio: float = 1.0,
 ) -> Prompt:
-    """The prompt for `request` in a window of `context` tokens, of which its messages take at most the share `fill`.
+    """The prompt for `request` in a window of `context` tokens, of which its messages take at most the share `fill_ratio`.
 
-    `examples`: show the model what conversation is like (`EXAMPLES`).
+    `few_shot`: show the model what conversation is like (`EXAMPLES`).
     `words_only`: no call, whatever the request says (after a call that turned out not to be one).
     """
-    tools = declared(request.tools)
-    talk = request.messages[len(_head(request)) :]
-    wanted, callable_tools = _wanted(request, tools, words_only=words_only)
-    spoken = request.speak and wanted is not Wanted.CALL
-    limit = request.max_tokens or (MOST_TOKENS_SPOKEN if spoken else MOST_TOKENS_WRITTEN)
-    limit = max(1, min(limit, context // 2))
-    head = [Message("system", system_text(request, languages))]
-    if examples and not tools:
-        head += EXAMPLES if "zh" in languages else EXAMPLES[2:]
+    tools = parse_tool_declarations(request.tools)
+    talk = request.messages[len(_system_messages(request)) :]
+    wanted, callable_tools = _choose_reply_mode(request, tools, text_only=text_only)
+    spoken = request.speak and wanted is not ReplyMode.TOOL_CALL
+    limit = request.max_tokens or (MAX_SPOKEN_REPLY_TOKENS if spoken else MAX_WRITTEN_REPLY_TOKENS)
+    limit = max(1, min(limit, context_tokens // 2))
+    head = [LlmMessage("system", build_system_prompt(request, languages))]
+    if few_shot and not tools:
+        head += FEW_SHOT_EXAMPLES if "zh" in languages else FEW_SHOT_EXAMPLES[2:]
     # The same for every kind of reply, so that the cut of the history is.
-    room = context - max(limit, MOST_TOKENS_WRITTEN) - 64 - sum(tokens(text) + 16 for text in request.tools)
-    room = max(LEAST_ROOM, int(room * fill) - sum(map(cost, head)))
+    room = (
+        context_tokens
+        - max(limit, MAX_WRITTEN_REPLY_TOKENS)
+        - 64
+        - sum(estimate_tokens(text) + 16 for text in request.tools)
+    )
+    room = max(MIN_HISTORY_TOKENS, int(room * fill_ratio) - sum(map(estimate_message_tokens, head)))
     body: dict[str, Any] = {"max_tokens": limit}
-    if wanted is not Wanted.WORDS:
+    if wanted is not ReplyMode.TEXT:
         body["tools"] = [{"type": "function", "function": tool} for tool in tools.values()]
         # The choice is kept by grammar: this way the beginning of the prompt is the same for every choice.
         body["tool_choice"] = "none"
     elif tools:
-        body["grammar"] = WORDS_GRAMMAR
-    if wanted is Wanted.CALL:
-        body["json_schema"] = call_schema(callable_tools)
-    messages = tuple(_rendered(m) for m in (*head, *trim(talk, room)))
+        body["grammar"] = TEXT_ONLY_GRAMMAR
+    if wanted is ReplyMode.TOOL_CALL:
+        body["json_schema"] = tool_call_schema(callable_tools)
+    messages = tuple(_render_message(m) for m in (*head, *trim_history(talk, room)))
     return Prompt(messages, json.loads(json.dumps(body)), wanted)
 
 
-def _wanted(request: Request, tools: Tools, *, words_only: bool) -> tuple[Wanted, Tools]:
+def _choose_reply_mode(request: ReplyRequest, tools: ToolsByName, *, text_only: bool) -> tuple[ReplyMode, ToolsByName]:
     """What the reply may be, and the functions it may call.
 
     A small model that is shown functions recites calls even where only words are allowed, and one that was just given a
     function's answer repeats the call instead of telling the answer. So where words are wanted, none are shown.
     """
     choice = request.tool_choice
-    if words_only or not tools or choice == "none":
-        return Wanted.WORDS, {}
+    if text_only or not tools or choice == "none":
+        return ReplyMode.TEXT, {}
     if choice == "required":
-        return Wanted.CALL, tools
+        return ReplyMode.TOOL_CALL, tools
     named = choice.removeprefix("function:")
     if named != choice and named in tools:
-        return Wanted.CALL, {named: tools[named]}
-    return (Wanted.WORDS, {}) if request.messages[-1].role == "tool" else (Wanted.EITHER, tools)
+        return ReplyMode.TOOL_CALL, {named: tools[named]}
+    return (ReplyMode.TEXT, {}) if request.messages[-1].role == "tool" else (ReplyMode.TEXT_OR_TOOL_CALL, tools)

@@ -1,6 +1,6 @@
 """Speech to text: Moonshine for English, Whisper for Mandarin and for telling the two apart.
 
-Audio is float32 mono at 16 kHz in [-1, 1] (`hearing.to_16k` makes it of what the session holds). The engines are plain
+Audio is float32 mono at 16 kHz in [-1, 1] (`hearing.resample_to_16k` makes it of what the session holds). The engines are plain
 objects that block while they work; they are called from one thread at a time.
 """
 
@@ -15,18 +15,28 @@ import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
-from offline.chinese import full_width, traditional
-from offline.hearing import RATE, SHORTEST_S, Audio, Engine, Heard, audible, from_subtitles, plausible, voiced
-from offline.onnx_graphs import open_graph
-from offline.turn_detection import silero
-from offline.work import Language
+from offline.chinese import to_full_width_punctuation, to_traditional
+from offline.hearing import (
+    MIN_SPEECH_S,
+    STT_SAMPLE_RATE,
+    Audio,
+    RecognitionResult,
+    SttEngine,
+    contains_voice,
+    is_audible,
+    is_plausible,
+    is_subtitle_hallucination,
+)
+from offline.onnx_graphs import open_onnx_session
+from offline.turn_detection import create_silero_vad
+from offline.work import LanguageCode
 
 # ------------------------------------------------------------------ Whisper
 
 
 def _mel_filters(bins: int = 80, size: int = 400) -> npt.NDArray[np.float32]:
     """Slaney's mel filter bank as Whisper was trained with: (bins, size // 2 + 1)."""
-    frequencies = np.fft.rfftfreq(size, 1 / RATE)
+    frequencies = np.fft.rfftfreq(size, 1 / STT_SAMPLE_RATE)
     mels = np.linspace(0.0, 15.0 + 27.0 * math.log(8000 / 1000) / math.log(6.4), bins + 2)
     edges = np.where(mels >= 15.0, 1000.0 * np.exp(math.log(6.4) / 27.0 * (mels - 15.0)), 200.0 / 3.0 * mels)
     rise = (frequencies[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -36,8 +46,8 @@ def _mel_filters(bins: int = 80, size: int = 400) -> npt.NDArray[np.float32]:
     return filters
 
 
-_MEL = _mel_filters()
-_WINDOW = np.hanning(401)[:-1].astype(np.float32)
+_MEL_FILTERS = _mel_filters()
+_HANN_WINDOW = np.hanning(401)[:-1].astype(np.float32)
 
 
 def log_mel(audio: Audio, frames: int) -> npt.NDArray[np.float32]:
@@ -46,21 +56,21 @@ def log_mel(audio: Audio, frames: int) -> npt.NDArray[np.float32]:
     audio = np.pad(audio[:samples], (0, max(0, samples - len(audio))))
     audio = np.pad(audio, (200, 200), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(audio, 400)[::160][:frames]
-    power = np.abs(np.fft.rfft(windows * _WINDOW, axis=1)).astype(np.float32) ** 2
-    mel = np.log10(np.maximum(_MEL @ power.T, 1e-10))
+    power = np.abs(np.fft.rfft(windows * _HANN_WINDOW, axis=1)).astype(np.float32) ** 2
+    mel = np.log10(np.maximum(_MEL_FILTERS @ power.T, 1e-10))
     mel = np.maximum(mel, mel.max() - 8.0)
     features: npt.NDArray[np.float32] = ((mel + 4.0) / 4.0).astype(np.float32)
     return features
 
 
-def _byte_alphabet() -> dict[str, int]:
+def _byte_level_alphabet() -> dict[str, int]:
     """The printable stand-ins of GPT-2's byte-level vocabulary -> byte."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(rest)}
 
 
-NO_SPEECH = 0.6
+MAX_NO_SPEECH_PROBABILITY = 0.6
 """Whisper's own probability of "no speech" from which on its text is taken for a hallucination."""
 
 
@@ -71,9 +81,9 @@ class Whisper:
     which makes a short utterance five times faster at the same error rate, as long as some seconds of silence follow.
     """
 
-    LONGEST_S = 30.0
-    PAD_S = 3.0
-    LEAST_S = 8.0
+    MAX_WINDOW_S = 30.0
+    PADDING_S = 3.0
+    MIN_WINDOW_S = 8.0
 
     def __init__(self, folder: Path, threads: int) -> None:
         self._model = ctranslate2.models.Whisper(
@@ -81,32 +91,32 @@ class Whisper:
         )
         self._vocabulary = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
         self._ids = {token: i for i, token in enumerate(self._vocabulary)}
-        self._bytes = _byte_alphabet()
+        self._byte_by_character = _byte_level_alphabet()
 
     def _encode(self, audio: Audio) -> Any:
-        seconds = min(self.LONGEST_S, max(self.LEAST_S, len(audio) / RATE + self.PAD_S))
+        seconds = min(self.MAX_WINDOW_S, max(self.MIN_WINDOW_S, len(audio) / STT_SAMPLE_RATE + self.PADDING_S))
         frames = math.ceil(seconds * 50) * 2
         return self._model.encode(
             ctranslate2.StorageView.from_array(np.ascontiguousarray(log_mel(audio, frames)[None]))
         )
 
-    def chinese(self, audio: Audio) -> float:
+    def mandarin_probability(self, audio: Audio) -> float:
         """Probability that Mandarin is spoken, of Mandarin or English."""
-        return self._chinese(self._encode(audio))
+        return self._mandarin_probability(self._encode(audio))
 
-    def _chinese(self, encoded: Any) -> float:
+    def _mandarin_probability(self, encoded: Any) -> float:
         found = dict(self._model.detect_language(encoded)[0])
         zh, en = found.get("<|zh|>", 0.0), found.get("<|en|>", 0.0)
         return float(zh / (zh + en)) if zh + en > 0 else 0.0
 
-    def transcribe(self, audio: Audio, language: Language) -> str:
+    def transcribe(self, audio: Audio, language: LanguageCode) -> str:
         """The words in `audio`. Longer audio than a window is taken window by window."""
-        window = int((self.LONGEST_S - 1) * RATE)
-        pieces = [self._window(audio[i : i + window], language) for i in range(0, len(audio), window)]
+        window = int((self.MAX_WINDOW_S - 1) * STT_SAMPLE_RATE)
+        pieces = [self._transcribe_window(audio[i : i + window], language) for i in range(0, len(audio), window)]
         return ("" if language == "zh" else " ").join(piece for piece in pieces if piece)
 
-    def _window(self, audio: Audio, language: Language) -> str:
-        seconds = len(audio) / RATE
+    def _transcribe_window(self, audio: Audio, language: LanguageCode) -> str:
+        seconds = len(audio) / STT_SAMPLE_RATE
         prompt = [
             self._ids[t] for t in ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
         ]
@@ -118,7 +128,7 @@ class Whisper:
             suppress_blank=True,
             return_no_speech_prob=True,
         )[0]
-        if result.no_speech_prob > NO_SPEECH:
+        if result.no_speech_prob > MAX_NO_SPEECH_PROBABILITY:
             return ""
         return self._decode(result.sequences_ids[0])
 
@@ -127,7 +137,7 @@ class Whisper:
         for i in ids:
             token = self._vocabulary[i] if i < len(self._vocabulary) else ""
             if not (token.startswith("<|") and token.endswith("|>")):
-                raw += bytes(self._bytes[c] for c in token if c in self._bytes)
+                raw += bytes(self._byte_by_character[c] for c in token if c in self._byte_by_character)
         return raw.decode("utf-8", "ignore").strip()
 
 
@@ -137,21 +147,21 @@ class Whisper:
 class Moonshine:
     """Moonshine tiny (English only): its cost grows with the utterance, so a short one is heard in some 50 ms."""
 
-    LONGEST_S = 30.0
-    TOKENS_PER_S = 6.5
+    MAX_WINDOW_S = 30.0
+    MAX_TOKENS_PER_S = 6.5
     HEADS, HEAD_SIZE = 8, 36
-    START, END = 1, 2
+    START_TOKEN, END_TOKEN = 1, 2
 
     def __init__(self, folder: Path, threads: int) -> None:
         self._encoder, self._decoder = (
-            open_graph(folder / name, threads) for name in ("encoder_model.ort", "decoder_model_merged.ort")
+            open_onnx_session(folder / name, threads) for name in ("encoder_model.ort", "decoder_model_merged.ort")
         )
-        self._pieces = self._read_pieces((folder / "tokenizer.bin").read_bytes())
-        self._past = [i.name for i in self._decoder.get_inputs() if i.name.startswith("past")]
-        self._outputs = [o.name.replace("present", "past_key_values") for o in self._decoder.get_outputs()]
+        self._token_pieces = self._parse_token_pieces((folder / "tokenizer.bin").read_bytes())
+        self._past_names = [i.name for i in self._decoder.get_inputs() if i.name.startswith("past")]
+        self._output_names = [o.name.replace("present", "past_key_values") for o in self._decoder.get_outputs()]
 
     @staticmethod
-    def _read_pieces(raw: bytes) -> list[bytes]:
+    def _parse_token_pieces(raw: bytes) -> list[bytes]:
         """Length-prefixed pieces; a length of 128 and more takes two bytes, low seven bits first."""
         pieces, at = [], 0
         while at < len(raw):
@@ -164,12 +174,14 @@ class Moonshine:
             at += size
         return pieces
 
-    def transcribe(self, audio: Audio, language: Language = "en") -> str:
-        window = int(self.LONGEST_S * RATE)
-        return " ".join(filter(None, (self._window(audio[i : i + window]) for i in range(0, len(audio), window))))
+    def transcribe(self, audio: Audio, language: LanguageCode = "en") -> str:
+        window = int(self.MAX_WINDOW_S * STT_SAMPLE_RATE)
+        return " ".join(
+            filter(None, (self._transcribe_window(audio[i : i + window]) for i in range(0, len(audio), window)))
+        )
 
-    def _window(self, audio: Audio) -> str:
-        if len(audio) < SHORTEST_S * RATE:
+    def _transcribe_window(self, audio: Audio) -> str:
+        if len(audio) < MIN_SPEECH_S * STT_SAMPLE_RATE:
             return ""
         values = audio[None]
         # The decoder strides this sample-level mask itself, so both networks get the same one.
@@ -178,10 +190,10 @@ class Moonshine:
         steps = hidden.shape[1]
         past = {
             name: np.zeros((1, self.HEADS, 0 if ".decoder." in name else steps, self.HEAD_SIZE), np.float32)
-            for name in self._past
+            for name in self._past_names
         }
-        token, raw = self.START, bytearray()
-        for step in range(int(len(audio) / RATE * self.TOKENS_PER_S) + 6):
+        token, raw = self.START_TOKEN, bytearray()
+        for step in range(int(len(audio) / STT_SAMPLE_RATE * self.MAX_TOKENS_PER_S) + 6):
             outputs = self._decoder.run(
                 None,
                 {
@@ -193,15 +205,15 @@ class Moonshine:
                 },
             )
             token = int(outputs[0][0, -1].argmax())
-            if token == self.END:
+            if token == self.END_TOKEN:
                 break
-            fresh = zip(self._outputs[1:], outputs[1:], strict=True)
+            fresh = zip(self._output_names[1:], outputs[1:], strict=True)
             past |= {name: value for name, value in fresh if step == 0 or ".decoder." in name}
-            raw += self._piece(token)
+            raw += self._decode_token(token)
         return raw.decode("utf-8", "ignore").replace("\u2581", " ").strip()
 
-    def _piece(self, token: int) -> bytes:
-        piece = self._pieces[token]
+    def _decode_token(self, token: int) -> bytes:
+        piece = self._token_pieces[token]
         if re.fullmatch(rb"<0x[0-9A-F]{2}>", piece):
             return bytes([int(piece[3:5], 16)])
         return b"" if re.fullmatch(rb"<.+>", piece) else piece
@@ -210,29 +222,29 @@ class Moonshine:
 # ------------------------------------------------------------------ both
 
 
-class Recognizer:
+class BilingualRecognizer:
     """Hears English and, with Whisper, Mandarin."""
 
-    def __init__(self, english: Engine, whisper: Whisper | None, languages: tuple[str, ...]) -> None:
+    def __init__(self, english: SttEngine, whisper: Whisper | None, languages: tuple[str, ...]) -> None:
         self._english = english
         self._whisper = whisper if "zh" in languages else None
 
-    def language(self, audio: Audio) -> float:
+    def mandarin_probability(self, audio: Audio) -> float:
         """Probability in 0..1 that Mandarin is spoken; 0 when only English can be heard."""
-        return self._whisper.chinese(audio) if self._whisper is not None else 0.0
+        return self._whisper.mandarin_probability(audio) if self._whisper is not None else 0.0
 
-    def transcribe(self, audio: Audio, language: Language) -> Heard:
+    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
         """What was said, Mandarin in Traditional writing. Text that cannot have been said is dropped ("")."""
-        seconds = len(audio) / RATE
-        if seconds < SHORTEST_S or not audible(audio) or not voiced(audio, silero()):
-            return Heard("", language)
-        engine: Engine = self._english
+        seconds = len(audio) / STT_SAMPLE_RATE
+        if seconds < MIN_SPEECH_S or not is_audible(audio) or not contains_voice(audio, create_silero_vad()):
+            return RecognitionResult("", language)
+        engine: SttEngine = self._english
         if language == "zh" and self._whisper is not None:
             engine = self._whisper
         else:
             language = "en"
         text = engine.transcribe(audio, language)
         if language == "zh":
-            text = full_width(traditional(text))
-        made_up = isinstance(engine, Whisper) and from_subtitles(text, seconds)
-        return Heard(text if plausible(text, seconds) and not made_up else "", language)
+            text = to_full_width_punctuation(to_traditional(text))
+        made_up = isinstance(engine, Whisper) and is_subtitle_hallucination(text, seconds)
+        return RecognitionResult(text if is_plausible(text, seconds) and not made_up else "", language)

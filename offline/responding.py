@@ -7,183 +7,192 @@ from enum import Enum
 from typing import Literal
 
 from offline.audio_formats import BYTES_PER_MS
-from offline.core import Core
+from offline.core import SessionContext
 from offline.events import Json, ProtocolError, invalid_type, invalid_value
-from offline.item_parsing import resolve
-from offline.items import Item, Words
-from offline.responses import Response, Stage
-from offline.session_config import cannot_update_voice, response_settings
-from offline.transcripts import Transcripts
-from offline.work import Generate, ReplyDone, ReplySpeech, ReplyText, ReplyToolCall, Stop
+from offline.item_parsing import resolve_input_item
+from offline.items import ConversationItem, TranscriptStatus
+from offline.responses import Response, ResponseStage
+from offline.session_config import cannot_update_voice, merge_response_settings
+from offline.transcripts import TranscriptManager
+from offline.work import Generate, ReplyDone, ReplySpeech, ReplyText, ReplyToolCall, StopGeneration
 
-MAX_OUT_OF_BAND = 4
+MAX_OUT_OF_BAND_RESPONSES = 4
 
 
-class Following(Enum):
+class NextAction(Enum):
     """What follows the default conversation's active response."""
 
-    NOTHING = "nothing"
-    ANSWER = "answer"
+    NONE = "nothing"
+    RESPOND = "answer"
     """A turn ended meanwhile and is to be answered."""
 
 
-class Responder:
+class ResponseManager:
     """Responses from their creation to their end."""
 
-    def __init__(self, core: Core, transcripts: Transcripts, at_rest: Callable[[], None]) -> None:
-        """`at_rest` is called when the default conversation's response has ended and none follows."""
-        self._core = core
+    def __init__(self, context: SessionContext, transcripts: TranscriptManager, on_idle: Callable[[], None]) -> None:
+        """`on_idle` is called when the default conversation's response has ended and none follows."""
+        self._context = context
         self._transcripts = transcripts
-        self._at_rest = at_rest
-        self._conversation_id = core.ids.new("conv")
+        self._on_idle = on_idle
+        self._conversation_id = context.ids.new("conv")
         self._responses: dict[str, Response] = {}
-        self._following = Following.NOTHING
-        self._unanswered: Item | None = None
-        self.active: Response | None = None
+        self._next_action = NextAction.NONE
+        self._unanswered_item: ConversationItem | None = None
+        self.active_response: Response | None = None
         """The default conversation's response under way."""
         self.has_spoken = False
         """The model has been heard in this session, so its voice is fixed."""
-        self.playing_until = core.now
+        self.playback_ends_at = context.now
         """When a client that plays at once has played all it was sent."""
 
     # ------------------------------------------------------------------ beginning
 
-    def create(self, event: Json, is_taken: Callable[[str], bool]) -> None:
-        """`response.create`. `is_taken`: whether an item id is in use."""
-        core = self._core
-        settings = response_settings(core.config, event.get("response"))
+    def create(self, event: Json, is_item_id_taken: Callable[[str], bool]) -> None:
+        """`response.create`. `is_item_id_taken`: whether an item id is in use."""
+        core = self._context
+        settings = merge_response_settings(core.config, event.get("response"))
         if self.has_spoken and settings["audio"]["output"]["voice"] != core.config["audio"]["output"]["voice"]:
             raise cannot_update_voice("response.audio.output.voice")
         outside = settings["conversation"] == "none"
-        if not outside and self.active is not None:
+        if not outside and self.active_response is not None:
             message = (
-                f"Conversation already has an active response in progress: {self.active.id}. "
+                f"Conversation already has an active response in progress: {self.active_response.id}. "
                 "Wait until the response is finished before creating a new one."
             )
             raise ProtocolError("conversation_already_has_active_response", message)
-        if outside and len(self._responses) - (self.active is not None) >= MAX_OUT_OF_BAND:
-            raise invalid_value("response.conversation", f"At most {MAX_OUT_OF_BAND} such responses at a time.")
+        if outside and len(self._responses) - (self.active_response is not None) >= MAX_OUT_OF_BAND_RESPONSES:
+            raise invalid_value(
+                "response.conversation", f"At most {MAX_OUT_OF_BAND_RESPONSES} such responses at a time."
+            )
         context = list(core.conversation.items)
         if settings["input"] is not None:
-            context = self._given(settings["input"], is_taken)
-        self._begin(settings, context, outside=outside)
+            context = self._parse_input(settings["input"], is_item_id_taken)
+        self._start_response(settings, context, out_of_band=outside)
 
-    def _given(self, raw: list[Json], is_taken: Callable[[str], bool]) -> list[Item]:
-        core = self._core
+    def _parse_input(self, raw: list[Json], is_item_id_taken: Callable[[str], bool]) -> list[ConversationItem]:
+        core = self._context
         items = [
-            resolve(entry, f"response.input[{index}]", core.conversation, core.ids, core.input_format)
+            resolve_input_item(entry, f"response.input[{index}]", core.conversation, core.ids, core.input_format)
             for index, entry in enumerate(raw)
         ]
-        new = [item for item in items if not core.conversation.holds(item)]
+        new = [item for item in items if not core.conversation.contains_item(item)]
         names = [item.id for item in new]
-        if len(set(names)) < len(names) or any(is_taken(name) for name in names):
+        if len(set(names)) < len(names) or any(is_item_id_taken(name) for name in names):
             raise invalid_value("response.input", "Two items have the same id.")
         for item in new:
-            self._transcripts.recognize(item)
+            self._transcripts.request_transcript(item)
         return items
 
-    def answer(self, item: Item) -> None:
+    def respond_to(self, item: ConversationItem) -> None:
         """Respond to a turn by itself: now, or when the active response is done."""
-        if self.active is not None:
-            self._following, self._unanswered = Following.ANSWER, item
+        if self.active_response is not None:
+            self._next_action, self._unanswered_item = NextAction.RESPOND, item
         else:
-            settings = response_settings(self._core.config, None)
-            self._begin(settings, list(self._core.conversation.items), answers=item)
+            settings = merge_response_settings(self._context.config, None)
+            self._start_response(settings, list(self._context.conversation.items), trigger_item=item)
 
-    def _begin(
-        self, settings: Json, context: list[Item], *, outside: bool = False, answers: Item | None = None
+    def _start_response(
+        self,
+        settings: Json,
+        input_items: list[ConversationItem],
+        *,
+        out_of_band: bool = False,
+        trigger_item: ConversationItem | None = None,
     ) -> None:
         response = Response(
-            self._core.out,
-            self._core.ids.new("resp"),
+            self._context.outbox,
+            self._context.ids.new("resp"),
             settings,
-            context,
-            None if outside else self._core.conversation,
-            None if outside else self._conversation_id,
-            answers,
+            input_items,
+            None if out_of_band else self._context.conversation,
+            None if out_of_band else self._conversation_id,
+            trigger_item,
         )
         self._responses[response.id] = response
-        if not outside:
-            self.active = response
-        self.go_on()
+        if not out_of_band:
+            self.active_response = response
+        self.start_ready_responses()
 
-    def go_on(self) -> None:
+    def start_ready_responses(self) -> None:
         """Generate what was waiting only for words that are known now."""
         for response in list(self._responses.values()):
-            if response.stage is not Stage.WAITING or response.awaited:
+            if response.stage is not ResponseStage.AWAITING_TRANSCRIPTS or response.is_awaiting_transcripts:
                 continue
-            asked = response.answers
-            if asked is not None and asked.words is Words.FAILED:
+            asked = response.trigger_item
+            if asked is not None and asked.transcript_status is TranscriptStatus.FAILED:
                 response.fail("What was said could not be recognised.")
-                self._ended(response)
-            elif asked is not None and (asked.message() is None or asked not in response.context):
+                self._on_response_ended(response)
+            elif asked is not None and (asked.to_llm_message() is None or asked not in response.input_items):
                 response.finish("completed", None, None)  # a noise, not words: nothing to answer
-                self._ended(response)
+                self._on_response_ended(response)
             else:
-                response.stage = Stage.GENERATING
-                self._core.out.do(Generate(response.id, response.request()))
+                response.stage = ResponseStage.GENERATING
+                self._context.outbox.submit(Generate(response.id, response.build_request()))
 
     # ------------------------------------------------------------------ going on
 
-    def reply(self, result: ReplyText | ReplySpeech | ReplyToolCall | ReplyDone) -> None:
+    def handle_result(self, result: ReplyText | ReplySpeech | ReplyToolCall | ReplyDone) -> None:
         """More of a reply; of a response that is gone, it is dropped."""
         response = self._responses.get(result.response_id)
-        if response is None or response.stage is not Stage.GENERATING:
+        if response is None or response.stage is not ResponseStage.GENERATING:
             return
         if isinstance(result, ReplyText):
-            response.text(result.text)
+            response.add_text(result.text)
         elif isinstance(result, ReplySpeech):
             self.has_spoken = True
-            response.speech(result.text, result.audio)
-            self.playing_until = max(self.playing_until, self._core.now) + len(result.audio) / BYTES_PER_MS / 1000
+            response.add_speech(result.text, result.audio)
+            self.playback_ends_at = (
+                max(self.playback_ends_at, self._context.now) + len(result.audio) / BYTES_PER_MS / 1000
+            )
         elif isinstance(result, ReplyToolCall):
-            response.tool_call(result.name, result.arguments)
+            response.add_tool_call(result.name, result.arguments)
         else:
             response.complete(result)
-            self._ended(response)
+            self._on_response_ended(response)
 
-    def forget(self, item: Item) -> None:
+    def on_item_deleted(self, item: ConversationItem) -> None:
         """`item` was deleted: what has not been generated yet does without it, and it wants no answer."""
-        if item is self._unanswered:
-            self._following, self._unanswered = Following.NOTHING, None
+        if item is self._unanswered_item:
+            self._next_action, self._unanswered_item = NextAction.NONE, None
         for response in self._responses.values():
-            if response.stage is Stage.WAITING:
-                response.context = [other for other in response.context if other is not item]
+            if response.stage is ResponseStage.AWAITING_TRANSCRIPTS:
+                response.input_items = [other for other in response.input_items if other is not item]
 
     # ------------------------------------------------------------------ end
 
     def interrupt(self) -> None:
         """The person speaks: stop the default conversation's response, and what is still being played."""
-        self._following = Following.NOTHING
-        self.playing_until = self._core.now
-        if self.active is not None:
-            self._cancel(self.active, "turn_detected")
+        self._next_action = NextAction.NONE
+        self.playback_ends_at = self._context.now
+        if self.active_response is not None:
+            self._cancel_response(self.active_response, "turn_detected")
 
     def cancel(self, event: Json) -> None:
         """`response.cancel`."""
         wanted = event.get("response_id")
         if wanted is not None and not isinstance(wanted, str):
             raise invalid_type("response_id", "a string")
-        response = self.active if wanted is None else self._responses.get(wanted)
+        response = self.active_response if wanted is None else self._responses.get(wanted)
         if response is None:
             raise ProtocolError("response_cancel_not_active", "Cancellation failed: no active response found.")
-        self._cancel(response, "client_cancelled")
+        self._cancel_response(response, "client_cancelled")
 
-    def _cancel(self, response: Response, reason: Literal["turn_detected", "client_cancelled"]) -> None:
-        if response is self.active or response.spoken_ms:
-            self.playing_until = self._core.now
-        if response.stage is Stage.GENERATING:
-            self._core.out.do(Stop(response.id))
+    def _cancel_response(self, response: Response, reason: Literal["turn_detected", "client_cancelled"]) -> None:
+        if response is self.active_response or response.spoken_ms:
+            self.playback_ends_at = self._context.now
+        if response.stage is ResponseStage.GENERATING:
+            self._context.outbox.submit(StopGeneration(response.id))
         response.cancel(reason)
-        self._ended(response)
+        self._on_response_ended(response)
 
-    def _ended(self, response: Response) -> None:
+    def _on_response_ended(self, response: Response) -> None:
         del self._responses[response.id]
-        if response is not self.active:
+        if response is not self.active_response:
             return
-        self.active = None
-        following, self._following = self._following, Following.NOTHING
-        if following is Following.ANSWER and self._unanswered is not None:
-            self.answer(self._unanswered)
+        self.active_response = None
+        following, self._next_action = self._next_action, NextAction.NONE
+        if following is NextAction.RESPOND and self._unanswered_item is not None:
+            self.respond_to(self._unanswered_item)
         else:
-            self._at_rest()
+            self._on_idle()

@@ -23,28 +23,28 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from offline.events import Close, Do, Ids, Output, ProtocolError, Send
+from offline.events import CloseConnection, IdGenerator, Output, ProtocolError, SendEvent, SubmitWork
 from offline.session import Session
-from offline.turn_detection import Probability, silero
+from offline.turn_detection import VadModel, create_silero_vad
 from offline.wire import write_json
-from offline.work import Desk, Result, Workers
+from offline.work import SessionWorker, WorkerPool, WorkResult
 
 LOGGER = logging.getLogger(__name__)
 
-PATH = "/v1/realtime"
+REALTIME_PATH = "/v1/realtime"
 MAX_MESSAGE_BYTES = 24 * 2**20
 """Of one client event: 15 MiB of sound in base64, and some room."""
-SLOW_BYTES = 4 * 2**20
+BACKPRESSURE_BYTES = 4 * 2**20
 """Unsent output above which nothing more is read from the client."""
 MAX_UNSENT_BYTES = 64 * 2**20
 """Unsent output above which the client is given up."""
-PING_S = 20
-PONG_S = 60
-OPEN_S = 10
-CLOSE_S = 5
+PING_INTERVAL_S = 20
+PING_TIMEOUT_S = 60
+OPEN_TIMEOUT_S = 10
+CLOSE_TIMEOUT_S = 5
 
 
-class Status(Enum):
+class ModelStatus(Enum):
     """Of the models."""
 
     LOADING = "loading"
@@ -52,13 +52,13 @@ class Status(Enum):
     FAILED = "failed"
 
 
-class Life(Enum):
+class ConnectionState(Enum):
     """Of one connection."""
 
     OPEN = "open"
-    ENDING = "ending"
+    CLOSING = "ending"
     """The end is queued behind what is still to be sent, or the client was given up."""
-    OVER = "over"
+    CLOSED = "over"
 
 
 class RealtimeServer:
@@ -68,48 +68,48 @@ class RealtimeServer:
         self,
         *,
         capacity: int = 2,
-        probability: Callable[[], Probability] = silero,
+        vad_factory: Callable[[], VadModel] = create_silero_vad,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`capacity`: conversations at a time. `probability` makes a fresh speech detector for each of them."""
         self.capacity = capacity
-        self.status = Status.LOADING
+        self.status = ModelStatus.LOADING
         self.detail = "The models are being loaded."
         self.model = ""
         self.languages: tuple[str, ...] = ()
-        self._workers: Workers | None = None
-        self._probability = probability
+        self._workers: WorkerPool | None = None
+        self._vad_factory = vad_factory
         self._clock = clock
         self._connections: set[ServerConnection] = set()
 
-    def ready(self, workers: Workers, model: str, languages: Sequence[str], detail: str = "") -> None:
+    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str], detail: str = "") -> None:
         """The models are loaded: conversations may begin."""
         self._workers, self.model, self.languages = workers, model, tuple(languages)
-        self.status, self.detail = Status.OK, detail
+        self.status, self.detail = ModelStatus.OK, detail
 
-    def progress(self, detail: str) -> None:
+    def set_progress(self, detail: str) -> None:
         """What is being loaded, as one sentence for `/health`."""
-        if self.status is Status.LOADING:
+        if self.status is ModelStatus.LOADING:
             self.detail = detail
 
-    def failed(self, detail: str) -> None:
+    def mark_failed(self, detail: str) -> None:
         """The models cannot be loaded. `detail`: why, as one sentence."""
-        self.status, self.detail = Status.FAILED, detail
+        self.status, self.detail = ModelStatus.FAILED, detail
 
     @asynccontextmanager
     async def listen(self, host: str, port: int) -> AsyncIterator[Server]:
         """Listen while the context lasts; port 0 takes a free one. Raises `OSError` when that cannot be."""
         async with serve(
-            self._converse,
+            self._handle_connection,
             host,
             port,
-            process_request=self._answer_http,
+            process_request=self._handle_http,
             select_subprotocol=select_subprotocol,
             compression=None,
-            open_timeout=OPEN_S,
-            close_timeout=CLOSE_S,
-            ping_interval=PING_S,
-            ping_timeout=PONG_S,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_TIMEOUT_S,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=8,
         ) as server:
@@ -128,36 +128,36 @@ class RealtimeServer:
             "detail": self.detail,
         }
 
-    def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _handle_http(self, connection: ServerConnection, request: Request) -> Response | None:
         path = urlsplit(request.path).path
         if path == "/health":
-            status = HTTPStatus.OK if self.status is Status.OK else HTTPStatus.SERVICE_UNAVAILABLE
-            return _http(status, json.dumps(self.health(), ensure_ascii=False), "application/json")
-        if path != PATH:
-            return _http(HTTPStatus.NOT_FOUND, f"Not found. The Realtime server is at {PATH}.\n")
+            status = HTTPStatus.OK if self.status is ModelStatus.OK else HTTPStatus.SERVICE_UNAVAILABLE
+            return _http_response(status, json.dumps(self.health(), ensure_ascii=False), "application/json")
+        if path != REALTIME_PATH:
+            return _http_response(HTTPStatus.NOT_FOUND, f"Not found. The Realtime server is at {REALTIME_PATH}.\n")
         if not all(is_local_page(origin) for origin in request.headers.get_all("Origin")):
-            return _http(
+            return _http_response(
                 HTTPStatus.FORBIDDEN, "Web pages that do not come from this computer may not use this server.\n"
             )
-        if self.status is not Status.OK:
-            return _http(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.detail}\n")
+        if self.status is not ModelStatus.OK:
+            return _http_response(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.detail}\n")
         return None
 
     # ------------------------------------------------------------------ conversations
 
-    async def _converse(self, connection: ServerConnection) -> None:
-        refusal = self._refusal(connection)
+    async def _handle_connection(self, connection: ServerConnection) -> None:
+        refusal = self._admission_error(connection)
         if refusal is not None:
             error, kind, code, reason = refusal
-            await _refuse(connection, error, kind, code, reason)
+            await _reject_connection(connection, error, kind, code, reason)
             return
         self._connections.add(connection)
         try:
-            await self._hold(connection)
+            await self._run_session(connection)
         finally:
             self._connections.discard(connection)
 
-    def _refusal(self, connection: ServerConnection) -> tuple[ProtocolError, str, int, str] | None:
+    def _admission_error(self, connection: ServerConnection) -> tuple[ProtocolError, str, int, str] | None:
         request = connection.request
         if request is not None and "realtime=v1" in request.headers.get("OpenAI-Beta", ""):
             code = "beta_api_shape_disabled"
@@ -169,93 +169,93 @@ class RealtimeServer:
             return ProtocolError(code, message), code, 1008, code
         return None
 
-    async def _hold(self, connection: ServerConnection) -> None:
+    async def _run_session(self, connection: ServerConnection) -> None:
         assert self._workers is not None and connection.request is not None
         wanted = parse_qs(urlsplit(connection.request.path).query).get("model", [""])[0][:128]
         session = Session(
             model=wanted or self.model,
-            ids=Ids(random.SystemRandom()),
-            probability=self._probability(),
+            ids=IdGenerator(random.SystemRandom()),
+            vad=self._vad_factory(),
             now=self._clock(),
-            wall=time.time(),
+            unix_time=time.time(),
             model_is_fixed=bool(wanted),
         )
-        await Conversation(connection, session, self._workers, self._clock).run()
+        await SessionConnection(connection, session, self._workers, self._clock).run()
 
 
-class Conversation:
+class SessionConnection:
     """One connection: carries values between the socket, the session and its desk."""
 
     def __init__(
-        self, connection: ServerConnection, session: Session, workers: Workers, clock: Callable[[], float]
+        self, connection: ServerConnection, session: Session, workers: WorkerPool, clock: Callable[[], float]
     ) -> None:
         self._connection = connection
         self._session = session
         self._clock = clock
-        self._unsent: deque[str | Close] = deque()
+        self._unsent: deque[str | CloseConnection] = deque()
         self._unsent_bytes = 0
-        self._life = Life.OPEN
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._state = ConnectionState.OPEN
+        self._has_unsent = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
         self.timer: asyncio.TimerHandle | None = None
         """When the session is told the time next; None once the connection is over."""
-        self._desk: Desk = workers.open(self._deliver)
+        self._worker: SessionWorker = workers.open(self._handle_result)
 
     async def run(self) -> None:
         """Until the connection closes."""
-        writer = asyncio.create_task(self._write())
+        writer = asyncio.create_task(self._write_loop())
         try:
             self._step(self._session.start)
-            await self._read()
+            await self._read_loop()
         except ConnectionClosed:
             pass
         finally:
             # From here on the session takes no step: what the desk still delivers goes nowhere, and no timer is set.
-            self._life = Life.OVER
+            self._state = ConnectionState.CLOSED
             self._set_timer(None)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-            await self._desk.close()
+            await self._worker.close()
 
-    async def _read(self) -> None:
+    async def _read_loop(self) -> None:
         async for message in self._connection:
-            self._step(lambda message=message: self._receive(message))  # type: ignore[misc]
+            self._step(lambda message=message: self._handle_message(message))  # type: ignore[misc]
             await asyncio.sleep(0)  # a second of sound at most, then it is somebody else's turn
-            while self._life is Life.OPEN and self._session.has_unheard:
-                self._step(lambda: self._session.hear_on(self._clock()))
+            while self._state is ConnectionState.OPEN and self._session.has_pending_audio:
+                self._step(lambda: self._session.process_pending_audio(self._clock()))
                 await asyncio.sleep(0)
-            await self._room.wait()
+            await self._may_read.wait()
 
-    def _receive(self, message: str | bytes) -> list[Output]:
+    def _handle_message(self, message: str | bytes) -> list[Output]:
         now = self._clock()
         if isinstance(message, bytes):
-            return self._session.receive_binary(now)
-        return self._session.receive_text(message, now)
+            return self._session.handle_binary(now)
+        return self._session.handle_text(message, now)
 
-    def _deliver(self, result: Result) -> None:
-        self._step(lambda: self._session.deliver(result, self._clock()))
+    def _handle_result(self, result: WorkResult) -> None:
+        self._step(lambda: self._session.handle_result(result, self._clock()))
 
     def _step(self, advance: Callable[[], list[Output]]) -> None:
         """Let the session go one step and carry out what it asks for; a failure ends this connection only."""
-        if self._life is not Life.OPEN:
+        if self._state is not ConnectionState.OPEN:
             return
         try:
             outputs = advance()
         except Exception as error:
-            LOGGER.error("A session failed: %s", where(error))
-            self._session.out.take()
-            self._session.out.error(
+            LOGGER.error("A session failed: %s", error_location(error))
+            self._session.outbox.drain()
+            self._session.outbox.send_error(
                 ProtocolError("server_error", "The server failed and has to end this session."), kind="server_error"
             )
-            self._session.out.close(1011, "server_error")
-            outputs = self._session.out.take()
+            self._session.outbox.close(1011, "server_error")
+            outputs = self._session.outbox.drain()
         for output in outputs:
-            if isinstance(output, Do):
-                self._desk.submit(output.work)
+            if isinstance(output, SubmitWork):
+                self._worker.submit(output.work)
             else:
-                self._queue(write_json(output.event) if isinstance(output, Send) else output)
-        self._set_timer(self._session.deadline() if self._life is Life.OPEN else None)
+                self._enqueue(write_json(output.event) if isinstance(output, SendEvent) else output)
+        self._set_timer(self._session.next_deadline() if self._state is ConnectionState.OPEN else None)
 
     def _set_timer(self, deadline: float | None) -> None:
         if self.timer:
@@ -268,41 +268,41 @@ class Conversation:
     def _tick(self) -> None:
         self._step(lambda: self._session.tick(self._clock()))
 
-    def _queue(self, output: str | Close) -> None:
-        if self._life is not Life.OPEN:
+    def _enqueue(self, output: str | CloseConnection) -> None:
+        if self._state is not ConnectionState.OPEN:
             return
-        if isinstance(output, Close):
-            self._life = Life.ENDING
+        if isinstance(output, CloseConnection):
+            self._state = ConnectionState.CLOSING
         else:
             self._unsent_bytes += len(output)
             if self._unsent_bytes > MAX_UNSENT_BYTES:
                 LOGGER.warning("A client does not read; its session ends.")
-                self._life = Life.ENDING
+                self._state = ConnectionState.CLOSING
                 self._unsent.clear()
                 self._connection.transport.abort()  # a farewell would wait behind what it does not read
                 return
         self._unsent.append(output)
-        self._wake.set()
-        if self._unsent_bytes > SLOW_BYTES:
-            self._room.clear()
+        self._has_unsent.set()
+        if self._unsent_bytes > BACKPRESSURE_BYTES:
+            self._may_read.clear()
 
-    async def _write(self) -> None:
+    async def _write_loop(self) -> None:
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._has_unsent.wait()
+                self._has_unsent.clear()
                 while self._unsent:
                     output = self._unsent.popleft()
-                    if isinstance(output, Close):
-                        self._room.set()
+                    if isinstance(output, CloseConnection):
+                        self._may_read.set()
                         await self._connection.close(output.code, output.reason)
                         return
                     await self._connection.send(output)
                     self._unsent_bytes -= len(output)
-                    if self._unsent_bytes <= SLOW_BYTES:
-                        self._room.set()
+                    if self._unsent_bytes <= BACKPRESSURE_BYTES:
+                        self._may_read.set()
         except ConnectionClosed:
-            self._room.set()
+            self._may_read.set()
 
 
 def select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -310,7 +310,7 @@ def select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotoc
     return next((name for name in offered if name == "realtime"), None)
 
 
-def where(error: BaseException) -> str:
+def error_location(error: BaseException) -> str:
     """What failed and where, without the error's text, which may hold some of a conversation."""
     frames = traceback.extract_tb(error.__traceback__)
     place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
@@ -332,7 +332,7 @@ def is_local_page(origin: str) -> bool:
         return False
 
 
-def _http(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:
+def _http_response(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8") -> Response:
     data = body.encode()
     headers = Headers({"Content-Type": kind, "Content-Length": str(len(data)), "Connection": "close"})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
@@ -340,9 +340,11 @@ def _http(status: HTTPStatus, body: str, kind: str = "text/plain; charset=utf-8"
     return Response(status.value, status.phrase, headers, data)
 
 
-async def _refuse(connection: ServerConnection, error: ProtocolError, kind: str, code: int, reason: str) -> None:
+async def _reject_connection(
+    connection: ServerConnection, error: ProtocolError, kind: str, code: int, reason: str
+) -> None:
     detail = {"type": kind, "code": error.code, "message": error.message, "param": error.param, "event_id": None}
-    event = {"type": "error", "event_id": Ids(random.SystemRandom()).new("event"), "error": detail}
+    event = {"type": "error", "event_id": IdGenerator(random.SystemRandom()).new("event"), "error": detail}
     try:
         await connection.send(json.dumps(event))
         await connection.close(code, reason)

@@ -11,36 +11,40 @@ import math
 import re
 from typing import Any
 
-HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(text: str) -> Any:
     """The value `text` means. Raises `ValueError` when it is no JSON, or JSON too deep to be read."""
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_finite_float)
         # Whole characters may be escaped as two halves as well; those the reader has joined by now.
-        return json.loads(whole(json.dumps(value, ensure_ascii=False))) if HALF_ESCAPED.search(text) else value
+        return (
+            json.loads(replace_lone_surrogates(json.dumps(value, ensure_ascii=False)))
+            if ESCAPED_SURROGATE.search(text)
+            else value
+        )
     except RecursionError:
         raise ValueError("too deep") from None
 
 
 def write_json(value: Any) -> str:
     """`value` as JSON that can be sent."""
-    return whole(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    return replace_lone_surrogates(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def whole(text: str) -> str:
+def replace_lone_surrogates(text: str) -> str:
     """`text` with U+FFFD in place of each half of a character (a lone surrogate)."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _refuse(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _finite(text: str) -> float:
+def _parse_finite_float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError("a number is too large")

@@ -17,7 +17,7 @@ SAMPLE_RATE = 24_000
 """Samples a second of every `audio` in this file."""
 
 Role = Literal["system", "user", "assistant", "tool"]
-Language = Literal["en", "zh"]
+LanguageCode = Literal["en", "zh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class LlmMessage:
     """One line of the conversation as the language model reads it.
 
     `tool_calls` only with role "assistant"; `call_id` only with role "tool" (the answer to that call).
@@ -43,10 +43,10 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReplyRequest:
     """All that determines a reply. Equal requests may share one reply, so speculative work is recognised."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[LlmMessage, ...]
     """Instructions first (role "system"), then the conversation; the last one is what is to be answered."""
     speak: bool
     """True: text and sound (`ReplySpeech`). False: text only (`ReplyText`)."""
@@ -63,7 +63,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class CaptionRequest:
     """The person is speaking: `audio` is all of the turn so far. Material for captions and language detection.
 
     Sent about every 400 ms of speech. May be dropped; the newest one of an item counts.
@@ -71,12 +71,12 @@ class Listening:
 
     item_id: str
     audio: bytes
-    language: Language | None
+    language: LanguageCode | None
     """Language hint of the session, or None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
+class SpeechPaused:
     """First silence: the turn may be over. Speculative work may begin, its results are held back until confirmed.
 
     `request` is the request that would follow, without the last user message: the worker appends
@@ -86,39 +86,39 @@ class Paused:
 
     item_id: str
     audio: bytes
-    language: Language | None
-    request: Request | None
+    language: LanguageCode | None
+    request: ReplyRequest | None
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
-    """Speech went on after `Paused`: what was prepared for that item is void."""
+class SpeechResumed:
+    """Speech went on after `SpeechPaused`: what was prepared for that item is void."""
 
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Recognize:
-    """The turn is over and committed: say what was said. Answered by `Recognized` or `RecognitionFailed`, exactly once.
+    """The turn is over and committed: say what was said. Answered by `FinalTranscript` or `RecognitionFailed`, exactly once.
 
-    If work prepared at `Paused` for the item is still valid, its transcript is the answer.
+    If work prepared at `SpeechPaused` for the item is still valid, its transcript is the answer.
     """
 
     item_id: str
     audio: bytes
-    language: Language | None
+    language: LanguageCode | None
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Answer `request`. Results carry `response_id`; the last one is `ReplyDone`, exactly once, also after `Stop`."""
+    """Answer `request`. Results carry `response_id`; the last one is `ReplyDone`, exactly once, also after `StopGeneration`."""
 
     response_id: str
-    request: Request
+    request: ReplyRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopGeneration:
     """Stop generating. Results already under way may still arrive; `ReplyDone` follows with reason "stopped"."""
 
     response_id: str
@@ -128,27 +128,27 @@ class Stop:
 class Prefill:
     """Nothing is being generated: read these messages ahead, so that the next reply starts sooner. May be dropped."""
 
-    request: Request
+    request: ReplyRequest
 
 
-Work = Listening | Paused | Resumed | Recognize | Generate | Stop | Prefill
+Work = CaptionRequest | SpeechPaused | SpeechResumed | Recognize | Generate | StopGeneration | Prefill
 
 # ------------------------------------------------------------------ workers -> session
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """More words of the turn being heard, append-only: never taken back (`Recognized` may still differ)."""
+class CaptionDelta:
+    """More words of the turn being heard, append-only: never taken back (`FinalTranscript` may still differ)."""
 
     item_id: str
     delta: str
 
 
 @dataclass(frozen=True, slots=True)
-class Provisional:
-    """What was said up to a `Paused` that still holds, from which is judged whether to wait for more; "" for no speech.
+class ProvisionalTranscript:
+    """What was said up to a `SpeechPaused` that still holds, from which is judged whether to wait for more; "" for no speech.
 
-    At most one for each `Paused`, none for one that `Resumed` took back. Unlike captions it has the last word.
+    At most one for each `SpeechPaused`, none for one that `SpeechResumed` took back. Unlike captions it has the last word.
     """
 
     item_id: str
@@ -156,13 +156,13 @@ class Provisional:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognized:
+class FinalTranscript:
     """What was said; "" when there was no speech in it. `seconds` of audio listened to."""
 
     item_id: str
     text: str
-    language: Language
-    seconds: float
+    language: LanguageCode
+    audio_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +210,19 @@ class ReplyDone:
     """With reason "failed": one plain sentence, without any of the conversation in it."""
 
 
-Result = Hearing | Provisional | Recognized | RecognitionFailed | ReplyText | ReplySpeech | ReplyToolCall | ReplyDone
+WorkResult = (
+    CaptionDelta
+    | ProvisionalTranscript
+    | FinalTranscript
+    | RecognitionFailed
+    | ReplyText
+    | ReplySpeech
+    | ReplyToolCall
+    | ReplyDone
+)
 
 
-class Desk(Protocol):
+class SessionWorker(Protocol):
     """The workers' place for one session."""
 
     def submit(self, work: Work) -> None:
@@ -223,8 +232,8 @@ class Desk(Protocol):
         """Stop everything under way for this session; no result is delivered after this returns."""
 
 
-class Workers(Protocol):
+class WorkerPool(Protocol):
     """The models of one process, shared by its sessions."""
 
-    def open(self, deliver: Callable[[Result], None]) -> Desk:
+    def open(self, deliver: Callable[[WorkResult], None]) -> SessionWorker:
         """A desk for a new session. `deliver` is called in the event loop's thread, in order per session."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_LETTERS = {
+_CHAR_CORRECTIONS = {
     ("台", "臺"): "台",  # 台灣, 台北, 舞台: nobody but an authority writes 臺
     ("污", "汙"): "污",  # 污染: what newspapers print
     ("祕", "秘"): "祕",  # 祕書: the Ministry's own choice, and good as it is
@@ -20,7 +20,7 @@ _LETTERS = {
 }
 """(as it was, as OpenCC has it): as it is written."""
 
-_WORDS = {
+_WORD_CORRECTIONS = {
     "了解": "了解",  # 瞭解 where the speaker's text has that; never forced
     "一目了然": "一目了然",
     "家具": "家具",  # not 傢俱
@@ -61,36 +61,36 @@ _WORDS = {
 }
 """Raw words that OpenCC has wrong, and how they are written."""
 
-_NAMES = re.compile(
+_SURNAMES = re.compile(
     r"(?:(?<![其多剩业業])余|(?<![模典规規示师師])范|(?<![至关關对對由终終属屬在])于|(?<![旅导導漫])游|涂|郁|岳)"
     r"(?=先生|小姐|太太|女士|老[师師]|[医醫]生|[经經]理|教授|主任|同[学學])"
 )
 """Surnames that have another letter as a word: 余先生, not 餘先生."""
 _SWIM = re.compile(r"(?<![旅导導漫郊出巡])游(?=[得了过到])")
 """他游得很快: to swim; 遊 is to travel."""
-_WRITTEN = re.compile("|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)))
+_WORD_PATTERN = re.compile("|".join(sorted(map(re.escape, _WORD_CORRECTIONS), key=len, reverse=True)))
 
 _HAN = r"[\u3400-\u9fff\uf900-\ufaff]"
-_POINTS = re.compile(rf"(?<={_HAN})[,.?!:;](?={_HAN}|$)|(?<=[A-Za-z])[,?!:;](?={_HAN})")
+_HALF_WIDTH_PATTERN = re.compile(rf"(?<={_HAN})[,.?!:;](?={_HAN}|$)|(?<=[A-Za-z])[,?!:;](?={_HAN})")
 """A half-width sign between Chinese characters, behind the last, or between an English word and Chinese. Never inside
 numbers, addresses and English."""
-_FULL = {",": "，", ".": "。", "?": "？", "!": "！", ":": "：", ";": "；"}
+_FULL_WIDTH = {",": "，", ".": "。", "?": "？", "!": "！", ":": "：", ";": "；"}
 
-AMBIGUOUS = frozenset(
+AMBIGUOUS_CHARS = frozenset(
     "后发里台干面只系了制准松复历钟谷范郁周云余于出采冲游困别几尽占当术签丑斗舍借须胡表卷霉计杯刮蒙朱仆折岳家"
 )
 """Letters that the words around them decide."""
-POINTS = frozenset(_FULL)
+HALF_WIDTH_PUNCTUATION = frozenset(_FULL_WIDTH)
 
 
-def corrected(raw: str, converted: str) -> str:
+def apply_corrections(raw: str, converted: str) -> str:
     """`converted`, which OpenCC made of `raw` letter by letter, as it is written in Taiwan. All of one length."""
-    letters = [_LETTERS.get(pair, pair[1]) for pair in zip(raw, converted, strict=True)]
-    for name in (_NAMES, _SWIM):
+    letters = [_CHAR_CORRECTIONS.get(pair, pair[1]) for pair in zip(raw, converted, strict=True)]
+    for name in (_SURNAMES, _SWIM):
         for found in name.finditer(raw):
             letters[found.start()] = found.group()
-    for found in _WRITTEN.finditer(raw):
-        letters[found.start() : found.end()] = _WORDS[found.group()]
-    for found in _POINTS.finditer(raw):
-        letters[found.start()] = _FULL[found.group()]
+    for found in _WORD_PATTERN.finditer(raw):
+        letters[found.start() : found.end()] = _WORD_CORRECTIONS[found.group()]
+    for found in _HALF_WIDTH_PATTERN.finditer(raw):
+        letters[found.start()] = _FULL_WIDTH[found.group()]
     return "".join(letters)

@@ -5,30 +5,30 @@ from __future__ import annotations
 from .conversation import Conversation
 from .failures import Failure
 from .settings import Settings
-from .snapshot import CONNECTED, OVER, Notice, Snapshot, Stage
+from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Notice, Snapshot
 
-AT_WORK = frozenset({Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
+ACTIVE_STAGES = frozenset({CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
 """Somebody speaks or is about to: no idleness, however long it lasts."""
-TOLD_S = 2.0
+MIN_SHUTDOWN_NOTICE_S = 2.0
 """So long the visitor can read that the call is about to end, however quiet it is."""
 
 
-class Course:
+class CallLifecycle:
     """The stage of one call, with its notice and its times."""
 
     def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
         self.conversation = conversation
-        self.stage = Stage.CONNECTING
+        self.stage = CallStage.CONNECTING
         self.notice: str | None = None
         self._settings = settings
-        self._began = now
-        self._active_at = now
+        self._started_at = now
+        self._last_activity_at = now
         self._stage_since = now
         self._changes = 0
-        self._fatal: Failure | None = None
-        self._place = 0
-        self._closing_s = 0.0
-        self._closing_at: float | None = None
+        self._fatal_failure: Failure | None = None
+        self._queue_position = 0
+        self._shutdown_grace_s = 0.0
+        self._shutdown_deadline: float | None = None
 
     @property
     def version(self) -> tuple[int, int]:
@@ -37,74 +37,80 @@ class Course:
 
     def snapshot(self) -> Snapshot:
         notice, seconds = self.notice, 0
-        if notice is None and self._closing_at is not None and self.stage not in OVER:
-            notice, seconds = Notice.CLOSING_SOON, round(self._closing_s)
-        return Snapshot(self.conversation.captions(), self.stage, notice, place=self._place, seconds=seconds)
+        if notice is None and self._shutdown_deadline is not None and self.stage not in TERMINAL_STAGES:
+            notice, seconds = Notice.CLOSING_SOON, round(self._shutdown_grace_s)
+        return Snapshot(
+            self.conversation.captions(),
+            self.stage,
+            notice,
+            queue_position=self._queue_position,
+            notice_seconds=seconds,
+        )
 
-    def tell(self, notice: str | None) -> None:
+    def set_notice(self, notice: str | None) -> None:
         """Show a notice, or none."""
         if notice != self.notice:
             self.notice = notice
             self._changes += 1
 
-    def waits(self, place: int, now: float) -> None:
+    def queued(self, queue_position: int, now: float) -> None:
         """In line for a place; 1: next. What passes in line is no time of the call."""
-        self._go(Stage.WAITING, now)
+        self._enter_stage(CallStage.QUEUED, now)
         self.conversation.clock.stop(now)
-        if place != self._place:
-            self._place = place
+        if queue_position != self._queue_position:
+            self._queue_position = queue_position
             self._changes += 1
 
-    def goes_in(self, now: float) -> None:
+    def admitted(self, now: float) -> None:
         """There is a place: only from now on time counts."""
-        self._place = 0
-        self._began = self._active_at = now
-        self._go(Stage.CONNECTING, now)
+        self._queue_position = 0
+        self._started_at = self._last_activity_at = now
+        self._enter_stage(CallStage.CONNECTING, now)
         self.conversation.clock.start(now)
 
-    def closing(self, seconds: float, now: float) -> None:
+    def on_shutdown(self, grace_s: float, now: float) -> None:
         """The app ends, and in so many seconds at the latest this call."""
-        self._closing_s, self._closing_at = seconds, now + seconds
+        self._shutdown_grace_s, self._shutdown_deadline = grace_s, now + grace_s
         self._changes += 1
 
     @property
-    def connected(self) -> bool:
-        return self.stage in CONNECTED
+    def is_connected(self) -> bool:
+        return self.stage in CONNECTED_STAGES
 
     @property
-    def fatal(self) -> Failure | None:
+    def fatal_failure(self) -> Failure | None:
         """A failure said inside the session (no money left) after which going on makes no sense."""
-        return self._fatal
+        return self._fatal_failure
 
-    def time_up(self, now: float) -> Notice | None:
+    def expired(self, now: float) -> Notice | None:
         """Why the call must end now, or None."""
-        if self.stage is Stage.WAITING:
+        if self.stage is CallStage.QUEUED:
             return None
-        if self._closing_at is not None and self._may_close(now):
+        if self._shutdown_deadline is not None and self._can_shut_down(now):
             return Notice.CLOSING
-        if now - self._began > self._settings.max_call_seconds:
+        if now - self._started_at > self._settings.max_call_seconds:
             return Notice.TIME_LIMIT
-        if self.stage not in AT_WORK and self._quiet_s(now) > self._settings.idle_seconds:
+        if self.stage not in ACTIVE_STAGES and self._idle_s(now) > self._settings.idle_seconds:
             return Notice.IDLE
         return None
 
     @property
-    def quiet(self) -> bool:
+    def idle(self) -> bool:
         """Nobody speaks, and nobody waits for an answer."""
-        return self.stage is Stage.LISTENING
+        return self.stage is CallStage.LISTENING
 
-    def _may_close(self, now: float) -> bool:
-        assert self._closing_at is not None
-        left = self._closing_at - now
-        told = self._closing_s - left >= TOLD_S
-        return left <= 0 or (told and (self.quiet or not self.connected))
+    def _can_shut_down(self, now: float) -> bool:
+        assert self._shutdown_deadline is not None
+        left = self._shutdown_deadline - now
+        told = self._shutdown_grace_s - left >= MIN_SHUTDOWN_NOTICE_S
+        return left <= 0 or (told and (self.idle or not self.is_connected))
 
-    def _go(self, stage: Stage, now: float) -> None:
-        if stage is not self.stage and self.stage not in OVER:
+    def _enter_stage(self, stage: CallStage, now: float) -> None:
+        if stage is not self.stage and self.stage not in TERMINAL_STAGES:
             self.stage = stage
             self._stage_since = now
             self._changes += 1
 
-    def _quiet_s(self, now: float) -> float:
+    def _idle_s(self, now: float) -> float:
         """Seconds since anything happened."""
-        return now - max(self._stage_since, self._active_at)
+        return now - max(self._stage_since, self._last_activity_at)

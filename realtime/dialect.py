@@ -33,12 +33,12 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from .dialect_fields import (
-    FLAT,
-    OVERRIDES,
+    BETA_ONLY_SESSION_FIELDS,
     PATHS_TO_BETA,
     PATHS_TO_GA,
-    RESPONSE,
-    SESSION,
+    RESPONSE_CREATE_FIELDS,
+    RESPONSE_FIELDS,
+    SESSION_FIELDS,
     shape_to_beta,
     shape_to_ga,
 )
@@ -56,12 +56,12 @@ class Dialect(StrEnum):
 
 # ---------------------------------------------------------------- objects: sessions, items, responses, errors
 
-_SESSION_EVENTS = {
+_SESSION_EVENTS_TO_GA = {
     "transcription_session.update": "session.update",
     "transcription_session.created": "session.created",
     "transcription_session.updated": "session.updated",
 }
-_SESSION_EVENTS_BACK = {ga: beta for beta, ga in _SESSION_EVENTS.items()}
+_SESSION_EVENTS_TO_BETA = {ga: beta for beta, ga in _SESSION_EVENTS_TO_GA.items()}
 
 
 def _session_to_ga(event: Event) -> list[Event]:
@@ -69,51 +69,54 @@ def _session_to_ga(event: Event) -> list[Event]:
     if not isinstance(old, dict):
         return [event]
     name = event["type"]
-    session = {"type": "transcription" if name in _SESSION_EVENTS else "realtime", **shape_to_ga(SESSION, old)}
+    session = {
+        "type": "transcription" if name in _SESSION_EVENTS_TO_GA else "realtime",
+        **shape_to_ga(SESSION_FIELDS, old),
+    }
     if session["type"] == "transcription":
         session.pop("output_modalities", None)  # its output is always text
-    return [{**event, "type": _SESSION_EVENTS.get(name, name), "session": session}]
+    return [{**event, "type": _SESSION_EVENTS_TO_GA.get(name, name), "session": session}]
 
 
 def _session_to_beta(event: Event) -> list[Event]:
     old = event.get("session")
     if not isinstance(old, dict):
         return [event]
-    session, kind, name = shape_to_beta(SESSION, old), old.get("type"), event["type"]
+    session, kind, name = shape_to_beta(SESSION_FIELDS, old), old.get("type"), event["type"]
     if kind in ("realtime", "transcription"):
         del session["type"]
-    return [{**event, "type": _SESSION_EVENTS_BACK[name] if kind == "transcription" else name, "session": session}]
+    return [{**event, "type": _SESSION_EVENTS_TO_BETA[name] if kind == "transcription" else name, "session": session}]
 
 
-_PARTS = {"text": "output_text", "audio": "output_audio"}
-_PARTS_BACK = {ga: beta for beta, ga in _PARTS.items()}
+_PART_TYPES_TO_GA = {"text": "output_text", "audio": "output_audio"}
+_PART_TYPES_TO_BETA = {ga: beta for beta, ga in _PART_TYPES_TO_GA.items()}
 
 
-def _item(item: Any, names: dict[str, str]) -> Any:
+def _translate_item(item: Any, part_types: dict[str, str]) -> Any:
     """An item with the parts of its content renamed. Only what an assistant said differs."""
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
-    return {**item, "content": [_part(part, names) for part in item["content"]]}
+    return {**item, "content": [_translate_part(part, part_types) for part in item["content"]]}
 
 
-def _part(part: Any, names: dict[str, str]) -> Any:
+def _translate_part(part: Any, part_types: dict[str, str]) -> Any:
     kind = part.get("type") if isinstance(part, dict) else None
-    return {**part, "type": names[kind]} if isinstance(kind, str) and kind in names else part
+    return {**part, "type": part_types[kind]} if isinstance(kind, str) and kind in part_types else part
 
 
-def _with_item(names: dict[str, str], name: str | None = None) -> Translate:
+def _item_translator(part_types: dict[str, str], new_type: str | None = None) -> Translate:
     """An event about one item; `name`: its own new name."""
 
     def translate(event: Event) -> list[Event]:
-        new = {**event, "type": name or event["type"]}
+        new = {**event, "type": new_type or event["type"]}
         if "item" in event:
-            new["item"] = _item(event["item"], names)
+            new["item"] = _translate_item(event["item"], part_types)
         return [new]
 
     return translate
 
 
-def _with_response(shape: Callable[[Event], Event], names: dict[str, str]) -> Translate:
+def _response_translator(shape: Callable[[Event], Event], part_types: dict[str, str]) -> Translate:
     """An event with a `response`: its fields, and the items in it."""
 
     def translate(event: Event) -> list[Event]:
@@ -123,13 +126,13 @@ def _with_response(shape: Callable[[Event], Event], names: dict[str, str]) -> Tr
         new = shape(old)
         for key in ("input", "output"):
             if isinstance(old.get(key), list):
-                new[key] = [_item(item, names) for item in old[key]]
+                new[key] = [_translate_item(item, part_types) for item in old[key]]
         return [{**event, "response": new}]
 
     return translate
 
 
-def _with_param(paths: list[tuple[str, str]]) -> Translate:
+def _error_param_translator(paths: list[tuple[str, str]]) -> Translate:
     """An `error` whose `param` (and the message that quotes it) names a field as the other side knows it."""
 
     def translate(event: Event) -> list[Event]:
@@ -151,7 +154,7 @@ def _with_param(paths: list[tuple[str, str]]) -> Translate:
 # ---------------------------------------------------------------- items: once in beta, twice in GA
 
 
-def _known_to_beta(item: Any) -> TypeGuard[Event]:
+def _is_beta_item(item: Any) -> TypeGuard[Event]:
     """Whether beta has a way of its own to tell that this item is final."""
     kinds = ("message", "function_call", "function_call_output")
     return isinstance(item, dict) and item.get("type", "message") in kinds
@@ -168,7 +171,7 @@ def _is_final(item: Event) -> bool:
     return status == "completed" or (status is None and bool(item.get("content") or item.get("arguments")))
 
 
-def _done_after(event: Event, item: Event) -> Event:
+def _make_item_done(event: Event, item: Event) -> Event:
     """What an additional `conversation.item.done` has of the event that it is made from."""
     done: Event = {"type": "conversation.item.done"}
     if isinstance(event.get("event_id"), str):
@@ -179,78 +182,82 @@ def _done_after(event: Event, item: Event) -> Event:
 
 
 def _created_to_ga(event: Event) -> list[Event]:
-    [added] = _with_item(_PARTS, "conversation.item.added")(event)
+    [added] = _item_translator(_PART_TYPES_TO_GA, "conversation.item.added")(event)
     item = added.get("item")
-    if not _known_to_beta(item) or not _is_final(item):
+    if not _is_beta_item(item) or not _is_final(item):
         return [added]
-    return [added, _done_after(event, item)]
+    return [added, _make_item_done(event, item)]
 
 
 def _output_done_to_ga(event: Event) -> list[Event]:
-    [done] = _with_item(_PARTS)(event)
+    [done] = _item_translator(_PART_TYPES_TO_GA)(event)
     item = done.get("item")
-    return [_done_after(event, item), done] if _known_to_beta(item) else [done]
+    return [_make_item_done(event, item), done] if _is_beta_item(item) else [done]
 
 
-def _item_done(names: dict[str, str]) -> Translate:
+def _item_done_translator(part_types: dict[str, str]) -> Translate:
     """`conversation.item.done`, which beta does not have: told by other events, or passed on where none tells it."""
-    return lambda event: [] if _known_to_beta(event.get("item")) else _with_item(names)(event)
+    return lambda event: [] if _is_beta_item(event.get("item")) else _item_translator(part_types)(event)
 
 
 # ---------------------------------------------------------------- events
 
-_RENAMED = {
+_EVENT_NAMES_TO_GA = {
     f"response.{beta}.{end}": f"response.output_{beta}.{end}"
     for beta in ("text", "audio", "audio_transcript")
     for end in ("delta", "done")
 }
 
 
-def _rename(name: str) -> Translate:
-    return lambda event: [{**event, "type": name}]
+def _event_name_translator(new_type: str) -> Translate:
+    return lambda event: [{**event, "type": new_type}]
 
 
 _CLIENT_TO_GA: dict[str, Translate] = {
     "session.update": _session_to_ga,
     "transcription_session.update": _session_to_ga,
-    "conversation.item.create": _with_item(_PARTS),
-    "response.create": _with_response(partial(shape_to_ga, OVERRIDES), _PARTS),
+    "conversation.item.create": _item_translator(_PART_TYPES_TO_GA),
+    "response.create": _response_translator(partial(shape_to_ga, RESPONSE_CREATE_FIELDS), _PART_TYPES_TO_GA),
 }
 _CLIENT_TO_BETA: dict[str, Translate] = {
     "session.update": _session_to_beta,
-    "conversation.item.create": _with_item(_PARTS_BACK),
-    "response.create": _with_response(partial(shape_to_beta, OVERRIDES), _PARTS_BACK),
+    "conversation.item.create": _item_translator(_PART_TYPES_TO_BETA),
+    "response.create": _response_translator(partial(shape_to_beta, RESPONSE_CREATE_FIELDS), _PART_TYPES_TO_BETA),
 }
 _SERVER_TO_GA: dict[str, Translate] = {
-    **{beta: _rename(ga) for beta, ga in _RENAMED.items()},
-    **dict.fromkeys(("session.created", "session.updated", *_SESSION_EVENTS), _session_to_ga),
+    **{beta: _event_name_translator(ga) for beta, ga in _EVENT_NAMES_TO_GA.items()},
+    **dict.fromkeys(("session.created", "session.updated", *_SESSION_EVENTS_TO_GA), _session_to_ga),
     **dict.fromkeys(("conversation.item.created", "conversation.item.added"), _created_to_ga),
-    **dict.fromkeys(("conversation.item.retrieved", "response.output_item.added"), _with_item(_PARTS)),
-    **dict.fromkeys(("response.created", "response.done"), _with_response(partial(shape_to_ga, RESPONSE), _PARTS)),
-    "conversation.item.done": _item_done(_PARTS),
+    **dict.fromkeys(("conversation.item.retrieved", "response.output_item.added"), _item_translator(_PART_TYPES_TO_GA)),
+    **dict.fromkeys(
+        ("response.created", "response.done"),
+        _response_translator(partial(shape_to_ga, RESPONSE_FIELDS), _PART_TYPES_TO_GA),
+    ),
+    "conversation.item.done": _item_done_translator(_PART_TYPES_TO_GA),
     "response.output_item.done": _output_done_to_ga,
-    "error": _with_param(PATHS_TO_GA),
+    "error": _error_param_translator(PATHS_TO_GA),
 }
 _SERVER_TO_BETA: dict[str, Translate] = {
-    **{ga: _rename(beta) for beta, ga in _RENAMED.items()},
+    **{ga: _event_name_translator(beta) for beta, ga in _EVENT_NAMES_TO_GA.items()},
     **dict.fromkeys(("session.created", "session.updated"), _session_to_beta),
     **dict.fromkeys(
-        ("response.created", "response.done"), _with_response(partial(shape_to_beta, RESPONSE), _PARTS_BACK)
+        ("response.created", "response.done"),
+        _response_translator(partial(shape_to_beta, RESPONSE_FIELDS), _PART_TYPES_TO_BETA),
     ),
     **dict.fromkeys(
         ("conversation.item.created", "conversation.item.retrieved", "response.output_item.added"),
-        _with_item(_PARTS_BACK),
+        _item_translator(_PART_TYPES_TO_BETA),
     ),
-    "response.output_item.done": _with_item(_PARTS_BACK),
-    "conversation.item.added": _with_item(_PARTS_BACK, "conversation.item.created"),
-    "conversation.item.done": _item_done(_PARTS_BACK),
-    "error": _with_param(PATHS_TO_BETA),
+    "response.output_item.done": _item_translator(_PART_TYPES_TO_BETA),
+    "conversation.item.added": _item_translator(_PART_TYPES_TO_BETA, "conversation.item.created"),
+    "conversation.item.done": _item_done_translator(_PART_TYPES_TO_BETA),
+    "error": _error_param_translator(PATHS_TO_BETA),
 }
 
 
-def _translate(event: Event, how: dict[str, Translate]) -> list[Event]:
+def _translate(event: Event, translators: dict[str, Translate]) -> list[Event]:
     name = event.get("type")
-    translate = how.get(name) if isinstance(name, str) else None
+    translate = translators.get(name) if isinstance(name, str) else None
     return [event] if translate is None else translate(event)
 
 
@@ -274,7 +281,7 @@ def server_to_beta(event: Event) -> list[Event]:
     return _translate(event, _SERVER_TO_BETA)
 
 
-_TELLING = frozenset({*_RENAMED, "transcription_session.created", "transcription_session.updated"})
+_BETA_ONLY_EVENTS = frozenset({*_EVENT_NAMES_TO_GA, "transcription_session.created", "transcription_session.updated"})
 
 
 def speaks_beta(event: Event) -> bool:
@@ -284,13 +291,13 @@ def speaks_beta(event: Event) -> bool:
     `conversation.item.created`, which GA look-alikes send too, nor `voice` or `turn_detection` alone (xAI).
     """
     name = event.get("type")
-    if isinstance(name, str) and name in _TELLING:
+    if isinstance(name, str) and name in _BETA_ONLY_EVENTS:
         return True
     if name in ("session.created", "session.updated"):
         session = event.get("session")
         if not isinstance(session, dict) or any(key in session for key in ("type", "audio", "output_modalities")):
             return False
-        return any(key in session for key in FLAT)
+        return any(key in session for key in BETA_ONLY_SESSION_FIELDS)
     response = event.get("response")
     if name not in ("response.created", "response.done") or not isinstance(response, dict):
         return False

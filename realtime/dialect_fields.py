@@ -12,7 +12,7 @@ Convert = Callable[[Any], Any]
 # ---------------------------------------------------------------- values
 
 
-def _same(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
@@ -26,9 +26,9 @@ def _modalities_to_beta(value: Any) -> Any:
     return ["text", *value] if missing else value
 
 
-_G711 = {"g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
-_G711_BACK = {ga: beta for beta, ga in _G711.items()}
-_PCM_AT = re.compile(r"pcm16-([1-9][0-9]{3,5})hz")
+_G711_TO_GA = {"g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+_G711_TO_BETA = {ga: beta for beta, ga in _G711_TO_GA.items()}
+_PCM_WITH_RATE = re.compile(r"pcm16-([1-9][0-9]{3,5})hz")
 """How Voice Live says a rate other than 24 kHz."""
 
 
@@ -37,9 +37,9 @@ def _format_to_ga(value: Any) -> Any:
         return value
     if value == "pcm16":
         return {"type": "audio/pcm", "rate": 24_000}
-    if value in _G711:
-        return {"type": _G711[value]}
-    at = _PCM_AT.fullmatch(value)
+    if value in _G711_TO_GA:
+        return {"type": _G711_TO_GA[value]}
+    at = _PCM_WITH_RATE.fullmatch(value)
     return {"type": "audio/pcm", "rate": int(at[1])} if at else value
 
 
@@ -47,8 +47,8 @@ def _format_to_beta(value: Any) -> Any:
     name = value.get("type") if isinstance(value, dict) else None
     if not isinstance(name, str):
         return value
-    if name in _G711_BACK:
-        return _G711_BACK[name]
+    if name in _G711_TO_BETA:
+        return _G711_TO_BETA[name]
     rate = value.get("rate")
     if name != "audio/pcm":
         return value
@@ -87,39 +87,39 @@ def _tool_choice_to_beta(value: Any) -> Any:
 # ---------------------------------------------------------------- the table
 
 
-class Field(NamedTuple):
+class FieldMapping(NamedTuple):
     """One row: the flat name of beta, the path of GA, and how the value changes."""
 
     beta: str
     ga: tuple[str, ...]
-    to_ga: Convert = _same
-    to_beta: Convert = _same
+    to_ga: Convert = _identity
+    to_beta: Convert = _identity
 
 
-_MODALITIES = Field("modalities", ("output_modalities",), _modalities_to_ga, _modalities_to_beta)
-_VOICE = Field("voice", ("audio", "output", "voice"), _voice_to_ga)
-_OUTPUT_FORMAT = Field("output_audio_format", ("audio", "output", "format"), _format_to_ga, _format_to_beta)
-_MAX_TOKENS = Field("max_response_output_tokens", ("max_output_tokens",))
-_TOOL_CHOICE = Field("tool_choice", ("tool_choice",), _tool_choice_to_ga, _tool_choice_to_beta)
+_MODALITIES = FieldMapping("modalities", ("output_modalities",), _modalities_to_ga, _modalities_to_beta)
+_VOICE = FieldMapping("voice", ("audio", "output", "voice"), _voice_to_ga)
+_OUTPUT_FORMAT = FieldMapping("output_audio_format", ("audio", "output", "format"), _format_to_ga, _format_to_beta)
+_MAX_TOKENS = FieldMapping("max_response_output_tokens", ("max_output_tokens",))
+_TOOL_CHOICE = FieldMapping("tool_choice", ("tool_choice",), _tool_choice_to_ga, _tool_choice_to_beta)
 
-SESSION = (
+SESSION_FIELDS = (
     _MODALITIES,
     _VOICE,
     _OUTPUT_FORMAT,
     _MAX_TOKENS,
     _TOOL_CHOICE,
-    Field("speed", ("audio", "output", "speed")),
-    Field("input_audio_format", ("audio", "input", "format"), _format_to_ga, _format_to_beta),
-    Field("input_audio_transcription", ("audio", "input", "transcription")),
-    Field("input_audio_noise_reduction", ("audio", "input", "noise_reduction")),
-    Field("turn_detection", ("audio", "input", "turn_detection"), _turn_detection_to_ga),
+    FieldMapping("speed", ("audio", "output", "speed")),
+    FieldMapping("input_audio_format", ("audio", "input", "format"), _format_to_ga, _format_to_beta),
+    FieldMapping("input_audio_transcription", ("audio", "input", "transcription")),
+    FieldMapping("input_audio_noise_reduction", ("audio", "input", "noise_reduction")),
+    FieldMapping("turn_detection", ("audio", "input", "turn_detection"), _turn_detection_to_ga),
 )
-OVERRIDES = (_MODALITIES, _VOICE, _OUTPUT_FORMAT, _MAX_TOKENS, _TOOL_CHOICE)
+RESPONSE_CREATE_FIELDS = (_MODALITIES, _VOICE, _OUTPUT_FORMAT, _MAX_TOKENS, _TOOL_CHOICE)
 """`response` of a `response.create`."""
-RESPONSE = (_MODALITIES, _VOICE, _OUTPUT_FORMAT)
+RESPONSE_FIELDS = (_MODALITIES, _VOICE, _OUTPUT_FORMAT)
 """`response` as a server tells it: `max_output_tokens` already had its name there."""
 
-FLAT = (
+BETA_ONLY_SESSION_FIELDS = (
     "modalities",
     "max_response_output_tokens",
     "output_audio_format",
@@ -128,14 +128,14 @@ FLAT = (
 )
 """Fields that no GA session has, not even a look-alike's."""
 
-_ONLY_BETA = ("temperature",)
+_DROPPED_IN_GA = ("temperature",)
 _MISSING = object()
 
 
 # ---------------------------------------------------------------- shapes
 
 
-def _put(owned: Event, path: tuple[str, ...], value: Any) -> bool:
+def _set_nested(owned: Event, path: tuple[str, ...], value: Any) -> bool:
     """Set a nested value; what is on the way is copied. False (and nothing set) where something else is in the way."""
     head, rest = path[0], path[1:]
     if not rest:
@@ -145,13 +145,13 @@ def _put(owned: Event, path: tuple[str, ...], value: Any) -> bool:
     if not isinstance(inner, dict):
         return False
     inner = dict(inner)
-    if not _put(inner, rest, value):
+    if not _set_nested(inner, rest, value):
         return False
     owned[head] = inner
     return True
 
 
-def _take(owned: Event, path: tuple[str, ...]) -> Any:
+def _pop_nested(owned: Event, path: tuple[str, ...]) -> Any:
     """Remove a nested value and return it, or `_MISSING`. What is on the way is copied, and goes when it gets empty."""
     head, rest = path[0], path[1:]
     if not rest:
@@ -160,7 +160,7 @@ def _take(owned: Event, path: tuple[str, ...]) -> Any:
     if not isinstance(inner, dict):
         return _MISSING
     inner = dict(inner)
-    value = _take(inner, rest)
+    value = _pop_nested(inner, rest)
     if value is _MISSING:
         return _MISSING
     if inner:
@@ -170,22 +170,22 @@ def _take(owned: Event, path: tuple[str, ...]) -> Any:
     return value
 
 
-def shape_to_ga(fields: tuple[Field, ...], old: Event) -> Event:
+def shape_to_ga(fields: tuple[FieldMapping, ...], old: Event) -> Event:
     """An object of beta's fields with GA's. What is not there stays away, null stays null."""
-    new = {key: value for key, value in old.items() if key not in _ONLY_BETA}
+    new = {key: value for key, value in old.items() if key not in _DROPPED_IN_GA}
     for field in fields:
         if field.beta in old:
             value = new.pop(field.beta)
-            if not _put(new, field.ga, field.to_ga(value)):
+            if not _set_nested(new, field.ga, field.to_ga(value)):
                 new[field.beta] = value
     return new
 
 
-def shape_to_beta(fields: tuple[Field, ...], old: Event) -> Event:
+def shape_to_beta(fields: tuple[FieldMapping, ...], old: Event) -> Event:
     """The way back. What GA nests and beta does not know stays where it is."""
     new = dict(old)
     for field in fields:
-        value = _take(new, field.ga)
+        value = _pop_nested(new, field.ga)
         if value is not _MISSING:
             new[field.beta] = field.to_beta(value)
     return new
@@ -193,7 +193,7 @@ def shape_to_beta(fields: tuple[Field, ...], old: Event) -> Event:
 
 PATHS_TO_GA = [
     (f"{place}.{field.beta}", f"{place}.{'.'.join(field.ga)}")
-    for place, fields in (("session", SESSION), ("response", OVERRIDES))
+    for place, fields in (("session", SESSION_FIELDS), ("response", RESPONSE_CREATE_FIELDS))
     for field in fields
 ]
 """Old and new path of every field, as an error's `param` names them."""

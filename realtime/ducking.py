@@ -11,173 +11,186 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-SPEECH_S = 0.4
+MIN_INTERRUPTION_S = 0.4
 """Seconds of voice that are an interruption. A cough or an "mm" takes 0.2-0.35 s, two syllables of a sentence 0.4;
 agents in the field wait for 0.3-0.5 s, and meanwhile talk on aloud, which ours does not."""
-NOTICED_S = 0.15
+VAD_ONSET_S = 0.15
 """How long a voice has lasted when `speech_started` comes: detectors want 0.1 s of it, the rest is the way."""
-SLACK_S = 0.05
+SPEECH_STOPPED_SLACK_S = 0.05
 """For a `speech_stopped` that is a little late."""
-LONGEST_S = 1.5
+MAX_CLASSIFICATION_S = 1.5
 """At most so long is a sound judged that does not end, however long a silence the server waits for."""
-UNHEARD_S = 2.0
+TRANSCRIPT_TIMEOUT_S = 2.0
 """So long after the end of a sound its words are waited for. Then it counts as an interruption: stopping for nothing is
 better than ignoring a person."""
-MOST_SOUNDS = 8
+MAX_UTTERANCES = 8
 """Sounds judged together: somebody who makes more of them wants to be heard."""
 
 
-class State(Enum):
+class ClassifierState(Enum):
     """What is being judged."""
 
     IDLE = "idle"
     """Nothing."""
-    SPEAKING = "speaking"
+    SPEECH_ACTIVE = "speaking"
     """A sound has begun over the reply, and lasts."""
-    STOPPED = "stopped"
+    SPEECH_ENDED = "stopped"
     """It was short. What was said in it is awaited."""
-    LEFT = "left"
+    AWAITING_TRANSCRIPT = "left"
     """The same, but the reply has run out meanwhile: it is the visitor's turn, if anything was said."""
 
 
-class Verdict(Enum):
+class InterruptionVerdict(Enum):
     """What a sound turned out to be."""
 
     INTERRUPT = "interrupt"
-    RESUME = "resume"
-    WAIT = "wait"
+    FALSE_INTERRUPTION = "resume"
+    PENDING = "wait"
     """The reply has run out, and whether there is anything to answer is not known yet."""
 
 
-class Said(Enum):
+class TranscriptKind(Enum):
     """What a transcript is."""
 
-    NOTHING = "nothing"
+    EMPTY = "nothing"
     BACKCHANNEL = "backchannel"
     """A word that shows that one listens, and wants no answer."""
-    WORDS = "words"
+    SPEECH = "words"
 
 
-_CHINESE = "嗯恩唔哦喔噢啊阿呃欸诶誒哼呵哈對对是好"
-_ENGLISH = (
+_CHINESE_BACKCHANNEL_CHARS = "嗯恩唔哦喔噢啊阿呃欸诶誒哼呵哈對对是好"
+_ENGLISH_BACKCHANNELS = (
     *("mm", "mmm", "mhm", "mmhm", "mmhmm", "mm hm", "mm hmm", "hm", "hmm", "hmmm", "uh", "uhh", "um", "umm"),
     *("uh huh", "uhhuh", "huh", "ah", "ahh", "aha", "oh", "ooh", "eh", "er", "ha", "haha", "hahaha"),
     *("yeah", "yea", "yep", "yup", "yes", "ok", "okay", "right", "sure", "i see", "got it"),
 )
-_WORD = "|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=True))
-BACKCHANNEL = re.compile(rf"(?:(?:[{_CHINESE}]的?|(?:{_WORD})(?![a-z]))\s*){{1,6}}")
+_ENGLISH_PATTERN = "|".join(sorted(map(re.escape, _ENGLISH_BACKCHANNELS), key=len, reverse=True))
+BACKCHANNEL_PATTERN = re.compile(
+    rf"(?:(?:[{_CHINESE_BACKCHANNEL_CHARS}]的?|(?:{_ENGLISH_PATTERN})(?![a-z]))\s*){{1,6}}"
+)
 """The whole of a transcript without its marks, at most six times: 嗯嗯, 對對對, "okay, yeah"."""
 
 
-LONGEST = 60
+MAX_BACKCHANNEL_CHARS = 60
 """Characters of a transcript that can be nothing but that."""
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     """In small letters, without marks."""
     return " ".join(re.sub(r"[\W_]+", " ", text.lower()).split())
 
 
-def said(text: str) -> Said:
+def classify_transcript(text: str) -> TranscriptKind:
     """What a whole transcript is."""
-    plain = _plain(text)
+    plain = _normalize(text)
     if not plain:
-        return Said.NOTHING
-    return Said.BACKCHANNEL if BACKCHANNEL.fullmatch(plain) else Said.WORDS
+        return TranscriptKind.EMPTY
+    return TranscriptKind.BACKCHANNEL if BACKCHANNEL_PATTERN.fullmatch(plain) else TranscriptKind.SPEECH
 
 
 def may_be_backchannel(text: str) -> bool:
     """Whether the beginning of a transcript may still become nothing but a backchannel: "m", "uh", "I s"."""
-    plain = _plain(text)
-    if said(plain) is not Said.WORDS:
+    plain = _normalize(text)
+    if classify_transcript(plain) is not TranscriptKind.SPEECH:
         return True
-    places = [place for place in range(min(len(plain), LONGEST)) if not place or not plain[place - 1].isascii()]
-    places += [found.end() for found in re.finditer(" ", plain[:LONGEST])]
+    places = [
+        place for place in range(min(len(plain), MAX_BACKCHANNEL_CHARS)) if not place or not plain[place - 1].isascii()
+    ]
+    places += [found.end() for found in re.finditer(" ", plain[:MAX_BACKCHANNEL_CHARS])]
     return any(
-        said(plain[:place]) is not Said.WORDS and any(word.startswith(plain[place:]) for word in _ENGLISH)
+        classify_transcript(plain[:place]) is not TranscriptKind.SPEECH
+        and any(word.startswith(plain[place:]) for word in _ENGLISH_BACKCHANNELS)
         for place in places
     )
 
 
-class Ducking:
+class InterruptionClassifier:
     """Judges the sounds that are made over one reply, one after the other or several together."""
 
     def __init__(self, silence_s: float) -> None:
         """`silence_s`: the silence after which the server says that speech has stopped."""
-        self.state = State.IDLE
-        self.stopped_at = 0.0
+        self.state = ClassifierState.IDLE
+        self.speech_stopped_at = 0.0
         """When the last sound ended."""
-        self.expect(silence_s)
-        self._noticed_at = 0.0
-        self._current = ""
-        self._said: dict[str, Said | None] = {}
+        self.set_silence_duration(silence_s)
+        self._speech_started_at = 0.0
+        self._current_item_id = ""
+        self._transcript_kinds: dict[str, TranscriptKind | None] = {}
         """Item of each sound -> what was said in it; None as long as that is not known."""
 
-    def expect(self, silence_s: float) -> None:
+    def set_silence_duration(self, silence_s: float) -> None:
         """The server says that speech has stopped after so long a silence."""
-        self._patience_s = min(LONGEST_S, SPEECH_S - NOTICED_S + silence_s + SLACK_S)
+        self._max_speech_s = min(
+            MAX_CLASSIFICATION_S, MIN_INTERRUPTION_S - VAD_ONSET_S + silence_s + SPEECH_STOPPED_SLACK_S
+        )
 
     @property
-    def undecided(self) -> bool:
+    def classifying(self) -> bool:
         """A sound is being judged while the reply goes on."""
-        return self.state in (State.SPEAKING, State.STOPPED)
+        return self.state in (ClassifierState.SPEECH_ACTIVE, ClassifierState.SPEECH_ENDED)
 
     @property
-    def noticed_at(self) -> float:
+    def speech_started_at(self) -> float:
         """When the server noticed the sound that lasts."""
-        return self._noticed_at
+        return self._speech_started_at
 
-    def begin(self, item_id: str, now: float) -> Verdict | None:
+    def start_speech(self, item_id: str, now: float) -> InterruptionVerdict | None:
         """A sound begins over the reply."""
-        if self.state is State.SPEAKING:
-            self._said.pop(self._current, None)  # it never ended: the server has thrown it away
-        self.state, self._current, self._noticed_at = State.SPEAKING, item_id, now
-        self._said[item_id] = None
-        return Verdict.INTERRUPT if len(self._said) > MOST_SOUNDS else None
+        if self.state is ClassifierState.SPEECH_ACTIVE:
+            self._transcript_kinds.pop(self._current_item_id, None)  # it never ended: the server has thrown it away
+        self.state, self._current_item_id, self._speech_started_at = ClassifierState.SPEECH_ACTIVE, item_id, now
+        self._transcript_kinds[item_id] = None
+        return InterruptionVerdict.INTERRUPT if len(self._transcript_kinds) > MAX_UTTERANCES else None
 
-    def stopped(self, item_id: str, now: float) -> Verdict | None:
+    def end_speech(self, item_id: str, now: float) -> InterruptionVerdict | None:
         """The sound has ended, so the server says."""
-        if self.state is not State.SPEAKING or item_id not in ("", self._current):
+        if self.state is not ClassifierState.SPEECH_ACTIVE or item_id not in ("", self._current_item_id):
             return None
-        self.state, self.stopped_at = State.STOPPED, now
-        return self._resume()
+        self.state, self.speech_stopped_at = ClassifierState.SPEECH_ENDED, now
+        return self._judge_transcripts()
 
-    def heard(self, item_id: str, text: str, *, whole: bool) -> Verdict | None:
+    def apply_transcript(self, item_id: str, text: str, *, is_final: bool) -> InterruptionVerdict | None:
         """`text` was said in a sound; `whole`: and nothing else. "" also when it could not be transcribed."""
-        if self.state is State.IDLE or item_id not in self._said:
+        if self.state is ClassifierState.IDLE or item_id not in self._transcript_kinds:
             return None
-        if not whole:
-            return None if may_be_backchannel(text) else Verdict.INTERRUPT
-        self._said[item_id] = found = said(text)
-        return Verdict.INTERRUPT if found is Said.WORDS else self._resume()
+        if not is_final:
+            return None if may_be_backchannel(text) else InterruptionVerdict.INTERRUPT
+        self._transcript_kinds[item_id] = found = classify_transcript(text)
+        return InterruptionVerdict.INTERRUPT if found is TranscriptKind.SPEECH else self._judge_transcripts()
 
-    def _resume(self) -> Verdict | None:
-        if self.state is State.SPEAKING or None in self._said.values():
+    def _judge_transcripts(self) -> InterruptionVerdict | None:
+        if self.state is ClassifierState.SPEECH_ACTIVE or None in self._transcript_kinds.values():
             return None
-        listens = Said.BACKCHANNEL in self._said.values()
+        listens = TranscriptKind.BACKCHANNEL in self._transcript_kinds.values()
         # Nobody is spoken to any more: an "mm" is an answer then.
-        return Verdict.INTERRUPT if self.state is State.LEFT and listens else Verdict.RESUME
+        return (
+            InterruptionVerdict.INTERRUPT
+            if self.state is ClassifierState.AWAITING_TRANSCRIPT and listens
+            else InterruptionVerdict.FALSE_INTERRUPTION
+        )
 
-    def beat(self, now: float, voice_s: float, audible: bool, answered: bool) -> Verdict | None:
+    def tick_20ms(
+        self, now: float, voice_s: float, reply_in_progress: bool, server_responds: bool
+    ) -> InterruptionVerdict | None:
         """Time has passed; ask every 20 ms.
 
         `voice_s`: how long a voice has been in the microphone without a pause. `audible`: the reply still goes on.
         `answered`: the server will answer the visitor's turn by itself.
         """
         match self.state:
-            case State.IDLE:
+            case ClassifierState.IDLE:
                 return None
-            case State.SPEAKING:
-                lasts = voice_s >= SPEECH_S or now - self._noticed_at >= self._patience_s
-                return Verdict.INTERRUPT if lasts or not audible else None
-            case State.STOPPED if not audible:
-                self.state = State.LEFT
-                return Verdict.INTERRUPT if answered else Verdict.WAIT
-        return Verdict.INTERRUPT if now - self.stopped_at >= UNHEARD_S else None
+            case ClassifierState.SPEECH_ACTIVE:
+                lasts = voice_s >= MIN_INTERRUPTION_S or now - self._speech_started_at >= self._max_speech_s
+                return InterruptionVerdict.INTERRUPT if lasts or not reply_in_progress else None
+            case ClassifierState.SPEECH_ENDED if not reply_in_progress:
+                self.state = ClassifierState.AWAITING_TRANSCRIPT
+                return InterruptionVerdict.INTERRUPT if server_responds else InterruptionVerdict.PENDING
+        return InterruptionVerdict.INTERRUPT if now - self.speech_stopped_at >= TRANSCRIPT_TIMEOUT_S else None
 
-    def over(self) -> list[str]:
+    def reset(self) -> list[str]:
         """It is decided. Returns the items in which nothing was said."""
-        nothing = [item_id for item_id, found in self._said.items() if found is Said.NOTHING]
-        self.state, self._current = State.IDLE, ""
-        self._said.clear()
+        nothing = [item_id for item_id, found in self._transcript_kinds.items() if found is TranscriptKind.EMPTY]
+        self.state, self._current_item_id = ClassifierState.IDLE, ""
+        self._transcript_kinds.clear()
         return nothing

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-GUARD_S = 2.5
+WARMUP_S = 2.5
 """Echo cancellers settle within 1-3 s of sound; agents in the field guard 2-3 s."""
-FIELDS = (
+TURN_DETECTION_FIELDS = (
     *("type", "threshold", "prefix_padding_ms", "silence_duration_ms"),
     *("create_response", "interrupt_response"),
 )
 """Of `turn_detection`, all that we set: a server may take a missing one for its default."""
 
 
-class State(Enum):
+class AecWarmupState(Enum):
     """How far the guard is."""
 
     WAITING = "waiting"
@@ -28,42 +28,50 @@ class State(Enum):
     DONE = "done"
 
 
-class EchoGuard:
+class AecWarmup:
     """The guard of one call."""
 
     def __init__(self, threshold: float) -> None:
         """`threshold` (0-1) of the voice detector meanwhile; 0: no guard."""
-        self.state = State.WAITING if threshold else State.DONE
+        self.state = AecWarmupState.WAITING if threshold else AecWarmupState.DONE
         self._threshold = threshold
-        self._usual: dict[str, Any] = {}
+        self._normal_turn_detection: dict[str, Any] = {}
         """`turn_detection` as the server has confirmed it, where it has a threshold."""
-        self._since = 0.0
+        self._raised_at = 0.0
 
-    def session(self, turn_detection: Mapping[str, Any]) -> None:
+    def apply_turn_detection(self, turn_detection: Mapping[str, Any]) -> None:
         """The server's settings, as it confirms them."""
-        if self.state is State.WAITING:
+        if self.state is AecWarmupState.WAITING:
             threshold = turn_detection.get("threshold")
             known = turn_detection.get("type") == "server_vad" and isinstance(threshold, int | float)
-            self._usual = {key: turn_detection[key] for key in FIELDS if key in turn_detection} if known else {}
-        elif self.state is State.RAISED and self._usual:  # the visitor's wishes may have changed all but the threshold
-            kept = {key: turn_detection[key] for key in FIELDS if key in turn_detection}
-            self._usual = {**self._usual, **kept, "threshold": self._usual["threshold"]}
+            self._normal_turn_detection = (
+                {key: turn_detection[key] for key in TURN_DETECTION_FIELDS if key in turn_detection} if known else {}
+            )
+        elif (
+            self.state is AecWarmupState.RAISED and self._normal_turn_detection
+        ):  # the visitor's wishes may have changed all but the threshold
+            kept = {key: turn_detection[key] for key in TURN_DETECTION_FIELDS if key in turn_detection}
+            self._normal_turn_detection = {
+                **self._normal_turn_detection,
+                **kept,
+                "threshold": self._normal_turn_detection["threshold"],
+            }
 
-    def beat(self, now: float, sounded: bool, speaking: bool) -> dict[str, Any] | None:
+    def tick_20ms(self, now: float, reply_started: bool, reply_in_progress: bool) -> dict[str, Any] | None:
         """The `turn_detection` to tell the server now, if any. `sounded`: a reply has been heard in this call;
         `speaking`: one is being heard or is to go on."""
-        if self.state is State.WAITING and sounded:
-            self.state, self._since = State.RAISED, now
-            if not self._usual or self._usual["threshold"] >= self._threshold:
-                self.state = State.DONE
+        if self.state is AecWarmupState.WAITING and reply_started:
+            self.state, self._raised_at = AecWarmupState.RAISED, now
+            if not self._normal_turn_detection or self._normal_turn_detection["threshold"] >= self._threshold:
+                self.state = AecWarmupState.DONE
                 return None
-            return {**self._usual, "threshold": self._threshold}
-        if self.state is State.RAISED and (now - self._since >= GUARD_S or not speaking):
-            self.state = State.DONE
-            return self._usual
+            return {**self._normal_turn_detection, "threshold": self._threshold}
+        if self.state is AecWarmupState.RAISED and (now - self._raised_at >= WARMUP_S or not reply_in_progress):
+            self.state = AecWarmupState.DONE
+            return self._normal_turn_detection
         return None
 
-    def line_lost(self) -> None:
+    def handle_disconnected(self) -> None:
         """The next connection begins with the usual settings."""
-        if self.state is State.RAISED:
-            self.state = State.DONE
+        if self.state is AecWarmupState.RAISED:
+            self.state = AecWarmupState.DONE

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
-from .refusals import Refused
+from .refusals import UnsupportedFields
 
 OPENAI_URL = "wss://api.openai.com/v1/realtime"
 
-_AZURE = (".azure.com", ".azure.us", ".azure.cn")
-_RENTED = ".cloudapp."
+_AZURE_SUFFIXES = (".azure.com", ".azure.us", ".azure.cn")
+_AZURE_VM_INFIX = ".cloudapp."
 """In the name of a virtual machine that someone rents from Azure: what runs there is not Azure's own service."""
-_CREDENTIALS = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token"})
+_CREDENTIAL_PARAMS = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token"})
 """Names under which servers take a key in their address."""
 
 
@@ -37,15 +37,15 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     model: str = ""
     """For people: what the status bar and /health show. "" when the server chooses."""
-    own_key: bool = False
+    has_visitor_key: bool = False
     """The key is a visitor's own, not the operator's."""
-    refused: Refused = field(default_factory=Refused, repr=False, compare=False)
+    unsupported_fields: UnsupportedFields = field(default_factory=UnsupportedFields, repr=False, compare=False)
     """What the server refused before; shared by all endpoints that come from the same settings."""
 
-    def choosing(self, model: str, offered: Collection[str]) -> Endpoint:
+    def with_visitor_model(self, model: str, allowed_models: Collection[str]) -> Endpoint:
         """The same with the model that a visitor wants: one that the operator has `offered`, or with the visitor's own
         key any. Else nothing changes: a dearer model is not the visitor's to choose."""
-        if not model or self.kind is ServerKind.OFFLINE or not (self.own_key or model in offered):
+        if not model or self.kind is ServerKind.OFFLINE or not (self.has_visitor_key or model in allowed_models):
             return self
         parts = urlsplit(self.url)
         query = [(name, value) for name, value in parse_qsl(parts.query, True) if name != "model"]
@@ -55,7 +55,7 @@ class Endpoint:
     @property
     def name(self) -> str:
         """A code for people to be told which server and whose key: "openai", "custom_own_key"."""
-        return f"{self.kind.value}_own_key" if self.own_key else self.kind.value
+        return f"{self.kind.value}_own_key" if self.has_visitor_key else self.kind.value
 
     @property
     def host(self) -> str:
@@ -63,15 +63,15 @@ class Endpoint:
         return urlsplit(self.url).hostname or ""
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def credentials(self) -> tuple[str, ...]:
         """What must never be told to anybody but the server: the credentials in the headers and in the address."""
         parts = urlsplit(self.url)
         found = [value.removeprefix("Bearer ") for value in self.headers.values()]
-        found += [value for name, value in parse_qsl(parts.query) if name.lower() in _CREDENTIALS]
+        found += [value for name, value in parse_qsl(parts.query) if name.lower() in _CREDENTIAL_PARAMS]
         return tuple(key for key in [*found, unquote(parts.password or "")] if key)
 
     @property
-    def local(self) -> bool:
+    def is_local(self) -> bool:
         """On this computer: no proxy must be asked."""
         return self.host in ("127.0.0.1", "::1", "localhost")
 
@@ -81,15 +81,15 @@ class Endpoint:
 
 def is_azure(host: str) -> bool:
     """A service of Azure's own (Azure OpenAI, Voice Live, AI Foundry)."""
-    return host.lower().endswith(_AZURE) and _RENTED not in host.lower()
+    return host.lower().endswith(_AZURE_SUFFIXES) and _AZURE_VM_INFIX not in host.lower()
 
 
-def is_header_text(text: str) -> bool:
+def is_valid_header_value(text: str) -> bool:
     """Whether it may stand in a header as it is: visible ASCII, so no line of its own can be smuggled in."""
     return all("!" <= letter <= "~" for letter in text)
 
 
-def headers_for(url: str, key: str) -> dict[str, str]:
+def auth_headers(url: str, key: str) -> dict[str, str]:
     """The header that carries a key to this server.
 
     Azure takes its keys as `api-key`, and only tokens of Entra, which are JWTs, as a bearer token like everyone else.
@@ -101,7 +101,7 @@ def headers_for(url: str, key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def full_address(url: str) -> str:
+def to_realtime_url(url: str) -> str:
     """An address as people give it (a host, or the base URL of an OpenAI client) -> that of the Realtime endpoint.
 
     http(s) becomes ws(s). Raises ValueError, which does not repeat the address: it may hold a key.
@@ -129,7 +129,7 @@ def with_model(url: str, model: str) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def without_user(url: str) -> str:
+def without_userinfo(url: str) -> str:
     """The address without a user and a password. With a key beside them there would be two Authorization headers."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -137,6 +137,6 @@ def without_user(url: str) -> str:
 
 def without_credentials(url: str) -> str:
     """The address without a user, a password, or a key in its query."""
-    parts = urlsplit(without_user(url))
-    kept = [(name, value) for name, value in parse_qsl(parts.query, True) if name.lower() not in _CREDENTIALS]
+    parts = urlsplit(without_userinfo(url))
+    kept = [(name, value) for name, value in parse_qsl(parts.query, True) if name.lower() not in _CREDENTIAL_PARAMS]
     return urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))

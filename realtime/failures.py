@@ -29,16 +29,16 @@ class Failure(StrEnum):
     """The server's own time limit for one session (60 minutes at OpenAI)."""
     REFUSED_SETTINGS = "refused_settings"
     SERVER_ERROR = "server_error"
-    DAY_SPENT = "day_spent"
+    DAILY_BUDGET_SPENT = "day_spent"
     """As much of the operator's money as a day may cost is spent."""
     LOADING = "loading"
     """The embedded server is not ready yet."""
 
 
-HEALABLE = frozenset({Failure.UNREACHABLE, Failure.LOST, Failure.EXPIRED, Failure.SERVER_ERROR, Failure.LOADING})
+RETRYABLE = frozenset({Failure.UNREACHABLE, Failure.LOST, Failure.EXPIRED, Failure.SERVER_ERROR, Failure.LOADING})
 """Failures that trying again can heal."""
 
-FINAL = frozenset({Failure.WRONG_KEY, Failure.MODEL_NOT_FOUND, Failure.QUOTA, Failure.EXPIRED})
+FATAL = frozenset({Failure.WRONG_KEY, Failure.MODEL_NOT_FOUND, Failure.QUOTA, Failure.EXPIRED})
 """Failures after which a session is of no use, whether its socket is closed at once or not."""
 
 
@@ -91,10 +91,10 @@ _BY_CLOSE = {
     4004: Failure.MODEL_NOT_FOUND,
 }
 
-_NO_ROOM = ("limit", "too many", "capacity", "busy", "full")
+_CAPACITY_HINTS = ("limit", "too many", "capacity", "busy", "full")
 """What a server says that closes with 1008 ("policy violation") because of how many there are, not because of whom."""
 
-MAX_BODY = 64 * 1024
+MAX_ERROR_BODY_BYTES = 64 * 1024
 """Bytes of a refusal that are looked at."""
 
 
@@ -112,7 +112,7 @@ def failure_of_error(error: object) -> Failure | None:
 def failure_of_status(status: int, body: bytes = b"") -> Failure:
     """What an HTTP answer instead of a WebSocket means. A known error code in its body says more than its number."""
     try:
-        answer = json.loads(body[:MAX_BODY])
+        answer = json.loads(body[:MAX_ERROR_BODY_BYTES])
     except (ValueError, RecursionError):
         answer = None
     named = failure_of_error(answer.get("error", answer)) if isinstance(answer, dict) else None
@@ -131,12 +131,12 @@ def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Fai
         return last
     if "maximum duration" in reason:  # with 1001, which otherwise looks like a server that is going away
         return Failure.EXPIRED
-    if code == 1008 and any(sign in reason for sign in _NO_ROOM):
+    if code == 1008 and any(sign in reason for sign in _CAPACITY_HINTS):
         return Failure.SERVER_FULL
     return _BY_CLOSE.get(code or 0, Failure.LOST)
 
 
-def safe_word(text: object) -> str:
+def loggable_code(text: object) -> str:
     """An error code or close reason as a log may hold it: one in the form of an identifier, else "(not shown)"."""
     return text if isinstance(text, str) and re.fullmatch(r"[a-z_.]{1,80}", text) else "(not shown)"
 

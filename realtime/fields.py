@@ -10,51 +10,51 @@ from typing import Any
 Event = Mapping[str, Any]
 
 
-def string(event: Event, key: str) -> str:
+def get_string(event: Event, key: str) -> str:
     """A string; "" for anything else."""
     value = event.get(key)
     return value if isinstance(value, str) else ""
 
 
-def table(event: Event, key: str) -> Event:
+def get_object(event: Event, key: str) -> Event:
     """An object; an empty one for anything else."""
     value = event.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
-def tables(event: Event, key: str) -> list[Event]:
+def get_objects(event: Event, key: str) -> list[Event]:
     """The objects in a list."""
     value = event.get(key)
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
-def number(value: object) -> int:
+def to_count(value: object) -> int:
     """A count from 0 up; 0 for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**31:
         return 0
     return int(value)
 
 
-def sound(event: Event) -> bytes | None:
+def decode_audio_delta(event: Event) -> bytes | None:
     """The sound in an audio delta; None when it is not base64."""
     try:
-        return base64.b64decode(string(event, "delta"), validate=True)
+        return base64.b64decode(get_string(event, "delta"), validate=True)
     except (binascii.Error, ValueError):
         return None
 
 
-def content_index(event: Event) -> int:
+def get_content_index(event: Event) -> int:
     """Which part of an item an event is about."""
-    return number(event.get("content_index"))
+    return to_count(event.get("content_index"))
 
 
-def response_id(event: Event) -> str:
+def get_response_id(event: Event) -> str:
     """The response an event belongs to; "" when it says none."""
-    return string(event, "response_id") or string(table(event, "response"), "id")
+    return get_string(event, "response_id") or get_string(get_object(event, "response"), "id")
 
 
-def item_ids(event: Event) -> list[str]:
+def get_item_ids(event: Event) -> list[str]:
     """All items an event names."""
-    named = [string(event, "item_id"), string(table(event, "item"), "id")]
-    named += [string(item, "id") for item in tables(table(event, "response"), "output")]
+    named = [get_string(event, "item_id"), get_string(get_object(event, "item"), "id")]
+    named += [get_string(item, "id") for item in get_objects(get_object(event, "response"), "output")]
     return [name for name in named if name]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from .fields import Event, item_ids, response_id, string, table, tables
+from .fields import Event, get_item_ids, get_object, get_objects, get_response_id, get_string
 
-MOST = 256
+MAX_TOMBSTONES = 256
 """Replies and items remembered, of each. Events of older ones no longer arrive."""
-THERE = frozenset(
+ITEM_CONFIRMING_EVENTS = frozenset(
     {
         "input_audio_buffer.committed",
         "conversation.item.added",
@@ -20,75 +20,75 @@ THERE = frozenset(
 """Events after which the items they name are in the server's conversation."""
 
 
-class Gone:
+class Tombstones:
     """Ids and hashes, no text. Belongs to one connection: the next one begins with `clear()`."""
 
     def __init__(self) -> None:
-        self._replies: deque[str] = deque(maxlen=MOST)
-        self._forgotten: deque[str] = deque(maxlen=MOST)
+        self._cancelled_responses: deque[str] = deque(maxlen=MAX_TOMBSTONES)
+        self._cleared_responses: deque[str] = deque(maxlen=MAX_TOMBSTONES)
         """Replies of which nothing may stay at the server either."""
-        self._items: deque[str] = deque(maxlen=MOST)
-        self._not_yet: deque[str] = deque(maxlen=MOST)
+        self._deleted_items: deque[str] = deque(maxlen=MAX_TOMBSTONES)
+        self._pending_deletes: deque[str] = deque(maxlen=MAX_TOMBSTONES)
         """Items forgotten before the server had them: deleted as soon as it does."""
-        self._unnamed: deque[int] = deque(maxlen=MOST)
+        self._deleted_text_hashes: deque[int] = deque(maxlen=MAX_TOMBSTONES)
         """Hashes of deleted messages that the server has not confirmed: it may do so under a name of its own."""
 
-    def has_reply(self, reply: str) -> bool:
-        return reply in self._replies
+    def is_cancelled(self, response_id: str) -> bool:
+        return response_id in self._cancelled_responses
 
-    def has_item(self, item_id: str) -> bool:
-        return item_id in self._items
+    def is_deleted(self, item_id: str) -> bool:
+        return item_id in self._deleted_items
 
-    def give_up(self, reply: str) -> None:
+    def mark_cancelled(self, response_id: str) -> None:
         """Ignore what still comes of a reply."""
-        if reply and reply not in self._replies:
-            self._replies.append(reply)
+        if response_id and response_id not in self._cancelled_responses:
+            self._cancelled_responses.append(response_id)
 
-    def forget_reply(self, reply: str) -> None:
+    def delete_response_when_seen(self, response_id: str) -> None:
         """The same, and its items are to be deleted as they come."""
-        self.give_up(reply)
-        if reply and reply not in self._forgotten:
-            self._forgotten.append(reply)
+        self.mark_cancelled(response_id)
+        if response_id and response_id not in self._cleared_responses:
+            self._cleared_responses.append(response_id)
 
-    def delete(self, item_id: str) -> None:
+    def mark_deleted(self, item_id: str) -> None:
         """Ignore what still comes of an item that the server was told to delete."""
-        if item_id and item_id not in self._items:
-            self._items.append(item_id)
+        if item_id and item_id not in self._deleted_items:
+            self._deleted_items.append(item_id)
 
-    def forget_item(self, item_id: str) -> None:
+    def delete_item_when_seen(self, item_id: str) -> None:
         """The same for one that the server does not have yet."""
-        if item_id and item_id not in self._items:
-            self._items.append(item_id)
-            self._not_yet.append(item_id)
+        if item_id and item_id not in self._deleted_items:
+            self._deleted_items.append(item_id)
+            self._pending_deletes.append(item_id)
 
-    def forget_unnamed(self, text: str) -> None:
+    def delete_message_when_seen(self, text: str) -> None:
         """A message of ours is deleted before the server confirmed it."""
-        self._unnamed.append(hash(text))
+        self._deleted_text_hashes.append(hash(text))
 
-    def _confirmed(self, event: Event) -> None:
-        item = table(event, "item")
-        for part in tables(item, "content")[:1]:
-            text = hash(string(part, "text"))
-            if text in self._unnamed:
-                self._unnamed.remove(text)
-                self.forget_item(string(item, "id"))
+    def _match_deleted_message(self, event: Event) -> None:
+        item = get_object(event, "item")
+        for part in get_objects(item, "content")[:1]:
+            text = hash(get_string(part, "text"))
+            if text in self._deleted_text_hashes:
+                self._deleted_text_hashes.remove(text)
+                self.delete_item_when_seen(get_string(item, "id"))
 
-    def leftovers(self, event: Event) -> list[str]:
+    def take_late_items(self, event: Event) -> list[str]:
         """Forgotten items that the server has now, by this event: to be deleted there. Each is given once."""
-        self._confirmed(event)
-        named = item_ids(event)
-        if response_id(event) in self._forgotten:
+        self._match_deleted_message(event)
+        named = get_item_ids(event)
+        if get_response_id(event) in self._cleared_responses:
             for item_id in named:
-                self.forget_item(item_id)
-        if string(event, "type") not in THERE:
+                self.delete_item_when_seen(item_id)
+        if get_string(event, "type") not in ITEM_CONFIRMING_EVENTS:
             return []
-        found = [item_id for item_id in dict.fromkeys(named) if item_id in self._not_yet]
+        found = [item_id for item_id in dict.fromkeys(named) if item_id in self._pending_deletes]
         for item_id in found:
-            self._not_yet.remove(item_id)
+            self._pending_deletes.remove(item_id)
         return found
 
     def clear(self) -> None:
         """Another connection."""
-        for known in (self._replies, self._forgotten, self._items, self._not_yet):
+        for known in (self._cancelled_responses, self._cleared_responses, self._deleted_items, self._pending_deletes):
             known.clear()
-        self._unnamed.clear()
+        self._deleted_text_hashes.clear()

@@ -14,36 +14,36 @@ from .setting_values import SettingsError, check_key
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-SHORTEST_PASSWORD = 8
-SHORTEST_TOKEN = 16
+MIN_PASSWORD_CHARS = 8
+MIN_API_TOKEN_CHARS = 16
 """Characters: a token is not typed by anyone, and guesses at it are not counted."""
-MOST_TOKENS = 100
-ANYWHERE = "*"
+MAX_API_TOKENS = 100
+ANY_ORIGIN = "*"
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.*_-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
-def _words(value: str) -> list[str]:
+def _split_list(value: str) -> list[str]:
     return list(dict.fromkeys(word for word in re.split(r"[\s,，、]+", value) if word))
 
 
-def _password(name: str, value: str) -> str:
+def _parse_password(name: str, value: str) -> str:
     """Reads a password. The message does not repeat it."""
-    if not SHORTEST_PASSWORD <= len(value) <= 200:
-        raise SettingsError(f"{name} must have from {SHORTEST_PASSWORD} to 200 characters.")
+    if not MIN_PASSWORD_CHARS <= len(value) <= 200:
+        raise SettingsError(f"{name} must have from {MIN_PASSWORD_CHARS} to 200 characters.")
     return value
 
 
-def _tokens(name: str, value: str) -> tuple[str, ...]:
+def _parse_api_tokens(name: str, value: str) -> tuple[str, ...]:
     """Reads tokens between commas. The message repeats none."""
-    tokens = tuple(check_key(word, f"A token in {name}") for word in _words(value))
-    if len(tokens) > MOST_TOKENS or any(len(token) < SHORTEST_TOKEN for token in tokens):
+    tokens = tuple(check_key(word, f"A token in {name}") for word in _split_list(value))
+    if len(tokens) > MAX_API_TOKENS or any(len(token) < MIN_API_TOKEN_CHARS for token in tokens):
         raise SettingsError(
-            f"{name} must be at most {MOST_TOKENS} tokens of at least {SHORTEST_TOKEN} characters, between commas."
+            f"{name} must be at most {MAX_API_TOKENS} tokens of at least {MIN_API_TOKEN_CHARS} characters, between commas."
         )
     return tokens
 
 
-def origin(text: str) -> str:
+def normalize_origin(text: str) -> str:
     """An origin as browsers write it: scheme, host and, where it is not the scheme's own, port, in small letters.
 
     Raises ValueError for anything else.
@@ -56,22 +56,24 @@ def origin(text: str) -> str:
     return text if parts.port != own else text.rpartition(":")[0]
 
 
-def _origins(name: str, value: str) -> tuple[str, ...]:
+def _parse_origins(name: str, value: str) -> tuple[str, ...]:
     try:
-        return tuple(dict.fromkeys(word if word == ANYWHERE else origin(word) for word in _words(value)))
+        return tuple(
+            dict.fromkeys(word if word == ANY_ORIGIN else normalize_origin(word) for word in _split_list(value))
+        )
     except ValueError:
         raise SettingsError(f"{name} must be origins like https://example.com, between commas.") from None
 
 
-def _networks(name: str, value: str) -> tuple[Network, ...]:
+def _parse_networks(name: str, value: str) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(word, strict=False) for word in _words(value))
+        return tuple(ipaddress.ip_network(word, strict=False) for word in _split_list(value))
     except ValueError:
         raise SettingsError(f"{name} must be addresses or networks like 10.0.0.0/8, between commas.") from None
 
 
 @dataclass(frozen=True, slots=True)
-class GuardSettings:
+class SecuritySettings:
     """Nothing set: whoever reaches the address may use the page and the sockets, but no other web page may."""
 
     app_password: str = field(default="", repr=False)
@@ -90,7 +92,7 @@ class GuardSettings:
     believed. For the limits that count by visitor."""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> GuardSettings:
+    def from_env(cls, environ: Mapping[str, str]) -> SecuritySettings:
         """From any mapping. Raises SettingsError."""
 
         def read(name: str, convert: Callable[[str, str], T], otherwise: T) -> T:
@@ -99,9 +101,9 @@ class GuardSettings:
 
         default = cls()
         return cls(
-            app_password=read("APP_PASSWORD", _password, ""),
-            api_tokens=read("API_TOKENS", _tokens, ()),
-            allowed_origins=read("ALLOWED_ORIGINS", _origins, ()),
-            frame_ancestors=read("FRAME_ANCESTORS", _origins, ()),
-            trusted_proxies=read("TRUSTED_PROXIES", _networks, default.trusted_proxies),
+            app_password=read("APP_PASSWORD", _parse_password, ""),
+            api_tokens=read("API_TOKENS", _parse_api_tokens, ()),
+            allowed_origins=read("ALLOWED_ORIGINS", _parse_origins, ()),
+            frame_ancestors=read("FRAME_ANCESTORS", _parse_origins, ()),
+            trusted_proxies=read("TRUSTED_PROXIES", _parse_networks, default.trusted_proxies),
         )

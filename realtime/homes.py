@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-SPACE = {
+HF_SPACE_DEFAULTS = {
     "HOST": "0.0.0.0",
     "FETCH_MODELS": "true",
     "MAX_CALLS": "2",
@@ -26,21 +26,21 @@ SPACE = {
 and silent chats short enough that the next visitor gets a turn; and an end to what they may spend when a key is among
 its secrets. Hugging Face shows the page in a frame of its own, and its proxies have private addresses."""
 
-SHARED = {"MAX_VISITOR_SECONDS_PER_DAY": "3600"}
+PUBLIC_LINK_DEFAULTS = {"MAX_VISITOR_SECONDS_PER_DAY": "3600"}
 """With a public link, for those to whom it is given, and to whom they give it."""
-YES = frozenset({"1", "true", "yes", "on"})
+TRUE_VALUES = frozenset({"1", "true", "yes", "on"})
 
 
-def at_home(environ: Mapping[str, str]) -> Mapping[str, str]:
+def with_deployment_defaults(environ: Mapping[str, str]) -> Mapping[str, str]:
     """`environ` with the defaults of the place it describes; whatever is set in it goes before them.
 
     A Space is known by SPACE_ID, which Hugging Face sets.
     """
     given = {name: value for name, value in environ.items() if value.strip()}
     if "SPACE_ID" not in given:
-        shared = given.get("SHARE", given.get("GRADIO_SHARE", "")).strip().lower() in YES
-        return {**SHARED, **given} if shared else environ
-    defaults = dict(SPACE)
+        shared = given.get("SHARE", given.get("GRADIO_SHARE", "")).strip().lower() in TRUE_VALUES
+        return {**PUBLIC_LINK_DEFAULTS, **given} if shared else environ
+    defaults = dict(HF_SPACE_DEFAULTS)
     if "GRADIO_SERVER_NAME" in given:
         del defaults["HOST"]
     return {**defaults, **given}

@@ -8,160 +8,175 @@ from __future__ import annotations
 
 from typing import Any
 
-from .answers import Answers, Reply, Turn
-from .client_events import ClientEvents
+from .answers import ResponseStatus, ResponseTracker, UserTurnStatus
+from .client_events import ClientEventBuilder
 from .conversation import Conversation
-from .ducking import Ducking, State, Verdict
-from .fields import Event, number, response_id, string, table
-from .loudness import Loudness
-from .playback import Playback, Samples
+from .ducking import ClassifierState, InterruptionClassifier, InterruptionVerdict
+from .fields import Event, get_object, get_response_id, get_string, to_count
+from .loudness import EnergyVad
+from .playback import PlaybackBuffer, Samples
 from .settings import Settings, TurnDetection
 
-LOWERED = 0.2
+DUCKED_GAIN = 0.2
 """Loudness of a reply while a sound over it is judged (-14 dB): soft enough to speak over, and not gone."""
-SEMANTIC_SILENCE_S = 0.8
+SEMANTIC_VAD_SILENCE_S = 0.8
 """What `semantic_vad` mostly waits after a sound without words."""
 
 
-class Interruptions:
+class BargeIn:
     """Of one call."""
 
     def __init__(
-        self, conversation: Conversation, playback: Playback, answers: Answers, send: ClientEvents, settings: Settings
+        self,
+        conversation: Conversation,
+        playback: PlaybackBuffer,
+        responses: ResponseTracker,
+        client_events: ClientEventBuilder,
+        settings: Settings,
     ) -> None:
         self._conversation = conversation
         self._playback = playback
-        self._answers = answers
-        self._send = send
+        self._responses = responses
+        self._client_events = client_events
         semantic = settings.turn_detection is TurnDetection.SEMANTIC
-        self._ducking = Ducking(SEMANTIC_SILENCE_S if semantic else settings.vad_silence_ms / 1000)
-        self._microphone = Loudness()
-        self.ours = False
+        self._classifier = InterruptionClassifier(
+            SEMANTIC_VAD_SILENCE_S if semantic else settings.vad_silence_ms / 1000
+        )
+        self._energy_vad = EnergyVad()
+        self.client_side = False
         """The server leaves interruptions to us, and has confirmed that."""
-        self.unanswered = False
+        self.needs_response_request = False
         """The server will not answer the sound that is judged: it could not, or its answer was refused."""
 
     # ---------------------------------------------------------------- stopping a reply
 
-    def cut(self, now: float) -> list[dict[str, Any]]:
+    def truncate_reply(self, now: float) -> list[dict[str, Any]]:
         """Stop the reply here; returns what tells the server how much of it was heard."""
         events: list[dict[str, Any]] = []
         for cut in self._playback.interrupt(now):
-            self._conversation.cut(*cut)
+            self._conversation.truncate(*cut)
             if self._conversation.is_replayed(cut.item_id):
-                events += self._send.numbered("retell", self._conversation.retell(cut.item_id))
+                events += self._client_events.with_event_ids("retell", self._conversation.resend_truncated(cut.item_id))
                 continue
-            events.append(self._send.truncate(cut, self._conversation.server_id(cut.item_id)))
-        if self._answers.reply is Reply.ACTIVE:
-            self._playback.drop(self._answers.reply_id)
+            events.append(self._client_events.truncate_item(cut, self._conversation.server_id(cut.item_id)))
+        if self._responses.status is ResponseStatus.ACTIVE:
+            self._playback.drop_response(self._responses.response_id)
             # Without sound there is nothing to truncate; what was not heard at all is taken out.
-            events += self._send.delete(self._conversation.cancel(self._answers.reply_id))
+            events += self._client_events.delete_items(self._conversation.cancel_response(self._responses.response_id))
         return events
 
-    def stop(self, now: float) -> list[dict[str, Any]]:
+    def interrupt(self, now: float) -> list[dict[str, Any]]:
         """Stop the reply here and at the server, after which nothing is judged any more."""
-        self.over()
-        making = self._answers.reply is Reply.ACTIVE and not self._conversation.is_given_up(self._answers.reply_id)
-        events = self.cut(now)
-        return [*events, self._send.cancel(self._answers.reply_id)] if making else events
+        self.reset()
+        making = self._responses.status is ResponseStatus.ACTIVE and not self._conversation.is_cancelled(
+            self._responses.response_id
+        )
+        events = self.truncate_reply(now)
+        return [*events, self._client_events.cancel_response(self._responses.response_id)] if making else events
 
-    def refuse(self, event: Event, hearing: bool) -> list[dict[str, Any]]:
+    def reject_stale(self, event: Event, user_speaking: bool) -> list[dict[str, Any]]:
         """Turn away, at the first sign of it, what still comes of the conversation before Clear, and an answer to a
         sound that is no turn, or not yet known to be one. `hearing`: the visitor is speaking."""
-        kind, reply, answers = event.get("type"), response_id(event), self._answers
+        kind, reply, answers = event.get("type"), get_response_id(event), self._responses
         events: list[dict[str, Any]] = []
-        if kind == "input_audio_buffer.committed" and answers.turn is Turn.FORGOTTEN:
-            self._conversation.forget_item(string(event, "item_id"))
-        new = bool(reply) and reply != answers.reply_id and not self._conversation.is_given_up(reply)
-        undecided = new and self.undecided and not self._playback.knows(reply)
+        if kind == "input_audio_buffer.committed" and answers.user_turn is UserTurnStatus.CLEARED:
+            self._conversation.delete_item_when_seen(get_string(event, "item_id"))
+        new = bool(reply) and reply != answers.response_id and not self._conversation.is_cancelled(reply)
+        undecided = new and self.classifying and not self._playback.has_response(reply)
         if undecided:
-            self.unanswered = True
-            answers.undecided(reply)
-        if undecided or (new and answers.refuses(reply, hearing)):
-            self._conversation.forget_reply(reply)
-            self._playback.drop(reply)
+            self.needs_response_request = True
+            answers.reject_unclassified(reply)
+        if undecided or (new and answers.reject_if_stale(reply, user_speaking)):
+            self._conversation.delete_response_when_seen(reply)
+            self._playback.drop_response(reply)
             if kind != "response.done":
-                events.append(self._send.cancel(reply))
-        return events + self._send.delete(self._conversation.leftovers(event))
+                events.append(self._client_events.cancel_response(reply))
+        return events + self._client_events.delete_items(self._conversation.take_late_items(event))
 
     # ---------------------------------------------------------------- judging a sound
 
     @property
-    def undecided(self) -> bool:
+    def classifying(self) -> bool:
         """A sound is being judged while the reply goes on, softly."""
-        return self._ducking.undecided
+        return self._classifier.classifying
 
     @property
-    def lasting(self) -> bool:
+    def speech_active(self) -> bool:
         """The sound that is judged has not ended yet."""
-        return self._ducking.state is State.SPEAKING
+        return self._classifier.state is ClassifierState.SPEECH_ACTIVE
 
     @property
-    def left(self) -> bool:
+    def reply_exhausted(self) -> bool:
         """The reply has run out, and there may be something to answer."""
-        return self._ducking.state is State.LEFT
+        return self._classifier.state is ClassifierState.AWAITING_TRANSCRIPT
 
     @property
-    def reply_goes_on(self) -> bool:
+    def reply_in_progress(self) -> bool:
         """Sound of the reply is waiting, or more of it is to come."""
-        making = self._answers.reply is Reply.ACTIVE and not self._conversation.is_given_up(self._answers.reply_id)
-        return self._playback.busy or making
+        making = self._responses.status is ResponseStatus.ACTIVE and not self._conversation.is_cancelled(
+            self._responses.response_id
+        )
+        return self._playback.has_queued_audio or making
 
-    def session(self, event: Event) -> None:
+    def apply_session(self, event: Event) -> None:
         """Settings that the server confirms."""
-        turns = turn_detection(event)
-        self.ours = turns.get("interrupt_response") is False and turns.get("type") in list(TurnDetection)
-        if turns.get("type") == TurnDetection.SERVER and (silence_ms := number(turns.get("silence_duration_ms"))):
-            self._ducking.expect(silence_ms / 1000)
+        turns = confirmed_turn_detection(event)
+        self.client_side = turns.get("interrupt_response") is False and turns.get("type") in list(TurnDetection)
+        if turns.get("type") == TurnDetection.SERVER and (silence_ms := to_count(turns.get("silence_duration_ms"))):
+            self._classifier.set_silence_duration(silence_ms / 1000)
 
-    def hear(self, samples: Samples) -> None:
+    def push_audio(self, samples: Samples) -> None:
         """The next 20 ms of the microphone."""
-        if self.ours:
-            self._microphone.hear(samples)
+        if self.client_side:
+            self._energy_vad.push(samples)
 
-    def duck(self, item_id: str, now: float) -> Verdict | None:
+    def duck_and_classify(self, item_id: str, now: float) -> InterruptionVerdict | None:
         """The visitor makes a sound over the reply: lower it, and judge."""
-        if not self.undecided:
-            self.over()
-        self._playback.duck(LOWERED)
-        return self._ducking.begin(item_id, now)
+        if not self.classifying:
+            self.reset()
+        self._playback.set_gain(DUCKED_GAIN)
+        return self._classifier.start_speech(item_id, now)
 
-    def stopped(self, item_id: str, now: float) -> Verdict | None:
+    def end_speech(self, item_id: str, now: float) -> InterruptionVerdict | None:
         """The sound has ended."""
-        return self._ducking.stopped(item_id, now)
+        return self._classifier.end_speech(item_id, now)
 
-    def not_answered(self) -> None:
+    def mark_turn_unanswered(self) -> None:
         """The server cannot answer the visitor's turn by itself."""
-        if self.undecided:
-            self.unanswered = True
+        if self.classifying:
+            self.needs_response_request = True
         else:
-            self._answers.unanswered()
+            self._responses.queue_turn_response()
 
-    def heard(self, item_id: str, *, whole: bool) -> Verdict | None:
+    def apply_transcript(self, item_id: str, *, is_final: bool) -> InterruptionVerdict | None:
         """The conversation knows more of what was said in a sound; `whole`: all there will be."""
-        return self._ducking.heard(item_id, self._conversation.said(item_id), whole=whole)
+        return self._classifier.apply_transcript(item_id, self._conversation.get_transcript(item_id), is_final=is_final)
 
-    def beat(self, now: float) -> Verdict | None:
+    def tick_20ms(self, now: float) -> InterruptionVerdict | None:
         """20 ms have passed."""
-        if self._ducking.state is State.IDLE:
+        if self._classifier.state is ClassifierState.IDLE:
             return None
-        voice_s = self._microphone.voice_s(now - self._ducking.noticed_at) if self.lasting else 0.0
-        return self._ducking.beat(now, voice_s, self.reply_goes_on, not self.unanswered)
+        voice_s = (
+            self._energy_vad.voice_duration_s(now - self._classifier.speech_started_at) if self.speech_active else 0.0
+        )
+        return self._classifier.tick_20ms(now, voice_s, self.reply_in_progress, not self.needs_response_request)
 
-    def resume(self) -> list[dict[str, Any]]:
+    def resume_false_interruption(self) -> list[dict[str, Any]]:
         """It was no interruption. Returns what takes sounds without words out of the server's memory."""
-        nothing = self.over()
-        self._answers.dismissed()
-        return self._send.delete([name for item_id in nothing for name in self._conversation.dismiss(item_id)])
+        nothing = self.reset()
+        self._responses.dismiss_turn()
+        return self._client_events.delete_items(
+            [name for item_id in nothing for name in self._conversation.discard_empty_turn(item_id)]
+        )
 
-    def over(self) -> list[str]:
+    def reset(self) -> list[str]:
         """Nothing is judged any more: full loudness. Returns the items in which nothing was said."""
-        self.unanswered = False
-        self._playback.duck(1.0)
-        return self._ducking.over()
+        self.needs_response_request = False
+        self._playback.set_gain(1.0)
+        return self._classifier.reset()
 
 
-def turn_detection(event: Event) -> Event:
+def confirmed_turn_detection(event: Event) -> Event:
     """Of a `session.updated`; empty where there is none."""
-    heard = table(table(table(event, "session"), "audio"), "input")
-    return table(heard, "turn_detection") if string(event, "type") == "session.updated" else {}
+    heard = get_object(get_object(get_object(event, "session"), "audio"), "input")
+    return get_object(heard, "turn_detection") if get_string(event, "type") == "session.updated" else {}

@@ -12,39 +12,39 @@ import numpy as np
 
 from .playback import FRAME_S, Samples
 
-KEPT = 75
+HISTORY_FRAMES = 75
 """Frames remembered: 1.5 s."""
-EARLIER = 15
+PREROLL_FRAMES = 15
 """Frames from before the voice was noticed that may belong to it: 0.3 s."""
-GAP = 4
+MAX_GAP_FRAMES = 4
 """Frames of quiet inside a voice: the closure of a "t" takes up to 0.08 s."""
-WEAK = 0.15
+MIN_PEAK_RATIO = 0.15
 """Share of the loudest frame (-16 dB) below which there is no voice: the echo of a cough in a room."""
-OVER_NOISE = 2.0
+MIN_NOISE_RATIO = 2.0
 """A voice is so many times as loud as the quietest frame remembered (6 dB)."""
 
 
-class Loudness:
+class EnergyVad:
     """The microphone's last frames, as loudness (root mean square)."""
 
     def __init__(self) -> None:
-        self._levels: deque[float] = deque(maxlen=KEPT)
+        self._rms_levels: deque[float] = deque(maxlen=HISTORY_FRAMES)
 
-    def hear(self, samples: Samples) -> None:
+    def push(self, samples: Samples) -> None:
         """The next 20 ms of the microphone: int16[480]."""
-        self._levels.append(float(np.sqrt(np.mean(np.square(samples.astype(np.float32))))) if len(samples) else 0.0)
+        self._rms_levels.append(float(np.sqrt(np.mean(np.square(samples.astype(np.float32))))) if len(samples) else 0.0)
 
-    def voice_s(self, noticed_s: float) -> float:
-        """Seconds that the voice has lasted which was noticed `noticed_s` ago; 0 when it is not heard any more."""
-        levels = list(self._levels)
-        recent = levels[-(EARLIER + round(noticed_s / FRAME_S)) :]
+    def voice_duration_s(self, since_onset_s: float) -> float:
+        """Seconds that the voice has lasted which was noticed `since_onset_s` ago; 0 when it is not heard any more."""
+        levels = list(self._rms_levels)
+        recent = levels[-(PREROLL_FRAMES + round(since_onset_s / FRAME_S)) :]
         if not recent:
             return 0.0
-        least = max(WEAK * max(recent), OVER_NOISE * min(levels), 1.0)
+        least = max(MIN_PEAK_RATIO * max(recent), MIN_NOISE_RATIO * min(levels), 1.0)
         length = quiet = 0
         for place, level in enumerate(reversed(recent), start=1):
             quiet = 0 if level >= least else quiet + 1
-            if quiet > GAP:
+            if quiet > MAX_GAP_FRAMES:
                 break
             length = place if not quiet else length
         return length * FRAME_S

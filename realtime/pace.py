@@ -6,23 +6,23 @@ its own socket.
 
 from __future__ import annotations
 
-from .bucket import Bucket
+from .bucket import TokenBucket
 
-MOST_A_SECOND = 2000.0
-"""Messages a second, each counted once more for every `BYTES` in it. The fastest servers send some 200 in a second, of
+MAX_MESSAGES_PER_S = 2000.0
+"""Messages a second, each counted once more for every `EXTRA_MESSAGE_BYTES` in it. The fastest servers send some 200 in a second, of
 10 kB each."""
-BYTES = 8192
-BURST = 4000.0
+EXTRA_MESSAGE_BYTES = 8192
+BURST_MESSAGES = 4000.0
 """So many may come at once."""
 
 
-class Pace:
+class ReadRateLimit:
     """Of one socket."""
 
     def __init__(self, now: float) -> None:
-        self._bucket = Bucket(MOST_A_SECOND, BURST, now)
+        self._bucket = TokenBucket(MAX_MESSAGES_PER_S, BURST_MESSAGES, now)
 
-    def wait(self, size: int, now: float) -> float:
+    def take(self, size_bytes: int, now: float) -> float:
         """A message of `size` bytes, or characters, has come. Returns seconds to wait before the next is taken: 0.0
         for whoever keeps within the bounds."""
-        return self._bucket.take(now, 1 + size // BYTES)
+        return self._bucket.take(now, 1 + size_bytes // EXTRA_MESSAGE_BYTES)

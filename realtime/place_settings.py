@@ -10,12 +10,12 @@ from .setting_values import integer, number
 
 T = TypeVar("T")
 
-AT_ONCE_S = 5.0
+BURST_S = 5.0
 """A web socket may send what it might in so many seconds at once: sound that the network held back, a recording."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceSettings:
+class LimitSettings:
     """Bounds beside MAX_CALLS, MAX_CHATS and MAX_SOCKETS."""
 
     offline_sessions: int = 2
@@ -40,7 +40,7 @@ class PlaceSettings:
     """DRAIN_SECONDS, 0-3600, that calls may still last when the app is told to end; then they are cut."""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> PlaceSettings:
+    def from_env(cls, environ: Mapping[str, str]) -> LimitSettings:
         """From any mapping. Empty values count as not set. Raises SettingsError."""
         default = cls()
 

@@ -19,51 +19,51 @@ from .settings import Settings
 from .snapshot import Notice
 
 
-class Kind(StrEnum):
+class AdmissionKind(StrEnum):
     """What a place is for."""
 
     CALL = "call"
     CHAT = "chat"
-    PROGRAM = "program"
+    API_CLIENT = "program"
 
 
-class State(Enum):
+class AdmissionState(Enum):
     """Where one stands who asked for a place."""
 
-    WAITING = "waiting"
-    IN = "in"
-    ENDING = "ending"
+    QUEUED = "waiting"
+    ADMITTED = "in"
+    RELEASING = "ending"
     """The place is free; the session at the embedded server is still being closed."""
-    OUT = "out"
-    """Gone, or never let in: then there is a `Place.refusal`."""
+    RELEASED = "out"
+    """Gone, or never let in: then there is a `AdmissionTicket.refusal`."""
 
 
-class Holder(Protocol):
+class AdmissionListener(Protocol):
     """Who asked for a place."""
 
-    def place_changed(self) -> None:
+    def on_admission_changed(self) -> None:
         """The place is another: in now, or nearer to the head of the line, or out because the app ends."""
 
-    def closing(self, seconds: float) -> None:
+    def on_shutdown(self, grace_s: float) -> None:
         """The app ends: in so many seconds at the latest this has to be over. Told to who is in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConcurrencyLimits:
     """How many there may be at once."""
 
     calls: int = 8
     chats: int = 32
-    programs: int = 64
-    sessions: int = 2
+    api_clients: int = 64
+    offline_sessions: int = 2
     """Of the embedded server, shared by all three."""
-    waiting: int = 0
+    queue_length: int = 0
     calls_per_visitor: int = 0
     """Those waiting included; 0: no limit."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        places = settings.places
+    def from_settings(cls, settings: Settings) -> ConcurrencyLimits:
+        places = settings.limits
         return cls(
             settings.max_calls,
             settings.max_chats,
@@ -73,214 +73,234 @@ class Limits:
             places.max_calls_per_visitor,
         )
 
-    def most(self, kind: Kind) -> int:
-        return {Kind.CALL: self.calls, Kind.CHAT: self.chats, Kind.PROGRAM: self.programs}[kind]
+    def for_kind(self, kind: AdmissionKind) -> int:
+        return {
+            AdmissionKind.CALL: self.calls,
+            AdmissionKind.CHAT: self.chats,
+            AdmissionKind.API_CLIENT: self.api_clients,
+        }[kind]
 
 
-def needs_session(found: Endpoint | Failure) -> bool:
+def needs_offline_session(found: Endpoint | Failure) -> bool:
     """Whether a conversation with this server takes a session of the embedded one; that alone is ever loading."""
     return found.kind is ServerKind.OFFLINE if isinstance(found, Endpoint) else found is Failure.LOADING
 
 
-class Place:
+class AdmissionTicket:
     """What one has who asked for a place. Given back by `leave()`, however it went."""
 
-    def __init__(self, places: Places, holder: Holder, kind: Kind, visitor: str, session: bool) -> None:
-        self._places = places
-        self.holder = holder
+    def __init__(
+        self,
+        controller: AdmissionController,
+        listener: AdmissionListener,
+        kind: AdmissionKind,
+        visitor: str,
+        uses_offline: bool,
+    ) -> None:
+        self._controller = controller
+        self.listener = listener
         self.kind = kind
         self.visitor = visitor
-        self.session = session
+        self.uses_offline = uses_offline
         """It needs, or has, a session of the embedded server."""
-        self.state = State.OUT
-        self.number = 0
+        self.state = AdmissionState.RELEASED
+        self.queue_position = 0
         """In line: 1 is next. 0 when not waiting."""
         self.refusal: Notice | None = None
         """Why there is no place and no waiting for one."""
 
-    def end(self) -> None:
+    def begin_release(self) -> None:
         """The place is free for the next one, but for the embedded server's session: that one takes a moment to close,
         and `leave()` is to follow. Harmless when there is nothing to give back."""
-        self._places._give_back(self, State.ENDING if self.session and self.state is State.IN else State.OUT)
+        self._controller._release(
+            self,
+            AdmissionState.RELEASING
+            if self.uses_offline and self.state is AdmissionState.ADMITTED
+            else AdmissionState.RELEASED,
+        )
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give everything back, or leave the line. Harmless when there is nothing to give back."""
-        self._places._give_back(self, State.OUT)
+        self._controller._release(self, AdmissionState.RELEASED)
 
-    def needs(self, session: bool) -> bool:
+    def switch_server(self, uses_offline: bool) -> bool:
         """It is another server now that this place is for. Returns whether there is room for that; in line that is
         always so, for it only waits for something else."""
-        return self._places._needs(self, session)
+        return self._controller._switch_server(self, uses_offline)
 
 
-class Places:
+class AdmissionController:
     """The places of this process."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConcurrencyLimits) -> None:
         self.limits = limits
-        self._live: Counter[Kind] = Counter()
-        self._sessions = 0
-        self._held: dict[int, Place] = {}
+        self._admitted: Counter[AdmissionKind] = Counter()
+        self._offline_sessions = 0
+        self._tickets: dict[int, AdmissionTicket] = {}
         """All that are not out, in the order in which they came."""
-        self.ended = 0
+        self.finished_count = 0
         """Conversations that were in and are out."""
-        self.closing_s: float | None = None
+        self.shutdown_grace_s: float | None = None
         """The app ends: what those who were in were told. None: it does not."""
-        self._emptied: Callable[[], None] = lambda: None
-        self._changed: list[Place] = []
+        self._on_empty: Callable[[], None] = lambda: None
+        self._to_notify: list[AdmissionTicket] = []
         """Whose holders are to be told."""
-        self._telling = False
+        self._is_notifying = False
 
     # ---------------------------------------------------------------- what others may ask
 
-    def live(self, kind: Kind) -> int:
+    def count_admitted(self, kind: AdmissionKind) -> int:
         """Those of this kind that are in."""
-        return self._live[kind]
+        return self._admitted[kind]
 
     @property
-    def sessions(self) -> int:
+    def offline_sessions(self) -> int:
         """Of the embedded server that are taken."""
-        return self._sessions
+        return self._offline_sessions
 
     @property
-    def waiting(self) -> int:
+    def queue_length(self) -> int:
         """Those in line."""
-        return len(self._line())
+        return len(self._queue())
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Nobody is in, nobody waits."""
-        return not self._held
+        return not self._tickets
 
     # ---------------------------------------------------------------- coming
 
-    def enter(self, holder: Holder, kind: Kind, visitor: str = "", *, session: bool = False) -> Place:
+    def request_admission(
+        self, listener: AdmissionListener, kind: AdmissionKind, visitor: str = "", *, uses_offline: bool = False
+    ) -> AdmissionTicket:
         """Ask for a place: in now, or in line (not for programs), or refused. `visitor`: a key that is the same for all
         that one visitor does, "" when that is not known."""
-        place = Place(self, holder, kind, visitor, session)
-        if self.closing_s is not None:
+        place = AdmissionTicket(self, listener, kind, visitor, uses_offline)
+        if self.shutdown_grace_s is not None:
             place.refusal = Notice.CLOSING
-        elif self._too_many_of(place):
-            place.refusal = Notice.VISITOR_BUSY
-        elif self._fits(place):
-            self._let_in(place)
-        elif kind is Kind.PROGRAM or self.waiting >= self.limits.waiting:
+        elif self._exceeds_visitor_limit(place):
+            place.refusal = Notice.VISITOR_CALL_LIMIT
+        elif self._has_capacity(place):
+            self._admit(place)
+        elif kind is AdmissionKind.API_CLIENT or self.queue_length >= self.limits.queue_length:
             place.refusal = Notice.SERVER_BUSY
-        elif self._waits_enough(visitor):
-            place.refusal = Notice.VISITOR_BUSY
+        elif self._exceeds_visitor_queue_limit(visitor):
+            place.refusal = Notice.VISITOR_CALL_LIMIT
         else:
-            place.state = State.WAITING
-            self._held[id(place)] = place
-            self._number()
+            place.state = AdmissionState.QUEUED
+            self._tickets[id(place)] = place
+            self._renumber_queue()
         return place
 
-    def _too_many_of(self, place: Place) -> bool:
+    def _exceeds_visitor_limit(self, ticket: AdmissionTicket) -> bool:
         most = self.limits.calls_per_visitor
-        if place.kind is not Kind.CALL or not place.visitor or not most:
+        if ticket.kind is not AdmissionKind.CALL or not ticket.visitor or not most:
             return False
-        theirs = (p for p in self._held.values() if p.kind is Kind.CALL and p.visitor == place.visitor)
-        return sum(each.state is not State.ENDING for each in theirs) >= most
+        theirs = (p for p in self._tickets.values() if p.kind is AdmissionKind.CALL and p.visitor == ticket.visitor)
+        return sum(each.state is not AdmissionState.RELEASING for each in theirs) >= most
 
-    def _waits_enough(self, visitor: str) -> bool:
+    def _exceeds_visitor_queue_limit(self, visitor: str) -> bool:
         """The line is short, and for everybody: one visitor's chats in many tabs do not fill it either."""
         most = self.limits.calls_per_visitor
-        return bool(visitor and most) and sum(place.visitor == visitor for place in self._line()) >= most
+        return bool(visitor and most) and sum(place.visitor == visitor for place in self._queue()) >= most
 
-    def _fits(self, place: Place) -> bool:
-        room = self._live[place.kind] < self.limits.most(place.kind)
-        return room and (not place.session or self._sessions < self.limits.sessions)
+    def _has_capacity(self, ticket: AdmissionTicket) -> bool:
+        room = self._admitted[ticket.kind] < self.limits.for_kind(ticket.kind)
+        return room and (not ticket.uses_offline or self._offline_sessions < self.limits.offline_sessions)
 
-    def _let_in(self, place: Place) -> None:
-        place.state, place.number = State.IN, 0
-        self._live[place.kind] += 1
-        self._sessions += place.session
-        self._held[id(place)] = place
+    def _admit(self, ticket: AdmissionTicket) -> None:
+        ticket.state, ticket.queue_position = AdmissionState.ADMITTED, 0
+        self._admitted[ticket.kind] += 1
+        self._offline_sessions += ticket.uses_offline
+        self._tickets[id(ticket)] = ticket
 
     # ---------------------------------------------------------------- going, and who comes then
 
-    def _give_back(self, place: Place, state: State) -> None:
-        before = place.state
-        if before is State.OUT or before is state:
+    def _release(self, ticket: AdmissionTicket, state: AdmissionState) -> None:
+        before = ticket.state
+        if before is AdmissionState.RELEASED or before is state:
             return
-        if before is State.IN:
-            self._live[place.kind] -= 1
-        if state is State.OUT:
-            self._sessions -= place.session and before is not State.WAITING
-            self.ended += before is not State.WAITING
-            del self._held[id(place)]
-        place.state, place.number = state, 0
-        self._next()
-        self._tell_if_empty()
+        if before is AdmissionState.ADMITTED:
+            self._admitted[ticket.kind] -= 1
+        if state is AdmissionState.RELEASED:
+            self._offline_sessions -= ticket.uses_offline and before is not AdmissionState.QUEUED
+            self.finished_count += before is not AdmissionState.QUEUED
+            del self._tickets[id(ticket)]
+        ticket.state, ticket.queue_position = state, 0
+        self._admit_queued()
+        self._notify_if_empty()
 
-    def _needs(self, place: Place, session: bool) -> bool:
-        if place.session == session or place.state not in (State.WAITING, State.IN):
-            return place.state is not State.OUT
-        if place.state is State.IN:
-            if session and self._sessions >= self.limits.sessions:
+    def _switch_server(self, ticket: AdmissionTicket, uses_offline: bool) -> bool:
+        if ticket.uses_offline == uses_offline or ticket.state not in (AdmissionState.QUEUED, AdmissionState.ADMITTED):
+            return ticket.state is not AdmissionState.RELEASED
+        if ticket.state is AdmissionState.ADMITTED:
+            if uses_offline and self._offline_sessions >= self.limits.offline_sessions:
                 return False
-            self._sessions += 1 if session else -1
-        place.session = session
-        self._next()
+            self._offline_sessions += 1 if uses_offline else -1
+        ticket.uses_offline = uses_offline
+        self._admit_queued()
         return True
 
-    def _next(self) -> None:
+    def _admit_queued(self) -> None:
         """Let in whoever may come in now."""
-        for place in self._line():
-            if self._fits(place):
-                self._let_in(place)
-                self._changed.append(place)
-        self._changed += self._number()
-        self._tell()
+        for place in self._queue():
+            if self._has_capacity(place):
+                self._admit(place)
+                self._to_notify.append(place)
+        self._to_notify += self._renumber_queue()
+        self._notify()
 
-    def _line(self) -> list[Place]:
-        return [place for place in self._held.values() if place.state is State.WAITING]
+    def _queue(self) -> list[AdmissionTicket]:
+        return [place for place in self._tickets.values() if place.state is AdmissionState.QUEUED]
 
-    def _number(self) -> list[Place]:
+    def _renumber_queue(self) -> list[AdmissionTicket]:
         """Number the line; returns whose number is another. Who waits for nothing that another waits for is not behind
         that one."""
-        ahead: Counter[tuple[Kind, bool]] = Counter()
+        ahead: Counter[tuple[AdmissionKind, bool]] = Counter()
         changed = []
-        for place in self._line():
-            others = ((kind is place.kind or (session and place.session), n) for (kind, session), n in ahead.items())
+        for place in self._queue():
+            others = (
+                (kind is place.kind or (session and place.uses_offline), n) for (kind, session), n in ahead.items()
+            )
             number = 1 + sum(n for shared, n in others if shared)
-            ahead[place.kind, place.session] += 1
-            if place.number != number:
-                place.number = number
+            ahead[place.kind, place.uses_offline] += 1
+            if place.queue_position != number:
+                place.queue_position = number
                 changed.append(place)
         return changed
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Tell the holders, one after the other; what one of them does upon that is told after it."""
-        if self._telling:
+        if self._is_notifying:
             return
-        self._telling = True
+        self._is_notifying = True
         try:
-            while self._changed:
-                self._changed.pop(0).holder.place_changed()
+            while self._to_notify:
+                self._to_notify.pop(0).listener.on_admission_changed()
         finally:
-            self._telling = False
+            self._is_notifying = False
 
     # ---------------------------------------------------------------- the end of the app
 
-    def close(self, seconds: float, emptied: Callable[[], None] = lambda: None) -> None:
+    def begin_shutdown(self, grace_s: float, on_empty: Callable[[], None] = lambda: None) -> None:
         """Nobody comes in any more; who waits is sent away, and who is in is told that so many seconds are left.
         `emptied` is called once everybody has gone."""
-        if self.closing_s is not None:
+        if self.shutdown_grace_s is not None:
             return
-        self.closing_s, self._emptied = seconds, emptied
-        for place in list(self._held.values()):
-            if place.state is State.WAITING:
+        self.shutdown_grace_s, self._on_empty = grace_s, on_empty
+        for place in list(self._tickets.values()):
+            if place.state is AdmissionState.QUEUED:
                 place.refusal = Notice.CLOSING
-                del self._held[id(place)]
-                place.state, place.number = State.OUT, 0
-                self._changed.append(place)
-        self._tell()
-        for place in list(self._held.values()):
-            if place.state is State.IN:
-                place.holder.closing(seconds)
-        self._tell_if_empty()
+                del self._tickets[id(place)]
+                place.state, place.queue_position = AdmissionState.RELEASED, 0
+                self._to_notify.append(place)
+        self._notify()
+        for place in list(self._tickets.values()):
+            if place.state is AdmissionState.ADMITTED:
+                place.listener.on_shutdown(grace_s)
+        self._notify_if_empty()
 
-    def _tell_if_empty(self) -> None:
-        if self.closing_s is not None and self.empty:
-            emptied, self._emptied = self._emptied, lambda: None
+    def _notify_if_empty(self) -> None:
+        if self.shutdown_grace_s is not None and self.is_empty:
+            emptied, self._on_empty = self._on_empty, lambda: None
             emptied()

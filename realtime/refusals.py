@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Event = dict[str, Any]
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 """Where a field is within `session`, for example ("audio", "input", "turn_detection")."""
 
-MOST_REFUSED = 32
+MAX_REMEMBERED_FIELDS = 32
 """Fields remembered of one server; the oldest go first. A session has fewer."""
 
-_CONTAINERS: frozenset[Path] = frozenset({(), ("audio",), ("audio", "input"), ("audio", "output")})
+_CONTAINERS: frozenset[FieldPath] = frozenset({(), ("audio",), ("audio", "input"), ("audio", "output")})
 """Objects that only hold others: leaving one out would leave out what was not refused."""
-_ESSENTIAL: tuple[Path, ...] = (
+_ESSENTIAL_FIELDS: tuple[FieldPath, ...] = (
     ("type",),
     ("instructions",),
     ("output_modalities",),
@@ -28,80 +28,80 @@ _ESSENTIAL: tuple[Path, ...] = (
     ("audio", "input", "turn_detection"),
     ("audio", "output", "format"),
 )
-_MAKES_THE_WHOLE = frozenset({"type", "model", "effort"})
+_DEFINING_FIELDS = frozenset({"type", "model", "effort"})
 """Fields without which the object around them says nothing."""
-_GA_ONLY: frozenset[Path] = frozenset({("type",), ("output_modalities",), *_CONTAINERS} - {()})
+_GA_ONLY_FIELDS: frozenset[FieldPath] = frozenset({("type",), ("output_modalities",), *_CONTAINERS} - {()})
 """What a server that only knows the beta shapes refuses."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+|\[\d+\])*")
-_QUOTED = re.compile(r"['\"`]([^'\"`\s]{1,120})['\"`]")
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+|\[\d+\])*")
+_QUOTED_NAME = re.compile(r"['\"`]([^'\"`\s]{1,120})['\"`]")
 
 
-class Refused:
+class UnsupportedFields:
     """What one server refused before, so that it is not sent again. Held by whoever knows the server."""
 
     def __init__(self) -> None:
-        self.confirms = True
+        self.confirms_updates = True
         """False once it took settings without a word: not every server answers with `session.updated`."""
-        self._fields: dict[tuple[Path, str], None] = {}
+        self._fields: dict[tuple[FieldPath, str], None] = {}
 
-    def copy(self) -> Refused:
+    def copy(self) -> UnsupportedFields:
         """The same, for what is to be learned beside it."""
-        copied = Refused()
-        copied.confirms, copied._fields = self.confirms, dict(self._fields)
+        copied = UnsupportedFields()
+        copied.confirms_updates, copied._fields = self.confirms_updates, dict(self._fields)
         return copied
 
-    def remember(self, path: Path, value: object) -> None:
+    def add(self, path: FieldPath, value: object) -> None:
         """This value of the field was refused."""
         self._fields[path, json.dumps(value, sort_keys=True)] = None
-        while len(self._fields) > MOST_REFUSED:
+        while len(self._fields) > MAX_REMEMBERED_FIELDS:
             del self._fields[next(iter(self._fields))]
 
-    def leave_out(self, update: Event) -> Event:
+    def filter_update(self, update: Event) -> Event:
         """The `session.update` without what was refused before. Another value of the same field is tried again."""
         for path, value in list(self._fields):
             found, now = look_up(update.get("session"), path)
             if found and json.dumps(now, sort_keys=True) == value:
-                update = without(update, path)
+                update = without_field(update, path)
         return update
 
 
-def names(error: Mapping[str, Any]) -> Iterator[str]:
+def named_fields(error: Mapping[str, Any]) -> Iterator[str]:
     """The fields an `error` names: in `param`, else quoted in its message."""
     param = error.get("param")
-    if isinstance(param, str) and _NAME.fullmatch(param):
+    if isinstance(param, str) and _FIELD_NAME.fullmatch(param):
         yield param
     message = error.get("message")
-    for quoted in _QUOTED.findall(message[:2000] if isinstance(message, str) else ""):
-        if _NAME.fullmatch(quoted):
+    for quoted in _QUOTED_NAME.findall(message[:2000] if isinstance(message, str) else ""):
+        if _FIELD_NAME.fullmatch(quoted):
             yield quoted
 
 
-def refuses_ga(error: Mapping[str, Any]) -> bool:
+def rejects_ga(error: Mapping[str, Any]) -> bool:
     """Whether a server says with this refusal that it only knows the beta shapes."""
-    for name in names(error):
-        path = _path(name)
-        if path in _GA_ONLY or path == ("modalities",):
+    for name in named_fields(error):
+        path = _parse_path(name)
+        if path in _GA_ONLY_FIELDS or path == ("modalities",):
             return error.get("code") != "invalid_value"  # a value can only be wrong in a field that is known
     return False
 
 
-def refused_field(name: str, update: Event) -> Path | None:
+def find_rejected_field(name: str, update: Event) -> FieldPath | None:
     """The field of `update` to leave out when a server refuses `name`; None when there is none of that name.
 
     The whole object where one of its fields makes no sense without the other: `{"type": ...}`, `{"model": ...}`.
     """
-    session, path = update.get("session"), _path(name)
+    session, path = update.get("session"), _parse_path(name)
     if len(path) == 1 and path[0] not in (session or {}):  # a server that names only the last part
-        places = [place for place in _places(session, ()) if place[-1] == path[0]]
+        places = [place for place in _walk_paths(session, ()) if place[-1] == path[0]]
         path = places[0] if len(places) == 1 else ()
     while path and not look_up(session, path)[0]:
         path = path[:-1]  # it misses something in an object that we sent, or refuses something deep in it
-    if path[-1:] and path[-1] in _MAKES_THE_WHOLE and path[:-1] not in _CONTAINERS:
+    if path[-1:] and path[-1] in _DEFINING_FIELDS and path[:-1] not in _CONTAINERS:
         path = path[:-1]
     return None if path in _CONTAINERS else path
 
 
-def is_required(path: Path, update: Event) -> bool:
+def is_required(path: FieldPath, update: Event) -> bool:
     """Whether the session cannot be what it is for without this field.
 
     The formats are none: where they cannot be chosen they are what we ask for, PCM16 at 24 kHz.
@@ -110,10 +110,10 @@ def is_required(path: Path, update: Event) -> bool:
     return path == ("type",) or (written and path == ("output_modalities",))
 
 
-def essentials(update: Event) -> Event:
+def keep_essential_fields(update: Event) -> Event:
     """The `session.update` with only what every server knows: for a refusal that does not say what it is about."""
     session: Event = {}
-    for path in _ESSENTIAL:
+    for path in _ESSENTIAL_FIELDS:
         found, value = look_up(update["session"], path)
         if found:
             table = session
@@ -123,10 +123,10 @@ def essentials(update: Event) -> Event:
     return {**update, "session": session}
 
 
-def without(update: Event, path: Path) -> Event:
+def without_field(update: Event, path: FieldPath) -> Event:
     """A copy of the `session.update` that lacks a field."""
 
-    def cut(table: Mapping[str, Any], rest: Path) -> Event:
+    def cut(table: Mapping[str, Any], rest: FieldPath) -> Event:
         kept = {key: value for key, value in table.items() if key != rest[0] or len(rest) > 1}
         if len(rest) > 1 and isinstance(kept.get(rest[0]), Mapping):
             kept[rest[0]] = cut(kept[rest[0]], rest[1:])
@@ -135,7 +135,7 @@ def without(update: Event, path: Path) -> Event:
     return {**update, "session": cut(update["session"], path)}
 
 
-def look_up(session: object, path: Path) -> tuple[bool, Any]:
+def look_up(session: object, path: FieldPath) -> tuple[bool, Any]:
     """(whether the field is there, its value)."""
     for step in path:
         if not isinstance(session, Mapping) or step not in session:
@@ -144,14 +144,14 @@ def look_up(session: object, path: Path) -> tuple[bool, Any]:
     return True, session
 
 
-def _path(name: str) -> Path:
+def _parse_path(name: str) -> FieldPath:
     parts = tuple(re.sub(r"\[\d+\]", "", name).split("."))
     return parts[1:] if parts[0] == "session" else parts
 
 
-def _places(session: object, base: Path) -> Iterator[Path]:
+def _walk_paths(session: object, base: FieldPath) -> Iterator[FieldPath]:
     """Every field there is, with those inside it."""
     if isinstance(session, Mapping):
         for key, value in session.items():
             yield (*base, key)
-            yield from _places(value, (*base, key))
+            yield from _walk_paths(value, (*base, key))

@@ -10,13 +10,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from .settings import Ducking, NoiseReduction, ServerKind, Settings, TurnDetection
-from .transcription import transcription
+from .settings import DuckingMode, NoiseReduction, ServerKind, Settings, TurnDetection
+from .transcription import build_transcription
 
 SESSION_EVENT_ID = "session_update"
 """`event_id` of the update, so that a refusal can be told from any other error."""
 
-PCM24 = {"type": "audio/pcm", "rate": 24_000}
+PCM_24KHZ_FORMAT = {"type": "audio/pcm", "rate": 24_000}
 
 DEFAULT_VOICE = "alloy"
 """Exists on every OpenAI model."""
@@ -24,25 +24,25 @@ DEFAULT_VOICE = "alloy"
 Event = dict[str, Any]
 
 
-class Mode(StrEnum):
+class SessionMode(StrEnum):
     """What the session is for."""
 
     VOICE = "voice"
     TEXT = "text"
 
 
-def session_update(
-    settings: Settings, mode: Mode = Mode.VOICE, *, kind: ServerKind | None = None, model: str = ""
+def build_session_update(
+    settings: Settings, mode: SessionMode = SessionMode.VOICE, *, kind: ServerKind | None = None, model: str = ""
 ) -> Event:
     """The GA `session.update`. `kind` and `model` default to those of `settings`."""
-    kind = settings.kind if kind is None else kind
-    session = _spoken(settings, kind) if mode is Mode.VOICE else _written(settings)
-    if kind is ServerKind.OPENAI and (model or settings.model_of(kind)).startswith("gpt-realtime-2"):
+    kind = settings.server_kind if kind is None else kind
+    session = _build_voice_session(settings, kind) if mode is SessionMode.VOICE else _build_text_session(settings)
+    if kind is ServerKind.OPENAI and (model or settings.model_for(kind)).startswith("gpt-realtime-2"):
         session["reasoning"] = {"effort": "low"}  # more of it is heard as silence before the first word
     return {"type": "session.update", "event_id": SESSION_EVENT_ID, "session": session}
 
 
-def _spoken(settings: Settings, kind: ServerKind) -> Event:
+def _build_voice_session(settings: Settings, kind: ServerKind) -> Event:
     noise = settings.noise_reduction
     # Elsewhere "alloy" may be no voice at all, and then nothing is heard: such a server speaks with its own.
     voice = settings.voice or ("" if kind is ServerKind.CUSTOM else DEFAULT_VOICE)
@@ -55,17 +55,21 @@ def _spoken(settings: Settings, kind: ServerKind) -> Event:
         "tool_choice": "auto",
         "audio": {
             "input": {
-                "format": dict(PCM24),
-                "transcription": transcription(settings, kind, settings.language),
+                "format": dict(PCM_24KHZ_FORMAT),
+                "transcription": build_transcription(settings, kind, settings.language),
                 "noise_reduction": None if noise is NoiseReduction.NONE else {"type": noise.value},
-                "turn_detection": turn_detection(settings, kind),
+                "turn_detection": build_turn_detection(settings, kind),
             },
-            "output": {"format": dict(PCM24), **({"voice": voice} if voice else {}), "speed": settings.speed},
+            "output": {
+                "format": dict(PCM_24KHZ_FORMAT),
+                **({"voice": voice} if voice else {}),
+                "speed": settings.speed,
+            },
         },
     }
 
 
-def _written(settings: Settings) -> Event:
+def _build_text_session(settings: Settings) -> Event:
     return {
         "type": "realtime",
         "instructions": settings.text_instructions,
@@ -77,10 +81,12 @@ def _written(settings: Settings) -> Event:
     }
 
 
-def turn_detection(settings: Settings, kind: ServerKind) -> Event:
+def build_turn_detection(settings: Settings, kind: ServerKind) -> Event:
     """The server finds the end of a turn and answers by itself; it stops its answer when the visitor makes a sound,
     or leaves to us what that sound is (`ducking.py`). Normal turns are answered without asking in either case."""
-    ours = settings.ducking is Ducking.ON or (settings.ducking is Ducking.AUTO and kind is not ServerKind.CUSTOM)
+    ours = settings.ducking is DuckingMode.ON or (
+        settings.ducking is DuckingMode.AUTO and kind is not ServerKind.CUSTOM
+    )
     acts = {"create_response": True, "interrupt_response": not ours}
     if settings.turn_detection is TurnDetection.SEMANTIC:
         return {"type": "semantic_vad", "eagerness": settings.eagerness.value, **acts}

@@ -10,48 +10,48 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .endpoint import Endpoint
-from .fields import string, table
-from .wishes import WISH_EVENT_ID, live_update
+from .fields import get_object, get_string
+from .wishes import LIVE_UPDATE_EVENT_ID, build_live_update
 
 Event = dict[str, Any]
 
 
-class SessionTold:
+class SessionConfigSync:
     """Of one call; also an observer of its line."""
 
     def __init__(self) -> None:
-        self._told: Event | None = None
+        self._sent_update: Event | None = None
         """The `session.update` that says all that this connection's server has been told; None: there is none."""
-        self._before: Event | None = None
+        self._previous_update: Event | None = None
         """The same before the newest wishes, which may yet be refused."""
-        self._refused = False
+        self._has_rejection = False
         """The server did not take the newest wishes, and nobody has been told yet."""
 
-    def opened(self, update: Event) -> Event:
+    def start_connection(self, update: Event) -> Event:
         """A connection is being opened with this `session.update`."""
-        self._told = self._before = update
+        self._sent_update = self._previous_update = update
         return update
 
-    def connected(self, endpoint: Endpoint, now: float) -> None:
+    def on_connected(self, endpoint: Endpoint, now: float) -> None:
         """Nothing is to be learned from it."""
 
-    def receive(self, event: Mapping[str, Any], now: float) -> None:
+    def on_event(self, event: Mapping[str, Any], now: float) -> None:
         """A server event."""
-        error = table(event, "error")
-        if event.get("type") == "error" and string(error, "event_id") == WISH_EVENT_ID:
-            self._told, self._refused = self._before, True
+        error = get_object(event, "error")
+        if event.get("type") == "error" and get_string(error, "event_id") == LIVE_UPDATE_EVENT_ID:
+            self._sent_update, self._has_rejection = self._previous_update, True
 
-    def take_refusal(self) -> bool:
+    def take_rejection(self) -> bool:
         """Whether wishes were refused since this was last asked."""
-        refused, self._refused = self._refused, False
+        refused, self._has_rejection = self._has_rejection, False
         return refused
 
-    def update(self, wanted: Event, fitted: Callable[[Event], Event]) -> list[Event]:
-        """The events that tell a server which is connected what is `wanted` otherwise than it was told. `fitted`: a
+    def build_updates(self, target: Event, filter_unsupported: Callable[[Event], Event]) -> list[Event]:
+        """The events that tell a server which is connected what is `wanted` otherwise than it was told. `filter_unsupported`: a
         `session.update` as this server takes it."""
-        before = self._told
+        before = self._sent_update
         if before is None:
             return []
-        self._before, self._told = before, wanted
-        update = live_update(fitted(before), fitted(wanted))
+        self._previous_update, self._sent_update = before, target
+        update = build_live_update(filter_unsupported(before), filter_unsupported(target))
         return [update] if update is not None else []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
-from .endpoint import full_address, is_header_text
+from .endpoint import is_valid_header_value, to_realtime_url
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -20,24 +20,26 @@ class SettingsError(ValueError):
     """A setting has a value that cannot be used. The message is one sentence and names the variable."""
 
 
-def text(longest: int) -> Callable[[str, str], str]:
+def text(max_chars: int) -> Callable[[str, str], str]:
     """Reads a text of at most `longest` characters."""
 
     def convert(name: str, value: str) -> str:
-        if len(value) > longest:
-            raise SettingsError(f"{name} is longer than {longest} characters.")
+        if len(value) > max_chars:
+            raise SettingsError(f"{name} is longer than {max_chars} characters.")
         return value
 
     return convert
 
 
-def names(most: int, longest: int) -> Callable[[str, str], tuple[str, ...]]:
+def names(max_count: int, max_chars: int) -> Callable[[str, str], tuple[str, ...]]:
     """Reads at most `most` names of at most `longest` characters between commas, each once."""
 
     def convert(name: str, value: str) -> tuple[str, ...]:
         words = tuple(dict.fromkeys(" ".join(word.split()) for word in re.split("[,，、]", value) if word.strip()))
-        if len(words) > most or any(len(word) > longest for word in words):
-            raise SettingsError(f"{name} must be at most {most} names of at most {longest} characters, between commas.")
+        if len(words) > max_count or any(len(word) > max_chars for word in words):
+            raise SettingsError(
+                f"{name} must be at most {max_count} names of at most {max_chars} characters, between commas."
+            )
         return words
 
     return convert
@@ -49,7 +51,7 @@ def check_key(text: str, name: str = "The key") -> str:
     Raises SettingsError, which does not repeat it.
     """
     text = text.strip()
-    if not is_header_text(text) or len(text) > 4000:
+    if not is_valid_header_value(text) or len(text) > 4000:
         raise SettingsError(f"{name} holds a space or a character that no key has: it may have been pasted wrongly.")
     return text
 
@@ -114,6 +116,6 @@ def one_of(kind: type[E]) -> Callable[[str, str], E]:
 def url(name: str, value: str) -> str:
     """Reads a server's address. The message does not repeat it: it may hold a key."""
     try:
-        return full_address(value)
+        return to_realtime_url(value)
     except ValueError:
         raise SettingsError(f"{name} must be an address that starts with ws:// or wss://.") from None

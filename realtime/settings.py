@@ -19,15 +19,15 @@ from .endpoint import (
     OPENAI_URL,
     Endpoint,
     ServerKind,
-    headers_for,
+    auth_headers,
     with_model,
     without_credentials,
-    without_user,
+    without_userinfo,
 )
-from .guard_settings import GuardSettings
-from .homes import at_home
-from .place_settings import PlaceSettings
-from .refusals import Refused
+from .guard_settings import SecuritySettings
+from .homes import with_deployment_defaults
+from .place_settings import LimitSettings
+from .refusals import UnsupportedFields
 from .setting_values import SettingsError, check_key
 from .setting_values import boolean as _boolean
 from .setting_values import integer as _integer
@@ -37,11 +37,10 @@ from .setting_values import number as _number
 from .setting_values import one_of as _one_of
 from .setting_values import text as _text
 from .setting_values import url as _url
-from .turn_settings import TurnSettings
+from .turn_settings import IceSettings
 
 __all__ = [
-    "Delay",
-    "Ducking",
+    "DuckingMode",
     "Eagerness",
     "Endpoint",
     "Language",
@@ -49,6 +48,7 @@ __all__ = [
     "ServerKind",
     "Settings",
     "SettingsError",
+    "TranscriptionDelay",
     "TurnDetection",
     "check_key",
 ]
@@ -85,7 +85,7 @@ class Eagerness(StrEnum):
     AUTO = "auto"
 
 
-class Ducking(StrEnum):
+class DuckingMode(StrEnum):
     """Whether a reply is only lowered at the visitor's first sound, and stopped once it is an interruption."""
 
     AUTO = "auto"
@@ -103,7 +103,7 @@ class NoiseReduction(StrEnum):
     FAR_FIELD = "far_field"
 
 
-class Delay(StrEnum):
+class TranscriptionDelay(StrEnum):
     """How long the transcription waits for context before it writes a word."""
 
     MINIMAL = "minimal"
@@ -173,7 +173,7 @@ class Settings:
     transcription_model: str = ""
     """TRANSCRIPTION_MODEL. Default: gpt-realtime-whisper on OpenAI (words while they are spoken; proven with server
     VAD), elsewhere the server's own, or whisper-1 where it has none. Azure wants the name of a deployment of yours."""
-    transcription_delay: Delay | None = None
+    transcription_delay: TranscriptionDelay | None = None
     """TRANSCRIPTION_DELAY, minimal|low|medium|high|xhigh, for gpt-realtime-whisper only: later words are better words.
     Not sent unless set; the captions are for the eye, the model hears the sound itself."""
     keywords: tuple[str, ...] = ()
@@ -193,7 +193,7 @@ class Settings:
     vad_silence_ms: int = 350
     """VAD_SILENCE_MS, ms of silence that end a turn. The service's 200 cuts people off who think while they talk, its
     documented 500 is felt as slowness; most pauses inside a sentence are shorter than 350."""
-    ducking: Ducking = Ducking.AUTO
+    ducking: DuckingMode = DuckingMode.AUTO
     """DUCKING, auto|on|off: a cough or an "mm" does not end a reply. The price: a real interruption is heard softly for
     0.3 s longer before it is silent."""
     echo_guard_threshold: float = 0.8
@@ -255,14 +255,16 @@ class Settings:
     output_latency_ms: int = 100
     """OUTPUT_LATENCY_MS from our sending a sample to the visitor's ear (measured on loopback: about 90 ms)."""
 
-    places: PlaceSettings = field(default_factory=PlaceSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     """Who gets a place, for how long."""
-    turn: TurnSettings = field(default_factory=TurnSettings)
+    ice: IceSettings = field(default_factory=IceSettings)
     """The relay for calls where UDP cannot pass."""
-    guard: GuardSettings = field(default_factory=GuardSettings)
+    security: SecuritySettings = field(default_factory=SecuritySettings)
     """Who may come in, and from where."""
 
-    _refused: Refused = field(default_factory=Refused, init=False, repr=False, compare=False)
+    _unsupported_fields: UnsupportedFields = field(
+        default_factory=UnsupportedFields, init=False, repr=False, compare=False
+    )
     """What the operator's server refused; goes along with its endpoints."""
 
     # ---------------------------------------------------------------- reading
@@ -287,7 +289,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """From any mapping. Empty values count as not set. Raises SettingsError."""
-        environ = at_home(environ)
+        environ = with_deployment_defaults(environ)
         default = cls()
 
         def read(name: str, convert: Callable[[str, str], T], otherwise: T) -> T:
@@ -312,7 +314,7 @@ class Settings:
             text_instructions=read("TEXT_INSTRUCTIONS", _text(16_000), default.text_instructions),
             language=read("LANGUAGE", _one_of(Language), default.language),
             transcription_model=read("TRANSCRIPTION_MODEL", _text(200), ""),
-            transcription_delay=read("TRANSCRIPTION_DELAY", _one_of(Delay), None),
+            transcription_delay=read("TRANSCRIPTION_DELAY", _one_of(TranscriptionDelay), None),
             keywords=read("KEYWORDS", _names(50, 60), ()),
             turn_detection=read("TURN_DETECTION", _one_of(TurnDetection), default.turn_detection),
             eagerness=read("EAGERNESS", _one_of(Eagerness), default.eagerness),
@@ -320,7 +322,7 @@ class Settings:
             vad_threshold=read("VAD_THRESHOLD", _number(0, 1), default.vad_threshold),
             vad_prefix_padding_ms=read("VAD_PREFIX_PADDING_MS", _integer(0, 5000), default.vad_prefix_padding_ms),
             vad_silence_ms=read("VAD_SILENCE_MS", _integer(50, 10_000), default.vad_silence_ms),
-            ducking=read("DUCKING", _one_of(Ducking), default.ducking),
+            ducking=read("DUCKING", _one_of(DuckingMode), default.ducking),
             echo_guard_threshold=read("ECHO_GUARD_THRESHOLD", _number(0, 1), default.echo_guard_threshold),
             max_output_tokens=read("MAX_OUTPUT_TOKENS", _integer(1, 4096), default.max_output_tokens),
             max_text_tokens=read("MAX_TEXT_TOKENS", _integer(1, 4096), default.max_text_tokens),
@@ -344,15 +346,15 @@ class Settings:
             ready_seconds=read("READY_SECONDS", _number(0.1, 600), default.ready_seconds),
             reconnect_attempts=read("RECONNECT_ATTEMPTS", _integer(0, 100), default.reconnect_attempts),
             output_latency_ms=read("OUTPUT_LATENCY_MS", _integer(0, 5000), default.output_latency_ms),
-            places=PlaceSettings.from_env(environ),
-            turn=TurnSettings.from_env(environ),
-            guard=GuardSettings.from_env(environ),
+            limits=LimitSettings.from_env(environ),
+            ice=IceSettings.from_env(environ),
+            security=SecuritySettings.from_env(environ),
         )
 
     # ---------------------------------------------------------------- which server
 
     @property
-    def kind(self) -> ServerKind:
+    def server_kind(self) -> ServerKind:
         """The operator's server."""
         if self.realtime_url:
             return ServerKind.CUSTOM
@@ -361,9 +363,9 @@ class Settings:
     @property
     def model(self) -> str:
         """The model of the operator's server by name, for people; "" when the server chooses."""
-        return self.model_of(self.kind)
+        return self.model_for(self.server_kind)
 
-    def model_of(self, kind: ServerKind) -> str:
+    def model_for(self, kind: ServerKind) -> str:
         """The model asked of a server of this kind; "" when the server chooses."""
         return self.realtime_model or (OPENAI_MODEL if kind is ServerKind.OPENAI else "")
 
@@ -375,16 +377,16 @@ class Settings:
         or not the operator has a key. It goes to no other host, and with `allow_own_key` off to none.
         """
         own_key = own_key.strip() if self.allow_own_key else ""
-        kind = ServerKind.OPENAI if own_key and self.kind is ServerKind.OFFLINE else self.kind
+        kind = ServerKind.OPENAI if own_key and self.server_kind is ServerKind.OFFLINE else self.server_kind
         if kind is ServerKind.OFFLINE:
-            return Endpoint(kind, offline_url, refused=self._refused)
+            return Endpoint(kind, offline_url, unsupported_fields=self._unsupported_fields)
         url = self.realtime_url or OPENAI_URL
         key = self.realtime_api_key if self.realtime_url else self.openai_api_key
         if own_key:
             url, key = without_credentials(url), own_key
         elif key:
-            url = without_user(url)
-        model = self.model_of(kind)
+            url = without_userinfo(url)
+        model = self.model_for(kind)
         # One visitor's account may lack what others have: what it refuses is not remembered for them.
-        refused = Refused() if own_key else self._refused
-        return Endpoint(kind, with_model(url, model), headers_for(url, key), model, bool(own_key), refused)
+        refused = UnsupportedFields() if own_key else self._unsupported_fields
+        return Endpoint(kind, with_model(url, model), auth_headers(url, key), model, bool(own_key), refused)

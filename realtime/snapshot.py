@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .accounts import Money
+from .accounts import CostSummary
 from .conversation import Bubble
-from .timing import Waits
+from .timing import LatencySummary
 
 
-class Stage(StrEnum):
+class CallStage(StrEnum):
     """Where a call is. Exactly one at any time."""
 
     IDLE = "idle"
-    WAITING = "waiting"
+    QUEUED = "waiting"
     """In line, for all places are taken."""
     CONNECTING = "connecting"
     LISTENING = "listening"
-    HEARING = "hearing"
+    USER_SPEAKING = "hearing"
     """The visitor is speaking."""
     THINKING = "thinking"
     SPEAKING = "speaking"
@@ -27,8 +27,8 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
-CONNECTED = frozenset({Stage.LISTENING, Stage.HEARING, Stage.THINKING, Stage.SPEAKING})
-OVER = frozenset({Stage.ENDED, Stage.FAILED})
+CONNECTED_STAGES = frozenset({CallStage.LISTENING, CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
+TERMINAL_STAGES = frozenset({CallStage.ENDED, CallStage.FAILED})
 
 
 class Notice(StrEnum):
@@ -36,9 +36,9 @@ class Notice(StrEnum):
 
     SERVER_BUSY = "server_busy"
     """All places are taken, and the line is full."""
-    VISITOR_BUSY = "visitor_busy"
+    VISITOR_CALL_LIMIT = "visitor_busy"
     """This visitor has as many calls as one may have at once."""
-    VISITOR_DAY = "visitor_day"
+    VISITOR_DAILY_QUOTA = "visitor_day"
     """This visitor has been in calls as long as one may in a day."""
     CLOSING = "closing"
     """The app ends: there are no new calls."""
@@ -52,7 +52,7 @@ class Notice(StrEnum):
     """The server could not answer this time; the call goes on."""
     RENEWING = "renewing"
     """The server's time for one session is nearly up: the call goes on in a new one."""
-    WISH_REFUSED = "wish_refused"
+    PREFERENCE_REJECTED = "wish_refused"
     """The server did not take what the visitor wants otherwise; the call goes on as it was."""
     MESSAGE_TOO_LONG = "message_too_long"
     INTERNAL = "internal_error"
@@ -63,16 +63,16 @@ class Snapshot:
     """All that the page shows of a call."""
 
     bubbles: tuple[Bubble, ...]
-    stage: Stage
+    stage: CallStage
     notice: str | None = None
     """Code of a `Notice` or a `connection.Failure`, or None."""
-    server: str = ""
+    server_name: str = ""
     """`Endpoint.name` of the newest connection; "" before the first."""
-    waits: Waits | None = None
+    latency: LatencySummary | None = None
     """How long answers took; None before the first."""
-    money: Money | None = None
+    cost: CostSummary | None = None
     """What was spent; None before the first connection."""
-    place: int = 0
+    queue_position: int = 0
     """In line: 1 is next. 0 when not waiting."""
-    seconds: int = 0
+    notice_seconds: int = 0
     """Of a notice that names a time."""

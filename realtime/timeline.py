@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """From when to when, in seconds of the call clock. Of what is typed, both are the same."""
 
     start: float
     end: float
 
-    def and_also(self, other: Span) -> Span:
+    def union(self, other: TimeSpan) -> TimeSpan:
         """The shortest span that holds both."""
-        return Span(min(self.start, other.start), max(self.end, other.end))
+        return TimeSpan(min(self.start, other.start), max(self.end, other.end))
 
 
 class CallClock:
@@ -21,24 +21,24 @@ class CallClock:
     not counted. `now` is any monotonic clock, the same in all methods."""
 
     def __init__(self) -> None:
-        self._before = 0.0
-        self._since: float | None = None
+        self._previous_calls_s = 0.0
+        self._started_at: float | None = None
 
     def start(self, now: float) -> None:
         """A call begins; one that was not stopped ends here."""
         self.stop(now)
-        self._since = now
+        self._started_at = now
 
     def stop(self, now: float) -> None:
         """The call is over. Does nothing when none is under way."""
-        self._before, self._since = self.at(now), None
+        self._previous_calls_s, self._started_at = self.elapsed_s(now), None
 
     def restart(self, now: float) -> None:
         """The conversation begins anew, in the same call if one is under way."""
-        self._before = 0.0
-        if self._since is not None:
-            self._since = now
+        self._previous_calls_s = 0.0
+        if self._started_at is not None:
+            self._started_at = now
 
-    def at(self, now: float) -> float:
+    def elapsed_s(self, now: float) -> float:
         """The time on this clock."""
-        return self._before + (max(0.0, now - self._since) if self._since is not None else 0.0)
+        return self._previous_calls_s + (max(0.0, now - self._started_at) if self._started_at is not None else 0.0)

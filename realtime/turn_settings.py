@@ -15,18 +15,18 @@ T = TypeVar("T")
 IceServer = dict[str, Any]
 """As a browser's RTCPeerConnection takes it: `urls`, and `username` and `credential` where it wants them."""
 
-MOST_SERVERS = 10
+MAX_ICE_SERVERS = 10
 """Browsers warn from five on: each is asked at every call."""
 
 
-def known_servers(answer: object) -> tuple[IceServer, ...]:
+def extract_ice_servers(answer: object) -> tuple[IceServer, ...]:
     """The ICE servers in what a provider or an operator wrote: a list, one object, or either of them under `iceServers`
     or `ice_servers`. What is no ICE server is left out; never raises."""
     if isinstance(answer, Mapping) and "urls" not in answer:
         answer = answer.get("iceServers") or answer.get("ice_servers")
     entries = answer if isinstance(answer, list) else [answer]
     servers = []
-    for entry in entries[:MOST_SERVERS]:
+    for entry in entries[:MAX_ICE_SERVERS]:
         if not isinstance(entry, Mapping):
             continue
         named = entry.get("urls")
@@ -38,10 +38,10 @@ def known_servers(answer: object) -> tuple[IceServer, ...]:
     return tuple(servers)
 
 
-def _ice_servers(name: str, value: str) -> tuple[IceServer, ...]:
+def _parse_ice_servers(name: str, value: str) -> tuple[IceServer, ...]:
     """Reads a JSON list. The message does not repeat it: it holds a password."""
     try:
-        servers = known_servers(json.loads(value))
+        servers = extract_ice_servers(json.loads(value))
     except (ValueError, RecursionError):
         servers = ()
     if not servers:
@@ -49,14 +49,14 @@ def _ice_servers(name: str, value: str) -> tuple[IceServer, ...]:
     return servers
 
 
-def _turn_url(name: str, value: str) -> str:
+def _parse_turn_url(name: str, value: str) -> str:
     if not value.startswith(("turn:", "turns:")) or len(value) > 500:
         raise SettingsError(f"{name} must be an address like turn:host:3478.")
     return value
 
 
 @dataclass(frozen=True, slots=True)
-class TurnSettings:
+class IceSettings:
     """The first that is set is used; with none set no one is asked, and calls go the direct way."""
 
     ice_servers: tuple[IceServer, ...] = field(default=(), repr=False, hash=False)
@@ -80,7 +80,7 @@ class TurnSettings:
     HF_TOKEN, which stands in many an environment for other purposes."""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> TurnSettings:
+    def from_env(cls, environ: Mapping[str, str]) -> IceSettings:
         """From any mapping. Raises SettingsError."""
 
         def read(name: str, convert: Callable[[str, str], T], otherwise: T) -> T:
@@ -88,8 +88,8 @@ class TurnSettings:
             return convert(name, value) if value else otherwise
 
         settings = cls(
-            ice_servers=read("ICE_SERVERS", _ice_servers, ()),
-            turn_url=read("TURN_URL", _turn_url, ""),
+            ice_servers=read("ICE_SERVERS", _parse_ice_servers, ()),
+            turn_url=read("TURN_URL", _parse_turn_url, ""),
             turn_username=read("TURN_USERNAME", _text(500), ""),
             turn_credential=read("TURN_CREDENTIAL", _text(500), ""),
             cloudflare_turn_key_id=read("CLOUDFLARE_TURN_KEY_ID", _key, ""),

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from realtime.homes import SPACE
+from realtime.homes import HF_SPACE_DEFAULTS
 from realtime.settings import Settings
 
-from .settings_zh import MEANINGS
+from .settings_zh import MEANINGS_ZH
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- settings: python -m scripts.settings_table --write -->", "<!-- /settings -->"
-LONG = 40
+BEGIN_MARKER, END_MARKER = "<!-- settings: python -m scripts.settings_table --write -->", "<!-- /settings -->"
+MAX_DEFAULT_CHARS = 40
 """Characters of a default that still fit into its column."""
 
 
@@ -40,7 +40,7 @@ class Setting:
     """English; goes on where the variable's name stands, so it may begin with a small letter."""
 
 
-def docstrings(kind: type) -> dict[str, str]:
+def field_docstrings(kind: type) -> dict[str, str]:
     """The docstring under each field of a class, on one line."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
@@ -52,19 +52,19 @@ def docstrings(kind: type) -> dict[str, str]:
     return found
 
 
-def settings_of(kind: type) -> Iterator[Setting]:
+def iter_settings(kind: type) -> Iterator[Setting]:
     """Every setting, in the order of the fields; a field that is a dataclass itself gives its own.
 
     Raises ValueError for a field whose docstring does not begin with its variable.
     """
-    said = docstrings(kind)
+    said = field_docstrings(kind)
     defaults = kind()
     for field in dataclasses.fields(kind):
         default = getattr(defaults, field.name)
         if field.name.startswith("_"):
             continue
         if dataclasses.is_dataclass(default):
-            yield from settings_of(type(default))
+            yield from iter_settings(type(default))
             continue
         name = field.name.upper()
         text = said.get(field.name, "")
@@ -73,7 +73,7 @@ def settings_of(kind: type) -> Iterator[Setting]:
         yield Setting(name, default, text.removeprefix(name).lstrip(",.: "))
 
 
-def shown(default: object) -> str:
+def format_default(default: object) -> str:
     """A default as one would write it into `.env`."""
     if isinstance(default, Enum):
         default = default.value
@@ -86,36 +86,36 @@ def shown(default: object) -> str:
     if isinstance(default, float):
         default = f"{default:g}"
     text = str(default)
-    return f"`{text}`" if len(text) <= LONG else "…"
+    return f"`{text}`" if len(text) <= MAX_DEFAULT_CHARS else "…"
 
 
-HEADS = {
+TABLE_HEADERS = {
     "README.md": ("| variable | default | meaning |", "on a Space"),
     "README.zh-TW.md": ("| 變數 | 預設值 | 意義 |", "Space 上"),
 }
 
 
-def table(readme: str, chinese: Mapping[str, str] = MEANINGS) -> str:
+def render_table(readme: str, meanings_zh: Mapping[str, str] = MEANINGS_ZH) -> str:
     """The table for that README."""
-    head, space = HEADS[readme]
+    head, space = TABLE_HEADERS[readme]
     lines = [head, "|---|---|---|"]
-    for setting in settings_of(Settings):
-        default = shown(setting.default)
-        if setting.name in SPACE:
-            default += f"; {space} `{SPACE[setting.name]}`"
-        meaning = setting.meaning if readme == "README.md" else chinese[setting.name]
+    for setting in iter_settings(Settings):
+        default = format_default(setting.default)
+        if setting.name in HF_SPACE_DEFAULTS:
+            default += f"; {space} `{HF_SPACE_DEFAULTS[setting.name]}`"
+        meaning = setting.meaning if readme == "README.md" else meanings_zh[setting.name]
         meaning = meaning.replace("|", " / " if "`" not in meaning else "\\|")
         lines.append(f"| `{setting.name}` | {default} | {meaning} |")
     return "\n".join(lines)
 
 
-def with_table(readme: str, text: str) -> str:
+def replace_table(readme: str, text: str) -> str:
     """The README's text with its table renewed. Raises ValueError when it has no markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(BEGIN_MARKER)
+    _, end, after = rest.partition(END_MARKER)
     if not begin or not end:
-        raise ValueError(f"{readme} lacks the markers {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n{table(readme)}\n{END}{after}"
+        raise ValueError(f"{readme} lacks the markers {BEGIN_MARKER} and {END_MARKER}.")
+    return f"{before}{BEGIN_MARKER}\n{render_table(readme)}\n{END_MARKER}{after}"
 
 
 def main() -> int:
@@ -125,10 +125,10 @@ def main() -> int:
     what.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     status = 0
-    for readme in HEADS:
+    for readme in TABLE_HEADERS:
         path = ROOT / readme
         text = path.read_text("utf-8")
-        wanted = with_table(readme, text)
+        wanted = replace_table(readme, text)
         if arguments.write:
             path.write_text(wanted, "utf-8")
         elif text != wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MEANINGS = {
+MEANINGS_ZH = {
     "OPENAI_API_KEY": "有設定就連 OpenAI；沒設定，也沒有 `REALTIME_URL`，就用內建伺服器。",
     "REALTIME_URL": "其他 Realtime 伺服器（ws、wss、http 或 https），優先於 `OPENAI_API_KEY`。",
     "REALTIME_API_KEY": "給 `REALTIME_URL` 的金鑰：Azure 用 `api-key` 標頭，其他用 bearer token。OpenAI 的金鑰絕不會送到別的主機。",

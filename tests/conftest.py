@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from .browser.conftest import App, running_app
+from .browser.conftest import AppProcess, running_app
 
 # What is tested is what comes out, not how busy the machine is: a stall of a second fails no generated test.
 hypothesis.settings.register_profile(
@@ -29,13 +29,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
     """`python app.py` with no key, its models loaded: one for all tests, as starting it takes longer than most."""
     # So many tokens are ten seconds of speech: a model that rambles is no reason to listen longer.
     # All its visitors come from this computer, several at once, and may be taken for one.
     bounds = {"MAX_OUTPUT_TOKENS": "48", "MAX_CALLS_PER_VISITOR": "0"}
     with running_app(tmp_path_factory.mktemp("app") / "log.txt", **bounds) as app:
-        app.first_health = app.wait(lambda answer: True)
-        app.wait(lambda health: health["http"] == 200, timeout=120)
+        app.first_health = app.wait_for_health(lambda answer: True)
+        app.wait_for_health(lambda health: health["http"] == 200, timeout=120)
         yield app
-        assert "Traceback" not in app.log.read_text(), app.log.read_text()[-4000:]
+        assert "Traceback" not in app.log_path.read_text(), app.log_path.read_text()[-4000:]

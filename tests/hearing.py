@@ -11,20 +11,20 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from offline.models import look
-from offline.pipeline import quiet_threads
+from offline.models import find_models
+from offline.pipeline import limit_openmp_spinning
 from offline.recognition import Whisper
 
 
 @cache
 def _whisper() -> Whisper:
-    quiet_threads()
-    folder = look().whisper
+    limit_openmp_spinning()
+    folder = find_models().whisper
     assert folder is not None, "The models are missing: run ./test.sh, or python -m offline.models fetch."
     return Whisper(folder, 2)
 
 
-def recognise(samples: NDArray[np.float32], language: Literal["en", "zh"] = "en") -> str:
+def transcribe(samples: NDArray[np.float32], language: Literal["en", "zh"] = "en") -> str:
     """The words in float32 sound at 24 kHz. Silence before and after is cut off first."""
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     if not len(loud):

@@ -10,115 +10,125 @@ from typing import Any, Protocol
 
 import pytest
 
-from realtime.accounts import Accounts
+from realtime.accounts import BillingService
 from realtime.conversation import Conversation
-from realtime.places import Kind, Limits, Places
+from realtime.places import AdmissionController, AdmissionKind, ConcurrencyLimits
 from realtime.settings import Settings
-from realtime.snapshot import Snapshot, Stage
-from realtime_handler import VoiceCall
-from text_chat import TextChat
-from web.texts import CHAT_NOTICES, NOTICES, sentence
+from realtime.snapshot import CallStage, Snapshot
+from realtime_handler import RealtimeHandler
+from text_chat import TextSession
+from web.texts import CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS, get_message
 from webrtc_edge import quiet_loggers
 
-from .pages import Page
+from .pages import FakeRtcPage
 from .realtime import kinds
-from .test_text_chat import Reader
+from .test_text_chat import FakeChatPage
 
 
-async def hasty(seconds: float) -> None:
+async def short_sleep(seconds: float) -> None:
     """Pauses between tries are not what is tested here."""
     await asyncio.sleep(min(seconds, 0.02))
 
 
-class Person(Protocol):
+class SessionUser(Protocol):
     """Somebody at the page."""
 
-    texts: dict[str, tuple[str, str]]
+    notice_texts: dict[str, tuple[str, str]]
 
-    async def shows(self, condition: Callable[[Snapshot], bool]) -> Snapshot: ...
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot: ...
 
-    async def types(self, text: str) -> bool: ...
+    async def send_text(self, text: str) -> bool: ...
 
-    def leaves(self) -> None: ...
+    def leave(self) -> None: ...
 
 
-class Caller:
-    texts = NOTICES
+class CallUser:
+    notice_texts = CALL_NOTICE_TEXTS
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: FakeRtcPage) -> None:
         self.page = page
 
-    async def shows(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
-        return await self.page.shows(condition)
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        return await self.page.wait_for_snapshot(condition)
 
-    async def types(self, text: str) -> bool:
-        return await self.page.call.say(text)
+    async def send_text(self, text: str) -> bool:
+        return await self.page.handler.send_text(text)
 
-    def leaves(self) -> None:
-        self.page.call.leave()
-
-
-class Writer:
-    texts = CHAT_NOTICES
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-
-    async def shows(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
-        return await self.reader.shows(condition)
-
-    async def types(self, text: str) -> bool:
-        return self.reader.chat.say(text)
-
-    def leaves(self) -> None:
-        self.reader.chat.leave()
+    def leave(self) -> None:
+        self.page.handler.end_by_user()
 
 
-def settings_for(url: str, **changed: Any) -> Settings:
+class ChatUser:
+    notice_texts = CHAT_NOTICE_TEXTS
+
+    def __init__(self, page: FakeChatPage) -> None:
+        self.page = page
+
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        return await self.page.wait_for_snapshot(condition)
+
+    async def send_text(self, text: str) -> bool:
+        return self.page.chat.send_text(text)
+
+    def leave(self) -> None:
+        self.page.chat.end_by_user()
+
+
+def make_settings(url: str, **changed: Any) -> Settings:
     told: dict[str, Any] = {"instructions": kinds.PROMPT, "text_instructions": kinds.PROMPT}
     quick: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
     return Settings(realtime_url=url, **{"realtime_api_key": kinds.KEY, **told, **quick, **changed})
 
 
 @asynccontextmanager
-async def call(url: str, own_key: str = "", accounts: Accounts | None = None, **changed: Any) -> AsyncIterator[Caller]:
-    settings = settings_for(url, **changed)
-    page = Page(VoiceCall(settings, lambda key: settings.endpoint(own_key=key), accounts=accounts, sleep=hasty))
+async def running_call_user(
+    url: str, own_key: str = "", accounts: BillingService | None = None, **changed: Any
+) -> AsyncIterator[CallUser]:
+    settings = make_settings(url, **changed)
+    page = FakeRtcPage(
+        RealtimeHandler(settings, lambda key: settings.endpoint(own_key=key), billing=accounts, sleep=short_sleep)
+    )
     page.visitor.own_key = own_key
     await page.start()
     try:
-        yield Caller(page)
+        yield CallUser(page)
     finally:
-        await page.hangs_up()
-        assert page.call.places.live(Kind.CALL) == 0
+        await page.hang_up()
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
 
 
 @asynccontextmanager
-async def chat(url: str, own_key: str = "", accounts: Accounts | None = None, **changed: Any) -> AsyncIterator[Writer]:
-    settings = settings_for(url, **changed)
-    book = Places(Limits(chats=1))
-    conversation = Conversation(written=True)
-    chat = TextChat(settings, lambda: settings.endpoint(own_key=own_key), book, conversation, accounts, sleep=hasty)
-    chat.open()
-    reader = Reader(chat)
+async def running_chat_user(
+    url: str, own_key: str = "", accounts: BillingService | None = None, **changed: Any
+) -> AsyncIterator[ChatUser]:
+    settings = make_settings(url, **changed)
+    book = AdmissionController(ConcurrencyLimits(chats=1))
+    conversation = Conversation(text_only=True)
+    chat = TextSession(
+        settings, lambda: settings.endpoint(own_key=own_key), book, conversation, accounts, sleep=short_sleep
+    )
+    chat.start()
+    reader = FakeChatPage(chat)
     try:
-        yield Writer(reader)
+        yield ChatUser(reader)
     finally:
-        chat.leave()
+        chat.end_by_user()
         async with asyncio.timeout(5):
-            await chat.settled()
-            await reader.finishes()
-        assert book.live(Kind.CHAT) == 0
+            await chat.wait_closed()
+            await reader.wait_until_finished()
+        assert book.count_admitted(AdmissionKind.CHAT) == 0
 
 
-At = Callable[..., AbstractAsyncContextManager[Person]]
+SessionFactory = Callable[..., AbstractAsyncContextManager[SessionUser]]
 """(url of a server, own key, settings) -> a call or a chat with it."""
-BOTH = pytest.mark.parametrize("person_at", [call, chat], ids=["call", "chat"])
+IN_CALL_AND_CHAT = pytest.mark.parametrize(
+    "start_session", [running_call_user, running_chat_user], ids=["call", "chat"]
+)
 """The same must hold for a call and for a chat."""
 
 
 @pytest.fixture(autouse=True)
-def discreet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def no_secrets_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Whatever happens, nothing secret is in the log."""
     quiet_loggers()
     caplog.set_level(logging.DEBUG)
@@ -129,7 +139,7 @@ def discreet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-async def tidy() -> AsyncIterator[None]:
+async def no_tasks_left() -> AsyncIterator[None]:
     """Whatever happens, nothing goes on after it."""
     before = asyncio.all_tasks()
     yield
@@ -139,21 +149,21 @@ async def tidy() -> AsyncIterator[None]:
     assert not [task for task in left if not task.done()]
 
 
-def read_by(person: Person, snapshot: Snapshot) -> str:
+def notice_text_for(person: SessionUser, snapshot: Snapshot) -> str:
     """The sentence the person reads; there is one in both languages."""
     assert snapshot.notice is not None
-    assert sentence(person.texts, snapshot.notice, "zh-TW").endswith("。")
-    return sentence(person.texts, snapshot.notice, "en")
+    assert get_message(person.notice_texts, snapshot.notice, "zh-TW").endswith("。")
+    return get_message(person.notice_texts, snapshot.notice, "en")
 
 
-def over(snapshot: Snapshot) -> bool:
-    return snapshot.stage in (Stage.FAILED, Stage.ENDED)
+def is_over(snapshot: Snapshot) -> bool:
+    return snapshot.stage in (CallStage.FAILED, CallStage.ENDED)
 
 
-def listening(snapshot: Snapshot) -> bool:
-    return snapshot.stage is Stage.LISTENING
+def is_listening(snapshot: Snapshot) -> bool:
+    return snapshot.stage is CallStage.LISTENING
 
 
-def said(*texts: str) -> Callable[[Snapshot], bool]:
+def is_shown(*texts: str) -> Callable[[Snapshot], bool]:
     """Everything is said, and it is quiet again."""
-    return lambda snapshot: listening(snapshot) and tuple(b.text for b in snapshot.bubbles) == texts
+    return lambda snapshot: is_listening(snapshot) and tuple(b.text for b in snapshot.bubbles) == texts

@@ -11,23 +11,23 @@ from pathlib import Path
 import pytest
 
 from realtime.conversation import Conversation
-from realtime.places import Kind, Limits, Places
+from realtime.places import AdmissionController, AdmissionKind, ConcurrencyLimits
 from realtime.settings import Settings
-from realtime.snapshot import Notice, Stage
-from realtime_handler import VoiceCall
-from text_chat import TextChat
+from realtime.snapshot import CallStage, Notice
+from realtime_handler import RealtimeHandler
+from text_chat import TextSession
 from visitor import Visitor
-from web.voice_socket import VoiceSockets
+from web.voice_socket import AudioSocketRegistry
 
-from .pages import Page, at
-from .persons import BOTH, At, discreet, listening, tidy  # noqa: F401  (two are fixtures)
+from .pages import FakeRtcPage, endpoint_at
+from .persons import IN_CALL_AND_CHAT, SessionFactory, is_listening, no_secrets_logged, no_tasks_left  # noqa: F401  (two are fixtures)
 from .realtime import script
-from .realtime.servers import Script, server
-from .test_text_chat import Reader
-from .web.programs import door, program
-from .web.sockets import SocketPage
+from .realtime.servers import ScriptedRealtimeServer, running_server
+from .test_text_chat import FakeChatPage
+from .web.programs import connected_client, running_gateway
+from .web.sockets import FakeWebSocketPage
 
-OFTEN = 30
+REPETITIONS = 30
 
 
 def open_files() -> int:
@@ -35,7 +35,7 @@ def open_files() -> int:
 
 
 @pytest.fixture(autouse=True)
-async def nothing_piles_up() -> AsyncIterator[None]:
+async def no_resources_leaked() -> AsyncIterator[None]:
     tasks, files = len(asyncio.all_tasks()), open_files()
     yield
     deadline = time.monotonic() + 5
@@ -44,140 +44,148 @@ async def nothing_piles_up() -> AsyncIterator[None]:
         await asyncio.sleep(0.02)
 
 
-@BOTH
-async def test_a_line_that_is_lost_again_and_again(person_at: At) -> None:
-    there = Script()
-    async with server(there.talk) as url, person_at(url, reconnect_attempts=OFTEN) as person:
-        await person.shows(listening)
-        assert await person.types("One")
-        await there.hears("response.create")
-        await there.says(script.whole_reply("r1", "a1", "Two.", 20))
-        await person.shows(lambda s: listening(s) and len(s.bubbles) == 2)
+@IN_CALL_AND_CHAT
+async def test_a_line_that_is_lost_again_and_again(start_session: SessionFactory) -> None:
+    there = ScriptedRealtimeServer()
+    async with (
+        running_server(there.handle_connection) as url,
+        start_session(url, reconnect_attempts=REPETITIONS) as person,
+    ):
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text("One")
+        await there.wait_for("response.create")
+        await there.send(script.complete_response("r1", "a1", "Two.", 20))
+        await person.wait_for_snapshot(lambda s: is_listening(s) and len(s.bubbles) == 2)
         tasks, files = len(asyncio.all_tasks()), open_files()
-        for number in range(OFTEN):
-            await there.cut()
-            await there.hears("conversation.item.create", 3 + 2 * number)
-            last = await person.shows(listening)
+        for number in range(REPETITIONS):
+            await there.abort_connection()
+            await there.wait_for("conversation.item.create", 3 + 2 * number)
+            last = await person.wait_for_snapshot(is_listening)
             assert [bubble.text for bubble in last.bubbles] == ["One", "Two."]
-            assert len(there.of("response.create")) == 1, "what was answered is not asked again"
+            assert len(there.received_of("response.create")) == 1, "what was answered is not asked again"
         # One more: a socket that has just been closed may still be on its way out.
         assert (len(asyncio.all_tasks()), open_files()) <= (tasks + 1, files + 1)
-    assert there.visits == OFTEN + 1
+    assert there.connection_count == REPETITIONS + 1
 
 
 async def test_a_socket_of_a_page_that_is_lost_again_and_again() -> None:
-    there, visitor = Script(), Visitor()
-    async with server(there.talk) as url:
-        sockets = VoiceSockets(VoiceCall(Settings(), at(url)), grace_s=5)
+    there, visitor = ScriptedRealtimeServer(), Visitor()
+    async with running_server(there.handle_connection) as url:
+        sockets = AudioSocketRegistry(RealtimeHandler(Settings(), endpoint_at(url)), grace_s=5)
         before = None
-        for _ in range(OFTEN):
-            page = SocketPage(sockets, visitor)
-            page.opens(page.ticket())
-            await page.until(lambda page=page: len(page.frames) > 3)
+        for _ in range(REPETITIONS):
+            page = FakeWebSocketPage(sockets, visitor)
+            page.connect(page.request_ticket())
+            await page.wait_until(lambda page=page: len(page.frames) > 3)
             if before is not None:
-                await before.settled()
-            page.leaves(1006)
+                await before.wait_until_done()
+            page.disconnect(1006)
             before = page
-        assert sockets.prototype.places.live(Kind.CALL) == 1
-        last = SocketPage(sockets, visitor)
-        last.opens(last.ticket())
-        await last.reaches(Stage.LISTENING)
-        last.leaves()
-        await last.settled()
-        assert (there.visits, sockets.prototype.places.live(Kind.CALL)) == (1, 0)
+        assert sockets.prototype.admission.count_admitted(AdmissionKind.CALL) == 1
+        last = FakeWebSocketPage(sockets, visitor)
+        last.connect(last.request_ticket())
+        await last.wait_for_stage(CallStage.LISTENING)
+        last.disconnect()
+        await last.wait_until_done()
+        assert (there.connection_count, sockets.prototype.admission.count_admitted(AdmissionKind.CALL)) == (1, 0)
 
 
 async def test_a_visitor_who_calls_again_and_again() -> None:
-    there, visitor = Script(), Visitor()
-    async with server(there.talk) as url:
-        prototype = VoiceCall(Settings(max_calls=1), at(url))
-        for _ in range(OFTEN):
-            page = Page(prototype, visitor)
+    there, visitor = ScriptedRealtimeServer(), Visitor()
+    async with running_server(there.handle_connection) as url:
+        prototype = RealtimeHandler(Settings(max_calls=1), endpoint_at(url))
+        for _ in range(REPETITIONS):
+            page = FakeRtcPage(prototype, visitor)
             await page.start()
-            await page.reaches(Stage.LISTENING)
-            await page.hangs_up()
-            assert (prototype.places.live(Kind.CALL), visitor.call) == (0, None)
-    assert there.visits == OFTEN
+            await page.wait_for_stage(CallStage.LISTENING)
+            await page.hang_up()
+            assert (prototype.admission.count_admitted(AdmissionKind.CALL), visitor.call) == (0, None)
+    assert there.connection_count == REPETITIONS
 
 
 async def test_a_program_that_connects_again_and_again() -> None:
-    there = Script()
-    async with server(there.talk) as url, door(url, MAX_SOCKETS="1") as ours:
-        for number in range(OFTEN):
-            async with program(ours.url()) as client:
-                assert (await client.next())["type"] == "session.created"
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_gateway(url, MAX_SOCKETS="1") as ours:
+        for number in range(REPETITIONS):
+            async with connected_client(ours.url()) as client:
+                assert (await client.next_event())["type"] == "session.created"
                 if number % 2:
                     client.socket.transport.abort()
-            await ours.empty()
-    assert there.visits == OFTEN
+            await ours.wait_until_empty()
+    assert there.connection_count == REPETITIONS
 
 
 # -------------------------------------------------------------------- a computer that sleeps
 
 
-class Clock:
+class SleepSkippingClock:
     """The real one, and what was slept through."""
 
     def __init__(self) -> None:
-        self.slept = 0.0
+        self.slept_s = 0.0
 
     def __call__(self) -> float:
-        return asyncio.get_running_loop().time() + self.slept
+        return asyncio.get_running_loop().time() + self.slept_s
 
 
 async def test_a_call_on_a_computer_that_slept_for_an_hour() -> None:
     """Server and browser are one laptop, and its clock counts the night: the call is over, and that is said."""
-    there, clock = Script(), Clock()
-    async with server(there.talk) as url:
-        page = Page(VoiceCall(Settings(), at(url), clock=clock))
+    there, clock = ScriptedRealtimeServer(), SleepSkippingClock()
+    async with running_server(there.handle_connection) as url:
+        page = FakeRtcPage(RealtimeHandler(Settings(), endpoint_at(url), clock=clock))
         await page.start()
-        await page.reaches(Stage.LISTENING)
-        await there.says(script.whole_reply("r1", "a1", "Good night.", 5000))
-        await page.reaches(Stage.SPEAKING)
-        page.unplugged = True
-        clock.slept = 3600
-        await there.cut()
-        last = await page.reaches(Stage.ENDED)
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.send(script.complete_response("r1", "a1", "Good night.", 5000))
+        await page.wait_for_stage(CallStage.SPEAKING)
+        page.is_microphone_unplugged = True
+        clock.slept_s = 3600
+        await there.abort_connection()
+        last = await page.wait_for_stage(CallStage.ENDED)
         assert last.notice in (Notice.NO_MICROPHONE, Notice.TIME_LIMIT)
-        await page.until(lambda: page.closed is not None)
-        assert page.call.places.live(Kind.CALL) == 0
-        await page.hangs_up()
-    assert there.visits <= 2
+        await page.wait_until(lambda: page.close_message is not None)
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
+        await page.hang_up()
+    assert there.connection_count <= 2
 
 
 async def test_a_call_whose_browser_wakes_first_goes_on() -> None:
     """The microphone delivers again before anybody looks at the clock."""
-    there, clock = Script(), Clock()
-    async with server(there.talk) as url:
-        page = Page(VoiceCall(Settings(max_call_seconds=86_400, idle_seconds=86_400), at(url), clock=clock))
+    there, clock = ScriptedRealtimeServer(), SleepSkippingClock()
+    async with running_server(there.handle_connection) as url:
+        page = FakeRtcPage(
+            RealtimeHandler(Settings(max_call_seconds=86_400, idle_seconds=86_400), endpoint_at(url), clock=clock)
+        )
         await page.start()
-        await page.reaches(Stage.LISTENING)
-        clock.slept = 3600
-        page.call.hear(bytes(960))
-        await there.cut()
+        await page.wait_for_stage(CallStage.LISTENING)
+        clock.slept_s = 3600
+        page.handler.push_audio(bytes(960))
+        await there.abort_connection()
         back = len(page.frames)
-        await there.hears("input_audio_buffer.append", len(there.of("input_audio_buffer.append")) + 5)
-        await page.reaches(Stage.LISTENING)
+        await there.wait_for("input_audio_buffer.append", len(there.received_of("input_audio_buffer.append")) + 5)
+        await page.wait_for_stage(CallStage.LISTENING)
         assert len(page.frames) - back < 200, "an hour of sound is not made up for"
-        await page.hangs_up()
-    assert there.visits == 2
+        await page.hang_up()
+    assert there.connection_count == 2
 
 
 async def test_a_chat_on_a_computer_that_slept_for_an_hour() -> None:
-    there, clock = Script(), Clock()
-    async with server(there.talk) as url:
-        book = Places(Limits(chats=1))
-        chat = TextChat(Settings(), lambda: at(url)(""), book, Conversation(written=True), clock=clock)
-        chat.open()
-        reader = Reader(chat)
-        await reader.reaches(Stage.LISTENING)
-        clock.slept = 3600
-        await there.cut()
-        last = await reader.shows(
-            lambda s: (s.stage in (Stage.ENDED, Stage.LISTENING) and there.visits == 2) or s.stage is Stage.ENDED
+    there, clock = ScriptedRealtimeServer(), SleepSkippingClock()
+    async with running_server(there.handle_connection) as url:
+        book = AdmissionController(ConcurrencyLimits(chats=1))
+        chat = TextSession(Settings(), lambda: endpoint_at(url)(""), book, Conversation(text_only=True), clock=clock)
+        chat.start()
+        reader = FakeChatPage(chat)
+        await reader.wait_for_stage(CallStage.LISTENING)
+        clock.slept_s = 3600
+        await there.abort_connection()
+        last = await reader.wait_for_snapshot(
+            lambda s: (
+                (s.stage in (CallStage.ENDED, CallStage.LISTENING) and there.connection_count == 2)
+                or s.stage is CallStage.ENDED
+            )
         )
-        assert last.stage is Stage.LISTENING or last.notice is not None
-        chat.leave()
-        await chat.settled()
-        await reader.finishes()
-        assert book.live(Kind.CHAT) == 0
+        assert last.stage is CallStage.LISTENING or last.notice is not None
+        chat.end_by_user()
+        await chat.wait_closed()
+        await reader.wait_until_finished()
+        assert book.count_admitted(AdmissionKind.CHAT) == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.browser.conftest import App, running_app
+from tests.browser.conftest import AppProcess, running_app
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-secret-of-the-operator"
@@ -26,7 +26,7 @@ def test_page_and_health(command: list[str], tmp_path: Path) -> None:
         address = f"ws://127.0.0.1:{elsewhere.getsockname()[1]}/v1/realtime"
         settings = {"REALTIME_URL": address, "REALTIME_API_KEY": KEY, "REALTIME_MODEL": "some-model"}
         with running_app(tmp_path / "log.txt", command, **settings) as app:
-            health = app.wait(lambda answer: answer["http"] == 200)
+            health = app.wait_for_health(lambda answer: answer["http"] == 200)
             assert isinstance(health.pop("uptime_s"), float)
             assert health == {
                 "http": 200,
@@ -38,13 +38,13 @@ def test_page_and_health(command: list[str], tmp_path: Path) -> None:
                 "version": "0.1.0",
                 "detail": "",
             }
-            page, config = app.get("/"), app.get("/config")
+            page, config = app.fetch_text("/"), app.fetch_text("/config")
             assert "Realtime Voice Chat" in page
             if command == ["app.py"]:  # told twice, it ends at once, though nobody has an answer yet
                 with connect(f"{app.url.replace('http', 'ws')}/v1/realtime"):
-                    app.wait(lambda answer: answer["calls"] == 1)
+                    app.wait_for_health(lambda answer: answer["calls"] == 1)
                     app.process.send_signal(signal.SIGINT)
-                    app.wait(lambda answer: answer["status"] == "draining")
+                    app.wait_for_health(lambda answer: answer["status"] == "draining")
                     while app.process.poll() is None:  # too soon after the first it is the same one
                         app.process.terminate()
                         with suppress(subprocess.TimeoutExpired):
@@ -55,7 +55,7 @@ def test_page_and_health(command: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.models
-def test_health_is_503_until_the_models_are_loaded(app: App) -> None:
+def test_health_is_503_until_the_models_are_loaded(app: AppProcess) -> None:
     first = app.first_health
     assert (first["http"], first["status"], first["server"]) == (503, "loading", "offline")
     assert str(first["detail"]).endswith(".")

@@ -14,123 +14,125 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offline.events import Do, Ids, Output, Send
+from offline.events import IdGenerator, Output, SendEvent, SubmitWork
 from offline.session import Session
-from offline.work import Generate, Recognize, Recognized, ReplyDone, ReplySpeech, Result, Stop
-from realtime.call import Call
+from offline.work import FinalTranscript, Generate, Recognize, ReplyDone, ReplySpeech, StopGeneration, WorkResult
+from realtime.call import CallStateMachine
 from realtime.conversation import Conversation
-from realtime.session import session_update
+from realtime.session import build_session_update
 from realtime.settings import Settings
-from realtime.snapshot import Stage
+from realtime.snapshot import CallStage
 
-from .offline.scripted import loudness, tone
+from .offline.scripted import tone, tone_probability
 
 Event = dict[str, Any]
 REPLY = ["One two three. ", "Four five six. ", "Seven eight nine."]
 FRAME_S = 0.02
 
 
-class Both:
+class CallWithOfflineSession:
     """A visitor, the call, and the server's session with workers that take their time."""
 
     def __init__(self, seed: int, clauses: int = 3, **changed: Any) -> None:
         self.now = 100.0
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.settings = Settings(**changed)
-        self.call = Call(Conversation(), self.settings, self.now)
-        self.session = Session(model="m", ids=Ids(self.chance), probability=loudness, now=self.now, wall=1.8e9)
+        self.call = CallStateMachine(Conversation(), self.settings, self.now)
+        self.session = Session(
+            model="m", ids=IdGenerator(self.rng), vad=tone_probability, now=self.now, unix_time=1.8e9
+        )
         self.to_server: list[tuple[float, Event]] = []
         self.to_call: list[tuple[float, Event]] = []
-        self.results: list[tuple[float, Result]] = []
-        self.words: list[str] = []
+        self.results: list[tuple[float, WorkResult]] = []
+        self.pending_transcripts: list[str] = []
         """Of the sounds that have been made and are not recognised yet."""
         self.clauses = clauses
-        self.voice_until = 0.0
-        self.seen: list[str] = []
-        self.told: list[Event] = []
+        self.voice_ends_at = 0.0
+        self.received_types: list[str] = []
+        self.sent: list[Event] = []
         self.frames: list[np.ndarray] = []
-        self.out(self.session.start())
-        self.tell([session_update(self.settings)])
-        self.tell(self.call.connect(self.now))
+        self.on_session_outputs(self.session.start())
+        self.send_to_session([build_session_update(self.settings)])
+        self.send_to_session(self.call.handle_connected(self.now))
 
     # ---------------------------------------------------------------- the way between
 
-    def _later(self, queue: list[tuple[float, Any]], what: Any, most: float) -> None:
+    def _schedule(self, queue: list[tuple[float, Any]], what: Any, most: float) -> None:
         """In order, after up to `most` seconds."""
-        at = max(self.now + self.chance.uniform(0.0, most), queue[-1][0] if queue else 0.0)
+        at = max(self.now + self.rng.uniform(0.0, most), queue[-1][0] if queue else 0.0)
         queue.append((at, what))
 
-    def tell(self, events: list[Event]) -> None:
+    def send_to_session(self, events: list[Event]) -> None:
         for event in events:
-            self.told.append(event)
-            self._later(self.to_server, event, 0.03)
+            self.sent.append(event)
+            self._schedule(self.to_server, event, 0.03)
 
-    def out(self, outputs: list[Output]) -> None:
+    def on_session_outputs(self, outputs: list[Output]) -> None:
         for output in outputs:
-            if isinstance(output, Send):
-                self._later(self.to_call, output.event, 0.03)
-            elif isinstance(output, Do):
-                self.work(output.work)
+            if isinstance(output, SendEvent):
+                self._schedule(self.to_call, output.event, 0.03)
+            elif isinstance(output, SubmitWork):
+                self.on_session_work(output.work)
 
-    def work(self, work: Any) -> None:
+    def on_session_work(self, work: Any) -> None:
         if isinstance(work, Recognize):
-            text = self.words.pop(0) if self.words else ""
-            self._later(self.results, Recognized(work.item_id, text, "en", 1.0), 0.3)
+            text = self.pending_transcripts.pop(0) if self.pending_transcripts else ""
+            self._schedule(self.results, FinalTranscript(work.item_id, text, "en", 1.0), 0.3)
         elif isinstance(work, Generate):
             for clause in REPLY[: self.clauses]:
-                self._later(self.results, ReplySpeech(work.response_id, clause, tone(1000)), 0.5)
-            self._later(self.results, ReplyDone(work.response_id, "stop"), 0.1)
-        elif isinstance(work, Stop):
-            self._later(self.results, ReplyDone(work.response_id, "stopped"), 0.05)
+                self._schedule(self.results, ReplySpeech(work.response_id, clause, tone(1000)), 0.5)
+            self._schedule(self.results, ReplyDone(work.response_id, "stop"), 0.1)
+        elif isinstance(work, StopGeneration):
+            self._schedule(self.results, ReplyDone(work.response_id, "stopped"), 0.05)
 
-    def pass_on(self) -> None:
+    def deliver_due(self) -> None:
         while self.results and self.results[0][0] <= self.now:
-            self.out(self.session.deliver(self.results.pop(0)[1], self.now))
+            self.on_session_outputs(self.session.handle_result(self.results.pop(0)[1], self.now))
         while self.to_server and self.to_server[0][0] <= self.now:
-            self.out(self.session.receive(self.to_server.pop(0)[1], self.now))
+            self.on_session_outputs(self.session.handle_event(self.to_server.pop(0)[1], self.now))
         while self.to_call and self.to_call[0][0] <= self.now:
             event = self.to_call.pop(0)[1]
-            self.seen.append(event["type"] if event["type"] != "error" else f"error {event['error']['code']}")
-            self.tell(self.call.receive(event, self.now))
+            self.received_types.append(event["type"] if event["type"] != "error" else f"error {event['error']['code']}")
+            self.send_to_session(self.call.handle_event(event, self.now))
 
     # ---------------------------------------------------------------- the visitor
 
-    def wait(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         for _ in range(round(seconds / FRAME_S)):
-            speaking = self.now < self.voice_until
+            speaking = self.now < self.voice_ends_at
             pcm = tone(20) if speaking else bytes(960)
-            self.call.hear(np.frombuffer(pcm, "<i2"))
+            self.call.push_audio(np.frombuffer(pcm, "<i2"))
             audio = base64.b64encode(pcm).decode()
-            self._later(self.to_server, {"type": "input_audio_buffer.append", "audio": audio}, 0.01)
-            self.pass_on()
-            self.tell(self.call.beat(self.now))
-            self.frames.append(self.call.frame(self.now))
+            self._schedule(self.to_server, {"type": "input_audio_buffer.append", "audio": audio}, 0.01)
+            self.deliver_due()
+            self.send_to_session(self.call.tick_20ms(self.now))
+            self.frames.append(self.call.next_frame(self.now))
             self.now += FRAME_S
-        self.tell(self.call.tick(self.now))
+        self.send_to_session(self.call.check_timeouts(self.now))
 
-    def sound(self, seconds: float, words: str) -> None:
-        self.words.append(words)
-        self.voice_until = self.now + seconds
+    def make_sound(self, seconds: float, words: str) -> None:
+        self.pending_transcripts.append(words)
+        self.voice_ends_at = self.now + seconds
 
-    def until_rest(self) -> None:
+    def run_until_idle(self) -> None:
         for _ in range(80):
-            self.wait(0.5)
-            if self.call.quiet and not self.results and self.now > self.voice_until + 2:
+            self.advance(0.5)
+            if self.call.idle and not self.results and self.now > self.voice_ends_at + 2:
                 break
-        self.wait(1.0)
+        self.advance(1.0)
 
     # ---------------------------------------------------------------- what is known
 
-    def page(self) -> list[tuple[str, str]]:
+    def shown_messages(self) -> list[tuple[str, str]]:
         """(role, text) of what is shown."""
         return [
             (bubble.role, bubble.text.strip()) for bubble in self.call.conversation.bubbles() if bubble.text.strip()
         ]
 
-    def agree(self) -> None:
+    def assert_memory_matches_page(self) -> None:
         """The model remembers what the page shows. Where a reply was cut, both estimate which word it was."""
-        items = [item for item in self.session._core.conversation.items if item.message() is not None]
-        there = {item.id: (item.role, item.message().text.strip()) for item in items}  # type: ignore[union-attr]
+        items = [item for item in self.session._context.conversation.items if item.to_llm_message() is not None]
+        there = {item.id: (item.role, item.to_llm_message().text.strip()) for item in items}  # type: ignore[union-attr]
         bubbles = [bubble for bubble in self.call.conversation.bubbles() if bubble.text.strip()]
         here = {self.call.conversation.server_id(b.item_id): (b.role, b.text.strip()) for b in bubbles}
         assert [name for name in here if name in there] == [name for name in there if name in here]
@@ -141,23 +143,23 @@ class Both:
                 assert shown == known
             assert abs(len(shown.split()) - len(known.split())) <= 1, (shown, known)
 
-    def begin(self) -> None:
+    def start_reply(self) -> None:
         """A reply is 0.6 s old."""
-        self.tell(self.call.say("Count.", self.now) or [])
-        while self.call.stage is not Stage.SPEAKING:
-            self.wait(0.02)
-        self.wait(0.6)
+        self.send_to_session(self.call.send_text("Count.", self.now) or [])
+        while self.call.stage is not CallStage.SPEAKING:
+            self.advance(0.02)
+        self.advance(0.6)
 
 
 def test_a_cough_and_an_mm_leave_the_reply_alone() -> None:
     for words, shown in (("", []), ("Mm-hmm.", [("user", "Mm-hmm.")])):
-        both = Both(1)
-        both.begin()
-        both.sound(0.24, words)
-        both.until_rest()
-        both.agree()
-        assert both.page() == [("user", "Count."), ("assistant", "".join(REPLY)), *shown]
-        assert "conversation.item.truncate" not in [event["type"] for event in both.told]
+        both = CallWithOfflineSession(1)
+        both.start_reply()
+        both.make_sound(0.24, words)
+        both.run_until_idle()
+        both.assert_memory_matches_page()
+        assert both.shown_messages() == [("user", "Count."), ("assistant", "".join(REPLY)), *shown]
+        assert "conversation.item.truncate" not in [event["type"] for event in both.sent]
         loud = [int(np.abs(frame).max()) for frame in both.frames if frame.any()]
         assert min(loud) < 0.3 * max(loud), "it was lowered"
         assert len(loud) in range(150, 153), "and heard to its end"
@@ -165,23 +167,23 @@ def test_a_cough_and_an_mm_leave_the_reply_alone() -> None:
 
 def test_a_short_word_stops_the_reply_and_is_answered_once() -> None:
     for clauses in (1, 3):
-        both = Both(2, clauses)
-        both.begin()
-        both.sound(0.24, "Stop.")
-        both.until_rest()
-        both.agree()
-        assert [role for role, _ in both.page()] == ["user", "assistant", "user", "assistant"]
-        assert both.page()[3] == ("assistant", "".join(REPLY[:clauses]).strip())
+        both = CallWithOfflineSession(2, clauses)
+        both.start_reply()
+        both.make_sound(0.24, "Stop.")
+        both.run_until_idle()
+        both.assert_memory_matches_page()
+        assert [role for role, _ in both.shown_messages()] == ["user", "assistant", "user", "assistant"]
+        assert both.shown_messages()[3] == ("assistant", "".join(REPLY[:clauses]).strip())
 
 
 def test_a_sentence_stops_the_reply_and_is_answered_without_being_asked_about() -> None:
-    both = Both(3)
-    both.begin()
-    both.sound(1.5, "Count backwards instead.")
-    both.until_rest()
-    both.agree()
-    assert [role for role, _ in both.page()] == ["user", "assistant", "user", "assistant"]
-    assert [event["type"] for event in both.told].count("response.create") == 1, "only for the typed message"
+    both = CallWithOfflineSession(3)
+    both.start_reply()
+    both.make_sound(1.5, "Count backwards instead.")
+    both.run_until_idle()
+    both.assert_memory_matches_page()
+    assert [role for role, _ in both.shown_messages()] == ["user", "assistant", "user", "assistant"]
+    assert [event["type"] for event in both.sent].count("response.create") == 1, "only for the typed message"
 
 
 STEPS = st.lists(
@@ -202,22 +204,22 @@ STEPS = st.lists(
 @example([("sound", (0.26, "Stop.")), ("say", "Hello")], 0, 1)  # the reply is complete there before it is stopped
 @settings(max_examples=80, deadline=None)
 def test_the_model_remembers_what_the_page_shows(steps: list[tuple[str, Any]], seed: int, clauses: int) -> None:
-    both = Both(seed, clauses)
-    both.begin()
+    both = CallWithOfflineSession(seed, clauses)
+    both.start_reply()
     for step, value in steps:
         match step:
             case "sound":
-                both.sound(*value)
-                both.wait(value[0] + both.chance.choice([0.1, 0.4, 0.8]))
+                both.make_sound(*value)
+                both.advance(value[0] + both.rng.choice([0.1, 0.4, 0.8]))
             case "say":
-                both.tell(both.call.say(value, both.now) or [])
+                both.send_to_session(both.call.send_text(value, both.now) or [])
             case "stop":
-                both.tell(both.call.stop(both.now))
+                both.send_to_session(both.call.interrupt(both.now))
             case "clear":
-                both.tell(both.call.clear(both.now))
+                both.send_to_session(both.call.clear(both.now))
             case "wait":
-                both.wait(value)
-    both.until_rest()
-    assert both.call.stage is Stage.LISTENING
-    both.agree()
+                both.advance(value)
+    both.run_until_idle()
+    assert both.call.stage is CallStage.LISTENING
+    both.assert_memory_matches_page()
     assert both.call.notice is None

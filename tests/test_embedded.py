@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from web.embedded import PROJECT, EmbeddedServer, Phase
+from web.embedded import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
 
-WELL = """
+HEALTHY_CHILD = """
 import sys, json
 print("a library's chatter", flush=True)
 print(json.dumps({"listening": "ws://127.0.0.1:9/v1/realtime", "port": 9}), flush=True)
@@ -23,7 +23,7 @@ sys.stdin.read()
 """
 
 
-def child(source: str) -> list[str]:
+def child_command(source: str) -> list[str]:
     return [sys.executable, "-c", textwrap.dedent(source)]
 
 
@@ -35,7 +35,7 @@ def servers() -> Iterator[list[EmbeddedServer]]:
         server.stop()
 
 
-def gone(pid: int) -> bool:
+def has_exited(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -44,40 +44,40 @@ def gone(pid: int) -> bool:
 
 
 def test_it_becomes_ready_and_says_where(servers: list[EmbeddedServer]) -> None:
-    server = EmbeddedServer(child(WELL))
+    server = EmbeddedServer(child_command(HEALTHY_CHILD))
     servers.append(server)
-    assert server.phase is Phase.STOPPED
+    assert server.phase is EmbeddedServerPhase.STOPPED
     server.start()
-    assert server.wait(Phase.READY, 20)
+    assert server.wait(EmbeddedServerPhase.READY, 20)
     assert server.url == "ws://127.0.0.1:9/v1/realtime"
     assert server.languages == ("en",)
     assert server.model == "small"
 
 
 def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
-    server = EmbeddedServer(child(WELL))
+    server = EmbeddedServer(child_command(HEALTHY_CHILD))
     servers.append(server)
     server.start()
-    assert server.wait(Phase.READY, 20)
+    assert server.wait(EmbeddedServerPhase.READY, 20)
     pid = server.pid
     assert pid is not None
     server.stop()
-    assert gone(pid)
-    assert server.phase is Phase.STOPPED
+    assert has_exited(pid)
+    assert server.phase is EmbeddedServerPhase.STOPPED
     assert server.url is None
 
 
 def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> None:
     pauses: list[float] = []
-    server = EmbeddedServer(child(WELL), sleep=pauses.append)
+    server = EmbeddedServer(child_command(HEALTHY_CHILD), sleep=pauses.append)
     servers.append(server)
     server.start()
-    assert server.wait(Phase.READY, 20)
+    assert server.wait(EmbeddedServerPhase.READY, 20)
     first = server.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    assert server.wait(Phase.RESTARTING, 20) or server.phase is Phase.READY
-    assert server.wait(Phase.READY, 20)
+    assert server.wait(EmbeddedServerPhase.RESTARTING, 20) or server.phase is EmbeddedServerPhase.READY
+    assert server.wait(EmbeddedServerPhase.READY, 20)
     assert server.pid != first
     assert pauses == [0.5]
 
@@ -85,14 +85,14 @@ def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> No
 @pytest.mark.parametrize(
     ("source", "phase", "expected", "detail"),
     [
-        ("raise SystemExit(3)", Phase.RESTARTING, [0.5, 1, 2, 4, 8, 16, 30, 30, 30], "exit code 3"),
+        ("raise SystemExit(3)", EmbeddedServerPhase.RESTARTING, [0.5, 1, 2, 4, 8, 16, 30, 30, 30], "exit code 3"),
         (
             """
             import sys
             print('{"ready": false, "detail": "The speech model is missing."}', flush=True)
             sys.stdin.read()
             """,
-            Phase.FAILED,
+            EmbeddedServerPhase.FAILED,
             [30] * 9,
             "The speech model is missing.",
         ),
@@ -100,10 +100,10 @@ def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> No
     ids=["it dies at once", "it has no models"],
 )
 def test_a_child_that_does_not_come_up_is_retried_slowly_and_says_why(
-    servers: list[EmbeddedServer], source: str, phase: Phase, expected: list[float], detail: str
+    servers: list[EmbeddedServer], source: str, phase: EmbeddedServerPhase, expected: list[float], detail: str
 ) -> None:
     pauses: list[float] = []
-    seen: list[tuple[Phase, str]] = []
+    seen: list[tuple[EmbeddedServerPhase, str]] = []
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
@@ -111,7 +111,7 @@ def test_a_child_that_does_not_come_up_is_retried_slowly_and_says_why(
         if len(pauses) == 9:
             server._stopping.set()
 
-    server = EmbeddedServer(child(source), sleep=sleep)
+    server = EmbeddedServer(child_command(source), sleep=sleep)
     servers.append(server)
     server.start()
     assert server._thread is not None
@@ -129,15 +129,15 @@ def test_the_child_ends_when_the_app_is_killed() -> None:
             "-c",
             textwrap.dedent(f"""
                 import sys, time
-                from web.embedded import EmbeddedServer, Phase
-                server = EmbeddedServer({child(WELL)!r})
+                from web.embedded import EmbeddedServer, EmbeddedServerPhase
+                server = EmbeddedServer({child_command(HEALTHY_CHILD)!r})
                 server.start()
-                assert server.wait(Phase.READY, 20)
+                assert server.wait(EmbeddedServerPhase.READY, 20)
                 print(server.pid, flush=True)
                 sys.stdin.read()
             """),
         ],
-        cwd=PROJECT,
+        cwd=PROJECT_DIR,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -7,9 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from realtime.connection import Failure
-from realtime.snapshot import Stage
+from realtime.snapshot import CallStage
 
-from .persons import BOTH, At, discreet, listening, over, read_by, said, tidy  # noqa: F401  (two are fixtures)
+from .persons import (  # noqa: F401  (two are fixtures)
+    IN_CALL_AND_CHAT,
+    SessionFactory,
+    is_listening,
+    is_over,
+    is_shown,
+    no_secrets_logged,
+    no_tasks_left,
+    notice_text_for,
+)
 from .realtime import fault_server as faults
 from .realtime import kinds
 
@@ -22,66 +31,73 @@ NO_MODEL = "The server does not have the chosen model."
 NO_CREDIT = "The account has no credit left."
 FULL = "All lines of the server are busy."
 
-REFUSALS: dict[str, tuple[Callable[[], faults.Fault], Failure, str, str]] = {
-    "key, 401": (lambda: faults.turned_away(401), Failure.WRONG_KEY, KEY_REFUSED, "HTTP 401"),
-    "key, 403": (lambda: faults.turned_away(403), Failure.WRONG_KEY, KEY_REFUSED, "HTTP 403"),
+REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]] = {
+    "key, 401": (lambda: faults.rejects_handshake(401), Failure.WRONG_KEY, KEY_REFUSED, "HTTP 401"),
+    "key, 403": (lambda: faults.rejects_handshake(403), Failure.WRONG_KEY, KEY_REFUSED, "HTTP 403"),
     "key, error and 3000": (
-        lambda: faults.let_in_and_refused("invalid_api_key", 3000, "invalid_request_error.invalid_api_key"),
+        lambda: faults.sends_error_and_closes("invalid_api_key", 3000, "invalid_request_error.invalid_api_key"),
         Failure.WRONG_KEY,
         KEY_REFUSED,
         "invalid_api_key",
     ),
     "key, 3000 alone": (
-        lambda: faults.let_in_and_closed(3000, "invalid_request_error.invalid_api_key"),
+        lambda: faults.closes_without_event(3000, "invalid_request_error.invalid_api_key"),
         Failure.WRONG_KEY,
         KEY_REFUSED,
         "close code 3000",
     ),
     "quota, error and 4000": (
-        lambda: faults.let_in_and_refused("insufficient_quota", 4000, "insufficient_quota.credit_balance_exhausted"),
+        lambda: faults.sends_error_and_closes(
+            "insufficient_quota", 4000, "insufficient_quota.credit_balance_exhausted"
+        ),
         Failure.QUOTA,
         NO_CREDIT,
         "insufficient_quota",
     ),
     "quota, close reason alone": (
-        lambda: faults.let_in_and_closed(4000, "insufficient_quota.credit_balance_exhausted"),
+        lambda: faults.closes_without_event(4000, "insufficient_quota.credit_balance_exhausted"),
         Failure.QUOTA,
         NO_CREDIT,
         "close code 4000",
     ),
-    "quota, 429": (lambda: faults.turned_away(429, "insufficient_quota"), Failure.QUOTA, NO_CREDIT, "HTTP 429"),
-    "model, 404": (lambda: faults.turned_away(404), Failure.MODEL_NOT_FOUND, NO_MODEL, "HTTP 404"),
-    "model, 400": (lambda: faults.turned_away(400, "invalid_model"), Failure.MODEL_NOT_FOUND, NO_MODEL, "HTTP 400"),
+    "quota, 429": (lambda: faults.rejects_handshake(429, "insufficient_quota"), Failure.QUOTA, NO_CREDIT, "HTTP 429"),
+    "model, 404": (lambda: faults.rejects_handshake(404), Failure.MODEL_NOT_FOUND, NO_MODEL, "HTTP 404"),
+    "model, 400": (
+        lambda: faults.rejects_handshake(400, "invalid_model"),
+        Failure.MODEL_NOT_FOUND,
+        NO_MODEL,
+        "HTTP 400",
+    ),
     "model, error and 4004": (
-        lambda: faults.let_in_and_refused("model_not_found", 4004),
+        lambda: faults.sends_error_and_closes("model_not_found", 4004),
         Failure.MODEL_NOT_FOUND,
         NO_MODEL,
         "model_not_found",
     ),
     "beta header forced": (
-        lambda: faults.let_in_and_refused(
+        lambda: faults.sends_error_and_closes(
             "beta_api_shape_disabled", 4000, "invalid_request_error.beta_api_shape_disabled"
         ),
         Failure.REFUSED_SETTINGS,
         "The server refused the",
         "beta_api_shape_disabled",
     ),
-    "full, 503": (lambda: faults.turned_away(503), Failure.SERVER_FULL, FULL, "HTTP 503"),
-    "full, 1013": (lambda: faults.let_in_and_closed(1013, "try again later"), Failure.SERVER_FULL, FULL, "1013"),
+    "full, 503": (lambda: faults.rejects_handshake(503), Failure.SERVER_FULL, FULL, "HTTP 503"),
+    "full, 1013": (lambda: faults.closes_without_event(1013, "try again later"), Failure.SERVER_FULL, FULL, "1013"),
     "full, error and 1008": (
-        lambda: faults.let_in_and_refused("", 1008, kind="session_limit_reached"),
+        lambda: faults.sends_error_and_closes("", 1008, kind="session_limit_reached"),
         Failure.SERVER_FULL,
         FULL,
         "server_full",
     ),
     "a required setting": (
-        faults.refuses_the_settings,
+        faults.rejects_session_update,
         Failure.REFUSED_SETTINGS,
         "The server refused the",
         "type (invali",
     ),
     "no Realtime server": (
-        lambda: faults.turned_away(400),
+        lambda: faults.rejects_handshake(400),
         Failure.WRONG_ADDRESS,
         "no Realtime server",
         "HTTP 400",
@@ -90,179 +106,198 @@ REFUSALS: dict[str, tuple[Callable[[], faults.Fault], Failure, str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-@BOTH
-async def test_what_no_second_try_can_heal(name: str, person_at: At, caplog: pytest.LogCaptureFixture) -> None:
+@IN_CALL_AND_CHAT
+async def test_what_no_second_try_can_heal(
+    name: str, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     make, failure, words, logged = REFUSALS[name]
     fault = make()
-    async with fault.running() as url, person_at(url) as person:
-        last = await person.shows(over)
-        assert (last.stage, last.notice) == (Stage.FAILED, failure)
-        assert words in read_by(person, last)
-        assert not await person.types(kinds.TYPED), "it is over"
-    assert fault.visits == 1, "and nothing is tried again"
+    async with fault.running() as url, start_session(url) as person:
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, failure)
+        assert words in notice_text_for(person, last)
+        assert not await person.send_text(kinds.TYPED), "it is over"
+    assert fault.connection_count == 1, "and nothing is tried again"
     assert logged in caplog.text
 
 
 @pytest.mark.parametrize(
     ("make", "failure", "words", "logged"),
     [
-        (lambda: faults.turned_away(502), Failure.SERVER_ERROR, "The server had a problem.", "HTTP 502"),
-        (lambda: faults.error_only("model_load_error"), Failure.SERVER_ERROR, "The server had a", "model_load_error"),
-        (lambda: faults.let_in_and_closed(1011, ""), Failure.LOST, "connection to the server was lost", "1011"),
+        (lambda: faults.rejects_handshake(502), Failure.SERVER_ERROR, "The server had a problem.", "HTTP 502"),
+        (
+            lambda: faults.sends_error_only("model_load_error"),
+            Failure.SERVER_ERROR,
+            "The server had a",
+            "model_load_error",
+        ),
+        (lambda: faults.closes_without_event(1011, ""), Failure.LOST, "connection to the server was lost", "1011"),
     ],
     ids=["502", "a model that does not load", "closed at once"],
 )
-@BOTH
+@IN_CALL_AND_CHAT
 async def test_what_is_tried_again_in_vain(
-    make: Callable[[], faults.Fault],
+    make: Callable[[], faults.FaultyServer],
     failure: Failure,
     words: str,
     logged: str,
-    person_at: At,
+    start_session: SessionFactory,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fault = make()
-    async with fault.running() as url, person_at(url) as person:
-        last = await person.shows(over)
-        assert (last.stage, last.notice) == (Stage.FAILED, failure)
-        assert words in read_by(person, last)
-    assert fault.visits == 3
+    async with fault.running() as url, start_session(url) as person:
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, failure)
+        assert words in notice_text_for(person, last)
+    assert fault.connection_count == 3
     assert logged in caplog.text
 
 
-@pytest.mark.parametrize("make", [lambda: faults.turned_away(401), lambda: faults.let_in_and_closed(3000, "")])
-@BOTH
-async def test_a_visitors_own_wrong_key_is_their_business(make: Callable[[], faults.Fault], person_at: At) -> None:
+@pytest.mark.parametrize("make", [lambda: faults.rejects_handshake(401), lambda: faults.closes_without_event(3000, "")])
+@IN_CALL_AND_CHAT
+async def test_a_visitors_own_wrong_key_is_their_business(
+    make: Callable[[], faults.FaultyServer], start_session: SessionFactory
+) -> None:
     fault = make()
-    async with fault.running() as url, person_at(url, kinds.KEY, realtime_api_key="the-operators") as person:
-        last = await person.shows(over)
-        assert (last.stage, last.notice) == (Stage.FAILED, Failure.WRONG_OWN_KEY)
-        assert "did not accept your API key" in read_by(person, last)
-    assert fault.keys == {f"Bearer {kinds.KEY}"}, "the operator's key is not sent with it"
+    async with fault.running() as url, start_session(url, kinds.KEY, realtime_api_key="the-operators") as person:
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.WRONG_OWN_KEY)
+        assert "did not accept your API key" in notice_text_for(person, last)
+    assert fault.authorizations == {f"Bearer {kinds.KEY}"}, "the operator's key is not sent with it"
 
 
-@BOTH
-async def test_nobody_there(unused_tcp_port: int, person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    async with person_at(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") as person:
-        last = await person.shows(over)
-        assert (last.stage, last.notice) == (Stage.FAILED, Failure.UNREACHABLE)
-        assert "cannot be reached" in read_by(person, last)
+@IN_CALL_AND_CHAT
+async def test_nobody_there(
+    unused_tcp_port: int, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start_session(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") as person:
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.UNREACHABLE)
+        assert "cannot be reached" in notice_text_for(person, last)
     assert "No connection to 127.0.0.1: ConnectionRefusedError" in caplog.text
 
 
-@BOTH
-async def test_somebody_there_who_says_nothing(person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    async with faults.deaf() as url, person_at(url, connect_seconds=0.1) as person:
-        last = await person.shows(over)
-        assert (last.stage, last.notice) == (Stage.FAILED, Failure.UNREACHABLE)
+@IN_CALL_AND_CHAT
+async def test_somebody_there_who_says_nothing(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
+    async with faults.silent_tcp_server() as url, start_session(url, connect_seconds=0.1) as person:
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.UNREACHABLE)
     assert "TimeoutError" in caplog.text
 
 
-@BOTH
-async def test_the_money_runs_out_during_a_reply(person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    there = faults.OutOfMoney()
-    async with there.running() as url, person_at(url) as person:
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        last = await person.shows(over)
-        assert (last.stage, last.notice) == (Stage.FAILED, Failure.QUOTA)
-        assert NO_CREDIT in read_by(person, last)
+@IN_CALL_AND_CHAT
+async def test_the_money_runs_out_during_a_reply(
+    start_session: SessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = faults.OutOfQuotaServer()
+    async with there.running() as url, start_session(url) as person:
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.QUOTA)
+        assert NO_CREDIT in notice_text_for(person, last)
         assert [bubble.text for bubble in last.bubbles] == [kinds.TYPED]
-    assert there.visits == 1
+    assert there.connection_count == 1
     assert "A reply failed: quota" in caplog.text
 
 
 # -------------------------------------------------------------------- what heals
 
 
-@BOTH
-async def test_a_first_event_that_comes_late(person_at: At) -> None:
-    there = faults.Slow()
-    async with there.running() as url, person_at(url, ready_seconds=5.0) as person:
-        await person.shows(lambda snapshot: snapshot.stage is Stage.CONNECTING)
-        there.loaded.set()
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        await person.shows(said(kinds.TYPED, kinds.REPLY))
+@IN_CALL_AND_CHAT
+async def test_a_first_event_that_comes_late(start_session: SessionFactory) -> None:
+    there = faults.LoadingServer()
+    async with there.running() as url, start_session(url, ready_seconds=5.0) as person:
+        await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.CONNECTING)
+        there.load_finished.set()
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        await person.wait_for_snapshot(is_shown(kinds.TYPED, kinds.REPLY))
 
 
-@BOTH
+@IN_CALL_AND_CHAT
 async def test_a_first_event_that_comes_later_than_anyone_waits(
-    person_at: At, caplog: pytest.LogCaptureFixture
+    start_session: SessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there = faults.Slow()
-    async with there.running() as url, person_at(url, ready_seconds=0.05) as person:
-        await person.shows(listening)
+    there = faults.LoadingServer()
+    async with there.running() as url, start_session(url, ready_seconds=0.05) as person:
+        await person.wait_for_snapshot(is_listening)
         assert "did not confirm the session settings in time" in caplog.text
-        assert await person.types(kinds.TYPED)
-        there.loaded.set()
-        await person.shows(said(kinds.TYPED, kinds.REPLY))
+        assert await person.send_text(kinds.TYPED)
+        there.load_finished.set()
+        await person.wait_for_snapshot(is_shown(kinds.TYPED, kinds.REPLY))
 
 
-@BOTH
-async def test_the_line_drops_in_the_middle_of_a_reply(person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    there = faults.Drops()
-    async with there.running() as url, person_at(url) as person:
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        await person.shows(lambda snapshot: snapshot.stage is Stage.RECONNECTING)
-        there.again.set()
-        back = await person.shows(listening)
+@IN_CALL_AND_CHAT
+async def test_the_line_drops_in_the_middle_of_a_reply(
+    start_session: SessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = faults.DroppingServer()
+    async with there.running() as url, start_session(url) as person:
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.RECONNECTING)
+        there.reconnect_allowed.set()
+        back = await person.wait_for_snapshot(is_listening)
         assert (back.notice, len(back.bubbles)) == (None, 2)
         assert back.bubbles[0].text == kinds.TYPED
         assert kinds.REPLY.startswith(back.bubbles[1].text)
-        assert await person.types(kinds.TYPED)
-        await person.shows(lambda snapshot: listening(snapshot) and len(snapshot.bubbles) == 4)
-    told = [event["item"]["content"][0]["text"] for event in there.got if "item" in event]
+        assert await person.send_text(kinds.TYPED)
+        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(snapshot.bubbles) == 4)
+    told = [event["item"]["content"][0]["text"] for event in there.received if "item" in event]
     assert told[:2] == [kinds.TYPED, kinds.TYPED], "the second server was told what had been said"
     assert "No connection for a call: lost" in caplog.text
 
 
 @pytest.mark.parametrize("with_error", [True, False])
-@BOTH
-async def test_the_servers_hour_is_over(with_error: bool, person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    there = faults.Expires()
-    async with there.running() as url, person_at(url) as person:
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        await person.shows(said(kinds.TYPED, kinds.REPLY))
+@IN_CALL_AND_CHAT
+async def test_the_servers_hour_is_over(
+    with_error: bool, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = faults.ExpiringServer()
+    async with there.running() as url, start_session(url) as person:
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        await person.wait_for_snapshot(is_shown(kinds.TYPED, kinds.REPLY))
         await there.expire(with_error=with_error)
-        await person.shows(lambda snapshot: listening(snapshot) and len(there.updates) == 2)
-        assert await person.types(kinds.TYPED)
-        last = await person.shows(said(kinds.TYPED, kinds.REPLY, kinds.TYPED, kinds.REPLY))
+        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(there.session_updates) == 2)
+        assert await person.send_text(kinds.TYPED)
+        last = await person.wait_for_snapshot(is_shown(kinds.TYPED, kinds.REPLY, kinds.TYPED, kinds.REPLY))
         assert last.notice is None
-    assert there.visits == 2
+    assert there.connection_count == 2
     assert "No connection for a call: expired" in caplog.text
 
 
-@BOTH
-async def test_nonsense_all_around(person_at: At) -> None:
-    there = faults.Babbles()
-    async with there.running() as url, person_at(url) as person:
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        last = await person.shows(said(kinds.TYPED, kinds.REPLY))
+@IN_CALL_AND_CHAT
+async def test_nonsense_all_around(start_session: SessionFactory) -> None:
+    there = faults.NonsenseServer()
+    async with there.running() as url, start_session(url) as person:
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        last = await person.wait_for_snapshot(is_shown(kinds.TYPED, kinds.REPLY))
         assert last.notice is None
-    assert there.visits == 1
+    assert there.connection_count == 1
 
 
-@BOTH
-async def test_twenty_megabytes_in_one_message(person_at: At) -> None:
-    there = faults.Bursts(20_000_000)
-    async with there.running() as url, person_at(url) as person:
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        last = await person.shows(lambda snapshot: snapshot.stage is Stage.SPEAKING or len(snapshot.bubbles) == 2)
+@IN_CALL_AND_CHAT
+async def test_twenty_megabytes_in_one_message(start_session: SessionFactory) -> None:
+    there = faults.HugeMessageServer(20_000_000)
+    async with there.running() as url, start_session(url) as person:
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        last = await person.wait_for_snapshot(
+            lambda snapshot: snapshot.stage is CallStage.SPEAKING or len(snapshot.bubbles) == 2
+        )
         assert sum(len(bubble.text) for bubble in last.bubbles) < 200_000
         assert last.notice is None
-    assert there.visits == 1
+    assert there.connection_count == 1
 
 
-@BOTH
-async def test_more_than_anybody_takes_in_one_message(person_at: At) -> None:
+@IN_CALL_AND_CHAT
+async def test_more_than_anybody_takes_in_one_message(start_session: SessionFactory) -> None:
     """The line is closed, and the next one serves."""
-    there = faults.Bursts(33 * 2**20)
-    async with there.running() as url, person_at(url) as person:
-        await person.shows(listening)
-        assert await person.types(kinds.TYPED)
-        await person.shows(lambda snapshot: listening(snapshot) and there.visits == 2)
+    there = faults.HugeMessageServer(33 * 2**20)
+    async with there.running() as url, start_session(url) as person:
+        await person.wait_for_snapshot(is_listening)
+        assert await person.send_text(kinds.TYPED)
+        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and there.connection_count == 2)

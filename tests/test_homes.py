@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 import app
-from realtime.homes import SPACE, at_home
+from realtime.homes import HF_SPACE_DEFAULTS, with_deployment_defaults
 from realtime.settings import Settings, SettingsError
-from web.embedded import Phase
-from web.texts import NOTICES, sentence
+from web.embedded import EmbeddedServerPhase
+from web.texts import CALL_NOTICE_TEXTS, get_message
 
 ROOT = Path(__file__).resolve().parent.parent
-ON_A_SPACE = {"SPACE_ID": "someone/voice"}
+SPACE_ENVIRONMENT = {"SPACE_ID": "someone/voice"}
 
 
-def pins() -> dict[str, str]:
+def pinned_requirements() -> dict[str, str]:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     return dict(re.findall(r"^([\w.-]+)==(\S+)", "\n".join(lines), re.MULTILINE))
 
@@ -32,7 +32,7 @@ def front_matter() -> dict[str, str]:
 
 def test_a_space_runs_what_the_requirements_pin() -> None:
     matter = front_matter()
-    assert (matter["sdk"], matter["sdk_version"]) == ("gradio", pins()["gradio"])
+    assert (matter["sdk"], matter["sdk_version"]) == ("gradio", pinned_requirements()["gradio"])
     assert (ROOT / matter["app_file"]).is_file()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     low, high = (re.search(f"{sign}(3\\.\\d+)", project["requires-python"]) for sign in (">=", "<"))
@@ -43,11 +43,11 @@ def test_a_space_runs_what_the_requirements_pin() -> None:
 
 def test_every_requirement_is_pinned() -> None:
     lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines())
-    assert {line.split("==")[0] for line in lines if line} == set(pins())
+    assert {line.split("==")[0] for line in lines if line} == set(pinned_requirements())
 
 
 def test_a_space_is_careful() -> None:
-    space, here = Settings.from_env(ON_A_SPACE), Settings.from_env({})
+    space, here = Settings.from_env(SPACE_ENVIRONMENT), Settings.from_env({})
     assert space.host == "0.0.0.0"
     assert space.fetch_models and not here.fetch_models
     assert not space.metrics
@@ -57,30 +57,30 @@ def test_a_space_is_careful() -> None:
     assert 0 < space.max_call_cost < space.max_day_cost
 
 
-@pytest.mark.parametrize("name", sorted(SPACE))
+@pytest.mark.parametrize("name", sorted(HF_SPACE_DEFAULTS))
 def test_what_is_set_goes_before_the_defaults_of_a_space(name: str) -> None:
     others = {"FRAME_ANCESTORS": "https://a.example", "TRUSTED_PROXIES": "192.0.2.1"}
     given = {"HOST": "127.0.0.9", "FETCH_MODELS": "no", "METRICS": "yes", **others}.get(name, "77")
-    assert at_home({**ON_A_SPACE, name: given})[name] == given
-    assert at_home({**ON_A_SPACE, name: " "})[name] == SPACE[name]
-    Settings.from_env({**ON_A_SPACE, name: given})
+    assert with_deployment_defaults({**SPACE_ENVIRONMENT, name: given})[name] == given
+    assert with_deployment_defaults({**SPACE_ENVIRONMENT, name: " "})[name] == HF_SPACE_DEFAULTS[name]
+    Settings.from_env({**SPACE_ENVIRONMENT, name: given})
 
 
 def test_gradios_own_names_go_before_the_defaults_of_a_space() -> None:
-    assert Settings.from_env({**ON_A_SPACE, "GRADIO_SERVER_NAME": "::"}).host == "::"
+    assert Settings.from_env({**SPACE_ENVIRONMENT, "GRADIO_SERVER_NAME": "::"}).host == "::"
 
 
 def test_a_public_link_bounds_a_visitors_day() -> None:
     for environ in ({"SHARE": "1"}, {"GRADIO_SHARE": "True"}):
-        assert Settings.from_env(environ).places.max_visitor_seconds_per_day == 3600
+        assert Settings.from_env(environ).limits.max_visitor_seconds_per_day == 3600
         own = {**environ, "MAX_VISITOR_SECONDS_PER_DAY": "60"}
-        assert Settings.from_env(own).places.max_visitor_seconds_per_day == 60
-    assert Settings.from_env({"SHARE": "0", "GRADIO_SHARE": "1"}).places.max_visitor_seconds_per_day == 0
+        assert Settings.from_env(own).limits.max_visitor_seconds_per_day == 60
+    assert Settings.from_env({"SHARE": "0", "GRADIO_SHARE": "1"}).limits.max_visitor_seconds_per_day == 0
 
 
 def test_elsewhere_nothing_changes() -> None:
     for environ in ({}, {"SPACE_ID": " "}, {"PORT": "1"}):
-        assert at_home(environ) is environ
+        assert with_deployment_defaults(environ) is environ
 
 
 @pytest.mark.parametrize(("name", "own"), [("SHARE", "GRADIO_SHARE"), ("ROOT_PATH", "GRADIO_ROOT_PATH")])
@@ -91,44 +91,44 @@ def test_share_and_root_path_also_by_gradios_names(name: str, own: str) -> None:
     assert read[0] != Settings.from_env({})
 
 
-class Launched:
+class FakeBlocks:
     """Stands in for the page: remembers how it was launched."""
 
     def __init__(self, share_url: str | None) -> None:
         self.share_url = share_url
-        self.told: dict[str, Any] = {}
-        self.closed = 0
+        self.launch_options: dict[str, Any] = {}
+        self.close_count = 0
 
     def launch(self, **told: Any) -> None:
-        self.told = told
+        self.launch_options = told
 
     def close(self, verbose: bool = True) -> None:
-        self.closed += 1
+        self.close_count += 1
 
 
 @pytest.mark.parametrize(("share_url", "warned"), [(None, True), ("https://x.gradio.live", False)])
 def test_a_link_that_cannot_be_made_is_said_and_the_page_is_served(
     share_url: str | None, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    page = Launched(share_url)
+    page = FakeBlocks(share_url)
     monkeypatch.setattr(app, "settings", Settings(share=True, root_path="/voice"))
     for name in ("start", "stop"):
-        monkeypatch.setattr(app.house, name, lambda: None)
-    monkeypatch.setattr(app.house, "page", page)
-    for name in ("listen", "wait"):  # the signals of this process are not the app's
-        monkeypatch.setattr(app.house.ending, name, lambda: None)
+        monkeypatch.setattr(app.application, name, lambda: None)
+    monkeypatch.setattr(app.application, "page", page)
+    for name in ("install_signal_handlers", "wait"):  # the signals of this process are not the app's
+        monkeypatch.setattr(app.application.shutdown, name, lambda: None)
     app.main()
-    assert (page.told["share"], page.told["root_path"], page.closed) == (True, "/voice", 1)
+    assert (page.launch_options["share"], page.launch_options["root_path"], page.close_count) == (True, "/voice", 1)
     assert ("no public link" in caplog.text) is warned
 
 
 def test_the_page_says_that_models_are_being_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = app.House(Settings(fetch_models=True))
-    assert house.embedded is not None
-    monkeypatch.setattr(house.embedded, "_phase", Phase.FETCHING)
-    stage, notice, _ = house.server_line()
+    house = app.Application(Settings(fetch_models=True))
+    assert house.embedded_server is not None
+    monkeypatch.setattr(house.embedded_server, "_phase", EmbeddedServerPhase.DOWNLOADING)
+    stage, notice, _ = house.server_status()
     assert (stage, notice) == ("loading", "models_fetching")
-    assert "download" in sentence(NOTICES, "models_fetching", "en")
+    assert "download" in get_message(CALL_NOTICE_TEXTS, "models_fetching", "en")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_secrets_of_a_relay_are_not_in_a_repr() -> None:
     servers = json.dumps([{"urls": "turn:h", "username": "secret", "credential": "secret"}])
     names = ("TURN_USERNAME", "TURN_CREDENTIAL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TURN_HF_TOKEN")
     settings = Settings.from_env({"ICE_SERVERS": servers, **dict.fromkeys(names, "secret")})
-    assert settings.turn.ice_servers[0]["username"] == "secret"
+    assert settings.ice.ice_servers[0]["username"] == "secret"
     assert "secret" not in repr(settings)
 
 
@@ -185,7 +185,7 @@ def test_the_container_copies_what_is_there_and_requirements_before_the_code() -
     assert fetching and fetching[0] < copying[0], "a change of the code must not fetch the models again"
 
 
-def test_both_homes_have_the_libraries_that_wheels_expect_of_the_system() -> None:
+def test_space_and_container_have_the_system_libraries_of_the_wheels() -> None:
     installed = next(value for kind, value in dockerfile() if kind == "RUN" and "apt-get install" in value)
     assert all(package in installed.split() for package in (ROOT / "packages.txt").read_text("utf-8").split())
 
@@ -201,7 +201,7 @@ def test_what_must_not_be_in_an_image_is_left_out() -> None:
 def test_every_pinned_package_and_every_model_has_its_licence_named() -> None:
     folder = ROOT / "offline" / "licences"
     notice = (folder / "NOTICE.md").read_text("utf-8")
-    assert [name for name in pins() if not re.search(rf"\b{re.escape(name)}\b", notice)] == []
+    assert [name for name in pinned_requirements() if not re.search(rf"\b{re.escape(name)}\b", notice)] == []
     for model in json.loads((ROOT / "offline" / "manifest.json").read_text("utf-8"))["models"]:
         family = re.split(r"[-\d]", model["name"])[0]
         rows = [row for row in notice.splitlines() if row.lower().startswith(f"| {family}")]

@@ -9,32 +9,32 @@ from typing import Any
 import pytest
 
 import app
-from realtime.accounts import Account, Accounts
+from realtime.accounts import BillingService, SessionBilling
 from realtime.connection import Failure
 from realtime.endpoint import Endpoint, ServerKind
-from realtime.session import Mode
+from realtime.session import SessionMode
 from realtime.settings import Settings
-from realtime.snapshot import Stage
-from realtime.usage import Budget, Caps
+from realtime.snapshot import CallStage
+from realtime.usage import SpendLimits, SpendStatus
 from web.metrics import Metrics
 
-from .persons import BOTH, At, Caller, call
+from .persons import IN_CALL_AND_CHAT, CallUser, SessionFactory, running_call_user
 from .realtime import script
-from .realtime.servers import Script, server
-from .web.programs import door, program
-from .web.test_metrics import read
+from .realtime.servers import ScriptedRealtimeServer, running_server
+from .web.programs import connected_client, running_gateway
+from .web.test_metrics import read_metrics
 
-MINI = "gpt-realtime-mini"
-CENT: dict[str, Any] = {"output_tokens": 500, "output_token_details": {"audio_tokens": 500, "text_tokens": 0}}
+MINI_MODEL = "gpt-realtime-mini"
+ONE_CENT_USAGE: dict[str, Any] = {"output_tokens": 500, "output_token_details": {"audio_tokens": 500, "text_tokens": 0}}
 """The usage of a reply that costs one cent: 20 US dollars a million."""
-EIGHT_CENTS: dict[str, Any] = {"output_tokens": 4000, "output_token_details": {"audio_tokens": 4000}}
+EIGHT_CENTS_USAGE: dict[str, Any] = {"output_tokens": 4000, "output_token_details": {"audio_tokens": 4000}}
 
 
-def endpoint(**changed: Any) -> Endpoint:
-    return Endpoint(**{"kind": ServerKind.OPENAI, "url": "wss://there", "model": MINI, **changed})
+def make_endpoint(**changed: Any) -> Endpoint:
+    return Endpoint(**{"kind": ServerKind.OPENAI, "url": "wss://there", "model": MINI_MODEL, **changed})
 
 
-def done(reply: str, usage: dict[str, Any]) -> dict[str, Any]:
+def response_done(reply: str, usage: dict[str, Any]) -> dict[str, Any]:
     return {"type": "response.done", "response": {"id": reply, "usage": usage}}
 
 
@@ -43,21 +43,21 @@ def done(reply: str, usage: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_one_conversation_spends_is_booked_for_all() -> None:
     metrics = Metrics()
-    accounts = Accounts(Caps(day=0.09), metrics)
-    one, other = (Account(accounts, Settings(), Mode.VOICE) for _ in range(2))
+    accounts = BillingService(SpendLimits(day_usd=0.09), metrics)
+    one, other = (SessionBilling(accounts, Settings(), SessionMode.VOICE) for _ in range(2))
     for account in (one, other):
         account.open()
-        account.connected(endpoint(), 0)
-    one.receive(done("r1", EIGHT_CENTS), 1)
-    one.receive(done("r1", EIGHT_CENTS), 1)
-    assert one.money is not None and one.money.usd == pytest.approx(0.08)
-    assert other.money is not None and other.money.usd == 0
-    assert one.budget is other.budget is Budget.DAY_NEAR
-    other.receive(done("r1", EIGHT_CENTS), 2)
-    assert one.budget is Budget.DAY_SPENT and accounts.day_spent
+        account.on_connected(make_endpoint(), 0)
+    one.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+    one.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+    assert one.cost is not None and one.cost.usd == pytest.approx(0.08)
+    assert other.cost is not None and other.cost.usd == 0
+    assert one.status is other.status is SpendStatus.DAY_WARNING
+    other.on_event(response_done("r1", EIGHT_CENTS_USAGE), 2)
+    assert one.status is SpendStatus.DAY_EXCEEDED and accounts.is_day_exceeded
     one.close("day_spent")
     one.close("hung_up")
-    found = read(metrics)
+    found = read_metrics(metrics)
     assert found[("voice_chat_spent_usd_total",)] == pytest.approx(0.16)
     assert found[("voice_chat_tokens_total", "audio_out")] == 8000
     assert found[("voice_chat_conversations_open", "voice")] == 1
@@ -65,202 +65,218 @@ def test_what_one_conversation_spends_is_booked_for_all() -> None:
 
 
 def test_a_visitors_own_key_and_the_embedded_server_spend_nothing_of_the_operators() -> None:
-    accounts = Accounts(Caps(call=0.01, day=0.01))
-    for there in (endpoint(own_key=True), endpoint(kind=ServerKind.OFFLINE)):
-        account = Account(accounts, Settings(), Mode.VOICE)
-        account.connected(there, 0)
-        account.receive(done("r1", EIGHT_CENTS), 1)
-        assert account.money is not None
-        assert account.money.usd == pytest.approx(0.08 if there.own_key else 0.0)
-        assert account.money.free is not there.own_key
-        assert account.budget is Budget.FINE
-    assert accounts.ledger.today == 0
+    accounts = BillingService(SpendLimits(call_usd=0.01, day_usd=0.01))
+    for there in (make_endpoint(has_visitor_key=True), make_endpoint(kind=ServerKind.OFFLINE)):
+        account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
+        account.on_connected(there, 0)
+        account.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+        assert account.cost is not None
+        assert account.cost.usd == pytest.approx(0.08 if there.has_visitor_key else 0.0)
+        assert account.cost.is_free is not there.has_visitor_key
+        assert account.status is SpendStatus.OK
+    assert accounts.daily_spend.today_usd == 0
 
 
 def test_a_conversation_that_moves_adds_up_and_what_is_not_known_stays_so() -> None:
-    account = Account(Accounts(), Settings(), Mode.TEXT)
-    account.connected(endpoint(), 0)
-    account.receive(done("r1", CENT), 1)
-    account.connected(endpoint(), 2)  # the same server again, which numbers its replies from one again
-    account.receive(done("r1", CENT), 3)
-    account.connected(endpoint(own_key=True), 4)
-    account.receive(done("r1", CENT), 5)
-    assert account.money is not None
-    assert account.money.usd == pytest.approx(0.03) and account.money.tokens.audio_out == 1500
-    account.connected(endpoint(model="of-my-own"), 6)
-    account.receive(done("r2", CENT), 7)
-    assert account.money.usd is None
+    account = SessionBilling(BillingService(), Settings(), SessionMode.TEXT)
+    account.on_connected(make_endpoint(), 0)
+    account.on_event(response_done("r1", ONE_CENT_USAGE), 1)
+    account.on_connected(make_endpoint(), 2)  # the same server again, which numbers its replies from one again
+    account.on_event(response_done("r1", ONE_CENT_USAGE), 3)
+    account.on_connected(make_endpoint(has_visitor_key=True), 4)
+    account.on_event(response_done("r1", ONE_CENT_USAGE), 5)
+    assert account.cost is not None
+    assert account.cost.usd == pytest.approx(0.03) and account.cost.tokens.audio_out == 1500
+    account.on_connected(make_endpoint(model="of-my-own"), 6)
+    account.on_event(response_done("r2", ONE_CENT_USAGE), 7)
+    assert account.cost.usd is None
 
 
 def test_the_operators_cap_counts_the_operators_money() -> None:
-    accounts = Accounts(Caps(call=0.05))
-    account = Account(accounts, Settings(), Mode.VOICE)
-    account.connected(endpoint(own_key=True, model="of-my-own"), 0)
-    account.receive(done("r1", EIGHT_CENTS), 1)
-    account.connected(endpoint(own_key=True), 2)
-    account.receive(done("r2", EIGHT_CENTS), 3)
-    account.connected(endpoint(), 4)
-    assert account.budget is Budget.FINE, "that was the visitor's money"
-    account.receive(done("r3", EIGHT_CENTS), 5)
-    assert account.budget is Budget.CALL_SPENT, "also where the price of something before was not known"
-    account.own_cap = 0.01
-    account.connected(endpoint(own_key=True), 6)
-    assert account.budget is Budget.FINE, "what is not known cannot be judged"
+    accounts = BillingService(SpendLimits(call_usd=0.05))
+    account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
+    account.on_connected(make_endpoint(has_visitor_key=True, model="of-my-own"), 0)
+    account.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+    account.on_connected(make_endpoint(has_visitor_key=True), 2)
+    account.on_event(response_done("r2", EIGHT_CENTS_USAGE), 3)
+    account.on_connected(make_endpoint(), 4)
+    assert account.status is SpendStatus.OK, "that was the visitor's money"
+    account.on_event(response_done("r3", EIGHT_CENTS_USAGE), 5)
+    assert account.status is SpendStatus.CALL_EXCEEDED, "also where the price of something before was not known"
+    account.visitor_limit_usd = 0.01
+    account.on_connected(make_endpoint(has_visitor_key=True), 6)
+    assert account.status is SpendStatus.OK, "what is not known cannot be judged"
 
 
 def test_a_cap_that_cannot_hold_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    for caps, told in ((Caps(), 0), (Caps(call=1.0), 1)):
-        accounts = Accounts(caps)
+    for caps, told in ((SpendLimits(), 0), (SpendLimits(call_usd=1.0), 1)):
+        accounts = BillingService(caps)
         caplog.clear()
         for _ in range(2):
-            account = Account(accounts, Settings(), Mode.VOICE)
-            account.connected(endpoint(model="of-my-own"), 0)
-            account.receive(done("r1", CENT), 1)
+            account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
+            account.on_connected(make_endpoint(model="of-my-own"), 0)
+            account.on_event(response_done("r1", ONE_CENT_USAGE), 1)
         assert len(caplog.records) == told
         assert "of-my-own" not in caplog.text
 
 
 def test_a_reply_may_finish_but_not_for_ever() -> None:
-    account = Account(Accounts(Caps(call=0.01)), Settings(), Mode.VOICE)
-    account.connected(endpoint(), 0)
+    account = SessionBilling(BillingService(SpendLimits(call_usd=0.01)), Settings(), SessionMode.VOICE)
+    account.on_connected(make_endpoint(), 0)
     assert account.must_end(True, 0) is None
-    account.receive(done("r1", CENT), 1)
+    account.on_event(response_done("r1", ONE_CENT_USAGE), 1)
     assert account.must_end(False, 1) is None
     assert account.must_end(False, 20) is None
-    assert account.must_end(True, 20) is Budget.CALL_SPENT
-    assert account.must_end(False, 21) is Budget.CALL_SPENT
+    assert account.must_end(True, 20) is SpendStatus.CALL_EXCEEDED
+    assert account.must_end(False, 21) is SpendStatus.CALL_EXCEEDED
 
 
 def test_when_the_day_is_spent_only_own_keys_go_on() -> None:
-    house = app.House(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
-    house.accounts.ledger.add(0.05)
-    assert house.endpoint() is Failure.DAY_SPENT
-    assert isinstance(house.endpoint("sk-visitor-own"), Endpoint)
+    house = app.Application(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
+    house.billing.daily_spend.add(0.05)
+    assert house.resolve_endpoint() is Failure.DAILY_BUDGET_SPENT
+    assert isinstance(house.resolve_endpoint("sk-visitor-own"), Endpoint)
 
 
 # ---------------------------------------------------------------- whole conversations
 
 
-@BOTH
-async def test_a_warning_and_then_a_polite_end(person_at: At, caplog: pytest.LogCaptureFixture) -> None:
-    there, caps = Script(), Accounts(Caps(call=0.09))
+@IN_CALL_AND_CHAT
+async def test_a_warning_and_then_a_polite_end(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
+    there, caps = ScriptedRealtimeServer(), BillingService(SpendLimits(call_usd=0.09))
     async with (
-        server(there.talk) as url,
-        person_at(url, accounts=caps, realtime_model=MINI) as person,
+        running_server(there.handle_connection) as url,
+        start_session(url, accounts=caps, realtime_model=MINI_MODEL) as person,
     ):
-        await person.shows(lambda now: now.stage is Stage.LISTENING)
-        await person.types("One?")
-        await there.hears("response.create")
-        await there.says(script.whole_reply("r1", "a1", "One.", 200, usage=EIGHT_CENTS))
-        near = await person.shows(lambda now: now.money is not None and now.money.budget is Budget.CALL_NEAR)
-        assert near.money is not None and near.money.usd == pytest.approx(0.08)
-        await person.shows(lambda now: now.stage is Stage.LISTENING)
-        await person.types("Two?")
-        await there.hears("response.create", 2)
-        await there.says(script.whole_reply("r2", "a2", "Two is the answer.", 900, usage=EIGHT_CENTS))
-        last = await person.shows(lambda now: now.stage is Stage.ENDED)
-        assert last.notice == "call_spent" and last.notice in person.texts
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+        await person.send_text("One?")
+        await there.wait_for("response.create")
+        await there.send(script.complete_response("r1", "a1", "One.", 200, usage=EIGHT_CENTS_USAGE))
+        near = await person.wait_for_snapshot(
+            lambda now: now.cost is not None and now.cost.status is SpendStatus.CALL_WARNING
+        )
+        assert near.cost is not None and near.cost.usd == pytest.approx(0.08)
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+        await person.send_text("Two?")
+        await there.wait_for("response.create", 2)
+        await there.send(script.complete_response("r2", "a2", "Two is the answer.", 900, usage=EIGHT_CENTS_USAGE))
+        last = await person.wait_for_snapshot(lambda now: now.stage is CallStage.ENDED)
+        assert last.notice == "call_spent" and last.notice in person.notice_texts
         assert [(b.text, b.unheard) for b in last.bubbles if b.role == "assistant"][-1] == ("Two is the answer.", "")
-        if isinstance(person, Caller):
+        if isinstance(person, CallUser):
             heard = sum(bool(frame.any()) for frame in person.page.frames) * 20
             assert heard >= 1100, "the reply was heard to its end"
     assert caplog.get_records("call") == [r for r in caplog.get_records("call") if r.levelno < logging.ERROR]
 
 
-@BOTH
-async def test_a_day_that_is_spent_elsewhere_ends_a_call(person_at: At) -> None:
-    there, accounts = Script(), Accounts(Caps(day=0.1))
-    async with server(there.talk) as url, person_at(url, accounts=accounts, realtime_model=MINI) as person:
-        await person.shows(lambda now: now.stage is Stage.LISTENING)
-        accounts.ledger.add(0.2)
-        last = await person.shows(lambda now: now.stage is Stage.ENDED)
-        assert last.notice == "day_spent" and last.notice in person.texts
+@IN_CALL_AND_CHAT
+async def test_a_day_that_is_spent_elsewhere_ends_a_call(start_session: SessionFactory) -> None:
+    there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
+    async with (
+        running_server(there.handle_connection) as url,
+        start_session(url, accounts=accounts, realtime_model=MINI_MODEL) as person,
+    ):
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+        accounts.daily_spend.add(0.2)
+        last = await person.wait_for_snapshot(lambda now: now.stage is CallStage.ENDED)
+        assert last.notice == "day_spent" and last.notice in person.notice_texts
 
 
-@BOTH
-async def test_what_a_reply_cost_is_booked_when_the_visitor_leaves_in_the_middle_of_it(person_at: At) -> None:
-    there, accounts = Script(), Accounts()
-    async with server(there.talk) as url, person_at(url, accounts=accounts, realtime_model=MINI) as person:
-        await person.shows(lambda now: now.stage is Stage.LISTENING)
-        await person.types("One?")
-        await there.hears("response.create")
-        await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One", 400))
-        await person.shows(lambda now: any(bubble.role == "assistant" for bubble in now.bubbles))
-        person.leaves()
-        (cancel,) = await there.hears("response.cancel")
+@IN_CALL_AND_CHAT
+async def test_what_a_reply_cost_is_booked_when_the_visitor_leaves_in_the_middle_of_it(
+    start_session: SessionFactory,
+) -> None:
+    there, accounts = ScriptedRealtimeServer(), BillingService()
+    async with (
+        running_server(there.handle_connection) as url,
+        start_session(url, accounts=accounts, realtime_model=MINI_MODEL) as person,
+    ):
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+        await person.send_text("One?")
+        await there.wait_for("response.create")
+        await there.send(script.response_started("r1", "a1"), script.clause_deltas("r1", "a1", "One", 400))
+        await person.wait_for_snapshot(lambda now: any(bubble.role == "assistant" for bubble in now.bubbles))
+        person.leave()
+        (cancel,) = await there.wait_for("response.cancel")
         assert cancel["response_id"] == "r1"
-        await there.says(script.reply_ends("r1", "a1", "One", "cancelled", usage=CENT))
-        await there.gone()
-    assert accounts.ledger.today == pytest.approx(0.01)
+        await there.send(script.response_finished("r1", "a1", "One", "cancelled", usage=ONE_CENT_USAGE))
+        await there.wait_closed()
+    assert accounts.daily_spend.today_usd == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1])
 async def test_a_tab_that_goes_while_the_price_is_awaited_still_pays(pause_s: float) -> None:
     """The page tells of the hang-up, and the browser's connection closes at any moment after it."""
-    there, accounts = Script(), Accounts()
-    async with server(there.talk) as url, call(url, accounts=accounts, realtime_model=MINI) as person:
-        await person.shows(lambda now: now.stage is Stage.LISTENING)
-        await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One", 400))
-        await person.shows(lambda now: now.stage is Stage.SPEAKING)
-        person.leaves()
+    there, accounts = ScriptedRealtimeServer(), BillingService()
+    async with (
+        running_server(there.handle_connection) as url,
+        running_call_user(url, accounts=accounts, realtime_model=MINI_MODEL) as person,
+    ):
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+        await there.send(script.response_started("r1", "a1"), script.clause_deltas("r1", "a1", "One", 400))
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.SPEAKING)
+        person.leave()
         await asyncio.sleep(pause_s)
-        gone = asyncio.create_task(person.page.hangs_up())
-        await there.hears("response.cancel")
-        await there.says(script.reply_ends("r1", "a1", "One", "cancelled", usage=CENT))
+        gone = asyncio.create_task(person.page.hang_up())
+        await there.wait_for("response.cancel")
+        await there.send(script.response_finished("r1", "a1", "One", "cancelled", usage=ONE_CENT_USAGE))
         await gone
-        await there.gone()
-    assert accounts.ledger.today == pytest.approx(0.01)
+        await there.wait_closed()
+    assert accounts.daily_spend.today_usd == pytest.approx(0.01)
 
 
-@BOTH
-async def test_a_reply_that_was_only_asked_for_is_paid_too(person_at: At) -> None:
-    there, accounts = Script(), Accounts()
-    async with server(there.talk) as url, person_at(url, accounts=accounts, realtime_model=MINI) as person:
-        await person.shows(lambda now: now.stage is Stage.LISTENING)
-        await person.types("One?")
-        await there.hears("response.create")
-        person.leaves()
-        await there.says(script.reply_begins("r1", "a1"))
-        (cancel,) = await there.hears("response.cancel")
+@IN_CALL_AND_CHAT
+async def test_a_reply_that_was_only_asked_for_is_paid_too(start_session: SessionFactory) -> None:
+    there, accounts = ScriptedRealtimeServer(), BillingService()
+    async with (
+        running_server(there.handle_connection) as url,
+        start_session(url, accounts=accounts, realtime_model=MINI_MODEL) as person,
+    ):
+        await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+        await person.send_text("One?")
+        await there.wait_for("response.create")
+        person.leave()
+        await there.send(script.response_started("r1", "a1"))
+        (cancel,) = await there.wait_for("response.cancel")
         assert cancel["response_id"] == "r1"
-        await there.says(done("r1", CENT))
-        await there.gone()
-    assert accounts.ledger.today == pytest.approx(0.01)
+        await there.send(response_done("r1", ONE_CENT_USAGE))
+        await there.wait_closed()
+    assert accounts.daily_spend.today_usd == pytest.approx(0.01)
 
 
-@BOTH
-async def test_a_server_that_never_says_what_it_cost_is_left_soon(person_at: At) -> None:
-    there = Script()
-    async with server(there.talk) as url:
-        async with person_at(url, realtime_model=MINI) as person:
-            await person.shows(lambda now: now.stage is Stage.LISTENING)
-            await person.types("One?")
-            await there.hears("response.create")
-            await there.says(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One", 400))
-            await person.shows(lambda now: any(bubble.role == "assistant" for bubble in now.bubbles))
-            person.leaves()
-            await there.hears("response.cancel")
-        await there.gone()
+@IN_CALL_AND_CHAT
+async def test_a_server_that_never_says_what_it_cost_is_left_soon(start_session: SessionFactory) -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url:
+        async with start_session(url, realtime_model=MINI_MODEL) as person:
+            await person.wait_for_snapshot(lambda now: now.stage is CallStage.LISTENING)
+            await person.send_text("One?")
+            await there.wait_for("response.create")
+            await there.send(script.response_started("r1", "a1"), script.clause_deltas("r1", "a1", "One", 400))
+            await person.wait_for_snapshot(lambda now: any(bubble.role == "assistant" for bubble in now.bubbles))
+            person.leave()
+            await there.wait_for("response.cancel")
+        await there.wait_closed()
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
 async def test_a_programs_session_is_counted_and_ends(path: str) -> None:
-    there, metrics = Script(), Metrics()
-    accounts = Accounts(Caps(call=0.09), metrics)
+    there, metrics = ScriptedRealtimeServer(), Metrics()
+    accounts = BillingService(SpendLimits(call_usd=0.09), metrics)
     async with (
-        server(there.talk) as url,
-        door(url, accounts=accounts, REALTIME_MODEL=MINI) as ours,
-        program(ours.url(path)) as client,
+        running_server(there.handle_connection) as url,
+        running_gateway(url, accounts=accounts, REALTIME_MODEL=MINI_MODEL) as ours,
+        connected_client(ours.url(path)) as client,
     ):
-        await client.next()
-        await there.says(done("r1", EIGHT_CENTS), {"type": "response.created", "response": {"id": "r2"}})
-        assert (await client.until("response.created"))["response"]["id"] == "r2"
-        await there.says(done("r2", EIGHT_CENTS))
-        assert (await client.until("response.done"))["response"]["id"] == "r2"
-        assert (await client.end())[0] == 1008
-        assert client.got[-1]["error"]["code"] == "session_budget_spent"
-        await ours.empty()
-    found = read(metrics)
+        await client.next_event()
+        await there.send(response_done("r1", EIGHT_CENTS_USAGE), {"type": "response.created", "response": {"id": "r2"}})
+        assert (await client.read_until("response.created"))["response"]["id"] == "r2"
+        await there.send(response_done("r2", EIGHT_CENTS_USAGE))
+        assert (await client.read_until("response.done"))["response"]["id"] == "r2"
+        assert (await client.read_until_closed())[0] == 1008
+        assert client.received[-1]["error"]["code"] == "session_budget_spent"
+        await ours.wait_until_empty()
+    found = read_metrics(metrics)
     assert found[("voice_chat_spent_usd_total",)] == pytest.approx(0.16)
     mode = "text" if path == "/text-chat" else "voice"
     assert found[("voice_chat_conversations_total", mode)] == 1

@@ -17,15 +17,15 @@ from offline import models
 from realtime.playback import FRAME
 from realtime.recording import Recording, RecordingState
 from realtime.settings import Settings, SettingsError
-from realtime.sound_file import IN_MEMORY
-from realtime_handler import Stage
+from realtime.sound_file import MAX_MEMORY_BYTES
+from realtime_handler import CallStage
 
-from .pages import at, calling
-from .realtime.servers import Script, server
+from .pages import endpoint_at, running_call
+from .realtime.servers import ScriptedRealtimeServer, running_server
 
 
 @contextmanager
-def disk_of(size: int) -> Iterator[None]:
+def limited_disk(size: int) -> Iterator[None]:
     """No file can get longer than `size` bytes: what a full disk does to whoever writes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -43,9 +43,9 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         port = taken.getsockname()[1]
         settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
         monkeypatch.setattr(app, "settings", settings)
-        house = app.House(settings)
-        monkeypatch.setattr(house.ending, "listen", lambda: None)  # signals are pytest's here
-        monkeypatch.setattr(app, "house", house)
+        house = app.Application(settings)
+        monkeypatch.setattr(house.shutdown, "install_signal_handlers", lambda: None)  # signals are pytest's here
+        monkeypatch.setattr(app, "application", house)
         with pytest.raises(SystemExit) as end:
             app.main()
     assert end.value.code == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."
@@ -106,7 +106,7 @@ def test_models_that_cannot_be_kept(
             def fetch(self, _: object) -> list[str]:
                 raise OSError(errno.ENOSPC, "No space left on device", str(root / "kokoro" / "voices.bin"))
 
-        monkeypatch.setattr("offline.fetch.Fetcher", Full)
+        monkeypatch.setattr("offline.fetch.ModelDownloader", Full)
     monkeypatch.setenv("OFFLINE_MODELS", str(root))
     assert models.main(["fetch"]) == 1
     said = capsys.readouterr().err.strip()
@@ -117,8 +117,8 @@ def test_models_in_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
     path = tmp_path / "voices.bin"
     path.write_bytes(b"model")
     (tmp_path / "voices.bin.checked").mkdir()  # nothing can be written in its place
-    file = models.File("voices.bin", 5, models.sha256_of(path), ())
-    assert models.is_whole(path, file)
+    file = models.ModelFile("voices.bin", 5, models.sha256_of(path), ())
+    assert models.is_intact(path, file)
 
 
 def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,26 +136,26 @@ def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_a_recording_for_which_there_is_no_room() -> None:
     recording = Recording(60)
     frame = np.ones(FRAME, dtype=np.int16)
-    with disk_of(IN_MEMORY + 20_000):
-        for number in range(2 * IN_MEMORY // frame.nbytes):
-            recording.visitor(number * 0.02, frame)
+    with limited_disk(MAX_MEMORY_BYTES + 20_000):
+        for number in range(2 * MAX_MEMORY_BYTES // frame.nbytes):
+            recording.write_microphone(number * 0.02, frame)
         assert recording.state is RecordingState.CLOSED
-        assert (recording.samples, list(recording.wav())) == (0, [])
-        recording.model(1.0, frame)
+        assert (recording.sample_count, list(recording.iter_wav())) == (0, [])
+        recording.write_speaker(1.0, frame)
     recording.clear()
-    recording.visitor(0.0, frame)
-    assert recording.state is RecordingState.OPEN and recording.samples == FRAME
+    recording.write_microphone(0.0, frame)
+    assert recording.state is RecordingState.OPEN and recording.sample_count == FRAME
 
 
 async def test_a_call_goes_on_unrecorded_when_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.sound_file.IN_MEMORY", 2000)
-    there = Script()
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await page.reaches(Stage.LISTENING)
-        with disk_of(3000):
-            await page.until(
+    monkeypatch.setattr("realtime.sound_file.MAX_MEMORY_BYTES", 2000)
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        with limited_disk(3000):
+            await page.wait_until(
                 lambda: page.visitor.recording is not None and page.visitor.recording.state is RecordingState.CLOSED
             )
             frames = len(page.frames)
-            await page.until(lambda: len(page.frames) > frames + 20)
-        assert page.closed is None and page.snapshots[-1].stage is Stage.LISTENING
+            await page.wait_until(lambda: len(page.frames) > frames + 20)
+        assert page.close_message is None and page.snapshots[-1].stage is CallStage.LISTENING

@@ -8,15 +8,15 @@ import logging
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from realtime.accounts import Accounts
+from realtime.accounts import BillingService
 from realtime.connection import Failure
-from realtime.places import Kind, Limits, Places
+from realtime.places import AdmissionController, AdmissionKind, ConcurrencyLimits
 from realtime.settings import Endpoint, Settings
-from realtime_handler import Notice, Stage, Visitor, VoiceCall
+from realtime_handler import CallStage, Notice, RealtimeHandler, Visitor
 
-from .pages import KEY, Page, at, calling
+from .pages import KEY, FakeRtcPage, endpoint_at, running_call
 from .realtime import script
-from .realtime.servers import Script, send, server
+from .realtime.servers import ScriptedRealtimeServer, running_server, send_events
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,16 @@ async def test_a_refusal_is_said_and_ends_the_call(
 
     async def talk(socket: ServerConnection) -> None:
         visits.append(socket)
-        await send(socket, script.error(talk_then_close[0]))
+        await send_events(socket, script.error_event(talk_then_close[0]))
         await socket.close(talk_then_close[1])
 
-    async with server(talk) as url, calling(at(url)) as page:
-        last = await page.reaches(Stage.FAILED)
+    async with running_server(talk) as url, running_call(endpoint_at(url)) as page:
+        last = await page.wait_for_stage(CallStage.FAILED)
         assert last.notice == failure
-        assert page.call.places.live(Kind.CALL) == 0, "its place is free before the browser has gone"
-        await page.until(lambda: page.closed is not None)
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0, (
+            "its place is free before the browser has gone"
+        )
+        await page.wait_until(lambda: page.close_message is not None)
     assert len(visits) == 1
     ours = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("websockets"))
     assert KEY not in ours
@@ -61,32 +63,32 @@ async def test_a_wrong_key_at_the_door() -> None:
     def refuse(_: Request) -> Response:
         return Response(HTTPStatus.UNAUTHORIZED, "Unauthorized", Headers())
 
-    async with server(talk, refuse) as url, calling(at(url)) as page:
-        assert (await page.reaches(Stage.FAILED)).notice == Failure.WRONG_KEY
+    async with running_server(talk, refuse) as url, running_call(endpoint_at(url)) as page:
+        assert (await page.wait_for_stage(CallStage.FAILED)).notice == Failure.WRONG_KEY
 
 
 async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
-    async with calling(at(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime")) as page:
-        assert (await page.reaches(Stage.FAILED)).notice == Failure.UNREACHABLE
-        assert {snapshot.stage for snapshot in page.snapshots} == {Stage.CONNECTING, Stage.FAILED}
+    async with running_call(endpoint_at(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime")) as page:
+        assert (await page.wait_for_stage(CallStage.FAILED)).notice == Failure.UNREACHABLE
+        assert {snapshot.stage for snapshot in page.snapshots} == {CallStage.CONNECTING, CallStage.FAILED}
 
 
 async def test_a_server_whose_models_are_loading() -> None:
-    there = Script()
+    there = ScriptedRealtimeServer()
     places: list[Endpoint | Failure] = [Failure.LOADING]
-    async with server(there.talk) as url, calling(lambda _: places[0]) as page:
-        assert (await page.shows(lambda s: s.notice is not None)).notice == Failure.LOADING
-        places[0] = at(url)("")
-        assert (await page.reaches(Stage.LISTENING)).notice is None
+    async with running_server(there.handle_connection) as url, running_call(lambda _: places[0]) as page:
+        assert (await page.wait_for_snapshot(lambda s: s.notice is not None)).notice == Failure.LOADING
+        places[0] = endpoint_at(url)("")
+        assert (await page.wait_for_stage(CallStage.LISTENING)).notice is None
 
 
 async def test_no_money_in_the_middle_of_a_call() -> None:
-    there = Script()
+    there = ScriptedRealtimeServer()
     failed = {"id": "r1", "status": "failed", "status_details": {"error": {"code": "insufficient_quota"}}}
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await page.reaches(Stage.LISTENING)
-        await there.says({"type": "response.done", "response": failed})
-        assert (await page.reaches(Stage.FAILED)).notice == Failure.QUOTA
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.send({"type": "response.done", "response": failed})
+        assert (await page.wait_for_stage(CallStage.FAILED)).notice == Failure.QUOTA
 
 
 async def test_a_tab_closed_while_connecting() -> None:
@@ -98,85 +100,88 @@ async def test_a_tab_closed_while_connecting() -> None:
         await socket.wait_closed()
         left.set()
 
-    async with server(talk) as url:
-        async with calling(at(url), Visitor()) as page:
+    async with running_server(talk) as url:
+        async with running_call(endpoint_at(url), Visitor()) as page:
             await arrived.wait()
-            await page.hangs_up()
-            assert page.call.places.live(Kind.CALL) == 0
+            await page.hang_up()
+            assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
             assert page.visitor.call is None
             async with asyncio.timeout(2):
                 await left.wait()
-        assert all(task.done() for task in page.call._tasks)
+        assert all(task.done() for task in page.handler._tasks)
 
 
 async def test_all_places_taken() -> None:
-    there = Script()
-    async with server(there.talk) as url:
-        book = Places(Limits(calls=1))
-        prototype = VoiceCall(Settings(), at(url), book)
-        first, second = Page(prototype), Page(prototype)
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url:
+        book = AdmissionController(ConcurrencyLimits(calls=1))
+        prototype = RealtimeHandler(Settings(), endpoint_at(url), book)
+        first, second = FakeRtcPage(prototype), FakeRtcPage(prototype)
         await first.start()
-        await first.reaches(Stage.LISTENING)
+        await first.wait_for_stage(CallStage.LISTENING)
         await second.start()
-        assert (await second.reaches(Stage.FAILED)).notice == Notice.SERVER_BUSY
-        assert book.live(Kind.CALL) == 1
-        await second.hangs_up()
-        assert book.live(Kind.CALL) == 1
-        await first.hangs_up()
-        assert book.live(Kind.CALL) == 0
-        third = Page(prototype)
+        assert (await second.wait_for_stage(CallStage.FAILED)).notice == Notice.SERVER_BUSY
+        assert book.count_admitted(AdmissionKind.CALL) == 1
+        await second.hang_up()
+        assert book.count_admitted(AdmissionKind.CALL) == 1
+        await first.hang_up()
+        assert book.count_admitted(AdmissionKind.CALL) == 0
+        third = FakeRtcPage(prototype)
         await third.start()
-        await third.reaches(Stage.LISTENING)
-        await third.hangs_up()
-    assert there.visits == 2
+        await third.wait_for_stage(CallStage.LISTENING)
+        await third.hang_up()
+    assert there.connection_count == 2
 
 
 @pytest.mark.parametrize(
     ("limit", "notice"), [({"idle_seconds": 0}, Notice.IDLE), ({"max_call_seconds": 0}, Notice.TIME_LIMIT)]
 )
 async def test_limits_end_a_call(limit: dict[str, int], notice: Notice) -> None:
-    there = Script()
-    async with server(there.talk) as url, calling(at(url), **limit) as page:
-        last = await page.reaches(Stage.ENDED)
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url), **limit) as page:
+        last = await page.wait_for_stage(CallStage.ENDED)
         assert last.notice == notice
-        await page.until(lambda: page.closed is not None)
+        await page.wait_until(lambda: page.close_message is not None)
 
 
 async def test_a_page_that_vanishes_frees_its_line() -> None:
-    there = Script()
-    async with server(there.talk) as url, calling(at(url), vanished_seconds=0.5) as page:
-        await page.reaches(Stage.LISTENING)
-        assert page.call.places.live(Kind.CALL) == 1
-        page.unplugged = True
-        last = await page.reaches(Stage.ENDED)
+    there = ScriptedRealtimeServer()
+    async with (
+        running_server(there.handle_connection) as url,
+        running_call(endpoint_at(url), vanished_seconds=0.5) as page,
+    ):
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 1
+        page.is_microphone_unplugged = True
+        last = await page.wait_for_stage(CallStage.ENDED)
         assert last.notice == Notice.NO_MICROPHONE
-        assert page.call.places.live(Kind.CALL) == 0
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
 
 
 async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
-    there = Script()
+    there = ScriptedRealtimeServer()
 
     def endpoint(_: str) -> Endpoint:
         raise RuntimeError(KEY)
 
-    async with server(there.talk), calling(endpoint) as page:
-        assert (await page.reaches(Stage.FAILED)).notice == Notice.INTERNAL
+    async with running_server(there.handle_connection), running_call(endpoint) as page:
+        assert (await page.wait_for_stage(CallStage.FAILED)).notice == Notice.INTERNAL
 
 
 async def test_a_visitors_day_ends_the_call_politely_and_the_next_one_is_refused() -> None:
-    there, accounts = Script(), Accounts(visitor_day_s=100)
+    there, accounts = ScriptedRealtimeServer(), BillingService(visitor_quota_s=100)
     visitor = Visitor()
-    visitor.key = "somebody"
-    async with server(there.talk) as url:
-        prototype = VoiceCall(Settings(), at(url), accounts=accounts)
-        page = Page(prototype, visitor)
+    visitor.visitor_key = "somebody"
+    async with running_server(there.handle_connection) as url:
+        prototype = RealtimeHandler(Settings(), endpoint_at(url), billing=accounts)
+        page = FakeRtcPage(prototype, visitor)
         await page.start()
-        await page.reaches(Stage.LISTENING)
-        accounts.allowance.add("somebody", 100)
-        assert (await page.reaches(Stage.ENDED)).notice == Notice.VISITOR_DAY
-        await page.hangs_up()
-        again = Page(prototype, visitor)
+        await page.wait_for_stage(CallStage.LISTENING)
+        accounts.daily_quota.add("somebody", 100)
+        assert (await page.wait_for_stage(CallStage.ENDED)).notice == Notice.VISITOR_DAILY_QUOTA
+        await page.hang_up()
+        again = FakeRtcPage(prototype, visitor)
         await again.start()
-        assert (await again.reaches(Stage.FAILED)).notice == Notice.VISITOR_DAY
-        await again.hangs_up()
-        assert there.visits == 1 and prototype.places.empty
+        assert (await again.wait_for_stage(CallStage.FAILED)).notice == Notice.VISITOR_DAILY_QUOTA
+        await again.hang_up()
+        assert there.connection_count == 1 and prototype.admission.is_empty

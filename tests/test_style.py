@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
     ids=["ruff", "format", "mypy"],
 )
-def test_clean(command: list[str]) -> None:
+def test_ruff_format_and_mypy_pass(command: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -10,78 +10,98 @@ from typing import Any
 
 from websockets.asyncio.server import Request, Response, ServerConnection
 
-from realtime.refusals import Refused
+from realtime.refusals import UnsupportedFields
 from realtime.settings import Endpoint, Language
 from realtime.snapshot import Notice
-from realtime.wishes import WISH_EVENT_ID, Pace, When, Wishes
-from realtime_handler import Stage, Visitor
+from realtime.wishes import LIVE_UPDATE_EVENT_ID, CallPreferences, EffectiveFrom, EndpointingSpeed
+from realtime_handler import CallStage, Visitor
 
-from .pages import at, calling
-from .realtime.servers import Script, send, server
+from .pages import endpoint_at, running_call
+from .realtime.servers import ScriptedRealtimeServer, running_server, send_events
 
 Event = dict[str, Any]
 
 
-def silence(update: Event) -> int:
+def silence_ms_of(update: Event) -> int:
     return int(update["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"])
 
 
-class Slow(Script):
+class SlowConfirmingServer(ScriptedRealtimeServer):
     """Confirms its settings only when it is told to."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = asyncio.Event()
-        self.confirm = asyncio.Event()
+        self.update_received = asyncio.Event()
+        self.confirmation_allowed = asyncio.Event()
 
-    async def talk(self, socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {}})
-        self.update = json.loads(await socket.recv())
-        self.asked.set()
-        await self.confirm.wait()
-        await send(socket, {"type": "session.updated", "session": self.update["session"]})
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": {}})
+        self.session_update = json.loads(await socket.recv())
+        self.update_received.set()
+        await self.confirmation_allowed.wait()
+        await send_events(socket, {"type": "session.updated", "session": self.session_update["session"]})
         async for message in socket:
             async with self._changed:
-                self.got.append(json.loads(message))
+                self.received.append(json.loads(message))
                 self._changed.notify_all()
 
 
 async def test_what_was_wanted_while_connecting_is_told_when_there_is_a_connection() -> None:
-    there = Slow()
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await asyncio.wait_for(there.asked.wait(), 5)
-        assert await page.visitor.wish(Wishes(pace=Pace.PATIENT, call_cost=0.5)) is When.NOW
-        assert page.call._account.own_cap == 0.5
-        there.confirm.set()
-        (told,) = await there.hears("session.update")
-        assert silence(there.update) == 350 and silence(told) == 800
+    there = SlowConfirmingServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await asyncio.wait_for(there.update_received.wait(), 5)
+        assert (
+            await page.visitor.set_preferences(
+                CallPreferences(endpointing_speed=EndpointingSpeed.PATIENT, max_cost_usd=0.5)
+            )
+            is EffectiveFrom.NOW
+        )
+        assert page.handler._session_billing.visitor_limit_usd == 0.5
+        there.confirmation_allowed.set()
+        (told,) = await there.wait_for("session.update")
+        assert silence_ms_of(there.session_update) == 350 and silence_ms_of(told) == 800
 
 
 async def test_what_was_wanted_while_the_line_was_lost_is_in_the_next_ones_settings() -> None:
-    there = Script()
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await page.reaches(Stage.LISTENING)
-        await there.cut()
-        await page.reaches(Stage.RECONNECTING)
-        await page.visitor.wish(Wishes(pace=Pace.PATIENT))
-        await page.reaches(Stage.LISTENING)
-        assert silence(there.of("session.update")[-1] if there.of("session.update") else there.update) == 800
-        await page.visitor.wish(Wishes())
-        assert silence((await there.hears("session.update", len(there.of("session.update")) or 1))[-1]) == 350
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.abort_connection()
+        await page.wait_for_stage(CallStage.RECONNECTING)
+        await page.visitor.set_preferences(CallPreferences(endpointing_speed=EndpointingSpeed.PATIENT))
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert (
+            silence_ms_of(
+                there.received_of("session.update")[-1] if there.received_of("session.update") else there.session_update
+            )
+            == 800
+        )
+        await page.visitor.set_preferences(CallPreferences())
+        assert (
+            silence_ms_of((await there.wait_for("session.update", len(there.received_of("session.update")) or 1))[-1])
+            == 350
+        )
 
 
 async def test_a_setting_that_the_server_refuses_is_said_and_not_thought_told() -> None:
-    there = Script()
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await page.reaches(Stage.LISTENING)
-        await page.visitor.wish(Wishes(instructions="Be a pirate."))
-        (told,) = await there.hears("session.update")
-        assert told["event_id"] == WISH_EVENT_ID
-        error = {"type": "invalid_request_error", "code": "invalid_value", "message": "No.", "event_id": WISH_EVENT_ID}
-        await there.says({"type": "error", "error": error})
-        await page.shows(lambda now: now.notice == Notice.WISH_REFUSED)
-        await page.visitor.wish(Wishes(instructions="Be a pirate.", pace=Pace.PATIENT))
-        again = (await there.hears("session.update", 2))[-1]
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await page.visitor.set_preferences(CallPreferences(instructions="Be a pirate."))
+        (told,) = await there.wait_for("session.update")
+        assert told["event_id"] == LIVE_UPDATE_EVENT_ID
+        error = {
+            "type": "invalid_request_error",
+            "code": "invalid_value",
+            "message": "No.",
+            "event_id": LIVE_UPDATE_EVENT_ID,
+        }
+        await there.send({"type": "error", "error": error})
+        await page.wait_for_snapshot(lambda now: now.notice == Notice.PREFERENCE_REJECTED)
+        await page.visitor.set_preferences(
+            CallPreferences(instructions="Be a pirate.", endpointing_speed=EndpointingSpeed.PATIENT)
+        )
+        again = (await there.wait_for("session.update", 2))[-1]
         assert again["session"]["instructions"] == "Be a pirate.", "told once more: the server has not taken it"
 
 
@@ -92,62 +112,65 @@ async def test_a_call_keeps_its_model_and_the_next_one_has_the_other() -> None:
         asked.append(request.path.partition("?")[2])
         return None
 
-    there, visitor = Script(), Visitor()
-    async with server(there.talk, note) as url:
+    there, visitor = ScriptedRealtimeServer(), Visitor()
+    async with running_server(there.handle_connection, note) as url:
         for _ in range(2):
-            async with calling(at(url), visitor, models=("better",)) as page:
-                await page.reaches(Stage.LISTENING)
-                assert await visitor.wish(Wishes(model="better")) in (When.NEXT_CALL, When.NOTHING)
-                assert not there.of("session.update")
+            async with running_call(endpoint_at(url), visitor, models=("better",)) as page:
+                await page.wait_for_stage(CallStage.LISTENING)
+                assert await visitor.set_preferences(CallPreferences(model="better")) in (
+                    EffectiveFrom.NEXT_CALL,
+                    EffectiveFrom.NOTHING,
+                )
+                assert not there.received_of("session.update")
     assert asked == ["model=m", "model=better"]
 
 
 async def test_what_a_server_refuses_of_one_visitor_is_not_remembered_for_the_others() -> None:
-    class Picky(Script):
-        async def talk(self, socket: ServerConnection) -> None:
-            await send(socket, {"type": "session.created", "session": {}})
+    class PromptRejectingServer(ScriptedRealtimeServer):
+        async def handle_connection(self, socket: ServerConnection) -> None:
+            await send_events(socket, {"type": "session.created", "session": {}})
             async for message in socket:
                 event = json.loads(message)
                 if event["type"] == "session.update":
-                    self.update = event
+                    self.session_update = event
                     if event["session"].get("instructions") == "Be a pirate.":
-                        self.got.append(event)
+                        self.received.append(event)
                         about = {"param": "session.instructions", "event_id": event["event_id"]}
-                        await send(socket, {"type": "error", "error": {"code": "invalid_value", **about}})
+                        await send_events(socket, {"type": "error", "error": {"code": "invalid_value", **about}})
                         continue
-                    await send(socket, {"type": "session.updated", "session": event["session"]})
+                    await send_events(socket, {"type": "session.updated", "session": event["session"]})
 
-    there, refused = Picky(), Refused()
-    async with server(there.talk) as url:
-        found = at(url)("")
+    there, refused = PromptRejectingServer(), UnsupportedFields()
+    async with running_server(there.handle_connection) as url:
+        found = endpoint_at(url)("")
         assert isinstance(found, Endpoint)
-        ours = replace(found, refused=refused)
+        ours = replace(found, unsupported_fields=refused)
         visitor = Visitor()
-        visitor.wishes = Wishes(instructions="Be a pirate.")
-        async with calling(lambda _: ours, visitor) as page:
-            await page.reaches(Stage.LISTENING)
-        assert len(there.got) == 1 and "instructions" not in there.update["session"]
-    assert refused.leave_out({"session": {"instructions": "Be a pirate."}}) == {
+        visitor.preferences = CallPreferences(instructions="Be a pirate.")
+        async with running_call(lambda _: ours, visitor) as page:
+            await page.wait_for_stage(CallStage.LISTENING)
+        assert len(there.received) == 1 and "instructions" not in there.session_update["session"]
+    assert refused.filter_update({"session": {"instructions": "Be a pirate."}}) == {
         "session": {"instructions": "Be a pirate."}
     }
 
 
 async def test_a_server_with_a_transcription_model_of_its_own_keeps_it() -> None:
-    class Own(Script):
-        async def talk(self, socket: ServerConnection) -> None:
+    class OwnModelServer(ScriptedRealtimeServer):
+        async def handle_connection(self, socket: ServerConnection) -> None:
             model = {"audio": {"input": {"transcription": {"model": "its-own"}}}}
-            await send(socket, {"type": "session.created", "session": model})
-            self.update = json.loads(await socket.recv())
-            await send(socket, {"type": "session.updated", "session": self.update["session"]})
+            await send_events(socket, {"type": "session.created", "session": model})
+            self.session_update = json.loads(await socket.recv())
+            await send_events(socket, {"type": "session.updated", "session": self.session_update["session"]})
             async for message in socket:
                 async with self._changed:
-                    self.got.append(json.loads(message))
+                    self.received.append(json.loads(message))
                     self._changed.notify_all()
 
-    there = Own()
-    async with server(there.talk) as url, calling(at(url)) as page:
-        await page.reaches(Stage.LISTENING)
-        assert "transcription" not in there.update["session"]["audio"]["input"]
-        await page.visitor.wish(Wishes(language=Language.CHINESE))
-        (told,) = await there.hears("session.update")
+    there = OwnModelServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert "transcription" not in there.session_update["session"]["audio"]["input"]
+        await page.visitor.set_preferences(CallPreferences(language=Language.CHINESE))
+        (told,) = await there.wait_for("session.update")
         assert told["session"]["audio"]["input"]["transcription"] == {"language": "zh"}

@@ -9,34 +9,34 @@ import gradio as gr
 from realtime.conversation import Bubble, BubbleState
 from realtime.settings import Settings
 
-from .markup import block
+from .markup import preserve_indentation
 from .texts import label
 
-STATIC = Path(__file__).parent / "static"
-AVATARS = (str(STATIC / "user.svg"), str(STATIC / "model.svg"))
-SPARE_PLACES = 4
+STATIC_DIR = Path(__file__).parent / "static"
+AVATARS = (str(STATIC_DIR / "user.svg"), str(STATIC_DIR / "model.svg"))
+SPARE_QUEUE_SLOTS = 4
 """Of Gradio's queue, above the limit of calls and of chats: the one too many is told so in their own language."""
 
-AWAITED = "…"
+PENDING_PLACEHOLDER = "…"
 """Stands where words are about to come."""
 
-Message = dict[str, str]
+ChatMessage = dict[str, str]
 
 
-def places_in_queue(most: int, settings: Settings) -> int:
+def queue_concurrency_limit(max_active: int, settings: Settings) -> int:
     """Of Gradio's queue, for `most` calls or chats: those who wait in line hold a connection and a generator too."""
-    return most + settings.places.max_waiting + SPARE_PLACES
+    return max_active + settings.limits.max_waiting + SPARE_QUEUE_SLOTS
 
 
-def shown(bubble: Bubble, markup: str) -> Message | None:
+def to_chat_message(bubble: Bubble, markup: str) -> ChatMessage | None:
     """A bubble, whose text is `markup`, as a chatbot message; None when there is nothing to show yet."""
-    content = block(markup)
+    content = preserve_indentation(markup)
     if not content and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
-        content = AWAITED
+        content = PENDING_PLACEHOLDER
     return {"role": bubble.role, "content": content} if content else None
 
 
-def chatbox(tab: str, *, height: str) -> gr.Chatbot:
+def build_chatbox(tab: str, *, height: str) -> gr.Chatbot:
     """The messages of the tab `voice` or `text`."""
     return gr.Chatbot(
         type="messages",
@@ -55,14 +55,14 @@ def chatbox(tab: str, *, height: str) -> gr.Chatbot:
     )
 
 
-def pictures_in(page: gr.Blocks) -> frozenset[str]:
+def avatar_paths(page: gr.Blocks) -> frozenset[str]:
     """Paths of the files that Gradio serves for this page: the copies it has made of the avatars."""
     boxes = (block for block in page.blocks.values() if isinstance(block, gr.Chatbot))
     pictures = (picture for box in boxes for picture in box.avatar_images or ())
     return frozenset(str(picture["path"]) for picture in pictures if isinstance(picture, dict))
 
 
-def message_box(tab: str, *, max_lines: int) -> gr.Textbox:
+def build_message_box(tab: str, *, max_lines: int) -> gr.Textbox:
     """Where a message is typed: Enter sends it, Shift+Enter makes a new line."""
     return gr.Textbox(
         elem_id=f"{tab}-input",
@@ -75,7 +75,7 @@ def message_box(tab: str, *, max_lines: int) -> gr.Textbox:
     )
 
 
-def taking(tab: str, inputs: int) -> str:
+def clear_input_js(tab: str, input_count: int) -> str:
     """Script of an event with so many inputs, the second of them the text in the tab's box: it is taken out of the box
     at once, before the server has answered. What was typed since Enter, however little later, is another message."""
     return f"""(...given) => {{
@@ -85,5 +85,5 @@ def taking(tab: str, inputs: int) -> str:
             box.value = box.value.slice(taken.length);
             box.dispatchEvent(new Event("input", {{ bubbles: true }}));
         }}
-        return given.slice(0, {inputs});
+        return given.slice(0, {input_count});
     }}"""

@@ -8,7 +8,7 @@ import gradio as gr
 
 from .texts import label
 
-DEVICES = """
+DEVICES_HTML = """
 <div id="voice-devices">
   <label><span data-text="device_microphone"></span><select id="voice-device-microphone"></select></label>
   <label><span data-text="device_speaker"></span><select id="voice-device-speaker"></select></label>
@@ -23,4 +23,4 @@ DEVICES = """
 def build() -> None:
     """Lay out the drawer inside the current Blocks."""
     with gr.Accordion(label("devices_title"), open=False, elem_id="voice-devices-drawer"):
-        gr.HTML(DEVICES, padding=False)
+        gr.HTML(DEVICES_HTML, padding=False)

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 PATH = "/voice-export"
-LIFE_S = 60.0
+TICKET_LIFETIME_S = 60.0
 MAX_TICKETS = 256
 """Tickets not yet used; the oldest go first."""
 
@@ -40,22 +40,22 @@ class Downloads:
         self._clock = clock
         self._tickets: OrderedDict[str, tuple[float, Download]] = OrderedDict()
 
-    def offer(self, download: Download) -> str:
+    def create_url(self, download: Download) -> str:
         """Returns where to fetch it, relative to the page."""
-        self._forget()
+        self._expire_tickets()
         while len(self._tickets) >= MAX_TICKETS:
             self._tickets.popitem(last=False)
         ticket = secrets.token_urlsafe(32)
-        self._tickets[ticket] = self._clock() + LIFE_S, download
+        self._tickets[ticket] = self._clock() + TICKET_LIFETIME_S, download
         return f"{PATH[1:]}/{ticket}"
 
-    def take(self, ticket: str) -> Download | None:
+    def redeem(self, ticket: str) -> Download | None:
         """The file of a ticket, which is worth nothing from then on."""
-        self._forget()
+        self._expire_tickets()
         _, download = self._tickets.pop(ticket, (0.0, None))
         return download
 
-    def _forget(self) -> None:
+    def _expire_tickets(self) -> None:
         now = self._clock()
         while self._tickets and next(iter(self._tickets.values()))[0] <= now:
             self._tickets.popitem(last=False)
@@ -67,7 +67,7 @@ class Downloads:
     async def _serve(self, request: Request) -> Response:
         if request.method == "HEAD":  # whoever only looks must not use the ticket up
             return Response(status_code=405, headers={"Allow": "GET"})
-        download = self.take(request.path_params["ticket"])
+        download = self.redeem(request.path_params["ticket"])
         if download is None:
             return PlainTextResponse("This link has been used, or is too old.", status_code=404)
         headers = {

@@ -22,24 +22,24 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT_DIR = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-m", "offline", "--host", "127.0.0.1", "--port", "0", "--exit-with-parent")
-FETCHING_COMMAND = (*COMMAND, "--fetch")
+COMMAND_WITH_DOWNLOAD = (*COMMAND, "--fetch")
 """The same, but files of models that are missing are fetched first."""
 
-FIRST_PAUSE_S = 0.5
+INITIAL_BACKOFF_S = 0.5
 """Seconds before the first restart; doubled for each further one up to `LONGEST_PAUSE_S`."""
-LONGEST_PAUSE_S = 30.0
-STEADY_S = 60.0
+MAX_BACKOFF_S = 30.0
+HEALTHY_UPTIME_S = 60.0
 """A child that lived this long was healthy: the next pause starts from the first again."""
-STOP_GRACE_S = 3.0
+STOP_TIMEOUT_S = 3.0
 
 
-class Phase(StrEnum):
+class EmbeddedServerPhase(StrEnum):
     """Where the embedded server is in its life."""
 
     STOPPED = "stopped"
-    FETCHING = "fetching"
+    DOWNLOADING = "fetching"
     """Files of models are being fetched: minutes, the first time."""
     LOADING = "loading"
     READY = "ready"
@@ -55,7 +55,7 @@ class EmbeddedServer:
         self,
         command: Sequence[str] = COMMAND,
         *,
-        cwd: Path = PROJECT,
+        cwd: Path = PROJECT_DIR,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._command = list(command)
@@ -63,7 +63,7 @@ class EmbeddedServer:
         self._stopping = threading.Event()
         self._sleep = sleep or self._stopping.wait
         self._changed = threading.Condition()
-        self._phase = Phase.STOPPED
+        self._phase = EmbeddedServerPhase.STOPPED
         self._url: str | None = None
         self._detail = ""
         self._languages: tuple[str, ...] = ()
@@ -74,13 +74,13 @@ class EmbeddedServer:
     # ---------------------------------------------------------------- what others may ask
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> EmbeddedServerPhase:
         return self._phase
 
     @property
     def url(self) -> str | None:
         """`ws://…/v1/realtime` when the server answers there with its models loaded, else None."""
-        return self._url if self._phase is Phase.READY else None
+        return self._url if self._phase is EmbeddedServerPhase.READY else None
 
     @property
     def detail(self) -> str:
@@ -100,7 +100,7 @@ class EmbeddedServer:
     def pid(self) -> int | None:
         return self._child.pid if self._child and self._child.poll() is None else None
 
-    def wait(self, phase: Phase, timeout: float) -> bool:
+    def wait(self, phase: EmbeddedServerPhase, timeout: float) -> bool:
         """Block until `phase` is reached; False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._phase is phase, timeout)
@@ -111,8 +111,8 @@ class EmbeddedServer:
         """Start the child and its watcher; a second call does nothing."""
         if self._thread is not None:
             return
-        self._set(Phase.LOADING, "The embedded server is starting.")
-        self._thread = threading.Thread(target=self._watch, name="embedded-server", daemon=True)
+        self._set_phase(EmbeddedServerPhase.LOADING, "The embedded server is starting.")
+        self._thread = threading.Thread(target=self._supervise, name="embedded-server", daemon=True)
         self._thread.start()
         atexit.register(self.stop)
 
@@ -123,37 +123,37 @@ class EmbeddedServer:
         if child is not None and child.poll() is None:
             child.terminate()
             try:
-                child.wait(STOP_GRACE_S)
+                child.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(STOP_GRACE_S)
+            self._thread.join(STOP_TIMEOUT_S)
         atexit.unregister(self.stop)
-        self._set(Phase.STOPPED, "")
+        self._set_phase(EmbeddedServerPhase.STOPPED, "")
 
-    def _set(self, phase: Phase, detail: str, url: str | None = None) -> None:
+    def _set_phase(self, phase: EmbeddedServerPhase, detail: str, url: str | None = None) -> None:
         with self._changed:
             self._phase, self._detail, self._url = phase, detail, url
             self._changed.notify_all()
 
-    def _watch(self) -> None:
-        pause = FIRST_PAUSE_S
+    def _supervise(self) -> None:
+        pause = INITIAL_BACKOFF_S
         while not self._stopping.is_set():
             began = time.monotonic()
-            phase, reason = self._live_once()
+            phase, reason = self._run_child()
             if self._stopping.is_set():
                 return
-            if phase is Phase.FAILED:
-                pause = LONGEST_PAUSE_S
-            elif time.monotonic() - began > STEADY_S:
-                pause = FIRST_PAUSE_S
+            if phase is EmbeddedServerPhase.FAILED:
+                pause = MAX_BACKOFF_S
+            elif time.monotonic() - began > HEALTHY_UPTIME_S:
+                pause = INITIAL_BACKOFF_S
             log.warning("%s It is started again in %.1f s.", reason, pause)
-            self._set(phase, reason)
+            self._set_phase(phase, reason)
             self._sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            pause = min(pause * 2, MAX_BACKOFF_S)
 
-    def _live_once(self) -> tuple[Phase, str]:
+    def _run_child(self) -> tuple[EmbeddedServerPhase, str]:
         """Run one child to its end; returns what that means and why, as one sentence for the operator."""
         try:
             child = subprocess.Popen(
@@ -167,7 +167,7 @@ class EmbeddedServer:
                 start_new_session=True,
             )
         except OSError as error:
-            return Phase.RESTARTING, f"The embedded server could not be started: {error.strerror}."
+            return EmbeddedServerPhase.RESTARTING, f"The embedded server could not be started: {error.strerror}."
         self._child = child
         if self._stopping.is_set():  # stop() ran while the child was being born
             child.terminate()
@@ -184,9 +184,9 @@ class EmbeddedServer:
             if "listening" in said:
                 url = str(said["listening"])
             if "fetching" in said:
-                self._set(Phase.FETCHING, str(said["fetching"]))
-            if "progress" in said and self._phase is not Phase.FAILED:
-                self._set(Phase.LOADING, str(said["progress"]))
+                self._set_phase(EmbeddedServerPhase.DOWNLOADING, str(said["fetching"]))
+            if "progress" in said and self._phase is not EmbeddedServerPhase.FAILED:
+                self._set_phase(EmbeddedServerPhase.LOADING, str(said["progress"]))
             if said.get("ready") is False:
                 failure = str(said.get("detail", ""))
                 child.terminate()  # it would go on answering that it has no models
@@ -194,10 +194,10 @@ class EmbeddedServer:
                 self._languages = tuple(str(x) for x in said.get("languages", ()))
                 self._model = str(said.get("model", ""))
                 log.info("The embedded server is ready.")
-                self._set(Phase.READY, "", url)
+                self._set_phase(EmbeddedServerPhase.READY, "", url)
         code = child.wait()
         if child.stdin is not None:
             child.stdin.close()
         if failure:
-            return Phase.FAILED, failure
-        return Phase.RESTARTING, f"The embedded server ended with exit code {code}."
+            return EmbeddedServerPhase.FAILED, failure
+        return EmbeddedServerPhase.RESTARTING, f"The embedded server ended with exit code {code}."

@@ -21,105 +21,105 @@ from typing import NoReturn
 import uvicorn
 from gradio.tunneling import CURRENT_TUNNELS
 
-from realtime.places import Places
+from realtime.places import AdmissionController
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGBREAK] if hasattr(signal, "SIGBREAK") else []))
-LATE_S = 2.0
+DRAIN_OVERRUN_S = 2.0
 """Beyond the time that was given, for conversations to be put away. Then the server closes what is left."""
-TOLD_S = 1.0
+FINAL_NOTICE_S = 1.0
 """After the last conversation, for the pages to be told that it is over."""
-TWICE_S = 0.3
+DUPLICATE_SIGNAL_S = 0.3
 """A second signal so soon is the first one: process managers and terminals send it twice."""
 
 
-class Phase(Enum):
+class ShutdownPhase(Enum):
     """Where the process is in its life."""
 
     SERVING = "serving"
     DRAINING = "draining"
-    OVER = "over"
+    STOPPED = "over"
 
 
-class Ending:
+class GracefulShutdown:
     """The end of one process."""
 
-    def __init__(self, places: Places, seconds: float) -> None:
+    def __init__(self, admission: AdmissionController, drain_s: float) -> None:
         """`seconds`: that conversations may still last."""
-        self.phase = Phase.SERVING
-        self._places = places
-        self._seconds = seconds
+        self.phase = ShutdownPhase.SERVING
+        self._admission = admission
+        self._drain_s = drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
-        self._draining: asyncio.Task[None] | None = None
-        self._told_at = 0.0
-        self._over = threading.Event()
+        self._drain_task: asyncio.Task[None] | None = None
+        self._signalled_at = 0.0
+        self._finished = threading.Event()
 
     @property
-    def has_begun(self) -> bool:
+    def is_shutting_down(self) -> bool:
         """Nobody is let in any more."""
-        return self.phase is not Phase.SERVING
+        return self.phase is not ShutdownPhase.SERVING
 
-    def serves(self, server: uvicorn.Server) -> None:
+    def attach_server(self, server: uvicorn.Server) -> None:
         """A server starts, in the running event loop: from now on conversations may finish first."""
         self._loop, self._server = asyncio.get_running_loop(), server
-        if threading.current_thread() is threading.main_thread() and _has_signals(server):
-            self.listen()
+        if threading.current_thread() is threading.main_thread() and _owns_signal_handlers(server):
+            self.install_signal_handlers()
 
-    def listen(self) -> None:
+    def install_signal_handlers(self) -> None:
         """Take the signals. In the main thread."""
         for each in SIGNALS:
-            signal.signal(each, self._told)
+            signal.signal(each, self.on_signal)
 
     def wait(self) -> None:
         """Block the main thread until all is over; signals are taken meanwhile."""
-        while not self._over.wait(1.0):  # without a limit Windows would not let a signal through
+        while not self._finished.wait(1.0):  # without a limit Windows would not let a signal through
             pass
 
-    def _told(self, number: int, _: FrameType | None) -> None:
+    def on_signal(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
         if self._loop is None:
             raise SystemExit(0)  # nobody is served yet
-        if self.phase is Phase.SERVING:
-            self.phase, self._told_at = Phase.DRAINING, now
-            self._loop.call_soon_threadsafe(self._drain_soon)
-        elif now - self._told_at > TWICE_S:
-            end_now(128 + number)
+        if self.phase is ShutdownPhase.SERVING:
+            self.phase, self._signalled_at = ShutdownPhase.DRAINING, now
+            self._loop.call_soon_threadsafe(self._start_drain)
+        elif now - self._signalled_at > DUPLICATE_SIGNAL_S:
+            exit_immediately(128 + number)
 
-    def _drain_soon(self) -> None:
-        self._draining = asyncio.create_task(self._drain())
+    def _start_drain(self) -> None:
+        self._drain_task = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
         """Until nobody talks any more, or the time is up."""
-        alone = self._places.empty
+        alone = self._admission.is_empty
         if not alone:
-            log.info("The app ends when all conversations are over, in %.0f s at the latest.", self._seconds)
+            log.info("The app ends when all conversations are over, in %.0f s at the latest.", self._drain_s)
         emptied = asyncio.Event()
-        self._places.close(self._seconds, emptied.set)
+        self._admission.begin_shutdown(self._drain_s, emptied.set)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds + LATE_S):
+            async with asyncio.timeout(self._drain_s + DRAIN_OVERRUN_S):
                 await emptied.wait()
         if not alone:
-            await asyncio.sleep(TOLD_S)
-        self.phase = Phase.OVER
+            await asyncio.sleep(FINAL_NOTICE_S)
+        self.phase = ShutdownPhase.STOPPED
         if self._server is not None:
             self._server.should_exit = True
-        self._over.set()
+        self._finished.set()
 
 
-def _has_signals(server: uvicorn.Server) -> bool:
+def _owns_signal_handlers(server: uvicorn.Server) -> bool:
     """uvicorn has taken the signals for this server: not in tests, which start one without."""
     return any(getattr(signal.getsignal(each), "__self__", None) is server for each in SIGNALS)
 
 
-def end_tunnels() -> None:
+def close_tunnels() -> None:
     """Of public links: processes that would outlive this one."""
     for tunnel in CURRENT_TUNNELS:
         tunnel.kill()
 
 
-def end_now(code: int) -> NoReturn:
+def exit_immediately(code: int) -> NoReturn:
     """Without waiting for anybody. The embedded server sees by itself that we are gone."""
-    end_tunnels()
+    close_tunnels()
     os._exit(code)

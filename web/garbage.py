@@ -13,58 +13,58 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from realtime.places import Places
+from realtime.places import AdmissionController
 
-YOUNG, MIDDLE = gc.get_threshold()[:2]
-NEVER = 2**31 - 1
+GEN0_THRESHOLD, GEN1_THRESHOLD = gc.get_threshold()[:2]
+GEN2_DISABLED = 2**31 - 1
 """Collections of the middle generation after which Python itself would look through everything."""
-QUIET, BUSY = 10, 60
+IDLE_GEN1_COLLECTIONS, BUSY_GEN1_COLLECTIONS = 10, 60
 """The same, for us: when nobody is in a conversation, and otherwise. 10 is Python's own. 48 calls make one in 10 s."""
-MOST_ENDED = 50
+MAX_ENDED_CONVERSATIONS = 50
 """Conversations that are over: 10 MB."""
-LOOK_S = 5.0
+CHECK_INTERVAL_S = 5.0
 """Between two looks."""
-WATCH = "garbage"
+TASK_NAME = "garbage"
 """The name of the task."""
 
 
-def begin() -> None:
+def disable_automatic_full_gc() -> None:
     """What there is now stays, and is not looked through again but in a quiet moment."""
-    gc.set_threshold(YOUNG, MIDDLE, NEVER)
-    _look_through()
+    gc.set_threshold(GEN0_THRESHOLD, GEN1_THRESHOLD, GEN2_DISABLED)
+    _collect_and_freeze()
 
 
-def _look_through() -> None:
+def _collect_and_freeze() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
-class Garbage:
+class GcScheduler:
     """Of one process with these places."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._ended = places.ended
+    def __init__(self, admission: AdmissionController) -> None:
+        self._admission = admission
+        self._ended_at_last_collection = admission.finished_count
 
-    def look(self) -> bool:
+    def collect_if_due(self) -> bool:
         """Collect, if it is worth it in this moment. Returns whether it was done."""
-        ended, since = self._places.ended - self._ended, gc.get_count()[2]
-        if self._places.empty and (ended or since >= QUIET):
-            _look_through()
-        elif ended >= MOST_ENDED or since >= BUSY:
+        ended, since = self._admission.finished_count - self._ended_at_last_collection, gc.get_count()[2]
+        if self._admission.is_empty and (ended or since >= IDLE_GEN1_COLLECTIONS):
+            _collect_and_freeze()
+        elif ended >= MAX_ENDED_CONVERSATIONS or since >= BUSY_GEN1_COLLECTIONS:
             gc.collect()
         else:
             return False
-        self._ended += ended
+        self._ended_at_last_collection += ended
         return True
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def run_in_background(self) -> AsyncIterator[None]:
         """In the loop of the conversations: looks now and then. Only so long does Python leave it to us."""
         thresholds = gc.get_threshold()
-        begin()
-        watching = asyncio.create_task(self._watch(), name=WATCH)
+        disable_automatic_full_gc()
+        watching = asyncio.create_task(self._run(), name=TASK_NAME)
         try:
             yield
         finally:
@@ -72,7 +72,7 @@ class Garbage:
             await asyncio.wait([watching])
             gc.set_threshold(*thresholds)
 
-    async def _watch(self) -> None:
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
-            self.look()
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            self.collect_if_due()

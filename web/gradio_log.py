@@ -19,29 +19,29 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from webrtc_edge import where
+from webrtc_edge import error_location
 
 log = logging.getLogger(__name__)
 
 
-async def _misshapen(_: Request, __: Exception) -> Response:
+async def _malformed_request(_: Request, __: Exception) -> Response:
     """FastAPI's own refusal quotes what was sent, and fails where that is no text: half a character, an infinite
     number."""
     return JSONResponse({"detail": "The request is not of the form that is expected here."}, 422)
 
 
-REFUSALS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    RequestValidationError: _misshapen
+EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    RequestValidationError: _malformed_request
 }
 """For `exception_handlers=` of Gradio's application."""
 
 
-class _Traceback:
+class _RedactedTraceback:
     """Stands in for the module `traceback` where Gradio uses it."""
 
     def print_exc(self, *_: Any, **__: Any) -> None:
         error = sys.exc_info()[1]
-        log.warning("An event of a page could not be served: %s", where(error) if error else "no error")
+        log.warning("An event of a page could not be served: %s", error_location(error) if error else "no error")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
@@ -50,6 +50,6 @@ class _Traceback:
 def install() -> None:
     """From now on in this process; a second call does nothing more."""
     for module in (gradio.queueing, gradio.routes):
-        vars(module)["traceback"] = _Traceback()
+        vars(module)["traceback"] = _RedactedTraceback()
         # Two of its developers' print calls were left in: a line for every ICE candidate of every call.
         vars(module)["print"] = lambda *_: None

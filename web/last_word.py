@@ -21,47 +21,47 @@ from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-STREAM = "/queue/data"
-LAST_WORD = 'data: {"msg":"close_stream"'
-READ_S = 2.0
+STREAM_PATH = "/queue/data"
+CLOSE_MESSAGE_PREFIX = 'data: {"msg":"close_stream"'
+CLOSE_TIMEOUT_S = 2.0
 """At most so long a page is waited for: not every proxy says that a browser has closed something."""
 
 
-class LastWords:
+class StreamCloseBarrier:
     """The pages that have yet to read the last word of their stream, by Gradio's session hash. In one event loop."""
 
     def __init__(self) -> None:
-        self._unread: dict[str, asyncio.Event] = {}
+        self._pending_closes: dict[str, asyncio.Event] = {}
 
-    async def read(self, page: str) -> None:
+    async def wait_closed(self, session_hash: str) -> None:
         """Wait until that page has read it, if it is to."""
-        if unread := self._unread.get(page):
+        if unread := self._pending_closes.get(session_hash):
             with suppress(TimeoutError):
-                await asyncio.wait_for(unread.wait(), READ_S)
+                await asyncio.wait_for(unread.wait(), CLOSE_TIMEOUT_S)
 
-    async def kept_open(self, page: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async def hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
         """A stream of Gradio's, kept open after its last word until the page closes it: whoever reads this is cancelled
         then."""
-        self._was_read(page)  # it opens another
+        self._mark_closed(session_hash)  # it opens another
         last = None
         async for message in stream:
-            if isinstance(message, str) and message.startswith(LAST_WORD):
+            if isinstance(message, str) and message.startswith(CLOSE_MESSAGE_PREFIX):
                 last = message  # Gradio's stream ends now: not in its middle, where it would drop the page's events
-                mine = self._unread[page] = asyncio.Event()
+                mine = self._pending_closes[session_hash] = asyncio.Event()
             else:
                 yield message
         if last is None:
             return
         try:
             yield last
-            await asyncio.sleep(READ_S)
+            await asyncio.sleep(CLOSE_TIMEOUT_S)
         finally:
             mine.set()
-            if self._unread.get(page) is mine:
-                del self._unread[page]
+            if self._pending_closes.get(session_hash) is mine:
+                del self._pending_closes[session_hash]
 
-    def _was_read(self, page: str) -> None:
-        if unread := self._unread.pop(page, None):
+    def _mark_closed(self, session_hash: str) -> None:
+        if unread := self._pending_closes.pop(session_hash, None):
             unread.set()
 
 
@@ -70,20 +70,20 @@ def install() -> None:
     push = Queue.push
     if hasattr(push, "__wrapped__"):
         return
-    words = LastWords()
+    words = StreamCloseBarrier()
 
-    class Stream(StreamingResponse):
+    class HeldOpenResponse(StreamingResponse):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             page = QueryParams(scope["query_string"]).get("session_hash", "")
-            if scope["path"].endswith(STREAM) and page:
-                self.body_iterator = words.kept_open(page, self.body_iterator)
+            if scope["path"].endswith(STREAM_PATH) and page:
+                self.body_iterator = words.hold_open(page, self.body_iterator)
             await super().__call__(scope, receive, send)
 
     @functools.wraps(push)
     async def acknowledged(queue: Queue, body: Any, *others: Any, **more: Any) -> Any:
         outcome = await push(queue, body, *others, **more)
-        await words.read(body.session_hash)
+        await words.wait_closed(body.session_hash)
         return outcome
 
-    gradio.routes.StreamingResponse = Stream
+    gradio.routes.StreamingResponse = HeldOpenResponse
     Queue.push = acknowledged

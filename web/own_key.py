@@ -13,12 +13,12 @@ import gradio as gr
 from realtime.settings import SettingsError, check_key
 from realtime_handler import Visitor
 
-from .status import Refresh
-from .texts import KEY_STATES, Locale, label, sentence
+from .status import StatusRefresh
+from .texts import KEY_MESSAGES, Locale, get_message, label
 
 
-def build(visitor: gr.State, locale: gr.State, tabs: Sequence[Refresh]) -> None:
-    """Lay out the drawer inside the current Blocks and wire it. `tabs` show which server they would talk to."""
+def build(visitor: gr.State, locale: gr.State, status_refreshes: Sequence[StatusRefresh]) -> None:
+    """Lay out the drawer inside the current Blocks and wire it. `status_refreshes` show which server they would talk to."""
     with gr.Accordion(label("key_title"), open=False, elem_id="own-key"):
         with gr.Row():
             key = gr.Textbox(
@@ -34,20 +34,20 @@ def build(visitor: gr.State, locale: gr.State, tabs: Sequence[Refresh]) -> None:
             forget = gr.Button(label("key_forget"), elem_id="own-key-forget", scale=1, min_width=90)
         said = gr.Markdown(label("key_note"), elem_id="own-key-status")
 
-    def on_use(who: Visitor, typed: str, where: Locale) -> tuple[str, str]:
+    def on_use(who: Visitor, typed: str, user_locale: Locale) -> tuple[str, str]:
         try:
             who.own_key = check_key(typed)
         except SettingsError:
-            return "", sentence(KEY_STATES, "bad", where)
-        return "", sentence(KEY_STATES, "used" if who.own_key else "none", where)
+            return "", get_message(KEY_MESSAGES, "bad", user_locale)
+        return "", get_message(KEY_MESSAGES, "used" if who.own_key else "none", user_locale)
 
-    def on_forget(who: Visitor, where: Locale) -> tuple[str, str]:
+    def on_forget(who: Visitor, user_locale: Locale) -> tuple[str, str]:
         who.own_key = ""
-        return "", sentence(KEY_STATES, "none", where)
+        return "", get_message(KEY_MESSAGES, "none", user_locale)
 
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
     used = gr.on([use.click, key.submit], on_use, [visitor, key, locale], [key, said], **quick)
     forgotten = forget.click(on_forget, [visitor, locale], [key, said], **quick)
     for change in (used, forgotten):
-        for tab in tabs:
-            change.then(tab.show, [visitor, locale], list(tab.outputs), **quick)
+        for tab in status_refreshes:
+            change.then(tab.render, [visitor, locale], list(tab.outputs), **quick)

@@ -7,15 +7,15 @@ import json
 import gradio as gr
 
 from realtime.settings import Settings
-from realtime_handler import Visitor, VoiceCall
+from realtime_handler import RealtimeHandler, Visitor
 
 from . import devices, own_key, sound_check, text_tab, voice_export, voice_tab, wishes_drawer
-from .chatbox import STATIC, places_in_queue
+from .chatbox import STATIC_DIR, queue_concurrency_limit
 from .downloads import Downloads
-from .status import ServerLine
-from .texts import Locale, as_locale, label, locale_of, page_tables
-from .turn import RtcConfiguration
-from .voice_socket import VoiceSockets
+from .status import ServerStatusProvider
+from .texts import Locale, label, negotiate_locale, parse_locale, script_texts_by_locale
+from .turn import RtcConfigurationProvider
+from .voice_socket import AudioSocketRegistry
 from .who import visitor_key
 
 # Plain font names: with Gradio's default theme the page waits for a font host, and where the network answers nothing
@@ -35,7 +35,7 @@ THEME = gr.themes.Soft(
 )
 
 
-SCRIPTS = (
+SCRIPT_FILES = (
     "language.js",
     "page.js",
     "patience.js",
@@ -51,16 +51,16 @@ SCRIPTS = (
 """In this order, before anything of Gradio's runs."""
 
 
-SPARE_WORKERS = 16
+SPARE_QUEUE_WORKERS = 16
 """For what is answered at once."""
 
 
-def head() -> str:
+def render_head() -> str:
     """What stands in the page's head: the words, the scripts and the style sheet, which is here too because
     `css=` would be rewritten to apply inside the container only."""
-    words = json.dumps(page_tables(), ensure_ascii=False).replace("<", "\\u003c")
-    scripts = [f"window.voiceTables = {words};", *((STATIC / name).read_text("utf-8") for name in SCRIPTS)]
-    style = (STATIC / "page.css").read_text("utf-8")
+    words = json.dumps(script_texts_by_locale(), ensure_ascii=False).replace("<", "\\u003c")
+    scripts = [f"window.voiceTables = {words};", *((STATIC_DIR / name).read_text("utf-8") for name in SCRIPT_FILES)]
+    style = (STATIC_DIR / "page.css").read_text("utf-8")
     return "\n".join(
         [
             f"<style>{style}</style>",
@@ -69,33 +69,33 @@ def head() -> str:
     )
 
 
-def workers(settings: Settings) -> int:
+def count_queue_workers(settings: Settings) -> int:
     """Workers of Gradio's queue: a call may have two generators (WebRTC's and the web socket's), a chat one."""
-    calls, chats = (places_in_queue(most, settings) for most in (settings.max_calls, settings.max_chats))
-    return 2 * calls + chats + SPARE_WORKERS
+    calls, chats = (queue_concurrency_limit(most, settings) for most in (settings.max_calls, settings.max_chats))
+    return 2 * calls + chats + SPARE_QUEUE_WORKERS
 
 
 def build_page(
-    call: VoiceCall,
-    server: ServerLine,
+    prototype: RealtimeHandler,
+    server_status: ServerStatusProvider,
     downloads: Downloads,
-    sockets: VoiceSockets,
+    audio_sockets: AudioSocketRegistry,
     *,
-    rtc_configuration: RtcConfiguration | None = None,
+    rtc_configuration: RtcConfigurationProvider | None = None,
 ) -> gr.Blocks:
     """The whole page. `call` is the prototype of a voice call, `server` says what calls and chats would talk to,
     `downloads` hands out what visitors save, `sockets` carries calls that WebRTC cannot.
     `rtc_configuration` is asked before every call; None: nobody is."""
-    settings = call.settings
+    settings = prototype.settings
 
-    def on_load(who: Visitor, spoken: str, request: gr.Request) -> Locale:
-        who.key = visitor_key(request)
-        return as_locale(spoken) or locale_of(request.headers.get("accept-language"))
+    def on_load(who: Visitor, browser_locale: str, request: gr.Request) -> Locale:
+        who.visitor_key = visitor_key(request)
+        return parse_locale(browser_locale) or negotiate_locale(request.headers.get("accept-language"))
 
     with gr.Blocks(
         title="Realtime Voice Chat",
         theme=THEME,
-        head=head(),
+        head=render_head(),
         analytics_enabled=False,
     ) as page:
         visitor = gr.State(Visitor(settings.remember_items))  # a blank: Gradio gives every session a deep copy
@@ -117,17 +117,17 @@ def build_page(
             with gr.Tab(label("voice_tab"), id="voice", elem_id="voice-tab"):
                 sound_check.build()
                 voice = voice_tab.build(
-                    call, server, sockets, visitor, locale, begin, rtc_configuration=rtc_configuration
+                    prototype, server_status, audio_sockets, visitor, locale, begin, rtc_configuration=rtc_configuration
                 )
                 wishes_drawer.build(settings, visitor, locale, begin)
                 devices.build()
                 voice_export.build(settings, downloads, page, visitor, locale, begin)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
-                text = text_tab.build(call, server, visitor, locale, begin)
+                text = text_tab.build(prototype, server_status, visitor, locale, begin)
         if settings.allow_own_key:
             own_key.build(visitor, locale, [voice, text])
     # What a call or a chat shows comes from a generator that lasts as long as it does and takes a worker of Gradio's
     # queue. With all of them taken nothing else would be answered: no Send, no Stop, no hanging up.
-    page.max_threads = workers(settings)
+    page.max_threads = count_queue_workers(settings)
     page.queue(default_concurrency_limit=settings.max_calls)
     return page

@@ -9,27 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 
-LOOKS = 4
+CHECKS_PER_TIMEOUT = 4
 """Looks in the time that is too long."""
 
 
-class Patience:
+class StallWatchdog:
     """Since when somebody waits. Used as `with`, around the waiting, by one task."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
+        self._waiting_since: float | None = None
 
     def __enter__(self) -> None:
-        self._since = time.monotonic()
+        self._waiting_since = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self._since = None
+        self._waiting_since = None
 
-    def over(self, seconds: float) -> bool:
+    def is_stalled(self, timeout_s: float) -> bool:
         """Somebody has waited for longer than that."""
-        return self._since is not None and time.monotonic() - self._since > seconds
+        return self._waiting_since is not None and time.monotonic() - self._waiting_since > timeout_s
 
-    async def run_out(self, seconds: float) -> None:
+    async def wait_stalled(self, timeout_s: float) -> None:
         """Returns when somebody has waited for longer than that, by at most a quarter."""
-        while not self.over(seconds):  # noqa: ASYNC110  that is the point of it
-            await asyncio.sleep(seconds / LOOKS)
+        while not self.is_stalled(timeout_s):  # noqa: ASYNC110  that is the point of it
+            await asyncio.sleep(timeout_s / CHECKS_PER_TIMEOUT)

@@ -11,7 +11,7 @@ import time
 
 from starlette.requests import Request
 
-REALLY_S = 1.0
+DISCONNECT_CHECK_INTERVAL_S = 1.0
 """Seconds between two looks of the same request."""
 
 
@@ -24,7 +24,7 @@ def install() -> None:
     @functools.wraps(look)
     async def is_disconnected(self: Request) -> bool:
         now, known = time.monotonic(), vars(self)
-        if now - known.get("_looked_at", float("-inf")) < REALLY_S:
+        if now - known.get("_looked_at", float("-inf")) < DISCONNECT_CHECK_INTERVAL_S:
             return self._is_disconnected
         known["_looked_at"] = now
         return await look(self)

@@ -14,27 +14,27 @@ import gradio as gr
 
 T = TypeVar("T")
 
-UNREAD_S = 8.0
+UNREAD_TIMEOUT_S = 8.0
 """Seconds in which something was always left unfetched: then nobody fetches any more."""
 
 
-def unread(page: gr.Blocks, session: str | None) -> int:
+def count_unread(page: gr.Blocks, session_hash: str | None) -> int:
     """Messages that wait to be fetched by a page's session."""
     waiting = page._queue.pending_messages_per_session
-    return waiting[session].qsize() if session in waiting else 0
+    return waiting[session_hash].qsize() if session_hash in waiting else 0
 
 
-async def while_read(
-    news: AsyncIterator[T],
-    waiting: Callable[[], int],
+async def until_unread(
+    updates: AsyncIterator[T],
+    get_unread_count: Callable[[], int],
     clock: Callable[[], float] = time.monotonic,
-    unread_s: float = UNREAD_S,
+    unread_timeout_s: float = UNREAD_TIMEOUT_S,
 ) -> AsyncIterator[T]:
     """The same, until nobody reads it: `waiting` tells how much is still to be fetched."""
     read_at = clock()
-    async for one in news:
-        if not waiting():
+    async for one in updates:
+        if not get_unread_count():
             read_at = clock()
-        elif clock() - read_at > unread_s:
+        elif clock() - read_at > unread_timeout_s:
             return
         yield one

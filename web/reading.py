@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-FEW = 8
+MAX_QUEUED_MESSAGES = 8
 """Messages that may wait: 160 ms of sound."""
-SMALL = 8192
+MAX_READ_AHEAD_BYTES = 8192
 """Bytes. 20 ms of sound have 960, in an event of the protocol some 1,500."""
 
 
-class ReadsOn(WebSocketsSansIOProtocol):
+class ReadAheadProtocol(WebSocketsSansIOProtocol):
     """One client's connection."""
 
     def send_receive_event_to_app(self) -> None:
         """A message is whole."""
-        small = sum(map(len, self.frames)) <= SMALL
-        on = small and not self.read_paused and self.queue.qsize() < FEW
+        small = sum(map(len, self.frames)) <= MAX_READ_AHEAD_BYTES
+        on = small and not self.read_paused and self.queue.qsize() < MAX_QUEUED_MESSAGES
         self.read_paused = self.read_paused or on  # so it is not paused
         super().send_receive_event_to_app()
         if on:

@@ -10,16 +10,16 @@ from contextlib import contextmanager, suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from realtime.accounts import Account, Accounts
-from realtime.allowance import Stay
+from realtime.accounts import BillingService, SessionBilling
+from realtime.allowance import QuotaMeter
 from realtime.failures import Failure
-from realtime.places import Kind, Limits, Places, needs_session
-from realtime.session import Mode
+from realtime.places import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
+from realtime.session import SessionMode
 from realtime.settings import Endpoint, Settings
 
-from .relay_client import Client, Seat, wishes
-from .relay_failures import REFUSALS, VISITOR_DAY, word
-from .relay_session import Session
+from .relay_client import GatewayClient, GatewaySlot, read_client_hello
+from .relay_failures import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, error_for_failure
+from .relay_session import GatewaySession
 from .who import visitor_key
 
 log = logging.getLogger(__name__)
@@ -27,63 +27,65 @@ log = logging.getLogger(__name__)
 EndpointSource = Callable[[], Endpoint | Failure]
 
 
-class Relay:
+class RealtimeGateway:
     """All clients of our sockets."""
 
     def __init__(
         self,
         settings: Settings,
         endpoint: EndpointSource,
-        accounts: Accounts | None = None,
-        places: Places | None = None,
+        billing: BillingService | None = None,
+        admission: AdmissionController | None = None,
     ) -> None:
         """`endpoint`: where the server is now, or why there is none."""
         self._settings = settings
-        self._accounts = accounts or Accounts()
-        self._places = places or Places(Limits.of(settings))
-        self._endpoint = endpoint
-        self._live: Counter[Mode] = Counter()
+        self._billing = billing or BillingService()
+        self._admission = admission or AdmissionController(ConcurrencyLimits.from_settings(settings))
+        self._get_endpoint = endpoint
+        self._session_counts: Counter[SessionMode] = Counter()
 
-    def live(self, mode: Mode) -> int:
+    def count_sessions(self, mode: SessionMode) -> int:
         """Clients connected now."""
-        return self._live[mode]
+        return self._session_counts[mode]
 
-    async def serve(self, websocket: WebSocket, mode: Mode) -> None:
+    async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
         """One client, from its request to its end."""
-        wanted = wishes(websocket)
+        wanted = read_client_hello(websocket)
         websocket.scope["query_string"] = b""  # the server logs the address that it accepts: there may be a key in it
-        client = Client(websocket, wanted.dialect)
-        endpoint = self._endpoint()
-        with suppress(WebSocketDisconnect), self._seat(mode, visitor_key(websocket), endpoint) as seat:
+        client = GatewayClient(websocket, wanted.dialect)
+        endpoint = self._get_endpoint()
+        with suppress(WebSocketDisconnect), self._claim_slot(mode, visitor_key(websocket), endpoint) as seat:
             await websocket.accept(wanted.subprotocol)
-            if seat.place.refusal is not None:
-                log.info("A program was turned away: %d are connected.", self._live.total())
-                last = REFUSALS[seat.place.refusal]
-                await client.leave(last.farewell, last)
+            if seat.ticket.refusal is not None:
+                log.info("A program was turned away: %d are connected.", self._session_counts.total())
+                last = ADMISSION_ERRORS[seat.ticket.refusal]
+                await client.close(last.close_frame, last)
                 return
-            if mode is Mode.VOICE and self._accounts.allowance.over(seat.place.visitor):
-                await client.leave(VISITOR_DAY.farewell, VISITOR_DAY)
+            if mode is SessionMode.VOICE and self._billing.daily_quota.is_exhausted(seat.ticket.visitor):
+                await client.close(VISITOR_QUOTA_EXCEEDED.close_frame, VISITOR_QUOTA_EXCEEDED)
                 return
             if not isinstance(endpoint, Endpoint):
-                await client.leave(word(endpoint).farewell, word(endpoint))
+                await client.close(error_for_failure(endpoint).close_frame, error_for_failure(endpoint))
                 return
-            account = Account(self._accounts, self._settings, mode)
+            account = SessionBilling(self._billing, self._settings, mode)
             account.open()
             try:
-                seat.stay = Stay(self._accounts.allowance, seat.place.visitor, time.monotonic())
-                await Session(client, endpoint, self._settings, mode, wanted.model, account, seat).run()
+                seat.quota_meter = QuotaMeter(self._billing.daily_quota, seat.ticket.visitor, time.monotonic())
+                await GatewaySession(client, endpoint, self._settings, mode, wanted.model, account, seat).run()
             finally:
                 account.close("hung_up")
 
     @contextmanager
-    def _seat(self, mode: Mode, visitor: str, endpoint: Endpoint | Failure) -> Iterator[Seat]:
+    def _claim_slot(self, mode: SessionMode, visitor: str, endpoint: Endpoint | Failure) -> Iterator[GatewaySlot]:
         """One of the places there are, given back however it ends; or none, and `place.refusal` says why."""
-        seat = Seat()
-        seat.place = self._places.enter(seat, Kind.PROGRAM, visitor, session=needs_session(endpoint))
-        counted = seat.place.refusal is None
-        self._live[mode] += counted
+        seat = GatewaySlot()
+        seat.ticket = self._admission.request_admission(
+            seat, AdmissionKind.API_CLIENT, visitor, uses_offline=needs_offline_session(endpoint)
+        )
+        counted = seat.ticket.refusal is None
+        self._session_counts[mode] += counted
         try:
             yield seat
         finally:
-            self._live[mode] -= counted
-            seat.place.leave()
+            self._session_counts[mode] -= counted
+            seat.ticket.release()

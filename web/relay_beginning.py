@@ -11,132 +11,134 @@ from enum import StrEnum
 from typing import Any
 
 from realtime.dialect import Dialect, server_to_ga
-from realtime.fields import string, table
-from realtime.opening import Opening
-from realtime.refusals import Refused
+from realtime.fields import get_object, get_string
+from realtime.opening import Handshake
+from realtime.refusals import UnsupportedFields
 
 Event = dict[str, Any]
 
-MOST_EARLY = 100
+MAX_EARLY_EVENTS = 100
 """Events before the confirmation. A server that sends more has begun without confirming."""
 
 
-class Stage(StrEnum):
+class BootstrapStage(StrEnum):
     """How far the server is with our settings."""
 
-    NEW = "new"
+    AWAITING_GREETING = "new"
     """It has not been told any: it has still to greet."""
-    ASKED = "asked"
+    UPDATE_SENT = "asked"
     UNCONFIRMED = "unconfirmed"
     """The client waits no longer. The confirmation may still come."""
     CONFIRMED = "confirmed"
 
 
-class Beginning:
+class SessionBootstrap:
     """Server events in, events for the server out; then `first()` has what the client is to see."""
 
-    def __init__(self, update: Event, refused: Refused, host: str) -> None:
+    def __init__(self, update: Event, unsupported: UnsupportedFields, host: str) -> None:
         """`update`: our `session.update`, in GA. `refused`: what this server refused before. `host`: for the log."""
-        self.stage = Stage.NEW
-        self._opening = Opening(update, refused, host)
-        self._created: Event | None = None
-        self._updated: Event | None = None
-        self._early: list[Event] = []
+        self.stage = BootstrapStage.AWAITING_GREETING
+        self._handshake = Handshake(update, unsupported, host)
+        self._created_event: Event | None = None
+        self._updated_event: Event | None = None
+        self._early_events: list[Event] = []
 
     @property
-    def server(self) -> Dialect:
+    def server_dialect(self) -> Dialect:
         """What the server speaks, as far as is known."""
-        return self._opening.dialect
+        return self._handshake.dialect
 
     @property
-    def under_way(self) -> bool:
+    def is_pending(self) -> bool:
         """The client has to wait."""
-        return self.stage in (Stage.NEW, Stage.ASKED)
+        return self.stage in (BootstrapStage.AWAITING_GREETING, BootstrapStage.UPDATE_SENT)
 
     @property
-    def greeted(self) -> bool:
+    def has_greeted(self) -> bool:
         """The server has told its session."""
-        return self._created is not None
+        return self._created_event is not None
 
     @property
     def transcription_model(self) -> str:
         """The model that writes down what is heard, as the server confirmed it; "" when it did not."""
-        sound_in = table(table(_session(self._updated), "audio"), "input")
-        return string(table(sound_in, "transcription"), "model")
+        sound_in = get_object(get_object(_get_session(self._updated_event), "audio"), "input")
+        return get_string(get_object(sound_in, "transcription"), "model")
 
-    def receive(self, event: Event) -> list[Event]:
+    def handle_event(self, event: Event) -> list[Event]:
         """An event of the server, as it came -> events for it, as it takes them.
 
         Raises ConnectionFailed when it says that the session is of no use.
         """
-        known, answers = self._opening.receive(event)
+        known, answers = self._handshake.handle_event(event)
         for one in known:
-            if one["type"] == "session.created" and self._created is None:
-                self._created = one
-            elif one["type"] == "session.updated" and self.stage is Stage.ASKED:
-                self._updated, self.stage = one, Stage.CONFIRMED
+            if one["type"] == "session.created" and self._created_event is None:
+                self._created_event = one
+            elif one["type"] == "session.updated" and self.stage is BootstrapStage.UPDATE_SENT:
+                self._updated_event, self.stage = one, BootstrapStage.CONFIRMED
             else:
-                self._early.append(one)
-        if self.stage is Stage.NEW:
-            return answers + self._ask()
-        if len(self._early) >= MOST_EARLY:
-            self._go_on()
+                self._early_events.append(one)
+        if self.stage is BootstrapStage.AWAITING_GREETING:
+            return answers + self._send_update()
+        if len(self._early_events) >= MAX_EARLY_EVENTS:
+            self._proceed_unconfirmed()
         return answers
 
-    def silence(self) -> list[Event]:
+    def handle_timeout(self) -> list[Event]:
         """Nothing came for a while: a server may wait for the client to begin, or never confirm."""
-        if self.stage is Stage.NEW:
-            return self._ask()
-        self._go_on()
+        if self.stage is BootstrapStage.AWAITING_GREETING:
+            return self._send_update()
+        self._proceed_unconfirmed()
         return []
 
-    def first(self) -> list[Event]:
+    def initial_events(self) -> list[Event]:
         """What the client sees first, in GA: `session.created`, and what the server sent besides."""
-        if self._updated is None:
-            seen = [*([self._created] if self._created else []), *self._early]
+        if self._updated_event is None:
+            seen = [*([self._created_event] if self._created_event else []), *self._early_events]
         else:
-            created = {**(self._created or self._updated), "type": "session.created"}
-            created["session"] = {**_session(self._created), **_session(self._updated)}
-            seen = [created, *self._early]
-        return [_without_secret(event) for event in seen]
+            created = {**(self._created_event or self._updated_event), "type": "session.created"}
+            created["session"] = {**_get_session(self._created_event), **_get_session(self._updated_event)}
+            seen = [created, *self._early_events]
+        return [_without_client_secret(event) for event in seen]
 
-    def later(self, event: Event) -> tuple[list[Event], list[Event]]:
+    def handle_late_event(self, event: Event) -> tuple[list[Event], list[Event]]:
         """A later event of the server, as it came -> (GA events for the client, events for the server).
 
         Raises ConnectionFailed as `receive()` does.
         """
-        known, answers = self._later(event)
-        return [_without_secret(one) for one in known], answers
+        known, answers = self._translate_late_event(event)
+        return [_without_client_secret(one) for one in known], answers
 
-    def _later(self, event: Event) -> tuple[list[Event], list[Event]]:
-        if self.stage is Stage.CONFIRMED:
-            return [event] if self.server is Dialect.GA else server_to_ga(event), []
-        known, answers = self._opening.receive(event)
+    def _translate_late_event(self, event: Event) -> tuple[list[Event], list[Event]]:
+        if self.stage is BootstrapStage.CONFIRMED:
+            return [event] if self.server_dialect is Dialect.GA else server_to_ga(event), []
+        known, answers = self._handshake.handle_event(event)
         if event["type"] == "session.updated":
             if not answers:
-                self.stage = Stage.CONFIRMED  # a server answers in order: the next one is about the client's own update
+                self.stage = (
+                    BootstrapStage.CONFIRMED
+                )  # a server answers in order: the next one is about the client's own update
             return [], answers
         return known, answers
 
-    def _ask(self) -> list[Event]:
-        self.stage = Stage.ASKED
-        return self._opening.begin()
+    def _send_update(self) -> list[Event]:
+        self.stage = BootstrapStage.UPDATE_SENT
+        return self._handshake.send_settings()
 
-    def _go_on(self) -> None:
-        if self.stage is Stage.ASKED:
-            self.stage = Stage.UNCONFIRMED
-            self._opening.go_on()
+    def _proceed_unconfirmed(self) -> None:
+        if self.stage is BootstrapStage.UPDATE_SENT:
+            self.stage = BootstrapStage.UNCONFIRMED
+            self._handshake.proceed_unconfirmed()
 
 
-def _session(event: Event | None) -> Event:
+def _get_session(event: Event | None) -> Event:
     session = (event or {}).get("session")
     return session if isinstance(session, dict) else {}
 
 
-def _without_secret(event: Event) -> Event:
+def _without_client_secret(event: Event) -> Event:
     """The event without the secret for a browser to connect with, which some servers put into a session: it is the
     operator's. The same object where there is none."""
-    session = _session(event)
+    session = _get_session(event)
     if "client_secret" not in session:
         return event
     return {**event, "session": {name: value for name, value in session.items() if name != "client_secret"}}

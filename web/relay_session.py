@@ -17,105 +17,119 @@ from starlette.websockets import WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from realtime.accounts import Account
-from realtime.allowance import POLITE_S
-from realtime.bucket import Bucket
-from realtime.connection import FIRST_EVENT_SECONDS, UNCONFIRMED_SECONDS, open_socket, written
+from realtime.accounts import SessionBilling
+from realtime.allowance import OVERRUN_GRACE_S
+from realtime.bucket import TokenBucket
+from realtime.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
 from realtime.dialect import Dialect
 from realtime.failures import ConnectionFailed, failure_of_close
-from realtime.line import SETTLE_S
-from realtime.pace import Pace
-from realtime.place_settings import AT_ONCE_S
-from realtime.session import Mode, session_update
+from realtime.line import USAGE_DRAIN_TIMEOUT_S
+from realtime.pace import ReadRateLimit
+from realtime.place_settings import BURST_S
+from realtime.session import SessionMode, build_session_update
 from realtime.settings import Endpoint, ServerKind, Settings
-from webrtc_edge import where
+from webrtc_edge import error_location
 
 from . import relay_client
-from .client_rules import COSTING, ClientRules, Refusal, Replies, read_json, write_json
-from .relay_beginning import Beginning, Stage
-from .relay_client import Client, Seat, new_id
+from .client_rules import (
+    BILLABLE_EVENTS,
+    ClientEventPolicy,
+    ClientEventRejected,
+    InFlightResponses,
+    read_json,
+    write_json,
+)
+from .relay_beginning import BootstrapStage, SessionBootstrap
+from .relay_client import GatewayClient, GatewaySlot, new_event_id
 from .relay_failures import (
-    CLOSING,
-    EXPIRED,
-    FAULT,
-    IDLE,
-    SPENT,
-    VISITOR_DAY,
-    Farewell,
-    Word,
-    cleaned,
-    farewell_of_close,
+    BUDGET_ERRORS,
+    INTERNAL_ERROR,
+    SERVER_CLOSING,
+    SESSION_EXPIRED,
+    SESSION_IDLE,
+    VISITOR_QUOTA_EXCEEDED,
+    CloseFrame,
+    TerminalError,
+    close_frame_for_client,
+    encoded_variants,
+    error_for_failure,
+    redact_event,
     secrets_of,
-    spellings,
-    word,
 )
 
 log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
-LAST_WORD_S = 1.0
+FATAL_ERROR_CLOSE_TIMEOUT_S = 1.0
 """Seconds in which a server that has said a fatal error closes; then we do."""
-TICK_S = 0.5
+LIMIT_CHECK_INTERVAL_S = 0.5
 """Seconds between two looks at whether a session has to end, though nothing passes."""
-IDLE_S = 600.0
+IDLE_TIMEOUT_S = 600.0
 """Seconds without an event from either side, then a session ends: a forgotten program answers pings for ever, and holds
 its place. Longer than people think about what to say next."""
 
 
-class Session:
+class GatewaySession:
     """One client and its server."""
 
     def __init__(
         self,
-        client: Client,
+        client: GatewayClient,
         endpoint: Endpoint,
         settings: Settings,
-        mode: Mode,
-        asked_model: str,
-        account: Account,
-        seat: Seat,
+        mode: SessionMode,
+        requested_model: str,
+        billing: SessionBilling,
+        slot: GatewaySlot,
     ) -> None:
-        most = settings.max_output_tokens if mode is Mode.VOICE else settings.max_text_tokens
+        most = settings.max_output_tokens if mode is SessionMode.VOICE else settings.max_text_tokens
         self._client = client
         self._endpoint = endpoint
         self._settings = settings
-        self._account = account
-        self._seat = seat
+        self._billing = billing
+        self._slot = slot
         self._mode = mode
-        self._longest_s = float(settings.max_call_seconds) if mode is Mode.VOICE else float("inf")
+        self._max_duration_s = float(settings.max_call_seconds) if mode is SessionMode.VOICE else float("inf")
         """Seconds. A written chat is bounded by its silence alone, as on the page."""
         self._secrets = secrets_of(endpoint)
-        client.keys = spellings(endpoint.keys)
-        self._replies = Replies()
+        client.secret_variants = encoded_variants(endpoint.credentials)
+        self._responses = InFlightResponses()
         speaks = client.dialect
-        self._rules = ClientRules(mode, most, asked_model=asked_model, speaks=speaks, admit=self._admit)
-        update = {**session_update(settings, mode, kind=endpoint.kind), "event_id": new_id()}
-        self._beginning = Beginning(update, endpoint.refused, endpoint.host)
-        self._server: ClientConnection | None = None
-        self._begun = asyncio.Event()
+        self._policy = ClientEventPolicy(
+            mode, most, requested_model=requested_model, dialect=speaks, check_budget=self._check_budget
+        )
+        update = {**build_session_update(settings, mode, kind=endpoint.kind), "event_id": new_event_id()}
+        self._bootstrap = SessionBootstrap(update, endpoint.unsupported_fields, endpoint.host)
+        self._upstream: ClientConnection | None = None
+        self._session_ready = asyncio.Event()
         """The client has seen its session: what it sends is sent on."""
-        self._since = self._last = time.monotonic()
+        self._started_at = self._last_event_at = time.monotonic()
         """Of the session's beginning, and of the newest event from either side."""
 
     async def run(self) -> None:
         """Until one of the two is gone, or it has to end; who is left is then told. Raises `WebSocketDisconnect` when
         it is the client that is gone."""
         try:
-            farewell, last = await self._until_over()
+            farewell, last = await self._run_tasks()
         finally:
-            if self._server is not None:
+            if self._upstream is not None:
                 try:
-                    await self._settle(self._server)
+                    await self._drain_usage(self._upstream)
                 finally:
-                    await self._server.close()
-        await self._client.leave(farewell, last)
+                    await self._upstream.close()
+        await self._client.close(farewell, last)
 
-    async def _until_over(self) -> tuple[Farewell, Word | None]:
+    async def _run_tasks(self) -> tuple[CloseFrame, TerminalError | None]:
         """Returns how the connection is to end for the client, when nothing runs any more. Raises as `run()` does."""
         tasks = [
             asyncio.create_task(side)
-            for side in (self._from_server(), self._from_client(), self._watch(), self._stalled())
+            for side in (
+                self._pump_server_events(),
+                self._pump_client_events(),
+                self._enforce_limits(),
+                self._detect_stall(),
+            )
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -123,8 +137,8 @@ class Session:
         except (WebSocketDisconnect, asyncio.CancelledError):
             raise
         except Exception as error:
-            log.error("A relayed session failed: %s", where(error))
-            return FAULT.farewell, FAULT
+            log.error("A relayed session failed: %s", error_location(error))
+            return INTERNAL_ERROR.close_frame, INTERNAL_ERROR
         finally:
             for task in tasks:
                 task.cancel()
@@ -132,209 +146,221 @@ class Session:
 
     # ---------------------------------------------------------------- money and time
 
-    def _admit(self, event: Event) -> None:
+    def _check_budget(self, event: Event) -> None:
         """Raises `Refusal` for a client's event that would cost too much."""
-        budget = self._account.budget
-        if budget.spent and event["type"] in COSTING:
-            raise Refusal(SPENT[budget].code, SPENT[budget].message)
+        budget = self._billing.status
+        if budget.is_exceeded and event["type"] in BILLABLE_EVENTS:
+            raise ClientEventRejected(BUDGET_ERRORS[budget].code, BUDGET_ERRORS[budget].message)
         if event["type"] == "response.create":
-            self._replies.ask(event, time.monotonic())
+            self._responses.register_request(event, time.monotonic())
 
-    def _note(self, events: list[Event], now: float) -> None:
+    def _track_events(self, events: list[Event], now: float) -> None:
         """Book what these events of the server, in GA, say of replies and of money."""
         for event in events:
-            self._account.receive(event, now)
-            self._replies.receive(event, now)
+            self._billing.on_event(event, now)
+            self._responses.on_event(event, now)
 
-    def _must_end(self, now: float) -> Word | None:
+    def _check_limits(self, now: float) -> TerminalError | None:
         """Why the session has to end now, or None."""
-        quiet = not self._replies.in_flight(now)
-        budget = self._account.must_end(quiet, now)
+        quiet = not self._responses.count_in_flight(now)
+        budget = self._billing.must_end(quiet, now)
         if budget is not None:
-            return SPENT[budget]
-        if self._mode is Mode.VOICE and self._seat.stay.must_end(quiet, now):
-            return VISITOR_DAY
-        if self._seat.closes_at is not None and (quiet or now >= self._seat.closes_at):
-            return CLOSING
-        if now - self._last >= IDLE_S:
-            return IDLE
-        return EXPIRED if now - self._since >= self._longest_s + (0 if quiet else POLITE_S) else None
+            return BUDGET_ERRORS[budget]
+        if self._mode is SessionMode.VOICE and self._slot.quota_meter.must_end(quiet, now):
+            return VISITOR_QUOTA_EXCEEDED
+        if self._slot.shutdown_deadline is not None and (quiet or now >= self._slot.shutdown_deadline):
+            return SERVER_CLOSING
+        if now - self._last_event_at >= IDLE_TIMEOUT_S:
+            return SESSION_IDLE
+        return (
+            SESSION_EXPIRED
+            if now - self._started_at >= self._max_duration_s + (0 if quiet else OVERRUN_GRACE_S)
+            else None
+        )
 
-    async def _watch(self) -> tuple[Farewell, Word]:
+    async def _enforce_limits(self) -> tuple[CloseFrame, TerminalError]:
         """Ends a session that has to, also when no event comes to notice it by."""
-        await self._begun.wait()
+        await self._session_ready.wait()
         while True:
-            await asyncio.sleep(TICK_S)
-            last = self._must_end(time.monotonic())
+            await asyncio.sleep(LIMIT_CHECK_INTERVAL_S)
+            last = self._check_limits(time.monotonic())
             if last is not None:
-                return last.farewell, last
+                return last.close_frame, last
 
-    async def _stalled(self) -> NoReturn:
+    async def _detect_stall(self) -> NoReturn:
         """Raises `WebSocketDisconnect` when the client takes nothing any more."""
-        await self._client.patience.run_out(relay_client.STALL_S)
+        await self._client.stall_watchdog.wait_stalled(relay_client.STALL_TIMEOUT_S)
         raise WebSocketDisconnect(1006, "stalled")
 
-    async def _settle(self, server: ClientConnection) -> None:
+    async def _drain_usage(self, upstream: ClientConnection) -> None:
         """The session is over: replies that are still being made are ended, and what they cost is booked."""
         if self._endpoint.kind is ServerKind.OFFLINE:
             return  # nobody is paid
         cancelled: set[str] = set()
         with suppress(TimeoutError, ConnectionClosed, ConnectionFailed):
-            async with asyncio.timeout(SETTLE_S):
-                while self._replies.in_flight(time.monotonic()):
-                    for reply in self._replies.begun:
+            async with asyncio.timeout(USAGE_DRAIN_TIMEOUT_S):
+                while self._responses.count_in_flight(time.monotonic()):
+                    for reply in self._responses.active_ids:
                         if reply not in cancelled:
                             cancelled.add(reply)
-                            await server.send(write_json(_cancel(reply)))
-                    event = self._read(await server.recv())
+                            await upstream.send(write_json(_cancel_event(reply)))
+                    event = self._parse_event(await upstream.recv())
                     if event is not None:
-                        self._note(self._beginning.later(event)[0], time.monotonic())
+                        self._track_events(self._bootstrap.handle_late_event(event)[0], time.monotonic())
 
     # ---------------------------------------------------------------- from the client to the server
 
-    async def _from_client(self) -> NoReturn:
+    async def _pump_client_events(self) -> NoReturn:
         """Raises `WebSocketDisconnect`; ends by nothing else, for how a server ends is told by the other side.
 
         Who sends too many messages is read more slowly, and nothing is lost: programs send recordings as fast as they
         can, and ending their session for it would help nobody.
         """
-        rate = self._settings.places.max_messages_per_second
-        bucket = Bucket(rate, rate * AT_ONCE_S, time.monotonic())
+        rate = self._settings.limits.max_messages_per_second
+        bucket = TokenBucket(rate, rate * BURST_S, time.monotonic())
         while True:
-            message = await self._client.receive()
-            await self._begun.wait()
+            message = await self._client.receive_message()
+            await self._session_ready.wait()
             if (wait := bucket.take(time.monotonic())) > 0:
                 await asyncio.sleep(wait)
-            self._last = time.monotonic()
+            self._last_event_at = time.monotonic()
             try:
-                texts = self._rules.receive(message, self._beginning.server)
-            except Refusal as refusal:
-                await self._client.say(refusal.event(new_id()))
+                texts = self._policy.process_message(message, self._bootstrap.server_dialect)
+            except ClientEventRejected as refusal:
+                await self._client.send_event(refusal.to_event(new_event_id()))
                 continue
             for text in texts:
-                await self._to_server(text)
+                await self._send_upstream(text)
 
-    async def _to_server(self, text: str) -> None:
+    async def _send_upstream(self, text: str) -> None:
         """A message, when there is room for it; nothing when the server is gone."""
-        assert self._server is not None
-        if written(self._server, text):
+        assert self._upstream is not None
+        if try_send_nowait(self._upstream, text):
             return
         try:
-            async with asyncio.timeout(relay_client.STALL_S):
-                await self._server.send(text)
+            async with asyncio.timeout(relay_client.STALL_TIMEOUT_S):
+                await self._upstream.send(text)
         except TimeoutError:
             log.warning("%s no longer reads; the connection is cut.", self._endpoint.host)
-            self._server.transport.abort()
+            self._upstream.transport.abort()
         except ConnectionClosed:
             pass
 
     # ---------------------------------------------------------------- from the server to the client
 
-    async def _from_server(self) -> tuple[Farewell, Word | None]:
+    async def _pump_server_events(self) -> tuple[CloseFrame, TerminalError | None]:
         """Returns how the connection is to end for the client: the close frame, and the error before it."""
         try:
-            server = self._server = await open_socket(self._endpoint, self._settings.connect_seconds)
+            server = self._upstream = await open_socket(self._endpoint, self._settings.connect_seconds)
         except ConnectionFailed as failed:
-            last = word(failed.failure)
-            return last.farewell, last
+            last = error_for_failure(failed.failure)
+            return last.close_frame, last
         try:
-            await self._begin(server)
-            self._since = self._last = time.monotonic()
-            self._account.connected(self._endpoint, self._since)
-            self._rules.transcription_model = self._beginning.transcription_model
-            first = self._beginning.first()
-            self._note(first, self._since)
+            await self._run_bootstrap(server)
+            self._started_at = self._last_event_at = time.monotonic()
+            self._billing.on_connected(self._endpoint, self._started_at)
+            self._policy.transcription_model = self._bootstrap.transcription_model
+            first = self._bootstrap.initial_events()
+            self._track_events(first, self._started_at)
             for event in first:
-                await self._client.say(cleaned(event, self._secrets))
-            self._begun.set()
-            pace = Pace(time.monotonic())
+                await self._client.send_event(redact_event(event, self._secrets))
+            self._session_ready.set()
+            pace = ReadRateLimit(time.monotonic())
             while True:
                 message = await server.recv()
-                await asyncio.sleep(pace.wait(len(message), time.monotonic()))
-                spent = await self._pass_on(server, message)
+                await asyncio.sleep(pace.take(len(message), time.monotonic()))
+                spent = await self._forward_to_client(server, message)
                 if spent is not None:
-                    return spent.farewell, spent
+                    return spent.close_frame, spent
         except ConnectionFailed as failed:
-            return await self._end_of(server, word(failed.failure))
+            return await self._await_upstream_close(server, error_for_failure(failed.failure))
         except ConnectionClosed as closed:
-            return self._farewell(closed)
+            return self._to_close_frame(closed)
 
-    async def _begin(self, server: ClientConnection) -> None:
+    async def _run_bootstrap(self, upstream: ClientConnection) -> None:
         """Until the server has taken the operator's settings. Raises `ConnectionClosed`, and `ConnectionFailed` when it
         will not."""
-        beginning, refused = self._beginning, self._endpoint.refused
+        beginning, refused = self._bootstrap, self._endpoint.unsupported_fields
         ready_s = self._settings.ready_seconds
-        if not refused.confirms:
-            ready_s = min(ready_s, UNCONFIRMED_SECONDS)
-        while beginning.under_way:
+        if not refused.confirms_updates:
+            ready_s = min(ready_s, UNCONFIRMED_TIMEOUT_S)
+        while beginning.is_pending:
             # A server that loads a model first greets late; one that has greeted confirms soon, or never.
-            patience = ready_s if beginning.greeted else self._settings.connect_seconds
-            if beginning.stage is Stage.NEW:
-                patience = min(FIRST_EVENT_SECONDS, patience)
+            patience = ready_s if beginning.has_greeted else self._settings.connect_seconds
+            if beginning.stage is BootstrapStage.AWAITING_GREETING:
+                patience = min(FIRST_EVENT_TIMEOUT_S, patience)
             try:
                 async with asyncio.timeout(patience):
-                    while (event := self._read(await server.recv())) is None:
+                    while (event := self._parse_event(await upstream.recv())) is None:
                         pass
-                answers = beginning.receive(event)
+                answers = beginning.handle_event(event)
             except TimeoutError:
-                if beginning.stage is Stage.ASKED and beginning.greeted:
-                    refused.confirms = False
-                answers = beginning.silence()
-            await self._answer(server, answers)
+                if beginning.stage is BootstrapStage.UPDATE_SENT and beginning.has_greeted:
+                    refused.confirms_updates = False
+                answers = beginning.handle_timeout()
+            await self._send_upstream_events(upstream, answers)
 
-    async def _answer(self, server: ClientConnection, answers: list[Event]) -> None:
-        for answer in answers:
-            await server.send(write_json(answer))
+    async def _send_upstream_events(self, upstream: ClientConnection, events: list[Event]) -> None:
+        for answer in events:
+            await upstream.send(write_json(answer))
 
-    async def _end_of(self, server: ClientConnection, last: Word) -> tuple[Farewell, Word]:
+    async def _await_upstream_close(
+        self, upstream: ClientConnection, error: TerminalError
+    ) -> tuple[CloseFrame, TerminalError]:
         """How a server that has said a fatal error closes; most do at once."""
         try:
-            async with asyncio.timeout(LAST_WORD_S):
+            async with asyncio.timeout(FATAL_ERROR_CLOSE_TIMEOUT_S):
                 while True:
-                    await server.recv()
+                    await upstream.recv()
         except ConnectionClosed as closed:
-            return (self._farewell(closed)[0] if closed.rcvd else last.farewell), last
+            return (self._to_close_frame(closed)[0] if closed.rcvd else error.close_frame), error
         except TimeoutError:
-            return last.farewell, last
+            return error.close_frame, error
 
-    def _farewell(self, closed: ConnectionClosed) -> tuple[Farewell, Word | None]:
+    def _to_close_frame(self, closed: ConnectionClosed) -> tuple[CloseFrame, TerminalError | None]:
         frame = closed.rcvd
-        farewell = farewell_of_close(frame.code if frame else None, frame.reason if frame else "", self._secrets)
-        if self._begun.is_set():
+        farewell = close_frame_for_client(frame.code if frame else None, frame.reason if frame else "", self._secrets)
+        if self._session_ready.is_set():
             return farewell, None
         # It closed without a word before there was a session.
-        return farewell, word(failure_of_close(frame.code if frame else None, frame.reason if frame else "", None))
+        return farewell, error_for_failure(
+            failure_of_close(frame.code if frame else None, frame.reason if frame else "", None)
+        )
 
-    def _read(self, message: str | bytes) -> Event | None:
+    def _parse_event(self, message: str | bytes) -> Event | None:
         """The event; None for what is none: it is not ours to pass on."""
         try:
             event = read_json(message if isinstance(message, str) else message.decode())
-        except (Refusal, UnicodeDecodeError):
+        except (ClientEventRejected, UnicodeDecodeError):
             log.warning("A message from %s was not JSON and is ignored.", self._endpoint.host)
             return None
         return event if isinstance(event.get("type"), str) else None
 
-    async def _pass_on(self, server: ClientConnection, message: str | bytes) -> Word | None:
+    async def _forward_to_client(self, upstream: ClientConnection, message: str | bytes) -> TerminalError | None:
         """Returns why the session has to end after this message, when it has to."""
-        event = self._read(message)
+        event = self._parse_event(message)
         if event is None:
             return None
         try:
-            events, answers = self._beginning.later(event)
+            events, answers = self._bootstrap.handle_late_event(event)
         except ConnectionFailed:
             events, answers = [event], []  # it says itself what is wrong, and how it ends
-        self._last = time.monotonic()
-        self._note(events, self._last)  # first of all: who does not take an event has to pay for it
-        await self._answer(server, answers)
+        self._last_event_at = time.monotonic()
+        self._track_events(events, self._last_event_at)  # first of all: who does not take an event has to pay for it
+        await self._send_upstream_events(upstream, answers)
         for known in events:
-            clean = cleaned(known, self._secrets)
+            clean = redact_event(known, self._secrets)
             if clean is event and isinstance(message, str) and self._client.dialect is Dialect.GA:
-                await self._client.send(message)  # as it came: nothing to write anew
+                await self._client.send_text(message)  # as it came: nothing to write anew
             else:
-                await self._client.say(clean)
-        return self._must_end(time.monotonic())
+                await self._client.send_event(clean)
+        return self._check_limits(time.monotonic())
 
 
-def _cancel(reply: str) -> Event:
+def _cancel_event(response_id: str) -> Event:
     """The event, in both dialects, that ends this reply; "": the conversation's, of a server that numbers none."""
-    return {"type": "response.cancel", **({"response_id": reply} if reply else {}), "event_id": new_id()}
+    return {
+        "type": "response.cancel",
+        **({"response_id": response_id} if response_id else {}),
+        "event_id": new_event_id(),
+    }

@@ -12,17 +12,17 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from fastapi.routing import APIRoute
 from starlette.websockets import WebSocket
 
-from realtime.session import Mode
+from realtime.session import SessionMode
 
 from . import VERSION
-from .metrics import METRICS_TYPE
-from .relay import Relay
+from .metrics import METRICS_CONTENT_TYPE
+from .relay import RealtimeGateway
 
 TITLE = "Realtime Voice Chat"
-SOCKETS = {
-    "/realtime-voice": Mode.VOICE,
-    "/text-chat": Mode.TEXT,
-    "/v1/realtime": Mode.VOICE,  # where the official client looks, given `base_url="http://HOST:PORT/v1"`
+WEBSOCKET_ROUTES = {
+    "/realtime-voice": SessionMode.VOICE,
+    "/text-chat": SessionMode.TEXT,
+    "/v1/realtime": SessionMode.VOICE,  # where the official client looks, given `base_url="http://HOST:PORT/v1"`
 }
 
 
@@ -48,8 +48,8 @@ class Health:
     """With any status but "ok": one sentence why."""
 
 
-def routes(
-    health: Callable[[], Awaitable[Health]], relay: Relay, figures: Callable[[], bytes] | None = None
+def build_router(
+    health: Callable[[], Awaitable[Health]], gateway: RealtimeGateway, render_metrics: Callable[[], bytes] | None = None
 ) -> APIRouter:
     """The routes; `health` is asked on every request. Without `figures`, for Prometheus, there is no /metrics."""
     router = APIRouter()
@@ -69,44 +69,44 @@ def routes(
 
     @router.get("/openapi.json", summary="These routes, as OpenAPI", response_model=dict[str, Any])
     async def get_openapi_json() -> JSONResponse:
-        return JSONResponse(description(router))
+        return JSONResponse(openapi_schema(router))
 
     @router.get("/docs", summary="These routes, for people", response_class=HTMLResponse)
     async def get_docs() -> str:
-        return docs_page(router)
+        return render_docs_page(router)
 
-    if figures is not None:
+    if render_metrics is not None:
 
         @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
         async def get_metrics() -> Response:
-            return Response(figures(), media_type=METRICS_TYPE)
+            return Response(render_metrics(), media_type=METRICS_CONTENT_TYPE)
 
-    for path, mode in SOCKETS.items():
-        router.add_api_websocket_route(path, _socket(relay, mode))
+    for path, mode in WEBSOCKET_ROUTES.items():
+        router.add_api_websocket_route(path, _websocket_endpoint(gateway, mode))
     return router
 
 
-def _socket(relay: Relay, mode: Mode) -> Callable[[WebSocket], Awaitable[None]]:
+def _websocket_endpoint(gateway: RealtimeGateway, mode: SessionMode) -> Callable[[WebSocket], Awaitable[None]]:
     async def serve(websocket: WebSocket) -> None:
-        await relay.serve(websocket, mode)
+        await gateway.serve(websocket, mode)
 
     return serve
 
 
-def description(router: APIRouter) -> dict[str, Any]:
+def openapi_schema(router: APIRouter) -> dict[str, Any]:
     """The HTTP routes as OpenAPI: ours only, however the app was started."""
-    about = f"The page is at /. WebSocket endpoints, described in docs/protocol.md: {', '.join(SOCKETS)}."
+    about = f"The page is at /. WebSocket endpoints, described in docs/protocol.md: {', '.join(WEBSOCKET_ROUTES)}."
     return get_openapi(title=TITLE, version=VERSION, description=about, routes=router.routes)
 
 
-def docs_page(router: APIRouter) -> str:
+def render_docs_page(router: APIRouter) -> str:
     """The same as a page that needs nothing from any other host, as FastAPI's own does."""
     known = [(route.path, route.summary or "") for route in router.routes if isinstance(route, APIRoute)]
     rows = [  # the links are relative: a proxy may show all of this under a path of its own
         f'<li><a href="{path.lstrip("/") or "./"}">GET {path}</a> {summary}</li>'
         for path, summary in [("/", "The page"), *known]
     ]
-    sockets = [f"<li>{path} ({mode.value})</li>" for path, mode in SOCKETS.items()]
+    sockets = [f"<li>{path} ({mode.value})</li>" for path, mode in WEBSOCKET_ROUTES.items()]
     return (
         f'<!doctype html><meta charset="utf-8"><title>{TITLE}</title><h1>{TITLE} {VERSION}</h1>'
         f"<h2>HTTP</h2><ul>{''.join(rows)}</ul>"

@@ -9,12 +9,12 @@ from typing import Any
 import gradio as gr
 from fastrtc import WebRTC
 
-MOST_OFFERS = 24
+MAX_PENDING_OFFERS = 24
 """Connections that have been offered and do not stand yet. Each costs a certificate and a UDP port for each network
 interface. fastrtc counts them among its calls."""
 
 
-class Connection:
+class RtcConnection:
     """One WebRTC connection at fastrtc's end."""
 
     def __init__(self, rtc: WebRTC, webrtc_id: str) -> None:
@@ -22,11 +22,11 @@ class Connection:
         self._peer = rtc.pcs[webrtc_id]
 
     @classmethod
-    def find(cls, rtc: WebRTC, webrtc_id: str) -> Connection | None:
+    def find(cls, rtc: WebRTC, webrtc_id: str) -> RtcConnection | None:
         """None when there is none of that name."""
         return cls(rtc, webrtc_id) if webrtc_id in rtc.pcs else None
 
-    async def settled(self) -> bool:
+    async def wait_connected(self) -> bool:
         """Wait until it stands (True), or has ended (False)."""
         changed = asyncio.Event()
         self._peer.on("connectionstatechange", changed.set)
@@ -38,7 +38,7 @@ class Connection:
             self._peer.remove_listener("connectionstatechange", changed.set)
         return bool(self._peer.connectionState == "connected")
 
-    async def drop(self) -> None:
+    async def close(self) -> None:
         """Close it, and let fastrtc forget it: of an offer that failed on the way it knows no end by itself."""
         await self._peer.close()
         for track in self._rtc.clean_up(self._id):
@@ -53,13 +53,13 @@ async def close_connection(rtc: WebRTC, webrtc_id: str) -> None:
         await connection.close()
 
 
-def component_in(page: gr.Blocks) -> WebRTC:
+def find_webrtc_component(page: gr.Blocks) -> WebRTC:
     """fastrtc's component in this page. Raises ValueError unless there is exactly one."""
     (found,) = (block for block in page.blocks.values() if isinstance(block, WebRTC))
     return found
 
 
-def places_of(page: gr.Blocks, component: WebRTC) -> dict[int, tuple[int, ...]]:
+def component_input_indexes(page: gr.Blocks, component: WebRTC) -> dict[int, tuple[int, ...]]:
     """For every function of the page, where among its inputs the component's value is."""
     return {
         number: tuple(place for place, each in enumerate(function.inputs) if each is component)
@@ -67,7 +67,7 @@ def places_of(page: gr.Blocks, component: WebRTC) -> dict[int, tuple[int, ...]]:
     }
 
 
-def on_news(
+def bind_additional_outputs(
     rtc: WebRTC,
     present: Callable[..., tuple[Any, ...]],
     inputs: list[Any],
@@ -86,7 +86,7 @@ def on_news(
     async def follow(webrtc_id: str, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         if webrtc_id in rtc.connections:
             for track in rtc.connections[webrtc_id]:
-                track.followed = True
+                track.has_consumer = True
             async for news in rtc.output_stream(webrtc_id):
                 yield present(*values, *news.args)
         yield nothing

@@ -18,25 +18,25 @@ from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from realtime.place_settings import PlaceSettings
+from realtime.place_settings import LimitSettings
 
-from .reading import ReadsOn
+from .reading import ReadAheadProtocol
 
-MAX_MESSAGE_BYTES = PlaceSettings().max_message_bytes
-UVICORN_MAX_MESSAGE_BYTES = 16 * 2**20
+DEFAULT_MAX_MESSAGE_BYTES = LimitSettings().max_message_bytes
+UVICORN_DEFAULT_MAX_MESSAGE_BYTES = 16 * 2**20
 """What uvicorn takes unless told otherwise."""
-LAST_REQUESTS_S = 1
+GRACEFUL_SHUTDOWN_S = 1
 """For requests that are being answered when the server ends. A page keeps one open as long as it is there."""
-PING_S = 2.5
+PING_INTERVAL_S = 2.5
 """Between two pings: something to be acknowledged, also where nobody says a word. The answer may take its time, for it
 waits behind what a slow reader has still to read."""
-UVICORN_PING_S = 20.0
-GONE_MS = 6500
+UVICORN_DEFAULT_PING_INTERVAL_S = 20.0
+TCP_USER_TIMEOUT_MS = 6500
 """Who acknowledges nothing of what was sent, not even in its kernel, for so long is gone, and so is who has no room for
 more. Where the system can be told so (Linux); elsewhere it takes the minutes that TCP takes."""
 
 
-def set_options(config: Config, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+def set_options(config: Config, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> None:
     """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
     for each connection. A message size or pings that someone chose on the command line stay. No log of headers and
     messages, which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log.
@@ -45,33 +45,34 @@ def set_options(config: Config, max_message_bytes: int = MAX_MESSAGE_BYTES) -> N
     whom it was not told to (under Gradio, in a container)."""
     config.ws_per_message_deflate = False
     if not config.loaded and config.ws == "auto":
-        config.ws = ReadsOn
+        config.ws = ReadAheadProtocol
     elif config.loaded and config.ws_protocol_class is WebSocketsSansIOProtocol:
-        config.ws_protocol_class = ReadsOn
-    if config.ws_ping_interval == UVICORN_PING_S:
-        config.ws_ping_interval = PING_S
+        config.ws_protocol_class = ReadAheadProtocol
+    if config.ws_ping_interval == UVICORN_DEFAULT_PING_INTERVAL_S:
+        config.ws_ping_interval = PING_INTERVAL_S
     config.proxy_headers = False
     if config.loaded and isinstance(config.loaded_app, ProxyHeadersMiddleware):  # too late to be told
         config.loaded_app = config.loaded_app.app
-    if config.ws_max_size == UVICORN_MAX_MESSAGE_BYTES:
+    if config.ws_max_size == UVICORN_DEFAULT_MAX_MESSAGE_BYTES:
         config.ws_max_size = max_message_bytes
     if config.timeout_graceful_shutdown is None:
-        config.timeout_graceful_shutdown = LAST_REQUESTS_S
+        config.timeout_graceful_shutdown = GRACEFUL_SHUTDOWN_S
     logger = logging.getLogger("uvicorn.error")
     if logger.isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.INFO)
 
 
-def notice_the_gone(listening: Iterable[Any]) -> None:
+def set_tcp_user_timeout(sockets: Iterable[Any]) -> None:
     """Connections that these sockets accept end when the other side has vanished without a word."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    for each in listening:
+    for each in sockets:
         if option is not None and each.family in (socket.AF_INET, socket.AF_INET6):
-            each.setsockopt(socket.IPPROTO_TCP, option, GONE_MS)
+            each.setsockopt(socket.IPPROTO_TCP, option, TCP_USER_TIMEOUT_MS)
 
 
 def install(
-    serves: Callable[[uvicorn.Server], None] = lambda _: None, max_message_bytes: int = MAX_MESSAGE_BYTES
+    on_server_start: Callable[[uvicorn.Server], None] = lambda _: None,
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
 ) -> None:
     """From now on every uvicorn server of this process starts with these options, and `serves` is told of it."""
     startup = uvicorn.Server.startup
@@ -81,7 +82,7 @@ def install(
         set_options(server.config, max_message_bytes)
         await startup(server, sockets)
         for each in getattr(server, "servers", ()):  # none where the port could not be had
-            notice_the_gone(each.sockets)
-        serves(server)
+            set_tcp_user_timeout(each.sockets)
+        on_server_start(server)
 
     uvicorn.Server.startup = with_options  # type: ignore[assignment, method-assign]

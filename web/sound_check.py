@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-SECTION = """
+SECTION_HTML = """
 <section id="voice-check" data-state="closed" hidden>
   <p data-text="check_privacy"></p>
   <div class="actions">
@@ -23,4 +23,4 @@ SECTION = """
 
 def build() -> None:
     """Lay it out inside the current Blocks."""
-    gr.HTML(SECTION, elem_id="voice-check-place", padding=False)
+    gr.HTML(SECTION_HTML, elem_id="voice-check-place", padding=False)

@@ -9,27 +9,27 @@ from typing import Any
 
 from gradio.components import Component
 
-from realtime_handler import Stage
+from realtime_handler import CallStage
 
-from .texts import SERVERS, Locale, sentence
+from .texts import SERVER_NAMES, Locale, get_message
 
-ServerLine = Callable[[str], tuple[Stage | str, str | None, str]]
+ServerStatusProvider = Callable[[str], tuple[CallStage | str, str | None, str]]
 """(a visitor's own key or "") -> stage outside a call ("idle", "loading" or "failed"), notice code or None,
 `Endpoint.name`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
+class StatusRefresh:
     """How a tab shows again what it would talk to: a function of (`Visitor`, `Locale`), and where its results go."""
 
-    show: Callable[..., Any]
+    render: Callable[..., Any]
     outputs: Sequence[Component]
 
 
-def status_html(stage: str, notice: str | None, text: str, server: str, locale: Locale) -> str:
+def render_status_bar(stage: str, notice: str | None, text: str, server_name: str, locale: Locale) -> str:
     """State as a word for everyone, as a colour for those who see it. `server`: an `Endpoint.name`."""
     return (
         f'<div class="status" data-stage="{html.escape(stage)}"'
         f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'
-        f'<span class="server">{html.escape(sentence(SERVERS, server, locale))}</span></div>'
+        f'<span class="server">{html.escape(get_message(SERVER_NAMES, server_name, locale))}</span></div>'
     )

@@ -14,58 +14,70 @@ from gradio.context import Context
 from gradio.events import Dependency
 
 from realtime.conversation import Bubble
-from realtime.snapshot import OVER
-from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
-from text_chat import TextChat
+from realtime.snapshot import TERMINAL_STAGES
+from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
+from text_chat import TextSession
 
-from .chatbox import AWAITED, Message, chatbox, message_box, places_in_queue, shown, taking
-from .figures import figures
-from .markup import literal, written
-from .readers import unread, while_read
-from .status import Refresh, ServerLine, status_html
-from .texts import CHAT_NOTICES, CHAT_STAGES, CONNECT_BUTTON, Locale, label, sentence
+from .chatbox import (
+    PENDING_PLACEHOLDER,
+    ChatMessage,
+    build_chatbox,
+    build_message_box,
+    clear_input_js,
+    queue_concurrency_limit,
+    to_chat_message,
+)
+from .figures import render_usage_panel
+from .markup import escape_markdown, safe_model_markdown
+from .readers import count_unread, until_unread
+from .status import ServerStatusProvider, StatusRefresh, render_status_bar
+from .texts import CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, CONNECT_BUTTON_LABELS, Locale, get_message, label
 
-BUSY = frozenset({Stage.THINKING, Stage.SPEAKING})
+GENERATING_STAGES = frozenset({CallStage.THINKING, CallStage.SPEAKING})
 
 
-def message(bubble: Bubble) -> Message | None:
+def render_message(bubble: Bubble) -> ChatMessage | None:
     """One bubble as a chatbot message; None when there is nothing to show yet."""
-    return shown(bubble, literal(bubble.text) if bubble.role == "user" else written(bubble.text))
+    return to_chat_message(
+        bubble, escape_markdown(bubble.text) if bubble.role == "user" else safe_model_markdown(bubble.text)
+    )
 
 
-def history(snapshot: Snapshot) -> list[Message]:
+def render_history(snapshot: Snapshot) -> list[ChatMessage]:
     """All messages; the place where the next one will appear is shown while it is awaited."""
-    messages = [each for bubble in snapshot.bubbles if (each := message(bubble)) is not None]
-    if snapshot.stage in BUSY and (not messages or messages[-1]["role"] == "user"):
-        messages.append({"role": "assistant", "content": AWAITED})
+    messages = [each for bubble in snapshot.bubbles if (each := render_message(bubble)) is not None]
+    if snapshot.stage in GENERATING_STAGES and (not messages or messages[-1]["role"] == "user"):
+        messages.append({"role": "assistant", "content": PENDING_PLACEHOLDER})
     return messages
 
 
-def line(stage: str, notice: str | None, server: str, locale: Locale, place: int = 0, seconds: int = 0) -> str:
+def render_status(
+    stage: str, notice: str | None, server_name: str, locale: Locale, queue_position: int = 0, seconds: int = 0
+) -> str:
     """The tab's status bar. `place` and `seconds`: as in a `Snapshot`."""
-    text = sentence(CHAT_NOTICES, notice, locale) if notice else sentence(CHAT_STAGES, stage, locale)
-    return status_html(stage, notice, text.format(place=place, seconds=seconds), server, locale)
+    text = get_message(CHAT_NOTICE_TEXTS, notice, locale) if notice else get_message(CHAT_STAGE_TEXTS, stage, locale)
+    return render_status_bar(stage, notice, text.format(place=queue_position, seconds=seconds), server_name, locale)
 
 
 def connect_button(connected: bool, locale: Locale) -> gr.Button:
     """The same button connects and disconnects."""
-    words = sentence(CONNECT_BUTTON, "disconnect" if connected else "connect", locale)
+    words = get_message(CONNECT_BUTTON_LABELS, "disconnect" if connected else "connect", locale)
     return gr.Button(words, variant="secondary" if connected else "primary")
 
 
 def build(
-    call: VoiceCall,
-    server: ServerLine,
+    prototype: RealtimeHandler,
+    server_status: ServerStatusProvider,
     visitor: gr.State,
     locale: gr.State,
-    begin: Dependency,
-) -> Refresh:
+    load_event: Dependency,
+) -> StatusRefresh:
     """Lay out the tab inside the current Blocks and wire it. `call`, the prototype of a voice call, has what both
     share: settings, servers, places and accounts. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the
     event after which they are known."""
-    chat = chatbox("text", height="calc(100dvh - 350px)")
+    chat = build_chatbox("text", height="calc(100dvh - 350px)")
     with gr.Row(elem_id="text-typing"):
-        typed = message_box("text", max_lines=10)
+        typed = build_message_box("text", max_lines=10)
         send = gr.Button(label("voice_send"), elem_id="text-send", variant="primary", scale=1, min_width=90)
         stop = gr.Button(
             label("text_stop"), elem_id="text-stop", variant="stop", scale=1, min_width=90, interactive=False
@@ -76,71 +88,79 @@ def build(
     sums = gr.HTML(elem_id="text-figures", padding=False)
     status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
 
-    def open_chat(who: Visitor) -> TextChat:
-        opened = who.chat = TextChat(
-            call.settings,
-            lambda: call.endpoint(who.own_key),
-            call.places,
-            who.written,
-            call.accounts,
-            visitor=who.key,
+    def open_chat(who: Visitor) -> TextSession:
+        opened = who.text_session = TextSession(
+            prototype.settings,
+            lambda: prototype.resolve_endpoint(who.own_key),
+            prototype.admission,
+            who.text_conversation,
+            prototype.billing,
+            visitor_key=who.visitor_key,
         )
-        opened.open()
+        opened.start()
         return opened
 
-    def under_way(who: Visitor) -> TextChat | None:
-        return who.chat if who.chat is not None and who.chat.under_way else None
+    def active_chat(who: Visitor) -> TextSession | None:
+        return who.text_session if who.text_session is not None and who.text_session.is_active else None
 
     async def on_connect(who: Visitor) -> None:
-        current = under_way(who)
+        current = active_chat(who)
         if current is None:
             open_chat(who)
         else:
-            current.leave()
+            current.end_by_user()
 
     async def on_send(who: Visitor, text: str) -> Any:
         if not text.strip():
             return gr.skip()
-        current = under_way(who) or open_chat(who)
-        return gr.skip() if current.say(text) else text
+        current = active_chat(who) or open_chat(who)
+        return gr.skip() if current.send_text(text) else text
 
     page = Context.root_block
     assert page is not None
 
-    async def on_watch(who: Visitor, where: Locale, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        current = who.chat
-        if current is None or current.watched:
+    async def on_watch(who: Visitor, user_locale: Locale, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        current = who.text_session
+        if current is None or current.is_watched:
             yield (gr.skip(),) * 5  # a generator that ends without a word empties its outputs
             return
-        async for snapshot in while_read(current.news(), lambda: unread(page, request.session_hash)):
-            connected = snapshot.stage not in OVER
-            name = snapshot.server or server(who.own_key)[2]
+        async for snapshot in until_unread(current.snapshots(), lambda: count_unread(page, request.session_hash)):
+            connected = snapshot.stage not in TERMINAL_STAGES
+            name = snapshot.server_name or server_status(who.own_key)[2]
             yield (
-                history(snapshot),
-                line(snapshot.stage, snapshot.notice, name, where, snapshot.place, snapshot.seconds),
-                connect_button(connected, where),
-                gr.Button(interactive=snapshot.stage in BUSY),
-                figures(snapshot, where),
+                render_history(snapshot),
+                render_status(
+                    snapshot.stage, snapshot.notice, name, user_locale, snapshot.queue_position, snapshot.notice_seconds
+                ),
+                connect_button(connected, user_locale),
+                gr.Button(interactive=snapshot.stage in GENERATING_STAGES),
+                render_usage_panel(snapshot, user_locale),
             )
-        current.leave()  # nobody reads it any more, if it was not over
+        current.end_by_user()  # nobody reads it any more, if it was not over
 
     async def on_stop(who: Visitor) -> None:
-        if who.chat is not None:
-            who.chat.stop()
+        if who.text_session is not None:
+            who.text_session.interrupt()
 
-    async def on_clear(who: Visitor) -> list[Message]:
-        current = under_way(who)
+    async def on_clear(who: Visitor) -> list[ChatMessage]:
+        current = active_chat(who)
         if current is not None:
             current.clear()
         else:
-            who.written.clear()
+            who.text_conversation.clear()
         return []
 
-    def on_load(who: Visitor, where: Locale) -> tuple[str, gr.Button]:
-        return line(Stage.IDLE, None, server(who.own_key)[2], where), connect_button(False, where)
+    def on_load(who: Visitor, user_locale: Locale) -> tuple[str, gr.Button]:
+        return render_status(CallStage.IDLE, None, server_status(who.own_key)[2], user_locale), connect_button(
+            False, user_locale
+        )
 
-    def on_new_server(who: Visitor, where: Locale) -> Any:
-        return gr.skip() if under_way(who) else line(Stage.IDLE, None, server(who.own_key)[2], where)
+    def on_server_change(who: Visitor, user_locale: Locale) -> Any:
+        return (
+            gr.skip()
+            if active_chat(who)
+            else render_status(CallStage.IDLE, None, server_status(who.own_key)[2], user_locale)
+        )
 
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
     watch: dict[str, Any] = {
@@ -148,7 +168,7 @@ def build(
         "inputs": [visitor, locale],
         "outputs": [chat, status, connect, stop, sums],
         "show_progress": "hidden",
-        "concurrency_limit": places_in_queue(call.settings.max_chats, call.settings),
+        "concurrency_limit": queue_concurrency_limit(prototype.settings.max_chats, prototype.settings),
         "trigger_mode": "multiple",
         "api_name": False,
     }
@@ -158,11 +178,11 @@ def build(
         on_send,
         [visitor, typed],
         typed,
-        js=taking("text", 2),
+        js=clear_input_js("text", 2),
         trigger_mode="multiple",
         **quick,
     ).then(**watch)
     stop.click(on_stop, visitor, None, **quick)
     clear.click(on_clear, visitor, chat, **quick)
-    begin.then(on_load, [visitor, locale], [status, connect], **quick)
-    return Refresh(on_new_server, [status])
+    load_event.then(on_load, [visitor, locale], [status, connect], **quick)
+    return StatusRefresh(on_server_change, [status])

@@ -16,22 +16,22 @@ from typing import Any
 
 import httpx
 
-from realtime.turn_settings import IceServer, TurnSettings, known_servers
+from realtime.turn_settings import IceServer, IceSettings, extract_ice_servers
 
 log = logging.getLogger(__name__)
 
-RtcConfiguration = Callable[[], Awaitable[dict[str, Any]]]
+RtcConfigurationProvider = Callable[[], Awaitable[dict[str, Any]]]
 
-ANSWER_S = 2.0
+REQUEST_TIMEOUT_S = 2.0
 """For the whole question: someone has pressed the button and waits."""
-PAUSE_S = 60.0
+RETRY_DELAY_S = 60.0
 """Before a provider that failed is asked again."""
-LONGEST_TTL_S = 48 * 3600
+MAX_TTL_S = 48 * 3600
 """What Cloudflare gives at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CredentialRequest:
     """One HTTP request for credentials; its repr names the provider only."""
 
     provider: str
@@ -42,7 +42,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class ProviderBaseUrls:
     """Base addresses of the providers; tests have their own."""
 
     cloudflare: str = "https://rtc.live.cloudflare.com"
@@ -50,7 +50,7 @@ class Hosts:
     hugging_face: str = "https://turn.fastrtc.org"
 
 
-def fixed_servers(settings: TurnSettings) -> tuple[IceServer, ...]:
+def static_servers(settings: IceSettings) -> tuple[IceServer, ...]:
     """The servers for which nobody needs to be asked; empty when the operator named none."""
     if settings.ice_servers or not settings.turn_url:
         return settings.ice_servers
@@ -60,85 +60,87 @@ def fixed_servers(settings: TurnSettings) -> tuple[IceServer, ...]:
     return (server,)
 
 
-def question(settings: TurnSettings, ttl_s: int, hosts: Hosts) -> Question | None:
+def credential_request(settings: IceSettings, ttl_s: int, base_urls: ProviderBaseUrls) -> CredentialRequest | None:
     """How the provider is asked for credentials that last `ttl_s` seconds; None when none is configured."""
     if settings.cloudflare_turn_key_id:
-        url = f"{hosts.cloudflare}/v1/turn/keys/{settings.cloudflare_turn_key_id}/credentials/generate-ice-servers"
+        url = f"{base_urls.cloudflare}/v1/turn/keys/{settings.cloudflare_turn_key_id}/credentials/generate-ice-servers"
         bearer = {"Authorization": f"Bearer {settings.cloudflare_turn_key_api_token}"}
-        return Question("Cloudflare", "POST", url, {"headers": bearer, "json": {"ttl": ttl_s}})
+        return CredentialRequest("Cloudflare", "POST", url, {"headers": bearer, "json": {"ttl": ttl_s}})
     if settings.twilio_account_sid:
-        url = f"{hosts.twilio}/2010-04-01/Accounts/{settings.twilio_account_sid}/Tokens.json"
+        url = f"{base_urls.twilio}/2010-04-01/Accounts/{settings.twilio_account_sid}/Tokens.json"
         login = (settings.twilio_account_sid, settings.twilio_auth_token)
-        return Question("Twilio", "POST", url, {"auth": login, "data": {"Ttl": str(ttl_s)}})
+        return CredentialRequest("Twilio", "POST", url, {"auth": login, "data": {"Ttl": str(ttl_s)}})
     if settings.turn_hf_token:
         bearer = {"Authorization": f"Bearer {settings.turn_hf_token}"}
-        url = f"{hosts.hugging_face}/credentials"
-        return Question("Hugging Face", "GET", url, {"headers": bearer, "params": {"ttl": ttl_s}})
+        url = f"{base_urls.hugging_face}/credentials"
+        return CredentialRequest("Hugging Face", "GET", url, {"headers": bearer, "params": {"ttl": ttl_s}})
     return None
 
 
-class Turn:
-    """Owner of the credentials. `longest_call_s` is how long a call may need them."""
+class IceServerProvider:
+    """Owner of the credentials. `max_call_s` is how long a call may need them."""
 
     def __init__(
         self,
-        settings: TurnSettings,
-        longest_call_s: int,
+        settings: IceSettings,
+        max_call_s: int,
         *,
-        hosts: Hosts | None = None,
+        base_urls: ProviderBaseUrls | None = None,
         clock: Callable[[], float] = time.monotonic,
-        answer_s: float = ANSWER_S,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
-        self._fixed = fixed_servers(settings)
-        self._ttl_s = min(2 * longest_call_s, LONGEST_TTL_S)
-        self._keep_s = max(0, self._ttl_s - longest_call_s)
-        self._question = None if self._fixed else question(settings, self._ttl_s, hosts or Hosts())
+        self._static_servers = static_servers(settings)
+        self._ttl_s = min(2 * max_call_s, MAX_TTL_S)
+        self._cache_s = max(0, self._ttl_s - max_call_s)
+        self._request = (
+            None if self._static_servers else credential_request(settings, self._ttl_s, base_urls or ProviderBaseUrls())
+        )
         self._clock = clock
-        self._answer_s = answer_s
+        self._timeout_s = timeout_s
         self._servers: tuple[IceServer, ...] = ()
-        self._ask_again = clock()
-        self._asking = asyncio.Lock()
+        self._refresh_at = clock()
+        self._lock = asyncio.Lock()
 
     @property
-    def rtc_configuration(self) -> RtcConfiguration | None:
+    def rtc_configuration(self) -> RtcConfigurationProvider | None:
         """For fastrtc's WebRTC(rtc_configuration=...), which takes a plain function and no method; None: nothing is
         configured, and the page need not ask."""
-        if not self._fixed and self._question is None:
+        if not self._static_servers and self._request is None:
             return None
 
         async def configuration() -> dict[str, Any]:
-            return {"iceServers": list(await self.servers())}
+            return {"iceServers": list(await self.get_servers())}
 
         return configuration
 
-    async def servers(self) -> tuple[IceServer, ...]:
+    async def get_servers(self) -> tuple[IceServer, ...]:
         """The ICE servers for a call that starts now; empty when there are none. Never raises, and takes at most
-        `answer_s` seconds."""
-        if self._question is None:
-            return self._fixed
+        `timeout_s` seconds."""
+        if self._request is None:
+            return self._static_servers
         try:
-            async with asyncio.timeout(self._answer_s), self._asking:
-                if self._clock() >= self._ask_again:
-                    await self._ask(self._question)
+            async with asyncio.timeout(self._timeout_s), self._lock:
+                if self._clock() >= self._refresh_at:
+                    await self._fetch(self._request)
         except TimeoutError:
-            self._failed(self._question, "no answer in time")
+            self._on_failure(self._request, "no answer in time")
         return self._servers
 
-    async def _ask(self, question: Question) -> None:
+    async def _fetch(self, request: CredentialRequest) -> None:
         try:
-            async with httpx.AsyncClient(timeout=self._answer_s) as client:
-                response = await client.request(question.method, question.url, **question.options)
-            servers = known_servers(response.json()) if response.is_success else ()
+            async with httpx.AsyncClient(timeout=self._timeout_s) as client:
+                response = await client.request(request.method, request.url, **request.options)
+            servers = extract_ice_servers(response.json()) if response.is_success else ()
             reason = "no ICE servers in its answer" if response.is_success else f"HTTP {response.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             servers, reason = (), type(error).__name__
         if not servers:
-            self._failed(question, reason)
+            self._on_failure(request, reason)
             return
-        self._servers, self._ask_again = servers, self._clock() + self._keep_s
+        self._servers, self._refresh_at = servers, self._clock() + self._cache_s
 
-    def _failed(self, question: Question, reason: str) -> None:
-        if self._clock() < self._ask_again:
+    def _on_failure(self, request: CredentialRequest, reason: str) -> None:
+        if self._clock() < self._refresh_at:
             return  # another call that waited for the same answer has said so
-        self._servers, self._ask_again = (), self._clock() + PAUSE_S
-        log.warning("%s gives no TURN credentials (%s): calls go the direct way.", question.provider, reason)
+        self._servers, self._refresh_at = (), self._clock() + RETRY_DELAY_S
+        log.warning("%s gives no TURN credentials (%s): calls go the direct way.", request.provider, reason)

@@ -16,10 +16,10 @@ from realtime.settings import Settings
 from realtime_handler import Visitor
 
 from .downloads import Download, Downloads
-from .texts import EXPORT, Locale, label, sentence
+from .texts import EXPORT_TEXTS, Locale, get_message, label
 
 
-class Kind(StrEnum):
+class ExportFormat(StrEnum):
     """What a conversation can be taken along as. The values are the endings of the files."""
 
     MARKDOWN = "md"
@@ -29,13 +29,13 @@ class Kind(StrEnum):
 
 
 MEDIA_TYPES = {
-    Kind.MARKDOWN: "text/markdown; charset=utf-8",
-    Kind.JSON: "application/json",
-    Kind.SUBTITLES: "application/x-subrip; charset=utf-8",
-    Kind.RECORDING: "audio/wav",
+    ExportFormat.MARKDOWN: "text/markdown; charset=utf-8",
+    ExportFormat.JSON: "application/json",
+    ExportFormat.SUBTITLES: "application/x-subrip; charset=utf-8",
+    ExportFormat.RECORDING: "audio/wav",
 }
 
-FETCH = """(where) => {
+DOWNLOAD_JS = """(where) => {
     if (!where) return [];
     const link = document.createElement("a");
     link.href = where;
@@ -48,50 +48,63 @@ FETCH = """(where) => {
 """Fetches the file without leaving the page."""
 
 
-def text_of(kind: Kind, utterances: tuple[Utterance, ...], locale: Locale, when: datetime) -> Iterator[bytes]:
+def render_transcript(
+    export_format: ExportFormat, utterances: tuple[Utterance, ...], locale: Locale, exported_at: datetime
+) -> Iterator[bytes]:
     """The file of a kind other than RECORDING, made when it is asked for: in the thread that sends it, since a long
     conversation takes longer than the calls may be kept waiting. Empty when nothing was said."""
     if not utterances:
         return
     names: dict[Role, str] = {
-        "user": sentence(EXPORT, "user", locale),
-        "assistant": sentence(EXPORT, "assistant", locale),
+        "user": get_message(EXPORT_TEXTS, "user", locale),
+        "assistant": get_message(EXPORT_TEXTS, "assistant", locale),
     }
-    if kind is Kind.MARKDOWN:
-        text = to_markdown(utterances, f"{sentence(EXPORT, 'title', locale)} {when:%Y-%m-%d %H:%M}", names)
+    if export_format is ExportFormat.MARKDOWN:
+        text = to_markdown(
+            utterances, f"{get_message(EXPORT_TEXTS, 'title', locale)} {exported_at:%Y-%m-%d %H:%M}", names
+        )
     else:
-        text = to_json(utterances, when) if kind is Kind.JSON else to_srt(utterances, names)
+        text = to_json(utterances, exported_at) if export_format is ExportFormat.JSON else to_srt(utterances, names)
     yield text.encode()
 
 
-def download_of(kind: Kind, who: Visitor, locale: Locale, when: datetime) -> Download | None:
+def create_download(
+    export_format: ExportFormat, who: Visitor, locale: Locale, exported_at: datetime
+) -> Download | None:
     """What a visitor gets who asks for a file now; None when there is nothing in it yet."""
 
     body: Callable[[], Iterable[bytes]]
-    if kind is Kind.RECORDING:
+    if export_format is ExportFormat.RECORDING:
         recording = who.recording
-        if recording is None or not recording.samples:
+        if recording is None or not recording.sample_count:
             return None
-        body = recording.wav
+        body = recording.iter_wav
     else:
         heard = [
-            utterance for utterance in who.conversation.utterances() if utterance.span or kind is not Kind.SUBTITLES
+            utterance
+            for utterance in who.conversation.utterances()
+            if utterance.span or export_format is not ExportFormat.SUBTITLES
         ]
         if not heard:
             return None
 
         def body() -> Iterable[bytes]:  # as it is when the file is fetched: Clear counts until then
-            return text_of(kind, who.conversation.utterances(), locale, when)
+            return render_transcript(export_format, who.conversation.utterances(), locale, exported_at)
 
-    return Download(f"voice-chat-{when:%Y%m%d-%H%M%S}.{kind}", MEDIA_TYPES[kind], body)
+    return Download(f"voice-chat-{exported_at:%Y%m%d-%H%M%S}.{export_format}", MEDIA_TYPES[export_format], body)
 
 
 def build(
-    settings: Settings, downloads: Downloads, page: gr.Blocks, visitor: gr.State, locale: gr.State, begin: Dependency
+    settings: Settings,
+    downloads: Downloads,
+    page: gr.Blocks,
+    visitor: gr.State,
+    locale: gr.State,
+    load_event: Dependency,
 ) -> None:
     """Lay out the drawer inside the current Blocks and wire it. `begin` is the event after which `visitor` (a
     `Visitor`) and `locale` (a `Locale`) are known."""
-    kinds = [kind for kind in Kind if settings.record_calls or kind is not Kind.RECORDING]
+    kinds = [kind for kind in ExportFormat if settings.record_calls or kind is not ExportFormat.RECORDING]
     with gr.Accordion(label("voice_export"), open=False, elem_id="voice-export"):
         with gr.Row(elem_id="voice-export-kinds"):
             buttons = {
@@ -104,37 +117,37 @@ def build(
         )
         where = gr.Textbox(visible=False)
 
-    def asked_for(kind: Kind) -> Callable[[Visitor, Locale], Awaitable[str]]:
-        async def on_ask(who: Visitor, language: Locale) -> str:  # in the call's event loop
-            download = download_of(kind, who, language, datetime.now().astimezone())
+    def make_export_handler(export_format: ExportFormat) -> Callable[[Visitor, Locale], Awaitable[str]]:
+        async def on_export(who: Visitor, user_locale: Locale) -> str:  # in the call's event loop
+            download = create_download(export_format, who, user_locale, datetime.now().astimezone())
             if download is None:
-                gr.Info(sentence(EXPORT, "nothing", language))
+                gr.Info(get_message(EXPORT_TEXTS, "nothing", user_locale))
                 return ""
-            return downloads.offer(download)
+            return downloads.create_url(download)
 
-        return on_ask
+        return on_export
 
     for kind, button in buttons.items():
         button.click(
-            asked_for(kind),
+            make_export_handler(kind),
             [visitor, locale],
             where,
             show_progress="hidden",
             concurrency_limit=None,
             api_name=False,
-        ).then(None, where, None, js=FETCH, api_name=False)
+        ).then(None, where, None, js=DOWNLOAD_JS, api_name=False)
 
     # Gradio keeps a session for an hour after its page has gone; what was recorded goes with the page.
     open_pages: WeakValueDictionary[str, Visitor] = WeakValueDictionary()
 
-    def on_begin(who: Visitor, request: gr.Request) -> None:
+    def on_load(who: Visitor, request: gr.Request) -> None:
         if request.session_hash:
             open_pages[request.session_hash] = who
 
-    async def on_gone(request: gr.Request) -> None:  # in the chat's event loop
+    async def on_unload(request: gr.Request) -> None:  # in the chat's event loop
         who = open_pages.pop(request.session_hash or "", None)
         if who is not None:
-            who.page_gone()
+            who.on_page_closed()
 
-    begin.then(on_begin, visitor, None, show_progress="hidden", api_name=False)
-    page.unload(on_gone)
+    load_event.then(on_load, visitor, None, show_progress="hidden", api_name=False)
+    page.unload(on_unload)

@@ -13,29 +13,31 @@ import gradio as gr
 from fastrtc import WebRTC
 from gradio.components import Component
 
-from realtime.snapshot import OVER, Stage
+from realtime.snapshot import TERMINAL_STAGES, CallStage
 from realtime_handler import Snapshot, Visitor
 
-from .chatbox import places_in_queue
+from .chatbox import queue_concurrency_limit
 from .rtc_page import close_connection
 from .texts import Locale
-from .voice_socket import Lane, VoiceSockets
+from .voice_socket import AudioSocketRegistry, AudioSocketTicket
 
-NOTICE_S = 8.0
+NOTICE_DURATION_S = 8.0
 """Seconds in which the status bar says that the call goes another way; then it says again what the call does."""
-REPEAT_S = 1.0
+REPEAT_DELAY_S = 1.0
 """Gradio shows the last output of a generator once more when it ends: that of the call's WebRTC days may come after the
 first of ours."""
-OPEN = "(where) => { window.voiceWay.open(where); return []; }"
+OPEN_SOCKET_JS = "(where) => { window.voiceWay.open(where); return []; }"
 
 
-async def noticed(
-    news: AsyncIterator[Snapshot], notice_s: float = NOTICE_S, repeat_s: float = REPEAT_S
+async def with_fallback_notice(
+    snapshots: AsyncIterator[Snapshot],
+    notice_duration_s: float = NOTICE_DURATION_S,
+    repeat_delay_s: float = REPEAT_DELAY_S,
 ) -> AsyncIterator[Snapshot]:
     """The same, with the notice `over_web` at first where there is none, and again without it when its time is over."""
     shown: Snapshot | None = None
     wakes: list[asyncio.Task[None]] = []  # the last one ends the notice
-    following = asyncio.ensure_future(anext(news))
+    following = asyncio.ensure_future(anext(snapshots))
     try:
         while True:
             if following.done():
@@ -43,10 +45,14 @@ async def noticed(
                     shown = following.result()
                 except StopAsyncIteration:
                     return
-                following = asyncio.ensure_future(anext(news))
-                wakes = wakes or [asyncio.create_task(asyncio.sleep(delay)) for delay in (repeat_s, notice_s)]
+                following = asyncio.ensure_future(anext(snapshots))
+                wakes = wakes or [
+                    asyncio.create_task(asyncio.sleep(delay)) for delay in (repeat_delay_s, notice_duration_s)
+                ]
             if shown is not None:
-                silent = shown.stage in OVER or shown.stage is Stage.WAITING  # which have something to say themselves
+                silent = (
+                    shown.stage in TERMINAL_STAGES or shown.stage is CallStage.QUEUED
+                )  # which have something to say themselves
                 marked = not wakes[-1].done() and shown.notice is None and not silent
                 yield replace(shown, notice="over_web") if marked else shown
             await asyncio.wait({following, *(w for w in wakes if not w.done())}, return_when=asyncio.FIRST_COMPLETED)
@@ -56,9 +62,9 @@ async def noticed(
 
 
 def build(
-    sockets: VoiceSockets,
+    audio_sockets: AudioSocketRegistry,
     rtc: WebRTC,
-    present: Callable[[Locale, Visitor, Snapshot], tuple[Any, ...]],
+    render: Callable[[Locale, Visitor, Snapshot], tuple[Any, ...]],
     visitor: gr.State,
     locale: gr.State,
     outputs: Sequence[Component],
@@ -68,25 +74,29 @@ def build(
     where = gr.Textbox(visible=False)
     lane = gr.State(None)
 
-    async def on_ask(who: Visitor, webrtc: Any) -> tuple[str, Lane]:  # in the call's event loop
+    async def on_fallback_request(
+        who: Visitor, webrtc: Any
+    ) -> tuple[str, AudioSocketTicket]:  # in the call's event loop
         webrtc_id = str(getattr(webrtc, "webrtc_id", webrtc))
 
-        async def let_go() -> None:
+        async def release_transport() -> None:
             await close_connection(rtc, webrtc_id)
 
-        return sockets.offer(who, let_go)
+        return audio_sockets.issue_ticket(who, release_transport)
 
-    async def on_watch(who: Visitor, language: Locale, offered: Lane | None) -> AsyncIterator[tuple[Any, ...]]:
-        if offered is not None:
-            async for snapshot in noticed(offered.news()):
-                yield present(language, who, snapshot)
+    async def on_watch(
+        who: Visitor, user_locale: Locale, ticket: AudioSocketTicket | None
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        if ticket is not None:
+            async for snapshot in with_fallback_notice(ticket.snapshots()):
+                yield render(user_locale, who, snapshot)
         yield (gr.skip(),) * len(outputs)  # a generator that ends without a word empties its outputs
 
-    settings = sockets.prototype.settings
-    most = places_in_queue(settings.max_calls, settings)
+    settings = audio_sockets.prototype.settings
+    most = queue_concurrency_limit(settings.max_calls, settings)
     quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
-    offer = asked.click(on_ask, [visitor, rtc], [where, lane], trigger_mode="multiple", **quick)
-    offer.then(None, where, None, js=OPEN, api_name=False)
+    offer = asked.click(on_fallback_request, [visitor, rtc], [where, lane], trigger_mode="multiple", **quick)
+    offer.then(None, where, None, js=OPEN_SOCKET_JS, api_name=False)
     offer.then(
         on_watch,
         [visitor, locale, lane],

@@ -12,71 +12,71 @@ import json
 from webrtc_edge import FRAME_S, RATE
 
 FRAME_BYTES = round(RATE * FRAME_S) * 2
-WINDOW = 40
+MAX_UNACKED_FRAMES = 40
 """Frames (0.8 s) on the way that the page has not said to have taken. A connection that stalls holds the reply up, and
 what was handed out stays what was heard, to within this."""
-STALL_S = 5.0
+STALL_TIMEOUT_S = 5.0
 """Who takes nothing for so long is gone."""
-MAX_CONTROL = 1024
+MAX_CONTROL_CHARS = 1024
 """Characters of a text message."""
-SURPLUS = 100
+MAX_BURST_FRAMES = 100
 """Frames (2 s) that may come ahead of the clock: what a stalled connection held back comes at once."""
-DRIFT = 1.02
+MAX_CLOCK_DRIFT = 1.02
 """How much faster than ours a sound card's clock may run."""
-ENDED = json.dumps({"type": "ended"})
+ENDED_MESSAGE = json.dumps({"type": "ended"})
 """The last text message of a call that was ended from the server's side."""
 
-UNSUPPORTED = 1003
-TOO_MUCH = 1008
+CLOSE_UNSUPPORTED_DATA = 1003
+CLOSE_POLICY_VIOLATION = 1008
 
 
-class Refused(Exception):
+class ProtocolViolation(Exception):
     """The page sent what nobody understands; `code` is the close code."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(str(code))
-        self.code = code
+    def __init__(self, close_code: int) -> None:
+        super().__init__(str(close_code))
+        self.close_code = close_code
 
 
-class Wire:
+class FlowControl:
     """One socket's counts."""
 
     def __init__(self, now: float) -> None:
-        self._since = now
-        self._came = 0
-        self._sent = 0
-        self._taken = 0
+        self._started_at = now
+        self._received_frames = 0
+        self._sent_frames = 0
+        self._acked_frames = 0
 
     @property
-    def room(self) -> bool:
+    def can_send(self) -> bool:
         """One more frame may be sent."""
-        return self._sent - self._taken < WINDOW
+        return self._sent_frames - self._acked_frames < MAX_UNACKED_FRAMES
 
-    def sent(self) -> None:
+    def on_frame_sent(self) -> None:
         """A frame was sent."""
-        self._sent += 1
+        self._sent_frames += 1
 
-    def sound(self, frame: bytes, now: float) -> None:
+    def on_audio(self, frame: bytes, now: float) -> None:
         """A frame has come. Raises `Refused` for a wrong size, and for more sound than there is time."""
         if len(frame) != FRAME_BYTES:
-            raise Refused(UNSUPPORTED)
-        self._came += 1
-        if self._came > SURPLUS + (now - self._since) / FRAME_S * DRIFT:
-            raise Refused(TOO_MUCH)
+            raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA)
+        self._received_frames += 1
+        if self._received_frames > MAX_BURST_FRAMES + (now - self._started_at) / FRAME_S * MAX_CLOCK_DRIFT:
+            raise ProtocolViolation(CLOSE_POLICY_VIOLATION)
 
-    def control(self, text: str) -> None:
+    def on_control(self, text: str) -> None:
         """A text message has come. Unknown types are ignored. Raises `Refused` for what is no message."""
-        if len(text) > MAX_CONTROL:
-            raise Refused(TOO_MUCH)
+        if len(text) > MAX_CONTROL_CHARS:
+            raise ProtocolViolation(CLOSE_POLICY_VIOLATION)
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
-            raise Refused(UNSUPPORTED) from None
+            raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA) from None
         if not isinstance(message, dict):
-            raise Refused(UNSUPPORTED)
+            raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA)
         if message.get("type") != "taken":
             return
         frames = message.get("frames")
-        if type(frames) is not int or not self._taken <= frames <= self._sent:
-            raise Refused(UNSUPPORTED)
-        self._taken = frames
+        if type(frames) is not int or not self._acked_frames <= frames <= self._sent_frames:
+            raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA)
+        self._acked_frames = frames

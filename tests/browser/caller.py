@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import TimeoutError as NotInTime
 
-BUTTON = '#voice-call button[aria-label="start stream"]'
+CALL_BUTTON = '#voice-call button[aria-label="start stream"]'
 
-PATIENCE_S = 60.0
+EVENT_TIMEOUT_S = 60.0
 """How long an event is waited for. What comes is there much sooner; a busy computer may take three times as long."""
 
-FLAGS = [
+CHROMIUM_FLAGS = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -36,7 +36,7 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 
-SCRIPT = """
+FAKE_AUDIO_DEVICES_SCRIPT = """
 (() => {
   const context = new AudioContext({ sampleRate: 24000 });
   const voice = context.createGain();
@@ -137,22 +137,22 @@ SCRIPT = """
 
 
 @dataclass(frozen=True)
-class Said:
+class SpokenInterval:
     """When a recording was said, in seconds of the page's audio clock."""
 
-    begin: float
-    end: float
+    begin_s: float
+    end_s: float
 
 
 @dataclass(frozen=True)
-class Line:
+class ShownMessage:
     """One bubble on the page."""
 
     role: str
     text: str
 
 
-class Caller:
+class BrowserPage:
     """Drives one page."""
 
     def __init__(
@@ -175,31 +175,31 @@ class Caller:
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.add_init_script(before + SCRIPT + after)
+        self.page.add_init_script(before + FAKE_AUDIO_DEVICES_SCRIPT + after)
         self.page.goto(url, wait_until="domcontentloaded")
-        self.page.wait_for_selector(BUTTON)
+        self.page.wait_for_selector(CALL_BUTTON)
         self.page.evaluate("caller.ready")
 
     # ---------------------------------------------------------------- doing
 
-    def press(self) -> None:
-        self.page.locator(BUTTON).click()
+    def press_call_button(self) -> None:
+        self.page.locator(CALL_BUTTON).click()
 
-    def call(self) -> None:
+    def start_call(self) -> None:
         """Press the green button and wait until the call listens."""
-        self.stage("idle", "ended", "failed")
-        self.press()
-        self.stage("listening")
+        self.wait_for_stage("idle", "ended", "failed")
+        self.press_call_button()
+        self.wait_for_stage("listening")
 
     def hang_up(self) -> None:
-        self.press()
-        self.stage("ended")
+        self.press_call_button()
+        self.wait_for_stage("ended")
 
-    def say(self, samples: NDArray[np.float32]) -> Said:
+    def play_speech(self, samples: NDArray[np.float32]) -> SpokenInterval:
         begin, end = self.page.evaluate("(s) => caller.say(s)", base64.b64encode(samples.tobytes()).decode())
-        return Said(begin, end)
+        return SpokenInterval(begin, end)
 
-    def type(self, text: str) -> None:
+    def send_typed_message(self, text: str) -> None:
         self.page.locator("#voice-input textarea").fill(text)
         self.page.keyboard.press("Enter")
 
@@ -208,48 +208,48 @@ class Caller:
 
     # ---------------------------------------------------------------- waiting for what a person would notice
 
-    def stage(self, *names: str, timeout: float = PATIENCE_S) -> None:
+    def wait_for_stage(self, *names: str, timeout: float = EVENT_TIMEOUT_S) -> None:
         """Wait until the status bar shows one of these stages."""
         wanted = ", ".join(f'#status [data-stage="{name}"]' for name in names)
         try:
             self.page.wait_for_selector(wanted, timeout=timeout * 1000)
         except NotInTime:
             shown = self.page.inner_text("#status"), self.page.inner_text("#voice-hint")
-            button, peers = self.page.get_attribute(BUTTON, "data-state"), self.page.evaluate("caller.peers()")
+            button, peers = self.page.get_attribute(CALL_BUTTON, "data-state"), self.page.evaluate("caller.peers()")
             raise AssertionError(f"not {names} but {shown}, button {button}, connections {peers}") from None
 
-    def until(self, expression: str, argument: object = None, timeout: float = PATIENCE_S) -> None:
+    def wait_until(self, expression: str, argument: object = None, timeout: float = EVENT_TIMEOUT_S) -> None:
         self.page.wait_for_function(expression, arg=argument, timeout=timeout * 1000, polling=20)
 
-    def until_loud(self, since: float, level: float = 0.01, timeout: float = PATIENCE_S) -> None:
+    def wait_until_loud(self, since: float, level: float = 0.01, timeout: float = EVENT_TIMEOUT_S) -> None:
         """Wait until something is heard after `since`."""
-        self.until("([since, level]) => caller.loud(since, level)", [since, level], timeout)
+        self.wait_until("([since, level]) => caller.loud(since, level)", [since, level], timeout)
 
-    def until_quiet(self, seconds: float = 1.0, level: float = 0.003, timeout: float = PATIENCE_S) -> None:
+    def wait_until_quiet(self, seconds: float = 1.0, level: float = 0.003, timeout: float = EVENT_TIMEOUT_S) -> None:
         """Wait until nothing has been heard for `seconds`."""
-        self.until("([seconds, level]) => caller.quiet(seconds, level)", [seconds, level], timeout)
+        self.wait_until("([seconds, level]) => caller.quiet(seconds, level)", [seconds, level], timeout)
 
     # ---------------------------------------------------------------- looking and listening
 
-    def now(self) -> float:
+    def audio_clock_s(self) -> float:
         return float(self.page.evaluate("caller.now()"))
 
-    def lines(self) -> list[Line]:
+    def voice_messages(self) -> list[ShownMessage]:
         found = self.page.evaluate(
             """() => [...document.querySelectorAll('#voice-chat [data-testid=user], #voice-chat [data-testid=bot]')]
                 .map((e) => [e.dataset.testid, e.innerText.trim()])"""
         )
-        return [Line("user" if role == "user" else "assistant", text) for role, text in found]
+        return [ShownMessage("user" if role == "user" else "assistant", text) for role, text in found]
 
-    def status(self) -> str:
+    def status_text(self) -> str:
         return self.page.inner_text("#status .status")
 
-    def ear(self, begin: float, end: float) -> NDArray[np.float32]:
+    def recorded_output(self, begin: float, end: float) -> NDArray[np.float32]:
         """What was heard between two moments: float32 at 24 kHz."""
         raw = base64.b64decode(self.page.evaluate("([a, b]) => caller.ear(a, b)", [begin, end]))
         return np.frombuffer(raw, np.float32)
 
-    def microphones(self) -> list[list[str]]:
+    def microphone_track_states(self) -> list[list[str]]:
         """readyState of every track of every microphone stream the page was given."""
         states: list[list[str]] = self.page.evaluate("caller.opened()")
         return states

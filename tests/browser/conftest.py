@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-from .caller import FLAGS, Caller
-from .echo import Echo, echoing
+from .caller import CHROMIUM_FLAGS, BrowserPage
+from .echo import EchoRealtimeServer, running_echo_server
 
-OPERATORS_KEY = "sk-operator-canary"
+OPERATOR_KEY = "sk-operator-canary"
 ROOT = Path(__file__).resolve().parent.parent.parent
-BESIDE = {
+PARALLEL_SAFE_MODULES = {
     "test_alone",
     "test_guard",
     "test_line",
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
             item.add_marker("models")
             item.add_marker(pytest.mark.timeout(180))
-            if Path(item.path).stem in BESIDE:
+            if Path(item.path).stem in PARALLEL_SAFE_MODULES:
                 item.add_marker("beside")
 
 
@@ -58,11 +58,11 @@ def free_port() -> int:
             return port
 
 
-class App:
+class AppProcess:
     """A running app."""
 
     def __init__(self, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.url, self.process, self.log = url, process, log
+        self.url, self.process, self.log_path = url, process, log
         self.first_health: dict[str, object] = {}
         """What /health said first, where a test wants to know."""
 
@@ -73,26 +73,26 @@ class App:
         except urllib.error.HTTPError as answer:
             return {"http": answer.code, **json.load(answer)}
 
-    def get(self, path: str) -> str:
+    def fetch_text(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return str(answer.read().decode())
 
-    def wait(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:
+    def wait_for_health(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:
         """Ask /health until `condition` holds."""
         deadline = time.monotonic() + timeout
         last: object = None
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"the app ended: {self.log.read_text()[-2000:]}"
+            assert self.process.poll() is None, f"the app ended: {self.log_path.read_text()[-2000:]}"
             with suppress(OSError):
                 last = self.health()
                 if condition(last):
                     return last
             time.sleep(0.1)  # polling a socket that does not push
-        raise AssertionError(f"not within {timeout} s; last answer: {last}; log: {self.log.read_text()[-2000:]}")
+        raise AssertionError(f"not within {timeout} s; last answer: {last}; log: {self.log_path.read_text()[-2000:]}")
 
 
 @contextmanager
-def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[App]:
+def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[AppProcess]:
     """`python app.py` (or another `command`) on a free port, with no key, until the block ends."""
     port = free_port()
     # Empty, not absent: a developer's own .env must not make the tests talk to a server that bills.
@@ -112,7 +112,7 @@ def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environmen
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-        app = App(f"http://127.0.0.1:{port}", process, log)
+        app = AppProcess(f"http://127.0.0.1:{port}", process, log)
         try:
             yield app
         finally:
@@ -130,46 +130,48 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
-def chromium(playwright: Playwright, *more: str) -> Browser:
+def launch_chromium(playwright: Playwright, *more: str) -> Browser:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "No Chromium: run ./test.sh, or set CHROMIUM to its path."
-    return playwright.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *more])
+    return playwright.chromium.launch(executable_path=path, headless=True, args=[*CHROMIUM_FLAGS, *more])
 
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = chromium(playwright)
+    browser = launch_chromium(playwright)
     yield browser
     browser.close()
 
 
 @pytest.fixture(scope="session")
-def echo() -> Iterator[Echo]:
-    with echoing() as echo:
+def echo_server() -> Iterator[EchoRealtimeServer]:
+    with running_echo_server() as echo:
         yield echo
 
 
 @pytest.fixture(scope="session")
-def house(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def echo_app(echo_server: EchoRealtimeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
     """An app on the echo server."""
     log = tmp_path_factory.mktemp("echo") / "log.txt"
     with running_app(
-        log, REALTIME_URL=echo.url, REALTIME_API_KEY=OPERATORS_KEY, VANISHED_SECONDS="3", MODELS="the-better"
+        log, REALTIME_URL=echo_server.url, REALTIME_API_KEY=OPERATOR_KEY, VANISHED_SECONDS="3", MODELS="the-better"
     ) as app:
-        app.wait(lambda health: health["http"] == 200, timeout=60)
+        app.wait_for_health(lambda health: health["http"] == 200, timeout=60)
         yield app
-        app.wait(lambda health: health["chats"] == 0 and health["calls"] == 0, timeout=20)  # all tabs are closed
+        app.wait_for_health(
+            lambda health: health["chats"] == 0 and health["calls"] == 0, timeout=20
+        )  # all tabs are closed
         said = log.read_text()
         assert "Traceback" not in said, said[-4000:]
         assert "canary" not in said
 
 
 @pytest.fixture
-def caller(app: App, browser: Browser) -> Iterator[Caller]:
+def caller(app: AppProcess, browser: Browser) -> Iterator[BrowserPage]:
     """One visitor with the page open; at the end the tab is closed and the line must be free again."""
-    caller = Caller(browser, app.url)
+    caller = BrowserPage(browser, app.url)
     yield caller
     errors = caller.errors
     caller.close()
-    app.wait(lambda health: health["calls"] == 0, timeout=30)
+    app.wait_for_health(lambda health: health["calls"] == 0, timeout=30)
     assert not errors

@@ -12,46 +12,46 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 
-class Echo:
+class EchoRealtimeServer:
     """What it got, and how it answers."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.live = 0
+        self.open_connections = 0
         """Connections open now."""
-        self.keys: list[str] = []
+        self.authorizations: list[str] = []
         """The `Authorization` of each visit."""
-        self.got: list[dict[str, Any]] = []
-        self.go_on = threading.Event()
+        self.received: list[dict[str, Any]] = []
+        self.release_reply = threading.Event()
         """A reply to a text that begins with WAIT stops in the middle until this is set."""
         self.changed = threading.Condition()
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.got if event["type"] == kind]
+    def received_of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.received if event["type"] == kind]
 
-    def wait(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+    def wait_for(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.of(kind)) >= count, 10), f"no {count} {kind}"
-        return self.of(kind)
+            assert self.changed.wait_for(lambda: len(self.received_of(kind)) >= count, 10), f"no {count} {kind}"
+        return self.received_of(kind)
 
-    def talk(self, socket: ServerConnection) -> None:
-        self.live += 1
+    def handle_connection(self, socket: ServerConnection) -> None:
+        self.open_connections += 1
         try:
             self._serve(socket)
         finally:
-            self.live -= 1
+            self.open_connections -= 1
 
     def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
-        self.keys.append(socket.request.headers.get("Authorization", ""))
+        self.authorizations.append(socket.request.headers.get("Authorization", ""))
         said, replies = "", 0
-        send = _sender(socket)
+        send = _event_sender(socket)
         send({"type": "session.created", "session": {"type": "realtime"}})
         with suppress(ConnectionClosed):
             for message in socket:
                 event = json.loads(message)
                 with self.changed:
-                    self.got.append(event)
+                    self.received.append(event)
                     self.changed.notify_all()
                 match event["type"]:
                     case "session.update":
@@ -65,9 +65,9 @@ class Echo:
                         replies += 1
                         # In a thread of its own: a cancellation is read while it writes.
                         name = f"{id(socket)}_{replies}"
-                        threading.Thread(target=self._reply, args=(send, name, said), daemon=True).start()
+                        threading.Thread(target=self._send_reply, args=(send, name, said), daemon=True).start()
 
-    def _reply(self, send: Any, name: str, text: str) -> None:
+    def _send_reply(self, send: Any, name: str, text: str) -> None:
         reply, item = f"resp_{name}", f"item_{name}"
         message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
         about = {"response_id": reply, "item_id": item, "output_index": 0, "content_index": 0}
@@ -76,7 +76,7 @@ class Echo:
         half = len(text) // 2
         send({"type": "response.output_text.delta", **about, "delta": text[:half]})
         status = "completed"
-        if text.startswith("WAIT") and not self.go_on.wait(30):
+        if text.startswith("WAIT") and not self.release_reply.wait(30):
             status = "failed"
         send({"type": "response.output_text.delta", **about, "delta": text[half:]})
         done = {**message, "status": "completed", "content": [{"type": "output_text", "text": text}]}
@@ -84,7 +84,7 @@ class Echo:
         send({"type": "response.done", "response": {"id": reply, "status": status, "output": [done]}})
 
 
-def _sender(socket: ServerConnection) -> Any:
+def _event_sender(socket: ServerConnection) -> Any:
     def send(event: dict[str, Any]) -> None:
         with suppress(ConnectionClosed):
             socket.send(json.dumps(event))
@@ -93,15 +93,15 @@ def _sender(socket: ServerConnection) -> Any:
 
 
 @contextmanager
-def echoing() -> Iterator[Echo]:
-    echo = Echo()
-    with serve(echo.talk, "127.0.0.1", 0) as server:
+def running_echo_server() -> Iterator[EchoRealtimeServer]:
+    echo = EchoRealtimeServer()
+    with serve(echo.handle_connection, "127.0.0.1", 0) as server:
         echo.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             yield echo
         finally:
-            echo.go_on.set()
+            echo.release_reply.set()
             server.shutdown()
             thread.join()

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Playwright
 
-from .caller import Caller
-from .conftest import App, chromium
+from .caller import BrowserPage
+from .conftest import AppProcess, launch_chromium
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def black_hole() -> Iterator[int]:
 
 
 def test_the_page_loads_and_calls_with_all_other_hosts_unreachable(
-    app: App, playwright: Playwright, black_hole: int
+    app: AppProcess, playwright: Playwright, black_hole: int
 ) -> None:
-    browser = chromium(playwright, f"--host-resolver-rules=MAP * 127.0.0.1:{black_hole}, EXCLUDE 127.0.0.1")
+    browser = launch_chromium(playwright, f"--host-resolver-rules=MAP * 127.0.0.1:{black_hole}, EXCLUDE 127.0.0.1")
     try:
-        caller = Caller(browser, app.url)
-        caller.call()
+        caller = BrowserPage(browser, app.url)
+        caller.start_call()
         caller.hang_up()
         assert not caller.errors
     finally:

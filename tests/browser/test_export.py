@@ -12,30 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Download
 
-from tests.hearing import error_rate, recognise
-from tests.speech import clip
+from tests.hearing import error_rate, transcribe
+from tests.speech import load_clip
 
-from .caller import Caller
-from .conftest import App
+from .caller import BrowserPage
+from .conftest import AppProcess
 from .test_call import wait_for_whole_reply
 
 
-def open_drawer(caller: Caller) -> None:
+def open_drawer(caller: BrowserPage) -> None:
     caller.page.locator("#voice-export > button").click()
     caller.page.locator("#voice-export-md").wait_for(state="visible")
 
 
-def save(caller: Caller, kind: str) -> Download:
+def save(caller: BrowserPage, kind: str) -> Download:
     with caller.page.expect_download() as waiting:
         caller.page.locator(f"#voice-export-{kind}").click()
     return waiting.value
 
 
-def content(download: Download) -> bytes:
+def read_download(download: Download) -> bytes:
     return Path(download.path()).read_bytes()
 
 
-def sides(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def read_stereo(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels()) == (24_000, 2)
         both = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
@@ -43,7 +43,7 @@ def sides(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return left, right
 
 
-def unlinked_files(app: App) -> int:
+def unlinked_files(app: AppProcess) -> int:
     """Temporary files without a name that the app holds open."""
     found = 0
     for entry in os.scandir(f"/proc/{app.process.pid}/fd"):
@@ -54,73 +54,73 @@ def unlinked_files(app: App) -> int:
     return found
 
 
-def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: Caller, app: App) -> None:
+def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, app: AppProcess) -> None:
     files_before = unlinked_files(app)
     open_drawer(caller)
     caller.page.locator("#voice-export-md").click()
     caller.page.get_by_text("There is nothing to save yet.").wait_for()
 
-    question = clip("en", "human", 1)
-    caller.call()
-    said = caller.say(question.samples)
-    end = wait_for_whole_reply(caller, said.end)
-    shown = caller.lines()
+    question = load_clip("en", "human", 1)
+    caller.start_call()
+    said = caller.play_speech(question.samples)
+    end = wait_for_whole_reply(caller, said.end_s)
+    shown = caller.voice_messages()
     caller.hang_up()
 
     markdown = save(caller, "md")
     assert markdown.suggested_filename.startswith("voice-chat-")
     assert markdown.suggested_filename.endswith(".md")
-    text = content(markdown).decode()
+    text = read_download(markdown).decode()
     assert "**You** (0:0" in text
     assert "**Model** (0:" in text
 
-    messages = json.loads(content(save(caller, "json")))["messages"]
+    messages = json.loads(read_download(save(caller, "json")))["messages"]
     assert [(m["role"], m["text"]) for m in messages] == [(line.role, line.text) for line in shown]
     mine, reply = messages
     assert 0 < mine["start"] < mine["end"] < reply["start"] < reply["end"]
-    assert "\nModel: " in content(save(caller, "srt")).decode()
+    assert "\nModel: " in read_download(save(caller, "srt")).decode()
 
-    left, right = sides(content(save(caller, "wav")))
-    assert error_rate(question.text, recognise(left)) <= 0.34, "the visitor is on the left"
-    assert error_rate(reply["text"], recognise(right)) <= 0.34, "the model is on the right"
+    left, right = read_stereo(read_download(save(caller, "wav")))
+    assert error_rate(question.text, transcribe(left)) <= 0.34, "the visitor is on the left"
+    assert error_rate(reply["text"], transcribe(right)) <= 0.34, "the model is on the right"
     begin, finish = round(reply["start"] * 24_000), round(reply["end"] * 24_000)
     assert not right[: begin - 2400].any(), "the times in the text are those of the sound"
     assert not right[finish + 2400 :].any()
     assert np.abs(right[begin : begin + 12_000]).max() > 0.01
-    heard = caller.ear(said.end, end)
+    heard = caller.recorded_output(said.end_s, end)
     assert np.count_nonzero(np.abs(right) > 0.02) > 0.5 * np.count_nonzero(np.abs(heard) > 0.02), (
         "as loud as it was heard"
     )
 
     caller.page.locator("#voice-clear").click()
-    caller.until("() => document.querySelectorAll('#voice-chat [data-testid=bot]').length === 0")
+    caller.wait_until("() => document.querySelectorAll('#voice-chat [data-testid=bot]').length === 0")
     caller.page.locator("#voice-export-wav").click()
     caller.page.get_by_text("There is nothing to save yet.").first.wait_for()
     assert unlinked_files(app) <= files_before
 
 
-def test_a_closed_page_leaves_nothing_of_its_recording(app: App, browser: Browser) -> None:
+def test_a_closed_page_leaves_nothing_of_its_recording(app: AppProcess, browser: Browser) -> None:
     before = unlinked_files(app)
-    caller = Caller(browser, app.url)
-    caller.call()
-    caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.until_loud(caller.now())
-    caller.until("(t) => caller.now() > t", caller.now() + 7.0)  # longer than what is kept in memory
+    caller = BrowserPage(browser, app.url)
+    caller.start_call()
+    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.wait_until_loud(caller.audio_clock_s())
+    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 7.0)  # longer than what is kept in memory
     assert unlinked_files(app) > before
     caller.close()
-    app.wait(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
+    app.wait_for_health(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
 
 
-def test_interrupted_replies_are_cut_in_the_recording_too(caller: Caller) -> None:
-    caller.call()
-    asked = caller.now()
-    caller.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.until_loud(asked)
+def test_interrupted_replies_are_cut_in_the_recording_too(caller: BrowserPage) -> None:
+    caller.start_call()
+    asked = caller.audio_clock_s()
+    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.wait_until_loud(asked)
     caller.hang_up()
     open_drawer(caller)
-    reply = json.loads(content(save(caller, "json")))["messages"][-1]
+    reply = json.loads(read_download(save(caller, "json")))["messages"][-1]
     assert reply["state"] == "interrupted"
     assert reply["unheard"]
-    assert reply["unheard"] not in content(save(caller, "srt")).decode()
-    _, right = sides(content(save(caller, "wav")))
+    assert reply["unheard"] not in read_download(save(caller, "srt")).decode()
+    _, right = read_stereo(read_download(save(caller, "wav")))
     assert len(right) / 24_000 < reply["end"] + 1.0, "what was not heard is not recorded"

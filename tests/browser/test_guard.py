@@ -9,30 +9,32 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from .caller import Caller
-from .conftest import App, running_app
-from .echo import echoing
+from .caller import BrowserPage
+from .conftest import AppProcess, running_app
+from .echo import running_echo_server
 
 PASSWORD = "正確 horse battery"
-BLOCKED = ("cdnjs.cloudflare.com", "huggingface.co")
+BLOCKED_HOSTS = ("cdnjs.cloudflare.com", "huggingface.co")
 """Of other hosts, what Gradio's and fastrtc's pages ask for and do without."""
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def password_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
     """An app with a password, on the echo server."""
     log = tmp_path_factory.mktemp("locked") / "log.txt"
-    with echoing() as echo, running_app(log, REALTIME_URL=echo.url, APP_PASSWORD=PASSWORD) as app:
-        app.wait(lambda health: health["http"] == 200)
+    with running_echo_server() as echo, running_app(log, REALTIME_URL=echo.url, APP_PASSWORD=PASSWORD) as app:
+        app.wait_for_health(lambda health: health["http"] == 200)
         yield app
         said = log.read_text()
         assert "Traceback" not in said and "horse" not in said, said[-4000:]
 
 
-def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(locked: App, browser: Browser) -> None:
+def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(
+    password_app: AppProcess, browser: Browser
+) -> None:
     context = browser.new_context(locale="zh-TW")
     page = context.new_page()
-    page.goto(locked.url)
+    page.goto(password_app.url)
     assert page.title() == "Realtime Voice Chat"
     assert page.locator("#why").inner_text() == "架設這個網頁的人設了密碼。"
     page.keyboard.type("wrong horse")  # the field has the focus
@@ -44,23 +46,23 @@ def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(locked: Ap
     cookies = context.cookies()
     context.close()
 
-    caller = Caller(browser, locked.url, cookies=cookies)
-    caller.page.goto(f"{locked.url}/health")  # what a page complains of while it is left is not of the policy
+    caller = BrowserPage(browser, password_app.url, cookies=cookies)
+    caller.page.goto(f"{password_app.url}/health")  # what a page complains of while it is left is not of the policy
     said: list[str] = []
     caller.page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    caller.page.goto(locked.url, wait_until="domcontentloaded")
+    caller.page.goto(password_app.url, wait_until="domcontentloaded")
     caller.page.evaluate("caller.ready")
-    caller.call()
-    caller.type("hello")
+    caller.start_call()
+    caller.send_typed_message("hello")
     caller.page.locator("#voice-chat [data-testid=bot]").first.wait_for()
     caller.hang_up()
     assert not caller.errors
-    assert [text for text in said if not any(host in text for host in BLOCKED)] == []
+    assert [text for text in said if not any(host in text for host in BLOCKED_HOSTS)] == []
     caller.close()
-    locked.wait(lambda health: health["calls"] == 0)
+    password_app.wait_for_health(lambda health: health["calls"] == 0)
 
 
-STRANGER = """<!doctype html><script>
+FOREIGN_PAGE_HTML = """<!doctype html><script>
 window.tries = (async (url) => {
   const socket = (path) => new Promise((done) => {
     const made = new WebSocket(url.replace("http", "ws") + path);
@@ -81,10 +83,10 @@ window.tries = (async (url) => {
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def foreign_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Another web site."""
     folder = tmp_path_factory.mktemp("stranger")
-    (folder / "index.html").write_text(STRANGER)
+    (folder / "index.html").write_text(FOREIGN_PAGE_HTML)
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *given: object) -> None:
@@ -101,10 +103,10 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.join()
 
 
-def test_a_page_of_somebody_else_gets_nothing(app: App, browser: Browser, stranger: str) -> None:
+def test_a_page_of_somebody_else_gets_nothing(app: AppProcess, browser: Browser, foreign_site: str) -> None:
     page = browser.new_page()
     page.goto(app.url)  # so that the browser has a cookie for the app
-    page.goto(f"{stranger}/?url={app.url}")
+    page.goto(f"{foreign_site}/?url={app.url}")
     outcome = page.evaluate("() => window.tries")
     assert set(map(str, outcome.values())) <= {"refused", "403"}, outcome
     page.close()

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from web.chatbox import STATIC
+from web.chatbox import STATIC_DIR
 
-MS = 24
+SAMPLES_PER_MS = 24
 """Samples in a millisecond."""
 
-DRIVE = """(steps) => {
+DRIVE_SCRIPT = """(steps) => {
   const buffer = new VoiceJitterBuffer(24000);
   const heard = [], levels = [];
   let next = 1, most = 0;
@@ -32,59 +32,59 @@ DRIVE = """(steps) => {
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
-    page.add_script_tag(path=str(STATIC / "sound.js"))
+    page.add_script_tag(path=str(STATIC_DIR / "sound.js"))
     yield page
     page.close()
 
 
-Step = tuple[str, int, bool]
-TURN: list[Step] = [("push", 1, True), ("pull", 1, True)]
-QUIET: list[Step] = [("push", 1, False), ("pull", 1, False)]
+BufferStep = tuple[str, int, bool]
+LOUD_STEPS: list[BufferStep] = [("push", 1, True), ("pull", 1, True)]
+SILENT_STEPS: list[BufferStep] = [("push", 1, False), ("pull", 1, False)]
 
 
-def drive(page: Page, *steps: Step) -> dict[str, object]:
-    result: dict[str, object] = page.evaluate(DRIVE, list(steps))
+def run_steps(page: Page, *steps: BufferStep) -> dict[str, object]:
+    result: dict[str, object] = page.evaluate(DRIVE_SCRIPT, list(steps))
     return result
 
 
-def sound_of(heard: object) -> list[float]:
+def nonzero_samples(heard: object) -> list[float]:
     assert isinstance(heard, list)
     return [sample for sample in heard if sample]
 
 
 def test_it_begins_with_100_ms_and_loses_nothing(page: Page) -> None:
-    result = drive(page, ("push", 4, True), ("pull", 3, True))
-    assert not sound_of(result["heard"])
-    result = drive(page, ("push", 5, True), *TURN * 200, ("pull", 5, True))
-    assert sound_of(result["heard"]) == list(range(1, 205 * 480 + 1))
+    result = run_steps(page, ("push", 4, True), ("pull", 3, True))
+    assert not nonzero_samples(result["heard"])
+    result = run_steps(page, ("push", 5, True), *LOUD_STEPS * 200, ("pull", 5, True))
+    assert nonzero_samples(result["heard"]) == list(range(1, 205 * 480 + 1))
     assert result["dry"] == 0
 
 
 def test_uneven_arrival_is_learned(page: Page) -> None:
-    late: list[Step] = [("pull", 11, True), ("push", 11, True)]
-    result = drive(page, ("push", 5, True), *late * 20)
-    assert sound_of(result["heard"]) == list(range(1, 214 * 480 + 1)), "late, but all of it"
+    late: list[BufferStep] = [("pull", 11, True), ("push", 11, True)]
+    result = run_steps(page, ("push", 5, True), *late * 20)
+    assert nonzero_samples(result["heard"]) == list(range(1, 214 * 480 + 1)), "late, but all of it"
     assert result["dry"] == 1
-    assert result["target"] == 150 * MS
+    assert result["target"] == 150 * SAMPLES_PER_MS
 
 
 def test_it_never_waits_for_more_than_250_ms(page: Page) -> None:
-    scarce: list[Step] = [("push", 13, True), ("pull", 20, True)]
-    result = drive(page, *scarce * 8, ("push", 13, True))
-    assert (result["target"], result["dry"]) == (250 * MS, 8)
-    assert sound_of(result["heard"]) == list(range(1, 8 * 13 * 480 + 1))
+    scarce: list[BufferStep] = [("push", 13, True), ("pull", 20, True)]
+    result = run_steps(page, *scarce * 8, ("push", 13, True))
+    assert (result["target"], result["dry"]) == (250 * SAMPLES_PER_MS, 8)
+    assert nonzero_samples(result["heard"]) == list(range(1, 8 * 13 * 480 + 1))
 
 
 def test_what_piled_up_is_left_out_of_silence_only(page: Page) -> None:
-    spoken = drive(page, ("push", 30, True), *TURN * 100)
-    assert spoken["levels"][-1] == 600 * MS, "speech is not shortened"  # type: ignore[index]
-    result = drive(page, ("push", 30, True), *TURN * 100, *QUIET * 100)
+    spoken = run_steps(page, ("push", 30, True), *LOUD_STEPS * 100)
+    assert spoken["levels"][-1] == 600 * SAMPLES_PER_MS, "speech is not shortened"  # type: ignore[index]
+    result = run_steps(page, ("push", 30, True), *LOUD_STEPS * 100, *SILENT_STEPS * 100)
     level = result["levels"][-1]  # type: ignore[index]
-    assert 40 * MS <= level <= 80 * MS
-    assert sound_of(result["heard"]) == list(range(1, 130 * 480 + 1))
+    assert 40 * SAMPLES_PER_MS <= level <= 80 * SAMPLES_PER_MS
+    assert nonzero_samples(result["heard"]) == list(range(1, 130 * 480 + 1))
 
 
 def test_it_is_bounded(page: Page) -> None:
-    result = drive(page, ("push", 500, True), ("pull", 1, True))
+    result = run_steps(page, ("push", 500, True), ("pull", 1, True))
     assert result["most"] <= 24_000 + 480
-    assert sound_of(result["heard"])[0] == 450 * 480 + 1, "the newest second is kept"
+    assert nonzero_samples(result["heard"])[0] == 450 * 480 + 1, "the newest second is kept"

@@ -6,49 +6,51 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from tests.speech import clip
+from tests.speech import load_clip
 
-from .caller import BUTTON, Caller
-from .conftest import App
+from .caller import CALL_BUTTON, BrowserPage
+from .conftest import AppProcess
 from .test_call import wait_for_whole_reply
-from .test_looks import SIZES, serious
+from .test_looks import VIEWPORT_SIZES, serious_violations
 
 
 @pytest.fixture
-def phone(app: App, browser: Browser) -> Caller:
-    width, height = SIZES["phone"]
-    caller = Caller(browser, app.url, locale="zh-TW", scheme="dark")
+def phone(app: AppProcess, browser: Browser) -> BrowserPage:
+    width, height = VIEWPORT_SIZES["phone"]
+    caller = BrowserPage(browser, app.url, locale="zh-TW", scheme="dark")
     caller.page.set_viewport_size({"width": width, "height": height})
     return caller
 
 
-def test_a_call_on_a_phone(app: App, phone: Caller) -> None:
+def test_a_call_on_a_phone(app: AppProcess, phone: BrowserPage) -> None:
     page = phone.page
     try:
         page.get_by_role("button", name="先不用").click()
-        phone.call()
-        said = phone.say(clip("en", "human", 1).samples)
-        wait_for_whole_reply(phone, said.end)
-        phone.type("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-        phone.stage("speaking")
-        phone.until_loud(phone.now())
+        phone.start_call()
+        said = phone.play_speech(load_clip("en", "human", 1).samples)
+        wait_for_whole_reply(phone, said.end_s)
+        phone.send_typed_message(
+            "Please tell me a long story about a lighthouse keeper and his cat, in many sentences."
+        )
+        phone.wait_for_stage("speaking")
+        phone.wait_until_loud(phone.audio_clock_s())
         stop = page.locator("#voice-stop")
         expect(stop).to_be_visible()
         page.evaluate("scrollTo(0, 0)")
-        button = page.locator(BUTTON).bounding_box()
-        width, height = SIZES["phone"]
+        button = page.locator(CALL_BUTTON).bounding_box()
+        width, height = VIEWPORT_SIZES["phone"]
         assert button is not None and button["y"] + button["height"] <= height, "hanging up needs no scrolling"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         stop.click()
         page.wait_for_selector("#voice-chat .unheard")  # something is struck out: that too can be read
-        phone.stage("listening")
+        phone.wait_for_stage("listening")
         expect(stop).to_be_hidden()
-        found = serious(Axe().run(page).response)
+        found = serious_violations(Axe().run(page).response)
         assert not found, found
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         phone.hang_up()
-        phone.until("() => caller.opened().flat().every((state) => state === 'ended')")
+        phone.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")
         assert not phone.errors
     finally:
         phone.close()
-    app.wait(lambda health: health["calls"] == 0, timeout=10)
+    app.wait_for_health(lambda health: health["calls"] == 0, timeout=10)

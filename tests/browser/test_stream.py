@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from .conftest import App
-from .test_text import choose
-from .typist import Typist
+from .conftest import AppProcess
+from .test_text import choose_option
+from .typist import TextChatPage
 
-SLOW_FAREWELL = """
+SLOW_STREAM_END_SCRIPT = """
 window.farewells = 0;  // streams of which the page has yet to learn that they have ended
 {
   const real = window.fetch;
@@ -34,8 +34,8 @@ window.farewells = 0;  // streams of which the page has yet to learn that they h
 
 
 @pytest.fixture
-def page(house: App, browser: Browser) -> Iterator[Typist]:
-    page = Typist(browser, house.url, tab="Voice", before=SLOW_FAREWELL)
+def page(echo_app: AppProcess, browser: Browser) -> Iterator[TextChatPage]:
+    page = TextChatPage(browser, echo_app.url, tab="Voice", before=SLOW_STREAM_END_SCRIPT)
     complaints: list[str] = []
     page.page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     yield page
@@ -44,14 +44,14 @@ def page(house: App, browser: Browser) -> Iterator[Typist]:
     page.close()
 
 
-def test_what_is_asked_while_the_stream_ends_is_answered(page: Typist) -> None:
+def test_what_is_asked_while_the_stream_ends_is_answered(page: TextChatPage) -> None:
     page.page.locator("#wishes button").first.click()
     said = page.page.locator("#wishes-status")
-    choose(page, "wish-language", "Chinese")
+    choose_option(page, "wish-language", "Chinese")
     expect(said).to_contain_text("next call")
     page.page.evaluate("window.slow = true")
-    choose(page, "wish-language", "English")
-    page.until("() => window.farewells === 1")
-    page.to_tab("Text")
+    choose_option(page, "wish-language", "English")
+    page.wait_until("() => window.farewells === 1")
+    page.select_tab("Text")
     page.page.evaluate("window.slow = false")
-    assert page.ask("Is anybody there?") == "Is anybody there?"
+    assert page.send_and_await_reply("Is anybody there?") == "Is anybody there?"

@@ -10,32 +10,32 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from web.chatbox import STATIC
+from web.chatbox import STATIC_DIR
 
-from .caller import BUTTON, Caller
-from .conftest import App
+from .caller import CALL_BUTTON, BrowserPage
+from .conftest import AppProcess
 
-GREEN = f'{BUTTON} [title="start recording"]'
-OTHER_MICROPHONE = """() => {
+START_BUTTON_SELECTOR = f'{CALL_BUTTON} [title="start recording"]'
+SELECT_OTHER_MICROPHONE_JS = """() => {
   const box = document.getElementById("voice-device-microphone");
   box.selectedIndex = 1;
   box.dispatchEvent(new Event("change", { bubbles: true }));
 }"""
-LIVE = "caller.streams().at(-1).getAudioTracks().some((t) => t.readyState === 'live' && t.enabled)"
-RELEASED = "() => caller.opened().flat().every((state) => state === 'ended')"
+MICROPHONE_LIVE_JS = "caller.streams().at(-1).getAudioTracks().some((t) => t.readyState === 'live' && t.enabled)"
+MICROPHONES_RELEASED_JS = "() => caller.opened().flat().every((state) => state === 'ended')"
 
 
 @pytest.fixture
-def lonely(app: App, browser: Browser) -> Iterator[Caller]:
+def idle_page(app: AppProcess, browser: Browser) -> Iterator[BrowserPage]:
     """The page open, ready to call."""
-    caller = Caller(browser, app.url)
-    caller.stage("idle", timeout=60)
+    caller = BrowserPage(browser, app.url)
+    caller.wait_for_stage("idle", timeout=60)
     yield caller
     caller.close()
-    app.wait(lambda health: health["calls"] == 0, timeout=40)
+    app.wait_for_health(lambda health: health["calls"] == 0, timeout=40)
 
 
-def requests_of(page: Page, word: str, answer: object) -> None:
+def route_component_requests(page: Page, word: str, answer: object) -> None:
     """`answer(route)` the component's requests in which `word` stands."""
 
     def handle(route: Route) -> None:
@@ -47,83 +47,83 @@ def requests_of(page: Page, word: str, answer: object) -> None:
     page.route("**/component_server/**", handle)
 
 
-def lost(caller: Caller, timeout: float = 20) -> None:
-    caller.until(
+def wait_for_connection_lost(caller: BrowserPage, timeout: float = 20) -> None:
+    caller.wait_until(
         "() => document.getElementById('voice-hint').textContent.includes('connection was lost')", timeout=timeout
     )
-    caller.page.wait_for_selector(GREEN, state="attached", timeout=5000)
-    caller.until(RELEASED)
+    caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached", timeout=5000)
+    caller.wait_until(MICROPHONES_RELEASED_JS)
 
 
-def works_again(caller: Caller) -> None:
+def assert_call_works(caller: BrowserPage) -> None:
     caller.page.unroute("**/component_server/**")
-    caller.call()
-    assert caller.page.evaluate(LIVE)
+    caller.start_call()
+    assert caller.page.evaluate(MICROPHONE_LIVE_JS)
     caller.hang_up()
 
 
 @pytest.mark.parametrize("way", ["unreachable", "broken"])
-def test_a_server_that_is_gone_when_the_button_is_pressed(lonely: Caller, way: str) -> None:
+def test_a_server_that_is_gone_when_the_button_is_pressed(idle_page: BrowserPage, way: str) -> None:
     answers = {"unreachable": lambda route: route.abort(), "broken": lambda route: route.fulfill(status=502)}
-    lonely.page.route("**/component_server/**", answers[way])
-    lonely.press()
-    lost(lonely)
-    works_again(lonely)
+    idle_page.page.route("**/component_server/**", answers[way])
+    idle_page.press_call_button()
+    wait_for_connection_lost(idle_page)
+    assert_call_works(idle_page)
 
 
-def test_an_offer_that_is_never_answered(lonely: Caller) -> None:
-    requests_of(lonely.page, '"offer"', lambda route: None)
-    lonely.press()
-    lonely.until(f"() => caller.opened().length && {LIVE}")
-    lost(lonely)
-    works_again(lonely)
+def test_an_offer_that_is_never_answered(idle_page: BrowserPage) -> None:
+    route_component_requests(idle_page.page, '"offer"', lambda route: None)
+    idle_page.press_call_button()
+    idle_page.wait_until(f"() => caller.opened().length && {MICROPHONE_LIVE_JS}")
+    wait_for_connection_lost(idle_page)
+    assert_call_works(idle_page)
 
 
-def test_an_offer_that_is_refused(lonely: Caller) -> None:
+def test_an_offer_that_is_refused(idle_page: BrowserPage) -> None:
     refusal = {"status": "failed", "meta": {"error": "concurrency_limit_reached", "limit": 1}}
-    requests_of(lonely.page, '"offer"', lambda route: route.fulfill(json=refusal))
-    lonely.press()
-    lost(lonely)
-    works_again(lonely)
+    route_component_requests(idle_page.page, '"offer"', lambda route: route.fulfill(json=refusal))
+    idle_page.press_call_button()
+    wait_for_connection_lost(idle_page)
+    assert_call_works(idle_page)
 
 
-def test_muting_while_push_to_talk_keeps_the_microphone_closed(caller: Caller) -> None:
+def test_muting_while_push_to_talk_keeps_the_microphone_closed(caller: BrowserPage) -> None:
     page = caller.page
     page.locator("#voice-devices-drawer button").first.click()
-    caller.call()
+    caller.start_call()
     page.locator("#voice-push-to-talk").check()
-    caller.until(f"() => !{LIVE}")
+    caller.wait_until(f"() => !{MICROPHONE_LIVE_JS}")
     page.locator("#voice-chat").click()
     page.keyboard.press("m")
     page.wait_for_selector('#voice-call button[aria-label="unmute mic"]', timeout=3000)
     page.keyboard.press("m")
     page.wait_for_selector('#voice-call button[aria-label="mute mic"]', timeout=3000)
-    assert not page.evaluate(LIVE)
+    assert not page.evaluate(MICROPHONE_LIVE_JS)
     page.keyboard.press("m")
     page.locator("#voice-push-to-talk").uncheck()
     page.wait_for_selector('#voice-call button[aria-label="unmute mic"]', timeout=3000)
-    assert not page.evaluate(LIVE), "it says that it is muted"
+    assert not page.evaluate(MICROPHONE_LIVE_JS), "it says that it is muted"
     page.keyboard.press("m")
-    caller.until(f"() => {LIVE}")
+    caller.wait_until(f"() => {MICROPHONE_LIVE_JS}")
     page.locator("#voice-push-to-talk").check()
-    page.evaluate(OTHER_MICROPHONE)  # of which the component does not know
-    caller.until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
+    page.evaluate(SELECT_OTHER_MICROPHONE_JS)  # of which the component does not know
+    caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
     page.keyboard.press("m")
     page.wait_for_selector('#voice-call button[aria-label="unmute mic"]', timeout=3000)
     caller.hang_up()
 
 
-def test_the_keys_after_a_box_was_ticked_and_a_slider_moved(caller: Caller) -> None:
+def test_the_keys_after_a_box_was_ticked_and_a_slider_moved(caller: BrowserPage) -> None:
     page = caller.page
     box = page.locator("#voice-push-to-talk")
     page.locator("#voice-devices-drawer button").first.click()
-    caller.call()
+    caller.start_call()
     for where in (box, page.locator("#voice-volume input[type=range]")):
         where.click()
         page.keyboard.down(" ")
-        caller.until(f"() => {LIVE}", timeout=3)
+        caller.wait_until(f"() => {MICROPHONE_LIVE_JS}", timeout=3)
         page.keyboard.up(" ")
-        caller.until(f"() => !{LIVE}")
+        caller.wait_until(f"() => !{MICROPHONE_LIVE_JS}")
         expect(box).to_be_checked()
     page.keyboard.press("m")
     page.wait_for_selector('#voice-call button[aria-label="unmute mic"]', timeout=3000)
@@ -134,20 +134,20 @@ def test_the_keys_after_a_box_was_ticked_and_a_slider_moved(caller: Caller) -> N
     caller.hang_up()
 
 
-def test_another_microphone_that_cannot_be_taken_is_closed_again(caller: Caller) -> None:
-    caller.call()
+def test_another_microphone_that_cannot_be_taken_is_closed_again(caller: BrowserPage) -> None:
+    caller.start_call()
     caller.page.evaluate(
         """() => { RTCRtpSender.prototype.replaceTrack = async () => {
             throw new DOMException("", "InvalidModificationError"); }; }"""
     )
-    caller.page.evaluate(OTHER_MICROPHONE)
-    caller.until("() => caller.opened().length === 2 && caller.opened()[1].includes('ended')", timeout=5)
-    assert caller.microphones()[0] == ["live"]
+    caller.page.evaluate(SELECT_OTHER_MICROPHONE_JS)
+    caller.wait_until("() => caller.opened().length === 2 && caller.opened()[1].includes('ended')", timeout=5)
+    assert caller.microphone_track_states()[0] == ["live"]
     caller.hang_up()
 
 
-def test_another_microphone_is_muted_before_anybody_hears_it(caller: Caller) -> None:
-    caller.call()
+def test_another_microphone_is_muted_before_anybody_hears_it(caller: BrowserPage) -> None:
+    caller.start_call()
     caller.page.locator('#voice-call button[aria-label="mute mic"]').click()
     caller.page.evaluate("""() => {
       const native = RTCRtpSender.prototype.replaceTrack;
@@ -156,13 +156,13 @@ def test_another_microphone_is_muted_before_anybody_hears_it(caller: Caller) -> 
         return native.call(this, track);
       };
     }""")
-    caller.page.evaluate(OTHER_MICROPHONE)
-    caller.until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
+    caller.page.evaluate(SELECT_OTHER_MICROPHONE_JS)
+    caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
     assert caller.page.evaluate("window.was") is False
     caller.hang_up()
 
 
-SLOW = """(() => {
+SLOW_MICROPHONE_SCRIPT = """(() => {
   const open = navigator.mediaDevices.getUserMedia;
   let count = 0;
   navigator.mediaDevices.getUserMedia = async (asked) => {
@@ -175,27 +175,27 @@ SLOW = """(() => {
 """The first other microphone opens after the second one."""
 
 
-def test_of_two_quick_changes_of_the_microphone_the_last_one_counts(app: App, browser: Browser) -> None:
-    caller = Caller(browser, app.url, after=SLOW)
+def test_of_two_quick_changes_of_the_microphone_the_last_one_counts(app: AppProcess, browser: Browser) -> None:
+    caller = BrowserPage(browser, app.url, after=SLOW_MICROPHONE_SCRIPT)
     try:
-        caller.call()
+        caller.start_call()
         caller.page.evaluate("() => Promise.all([voiceOtherMicrophone(), voiceOtherMicrophone()])")
-        assert caller.microphones() == [["ended"], ["ended"], ["live"]]
+        assert caller.microphone_track_states() == [["ended"], ["ended"], ["live"]]
         caller.hang_up()
-        caller.until(RELEASED)
+        caller.wait_until(MICROPHONES_RELEASED_JS)
     finally:
         caller.close()
 
 
-def test_what_the_buttons_are_called(app: App, browser: Browser) -> None:
-    caller = Caller(browser, app.url, locale="zh-TW")
+def test_what_the_buttons_are_called(app: AppProcess, browser: Browser) -> None:
+    caller = BrowserPage(browser, app.url, locale="zh-TW")
     try:
         page = caller.page
-        caller.stage("idle", timeout=60)
-        button = page.locator(BUTTON)
+        caller.wait_for_stage("idle", timeout=60)
+        button = page.locator(CALL_BUTTON)
         expect(button).to_have_accessible_name("開始通話")
         assert not page.locator('#voice-call button[aria-label="select input source"]').is_visible()
-        caller.call()
+        caller.start_call()
         expect(button).to_have_accessible_name("掛斷")
         page.get_by_role("button", name="麥克風靜音", exact=True).click()
         expect(page.locator('#voice-call button[aria-label="unmute mic"]')).to_have_accessible_name("取消麥克風靜音")
@@ -209,17 +209,17 @@ def test_what_the_buttons_are_called(app: App, browser: Browser) -> None:
         caller.close()
 
 
-def test_a_browser_without_calls(app: App, browser: Browser) -> None:
-    caller = Caller(browser, app.url, after="delete window.RTCPeerConnection;")
+def test_a_browser_without_calls(app: AppProcess, browser: Browser) -> None:
+    caller = BrowserPage(browser, app.url, after="delete window.RTCPeerConnection;")
     try:
-        caller.stage("idle", timeout=60)
+        caller.wait_for_stage("idle", timeout=60)
         caller.page.locator("#voice-check-start").click()
         row = caller.page.locator('#voice-check [data-row="network"][data-state="trouble"]')
         expect(row).to_contain_text("no WebRTC")
-        caller.press()
+        caller.press_call_button()
         expect(caller.page.locator("#voice-hint")).to_contain_text("no WebRTC")
-        caller.page.wait_for_selector(GREEN, state="attached")
-        caller.until(RELEASED)
+        caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached")
+        caller.wait_until(MICROPHONES_RELEASED_JS)
     finally:
         caller.close()
 
@@ -228,52 +228,52 @@ def test_a_browser_without_calls(app: App, browser: Browser) -> None:
 
 
 @pytest.fixture
-def reader(browser: Browser) -> Iterator[Page]:
+def screen_reader_page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
     page.set_content(
         '<div id="voice-timer"></div><div id="voice-chat"><div id="log"></div></div><div id="voice-figures"></div>'
     )
-    page.add_script_tag(path=str(STATIC / "aloud.js"))
+    page.add_script_tag(path=str(STATIC_DIR / "aloud.js"))
     page.evaluate("document.dispatchEvent(new Event('DOMContentLoaded'))")
     yield page
     page.close()
 
 
-ADD = """(said) => { for (const words of [said].flat()) {
+ADD_MESSAGE_JS = """(said) => { for (const words of [said].flat()) {
   document.getElementById("log").insertAdjacentHTML("beforeend", `<p data-testid="bot">${words}</p>`); } }"""
-READ = "[...document.querySelectorAll('#read-aloud p')].map((p) => p.textContent)"
+SPOKEN_TEXTS_JS = "[...document.querySelectorAll('#read-aloud p')].map((p) => p.textContent)"
 
 
-def test_a_text_that_has_settled_is_read_while_the_timer_runs(reader: Page) -> None:
-    reader.evaluate(
+def test_a_text_that_has_settled_is_read_while_the_timer_runs(screen_reader_page: Page) -> None:
+    screen_reader_page.evaluate(
         "setInterval(() => { document.getElementById('voice-timer').textContent = String(Date.now()); }, 200)"
     )
-    reader.evaluate(ADD, "No full stop here")
-    reader.wait_for_function(f"{READ}.includes('No full stop here')", timeout=4000)
+    screen_reader_page.evaluate(ADD_MESSAGE_JS, "No full stop here")
+    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.includes('No full stop here')", timeout=4000)
 
 
-def test_what_was_never_heard_is_not_read(reader: Page) -> None:
-    reader.evaluate(ADD, 'This was said. <span class="unheard">This was not.</span>')
-    reader.wait_for_function(f"{READ}.length")
-    reader.wait_for_timeout(1700)
-    assert reader.evaluate(READ) == ["This was said."]
+def test_what_was_never_heard_is_not_read(screen_reader_page: Page) -> None:
+    screen_reader_page.evaluate(ADD_MESSAGE_JS, 'This was said. <span class="unheard">This was not.</span>')
+    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.length")
+    screen_reader_page.wait_for_timeout(1700)
+    assert screen_reader_page.evaluate(SPOKEN_TEXTS_JS) == ["This was said."]
 
 
-def test_a_long_chat_that_loses_its_oldest_messages(reader: Page) -> None:
-    reader.evaluate(ADD, [f"Number {i}." for i in range(6)])
-    reader.wait_for_function(f"{READ}.length === 6")
-    reader.evaluate("""() => document.querySelectorAll("#log p").forEach((p, i) => {
+def test_a_long_chat_that_loses_its_oldest_messages(screen_reader_page: Page) -> None:
+    screen_reader_page.evaluate(ADD_MESSAGE_JS, [f"Number {i}." for i in range(6)])
+    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.length === 6")
+    screen_reader_page.evaluate("""() => document.querySelectorAll("#log p").forEach((p, i) => {
       p.textContent = i < 5 ? `Number ${i + 1}.` : "Something quite new."; })""")
-    reader.wait_for_function(f"{READ}.at(-1) === 'Something quite new.'")
-    assert len(reader.evaluate(READ)) == 7
+    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.at(-1) === 'Something quite new.'")
+    assert len(screen_reader_page.evaluate(SPOKEN_TEXTS_JS)) == 7
 
 
-def test_a_warning_is_read_once(reader: Page) -> None:
+def test_a_warning_is_read_once(screen_reader_page: Page) -> None:
     for answer in range(3):
-        reader.evaluate(
+        screen_reader_page.evaluate(
             """(n) => { document.getElementById("voice-figures").innerHTML =
                 `<div class="figures">${n}<span class="warning">Nearly spent.</span></div>`; }""",
             answer,
         )
-        reader.wait_for_timeout(50)
-    assert reader.evaluate(READ) == ["Nearly spent."]
+        screen_reader_page.wait_for_timeout(50)
+    assert screen_reader_page.evaluate(SPOKEN_TEXTS_JS) == ["Nearly spent."]

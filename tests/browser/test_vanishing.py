@@ -12,19 +12,19 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Playwright
 
-from .caller import Caller
-from .conftest import App, chromium
-from .echo import Echo
-from .test_fallback import NO_UDP, OVER_WEB
-from .test_trouble import GREEN, RELEASED
-from .typist import Typist
+from .caller import BrowserPage
+from .conftest import AppProcess, launch_chromium
+from .echo import EchoRealtimeServer
+from .test_fallback import NO_UDP_SCRIPT, WEBSOCKET_NOTICE_SELECTOR
+from .test_trouble import MICROPHONES_RELEASED_JS, START_BUTTON_SELECTOR
+from .typist import TextChatPage
 
-WAYS = pytest.mark.parametrize(
-    "before", ["", pytest.param(NO_UDP, marks=pytest.mark.long)], ids=["WebRTC", "web socket"]
+TRANSPORTS = pytest.mark.parametrize(
+    "before", ["", pytest.param(NO_UDP_SCRIPT, marks=pytest.mark.long)], ids=["WebRTC", "web socket"]
 )
 
 
-PULLED_OUT = """() => {
+UNPLUG_MICROPHONE_JS = """() => {
   const [track] = caller.streams()[0].getTracks();
   track.stop();
   track.dispatchEvent(new Event("ended"));
@@ -32,67 +32,71 @@ PULLED_OUT = """() => {
 
 
 @pytest.fixture
-def nobody(house: App, echo: Echo) -> Iterator[Callable[[float], float]]:
+def wait_until_empty(echo_app: AppProcess, echo_server: EchoRealtimeServer) -> Iterator[Callable[[float], float]]:
     """`nobody(seconds)`: within so long, no call and no chat is left, here and at the server. Returns the seconds."""
 
     def nobody(seconds: float) -> float:
         begun = time.monotonic()
-        house.wait(lambda health: (health["calls"], health["chats"], echo.live) == (0, 0, 0), seconds)
+        echo_app.wait_for_health(
+            lambda health: (health["calls"], health["chats"], echo_server.open_connections) == (0, 0, 0), seconds
+        )
         return time.monotonic() - begun
 
     yield nobody
     nobody(20)
 
 
-def in_a_call(browser: Browser, house: App, before: str) -> Caller:
-    caller = Caller(browser, house.url, before=before)
-    caller.call()
+def open_call(browser: Browser, house: AppProcess, before: str) -> BrowserPage:
+    caller = BrowserPage(browser, house.url, before=before)
+    caller.start_call()
     if before:
-        caller.page.wait_for_selector(OVER_WEB)
+        caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
     assert house.health()["calls"] == 1
     return caller
 
 
-@WAYS
+@TRANSPORTS
 def test_a_microphone_that_is_pulled_out(
-    house: App, browser: Browser, nobody: Callable[[float], float], before: str
+    echo_app: AppProcess, browser: Browser, wait_until_empty: Callable[[float], float], before: str
 ) -> None:
-    caller = in_a_call(browser, house, before)
-    caller.page.evaluate(PULLED_OUT)
-    caller.until("() => document.getElementById('voice-hint').textContent.startsWith('The microphone went away.')")
-    caller.page.wait_for_selector(GREEN, state="attached")
-    caller.until(RELEASED)
-    nobody(2)
-    caller.stage("ended")
-    caller.call()  # with another one
+    caller = open_call(browser, echo_app, before)
+    caller.page.evaluate(UNPLUG_MICROPHONE_JS)
+    caller.wait_until("() => document.getElementById('voice-hint').textContent.startsWith('The microphone went away.')")
+    caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached")
+    caller.wait_until(MICROPHONES_RELEASED_JS)
+    wait_until_empty(2)
+    caller.wait_for_stage("ended")
+    caller.start_call()  # with another one
     caller.hang_up()
     assert not caller.errors
     caller.close()
 
 
-@WAYS
+@TRANSPORTS
 def test_a_tab_that_is_closed_in_a_call(
-    house: App, browser: Browser, nobody: Callable[[float], float], before: str
+    echo_app: AppProcess, browser: Browser, wait_until_empty: Callable[[float], float], before: str
 ) -> None:
-    in_a_call(browser, house, before).close()
-    nobody(2)
+    open_call(browser, echo_app, before).close()
+    wait_until_empty(2)
 
 
 @pytest.mark.long
-def test_a_tab_that_is_closed_in_a_chat(house: App, browser: Browser, nobody: Callable[[float], float]) -> None:
-    typist = Typist(browser, house.url)
-    assert typist.ask("Hello") == "Hello"
+def test_a_tab_that_is_closed_in_a_chat(
+    echo_app: AppProcess, browser: Browser, wait_until_empty: Callable[[float], float]
+) -> None:
+    typist = TextChatPage(browser, echo_app.url)
+    assert typist.send_and_await_reply("Hello") == "Hello"
     typist.close()
-    nobody(2)
+    wait_until_empty(2)
 
 
-def own_browser(playwright: Playwright) -> tuple[Browser, set[psutil.Process]]:
+def launch_separate_browser(playwright: Playwright) -> tuple[Browser, set[psutil.Process]]:
     """A browser of one's own, and the processes that are none of it."""
     others = set(psutil.Process().children(recursive=True))
-    return chromium(playwright), others
+    return launch_chromium(playwright), others
 
 
-def signal_all_but(others: set[psutil.Process], number: signal.Signals) -> None:
+def signal_other_children(others: set[psutil.Process], number: signal.Signals) -> None:
     for one in psutil.Process().children(recursive=True):
         if one not in others:
             with suppress(ProcessLookupError):
@@ -101,33 +105,33 @@ def signal_all_but(others: set[psutil.Process], number: signal.Signals) -> None:
 
 @pytest.mark.long
 def test_a_browser_that_is_killed_in_a_call(
-    house: App, playwright: Playwright, nobody: Callable[[float], float]
+    echo_app: AppProcess, playwright: Playwright, wait_until_empty: Callable[[float], float]
 ) -> None:
-    browser, others = own_browser(playwright)
-    in_a_call(browser, house, "")
-    signal_all_but(others, signal.SIGKILL)
-    nobody(5)
+    browser, others = launch_separate_browser(playwright)
+    open_call(browser, echo_app, "")
+    signal_other_children(others, signal.SIGKILL)
+    wait_until_empty(5)
 
 
 @pytest.mark.long
-@WAYS
+@TRANSPORTS
 def test_a_computer_that_falls_asleep_in_a_call(
-    house: App, playwright: Playwright, nobody: Callable[[float], float], before: str
+    echo_app: AppProcess, playwright: Playwright, wait_until_empty: Callable[[float], float], before: str
 ) -> None:
-    browser, others = own_browser(playwright)
+    browser, others = launch_separate_browser(playwright)
     try:
-        caller = in_a_call(browser, house, before)
-        signal_all_but(others, signal.SIGSTOP)
+        caller = open_call(browser, echo_app, before)
+        signal_other_children(others, signal.SIGSTOP)
         try:
-            nobody(5)
+            wait_until_empty(5)
         finally:
-            signal_all_but(others, signal.SIGCONT)
-        caller.stage("ended", timeout=20)
-        said = caller.status() + caller.page.inner_text("#voice-hint")
+            signal_other_children(others, signal.SIGCONT)
+        caller.wait_for_stage("ended", timeout=20)
+        said = caller.status_text() + caller.page.inner_text("#voice-hint")
         assert "No sound came from your microphone" in said or "connection was lost" in said
-        caller.page.wait_for_selector(GREEN, state="attached")
-        caller.until(RELEASED)
-        caller.call()
+        caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached")
+        caller.wait_until(MICROPHONES_RELEASED_JS)
+        caller.start_call()
         caller.hang_up()
         assert not caller.errors
     finally:

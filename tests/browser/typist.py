@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Locator, Route
 
-from .caller import PATIENCE_S, Caller, Line
+from .caller import EVENT_TIMEOUT_S, BrowserPage, ShownMessage
 
-FLASHES = """
+FLICKER_PROBE_SCRIPT = """
 window.flashes = [];  // times at which messages that had been there were gone
 {
   let had = 0;
@@ -20,32 +20,32 @@ window.flashes = [];  // times at which messages that had been there were gone
 """
 
 
-class Typist(Caller):
+class TextChatPage(BrowserPage):
     """Drives the text tab of one page; what `Caller` does drives its voice tab."""
 
     def __init__(
         self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text", before: str = ""
     ) -> None:
-        super().__init__(browser, url, locale=locale, before=FLASHES + before)
-        self.to_tab(tab)
+        super().__init__(browser, url, locale=locale, before=FLICKER_PROBE_SCRIPT + before)
+        self.select_tab(tab)
 
-    def to_tab(self, name: str) -> None:
+    def select_tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).click()
 
     @property
-    def box(self) -> Locator:
+    def message_box(self) -> Locator:
         return self.page.locator("#text-input textarea")
 
-    def write(self, text: str) -> None:
+    def send_message(self, text: str) -> None:
         """Type a message, line by line, and send it with Enter."""
-        self.box.click()
+        self.message_box.click()
         for i, line in enumerate(text.split("\n")):
             if i:
                 self.page.keyboard.press("Shift+Enter")
             self.page.keyboard.insert_text(line)
         self.page.keyboard.press("Enter")
 
-    def send_slowly(self, text: str, meanwhile: str) -> None:
+    def send_over_slow_network(self, text: str, meanwhile: str) -> None:
         """Send a message over a slow network, pressing Enter twice, and type another before it has arrived."""
         held: list[Route] | None = []
 
@@ -57,9 +57,9 @@ class Typist(Caller):
 
         self.page.route("**/queue/join*", hold)
         with self.page.expect_request("**/queue/join*"):
-            self.write(text)
+            self.send_message(text)
         # As on a busy computer: what is typed after the second Enter is there before Gradio has looked at the box.
-        self.box.evaluate(
+        self.message_box.evaluate(
             """(box, meanwhile) => {
                 box.focus();
                 const enter = { key: "Enter", code: "Enter", bubbles: true, cancelable: true };
@@ -72,39 +72,39 @@ class Typist(Caller):
         for route in waiting:
             route.continue_()
 
-    def ask(self, text: str, timeout: float = PATIENCE_S) -> str:
+    def send_and_await_reply(self, text: str, timeout: float = EVENT_TIMEOUT_S) -> str:
         """Send a message and wait for the whole reply: its text as a person sees it."""
-        before = len(self.history())
-        self.write(text)
-        self.until(
+        before = len(self.chat_messages())
+        self.send_message(text)
+        self.wait_until(
             "n => document.querySelectorAll('#text-chat [data-testid]').length >= n", before + 2, timeout=timeout
         )
-        self.chat_stage("listening", timeout=timeout)
-        return self.history()[-1].text
+        self.wait_for_chat_stage("listening", timeout=timeout)
+        return self.chat_messages()[-1].text
 
-    def connect(self) -> None:
+    def connect_chat(self) -> None:
         self.page.locator("#text-connect").click()
-        self.chat_stage("listening")
+        self.wait_for_chat_stage("listening")
 
-    def chat_stage(self, *names: str, timeout: float = PATIENCE_S) -> None:
+    def wait_for_chat_stage(self, *names: str, timeout: float = EVENT_TIMEOUT_S) -> None:
         wanted = ", ".join(f'#text-status [data-stage="{name}"]' for name in names)
         self.page.wait_for_selector(wanted, timeout=timeout * 1000)
 
-    def chat_status(self) -> str:
+    def chat_status_text(self) -> str:
         return self.page.inner_text("#text-status .status")
 
-    def flashes(self) -> list[list[int]]:
+    def message_count_drops(self) -> list[list[int]]:
         """Each time messages went away: how many there were, and how many were left."""
         return list(self.page.evaluate("window.flashes"))
 
-    def history(self) -> list[Line]:
+    def chat_messages(self) -> list[ShownMessage]:
         found = self.page.evaluate(
             """() => [...document.querySelectorAll('#text-chat [data-testid=user], #text-chat [data-testid=bot]')]
                 .map((e) => [e.dataset.testid, e.innerText.trim()])"""
         )
-        return [Line("user" if role == "user" else "assistant", text) for role, text in found]
+        return [ShownMessage("user" if role == "user" else "assistant", text) for role, text in found]
 
     @property
-    def answer(self) -> Locator:
+    def last_reply(self) -> Locator:
         """The last reply."""
         return self.page.locator("#text-chat [data-testid=bot]").last

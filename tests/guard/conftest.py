@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from .home import PASSWORD, TOKEN, Home
+from .home import PASSWORD, TOKEN, ProtectedApp
 
 
 @pytest.fixture(scope="module")
-def open_home() -> Home:
-    return Home()
+def open_app() -> ProtectedApp:
+    return ProtectedApp()
 
 
 @pytest.fixture(scope="module")
-def closed_home() -> Home:
-    return Home(app_password=PASSWORD)
+def password_app() -> ProtectedApp:
+    return ProtectedApp(app_password=PASSWORD)
 
 
 @pytest.fixture(scope="module")
-def token_home() -> Home:
-    return Home(app_password=PASSWORD, api_tokens=(TOKEN,))
+def token_app() -> ProtectedApp:
+    return ProtectedApp(app_password=PASSWORD, api_tokens=(TOKEN,))

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from web.guard.password import ALL_GUESSES
+from web.guard.password import TOTAL_ATTEMPT_BURST
 
-from .home import PASSWORD, SOCKETS, TOKEN, Home, let_in, refused
+from .home import PASSWORD, SOCKET_PATHS, TOKEN, ProtectedApp, assert_accepted, handshake_denial
 
 # ---------------------------------------------------------------- the page
 
 
-async def test_the_page_comes_with_its_policy_and_a_cookie(open_home: Home) -> None:
-    async with open_home.browser() as browser:
+async def test_the_page_comes_with_its_policy_and_a_cookie(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client() as browser:
         page = await browser.get("/")
         assert page.status_code == 200
         assert "'sha256-" in page.headers["content-security-policy"]
@@ -28,50 +28,54 @@ async def test_the_page_comes_with_its_policy_and_a_cookie(open_home: Home) -> N
         assert (await browser.get("/health")).headers["x-content-type-options"] == "nosniff"
 
 
-async def test_behind_tls_the_cookie_works_in_a_frame_too(open_home: Home) -> None:
-    async with open_home.browser("127.0.0.1") as browser:
+async def test_behind_tls_the_cookie_works_in_a_frame_too(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client("127.0.0.1") as browser:
         page = await browser.get("/", headers={"X-Forwarded-Proto": "https"})
         assert "SameSite=None; Secure; Partitioned" in page.headers["set-cookie"]
 
 
-async def test_two_tabs_opened_at_once_are_one_browser(open_home: Home) -> None:
-    async with open_home.browser() as one, open_home.browser() as two, open_home.browser("203.0.113.8") as other:
+async def test_two_tabs_opened_at_once_are_one_browser(open_app: ProtectedApp) -> None:
+    async with (
+        open_app.browser_client() as one,
+        open_app.browser_client() as two,
+        open_app.browser_client("203.0.113.8") as other,
+    ):
         pages = await asyncio.gather(one.get("/"), two.get("/"), other.get("/"))
         first, second, third = (page.headers["set-cookie"].split(";")[0] for page in pages)
         assert first == second != third
 
 
-async def test_what_the_page_does_not_use_is_not_there(open_home: Home) -> None:
-    async with open_home.browser() as browser:
+async def test_what_the_page_does_not_use_is_not_there(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client() as browser:
         for path in ("/gradio_api/info", "/gradio_api/file=/etc/passwd", "/monitoring", "/docs/oauth2-redirect"):
             answer = await browser.get(path)
             assert (answer.status_code, answer.text) == (404, "There is nothing here.")
         answer = await browser.get("/logout", headers={"Accept-Language": "zh-TW,zh;q=0.9"})
         assert (answer.status_code, answer.text) == (404, "這裡沒有東西。")
         assert (await browser.get("/gradio_api/startup-events")).status_code == 404
-    async with open_home.browser("127.0.0.1") as here:
+    async with open_app.browser_client("127.0.0.1") as here:
         assert (await here.get("/gradio_api/startup-events")).status_code == 200
 
 
-async def test_a_query_opens_no_file(open_home: Home, tmp_path: Path) -> None:
+async def test_a_query_opens_no_file(open_app: ProtectedApp, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('[{"id": 1, "told": "sk-canary"}]')
-    async with open_home.browser() as browser:
+    async with open_app.browser_client() as browser:
         for path in ("/", "/config"):
             answer = await browser.get(path, params={"deep_link": str(tmp_path), "page": "none"})
             assert answer.status_code == 200 and "sk-canary" not in answer.text, path
 
 
-async def test_no_cache_keeps_the_page_with_its_cookie(open_home: Home) -> None:
-    async with open_home.browser() as browser:
+async def test_no_cache_keeps_the_page_with_its_cookie(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client() as browser:
         assert (await browser.get("/")).headers["cache-control"] == "private, no-cache"
 
 
-async def test_an_error_tells_nothing_of_itself(open_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_tells_nothing_of_itself(open_app: ProtectedApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async def problem() -> str:
         raise RuntimeError("sk-canary")
 
-    monkeypatch.setattr(open_home.house.reachability, "problem", problem)
-    async with open_home.browser() as browser:
+    monkeypatch.setattr(open_app.application.upstream_probe, "check", problem)
+    async with open_app.browser_client() as browser:
         answer = await browser.get("/health")
         assert (answer.status_code, answer.text) == (500, "The server failed. Please try again.")
 
@@ -79,43 +83,43 @@ async def test_an_error_tells_nothing_of_itself(open_home: Home, monkeypatch: py
 # ---------------------------------------------------------------- other pages
 
 
-@pytest.mark.parametrize("path", SOCKETS)
-def test_a_program_says_no_origin_and_our_own_page_says_ours(open_home: Home, path: str) -> None:
-    let_in(open_home, path)
-    let_in(open_home, path, headers={"Origin": "http://voice.localhost"})
+@pytest.mark.parametrize("path", SOCKET_PATHS)
+def test_a_program_says_no_origin_and_our_own_page_says_ours(open_app: ProtectedApp, path: str) -> None:
+    assert_accepted(open_app, path)
+    assert_accepted(open_app, path, headers={"Origin": "http://voice.localhost"})
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:7860"])
-def test_another_page_may_not_use_the_sockets(open_home: Home, origin: str) -> None:
-    for path in [*SOCKETS, "/voice-socket/ticket"]:
-        answer = refused(open_home, path, headers={"Origin": origin})
+def test_another_page_may_not_use_the_sockets(open_app: ProtectedApp, origin: str) -> None:
+    for path in [*SOCKET_PATHS, "/voice-socket/ticket"]:
+        answer = handshake_denial(open_app, path, headers={"Origin": origin})
         assert (answer["status"], answer["code"]) == (403, "origin_not_allowed")
         assert "ALLOWED_ORIGINS" in answer["message"]
 
 
-async def test_another_page_may_not_press_buttons_or_offer_calls(open_home: Home) -> None:
-    async with open_home.browser() as browser:
+async def test_another_page_may_not_press_buttons_or_offer_calls(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client() as browser:
         for path in ("/gradio_api/queue/join", "/gradio_api/component_server/", "/udp-check", "/login"):
             answer = await browser.post(path, json={}, headers={"Origin": "https://evil.example"})
             assert answer.status_code == 403, path
 
 
 @pytest.mark.parametrize(("site", "status"), [("same-site", 403), ("cross-site", 403), ("same-origin", 400)])
-async def test_another_page_cannot_pass_for_a_proxy(open_home: Home, site: str, status: int) -> None:
+async def test_another_page_cannot_pass_for_a_proxy(open_app: ProtectedApp, site: str, status: int) -> None:
     # A page on another port of this computer, which the preflight of launch() lets set any header.
     headers = {"Origin": "http://localhost:3000", "X-Forwarded-Host": "localhost:3000", "Sec-Fetch-Site": site}
-    async with open_home.browser("127.0.0.1") as browser:
+    async with open_app.browser_client("127.0.0.1") as browser:
         assert (await browser.post("/gradio_api/queue/join", json={}, headers=headers)).status_code == status
 
 
 def test_other_pages_are_allowed_by_name() -> None:
-    home = Home(allowed_origins=("https://friend.example",))
-    let_in(home, "/v1/realtime", headers={"Origin": "https://friend.example"})
-    assert refused(home, "/v1/realtime", headers={"Origin": "https://evil.example"})["status"] == 403
+    home = ProtectedApp(allowed_origins=("https://friend.example",))
+    assert_accepted(home, "/v1/realtime", headers={"Origin": "https://friend.example"})
+    assert handshake_denial(home, "/v1/realtime", headers={"Origin": "https://evil.example"})["status"] == 403
 
 
-async def test_a_name_that_was_made_to_point_here(open_home: Home) -> None:
-    async with open_home.browser(base="http://evil.example") as browser:
+async def test_dns_rebinding_host_is_rejected(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client(base="http://evil.example") as browser:
         answer = await browser.get("/")
         assert answer.status_code == 421 and "ALLOWED_ORIGINS" in answer.text
         assert (await browser.get("/health")).json()["server"] == "custom"
@@ -124,8 +128,8 @@ async def test_a_name_that_was_made_to_point_here(open_home: Home) -> None:
 # ---------------------------------------------------------------- password and tokens
 
 
-async def test_the_password_covers_everything_but_health(closed_home: Home) -> None:
-    async with closed_home.browser() as browser:
+async def test_the_password_covers_everything_but_health(password_app: ProtectedApp) -> None:
+    async with password_app.browser_client() as browser:
         page = await browser.get("/", headers={"Accept-Language": "zh-TW"})
         assert page.status_code == 401 and "架設這個網頁的人設了密碼" in page.text and "gradio" not in page.text
         assert page.headers["content-security-policy"]
@@ -136,13 +140,13 @@ async def test_the_password_covers_everything_but_health(closed_home: Home) -> N
         for path in ("/gradio_api/queue/join", "/gradio_api/component_server", "/udp-check"):
             assert (await browser.post(path, json={})).status_code == 401, path
         assert (await browser.get("/gradio_api/heartbeat/abc")).status_code == 401
-    for path in SOCKETS:
-        assert refused(closed_home, path)["code"] == "invalid_api_key"
-    assert refused(closed_home, "/voice-socket/ticket")["status"] == 401
+    for path in SOCKET_PATHS:
+        assert handshake_denial(password_app, path)["code"] == "invalid_api_key"
+    assert handshake_denial(password_app, "/voice-socket/ticket")["status"] == 401
 
 
-async def test_who_knows_the_password_comes_in_and_stays(closed_home: Home) -> None:
-    async with closed_home.browser("203.0.113.20") as browser:
+async def test_who_knows_the_password_comes_in_and_stays(password_app: ProtectedApp) -> None:
+    async with password_app.browser_client("203.0.113.20") as browser:
         wrong = await browser.post("/login", data={"password": "horse"})
         assert wrong.status_code == 401 and "not the password" in wrong.text and "set-cookie" not in wrong.headers
         right = await browser.post("/login", data={"password": PASSWORD})
@@ -153,12 +157,15 @@ async def test_who_knows_the_password_comes_in_and_stays(closed_home: Home) -> N
         assert (await browser.get("/metrics")).status_code == 200
         assert (await browser.get("/config")).status_code == 200
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    let_in(closed_home, "/v1/realtime", headers={"Cookie": cookies})
-    assert refused(closed_home, "/v1/realtime", headers={"Cookie": cookies, "Origin": "https://evil.example"})
+    assert_accepted(password_app, "/v1/realtime", headers={"Cookie": cookies})
+    assert handshake_denial(password_app, "/v1/realtime", headers={"Cookie": cookies, "Origin": "https://evil.example"})
 
 
-async def test_guessing_is_slow(closed_home: Home) -> None:
-    async with closed_home.browser("203.0.113.21") as guesser, closed_home.browser("203.0.113.22") as other:
+async def test_guessing_is_slow(password_app: ProtectedApp) -> None:
+    async with (
+        password_app.browser_client("203.0.113.21") as guesser,
+        password_app.browser_client("203.0.113.22") as other,
+    ):
         answers = [await guesser.post("/login", data={"password": f"guess {n}"}) for n in range(8)]
         assert [answer.status_code for answer in answers] == [401] * 6 + [429] * 2
         assert (await guesser.post("/login", data={"password": PASSWORD})).status_code == 429
@@ -167,19 +174,19 @@ async def test_guessing_is_slow(closed_home: Home) -> None:
 
 
 async def test_a_new_cookie_for_every_guess_does_not_help() -> None:
-    home = Home(app_password=PASSWORD)
-    assert home.porter.password is not None
-    home.porter.password._clock = lambda: 0.0
-    async with home.browser("127.0.0.1") as tunnel:
+    home = ProtectedApp(app_password=PASSWORD)
+    assert home.access_policy.password_login is not None
+    home.access_policy.password_login._clock = lambda: 0.0
+    async with home.browser_client("127.0.0.1") as tunnel:
         answers = []
-        for number in range(ALL_GUESSES + 6):
+        for number in range(TOTAL_ATTEMPT_BURST + 6):
             headers = {"Cookie": f"voice_visitor=chosen-{number}"}
             answers.append((await tunnel.post("/login", data={"password": "guess"}, headers=headers)).status_code)
-    assert answers[:ALL_GUESSES] == [401] * ALL_GUESSES and answers[ALL_GUESSES:] == [429] * 6
+    assert answers[:TOTAL_ATTEMPT_BURST] == [401] * TOTAL_ATTEMPT_BURST and answers[TOTAL_ATTEMPT_BURST:] == [429] * 6
 
 
-async def test_with_no_password_there_is_no_login(open_home: Home) -> None:
-    async with open_home.browser() as browser:
+async def test_with_no_password_there_is_no_login(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client() as browser:
         assert (await browser.post("/login", data={"password": "anything"})).status_code == 404
 
 
@@ -192,20 +199,20 @@ async def test_with_no_password_there_is_no_login(open_home: Home) -> None:
         {"subprotocols": ["realtime", f"openai-insecure-api-key.{TOKEN}"]},
     ],
 )
-def test_programs_bring_a_token(token_home: Home, brought: dict[str, Any]) -> None:
-    for path in SOCKETS:
-        let_in(token_home, path, **brought)
+def test_programs_bring_a_token(token_app: ProtectedApp, brought: dict[str, Any]) -> None:
+    for path in SOCKET_PATHS:
+        assert_accepted(token_app, path, **brought)
 
 
-def test_without_it_they_stay_outside(token_home: Home) -> None:
+def test_without_it_they_stay_outside(token_app: ProtectedApp) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Bearer {PASSWORD}"}):
-        answer = refused(token_home, "/v1/realtime", headers=headers)
+        answer = handshake_denial(token_app, "/v1/realtime", headers=headers)
         assert (answer["status"], answer["code"]) == (401, "invalid_api_key")
         assert "API_TOKENS" in answer["message"] and TOKEN not in answer["message"]
 
 
-async def test_figures_take_a_token_and_the_page_does_not(token_home: Home) -> None:
-    async with token_home.browser() as browser:
+async def test_figures_take_a_token_and_the_page_does_not(token_app: ProtectedApp) -> None:
+    async with token_app.browser_client() as browser:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         assert (await browser.get("/metrics", headers=bearer)).status_code == 200
         assert (await browser.get("/metrics")).status_code == 401

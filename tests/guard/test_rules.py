@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.guard_settings import GuardSettings, origin
+from realtime.guard_settings import SecuritySettings, normalize_origin
 from realtime.setting_values import SettingsError
-from web.guard.doors import API, Door, door
-from web.guard.headers import inline_hashes, policy
-from web.guard.origins import known_host, may_come, own_origins
+from web.guard.doors import GRADIO_API_PREFIX, RouteAccess, classify_route
+from web.guard.headers import content_security_policy, hash_inline_scripts
+from web.guard.origins import is_known_host, origin_allowed, own_origins
 
 # ---------------------------------------------------------------- settings
 
@@ -36,13 +36,13 @@ from web.guard.origins import known_host, may_come, own_origins
 )
 def test_a_bad_setting_is_named_and_not_repeated(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        GuardSettings.from_env({name: value})
+        SecuritySettings.from_env({name: value})
     assert name in str(raised.value)
     assert value not in str(raised.value)
 
 
 def test_settings_are_read() -> None:
-    settings = GuardSettings.from_env(
+    settings = SecuritySettings.from_env(
         {
             "APP_PASSWORD": " correct horse ",
             "API_TOKENS": "first-token-of-16, second-token-of-16",
@@ -66,42 +66,42 @@ FILE = "/tmp/gradio/ab12/user.svg"
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
-        ("GET", "/", Door.PAGE),
-        ("HEAD", "/", Door.PAGE),
-        ("GET", "/health", Door.OPEN),
-        ("POST", "/login", Door.LOGIN),
-        ("GET", "/assets/index-BQPjLIsY.js", Door.PART),
-        ("GET", f"{API}/file={FILE}", Door.PART),
-        ("POST", f"{API}/queue/join", Door.JOIN),
-        ("POST", f"{API}/component_server/", Door.COMPONENT),
-        ("GET", f"{API}/heartbeat/abc123", Door.SESSION),
-        ("WEBSOCKET", "/v1/realtime", Door.PROGRAM),
-        ("WEBSOCKET", "/voice-socket/abc-_1", Door.PART),
+        ("GET", "/", RouteAccess.PAGE),
+        ("HEAD", "/", RouteAccess.PAGE),
+        ("GET", "/health", RouteAccess.PUBLIC),
+        ("POST", "/login", RouteAccess.LOGIN),
+        ("GET", "/assets/index-BQPjLIsY.js", RouteAccess.ASSET),
+        ("GET", f"{GRADIO_API_PREFIX}/file={FILE}", RouteAccess.ASSET),
+        ("POST", f"{GRADIO_API_PREFIX}/queue/join", RouteAccess.QUEUE_JOIN),
+        ("POST", f"{GRADIO_API_PREFIX}/component_server/", RouteAccess.COMPONENT_CALL),
+        ("GET", f"{GRADIO_API_PREFIX}/heartbeat/abc123", RouteAccess.EVENT_STREAM),
+        ("WEBSOCKET", "/v1/realtime", RouteAccess.API),
+        ("WEBSOCKET", "/voice-socket/abc-_1", RouteAccess.ASSET),
     ],
 )
-def test_what_the_page_uses_is_there(method: str, path: str, expected: Door) -> None:
-    assert door(method, path, frozenset({FILE})) is expected
+def test_what_the_page_uses_is_there(method: str, path: str, expected: RouteAccess) -> None:
+    assert classify_route(method, path, frozenset({FILE})) is expected
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", f"{API}/file=/etc/passwd"),
-        ("GET", f"{API}/file=/tmp/gradio/ab12/../../../etc/passwd"),
-        ("GET", f"{API}/file=https://example.com/"),
-        ("GET", f"{API}/proxy=https://example.com/"),
+        ("GET", f"{GRADIO_API_PREFIX}/file=/etc/passwd"),
+        ("GET", f"{GRADIO_API_PREFIX}/file=/tmp/gradio/ab12/../../../etc/passwd"),
+        ("GET", f"{GRADIO_API_PREFIX}/file=https://example.com/"),
+        ("GET", f"{GRADIO_API_PREFIX}/proxy=https://example.com/"),
         ("GET", "/proxy=https://example.com/"),
-        ("POST", f"{API}/upload"),
-        ("POST", f"{API}/run/predict"),
-        ("POST", f"{API}/call/anything"),
-        ("GET", f"{API}/info"),
-        ("GET", f"{API}/openapi.json"),
+        ("POST", f"{GRADIO_API_PREFIX}/upload"),
+        ("POST", f"{GRADIO_API_PREFIX}/run/predict"),
+        ("POST", f"{GRADIO_API_PREFIX}/call/anything"),
+        ("GET", f"{GRADIO_API_PREFIX}/info"),
+        ("GET", f"{GRADIO_API_PREFIX}/openapi.json"),
         ("GET", "/monitoring"),
         ("GET", "/login/huggingface"),
         ("GET", "/logout"),
-        ("GET", f"{API}/vibe-code"),
-        ("POST", f"{API}/process_recording"),
-        ("GET", f"{API}/dev/reload"),
+        ("GET", f"{GRADIO_API_PREFIX}/vibe-code"),
+        ("POST", f"{GRADIO_API_PREFIX}/process_recording"),
+        ("GET", f"{GRADIO_API_PREFIX}/dev/reload"),
         ("GET", "/assets/../app.py"),
         ("GET", "/assets/%2e%2e/app.py"),
         ("GET", "/webrtc/offer"),
@@ -109,18 +109,18 @@ def test_what_the_page_uses_is_there(method: str, path: str, expected: Door) -> 
         ("OPTIONS", "/"),
         ("POST", "/health"),
         ("GET", "/v1/realtime"),
-        ("WEBSOCKET", f"{API}/queue/data"),
+        ("WEBSOCKET", f"{GRADIO_API_PREFIX}/queue/data"),
         ("WEBSOCKET", "/anything"),
     ],
 )
 def test_all_the_rest_is_not(method: str, path: str) -> None:
-    assert door(method, path, frozenset({FILE})) is Door.CLOSED
+    assert classify_route(method, path, frozenset({FILE})) is RouteAccess.UNLISTED
 
 
 # ---------------------------------------------------------------- origins
 
 
-def own(*hosts: str) -> frozenset[str]:
+def http_origins(*hosts: str) -> frozenset[str]:
     return own_origins("http", hosts)
 
 
@@ -144,34 +144,34 @@ def own(*hosts: str) -> frozenset[str]:
     ],
 )
 def test_only_our_own_page_may_use_us(told: str | None, host: str, expected: bool) -> None:
-    assert may_come(told, own(host), ()) is expected
+    assert origin_allowed(told, http_origins(host), ()) is expected
 
 
 def test_other_pages_may_be_allowed() -> None:
-    assert may_come("https://Other.example:443", own("app.example"), ("https://other.example",))
-    assert not may_come("null", own("app.example"), ("https://other.example",))
-    assert may_come("null", own("app.example"), ("*",))
+    assert origin_allowed("https://Other.example:443", http_origins("app.example"), ("https://other.example",))
+    assert not origin_allowed("null", http_origins("app.example"), ("https://other.example",))
+    assert origin_allowed("null", http_origins("app.example"), ("*",))
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_origin_or_host_upsets_the_check(told: str, host: str) -> None:
-    assert isinstance(may_come(told, own(host), ()), bool)
-    assert isinstance(known_host(host, ()), bool)
+    assert isinstance(origin_allowed(told, http_origins(host), ()), bool)
+    assert isinstance(is_known_host(host, ()), bool)
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:7860", "127.0.0.1:7860", "[::1]:7860", "my.localhost:1"])
 def test_names_of_this_computer(host: str) -> None:
-    assert known_host(host, ())
+    assert is_known_host(host, ())
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "@", "[::1"])
-def test_other_names_are_a_trick(host: str) -> None:
-    assert not known_host(host, ())
-    assert known_host(host, ("*",))
+def test_unknown_host_names_are_dns_rebinding(host: str) -> None:
+    assert not is_known_host(host, ())
+    assert is_known_host(host, ("*",))
 
 
 def test_a_name_that_was_allowed_is_known() -> None:
-    assert known_host("voice.example:8443", ("https://voice.example",))
+    assert is_known_host("voice.example:8443", ("https://voice.example",))
 
 
 # ---------------------------------------------------------------- headers
@@ -180,12 +180,13 @@ def test_a_name_that_was_allowed_is_known() -> None:
 def test_inline_scripts_are_named_by_their_hash() -> None:
     html = b'<script>one();\r\n</script><script src="a.js"></script><SCRIPT type="module">two()</SCRIPT>'
     digests = [base64.b64encode(hashlib.sha256(text).digest()).decode() for text in (b"one();\n", b"two()")]
-    assert inline_hashes(html) == [f"'sha256-{digest}'" for digest in digests]
+    assert hash_inline_scripts(html) == [f"'sha256-{digest}'" for digest in digests]
 
 
 def test_the_policy_lets_nothing_come_from_or_go_to_other_hosts() -> None:
     rules = dict(
-        rule.split(" ", 1) for rule in policy(["'sha256-x'"], ["app:1"], ["https://huggingface.co"]).split("; ")
+        rule.split(" ", 1)
+        for rule in content_security_policy(["'sha256-x'"], ["app:1"], ["https://huggingface.co"]).split("; ")
     )
     assert rules["script-src"] == "'self' 'unsafe-eval' blob: 'sha256-x'"
     assert rules["connect-src"] == "'self' ws://app:1 wss://app:1"
@@ -196,4 +197,4 @@ def test_the_policy_lets_nothing_come_from_or_go_to_other_hosts() -> None:
 @pytest.mark.parametrize("text", ["http://a b", "https://a;b", "https://a'b", "ftp://a", "https://", "https://a:port"])
 def test_what_is_no_origin_cannot_get_into_a_policy(text: str) -> None:
     with pytest.raises(ValueError, match="not an origin"):
-        origin(text)
+        normalize_origin(text)

@@ -17,19 +17,19 @@ from typing import Any
 from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimePlaybackTracker, RealtimeRunner, RealtimeSession
 
-PIECE_BYTES = 20 * 48
-TIMEOUT_S = 90
-called: list[str] = []
+CHUNK_BYTES = 20 * 48
+CONVERSATION_TIMEOUT_S = 90
+tool_calls: list[str] = []
 
 
 @function_tool
 def get_weather(city: str) -> str:
     """Look up the current weather in a city."""
-    called.append(city)
+    tool_calls.append(city)
     return "It is foggy and 12 degrees."
 
 
-def settings(url: str, tracker: RealtimePlaybackTracker, **more: Any) -> Any:
+def model_config(url: str, tracker: RealtimePlaybackTracker, **more: Any) -> Any:
     """Where to connect, and the session's settings."""
     model = {"model_name": "gpt-realtime-2.1", "turn_detection": {"type": "server_vad", "silence_duration_ms": 400}}
     return {
@@ -49,10 +49,10 @@ def session_for(
         instructions="Use the tool for any question about the weather. Answer in one short sentence.",
         tools=[get_weather] if tools else [],
     )
-    return RealtimeRunner(agent), settings(url, tracker or RealtimePlaybackTracker(), **more)
+    return RealtimeRunner(agent), model_config(url, tracker or RealtimePlaybackTracker(), **more)
 
 
-async def raw(session: RealtimeSession) -> AsyncIterator[dict[str, Any]]:
+async def iter_server_events(session: RealtimeSession) -> AsyncIterator[dict[str, Any]]:
     """Server events as they came; an event the package cannot read, or an error, ends the run."""
     async for event in session:
         if event.type == "error":
@@ -64,45 +64,45 @@ async def raw(session: RealtimeSession) -> AsyncIterator[dict[str, Any]]:
                 yield event.data.data
 
 
-async def speak(session: RealtimeSession, pcm: bytes) -> None:
+async def send_audio(session: RealtimeSession, pcm: bytes) -> None:
     """Sound, as a microphone sends it."""
-    for start in range(0, len(pcm), PIECE_BYTES):
-        await session.send_audio(pcm[start : start + PIECE_BYTES])
+    for start in range(0, len(pcm), CHUNK_BYTES):
+        await session.send_audio(pcm[start : start + CHUNK_BYTES])
         await asyncio.sleep(0.005)
 
 
-def words(response: dict[str, Any]) -> str:
+def response_text(response: dict[str, Any]) -> str:
     """What a response says."""
     parts = [part for item in response["output"] if item["type"] == "message" for part in item["content"]]
     return " ".join(part.get("transcript") or part.get("text") or "" for part in parts)
 
 
-async def text_turn(url: str) -> dict[str, Any]:
+async def run_text_turn(url: str) -> dict[str, Any]:
     """A typed question, a written answer."""
     runner, model = session_for(url, output_modalities=["text"])
     async with await runner.run(model_config=model) as session:
         await session.send_message("What colour is the sky on a clear day?")
-        async for event in raw(session):
+        async for event in iter_server_events(session):
             if event["type"] == "response.done":
                 assert event["response"]["status"] == "completed"
-                return {"answer": words(event["response"])}
+                return {"answer": response_text(event["response"])}
     raise RuntimeError("The session ended without an answer.")
 
 
-async def spoken_turn(url: str, pcm: bytes) -> dict[str, Any]:
+async def run_spoken_turn(url: str, pcm: bytes) -> dict[str, Any]:
     """A spoken question, a spoken answer."""
     runner, model = session_for(url)
     heard = answer = None
     sound = 0
     async with await runner.run(model_config=model) as session:
-        sending = asyncio.create_task(speak(session, pcm + bytes(1000 * 48)))
-        async for event in raw(session):
+        sending = asyncio.create_task(send_audio(session, pcm + bytes(1000 * 48)))
+        async for event in iter_server_events(session):
             if event["type"] == "conversation.item.input_audio_transcription.completed":
                 heard = event["transcript"]
             elif event["type"] == "response.output_audio.delta":
                 sound += len(event["delta"])
             elif event["type"] == "response.done" and event["response"]["output"]:
-                answer = words(event["response"])
+                answer = response_text(event["response"])
             if heard is not None and answer is not None:
                 break
         await sending
@@ -110,13 +110,13 @@ async def spoken_turn(url: str, pcm: bytes) -> dict[str, Any]:
     return {"heard": heard, "answer": answer, "sound": sound, "roles": roles}
 
 
-def answers(response: dict[str, Any], interrupted: str | None) -> bool:
+def is_complete_answer(response: dict[str, Any], interrupted: str | None) -> bool:
     """The response is whole, has words in it and is not the interrupted one."""
     output = response["output"]
     return response["status"] == "completed" and bool(output) and output[0]["id"] != interrupted
 
 
-async def interruption(url: str, pcm: bytes) -> dict[str, Any]:
+async def run_interruption(url: str, pcm: bytes) -> dict[str, Any]:
     """Speech over a reply: the package truncates it by itself, by what its playback tracker says was played."""
     tracker = RealtimePlaybackTracker()
     runner, model = session_for(url, tracker=tracker)
@@ -124,29 +124,29 @@ async def interruption(url: str, pcm: bytes) -> dict[str, Any]:
     async with await runner.run(model_config=model) as session:
         await session.send_message("Tell me a long story about a lighthouse keeper, with many details.")
         sending = None
-        async for event in raw(session):
+        async for event in iter_server_events(session):
             if event["type"] == "response.output_audio.delta" and sending is None:
                 item_id = event["item_id"]
                 tracker.on_play_ms(item_id, 0, 150)
-                sending = asyncio.create_task(speak(session, pcm + bytes(1000 * 48)))
+                sending = asyncio.create_task(send_audio(session, pcm + bytes(1000 * 48)))
             elif event["type"] == "conversation.item.truncated" and event["item_id"] == item_id:
                 truncated_ms = event["audio_end_ms"]
-            elif event["type"] == "response.done" and answers(event["response"], item_id):
-                answer = words(event["response"])
+            elif event["type"] == "response.done" and is_complete_answer(event["response"], item_id):
+                answer = response_text(event["response"])
                 break
         assert sending is not None
         await sending
     return {"truncated_ms": truncated_ms, "answer": answer}
 
 
-async def tool_round(url: str) -> dict[str, Any]:
+async def run_tool_round(url: str) -> dict[str, Any]:
     """The package calls the function by itself and asks for the answer."""
     runner, model = session_for(url, tools=True, output_modalities=["text"])
     async with await runner.run(model_config=model) as session:
         await session.send_message("What is the weather in London?")
-        async for event in raw(session):
-            if event["type"] == "response.done" and (answer := words(event["response"])):
-                return {"called": called, "answer": answer}
+        async for event in iter_server_events(session):
+            if event["type"] == "response.done" and (answer := response_text(event["response"])):
+                return {"called": tool_calls, "answer": answer}
     raise RuntimeError("The session ended without an answer.")
 
 
@@ -155,12 +155,12 @@ async def main() -> None:
     url, name, *rest = sys.argv[1:]
     pcm = await asyncio.to_thread(Path(rest[0]).read_bytes) if rest else b""
     conversations = {
-        "text": lambda: text_turn(url),
-        "spoken": lambda: spoken_turn(url, pcm),
-        "interruption": lambda: interruption(url, pcm),
-        "tools": lambda: tool_round(url),
+        "text": lambda: run_text_turn(url),
+        "spoken": lambda: run_spoken_turn(url, pcm),
+        "interruption": lambda: run_interruption(url, pcm),
+        "tools": lambda: run_tool_round(url),
     }
-    result = await asyncio.wait_for(conversations[name](), TIMEOUT_S)
+    result = await asyncio.wait_for(conversations[name](), CONVERSATION_TIMEOUT_S)
     sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
 
 

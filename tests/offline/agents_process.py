@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-apart" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+AGENTS_PYTHON = ROOT / ".venv-apart" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-async def converse(url: str, name: str, speech: Path | None = None) -> dict[str, Any]:
+async def run_agents_client(url: str, name: str, speech: Path | None = None) -> dict[str, Any]:
     """Hold the conversation `name` with the server at `url`; what the client says of it."""
-    assert PYTHON.exists(), f"{PYTHON} is missing: ./test.sh makes it from requirements-apart.txt"
+    assert AGENTS_PYTHON.exists(), f"{AGENTS_PYTHON} is missing: ./test.sh makes it from requirements-apart.txt"
     script = Path(__file__).with_name("agents_client.py")
     process = await asyncio.create_subprocess_exec(
-        str(PYTHON),
+        str(AGENTS_PYTHON),
         str(script),
         url,
         name,

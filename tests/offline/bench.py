@@ -1,6 +1,6 @@
 """A session on the bench: events and results in by hand, everything that comes out witnessed.
 
-`Witness` checks what holds for every stream of server events, whatever happens; `Bench` runs each output past it.
+`ProtocolChecker` checks what holds for every stream of server events, whatever happens; `Bench` runs each output past it.
 """
 
 from __future__ import annotations
@@ -12,94 +12,94 @@ from typing import Any, get_args
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter
 
-from offline.events import Close, Do, Ids, Output, Send
+from offline.events import CloseConnection, IdGenerator, Output, SendEvent, SubmitWork
 from offline.session import Session
 from offline.work import (
+    FinalTranscript,
     Generate,
     Recognize,
-    Recognized,
     ReplyDone,
     ReplySpeech,
     ReplyText,
     ReplyToolCall,
-    Result,
     Work,
+    WorkResult,
 )
-from tests.offline.scripted import loudness, silence, tone
+from tests.offline.scripted import silence, tone, tone_probability
 
 Json = dict[str, Any]
-ADAPTER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+SERVER_EVENT_ADAPTER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
 
-def parse(event: Json) -> BaseModel:
+def parse_event(event: Json) -> BaseModel:
     """The event as the official client's own class for its type, strictly; fails on fields that class lacks."""
-    parsed: BaseModel = ADAPTER.validate_python(event, strict=True)
+    parsed: BaseModel = SERVER_EVENT_ADAPTER.validate_python(event, strict=True)
     assert event["type"] in get_args(type(parsed).model_fields["type"].annotation), (event["type"], type(parsed))
     # What the service sends of a session and the official types do not name (seen in recorded traffic).
-    extra = {name for name, _ in extras(parsed)}
+    extra = {name for name, _ in undeclared_fields(parsed)}
     assert extra <= {"object", "id", "expires_at"} and (not extra or event["type"].startswith("session.")), extra
     return parsed
 
 
-def extras(value: Any) -> list[tuple[str, Any]]:
+def undeclared_fields(value: Any) -> list[tuple[str, Any]]:
     """Fields anywhere in a parsed event that its class does not declare."""
     if isinstance(value, BaseModel):
         found = list((value.model_extra or {}).items())
         for name in type(value).model_fields:
-            found += extras(getattr(value, name))
+            found += undeclared_fields(getattr(value, name))
         return found
     if isinstance(value, list):
-        return [extra for entry in value for extra in extras(entry)]
+        return [extra for entry in value for extra in undeclared_fields(entry)]
     return []
 
 
-class Witness:
+class ProtocolChecker:
     """Follows one stream of server events and fails when it breaks a law of the protocol."""
 
     def __init__(self) -> None:
         self.events: list[Json] = []
-        self.ids: set[str] = set()
-        self.active: dict[str, Json] = {}
+        self.event_ids: set[str] = set()
+        self.active_responses: dict[str, Json] = {}
         """Responses created and not done, with what is open in them."""
-        self.finished: set[str] = set()
-        self.order: list[str] = []
+        self.finished_responses: set[str] = set()
+        self.item_order: list[str] = []
         self.open_items: set[str] = set()
         self.deltas: dict[tuple[str, str], str] = {}
 
-    def see(self, event: Json) -> None:
+    def check(self, event: Json) -> None:
         """Check the next event."""
-        parse(event)
-        assert event["event_id"] not in self.ids
-        self.ids.add(event["event_id"])
+        parse_event(event)
+        assert event["event_id"] not in self.event_ids
+        self.event_ids.add(event["event_id"])
         self.events.append(event)
         kind = event["type"]
         if kind in ("response.created", "response.done"):
-            self._response(kind, event["response"])
+            self._check_response(kind, event["response"])
         elif kind.startswith("response."):
-            self._within(kind, event)
+            self._check_response_part(kind, event)
         elif kind == "conversation.item.added":
-            self._added(event)
+            self._check_item_added(event)
         elif kind == "conversation.item.done":
             assert event["item"]["id"] in self.open_items
             self.open_items.remove(event["item"]["id"])
             assert event["item"].get("status") != "in_progress"
         elif kind == "conversation.item.deleted":
-            self.order.remove(event["item_id"])
+            self.item_order.remove(event["item_id"])
 
-    def settled(self) -> None:
+    def assert_all_done(self) -> None:
         """Everything that began has ended."""
-        assert not self.active and not self.open_items
+        assert not self.active_responses and not self.open_items
 
-    def _response(self, kind: str, response: Json) -> None:
+    def _check_response(self, kind: str, response: Json) -> None:
         name = response["id"]
         if kind == "response.created":
-            assert name not in self.active and name not in self.finished
+            assert name not in self.active_responses and name not in self.finished_responses
             assert response["status"] == "in_progress" and response["output"] == [] and response["usage"] is None
-            self.active[name] = {"default": response["conversation_id"] is not None, "items": [], "open": {}}
-            assert sum(one["default"] for one in self.active.values()) <= 1
+            self.active_responses[name] = {"default": response["conversation_id"] is not None, "items": [], "open": {}}
+            assert sum(one["default"] for one in self.active_responses.values()) <= 1
             return
-        one = self.active.pop(name)
-        self.finished.add(name)
+        one = self.active_responses.pop(name)
+        self.finished_responses.add(name)
         assert not one["open"], "parts or items are left open"
         assert [item["id"] for item in response["output"]] == one["items"]
         assert response["status"] in ("completed", "cancelled", "failed", "incomplete")
@@ -112,8 +112,8 @@ class Witness:
             assert usage["output_tokens"] == written["text_tokens"] + written["audio_tokens"]
             assert read["cached_tokens"] <= usage["input_tokens"]
 
-    def _within(self, kind: str, event: Json) -> None:
-        one = self.active[event["response_id"]]
+    def _check_response_part(self, kind: str, event: Json) -> None:
+        one = self.active_responses[event["response_id"]]
         item_id = event.get("item_id") or event["item"]["id"]
         if kind == "response.output_item.added":
             assert event["output_index"] == len(one["items"]) and not one["open"]
@@ -139,139 +139,139 @@ class Witness:
         elif kind == "response.function_call_arguments.done":
             assert event["arguments"] == self.deltas[item_id, "text"]
 
-    def _added(self, event: Json) -> None:
+    def _check_item_added(self, event: Json) -> None:
         item_id, previous = event["item"]["id"], event["previous_item_id"]
-        assert item_id not in self.order
-        self.order.insert(0 if previous is None else self.order.index(previous) + 1, item_id)
+        assert item_id not in self.item_order
+        self.item_order.insert(0 if previous is None else self.item_order.index(previous) + 1, item_id)
         self.open_items.add(item_id)
 
 
-class Bench:
+class SessionDriver:
     """A session with a hand on every lever."""
 
     def __init__(self, *, model_is_fixed: bool = True, seed: int = 1, **session: Any) -> None:
         self.now = 100.0
-        self.witness = Witness()
-        self.work: list[Work] = []
-        self.close: Close | None = None
+        self.checker = ProtocolChecker()
+        self.submitted_work: list[Work] = []
+        self.close: CloseConnection | None = None
         self.session = Session(
             model="offline",
-            ids=Ids(random.Random(seed)),
-            probability=loudness,
+            ids=IdGenerator(random.Random(seed)),
+            vad=tone_probability,
             now=self.now,
-            wall=1_800_000_000.0,
+            unix_time=1_800_000_000.0,
             model_is_fixed=model_is_fixed,
         )
-        self.created = self.take(self.session.start())[0]
+        self.created = self.collect(self.session.start())[0]
         if session:
             self.update(**session)
 
-    def take(self, outputs: list[Output]) -> list[Json]:
+    def collect(self, outputs: list[Output]) -> list[Json]:
         """Witness outputs; the events among them."""
         events = []
         for output in outputs:
             assert self.close is None, "nothing comes after the end"
-            if isinstance(output, Send):
-                self.witness.see(output.event)
+            if isinstance(output, SendEvent):
+                self.checker.check(output.event)
                 events.append(output.event)
-            elif isinstance(output, Do):
-                self.work.append(output.work)
+            elif isinstance(output, SubmitWork):
+                self.submitted_work.append(output.work)
             else:
                 self.close = output
         return events
 
-    def client(self, kind: str, **fields: Any) -> list[Json]:
+    def send_event(self, kind: str, **fields: Any) -> list[Json]:
         """A client event; the events it is answered with."""
-        return self.take(self.session.receive({"type": kind, **fields}, self.now))
+        return self.collect(self.session.handle_event({"type": kind, **fields}, self.now))
 
-    def frame(self, text: str) -> list[Json]:
+    def send_frame(self, text: str) -> list[Json]:
         """A text frame as it comes from the socket; the events it is answered with."""
-        return self.take(self.session.receive_text(text, self.now))
+        return self.collect(self.session.handle_text(text, self.now))
 
-    def give(self, result: Result) -> list[Json]:
+    def deliver(self, result: WorkResult) -> list[Json]:
         """A result of the workers."""
-        return self.take(self.session.deliver(result, self.now))
+        return self.collect(self.session.handle_result(result, self.now))
 
-    def tick(self, seconds: float) -> list[Json]:
+    def advance(self, seconds: float) -> list[Json]:
         """Time passes."""
         self.now += seconds
-        return self.take(self.session.tick(self.now))
+        return self.collect(self.session.tick(self.now))
 
     # ------------------------------------------------------------------ habits
 
     def update(self, **session: Any) -> list[Json]:
         """`session.update`."""
-        return self.client("session.update", session={"type": "realtime", **session})
+        return self.send_event("session.update", session={"type": "realtime", **session})
 
-    def append(self, pcm: bytes, piece_ms: int = 20) -> list[Json]:
+    def append_audio(self, pcm: bytes, piece_ms: int = 20) -> list[Json]:
         """Sound, in pieces as a microphone sends it."""
         size = piece_ms * 48
         events = []
         for start in range(0, len(pcm), size):
             audio = base64.b64encode(pcm[start : start + size]).decode()
-            events += self.client("input_audio_buffer.append", audio=audio)
+            events += self.send_event("input_audio_buffer.append", audio=audio)
         return events
 
-    def say(self, text: str | None = "Hello there.", ms: int = 800, language: Any = "en") -> list[Json]:
+    def speak_turn(self, text: str | None = "Hello there.", ms: int = 800, language: Any = "en") -> list[Json]:
         """A spoken turn, recognised as `text` (None: not yet)."""
-        events = self.append(tone(ms)) + self.append(silence(300))
+        events = self.append_audio(tone(ms)) + self.append_audio(silence(300))
         if text is not None:
-            events += self.give(Recognized(self.last(Recognize).item_id, text, language, ms / 1000))
+            events += self.deliver(FinalTranscript(self.last_work(Recognize).item_id, text, language, ms / 1000))
         return events
 
-    def write(self, text: str, role: str = "user", **fields: Any) -> Json:
+    def create_message(self, text: str, role: str = "user", **fields: Any) -> Json:
         """A typed message; the item."""
         kind = "output_text" if role == "assistant" else "input_text"
         item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
-        added: Json = self.client("conversation.item.create", item=item, **fields)[0]["item"]
+        added: Json = self.send_event("conversation.item.create", item=item, **fields)[0]["item"]
         return added
 
-    def last(self, kind: type[Any]) -> Any:
+    def last_work(self, kind: type[Any]) -> Any:
         """The newest work of a kind."""
-        return next(work for work in reversed(self.work) if isinstance(work, kind))
+        return next(work for work in reversed(self.submitted_work) if isinstance(work, kind))
 
-    def all(self, kind: type[Any]) -> list[Any]:
+    def all_work(self, kind: type[Any]) -> list[Any]:
         """All work of a kind."""
-        return [work for work in self.work if isinstance(work, kind)]
+        return [work for work in self.submitted_work if isinstance(work, kind)]
 
-    def speak(self, *clauses: str, ms: int = 1000) -> list[Json]:
+    def deliver_speech(self, *clauses: str, ms: int = 1000) -> list[Json]:
         """The workers speak clauses of `ms` each."""
-        name = self.last(Generate).response_id
-        return [event for clause in clauses for event in self.give(ReplySpeech(name, clause, tone(ms)))]
+        name = self.last_work(Generate).response_id
+        return [event for clause in clauses for event in self.deliver(ReplySpeech(name, clause, tone(ms)))]
 
-    def type_out(self, *pieces: str) -> list[Json]:
+    def deliver_text(self, *pieces: str) -> list[Json]:
         """The workers write."""
-        name = self.last(Generate).response_id
-        return [event for piece in pieces for event in self.give(ReplyText(name, piece))]
+        name = self.last_work(Generate).response_id
+        return [event for piece in pieces for event in self.deliver(ReplyText(name, piece))]
 
-    def call(self, name: str, arguments: str) -> list[Json]:
+    def deliver_tool_call(self, name: str, arguments: str) -> list[Json]:
         """The workers call a function."""
-        return self.give(ReplyToolCall(self.last(Generate).response_id, name, arguments))
+        return self.deliver(ReplyToolCall(self.last_work(Generate).response_id, name, arguments))
 
-    def finish(self, reason: Any = "stop", **counts: Any) -> list[Json]:
+    def finish_reply(self, reason: Any = "stop", **counts: Any) -> list[Json]:
         """The workers are done."""
-        return self.give(ReplyDone(self.last(Generate).response_id, reason, **counts))
+        return self.deliver(ReplyDone(self.last_work(Generate).response_id, reason, **counts))
 
-    def memory(self) -> list[tuple[str, str]]:
+    def model_context(self) -> list[tuple[str, str]]:
         """What the model would read now, without the instructions."""
-        request = self.last(Generate).request
+        request = self.last_work(Generate).request
         return [(message.role, message.text) for message in request.messages if message.role != "system"]
 
 
-def kinds(events: list[Json]) -> list[str]:
+def event_types(events: list[Json]) -> list[str]:
     """Types of events, in order."""
     return [event["type"] for event in events]
 
 
-def only(events: list[Json], kind: str) -> Json:
+def single_event(events: list[Json], kind: str) -> Json:
     """The one event of a type."""
     found = [event for event in events if event["type"] == kind]
-    assert len(found) == 1, (kind, kinds(events))
+    assert len(found) == 1, (kind, event_types(events))
     return found[0]
 
 
-def error_of(events: list[Json]) -> Json:
+def single_error(events: list[Json]) -> Json:
     """The error that is the only answer."""
-    assert kinds(events) == ["error"], kinds(events)
+    assert event_types(events) == ["error"], event_types(events)
     detail: Json = events[0]["error"]
     return detail

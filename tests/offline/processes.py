@@ -19,7 +19,7 @@ class OfflineProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
-    async def said(self, fact: str) -> dict[str, Any]:
+    async def wait_for_line(self, fact: str) -> dict[str, Any]:
         """The next JSON line with `fact` in it."""
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 from offline.work import Generate
 from tests.offline import conversations
-from tests.offline.scripted import Call, Gate, Script, scripted_server, tone
+from tests.offline.scripted import Checkpoint, ModelScript, ScriptedToolCall, scripted_server, tone
 
 
 async def test_text_turn() -> None:
-    script = Script(replies=[["It is", " blue."]])
+    script = ModelScript(replies=[["It is", " blue."]])
     async with scripted_server(script) as url:
-        assert await conversations.text_turn(url) == "It is blue."
-    assert script.requests[0].speak is False and script.closed == 1
+        assert await conversations.run_text_turn(url) == "It is blue."
+    assert script.requests[0].speak is False and script.closed_workers == 1
 
 
 async def test_spoken_turn() -> None:
-    script = Script(transcripts=["What time is it?"], replies=[["It is ten.", " Goodbye."]])
+    script = ModelScript(transcripts=["What time is it?"], replies=[["It is ten.", " Goodbye."]])
     async with scripted_server(script) as url:
-        heard, answer, sound = await conversations.spoken_turn(url, tone(1000))
+        heard, answer, sound = await conversations.run_spoken_turn(url, tone(1000))
     assert (heard, answer) == ("What time is it?", "It is ten. Goodbye.")
-    assert sound == tone(400) * 2 and script.memory() == [("user", "What time is it?")]
+    assert sound == tone(400) * 2 and script.model_context() == [("user", "What time is it?")]
 
 
 async def test_interruption() -> None:
-    held = Gate()
-    script = Script(transcripts=["Stop."], replies=[["Once upon a time.", held, " The end."], ["All right."]])
+    held = Checkpoint()
+    script = ModelScript(transcripts=["Stop."], replies=[["Once upon a time.", held, " The end."], ["All right."]])
     async with scripted_server(script) as url:
-        said, answer = await conversations.interruption(url, tone(1000))
+        said, answer = await conversations.run_interruption(url, tone(1000))
     assert held.reached.is_set() and (said, answer) == ("Once upon a time.", "All right.")
-    assert len([work for work in script.work if isinstance(work, Generate)]) == 2
+    assert len([work for work in script.submitted_work if isinstance(work, Generate)]) == 2
     asked = "Tell me a long story about a lighthouse keeper, with many details."
-    assert script.memory() == [("user", asked), ("assistant", "Once upon"), ("user", "Stop.")]
+    assert script.model_context() == [("user", asked), ("assistant", "Once upon"), ("user", "Stop.")]
 
 
 async def test_tool_round() -> None:
-    script = Script(replies=[[Call("get_weather", '{"city": "London"}')], ["Foggy."]])
+    script = ModelScript(replies=[[ScriptedToolCall("get_weather", '{"city": "London"}')], ["Foggy."]])
     async with scripted_server(script) as url:
-        arguments, answer = await conversations.tool_round(url)
+        arguments, answer = await conversations.run_tool_round(url)
     assert (arguments, answer) == ('{"city": "London"}', "Foggy.")
     assert [message.role for message in script.requests[1].messages] == ["system", "user", "assistant", "tool"]
     assert [request.tool_choice for request in script.requests] == ["required", "none"]

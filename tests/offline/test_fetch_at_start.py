@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from offline import __main__ as front
-from offline.fetch import Telling
-from offline.models import File, Model, Source
-from tests.offline.test_models import host
-from tests.test_embedded import child
-from web.embedded import EmbeddedServer, Phase
+from offline.fetch import JsonProgress
+from offline.models import FileSource, ModelFile, ModelSpec
+from tests.offline.test_models import running_model_host
+from tests.test_embedded import child_command
+from web.embedded import EmbeddedServer, EmbeddedServerPhase
 
 DATA = b"model" * 4000
 FETCHES = """
@@ -25,53 +25,53 @@ if sys.stdin.read(1):
 """
 
 
-def one(url: str) -> tuple[Model, ...]:
-    file = File("file", len(DATA), hashlib.sha256(DATA).hexdigest(), (Source(url=url),))
-    return (Model("a-model", "speaks", ("en",), "MIT", (file,)),)
+def make_models(url: str) -> tuple[ModelSpec, ...]:
+    file = ModelFile("file", len(DATA), hashlib.sha256(DATA).hexdigest(), (FileSource(url=url),))
+    return (ModelSpec("a-model", "speaks", ("en",), "MIT", (file,)),)
 
 
 def test_what_is_missing_is_fetched_once_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
     said: list[str] = []
-    with host({"/file": DATA}) as server:
-        monkeypatch.setattr(front, "wanted", lambda environ: one(f"{server.url}/file"))
-        front.fetch_missing(said.append)
+    with running_model_host({"/file": DATA}) as server:
+        monkeypatch.setattr(front, "required_models", lambda environ: make_models(f"{server.url}/file"))
+        front.download_missing_models(said.append)
         assert (tmp_path / "a-model" / "file").read_bytes() == DATA
         assert any("100 %" in sentence for sentence in said)
         said.clear()
-        front.fetch_missing(said.append)
-        assert said == [] and len(server.asked) == 1
+        front.download_missing_models(said.append)
+        assert said == [] and len(server.requests) == 1
 
 
 def test_what_cannot_be_had_is_a_line_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
-    with host({}) as server:
-        monkeypatch.setattr(front, "wanted", lambda environ: one(f"{server.url}/file"))
-        front.fetch_missing(lambda sentence: None)
+    with running_model_host({}) as server:
+        monkeypatch.setattr(front, "required_models", lambda environ: make_models(f"{server.url}/file"))
+        front.download_missing_models(lambda sentence: None)
     assert "Missing: a-model/file" in caplog.text
 
 
 def test_progress_is_one_sentence_for_each_tenth() -> None:
     said: list[str] = []
-    telling = Telling(said.append)
+    telling = JsonProgress(said.append)
     for done in range(0, 1001):
-        telling.at("m/f", done, 1000)
-    telling.done("m/f", "checked")
+        telling.update("m/f", done, 1000)
+    telling.finish("m/f", "checked")
     assert len(said) == 12
     assert (said[0], said[-1]) == ("Fetching m/f: 0 % of 0 MB", "m/f: checked")
 
 
 def test_the_app_knows_that_its_server_fetches() -> None:
-    server = EmbeddedServer(child(FETCHES))
+    server = EmbeddedServer(child_command(FETCHES))
     server.start()
     try:
-        assert server.wait(Phase.FETCHING, 20)
+        assert server.wait(EmbeddedServerPhase.DOWNLOADING, 20)
         assert (server.url, server.detail) == (None, "Fetching a model: 10 %")
         assert server._child is not None and server._child.stdin is not None
         server._child.stdin.write("x")
         server._child.stdin.flush()
-        assert server.wait(Phase.READY, 20)
+        assert server.wait(EmbeddedServerPhase.READY, 20)
     finally:
         server.stop()

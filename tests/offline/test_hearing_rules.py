@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.hearing import (
-    CAPTION_MOST_S,
-    RATE,
+    CAPTION_WINDOW_MAX_S,
+    STT_SAMPLE_RATE,
     Audio,
-    Heard,
-    Vote,
-    choose,
-    from_subtitles,
-    plausible,
-    quietest,
-    voiced,
-    vote_wanted,
+    LanguageVote,
+    RecognitionResult,
+    choose_language,
+    contains_voice,
+    find_quietest_sample,
+    is_plausible,
+    is_subtitle_hallucination,
+    needs_language_vote,
 )
-from offline.partial import Stable, TurnWords, words
-from offline.work import Language
+from offline.partial import IncrementalTranscript, StablePrefix, split_words
+from offline.work import LanguageCode
 
 TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
 
@@ -30,68 +30,70 @@ TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好
 
 @given(st.lists(TEXT, max_size=8))
 def test_captions_only_grow(hypotheses: list[str]) -> None:
-    stable, shown = Stable(), ""
+    stable, shown = StablePrefix(), ""
     for hypothesis in hypotheses:
-        shown += stable.hear(hypothesis)
+        shown += stable.add_hypothesis(hypothesis)
         assert stable.text == shown
 
 
 def test_captions_show_what_two_hypotheses_agree_on_but_the_last_word() -> None:
-    stable = Stable()
-    assert stable.hear("He was knot") == ""
-    assert stable.hear("He was not an") == "He was"
-    assert stable.hear("He was not an ill") == " not an"
-    assert stable.hear("She was not an ill man today") == "", "what was shown is not taken back"
+    stable = StablePrefix()
+    assert stable.add_hypothesis("He was knot") == ""
+    assert stable.add_hypothesis("He was not an") == "He was"
+    assert stable.add_hypothesis("He was not an ill") == " not an"
+    assert stable.add_hypothesis("She was not an ill man today") == "", "what was shown is not taken back"
 
 
-class Beeps:
+class BeepRecognizer:
     """Hears one word for each beep: its loudness in thousandths."""
 
     def __init__(self) -> None:
-        self.heard_s: list[float] = []
+        self.audio_lengths_s: list[float] = []
 
-    def language(self, audio: Audio) -> float:
+    def mandarin_probability(self, audio: Audio) -> float:
         return 0.0
 
-    def transcribe(self, audio: Audio, language: Language) -> Heard:
-        self.heard_s.append(len(audio) / RATE)
+    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
+        self.audio_lengths_s.append(len(audio) / STT_SAMPLE_RATE)
         levels = np.round(audio * 1000).astype(int)
         beeps = levels[np.flatnonzero(np.diff(levels, prepend=0) > 0)]
-        return Heard(("" if language == "zh" else " ").join(f"w{level}" for level in beeps), language)
+        return RecognitionResult(("" if language == "zh" else " ").join(f"w{level}" for level in beeps), language)
 
 
 @pytest.mark.parametrize("step_s", [0.5, 1.3, 4.0])
 def test_a_long_turn_costs_no_more_than_a_short_one(step_s: float) -> None:
-    said = np.zeros(43 * RATE, np.float32)
+    said = np.zeros(43 * STT_SAMPLE_RATE, np.float32)
     for n in range(43):
-        said[n * RATE + 4000 : n * RATE + 12000] = (n + 1) / 1000
-    ear = Beeps()
-    turn, captions = TurnWords(ear), ""
+        said[n * STT_SAMPLE_RATE + 4000 : n * STT_SAMPLE_RATE + 12000] = (n + 1) / 1000
+    ear = BeepRecognizer()
+    turn, captions = IncrementalTranscript(ear), ""
     for seconds in np.arange(step_s, 43, step_s):
-        captions += turn.caption(said[: int(seconds * RATE)], "en")
-        assert turn.shown == captions
-    assert turn.all(said, "en").text.split() == [f"w{n + 1}" for n in range(43)]
-    assert max(ear.heard_s) <= CAPTION_MOST_S + step_s
+        captions += turn.extend_caption(said[: int(seconds * STT_SAMPLE_RATE)], "en")
+        assert turn.caption_text == captions
+    assert turn.transcribe_turn(said, "en").text.split() == [f"w{n + 1}" for n in range(43)]
+    assert max(ear.audio_lengths_s) <= CAPTION_WINDOW_MAX_S + step_s
     assert captions.split() == [f"w{n + 1}" for n in range(len(captions.split()))]
     assert len(captions.split()) > 25
-    assert turn.all(said, "zh").text == "".join(f"w{n + 1}" for n in range(43)), "another language is heard afresh"
+    assert turn.transcribe_turn(said, "zh").text == "".join(f"w{n + 1}" for n in range(43)), (
+        "another language is heard afresh"
+    )
 
 
 def test_sound_is_cut_where_it_is_quietest() -> None:
-    audio = np.full(RATE, 0.1, np.float32)
+    audio = np.full(STT_SAMPLE_RATE, 0.1, np.float32)
     audio[6000:9000] = 0.0
-    assert 6000 < quietest(audio, 1000, RATE) < 9000
-    assert quietest(audio, 0, 100) == 100
+    assert 6000 < find_quietest_sample(audio, 1000, STT_SAMPLE_RATE) < 9000
+    assert find_quietest_sample(audio, 0, 100) == 100
 
 
 def test_a_mark_at_the_end_of_a_guess_is_not_shown() -> None:
-    stable = Stable()
-    stable.hear("Go on.")
-    assert stable.hear("Go on. Yes") == "Go on"
+    stable = StablePrefix()
+    stable.add_hypothesis("Go on.")
+    assert stable.add_hypothesis("Go on. Yes") == "Go on"
 
 
 def test_chinese_characters_are_words() -> None:
-    assert words("今天 go home") == ["今", "天", " go", " home"]
+    assert split_words("今天 go home") == ["今", "天", " go", " home"]
 
 
 # ------------------------------------------------------------------ hearing
@@ -99,9 +101,9 @@ def test_chinese_characters_are_words() -> None:
 
 def test_what_nobody_can_have_said_is_dropped() -> None:
     for text in ("", " . ", "[Music]", "♪ la la", "(wind)", "ha " * 40):
-        assert not plausible(text, 1.0), text
+        assert not is_plausible(text, 1.0), text
     for text in ("Ten of clubs.", "今天天氣怎麼樣？", "Thank you.", "You.", "No."):
-        assert plausible(text, 0.9), text
+        assert is_plausible(text, 0.9), text
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_what_nobody_can_have_said_is_dropped() -> None:
     ],
 )
 def test_subtitles_are_doubted_only_where_there_was_no_time_for_them(text: str, seconds: float, made_up: bool) -> None:
-    assert from_subtitles(text, seconds) == made_up
+    assert is_subtitle_hallucination(text, seconds) == made_up
 
 
 @pytest.mark.parametrize(
@@ -125,21 +127,21 @@ def test_subtitles_are_doubted_only_where_there_was_no_time_for_them(text: str, 
 )
 def test_a_voice_is_more_than_one_window_of_it(probabilities: list[float], there: bool) -> None:
     windows = iter(probabilities)
-    assert voiced(np.zeros(RATE, np.float32), lambda _: next(windows)) == there
-    assert not voiced(np.zeros(100, np.float32), lambda _: 1.0)
+    assert contains_voice(np.zeros(STT_SAMPLE_RATE, np.float32), lambda _: next(windows)) == there
+    assert not contains_voice(np.zeros(100, np.float32), lambda _: 1.0)
 
 
 def test_language_is_asked_again_only_while_it_is_worth_it() -> None:
-    assert not vote_wanted([], 0.3)
-    assert vote_wanted([], 0.7)
-    assert vote_wanted([Vote(0.7, 0.6)], 1.1)
-    assert not vote_wanted([Vote(0.7, 0.99)], 1.1)
-    assert vote_wanted([Vote(0.7, 0.99)], 2.0)
-    assert not vote_wanted([Vote(0.7, 0.99), Vote(2.0, 0.98)], 60.0)
+    assert not needs_language_vote([], 0.3)
+    assert needs_language_vote([], 0.7)
+    assert needs_language_vote([LanguageVote(0.7, 0.6)], 1.1)
+    assert not needs_language_vote([LanguageVote(0.7, 0.99)], 1.1)
+    assert needs_language_vote([LanguageVote(0.7, 0.99)], 2.0)
+    assert not needs_language_vote([LanguageVote(0.7, 0.99), LanguageVote(2.0, 0.98)], 60.0)
 
 
 def test_language_in_doubt_stays_as_before() -> None:
-    assert choose([], "zh") == "zh"
-    assert choose([Vote(1, 0.5)], "zh") == "zh"
-    assert choose([Vote(1, 0.5)], "en") == "en"
-    assert choose([Vote(1, 0.5), Vote(2, 0.97)], "en") == "zh"
+    assert choose_language([], "zh") == "zh"
+    assert choose_language([LanguageVote(1, 0.5)], "zh") == "zh"
+    assert choose_language([LanguageVote(1, 0.5)], "en") == "en"
+    assert choose_language([LanguageVote(1, 0.5), LanguageVote(2, 0.97)], "en") == "zh"

@@ -6,20 +6,20 @@ import asyncio
 import threading
 from functools import partial
 
-from offline.lanes import Lane, Urgency
-from tests.offline.desks import WAIT_S
+from offline.lanes import Priority, PriorityExecutor
+from tests.offline.desks import RESULT_TIMEOUT_S
 
 
-async def test_a_lane_takes_the_urgent_first_and_skips_the_cancelled() -> None:
-    lane, order, gate, begun = Lane("test"), list[str](), threading.Event(), threading.Event()
+async def test_executor_runs_urgent_first_and_skips_cancelled() -> None:
+    lane, order, gate, begun = PriorityExecutor("test"), list[str](), threading.Event(), threading.Event()
 
     def hold() -> None:
         begun.set()
-        gate.wait(WAIT_S)
+        gate.wait(RESULT_TIMEOUT_S)
 
-    holding = asyncio.create_task(lane.run(Urgency.WAITED_FOR, hold))
-    await asyncio.to_thread(begun.wait, WAIT_S)
-    named = {"helpful": Urgency.HELPFUL, "cancelled": Urgency.WAITED_FOR, "prepared": Urgency.PREPARED}
+    holding = asyncio.create_task(lane.run(Priority.INTERACTIVE, hold))
+    await asyncio.to_thread(begun.wait, RESULT_TIMEOUT_S)
+    named = {"helpful": Priority.BACKGROUND, "cancelled": Priority.INTERACTIVE, "prepared": Priority.SPECULATIVE}
     tasks = {
         name: asyncio.create_task(lane.run(urgency, partial(order.append, name))) for name, urgency in named.items()
     }

@@ -10,100 +10,100 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from benchmarks._speech import error_rate, utterances
-from offline.hearing import to_16k
-from offline.pipeline import Pipeline, load
+from benchmarks._speech import error_rate, load_speech_samples
+from offline.hearing import resample_to_16k
+from offline.pipeline import Pipeline, load_pipeline
 from offline.work import (
+    FinalTranscript,
     Generate,
-    Language,
-    Message,
+    LanguageCode,
+    LlmMessage,
     Recognize,
-    Recognized,
     ReplyDone,
+    ReplyRequest,
     ReplySpeech,
-    Request,
-    Result,
     ToolCall,
+    WorkResult,
 )
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
-WAIT_S = 90.0
+RESULT_TIMEOUT_S = 90.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pipeline() -> AsyncIterator[Pipeline]:
-    loaded = await load(lambda _: None)
+    loaded = await load_pipeline(lambda _: None)
     yield loaded
     loaded.close()
 
 
-def pcm(samples: np.ndarray) -> bytes:
+def to_pcm16(samples: np.ndarray) -> bytes:
     return np.asarray(np.clip(samples, -1, 1) * 32767, "<i2").tobytes()
 
 
-async def hear(pipeline: Pipeline, clips: list[bytes]) -> list[Recognized]:
-    results = asyncio.Queue[Result]()
+async def recognize_clips(pipeline: Pipeline, clips: list[bytes]) -> list[FinalTranscript]:
+    results = asyncio.Queue[WorkResult]()
     desk = pipeline.open(results.put_nowait)
     found = []
     for i, clip in enumerate(clips):
         desk.submit(Recognize(str(i), clip, None))
-        result = await asyncio.wait_for(results.get(), WAIT_S)
-        assert isinstance(result, Recognized)
+        result = await asyncio.wait_for(results.get(), RESULT_TIMEOUT_S)
+        assert isinstance(result, FinalTranscript)
         found.append(result)
     await desk.close()
     return found
 
 
 async def test_people_are_understood(pipeline: Pipeline) -> None:
-    clips = [u for u in utterances("en") if u.human]
-    heard = await hear(pipeline, [pcm(u.samples) for u in clips])
+    clips = [u for u in load_speech_samples("en") if u.is_human]
+    heard = await recognize_clips(pipeline, [to_pcm16(u.samples) for u in clips])
     assert {h.language for h in heard} == {"en"}
     assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "en") < 0.15
 
 
 async def test_mandarin_is_understood_and_told_from_english(pipeline: Pipeline) -> None:
-    clips = utterances("zh", 6)
-    heard = await hear(pipeline, [pcm(u.samples) for u in clips])
+    clips = load_speech_samples("zh", 6)
+    heard = await recognize_clips(pipeline, [to_pcm16(u.samples) for u in clips])
     assert {h.language for h in heard} == {"zh"}
     assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "zh") < 0.2
 
 
 async def test_thanks_are_heard(pipeline: Pipeline) -> None:
     for text, word in (("Thank you.", "thank"), ("Thank you so much.", "thank"), ("Thanks.", "thank")):
-        audio = await asyncio.to_thread(pipeline._models.engines.voice.say, text, 1.2)
-        (heard,) = await hear(pipeline, [bytes(48 * 300) + audio + bytes(48 * 200)])
+        audio = await asyncio.to_thread(pipeline._models.runtime.tts.synthesize, text, 1.2)
+        (heard,) = await recognize_clips(pipeline, [bytes(48 * 300) + audio + bytes(48 * 200)])
         assert word in heard.text.lower(), text
 
 
 async def test_noise_is_not_speech(pipeline: Pipeline) -> None:
     noise = np.random.default_rng(1).standard_normal(24_000 * 2).astype(np.float32)
-    (silence,) = await hear(pipeline, [b"\0\0" * 24_000])
+    (silence,) = await recognize_clips(pipeline, [b"\0\0" * 24_000])
     assert silence.text == ""
     for loudness in (0.0003, 0.002, 0.01, 0.05):
-        (hiss,) = await hear(pipeline, [pcm(noise * loudness)])
+        (hiss,) = await recognize_clips(pipeline, [to_pcm16(noise * loudness)])
         assert hiss.text == "", loudness
 
 
 @pytest.mark.parametrize(
     ("text", "language"), [("The train leaves at eight in the morning.", "en"), ("明天早上八點的火車。", "zh")]
 )
-async def test_speech_is_understood_again(pipeline: Pipeline, text: str, language: Language) -> None:
-    engines = pipeline._models.engines
-    audio = await asyncio.to_thread(engines.voice.say, text)
+async def test_speech_is_understood_again(pipeline: Pipeline, text: str, language: LanguageCode) -> None:
+    engines = pipeline._models.runtime
+    audio = await asyncio.to_thread(engines.tts.synthesize, text)
     assert 1.0 < len(audio) / 48_000 < 6.0
-    faster = await asyncio.to_thread(engines.voice.say, text, 1.5)
+    faster = await asyncio.to_thread(engines.tts.synthesize, text, 1.5)
     assert len(faster) < 0.85 * len(audio)
-    heard = await asyncio.to_thread(pipeline._models.hearer.transcribe, to_16k(audio), language)
+    heard = await asyncio.to_thread(pipeline._models.recognizer.transcribe, resample_to_16k(audio), language)
     assert error_rate([(text, heard.text)], language) < 0.35
 
 
-async def ask(pipeline: Pipeline, request: Request) -> tuple[str, ReplyDone]:
+async def generate_reply(pipeline: Pipeline, request: ReplyRequest) -> tuple[str, ReplyDone]:
     """The words of a spoken reply, and its end."""
-    results = asyncio.Queue[Result]()
+    results = asyncio.Queue[WorkResult]()
     desk = pipeline.open(results.put_nowait)
     desk.submit(Generate("r", request))
     text = ""
-    while not isinstance(result := await asyncio.wait_for(results.get(), WAIT_S), ReplyDone):
+    while not isinstance(result := await asyncio.wait_for(results.get(), RESULT_TIMEOUT_S), ReplyDone):
         assert isinstance(result, ReplySpeech)
         assert result.audio
         text += result.text
@@ -119,12 +119,12 @@ async def test_words_are_spoken_where_words_are_wanted(pipeline: Pipeline, quest
         json.dumps({"name": name, "parameters": {"type": "object", "properties": {field: {"type": "string"}}}})
         for name, field in (("get_weather", "city"), ("set_timer", "minutes"))
     )
-    messages: tuple[Message, ...] = (Message("user", question),)
+    messages: tuple[LlmMessage, ...] = (LlmMessage("user", question),)
     if answered:
         call = ToolCall("c", "get_weather", '{"city": "Paris"}')
-        messages += (Message("assistant", "", (call,)), Message("tool", '{"sky": "cloudy"}', call_id="c"))
+        messages += (LlmMessage("assistant", "", (call,)), LlmMessage("tool", '{"sky": "cloudy"}', call_id="c"))
     choice = "auto" if answered else "none"
-    text, done = await ask(pipeline, Request(messages, speak=True, tools=tools, tool_choice=choice))
+    text, done = await generate_reply(pipeline, ReplyRequest(messages, speak=True, tools=tools, tool_choice=choice))
     assert done.reason == "stop"
     assert text.strip()
     assert not any(mark in text for mark in ("{", "get_weather", "set_timer"))
@@ -132,8 +132,10 @@ async def test_words_are_spoken_where_words_are_wanted(pipeline: Pipeline, quest
 
 
 async def test_two_sessions_at_once_keep_to_themselves(pipeline: Pipeline) -> None:
-    requests = [Request((Message("user", f"What is the capital of {c}?"),), speak=True) for c in ("France", "Italy")]
-    (paris, done), (rome, _) = await asyncio.gather(*(ask(pipeline, request) for request in requests))
+    requests = [
+        ReplyRequest((LlmMessage("user", f"What is the capital of {c}?"),), speak=True) for c in ("France", "Italy")
+    ]
+    (paris, done), (rome, _) = await asyncio.gather(*(generate_reply(pipeline, request) for request in requests))
     assert done.reason == "stop"
     assert done.output_tokens > 0
     assert "Paris" in paris

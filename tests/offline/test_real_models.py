@@ -16,7 +16,7 @@ import soxr
 from jiwer import cer, wer
 
 from tests.offline import conversations
-from tests.offline.agents_process import ROOT, converse
+from tests.offline.agents_process import ROOT, run_agents_client
 from tests.offline.processes import offline_process
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
@@ -27,7 +27,7 @@ QUESTION = "en/michael-01.flac"
 MANDARIN = "zh/yunyang-03.flac"
 
 
-def recording(file: str) -> tuple[str, bytes]:
+def load_recording(file: str) -> tuple[str, bytes]:
     """What is said in a recording, and its sound as PCM16 at 24 kHz."""
     entries = json.loads((SPEECH / "index.json").read_text("utf-8"))
     text = next(entry["text"] for entry in entries if entry["file"] == file)
@@ -36,7 +36,7 @@ def recording(file: str) -> tuple[str, bytes]:
     return text, (np.clip(louder, -1, 1) * 32767).astype(np.int16).tobytes()
 
 
-def plain(text: str) -> str:
+def normalized_text(text: str) -> str:
     """Letters and digits only, for counting errors."""
     return "".join(letter for letter in text.lower().replace("-", " ") if letter.isalnum() or letter == " ")
 
@@ -47,11 +47,11 @@ def rms(pcm: bytes) -> float:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url() -> AsyncIterator[str]:
+async def server_url() -> AsyncIterator[str]:
     """Address of a server with real models, ready."""
     async with offline_process() as server:
-        listening = (await server.said("listening"))["listening"]
-        ready = await server.said("ready")
+        listening = (await server.wait_for_line("listening"))["listening"]
+        ready = await server.wait_for_line("ready")
         assert ready["ready"], ready.get("detail")
         yield listening
 
@@ -60,75 +60,75 @@ async def url() -> AsyncIterator[str]:
 def speech_file(tmp_path: Path) -> Path:
     """English speech as `openai-agents` sends it."""
     file = tmp_path / "speech.pcm"
-    file.write_bytes(recording(ENGLISH)[1])
+    file.write_bytes(load_recording(ENGLISH)[1])
     return file
 
 
-async def test_openai_text_turn(url: str) -> None:
-    assert "blue" in (await conversations.text_turn(url)).lower()
+async def test_openai_text_turn(server_url: str) -> None:
+    assert "blue" in (await conversations.run_text_turn(server_url)).lower()
 
 
-async def test_openai_spoken_turn_in_english(url: str) -> None:
-    text, speech = recording(ENGLISH)
-    heard, answer, sound = await conversations.spoken_turn(url, speech, real_time=True)
-    assert wer(plain(text), plain(heard)) <= 0.3
+async def test_openai_spoken_turn_in_english(server_url: str) -> None:
+    text, speech = load_recording(ENGLISH)
+    heard, answer, sound = await conversations.run_spoken_turn(server_url, speech, real_time=True)
+    assert wer(normalized_text(text), normalized_text(heard)) <= 0.3
     assert answer and len(sound) > 300 * 48 and rms(sound) > 200
 
 
-async def test_openai_spoken_turn_in_mandarin(url: str) -> None:
-    text, speech = recording(MANDARIN)
-    heard, answer, sound = await conversations.spoken_turn(url, speech, real_time=True)
-    assert cer(plain(text), plain(heard)) <= 0.4
+async def test_openai_spoken_turn_in_mandarin(server_url: str) -> None:
+    text, speech = load_recording(MANDARIN)
+    heard, answer, sound = await conversations.run_spoken_turn(server_url, speech, real_time=True)
+    assert cer(normalized_text(text), normalized_text(heard)) <= 0.4
     assert any("\u4e00" <= letter <= "\u9fff" for letter in answer) and rms(sound) > 200
 
 
-async def test_a_finished_sentence_ends_a_semantic_turn_early(url: str) -> None:
+async def test_a_finished_sentence_ends_a_semantic_turn_early(server_url: str) -> None:
     """After 600 ms of silence no more sound comes: only the words can end the turn, without them it takes 800 ms."""
-    speech = recording(QUESTION)[1]
+    speech = load_recording(QUESTION)[1]
     loud = np.flatnonzero(np.abs(np.frombuffer(speech, np.int16).astype(int)) > 800)
     detection = {"type": "semantic_vad", "eagerness": "medium"}
-    async with conversations.call(url) as line, asyncio.timeout(30):
+    async with conversations.connect_client(server_url) as line, asyncio.timeout(30):
         await line.update(audio={"input": {"turn_detection": detection}}, output_modalities=["text"])
-        await line.hear(speech[: int(loud[-1]) * 2] + bytes(600 * 48))
-        assert (await line.until("input_audio_buffer.speech_stopped"))[-1]["audio_end_ms"] > 0
+        await line.send_audio(speech[: int(loud[-1]) * 2] + bytes(600 * 48))
+        assert (await line.read_until("input_audio_buffer.speech_stopped"))[-1]["audio_end_ms"] > 0
 
 
-async def test_openai_interruption(url: str) -> None:
-    said, answer = await conversations.interruption(url, recording(ENGLISH)[1], real_time=True)
+async def test_openai_interruption(server_url: str) -> None:
+    said, answer = await conversations.run_interruption(server_url, load_recording(ENGLISH)[1], real_time=True)
     assert said and answer
 
 
-async def test_openai_tool_round(url: str) -> None:
-    arguments, answer = await conversations.tool_round(url)
+async def test_openai_tool_round(server_url: str) -> None:
+    arguments, answer = await conversations.run_tool_round(server_url)
     assert "london" in str(json.loads(arguments)).lower() and answer
 
 
-async def test_agents_text_turn(url: str) -> None:
-    assert (await converse(url, "text"))["answer"]
+async def test_agents_text_turn(server_url: str) -> None:
+    assert (await run_agents_client(server_url, "text"))["answer"]
 
 
-async def test_agents_spoken_turn(url: str, speech_file: Path) -> None:
-    result = await converse(url, "spoken", speech_file)
-    assert wer(plain(recording(ENGLISH)[0]), plain(result["heard"])) <= 0.3
+async def test_agents_spoken_turn(server_url: str, speech_file: Path) -> None:
+    result = await run_agents_client(server_url, "spoken", speech_file)
+    assert wer(normalized_text(load_recording(ENGLISH)[0]), normalized_text(result["heard"])) <= 0.3
     assert result["answer"] and result["sound"] > 0
 
 
-async def test_agents_interruption(url: str, speech_file: Path) -> None:
-    result = await converse(url, "interruption", speech_file)
+async def test_agents_interruption(server_url: str, speech_file: Path) -> None:
+    result = await run_agents_client(server_url, "interruption", speech_file)
     assert result["truncated_ms"] == 150 and result["answer"]
 
 
-async def test_agents_tool_round(url: str) -> None:
-    result = await converse(url, "tools")
+async def test_agents_tool_round(server_url: str) -> None:
+    result = await run_agents_client(server_url, "tools")
     assert [city.lower() for city in result["called"]][:1] == ["london"] and result["answer"]
 
 
-async def test_two_conversations_at_once(url: str) -> None:
+async def test_two_conversations_at_once(server_url: str) -> None:
     async def ask(name: str) -> str:
-        async with conversations.call(url) as line:
+        async with conversations.connect_client(server_url) as line:
             await line.update(output_modalities=["text"], instructions="Answer in one short sentence.")
-            await line.write(f"My name is {name}. Repeat my name.")
-            response: dict[str, Any] = (await line.until("response.done"))[-1]["response"]
+            await line.send_text(f"My name is {name}. Repeat my name.")
+            response: dict[str, Any] = (await line.read_until("response.done"))[-1]["response"]
             assert response["status"] == "completed"
             return str(response["output"][0]["content"][0]["text"])
 

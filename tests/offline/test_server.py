@@ -15,41 +15,41 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from offline.server import Conversation, RealtimeServer
-from offline.turn_detection import Probability
-from offline.work import ReplySpeech, Result
+from offline.server import RealtimeServer, SessionConnection
+from offline.turn_detection import VadModel
+from offline.work import ReplySpeech, WorkResult
 from tests.offline.scripted import (
-    Gate,
-    Script,
-    ScriptedDesk,
-    ScriptedWorkers,
-    ready_server,
+    Checkpoint,
+    ModelScript,
+    ScriptedModelRuntime,
+    ScriptedSessionWorker,
+    make_loaded_server,
+    running_server,
     scripted_server,
-    serving,
     silence,
     tone,
 )
 
 
-async def receive(connection: ClientConnection) -> dict[str, Any]:
+async def next_event(connection: ClientConnection) -> dict[str, Any]:
     """The next event."""
     event: dict[str, Any] = json.loads(await connection.recv())
     return event
 
 
-async def until(connection: ClientConnection, kind: str) -> dict[str, Any]:
+async def read_until(connection: ClientConnection, kind: str) -> dict[str, Any]:
     """The next event of a type."""
-    while (event := await receive(connection))["type"] != kind:
+    while (event := await next_event(connection))["type"] != kind:
         pass
     return event
 
 
-async def send(connection: ClientConnection, kind: str, **fields: Any) -> None:
+async def send_event(connection: ClientConnection, kind: str, **fields: Any) -> None:
     """A client event."""
     await connection.send(json.dumps({"type": kind, **fields}))
 
 
-async def get(url: str, path: str) -> tuple[int, str, str]:
+async def http_get(url: str, path: str) -> tuple[int, str, str]:
     """Status, content type and body of a GET."""
 
     def ask() -> tuple[int, str, str]:
@@ -66,10 +66,10 @@ async def get(url: str, path: str) -> tuple[int, str, str]:
 async def test_the_first_event_and_the_model_of_the_address() -> None:
     async with scripted_server() as url:
         async with connect(f"{url}?model=gpt-realtime-2.1") as connection:
-            event = await receive(connection)
+            event = await next_event(connection)
             assert event["type"] == "session.created" and event["session"]["model"] == "gpt-realtime-2.1"
         async with connect(url) as connection:
-            assert (await receive(connection))["session"]["model"] == "scripted"
+            assert (await next_event(connection))["session"]["model"] == "scripted"
 
 
 async def test_subprotocols() -> None:
@@ -77,14 +77,14 @@ async def test_subprotocols() -> None:
         async with connect(url, subprotocols=["realtime", "openai-insecure-api-key.sk-x"]) as connection:  # type: ignore[list-item]
             assert connection.subprotocol == "realtime"
         async with connect(url, subprotocols=["openai-insecure-api-key.sk-x"]) as connection:  # type: ignore[list-item]
-            assert (await receive(connection))["type"] == "session.created"
+            assert (await next_event(connection))["type"] == "session.created"
         async with connect(url, additional_headers={"Authorization": "Bearer sk-x"}) as connection:
             assert connection.subprotocol is None
 
 
 async def test_other_paths_are_not_found() -> None:
     async with scripted_server() as url:
-        status, _, body = await get(url, "/v1/models")
+        status, _, body = await http_get(url, "/v1/models")
         assert status == 404 and "/v1/realtime" in body
         with pytest.raises(InvalidStatus) as refused:
             await connect(url.replace("/realtime", "/live"))
@@ -108,7 +108,7 @@ async def test_only_pages_of_this_computer_may_use_it(origin: str, expected: boo
     async with scripted_server() as url:
         try:
             async with connect(url, additional_headers={"Origin": origin}) as connection:
-                assert (await receive(connection))["type"] == "session.created"
+                assert (await next_event(connection))["type"] == "session.created"
                 assert expected
         except InvalidStatus as refused:
             assert refused.response.status_code == 403 and not expected
@@ -116,33 +116,33 @@ async def test_only_pages_of_this_computer_may_use_it(origin: str, expected: boo
 
 async def test_a_binary_frame_and_broken_json_are_told() -> None:
     async with scripted_server() as url, connect(url) as connection:
-        await receive(connection)
+        await next_event(connection)
         await connection.send(b"\x00\x01")
-        assert (await receive(connection))["error"]["code"] == "invalid_event"
+        assert (await next_event(connection))["error"]["code"] == "invalid_event"
         await connection.send("{")
-        assert (await receive(connection))["error"]["code"] == "invalid_json"
-        await send(connection, "session.update", session={"type": "realtime"})
-        assert (await receive(connection))["type"] == "session.updated"
+        assert (await next_event(connection))["error"]["code"] == "invalid_json"
+        await send_event(connection, "session.update", session={"type": "realtime"})
+        assert (await next_event(connection))["type"] == "session.updated"
 
 
 async def test_half_a_character_harms_nothing() -> None:
     """An emoji cut in two by the client, and one cut by the model."""
-    script = Script(replies=[["Hi \ud83d"]])
+    script = ModelScript(replies=[["Hi \ud83d"]])
     async with scripted_server(script) as url, connect(url) as connection:
         item = r'{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi \ud83d"}]}'
         await connection.send('{"type": "conversation.item.create", "item": ' + item + "}")
-        added = await until(connection, "conversation.item.added")
+        added = await read_until(connection, "conversation.item.added")
         assert added["item"]["content"][0]["text"] == "Hi \ufffd"
-        await send(connection, "response.create")
-        done = await until(connection, "response.done")
+        await send_event(connection, "response.create")
+        done = await read_until(connection, "response.done")
         assert done["response"]["output"][0]["content"][0]["transcript"] == "Hi \ufffd"
-        assert script.memory() == [("user", "Hi \ufffd")]
+        assert script.model_context() == [("user", "Hi \ufffd")]
 
 
 async def test_the_beta_is_refused_as_the_service_does() -> None:
     async with scripted_server() as url:
         async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as connection:
-            assert (await receive(connection))["error"]["code"] == "beta_api_shape_disabled"
+            assert (await next_event(connection))["error"]["code"] == "beta_api_shape_disabled"
             with pytest.raises(ConnectionClosed) as closed:
                 await connection.recv()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 4000
@@ -151,32 +151,32 @@ async def test_the_beta_is_refused_as_the_service_does() -> None:
 async def test_past_the_limit_a_caller_is_told_so() -> None:
     async with scripted_server(capacity=1) as url:
         async with connect(url) as first:
-            await receive(first)
+            await next_event(first)
             async with connect(url) as second:
-                error = (await receive(second))["error"]
+                error = (await next_event(second))["error"]
                 assert error["type"] == "session_limit_reached" and "1 conversations" in error["message"]
                 with pytest.raises(ConnectionClosed) as closed:
                     await second.recv()
                 assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
-            assert json.loads((await get(url, "/health"))[2])["sessions"] == 1
-            await send(first, "session.update", session={"type": "realtime"})
-            assert (await receive(first))["type"] == "session.updated"
-        await vacated(url)
+            assert json.loads((await http_get(url, "/health"))[2])["sessions"] == 1
+            await send_event(first, "session.update", session={"type": "realtime"})
+            assert (await next_event(first))["type"] == "session.updated"
+        await wait_until_vacated(url)
         async with connect(url) as third:
-            assert (await receive(third))["type"] == "session.created"
+            assert (await next_event(third))["type"] == "session.created"
 
 
-async def vacated(url: str) -> None:
+async def wait_until_vacated(url: str) -> None:
     """Wait until no session is left."""
-    while json.loads((await get(url, "/health"))[2])["sessions"]:
+    while json.loads((await http_get(url, "/health"))[2])["sessions"]:
         pass
 
 
 async def test_health_while_loading_when_ready_and_when_failed() -> None:
     server = RealtimeServer(capacity=3)
-    async with serving(server) as url:
-        server.progress("Reading the language model.")
-        status, kind, body = await get(url, "/health")
+    async with running_server(server) as url:
+        server.set_progress("Reading the language model.")
+        status, kind, body = await http_get(url, "/health")
         assert (status, kind) == (503, "application/json")
         assert json.loads(body) == {
             "status": "loading",
@@ -190,50 +190,50 @@ async def test_health_while_loading_when_ready_and_when_failed() -> None:
             await connect(url)
         assert refused.value.response.status_code == 503
         assert refused.value.response.body == b"Reading the language model.\n"
-        server.failed("The models cannot be loaded: a file is missing.")
-        status, _, body = await get(url, "/health")
+        server.mark_failed("The models cannot be loaded: a file is missing.")
+        status, _, body = await http_get(url, "/health")
         assert (status, json.loads(body)["status"]) == (503, "failed")
     async with scripted_server() as url:
-        status, _, body = await get(url, "/health")
+        status, _, body = await http_get(url, "/health")
         health = json.loads(body)
         assert (status, health["status"], health["languages"]) == (200, "ok", ["en", "zh"])
 
 
 async def test_a_failure_ends_only_its_own_session(caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> Probability:
+    def broken() -> VadModel:
         def fail(window: bytes) -> float:
             raise RuntimeError("swordfish")
 
         return fail
 
     detectors = [broken(), lambda window: 0.0]
-    server = ready_server(probability=lambda: detectors.pop(0))
-    async with serving(server) as url, connect(url) as first, connect(url) as second:
-        await receive(first)
-        await receive(second)
+    server = make_loaded_server(probability=lambda: detectors.pop(0))
+    async with running_server(server) as url, connect(url) as first, connect(url) as second:
+        await next_event(first)
+        await next_event(second)
         audio = base64.b64encode(silence(100)).decode()
         with caplog.at_level(logging.ERROR):
-            await send(first, "input_audio_buffer.append", audio=audio)
-            error = (await receive(first))["error"]
+            await send_event(first, "input_audio_buffer.append", audio=audio)
+            error = (await next_event(first))["error"]
         assert (error["type"], error["code"]) == ("server_error", "server_error")
         with pytest.raises(ConnectionClosed) as closed:
             await first.recv()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
         assert "RuntimeError in fail" in caplog.text and "swordfish" not in caplog.text
-        await send(second, "input_audio_buffer.append", audio=audio)
-        await send(second, "session.update", session={"type": "realtime"})
-        assert (await receive(second))["type"] == "session.updated"
+        await send_event(second, "input_audio_buffer.append", audio=audio)
+        await send_event(second, "session.update", session={"type": "realtime"})
+        assert (await next_event(second))["type"] == "session.updated"
 
 
 async def test_a_long_append_is_heard_whole() -> None:
-    script = Script(transcripts=["A long story."])
+    script = ModelScript(transcripts=["A long story."])
     async with scripted_server(script) as url, connect(url) as connection:
-        await receive(connection)
+        await next_event(connection)
         pcm = silence(500) + tone(7000) + silence(500)
-        await send(connection, "input_audio_buffer.append", audio=base64.b64encode(pcm).decode())
-        stopped = await until(connection, "input_audio_buffer.speech_stopped")
+        await send_event(connection, "input_audio_buffer.append", audio=base64.b64encode(pcm).decode())
+        stopped = await read_until(connection, "input_audio_buffer.speech_stopped")
         assert abs(stopped["audio_end_ms"] - 7700) <= 64
-        assert (await until(connection, "response.done"))["response"]["status"] == "completed"
+        assert (await read_until(connection, "response.done"))["response"]["status"] == "completed"
 
 
 @pytest.mark.parametrize(
@@ -245,28 +245,28 @@ async def test_a_long_append_is_heard_whole() -> None:
     ],
 )
 async def test_a_long_append_that_is_wrong_is_refused_whole_with_one_error(audio: str) -> None:
-    script = Script()
+    script = ModelScript()
     async with scripted_server(script) as url, connect(url) as connection:
-        await receive(connection)
-        await send(connection, "input_audio_buffer.append", audio=audio)
-        error = (await receive(connection))["error"]
+        await next_event(connection)
+        await send_event(connection, "input_audio_buffer.append", audio=audio)
+        error = (await next_event(connection))["error"]
         assert (error["code"], error["param"]) == ("invalid_value", "audio")
-        await send(connection, "input_audio_buffer.commit")
-        assert "only has 0.00ms" in (await receive(connection))["error"]["message"]
+        await send_event(connection, "input_audio_buffer.commit")
+        assert "only has 0.00ms" in (await next_event(connection))["error"]["message"]
 
 
 async def test_more_sound_than_one_append_may_have_is_refused() -> None:
     async with scripted_server() as url, connect(url) as connection:
-        await receive(connection)
-        await send(connection, "input_audio_buffer.append", audio="AAAA" * (5 * 2**20 + 2))
-        assert "15 MiB" in (await receive(connection))["error"]["message"]
+        await next_event(connection)
+        await send_event(connection, "input_audio_buffer.append", audio="AAAA" * (5 * 2**20 + 2))
+        assert "15 MiB" in (await next_event(connection))["error"]["message"]
 
 
 async def test_after_the_end_nothing_runs_and_no_timer_is_set() -> None:
     """The desk delivers until it is closed, also while the connection winds up."""
-    conversations: list[Conversation] = []
+    conversations: list[SessionConnection] = []
 
-    class Talkative(ScriptedDesk):
+    class Talkative(ScriptedSessionWorker):
         async def close(self) -> None:
             (conversation,) = conversations
             self._deliver(ReplySpeech("resp_x", " word", b"00"))
@@ -274,65 +274,65 @@ async def test_after_the_end_nothing_runs_and_no_timer_is_set() -> None:
             self._deliver(ReplySpeech("resp_x", " word", b"00"))
             assert conversation.timer is None
 
-    class Workers(ScriptedWorkers):
-        def open(self, deliver: Callable[[Result], None]) -> ScriptedDesk:
+    class Workers(ScriptedModelRuntime):
+        def open(self, deliver: Callable[[WorkResult], None]) -> ScriptedSessionWorker:
             conversations.append(deliver.__self__)  # type: ignore[attr-defined]
             return Talkative(self.script, deliver)
 
-    script = Script()
-    server = RealtimeServer(probability=lambda: lambda window: 0.0)
-    server.ready(Workers(script), "scripted", ("en",))
-    async with serving(server) as url:
+    script = ModelScript()
+    server = RealtimeServer(vad_factory=lambda: lambda window: 0.0)
+    server.mark_ready(Workers(script), "scripted", ("en",))
+    async with running_server(server) as url:
         async with connect(url) as connection:
-            await receive(connection)
+            await next_event(connection)
             assert conversations[0].timer is not None
-        await vacated(url)
-    assert conversations[0].timer is None and script.closed == 1
+        await wait_until_vacated(url)
+    assert conversations[0].timer is None and script.closed_workers == 1
 
 
 async def test_sessions_do_not_share_anything() -> None:
-    script = Script()
+    script = ModelScript()
     async with scripted_server(script) as url, connect(url) as first, connect(url) as second:
         for connection, text in ((first, "I am Ada."), (second, "I am Bob.")):
             content = [{"type": "input_text", "text": text}]
             item = {"type": "message", "role": "user", "content": content}
-            await send(connection, "conversation.item.create", item=item)
-            await send(connection, "response.create")
-            done = (await until(connection, "response.done"))["response"]
+            await send_event(connection, "conversation.item.create", item=item)
+            await send_event(connection, "response.create")
+            done = (await read_until(connection, "response.done"))["response"]
             assert done["output"][0]["content"][0]["transcript"] == f"You said: {text}"
-        assert [script.memory(index) for index in (0, 1)] == [[("user", "I am Ada.")], [("user", "I am Bob.")]]
+        assert [script.model_context(index) for index in (0, 1)] == [[("user", "I am Ada.")], [("user", "I am Bob.")]]
 
 
 async def test_hanging_up_stops_the_work() -> None:
-    held = Gate()
-    script = Script(replies=[["One.", held, "Two."]])
+    held = Checkpoint()
+    script = ModelScript(replies=[["One.", held, "Two."]])
     async with scripted_server(script) as url:
         async with connect(url) as connection:
-            await send(connection, "response.create")
+            await send_event(connection, "response.create")
             await held.reached.wait()
-            assert json.loads((await get(url, "/health"))[2])["sessions"] == 1
-        await vacated(url)
-        assert script.closed == 1
+            assert json.loads((await http_get(url, "/health"))[2])["sessions"] == 1
+        await wait_until_vacated(url)
+        assert script.closed_workers == 1
 
 
 async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
     clause = "A clause of a reply that nobody reads."
-    script = Script(replies=[[clause] * 40], clause_ms=10_000)
+    script = ModelScript(replies=[[clause] * 40], clause_ms=10_000)
     async with scripted_server(script) as url, connect(url, max_queue=1) as deaf, connect(url) as other:
-        await send(deaf, "response.create")
-        await receive(deaf)
-        await receive(other)
-        await send(other, "session.update", session={"type": "realtime"})
-        assert (await receive(other))["type"] == "session.updated"
-        done = await until(deaf, "response.done")  # and when it reads at last, nothing is missing
+        await send_event(deaf, "response.create")
+        await next_event(deaf)
+        await next_event(other)
+        await send_event(other, "session.update", session={"type": "realtime"})
+        assert (await next_event(other))["type"] == "session.updated"
+        done = await read_until(deaf, "response.done")  # and when it reads at last, nothing is missing
         assert done["response"]["output"][0]["content"][0]["transcript"] == clause * 40
-        await until(deaf, "rate_limits.updated")
+        await read_until(deaf, "rate_limits.updated")
 
 
 async def test_a_client_that_never_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offline.server.MAX_UNSENT_BYTES", 4 * 2**20)
-    script = Script(replies=[["A clause."] * 80], clause_ms=10_000)
+    script = ModelScript(replies=[["A clause."] * 80], clause_ms=10_000)
     async with scripted_server(script) as url, connect(url, max_queue=1, close_timeout=0.1) as deaf:
-        await send(deaf, "response.create")
-        await vacated(url)
-        assert script.closed == 1
+        await send_event(deaf, "response.create")
+        await wait_until_vacated(url)
+        assert script.closed_workers == 1

@@ -11,22 +11,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offline.work import (
+    CaptionDelta,
+    FinalTranscript,
     Generate,
-    Hearing,
-    Paused,
-    Provisional,
+    ProvisionalTranscript,
     RecognitionFailed,
     Recognize,
-    Recognized,
     ReplyDone,
     ReplySpeech,
     ReplyText,
     ReplyToolCall,
-    Result,
-    Resumed,
-    Stop,
+    SpeechPaused,
+    SpeechResumed,
+    StopGeneration,
+    WorkResult,
 )
-from tests.offline.bench import Bench
+from tests.offline.bench import SessionDriver
 from tests.offline.scripted import silence, tone
 
 JSON = st.recursive(
@@ -131,107 +131,111 @@ ACTION = st.one_of(
 )
 
 
-class World:
+class GeneratedActions:
     """Carries generated actions out, and plays workers that answer late, in any order, or again."""
 
     def __init__(self, seed: int) -> None:
-        self.bench = Bench(seed=seed)
-        self.bench.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        self.driver = SessionDriver(seed=seed)
+        self.driver.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
 
-    def act(self, action: tuple[Any, ...]) -> None:
-        bench, kind, arguments = self.bench, action[0], action[1:]
+    def perform(self, action: tuple[Any, ...]) -> None:
+        bench, kind, arguments = self.driver, action[0], action[1:]
         if kind == "event":
-            bench.take(bench.session.receive(arguments[0], bench.now))
+            bench.collect(bench.session.handle_event(arguments[0], bench.now))
         elif kind in ("sound", "silence"):
-            bench.append((tone if kind == "sound" else silence)(arguments[0]), piece_ms=100)
+            bench.append_audio((tone if kind == "sound" else silence)(arguments[0]), piece_ms=100)
         elif kind == "item":
-            self.item(*arguments)
+            self.act_on_item(*arguments)
         elif kind == "heard":
-            self.heard(*arguments)
+            self.deliver_transcript(*arguments)
         elif kind == "hearing":
-            if turns := bench.all(Recognize) + bench.all(Paused):
-                bench.give(Hearing(turns[arguments[0] % len(turns)].item_id, " well"))
+            if turns := bench.all_work(Recognize) + bench.all_work(SpeechPaused):
+                bench.deliver(CaptionDelta(turns[arguments[0] % len(turns)].item_id, " well"))
         elif kind == "provisional":
-            if pauses := bench.all(Paused):
-                bench.give(Provisional(pauses[-1 - arguments[0] % len(pauses)].item_id, arguments[1]))
+            if pauses := bench.all_work(SpeechPaused):
+                bench.deliver(ProvisionalTranscript(pauses[-1 - arguments[0] % len(pauses)].item_id, arguments[1]))
         elif kind == "truncate":
             if known := bench.session.item_ids:
-                bench.client("conversation.item.truncate", item_id=known[-1], content_index=0, audio_end_ms=30)
+                bench.send_event("conversation.item.truncate", item_id=known[-1], content_index=0, audio_end_ms=30)
         elif kind == "reply":
-            self.reply(*arguments)
+            self.deliver_reply_result(*arguments)
         else:
-            bench.tick(arguments[0])
+            bench.advance(arguments[0])
 
-    def item(self, what: str, index: int) -> None:
-        known = self.bench.session.item_ids
+    def act_on_item(self, what: str, index: int) -> None:
+        known = self.driver.session.item_ids
         if not known:
             return
         item_id = known[index % len(known)]
         if what == "after":
-            self.bench.write("in between", previous_item_id=item_id)
+            self.driver.create_message("in between", previous_item_id=item_id)
         elif what == "truncate":
-            self.bench.client("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=index * 20)
+            self.driver.send_event(
+                "conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=index * 20
+            )
         else:
-            self.bench.client(f"conversation.item.{what}", item_id=item_id)
+            self.driver.send_event(f"conversation.item.{what}", item_id=item_id)
 
-    def heard(self, index: int, text: str | None) -> None:
-        if not (asked := self.bench.all(Recognize)):
+    def deliver_transcript(self, index: int, text: str | None) -> None:
+        if not (asked := self.driver.all_work(Recognize)):
             return
         item_id = asked[-1 - index % len(asked)].item_id
         failed = RecognitionFailed(item_id, "Could not listen.")
-        self.bench.give(failed if text is None else Recognized(item_id, text, "en", 0.5))
+        self.driver.deliver(failed if text is None else FinalTranscript(item_id, text, "en", 0.5))
 
-    def reply(self, index: int, what: str) -> None:
-        if not (asked := self.bench.all(Generate)):
+    def deliver_reply_result(self, index: int, what: str) -> None:
+        if not (asked := self.driver.all_work(Generate)):
             return
         name = asked[-1 - index % len(asked)].response_id
-        results: dict[str, Result] = {
+        results: dict[str, WorkResult] = {
             "speech": ReplySpeech(name, " One clause.", tone(90)),
             "text": ReplyText(name, " words"),
             "call": ReplyToolCall(name, "f", "{}"),
         }
         if what in results:
-            self.bench.give(results[what])
+            self.driver.deliver(results[what])
         else:
-            self.bench.give(ReplyDone(name, what, 7, 3, 5))  # type: ignore[arg-type]
+            self.driver.deliver(ReplyDone(name, what, 7, 3, 5))  # type: ignore[arg-type]
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """The workers answer everything; then nothing may be left open."""
-        bench = self.bench
+        bench = self.driver
         for _ in range(2):  # the end of a response may call for another one
-            for work in bench.all(Recognize):
-                bench.give(Recognized(work.item_id, "Done.", "en", 0.5))
-            for work in bench.all(Generate):
-                bench.give(ReplyDone(work.response_id, "stop", 1, 0, 1))
+            for work in bench.all_work(Recognize):
+                bench.deliver(FinalTranscript(work.item_id, "Done.", "en", 0.5))
+            for work in bench.all_work(Generate):
+                bench.deliver(ReplyDone(work.response_id, "stop", 1, 0, 1))
         if bench.close is None:
-            bench.witness.settled()
-            assert bench.witness.order == bench.session.item_ids
-        check_work(bench)
+            bench.checker.assert_all_done()
+            assert bench.checker.item_order == bench.session.item_ids
+        assert_work_is_consistent(bench)
 
 
-def check_work(bench: Bench) -> None:
+def assert_work_is_consistent(bench: SessionDriver) -> None:
     """Every piece of work is asked for once, and speculation is only taken back where there was some."""
-    for kind, name in ((Recognize, "item_id"), (Generate, "response_id"), (Stop, "response_id")):
-        asked = [getattr(work, name) for work in bench.all(kind)]
+    for kind, name in ((Recognize, "item_id"), (Generate, "response_id"), (StopGeneration, "response_id")):
+        asked = [getattr(work, name) for work in bench.all_work(kind)]
         if kind is not Recognize:  # an item that was deleted may be created again under its name
             assert len(asked) == len(set(asked))
-    assert {stop.response_id for stop in bench.all(Stop)} <= {work.response_id for work in bench.all(Generate)}
+    assert {stop.response_id for stop in bench.all_work(StopGeneration)} <= {
+        work.response_id for work in bench.all_work(Generate)
+    }
     speculating: set[str] = set()
-    for work in bench.work:
-        if isinstance(work, Paused):
+    for work in bench.submitted_work:
+        if isinstance(work, SpeechPaused):
             assert work.item_id not in speculating
             speculating.add(work.item_id)
-        elif isinstance(work, Resumed):
+        elif isinstance(work, SpeechResumed):
             speculating.remove(work.item_id)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTION, max_size=40), st.integers(0, 1000))
 def test_any_order_of_events_keeps_the_laws(actions: list[tuple[Any, ...]], seed: int) -> None:
-    world = World(seed)
+    world = GeneratedActions(seed)
     for action in actions:
-        world.act(action)
-    world.end()
+        world.perform(action)
+    world.finish()
 
 
 def test_long_conversations_keep_the_laws() -> None:
@@ -239,12 +243,12 @@ def test_long_conversations_keep_the_laws() -> None:
     ends: Counter[str] = Counter()
     for seed in range(3):
         source = random.Random(seed)
-        world = World(seed)
+        world = GeneratedActions(seed)
         for _ in range(60):
             for action in turn(source):
-                world.act(action)
-        world.end()
-        events = world.bench.witness.events
+                world.perform(action)
+        world.finish()
+        events = world.driver.checker.events
         ends.update(event["response"]["status"] for event in events if event["type"] == "response.done")
         ends.update(event["type"] for event in events if event["type"] == "conversation.item.truncated")
     wanted = {"completed", "cancelled", "failed", "incomplete", "conversation.item.truncated"}
@@ -280,9 +284,9 @@ def turn(source: random.Random) -> list[tuple[Any, ...]]:
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=40) | st.binary(max_size=40))
 def test_any_frame_is_answered_with_an_error(frame: str | bytes) -> None:
-    bench = Bench()
+    bench = SessionDriver()
     if isinstance(frame, bytes):
-        events = bench.take(bench.session.receive_binary(bench.now))
+        events = bench.collect(bench.session.handle_binary(bench.now))
     else:
-        events = bench.take(bench.session.receive_text(frame, bench.now))
+        events = bench.collect(bench.session.handle_text(frame, bench.now))
     assert [event["type"] for event in events] == ["error"]

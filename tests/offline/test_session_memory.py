@@ -11,53 +11,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.audio_formats import decode_all, decode_table, encode
-from offline.items import WORD, Part, begun
-from offline.work import Generate, Message, Prefill, Recognize, Recognized, ReplySpeech, Stop
-from tests.offline.bench import Bench, error_of, kinds, only
+from offline.audio_formats import decode_recording, encode_audio, g711_decode_table
+from offline.items import WORD_PATTERN, MessagePart, played_words
+from offline.work import FinalTranscript, Generate, LlmMessage, Prefill, Recognize, ReplySpeech, StopGeneration
+from tests.offline.bench import SessionDriver, event_types, single_error, single_event
 from tests.offline.scripted import silence, tone
-from tests.offline.test_session_turns import SPOKEN_END
+from tests.offline.test_session_turns import SPOKEN_ENDING
 
 
-def answered(*clauses: str, ms: int = 1000, **session: Any) -> tuple[Bench, str]:
+def session_with_reply(*clauses: str, ms: int = 1000, **session: Any) -> tuple[SessionDriver, str]:
     """A session in the middle of a spoken reply, and the reply's item id."""
-    bench = Bench(**session)
-    bench.say("Tell me a story.")
-    events = bench.speak(*clauses, ms=ms)
-    return bench, only(events, "response.output_item.added")["item"]["id"]
+    bench = SessionDriver(**session)
+    bench.speak_turn("Tell me a story.")
+    events = bench.deliver_speech(*clauses, ms=ms)
+    return bench, single_event(events, "response.output_item.added")["item"]["id"]
 
 
-def truncate(bench: Bench, item_id: str, ms: int) -> list[dict[str, Any]]:
+def send_truncate(bench: SessionDriver, item_id: str, ms: int) -> list[dict[str, Any]]:
     """`conversation.item.truncate`."""
-    return bench.client("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=ms)
+    return bench.send_event("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=ms)
 
 
 # ---------------------------------------------------------------------- barge-in
 
 
 def test_speaking_stops_the_reply_and_the_cut_is_remembered() -> None:
-    bench, item_id = answered("Once upon a time,", " there was a small blue house.")
-    active = bench.last(Generate).response_id
-    events = bench.append(tone(300))
-    assert kinds(events) == ["input_audio_buffer.speech_started", *SPOKEN_END]
-    done = only(events, "response.done")["response"]
+    bench, item_id = session_with_reply("Once upon a time,", " there was a small blue house.")
+    active = bench.last_work(Generate).response_id
+    events = bench.append_audio(tone(300))
+    assert event_types(events) == ["input_audio_buffer.speech_started", *SPOKEN_ENDING]
+    done = single_event(events, "response.done")["response"]
     assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
-    assert only(events, "conversation.item.done")["item"]["status"] == "incomplete"
-    assert bench.last(Stop).response_id == active
-    assert bench.give(ReplySpeech(active, " It was late.", tone(100))) == []
-    assert truncate(bench, item_id, 1500) == [
+    assert single_event(events, "conversation.item.done")["item"]["status"] == "incomplete"
+    assert bench.last_work(StopGeneration).response_id == active
+    assert bench.deliver(ReplySpeech(active, " It was late.", tone(100))) == []
+    assert send_truncate(bench, item_id, 1500) == [
         {
             "type": "conversation.item.truncated",
-            "event_id": bench.witness.events[-1]["event_id"],
+            "event_id": bench.checker.events[-1]["event_id"],
             "item_id": item_id,
             "content_index": 0,
             "audio_end_ms": 1500,
         }
     ]
-    assert bench.last(Prefill).request.messages[-1] == Message("assistant", "Once upon a time, there was a")
-    bench.append(silence(300))
-    bench.give(Recognized(bench.last(Recognize).item_id, "Stop.", "en", 0.5))
-    assert bench.memory() == [
+    assert bench.last_work(Prefill).request.messages[-1] == LlmMessage("assistant", "Once upon a time, there was a")
+    bench.append_audio(silence(300))
+    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "Stop.", "en", 0.5))
+    assert bench.model_context() == [
         ("user", "Tell me a story."),
         ("assistant", "Once upon a time, there was a"),
         ("user", "Stop."),
@@ -65,104 +65,104 @@ def test_speaking_stops_the_reply_and_the_cut_is_remembered() -> None:
 
 
 def test_a_finished_reply_can_still_be_cut() -> None:
-    bench, item_id = answered("One.", " Two.", " Three.")
-    bench.finish()
-    assert "response.done" not in kinds(bench.append(tone(300)))
-    assert kinds(truncate(bench, item_id, 2000)) == ["conversation.item.truncated"]
-    assert bench.last(Prefill).request.messages[-1].text == "One. Two."
-    item = bench.client("conversation.item.retrieve", item_id=item_id)[0]["item"]
+    bench, item_id = session_with_reply("One.", " Two.", " Three.")
+    bench.finish_reply()
+    assert "response.done" not in event_types(bench.append_audio(tone(300)))
+    assert event_types(send_truncate(bench, item_id, 2000)) == ["conversation.item.truncated"]
+    assert bench.last_work(Prefill).request.messages[-1].text == "One. Two."
+    item = bench.send_event("conversation.item.retrieve", item_id=item_id)[0]["item"]
     assert item["content"][0]["transcript"] is None
     assert len(base64.b64decode(item["content"][0]["audio"])) == 2000 * 48
 
 
 def test_a_reply_of_which_nothing_was_heard_is_not_remembered() -> None:
-    bench, item_id = answered("One.")
-    bench.append(tone(300))
-    truncate(bench, item_id, 0)
-    assert bench.last(Prefill).request.messages[-1] == Message("user", "Tell me a story.")
+    bench, item_id = session_with_reply("One.")
+    bench.append_audio(tone(300))
+    send_truncate(bench, item_id, 0)
+    assert bench.last_work(Prefill).request.messages[-1] == LlmMessage("user", "Tell me a story.")
 
 
 def test_a_reply_cut_while_it_goes_on_is_not_remembered_further() -> None:
-    bench, item_id = answered(
+    bench, item_id = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    assert "response.done" not in kinds(bench.append(tone(300)))
-    truncate(bench, item_id, 1000)
-    bench.speak(" Two.")
-    assert error_of(truncate(bench, item_id, 1500))["code"] == "invalid_value"
-    bench.client("response.cancel")
-    assert bench.last(Prefill).request.messages[-1].text == "One."
+    assert "response.done" not in event_types(bench.append_audio(tone(300)))
+    send_truncate(bench, item_id, 1000)
+    bench.deliver_speech(" Two.")
+    assert single_error(send_truncate(bench, item_id, 1500))["code"] == "invalid_value"
+    bench.send_event("response.cancel")
+    assert bench.last_work(Prefill).request.messages[-1].text == "One."
 
 
 def test_what_cannot_be_truncated() -> None:
-    bench, item_id = answered("One.")
-    error = error_of(truncate(bench, item_id, 1001))
+    bench, item_id = session_with_reply("One.")
+    error = single_error(send_truncate(bench, item_id, 1001))
     assert error["message"] == "Audio content of 1000ms is already shorter than 1001ms"
-    assert error_of(truncate(bench, item_id, -1))["code"] == "invalid_value"
-    assert error_of(truncate(bench, "item_x", 0))["code"] == "item_not_found"
+    assert single_error(send_truncate(bench, item_id, -1))["code"] == "invalid_value"
+    assert single_error(send_truncate(bench, "item_x", 0))["code"] == "item_not_found"
     only_model = "Only model output audio messages can be truncated."
-    typed = bench.write("Hi", "assistant")["id"]
-    for other in (bench.last(Recognize).item_id, typed):
-        error = error_of(truncate(bench, other, 0))
+    typed = bench.create_message("Hi", "assistant")["id"]
+    for other in (bench.last_work(Recognize).item_id, typed):
+        error = single_error(send_truncate(bench, other, 0))
         assert (error["code"], error["message"]) == (None, only_model)
-    events = bench.client("conversation.item.truncate", item_id=item_id, content_index=1, audio_end_ms=0)
-    assert error_of(events)["message"] == only_model
+    events = bench.send_event("conversation.item.truncate", item_id=item_id, content_index=1, audio_end_ms=0)
+    assert single_error(events)["message"] == only_model
 
 
 def test_a_turn_beside_a_reply_that_may_not_be_interrupted_is_answered_after_it() -> None:
-    bench, _ = answered(
+    bench, _ = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    assert "response.created" not in kinds(bench.say("And then?"))
-    events = bench.finish()
-    assert kinds(events)[-3:] == ["response.done", "rate_limits.updated", "response.created"]
-    assert bench.memory() == [("user", "Tell me a story."), ("assistant", "One."), ("user", "And then?")]
-    assert kinds(bench.finish()) == ["response.done", "rate_limits.updated"]
+    assert "response.created" not in event_types(bench.speak_turn("And then?"))
+    events = bench.finish_reply()
+    assert event_types(events)[-3:] == ["response.done", "rate_limits.updated", "response.created"]
+    assert bench.model_context() == [("user", "Tell me a story."), ("assistant", "One."), ("user", "And then?")]
+    assert event_types(bench.finish_reply()) == ["response.done", "rate_limits.updated"]
 
 
 def test_a_turn_beside_a_reply_that_was_deleted_meanwhile_is_not_answered() -> None:
     """A client that decides about interruptions by itself takes a cough out."""
-    bench, _ = answered(
+    bench, _ = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    bench.say("")
-    bench.client("conversation.item.delete", item_id=bench.last(Recognize).item_id)
-    assert kinds(bench.finish())[-2:] == ["response.done", "rate_limits.updated"]
+    bench.speak_turn("")
+    bench.send_event("conversation.item.delete", item_id=bench.last_work(Recognize).item_id)
+    assert event_types(bench.finish_reply())[-2:] == ["response.done", "rate_limits.updated"]
 
 
 def test_a_turn_that_waits_is_not_answered_over_the_next_one() -> None:
-    bench, _ = answered(
+    bench, _ = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    bench.say("And then?")
+    bench.speak_turn("And then?")
     bench.update(audio={"input": {"turn_detection": {"interrupt_response": True}}})
-    events = bench.append(tone(300))
-    assert "response.done" in kinds(events) and "response.created" not in kinds(events)
+    events = bench.append_audio(tone(300))
+    assert "response.done" in event_types(events) and "response.created" not in event_types(events)
 
 
 def test_interrupting_before_the_words_are_known_answers_both_turns() -> None:
-    bench = Bench()
-    bench.say(None)
-    first = bench.last(Recognize).item_id
-    events = bench.append(tone(300))
-    assert only(events, "response.done")["response"]["status_details"]["reason"] == "turn_detected"
-    bench.append(silence(300))
-    bench.give(Recognized(bench.last(Recognize).item_id, "world", "en", 1))
-    assert not bench.all(Generate)
-    bench.give(Recognized(first, "Hello", "en", 1))
-    assert bench.memory() == [("user", "Hello"), ("user", "world")]
+    bench = SessionDriver()
+    bench.speak_turn(None)
+    first = bench.last_work(Recognize).item_id
+    events = bench.append_audio(tone(300))
+    assert single_event(events, "response.done")["response"]["status_details"]["reason"] == "turn_detected"
+    bench.append_audio(silence(300))
+    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "world", "en", 1))
+    assert not bench.all_work(Generate)
+    bench.deliver(FinalTranscript(first, "Hello", "en", 1))
+    assert bench.model_context() == [("user", "Hello"), ("user", "world")]
 
 
 @given(st.lists(st.text(alphabet="ab ,.你好。", max_size=12), max_size=4), st.integers(0, 5000))
 def test_what_was_heard_begins_what_was_said(clauses: list[str], cut: int) -> None:
-    part = Part("output_audio")
+    part = MessagePart("output_audio")
     for clause in clauses:
-        part.add_sound(clause, bytes(480 * 48))
-    total = part.ms
+        part.append_clause(clause, bytes(480 * 48))
+    total = part.duration_ms
     heard_before = ""
     for ms in sorted({min(cut, int(total)), int(total) // 2, int(total)}):
-        part.cut_ms = ms
-        heard = part.heard()
+        part.truncated_at_ms = ms
+        heard = part.to_llm_text()
         assert part.text.startswith(heard) and heard.startswith(heard_before)
         heard_before = heard
     assert heard_before == part.text
@@ -179,71 +179,74 @@ def test_what_was_heard_begins_what_was_said(clauses: list[str], cut: int) -> No
     ],
 )
 def test_words_up_to_a_share(text: str, share: float, heard: str) -> None:
-    assert begun(text, share) == heard
-    assert "".join(WORD.findall(text)) == text
+    assert played_words(text, share) == heard
+    assert "".join(WORD_PATTERN.findall(text)) == text
 
 
 # ---------------------------------------------------------------------- items
 
 
 def test_items_are_placed_where_the_client_says() -> None:
-    bench = Bench()
-    first, second = bench.write("1")["id"], bench.write("2")["id"]
-    between = bench.write("1.5", previous_item_id=first)["id"]
-    front = bench.write("0", previous_item_id="root")["id"]
-    assert bench.session.item_ids == [front, first, between, second] == bench.witness.order
-    error = error_of(
-        bench.client(
+    bench = SessionDriver()
+    first, second = bench.create_message("1")["id"], bench.create_message("2")["id"]
+    between = bench.create_message("1.5", previous_item_id=first)["id"]
+    front = bench.create_message("0", previous_item_id="root")["id"]
+    assert bench.session.item_ids == [front, first, between, second] == bench.checker.item_order
+    error = single_error(
+        bench.send_event(
             "conversation.item.create",
             previous_item_id="item_x",
             item={"type": "message", "role": "user", "content": []},
         )
     )
     assert (error["code"], error["param"]) == ("item_not_found", "previous_item_id")
-    bench.client("response.create")
-    assert [text for _, text in bench.memory()] == ["0", "1", "1.5", "2"]
+    bench.send_event("response.create")
+    assert [text for _, text in bench.model_context()] == ["0", "1", "1.5", "2"]
 
 
 def test_items_are_deleted() -> None:
-    bench = Bench()
-    first, second = bench.write("1")["id"], bench.write("2")["id"]
+    bench = SessionDriver()
+    first, second = bench.create_message("1")["id"], bench.create_message("2")["id"]
     assert (
-        only(bench.client("conversation.item.delete", item_id=first), "conversation.item.deleted")["item_id"] == first
+        single_event(bench.send_event("conversation.item.delete", item_id=first), "conversation.item.deleted")[
+            "item_id"
+        ]
+        == first
     )
-    assert error_of(bench.client("conversation.item.delete", item_id=first))["code"] == "item_not_found"
-    bench.client("response.create")
-    assert bench.session.item_ids == [second] and bench.memory() == [("user", "2")]
+    assert single_error(bench.send_event("conversation.item.delete", item_id=first))["code"] == "item_not_found"
+    bench.send_event("response.create")
+    assert bench.session.item_ids == [second] and bench.model_context() == [("user", "2")]
 
 
 def test_a_turn_deleted_before_its_words_are_known_is_not_answered() -> None:
-    bench = Bench()
-    bench.say(None)
-    item_id = bench.last(Recognize).item_id
-    events = bench.client("conversation.item.delete", item_id=item_id)
-    assert kinds(events)[:2] == ["conversation.item.deleted", "response.done"]
-    assert bench.give(Recognized(item_id, "Hello", "en", 1)) == [] and not bench.all(Generate)
+    bench = SessionDriver()
+    bench.speak_turn(None)
+    item_id = bench.last_work(Recognize).item_id
+    events = bench.send_event("conversation.item.delete", item_id=item_id)
+    assert event_types(events)[:2] == ["conversation.item.deleted", "response.done"]
+    assert bench.deliver(FinalTranscript(item_id, "Hello", "en", 1)) == [] and not bench.all_work(Generate)
 
 
 def test_an_item_deleted_before_a_reply_is_generated_is_not_part_of_it() -> None:
-    bench = Bench()
-    first = bench.write("1")["id"]
-    bench.say(None)
-    bench.client("conversation.item.delete", item_id=first)
-    bench.give(Recognized(bench.last(Recognize).item_id, "2", "en", 1))
-    assert bench.memory() == [("user", "2")]
+    bench = SessionDriver()
+    first = bench.create_message("1")["id"]
+    bench.speak_turn(None)
+    bench.send_event("conversation.item.delete", item_id=first)
+    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "2", "en", 1))
+    assert bench.model_context() == [("user", "2")]
 
 
 def test_items_of_a_former_conversation_are_remembered() -> None:
-    bench = Bench(instructions="Be kind.")
-    bench.write("You speak to Ada.", "system")
-    bench.write("Hello")
-    bench.write("Hi Ada", "assistant")
+    bench = SessionDriver(instructions="Be kind.")
+    bench.create_message("You speak to Ada.", "system")
+    bench.create_message("Hello")
+    bench.create_message("Hi Ada", "assistant")
     spoken = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": "Bye"}]}
-    bench.client("conversation.item.create", item={**spoken, "id": "mine"})
+    bench.send_event("conversation.item.create", item={**spoken, "id": "mine"})
     call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1"}
-    bench.client("conversation.item.create", item=call)
-    bench.client("response.create")
-    roles = [(message.role, message.text) for message in bench.last(Generate).request.messages]
+    bench.send_event("conversation.item.create", item=call)
+    bench.send_event("response.create")
+    roles = [(message.role, message.text) for message in bench.last_work(Generate).request.messages]
     assert roles == [
         ("system", "Be kind."),
         ("system", "You speak to Ada."),
@@ -252,7 +255,9 @@ def test_items_of_a_former_conversation_are_remembered() -> None:
         ("user", "Bye"),
         ("assistant", ""),
     ]
-    assert error_of(bench.client("conversation.item.create", item={**spoken, "id": "mine"}))["param"] == "item.id"
+    assert (
+        single_error(bench.send_event("conversation.item.create", item={**spoken, "id": "mine"}))["param"] == "item.id"
+    )
 
 
 @pytest.mark.parametrize(
@@ -271,38 +276,38 @@ def test_items_of_a_former_conversation_are_remembered() -> None:
 )
 def test_items_that_cannot_be(role: str, part: dict[str, Any], param: str) -> None:
     item = {"type": "message", "role": role, "content": [part]}
-    assert error_of(Bench().client("conversation.item.create", item=item))["param"] == param
+    assert single_error(SessionDriver().send_event("conversation.item.create", item=item))["param"] == param
 
 
 def test_sound_in_an_item_is_recognised() -> None:
-    bench = Bench(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    bench = SessionDriver(audio={"input": {"transcription": {"model": "whisper-1"}}})
     sound = tone(500)
     parts = [
         {"type": "input_text", "text": "Listen:"},
         {"type": "input_audio", "audio": base64.b64encode(sound).decode()},
     ]
-    item = bench.client("conversation.item.create", item={"type": "message", "role": "user", "content": parts})[0][
+    item = bench.send_event("conversation.item.create", item={"type": "message", "role": "user", "content": parts})[0][
         "item"
     ]
-    bench.client("response.create")
-    assert bench.last(Recognize).audio == sound and not bench.all(Generate)
-    events = bench.give(Recognized(item["id"], "hello", "en", 0.5))
-    assert only(events, "conversation.item.input_audio_transcription.completed")["content_index"] == 1
-    assert bench.memory() == [("user", "Listen:\nhello")]
-    retrieved = bench.client("conversation.item.retrieve", item_id=item["id"])[0]["item"]
+    bench.send_event("response.create")
+    assert bench.last_work(Recognize).audio == sound and not bench.all_work(Generate)
+    events = bench.deliver(FinalTranscript(item["id"], "hello", "en", 0.5))
+    assert single_event(events, "conversation.item.input_audio_transcription.completed")["content_index"] == 1
+    assert bench.model_context() == [("user", "Listen:\nhello")]
+    retrieved = bench.send_event("conversation.item.retrieve", item_id=item["id"])[0]["item"]
     assert base64.b64decode(retrieved["content"][1]["audio"]) == sound
 
 
 def test_stored_sound_is_bounded() -> None:
-    bench = Bench(audio={"input": {"turn_detection": None}})
+    bench = SessionDriver(audio={"input": {"turn_detection": None}})
     first = ""
     for _ in range(3):
-        bench.append(silence(60_000) * 4, piece_ms=60_000)
-        committed = bench.client("input_audio_buffer.commit")[0]
+        bench.append_audio(silence(60_000) * 4, piece_ms=60_000)
+        committed = bench.send_event("input_audio_buffer.commit")[0]
         first = first or committed["item_id"]
-    parts = bench.client("conversation.item.retrieve", item_id=first)[0]["item"]["content"]
+    parts = bench.send_event("conversation.item.retrieve", item_id=first)[0]["item"]["content"]
     assert parts[0]["audio"] == ""
-    last = bench.client("conversation.item.retrieve", item_id=bench.session.item_ids[-1])[0]["item"]
+    last = bench.send_event("conversation.item.retrieve", item_id=bench.session.item_ids[-1])[0]["item"]
     assert len(last["content"][0]["audio"]) > 1000
 
 
@@ -311,7 +316,7 @@ def test_stored_sound_is_bounded() -> None:
 
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
 def test_g711_is_what_the_standard_says(kind: str) -> None:
-    meaning = decode_table(kind)
+    meaning = g711_decode_table(kind)
     known = {"audio/pcmu": {0xFF: 0, 0x00: -32124, 0x80: 32124}, "audio/pcma": {0xD5: 8, 0x2A: -32256, 0xAA: 32256}}
     assert {code: int(meaning[code]) for code in known[kind]} == known[kind]
     assert len(set(meaning.tolist())) >= 255
@@ -320,9 +325,9 @@ def test_g711_is_what_the_standard_says(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
 def test_g711_carries_sound(kind: str) -> None:
     sound = np.frombuffer(tone(500), np.int16).astype(float)
-    wire = encode(kind, tone(500))
+    wire = encode_audio(kind, tone(500))
     assert len(wire) == 4000
-    back = np.frombuffer(decode_all(kind, wire, "x"), np.int16).astype(float)[: len(sound)]
+    back = np.frombuffer(decode_recording(kind, wire, "x"), np.int16).astype(float)[: len(sound)]
     middle = slice(2400, 9600)
     noise = np.mean((sound[middle] - back[middle]) ** 2)
     assert 10 * math.log10(np.mean(sound[middle] ** 2) / noise) > 30
@@ -330,19 +335,19 @@ def test_g711_carries_sound(kind: str) -> None:
 
 def test_a_telephone_call() -> None:
     wire = {"type": "audio/pcmu"}
-    bench = Bench(audio={"input": {"format": wire}, "output": {"format": wire}})
-    sound = encode("audio/pcmu", tone(800) + silence(400))
+    bench = SessionDriver(audio={"input": {"format": wire}, "output": {"format": wire}})
+    sound = encode_audio("audio/pcmu", tone(800) + silence(400))
     events = []
     for start in range(0, len(sound), 160):
         audio = base64.b64encode(sound[start : start + 160]).decode()
-        events += bench.client("input_audio_buffer.append", audio=audio)
-    assert "input_audio_buffer.committed" in kinds(events)
-    bench.give(Recognized(bench.last(Recognize).item_id, "Hello.", "en", 1))
-    spoken = bench.speak("Hi.", ms=1000)
+        events += bench.send_event("input_audio_buffer.append", audio=audio)
+    assert "input_audio_buffer.committed" in event_types(events)
+    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "Hello.", "en", 1))
+    spoken = bench.deliver_speech("Hi.", ms=1000)
     deltas = [base64.b64decode(event["delta"]) for event in spoken if event["type"] == "response.output_audio.delta"]
     assert sum(map(len, deltas)) == 8000 and len(deltas) == 5
     item_id = spoken[0]["item"]["id"]
-    bench.append(b"", 20)
-    assert kinds(truncate(bench, item_id, 500)) == ["conversation.item.truncated"]
-    item = bench.client("conversation.item.retrieve", item_id=item_id)[0]["item"]
+    bench.append_audio(b"", 20)
+    assert event_types(send_truncate(bench, item_id, 500)) == ["conversation.item.truncated"]
+    item = bench.send_event("conversation.item.retrieve", item_id=item_id)[0]["item"]
     assert len(base64.b64decode(item["content"][0]["audio"])) == 4000

@@ -5,99 +5,101 @@ from __future__ import annotations
 import base64
 
 from offline.work import (
+    FinalTranscript,
     Generate,
-    Message,
+    LlmMessage,
     Prefill,
     Recognize,
-    Recognized,
     ReplyDone,
     ReplySpeech,
-    Stop,
+    StopGeneration,
     ToolCall,
 )
-from tests.offline.bench import Bench, error_of, kinds, only
+from tests.offline.bench import SessionDriver, event_types, single_error, single_event
 from tests.offline.scripted import silence, tone
 from tests.offline.test_session_settings import WEATHER
-from tests.offline.test_session_turns import SPOKEN_END
+from tests.offline.test_session_turns import SPOKEN_ENDING
 
 
 def test_one_active_response_at_a_time() -> None:
-    bench = Bench()
-    bench.write("Hello")
-    active = bench.client("response.create")[0]["response"]["id"]
-    error = error_of(bench.client("response.create", event_id="second"))
+    bench = SessionDriver()
+    bench.create_message("Hello")
+    active = bench.send_event("response.create")[0]["response"]["id"]
+    error = single_error(bench.send_event("response.create", event_id="second"))
     assert error["code"] == "conversation_already_has_active_response" and active in error["message"]
     assert error["event_id"] == "second"
-    bench.finish()
-    assert kinds(bench.client("response.create")) == ["response.created"]
+    bench.finish_reply()
+    assert event_types(bench.send_event("response.create")) == ["response.created"]
 
 
 def test_cancel() -> None:
-    bench = Bench()
-    bench.write("Hello")
-    name = bench.client("response.create")[0]["response"]["id"]
-    bench.speak("One.")
-    error = error_of(bench.client("response.cancel", response_id="resp_other"))
+    bench = SessionDriver()
+    bench.create_message("Hello")
+    name = bench.send_event("response.create")[0]["response"]["id"]
+    bench.deliver_speech("One.")
+    error = single_error(bench.send_event("response.cancel", response_id="resp_other"))
     assert error["code"] == "response_cancel_not_active"
-    events = bench.client("response.cancel")
-    assert kinds(events) == SPOKEN_END and bench.last(Stop).response_id == name
-    done = only(events, "response.done")["response"]
+    events = bench.send_event("response.cancel")
+    assert event_types(events) == SPOKEN_ENDING and bench.last_work(StopGeneration).response_id == name
+    done = single_event(events, "response.done")["response"]
     assert done["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
     assert done["output"][0]["status"] == "incomplete"
     assert done["usage"]["output_token_details"]["audio_tokens"] == 20
-    late = bench.give(ReplySpeech(name, " Two.", tone(50))) + bench.give(ReplyDone(name, "stopped"))
+    late = bench.deliver(ReplySpeech(name, " Two.", tone(50))) + bench.deliver(ReplyDone(name, "stopped"))
     assert late == []
-    assert error_of(bench.client("response.cancel"))["code"] == "response_cancel_not_active"
+    assert single_error(bench.send_event("response.cancel"))["code"] == "response_cancel_not_active"
 
 
 def test_a_response_can_be_cancelled_before_the_words_are_known() -> None:
-    bench = Bench()
-    bench.say(None)
-    done = only(bench.client("response.cancel"), "response.done")["response"]
+    bench = SessionDriver()
+    bench.speak_turn(None)
+    done = single_event(bench.send_event("response.cancel"), "response.done")["response"]
     assert done["status"] == "cancelled" and done["usage"]["total_tokens"] == 0
-    bench.give(Recognized(bench.last(Recognize).item_id, "Hello.", "en", 1))
-    assert not bench.all(Generate) and not bench.all(Stop)
+    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "Hello.", "en", 1))
+    assert not bench.all_work(Generate) and not bench.all_work(StopGeneration)
 
 
 def test_the_token_bound_makes_a_response_incomplete() -> None:
-    bench = Bench(max_output_tokens=7)
-    bench.write("Count")
-    bench.client("response.create")
-    assert bench.last(Generate).request.max_tokens == 7
-    bench.speak("One,")
-    done = only(bench.finish("max_tokens", output_tokens=7), "response.done")["response"]
+    bench = SessionDriver(max_output_tokens=7)
+    bench.create_message("Count")
+    bench.send_event("response.create")
+    assert bench.last_work(Generate).request.max_tokens == 7
+    bench.deliver_speech("One,")
+    done = single_event(bench.finish_reply("max_tokens", output_tokens=7), "response.done")["response"]
     assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
     assert done["status"] == "incomplete" and done["output"][0]["status"] == "incomplete"
     assert done["max_output_tokens"] == 7
 
 
 def test_a_failed_response_says_why() -> None:
-    bench = Bench()
-    bench.write("Hello")
-    bench.client("response.create")
-    done = only(bench.finish("failed", message="The model ran out of memory."), "response.done")["response"]
+    bench = SessionDriver()
+    bench.create_message("Hello")
+    bench.send_event("response.create")
+    done = single_event(bench.finish_reply("failed", message="The model ran out of memory."), "response.done")[
+        "response"
+    ]
     assert done["status"] == "failed"
     assert done["status_details"]["error"]["message"] == "The model ran out of memory."
-    assert kinds(bench.client("response.create")) == ["response.created"]
+    assert event_types(bench.send_event("response.create")) == ["response.created"]
 
 
 def test_usage_counts_sound() -> None:
-    bench = Bench()
-    bench.say("Hello.", ms=1000)
-    ms = len(bench.last(Recognize).audio) / 48
-    bench.speak("Hi.", ms=1000)
-    usage = only(bench.finish(input_tokens=20, output_tokens=2), "response.done")["response"]["usage"]
+    bench = SessionDriver()
+    bench.speak_turn("Hello.", ms=1000)
+    ms = len(bench.last_work(Recognize).audio) / 48
+    bench.deliver_speech("Hi.", ms=1000)
+    usage = single_event(bench.finish_reply(input_tokens=20, output_tokens=2), "response.done")["response"]["usage"]
     assert usage["input_token_details"]["audio_tokens"] == -(-ms // 100)
     assert usage["output_token_details"] == {"text_tokens": 2, "audio_tokens": 20}
-    bench.write("And now?")
-    bench.client("response.create")
-    usage = only(bench.finish(input_tokens=30), "response.done")["response"]["usage"]
+    bench.create_message("And now?")
+    bench.send_event("response.create")
+    usage = single_event(bench.finish_reply(input_tokens=30), "response.done")["response"]["usage"]
     assert usage["input_token_details"]["audio_tokens"] == -(-ms // 100) + 20
 
 
 def test_one_response_may_have_its_own_settings() -> None:
-    bench = Bench(instructions="Be brief.", tools=[WEATHER])
-    bench.write("Hello")
+    bench = SessionDriver(instructions="Be brief.", tools=[WEATHER])
+    bench.create_message("Hello")
     settings = {
         "instructions": "Be long.",
         "output_modalities": ["text"],
@@ -106,22 +108,22 @@ def test_one_response_may_have_its_own_settings() -> None:
         "tool_choice": "none",
         "metadata": {"topic": "greeting"},
     }
-    created = bench.client("response.create", response=settings)[0]["response"]
+    created = bench.send_event("response.create", response=settings)[0]["response"]
     assert created["metadata"] == {"topic": "greeting"} and created["output_modalities"] == ["text"]
-    request = bench.last(Generate).request
-    assert request.messages[0] == Message("system", "Be long.")
+    request = bench.last_work(Generate).request
+    assert request.messages[0] == LlmMessage("system", "Be long.")
     assert (request.speak, request.max_tokens, request.tools, request.tool_choice) == (False, 50, (), "none")
-    bench.finish()
-    bench.client("response.create")
-    request = bench.last(Generate).request
-    assert request.messages[0] == Message("system", "Be brief.") and request.speak and len(request.tools) == 1
+    bench.finish_reply()
+    bench.send_event("response.create")
+    request = bench.last_work(Generate).request
+    assert request.messages[0] == LlmMessage("system", "Be brief.") and request.speak and len(request.tools) == 1
 
 
 def test_out_of_band_responses_leave_the_conversation_alone() -> None:
-    bench = Bench()
-    item = bench.write("My name is Ada.")
-    bench.client("response.create")
-    default = bench.last(Generate).response_id
+    bench = SessionDriver()
+    item = bench.create_message("My name is Ada.")
+    bench.send_event("response.create")
+    default = bench.last_work(Generate).response_id
     settings = {
         "conversation": "none",
         "output_modalities": ["text"],
@@ -131,74 +133,76 @@ def test_out_of_band_responses_leave_the_conversation_alone() -> None:
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Who am I?"}]},
         ],
     }
-    created = bench.client("response.create", response=settings)[0]["response"]
+    created = bench.send_event("response.create", response=settings)[0]["response"]
     assert created["conversation_id"] is None and created["metadata"] == {"kind": "title"}
-    assert bench.memory() == [("user", "My name is Ada."), ("user", "Who am I?")]
-    events = bench.type_out("Ada.") + bench.finish()
-    assert not [kind for kind in kinds(events) if kind.startswith("conversation.")]
-    assert only(events, "response.done")["response"]["metadata"] == {"kind": "title"}
+    assert bench.model_context() == [("user", "My name is Ada."), ("user", "Who am I?")]
+    events = bench.deliver_text("Ada.") + bench.finish_reply()
+    assert not [kind for kind in event_types(events) if kind.startswith("conversation.")]
+    assert single_event(events, "response.done")["response"]["metadata"] == {"kind": "title"}
     assert bench.session.item_ids == [item["id"]]
-    assert kinds(bench.give(ReplySpeech(default, "Hello.", tone(20))))[0] == "response.output_item.added"
-    third = bench.client("response.create", response={"conversation": "none", "input": []})[0]["response"]["id"]
-    assert kinds(bench.client("response.cancel"))[-2:] == ["response.done", "rate_limits.updated"]
-    assert error_of(bench.client("response.cancel"))["code"] == "response_cancel_not_active"
-    assert kinds(bench.client("response.cancel", response_id=third))[0] == "response.done"
+    assert event_types(bench.deliver(ReplySpeech(default, "Hello.", tone(20))))[0] == "response.output_item.added"
+    third = bench.send_event("response.create", response={"conversation": "none", "input": []})[0]["response"]["id"]
+    assert event_types(bench.send_event("response.cancel"))[-2:] == ["response.done", "rate_limits.updated"]
+    assert single_error(bench.send_event("response.cancel"))["code"] == "response_cancel_not_active"
+    assert event_types(bench.send_event("response.cancel", response_id=third))[0] == "response.done"
 
 
 def test_out_of_band_responses_are_bounded_and_hear_sound() -> None:
-    bench = Bench()
+    bench = SessionDriver()
     sound = {"type": "input_audio", "audio": base64.b64encode(tone(300)).decode()}
     settings = {"conversation": "none", "input": [{"type": "message", "role": "user", "content": [sound]}]}
     for _ in range(4):
-        assert kinds(bench.client("response.create", response=settings)) == ["response.created"]
-    assert error_of(bench.client("response.create", response=settings))["param"] == "response.conversation"
-    assert not bench.all(Generate)
-    bench.give(Recognized(bench.all(Recognize)[0].item_id, "Hello.", "en", 0.3))
-    assert bench.memory() == [("user", "Hello.")]
+        assert event_types(bench.send_event("response.create", response=settings)) == ["response.created"]
+    assert single_error(bench.send_event("response.create", response=settings))["param"] == "response.conversation"
+    assert not bench.all_work(Generate)
+    bench.deliver(FinalTranscript(bench.all_work(Recognize)[0].item_id, "Hello.", "en", 0.3))
+    assert bench.model_context() == [("user", "Hello.")]
 
 
 def test_input_that_refers_to_nothing() -> None:
     settings = {"conversation": "none", "input": [{"type": "item_reference", "id": "item_x"}]}
-    error = error_of(Bench().client("response.create", response=settings))
+    error = single_error(SessionDriver().send_event("response.create", response=settings))
     assert (error["code"], error["param"]) == ("item_not_found", "response.input[0].id")
 
 
 def test_the_instructions_are_read_ahead_once_the_client_has_set_them_or_set_out_without() -> None:
-    bench = Bench()
-    assert bench.work == []
+    bench = SessionDriver()
+    assert bench.submitted_work == []
     bench.update(output_modalities=["text"])
-    assert bench.all(Prefill) == [Prefill(bench.last(Prefill).request)]
-    assert bench.last(Prefill).request.messages[0].text == bench.created["session"]["instructions"]
+    assert bench.all_work(Prefill) == [Prefill(bench.last_work(Prefill).request)]
+    assert bench.last_work(Prefill).request.messages[0].text == bench.created["session"]["instructions"]
     bench.update(output_modalities=["audio"])
-    bench.append(silence(20))
-    assert len(bench.all(Prefill)) == 1
+    bench.append_audio(silence(20))
+    assert len(bench.all_work(Prefill)) == 1
     bench.update(instructions="Be brief.")
-    assert bench.last(Prefill).request.messages == (Message("system", "Be brief."),)
-    assert len(bench.all(Prefill)) == 2
-    eager = Bench()
-    eager.append(silence(20))
-    eager.append(silence(20))
-    assert [work.request.messages for work in eager.all(Prefill)] == [bench.all(Prefill)[0].request.messages]
+    assert bench.last_work(Prefill).request.messages == (LlmMessage("system", "Be brief."),)
+    assert len(bench.all_work(Prefill)) == 2
+    eager = SessionDriver()
+    eager.append_audio(silence(20))
+    eager.append_audio(silence(20))
+    assert [work.request.messages for work in eager.all_work(Prefill)] == [bench.all_work(Prefill)[0].request.messages]
 
 
 def test_the_conversation_is_read_ahead_when_a_reply_is_done() -> None:
-    bench = Bench(instructions="Be brief.")
-    assert bench.last(Prefill).request.messages == (Message("system", "Be brief."),)
-    bench.say("Hello.")
-    bench.speak("Hi!")
-    bench.finish()
-    assert [message.text for message in bench.last(Prefill).request.messages] == ["Be brief.", "Hello.", "Hi!"]
+    bench = SessionDriver(instructions="Be brief.")
+    assert bench.last_work(Prefill).request.messages == (LlmMessage("system", "Be brief."),)
+    bench.speak_turn("Hello.")
+    bench.deliver_speech("Hi!")
+    bench.finish_reply()
+    assert [message.text for message in bench.last_work(Prefill).request.messages] == ["Be brief.", "Hello.", "Hi!"]
 
 
 def test_a_tool_round() -> None:
-    bench = Bench(output_modalities=["text"], tools=[WEATHER], tool_choice={"type": "function", "name": "get_weather"})
-    bench.write("Weather in London?")
-    bench.client("response.create")
-    request = bench.last(Generate).request
+    bench = SessionDriver(
+        output_modalities=["text"], tools=[WEATHER], tool_choice={"type": "function", "name": "get_weather"}
+    )
+    bench.create_message("Weather in London?")
+    bench.send_event("response.create")
+    request = bench.last_work(Generate).request
     assert request.tool_choice == "function:get_weather"
     assert request.tools[0].startswith('{"description":"Look up the weather for a city.","name":"get_weather"')
-    events = bench.call("get_weather", '{"city": "London"}') + bench.finish()
-    assert kinds(events) == [
+    events = bench.deliver_tool_call("get_weather", '{"city": "London"}') + bench.finish_reply()
+    assert event_types(events) == [
         "response.output_item.added",
         "conversation.item.added",
         "response.function_call_arguments.delta",
@@ -219,24 +223,24 @@ def test_a_tool_round() -> None:
     }
     assert events[3]["name"] == "get_weather" and events[3]["arguments"] == '{"city": "London"}'
     finished = {**call, "status": "completed", "arguments": '{"city": "London"}'}
-    assert events[4]["item"] == finished and only(events, "response.done")["response"]["output"] == [finished]
+    assert events[4]["item"] == finished and single_event(events, "response.done")["response"]["output"] == [finished]
     output = {"type": "function_call_output", "call_id": call["call_id"], "output": "Foggy."}
-    added = bench.client("conversation.item.create", item=output)[0]["item"]
+    added = bench.send_event("conversation.item.create", item=output)[0]["item"]
     assert added == {"id": added["id"], **output}
-    bench.client("response.create")
-    assert bench.last(Generate).request.messages[1:] == (
-        Message("user", "Weather in London?"),
-        Message("assistant", "", (ToolCall(call["call_id"], "get_weather", '{"city": "London"}'),)),
-        Message("tool", "Foggy.", call_id=call["call_id"]),
+    bench.send_event("response.create")
+    assert bench.last_work(Generate).request.messages[1:] == (
+        LlmMessage("user", "Weather in London?"),
+        LlmMessage("assistant", "", (ToolCall(call["call_id"], "get_weather", '{"city": "London"}'),)),
+        LlmMessage("tool", "Foggy.", call_id=call["call_id"]),
     )
 
 
 def test_words_before_a_call_are_a_message_of_their_own() -> None:
-    bench = Bench(tools=[WEATHER])
-    bench.write("Weather?")
-    bench.client("response.create")
-    events = bench.speak("One moment.") + bench.call("get_weather", "{}") + bench.finish()
-    output = only(events, "response.done")["response"]["output"]
+    bench = SessionDriver(tools=[WEATHER])
+    bench.create_message("Weather?")
+    bench.send_event("response.create")
+    events = bench.deliver_speech("One moment.") + bench.deliver_tool_call("get_weather", "{}") + bench.finish_reply()
+    output = single_event(events, "response.done")["response"]["output"]
     assert [(item["type"], item["status"]) for item in output] == [
         ("message", "completed"),
         ("function_call", "completed"),

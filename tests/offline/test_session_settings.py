@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.wire import read_json, write_json
-from tests.offline.bench import Bench, error_of, kinds, only
+from tests.offline.bench import SessionDriver, event_types, single_error, single_event
 
 WEATHER = {
     "type": "function",
@@ -19,13 +19,13 @@ WEATHER = {
 }
 
 
-def captioned(**more: Any) -> dict[str, Any]:
+def transcription_settings(**more: Any) -> dict[str, Any]:
     """Session settings with input transcription."""
     return {"audio": {"input": {"transcription": {"model": "whisper-1"}, **more}}}
 
 
 def test_a_fresh_session_tells_every_setting() -> None:
-    session = Bench().created["session"]
+    session = SessionDriver().created["session"]
     assert session.pop("id").startswith("sess_")
     assert len(session.pop("instructions")) > 20
     assert session == {
@@ -62,10 +62,10 @@ def test_a_fresh_session_tells_every_setting() -> None:
 
 
 def test_identifiers_look_like_the_real_ones() -> None:
-    bench = Bench(output_modalities=["text"], tools=[WEATHER])
-    item = bench.write("Weather in London?")
-    response = only(bench.client("response.create"), "response.created")["response"]
-    call = bench.call("get_weather", "{}")[0]["item"]
+    bench = SessionDriver(output_modalities=["text"], tools=[WEATHER])
+    item = bench.create_message("Weather in London?")
+    response = single_event(bench.send_event("response.create"), "response.created")["response"]
+    call = bench.deliver_tool_call("get_weather", "{}")[0]["item"]
     for value, prefix, length in [
         (bench.created["event_id"], "event_", 21),
         (item["id"], "item_", 21),
@@ -78,9 +78,9 @@ def test_identifiers_look_like_the_real_ones() -> None:
 
 
 def test_an_update_changes_only_what_it_names() -> None:
-    bench = Bench()
+    bench = SessionDriver()
     before = bench.created["session"]
-    after = only(
+    after = single_event(
         bench.update(
             instructions="Be brief.",
             audio={
@@ -105,7 +105,7 @@ def test_an_update_changes_only_what_it_names() -> None:
 
 
 def test_an_update_clears_and_switches() -> None:
-    bench = Bench(tools=[WEATHER], instructions="x", **captioned())
+    bench = SessionDriver(tools=[WEATHER], instructions="x", **transcription_settings())
     after = bench.update(
         tools=[],
         instructions="",
@@ -165,9 +165,9 @@ def test_an_update_clears_and_switches() -> None:
     ],
 )
 def test_one_bad_key_rejects_the_whole_update(session: Any, code: str, param: str) -> None:
-    bench = Bench()
+    bench = SessionDriver()
     both = {"instructions": "changed", **session} if isinstance(session, dict) else session
-    error = error_of(bench.client("session.update", session=both, event_id="mine"))
+    error = single_error(bench.send_event("session.update", session=both, event_id="mine"))
     assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, param)
     assert error["event_id"] == "mine"
     after = bench.update()[0]["session"]
@@ -175,30 +175,30 @@ def test_one_bad_key_rejects_the_whole_update(session: Any, code: str, param: st
 
 
 def test_the_voice_is_fixed_once_it_was_heard() -> None:
-    bench = Bench()
+    bench = SessionDriver()
     bench.update(audio={"output": {"voice": "cedar"}})
-    bench.write("Hello")
-    bench.client("response.create")
-    bench.speak("Hi.")
-    bench.finish()
-    assert error_of(bench.update(audio={"output": {"voice": "marin"}}))["code"] == "cannot_update_voice"
-    assert kinds(bench.update(audio={"output": {"voice": "cedar", "speed": 1.1}})) == ["session.updated"]
+    bench.create_message("Hello")
+    bench.send_event("response.create")
+    bench.deliver_speech("Hi.")
+    bench.finish_reply()
+    assert single_error(bench.update(audio={"output": {"voice": "marin"}}))["code"] == "cannot_update_voice"
+    assert event_types(bench.update(audio={"output": {"voice": "cedar", "speed": 1.1}})) == ["session.updated"]
     other = {"audio": {"output": {"voice": "marin"}}}
-    assert error_of(bench.client("response.create", response=other))["code"] == "cannot_update_voice"
+    assert single_error(bench.send_event("response.create", response=other))["code"] == "cannot_update_voice"
 
 
 def test_without_a_model_in_the_address_the_update_may_name_one() -> None:
-    bench = Bench(model_is_fixed=False)
+    bench = SessionDriver(model_is_fixed=False)
     assert bench.update(model="gpt-realtime-2.1")[0]["session"]["model"] == "gpt-realtime-2.1"
 
 
 def test_a_session_ends_after_an_hour() -> None:
-    bench = Bench()
-    assert bench.session.deadline() == bench.now + 3600
-    assert bench.tick(3599) == []
-    assert error_of(bench.tick(1))["code"] == "session_expired"
+    bench = SessionDriver()
+    assert bench.session.next_deadline() == bench.now + 3600
+    assert bench.advance(3599) == []
+    assert single_error(bench.advance(1))["code"] == "session_expired"
     assert bench.close is not None and bench.close.code == 1001
-    assert bench.client("response.create") == [] and bench.session.deadline() is None
+    assert bench.send_event("response.create") == [] and bench.session.next_deadline() is None
 
 
 @pytest.mark.parametrize(
@@ -224,10 +224,10 @@ def test_a_session_ends_after_an_hour() -> None:
     ],
 )
 def test_a_broken_event_is_told_and_harms_nothing(event: Any, code: str, param: str | None) -> None:
-    bench = Bench(instructions="x")
-    error = error_of(bench.take(bench.session.receive(event, bench.now)))
+    bench = SessionDriver(instructions="x")
+    error = single_error(bench.collect(bench.session.handle_event(event, bench.now)))
     assert (error["code"], error["param"]) == (code, param)
-    assert kinds(bench.update()) == ["session.updated"]
+    assert event_types(bench.update()) == ["session.updated"]
 
 
 @pytest.mark.parametrize(
@@ -240,18 +240,18 @@ def test_a_broken_event_is_told_and_harms_nothing(event: Any, code: str, param: 
     ],
 )
 def test_what_python_reads_beyond_json_is_no_json(text: str) -> None:
-    bench = Bench()
-    assert error_of(bench.frame(text))["code"] == "invalid_json"
-    assert kinds(bench.update(instructions="Be brief.")) == ["session.updated"]
+    bench = SessionDriver()
+    assert single_error(bench.send_frame(text))["code"] == "invalid_json"
+    assert event_types(bench.update(instructions="Be brief.")) == ["session.updated"]
 
 
 def test_half_characters_are_replaced_and_whole_ones_kept() -> None:
-    bench = Bench()
+    bench = SessionDriver()
     update = '{"type": "session.update", "session": {"type": "realtime", "instructions": "%s"}}'
-    events = bench.frame(update % r"\ud83d \ud83d\ude00 \udc00\u4f60")
+    events = bench.send_frame(update % r"\ud83d \ud83d\ude00 \udc00\u4f60")
     assert events[0]["session"]["instructions"] == "\ufffd \U0001f600 \ufffd\u4f60"
     # What was valid text before stays as it was, also a written-out escape.
-    assert bench.frame(update % r"\\ud83d")[0]["session"]["instructions"] == r"\ud83d"
+    assert bench.send_frame(update % r"\\ud83d")[0]["session"]["instructions"] == r"\ud83d"
 
 
 @given(st.text(st.characters()))
@@ -275,8 +275,8 @@ def test_any_text_can_be_sent(text: str) -> None:
     ],
 )
 def test_a_broken_schema_is_refused_when_it_is_declared(parameters: Any, param: str) -> None:
-    bench = Bench()
-    error = error_of(bench.update(tools=[{**WEATHER, "parameters": parameters}]))
+    bench = SessionDriver()
+    error = single_error(bench.update(tools=[{**WEATHER, "parameters": parameters}]))
     assert (error["code"], error["param"]) == ("invalid_type", f"session.tools[0].parameters.{param}")
 
 
@@ -287,32 +287,32 @@ def test_schemas_may_use_all_of_json_schema() -> None:
         "$defs": {"unread": {"required": "by this server"}},
         "required": [],
     }
-    assert kinds(Bench().update(tools=[{**WEATHER, "parameters": schema}])) == ["session.updated"]
+    assert event_types(SessionDriver().update(tools=[{**WEATHER, "parameters": schema}])) == ["session.updated"]
 
 
 def test_a_value_nested_without_end_is_refused() -> None:
     schema: Any = {}
     for _ in range(200):
         schema = {"not": [schema]}
-    bench = Bench()
-    error = error_of(bench.update(tools=[{**WEATHER, "parameters": schema}]))
+    bench = SessionDriver()
+    error = single_error(bench.update(tools=[{**WEATHER, "parameters": schema}]))
     assert (error["code"], error["param"]) == ("invalid_value", "session.tools[0].parameters")
 
 
 def test_frames_that_are_no_events() -> None:
-    bench = Bench()
-    assert error_of(bench.take(bench.session.receive_text("{", bench.now)))["code"] == "invalid_json"
-    assert error_of(bench.take(bench.session.receive_binary(bench.now)))["code"] == "invalid_event"
+    bench = SessionDriver()
+    assert single_error(bench.collect(bench.session.handle_text("{", bench.now)))["code"] == "invalid_json"
+    assert single_error(bench.collect(bench.session.handle_binary(bench.now)))["code"] == "invalid_event"
 
 
 def test_errors_hold_nothing_of_the_conversation() -> None:
-    bench = Bench()
+    bench = SessionDriver()
     secret = "the password is swordfish"
     answers = [
         bench.update(instructions=[secret]),
         bench.update(output_modalities=[secret]),
-        bench.client("conversation.item.create", item={"type": "message", "role": secret, "content": []}),
-        bench.client("input_audio_buffer.append", audio=secret),
-        bench.client("response.create", response={"tool_choice": secret}),
+        bench.send_event("conversation.item.create", item={"type": "message", "role": secret, "content": []}),
+        bench.send_event("input_audio_buffer.append", audio=secret),
+        bench.send_event("response.create", response={"tool_choice": secret}),
     ]
-    assert all(secret not in str(error_of(answer)) for answer in answers)
+    assert all(secret not in str(single_error(answer)) for answer in answers)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from offline.work import Provisional
-from tests.offline.bench import Bench, kinds, only
+from offline.work import ProvisionalTranscript
+from tests.offline.bench import SessionDriver, event_types, single_event
 from tests.offline.scripted import silence, tone
-from tests.offline.test_session_memory import answered, truncate
+from tests.offline.test_session_memory import send_truncate, session_with_reply
 
 
 def test_an_idle_caller_is_spoken_to() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    bench.say("Hello.")
-    bench.speak("Hi! How are you?", ms=2000)
-    bench.finish()
-    assert bench.session.deadline() == pytest.approx(bench.now + 2 + 6)
-    bench.append(silence(1000))
-    assert bench.tick(7.9) == []
-    events = bench.tick(0.2)
-    assert kinds(events) == [
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    bench.speak_turn("Hello.")
+    bench.deliver_speech("Hi! How are you?", ms=2000)
+    bench.finish_reply()
+    assert bench.session.next_deadline() == pytest.approx(bench.now + 2 + 6)
+    bench.append_audio(silence(1000))
+    assert bench.advance(7.9) == []
+    events = bench.advance(0.2)
+    assert event_types(events) == [
         "input_audio_buffer.timeout_triggered",
         "input_audio_buffer.committed",
         "conversation.item.added",
@@ -27,71 +27,71 @@ def test_an_idle_caller_is_spoken_to() -> None:
         "response.created",
     ]
     assert events[0]["audio_end_ms"] - events[0]["audio_start_ms"] == 1000
-    assert bench.memory()[-1] == ("user", "…")
-    bench.finish()
-    bench.append(tone(300))
-    assert bench.tick(60) == []
+    assert bench.model_context()[-1] == ("user", "…")
+    bench.finish_reply()
+    bench.append_audio(tone(300))
+    assert bench.advance(60) == []
 
 
 def test_the_idle_timeout_runs_from_where_a_reply_was_cut() -> None:
-    bench, item_id = answered(
+    bench, item_id = session_with_reply(
         "A long answer.",
         ms=10_000,
         audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}},
     )
-    bench.finish()
-    assert bench.session.deadline() == pytest.approx(bench.now + 16)
-    truncate(bench, item_id, 1000)
-    assert bench.session.deadline() == pytest.approx(bench.now + 6)
+    bench.finish_reply()
+    assert bench.session.next_deadline() == pytest.approx(bench.now + 16)
+    send_truncate(bench, item_id, 1000)
+    assert bench.session.next_deadline() == pytest.approx(bench.now + 6)
 
 
 @pytest.mark.parametrize("end", ["interrupted", "cancelled", "deleted"])
 def test_the_idle_timeout_does_not_wait_for_sound_nobody_plays(end: str) -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    bench.say("Tell me a story.")
-    item_id = bench.speak("Once upon a time.", ms=25_000)[0]["item"]["id"]
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    bench.speak_turn("Tell me a story.")
+    item_id = bench.deliver_speech("Once upon a time.", ms=25_000)[0]["item"]["id"]
     if end == "cancelled":
-        bench.client("response.cancel")
+        bench.send_event("response.cancel")
     elif end == "deleted":
-        bench.finish()
-        bench.client("conversation.item.delete", item_id=item_id)
+        bench.finish_reply()
+        bench.send_event("conversation.item.delete", item_id=item_id)
     else:
-        bench.finish()  # all of it is sent, and most of it not played, when the person speaks
-        bench.say("Stop.")
-        bench.finish()
-    assert bench.tick(5.9) == []
-    assert "input_audio_buffer.timeout_triggered" in kinds(bench.tick(0.2))
+        bench.finish_reply()  # all of it is sent, and most of it not played, when the person speaks
+        bench.speak_turn("Stop.")
+        bench.finish_reply()
+    assert bench.advance(5.9) == []
+    assert "input_audio_buffer.timeout_triggered" in event_types(bench.advance(0.2))
 
 
 def test_deleting_what_was_played_before_leaves_the_reply_its_time() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    typed = bench.write("Hello.")
-    bench.say("Tell me a story.")
-    bench.speak("Once upon a time.", ms=25_000)
-    bench.finish()
-    bench.client("conversation.item.delete", item_id=typed["id"])
-    assert bench.tick(30.9) == []
-    assert "input_audio_buffer.timeout_triggered" in kinds(bench.tick(0.2))
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    typed = bench.create_message("Hello.")
+    bench.speak_turn("Tell me a story.")
+    bench.deliver_speech("Once upon a time.", ms=25_000)
+    bench.finish_reply()
+    bench.send_event("conversation.item.delete", item_id=typed["id"])
+    assert bench.advance(30.9) == []
+    assert "input_audio_buffer.timeout_triggered" in event_types(bench.advance(0.2))
 
 
 def test_the_idle_timeout_can_be_taken_back() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    bench.say("Hello.")
-    bench.finish()
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    bench.speak_turn("Hello.")
+    bench.finish_reply()
     bench.update(audio={"input": {"turn_detection": {"idle_timeout_ms": None}}})
-    assert bench.tick(60) == []
+    assert bench.advance(60) == []
 
 
-def test_patience_follows_the_words() -> None:
+def test_end_of_turn_silence_follows_the_words() -> None:
     def waited(words: str, eagerness: str = "medium") -> int:
         """Milliseconds of silence until the turn ends."""
-        bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}})
-        item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+        bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}})
+        item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
         for ms in range(20, 9000, 20):
-            events = bench.append(silence(20))
+            events = bench.append_audio(silence(20))
             if ms == 200 and words:
-                events += bench.give(Provisional(item_id, words))
-            if "input_audio_buffer.speech_stopped" in kinds(events):
+                events += bench.deliver(ProvisionalTranscript(item_id, words))
+            if "input_audio_buffer.speech_stopped" in event_types(events):
                 return ms
         return 9000
 
@@ -103,42 +103,42 @@ def test_patience_follows_the_words() -> None:
     assert waited("I want tea and", "high") < unfinished < waited("I want tea and", "low")
 
 
-def test_patience_does_not_outlast_its_turn() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}})
-    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.append(silence(200))
-    bench.give(Provisional(item_id, "I want tea and"))
-    assert bench.append(silence(1000)) == []
-    assert "input_audio_buffer.committed" in kinds(bench.append(silence(2900)))
-    assert "input_audio_buffer.committed" in kinds(bench.append(tone(600) + silence(900)))
+def test_longer_silence_does_not_outlast_its_turn() -> None:
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}})
+    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    bench.append_audio(silence(200))
+    bench.deliver(ProvisionalTranscript(item_id, "I want tea and"))
+    assert bench.append_audio(silence(1000)) == []
+    assert "input_audio_buffer.committed" in event_types(bench.append_audio(silence(2900)))
+    assert "input_audio_buffer.committed" in event_types(bench.append_audio(tone(600) + silence(900)))
 
 
 def test_words_that_arrive_in_a_silence_may_end_the_turn() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
-    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    assert bench.append(silence(600)) == []
-    assert "input_audio_buffer.committed" in kinds(bench.give(Provisional(item_id, "I want cake.")))
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    assert bench.append_audio(silence(600)) == []
+    assert "input_audio_buffer.committed" in event_types(bench.deliver(ProvisionalTranscript(item_id, "I want cake.")))
 
 
 def test_what_was_said_before_a_pause_does_not_end_what_comes_after_it() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
-    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.append(silence(200))
-    assert bench.give(Provisional(item_id, "I want tea.")) == []
-    assert bench.append(tone(600) + silence(600)) == []
-    assert bench.give(Provisional("item_of_another_turn", "I want tea.")) == []
-    assert bench.give(Provisional(item_id, "I want tea. And.")) == []
-    bench.append(tone(300))
-    assert bench.give(Provisional(item_id, "I want tea. And cake.")) == []  # spoken on since
-    assert bench.append(silence(600)) == []
-    events = bench.give(Provisional(item_id, "I want tea. And cake, please."))
-    assert "input_audio_buffer.committed" in kinds(events)
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    bench.append_audio(silence(200))
+    assert bench.deliver(ProvisionalTranscript(item_id, "I want tea.")) == []
+    assert bench.append_audio(tone(600) + silence(600)) == []
+    assert bench.deliver(ProvisionalTranscript("item_of_another_turn", "I want tea.")) == []
+    assert bench.deliver(ProvisionalTranscript(item_id, "I want tea. And.")) == []
+    bench.append_audio(tone(300))
+    assert bench.deliver(ProvisionalTranscript(item_id, "I want tea. And cake.")) == []  # spoken on since
+    assert bench.append_audio(silence(600)) == []
+    events = bench.deliver(ProvisionalTranscript(item_id, "I want tea. And cake, please."))
+    assert "input_audio_buffer.committed" in event_types(events)
 
 
 def test_changed_settings_judge_the_words_of_the_pause_again() -> None:
-    bench = Bench(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})
-    item_id = only(bench.append(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.append(silence(600))
-    assert bench.give(Provisional(item_id, "I want cake.")) == []
+    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})
+    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    bench.append_audio(silence(600))
+    assert bench.deliver(ProvisionalTranscript(item_id, "I want cake.")) == []
     bench.update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}})
-    assert "input_audio_buffer.committed" in kinds(bench.append(silence(40)))
+    assert "input_audio_buffer.committed" in event_types(bench.append_audio(silence(40)))

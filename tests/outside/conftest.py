@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.conftest import App, running_app
+from tests.browser.conftest import AppProcess, running_app
 
 from .canaries import (
     HUGGING_FACE,
@@ -20,26 +20,28 @@ from .canaries import (
     TWILIO_ID,
     TWILIO_TOKEN,
 )
-from .upstream import Upstream, Way
+from .upstream import ServerBehaviour, ThreadedRealtimeServer
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Upstream]:
-    with Upstream(SPOKEN, REPLY).running() as upstream:
+def threaded_server() -> Iterator[ThreadedRealtimeServer]:
+    with ThreadedRealtimeServer(SPOKEN, REPLY).running() as upstream:
         yield upstream
 
 
 @pytest.fixture
-def upstream(server: Upstream) -> Upstream:
+def upstream(threaded_server: ThreadedRealtimeServer) -> ThreadedRealtimeServer:
     """In good order."""
-    server.way = Way.GOOD
-    return server
+    threaded_server.behaviour = ServerBehaviour.NORMAL
+    return threaded_server
 
 
 @pytest.fixture(scope="session")
-def app(server: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def canary_app(
+    threaded_server: ThreadedRealtimeServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AppProcess]:
     planted = {
-        "REALTIME_URL": f"{server.url}?api_key={IN_ADDRESS}",
+        "REALTIME_URL": f"{threaded_server.url}?api_key={IN_ADDRESS}",
         "REALTIME_API_KEY": OPERATOR,
         "OPENAI_API_KEY": OPERATOR,
         "INSTRUCTIONS": PROMPT,
@@ -52,5 +54,5 @@ def app(server: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     bounds = {"RECONNECT_ATTEMPTS": "1", "MAX_SOCKETS": "8", "MAX_CALLS": "4"}
     with running_app(tmp_path_factory.mktemp("outside") / "log.txt", DEBUG="true", **bounds, **planted) as app:
-        app.wait(lambda health: health["http"] == 200)
+        app.wait_for_health(lambda health: health["http"] == 200)
         yield app

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.browser.conftest import App
+from tests.browser.conftest import AppProcess
 
 from . import webrtc_call
 from .canaries import (
@@ -35,10 +35,10 @@ from .canaries import (
     VISITOR,
     WRITTEN,
 )
-from .upstream import Upstream, Way
-from .visitor import Ear, Visitor, converse
+from .upstream import ServerBehaviour, ThreadedRealtimeServer
+from .visitor import GradioPageClient, TrafficRecorder, run_api_client
 
-CORES = {
+SECRET_CORES = {
     name: next(word.strip("+k/&<=.") for word in text.split() if "Canary" in word)
     for name, text in {
         "the operator's key": OPERATOR,
@@ -57,11 +57,11 @@ CORES = {
         "a reply": REPLY,
     }.items()
 }
-KEYS = [name for name in CORES if "key" in name or "token" in name or "id" in name.split()]
-WORDS = [name for name in CORES if name not in KEYS]
+KEY_NAMES = [name for name in SECRET_CORES if "key" in name or "token" in name or "id" in name.split()]
+CONTENT_NAMES = [name for name in SECRET_CORES if name not in KEY_NAMES]
 
 
-def spellings(core: str) -> set[bytes]:
+def encoded_variants(core: str) -> set[bytes]:
     """The ways in which this could be written."""
     raw = core.encode()
     found = {raw, raw[::-1], raw.hex().encode(), urllib.parse.quote("".join(f"%{byte:02X}" for byte in raw)).encode()}
@@ -73,26 +73,26 @@ def spellings(core: str) -> set[bytes]:
     return {spelling.lower() for spelling in found}
 
 
-def found_in(text: bytes, names: list[str]) -> list[str]:
+def find_secrets(text: bytes, names: list[str]) -> list[str]:
     low = bytes(text).lower()
-    return [name for name in names if any(spelling in low for spelling in spellings(CORES[name]))]
+    return [name for name in names if any(spelling in low for spelling in encoded_variants(SECRET_CORES[name]))]
 
 
 def test_the_search_finds_what_it_is_for() -> None:
     text = b"....." + OPERATOR.encode() + b"?"
     for spelt in (text, base64.b64encode(text), base64.b64encode(text[1:]), base64.b64encode(text[2:]), text.hex()):
-        assert found_in(spelt.encode() if isinstance(spelt, str) else spelt, KEYS) == ["the operator's key"]
-    assert found_in(urllib.parse.quote(VISITOR).encode(), KEYS) == ["a visitor's key"]
-    assert found_in(json.dumps([TYPED]).encode(), WORDS) == ["typed words"]
-    assert not found_in(b"Canary", list(CORES))
+        assert find_secrets(spelt.encode() if isinstance(spelt, str) else spelt, KEY_NAMES) == ["the operator's key"]
+    assert find_secrets(urllib.parse.quote(VISITOR).encode(), KEY_NAMES) == ["a visitor's key"]
+    assert find_secrets(json.dumps([TYPED]).encode(), CONTENT_NAMES) == ["typed words"]
+    assert not find_secrets(b"Canary", list(SECRET_CORES))
 
 
-def settle(app: App) -> None:
-    app.wait(lambda health: (health["calls"], health["chats"]) == (0, 0), 15)
+def wait_until_idle(app: AppProcess) -> None:
+    app.wait_for_health(lambda health: (health["calls"], health["chats"]) == (0, 0), 15)
 
 
-CREATE = json.dumps({"type": "response.create"})
-SAY = json.dumps(
+CREATE_RESPONSE = json.dumps({"type": "response.create"})
+CREATE_MESSAGE = json.dumps(
     {
         "type": "conversation.item.create",
         "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": TYPED}]},
@@ -100,80 +100,96 @@ SAY = json.dumps(
 )
 
 
-async def call_and_chat(visitor: Visitor, call: AbstractAsyncContextManager[None]) -> None:
+async def call_and_chat(visitor: GradioPageClient, call: AbstractAsyncContextManager[None]) -> None:
     async with call:
-        await visitor.told(lambda said: SPOKEN in said and REPLY in said)
-        await visitor.event("voice-send", voice_input=TYPED)
-        await visitor.told(lambda said: TYPED in said)
-    await visitor.event("text-send", text_input=WRITTEN)
-    await visitor.told(lambda said: WRITTEN in said)
-    await visitor.event("text-connect")
+        await visitor.wait_for_text(lambda said: SPOKEN in said and REPLY in said)
+        await visitor.trigger_event("voice-send", voice_input=TYPED)
+        await visitor.wait_for_text(lambda said: TYPED in said)
+    await visitor.trigger_event("text-send", text_input=WRITTEN)
+    await visitor.wait_for_text(lambda said: WRITTEN in said)
+    await visitor.trigger_event("text-connect")
 
 
-async def failing(visitor: Visitor, upstream: Upstream, way: Way) -> None:
+async def provoke_server_failure(
+    visitor: GradioPageClient, upstream: ThreadedRealtimeServer, way: ServerBehaviour
+) -> None:
     """A call and a chat with a server that fails, until the page says so or they are left."""
-    upstream.way = way
-    mark = len(visitor.said)
-    async with visitor.calling():
-        await visitor.told(lambda said: "data-notice" in said[mark:] or REPLY in said[mark:])
-    mark = len(visitor.said)
-    await visitor.event("text-send", text_input=WRITTEN)
-    await visitor.told(lambda said: "data-notice" in said[mark:] or REPLY in said[mark:])
-    if '"Disconnect"' in visitor.said[mark:].rpartition("process_generating")[2]:
-        await visitor.event("text-connect")
+    upstream.behaviour = way
+    mark = len(visitor.received_text)
+    async with visitor.websocket_call():
+        await visitor.wait_for_text(lambda said: "data-notice" in said[mark:] or REPLY in said[mark:])
+    mark = len(visitor.received_text)
+    await visitor.trigger_event("text-send", text_input=WRITTEN)
+    await visitor.wait_for_text(lambda said: "data-notice" in said[mark:] or REPLY in said[mark:])
+    if '"Disconnect"' in visitor.received_text[mark:].rpartition("process_generating")[2]:
+        await visitor.trigger_event("text-connect")
 
 
 @pytest.mark.timeout(60)
-async def test_no_secret_leaves_the_process(app: App, upstream: Upstream) -> None:
-    ear = Ear()
-    ws = app.url.replace("http", "ws")
+async def test_no_secret_leaves_the_process(canary_app: AppProcess, upstream: ThreadedRealtimeServer) -> None:
+    ear = TrafficRecorder()
+    ws = canary_app.url.replace("http", "ws")
     async with httpx.AsyncClient(timeout=10) as client:
-        first, second, third = (Visitor(app.url, client, ear, name) for name in ("first", "second", "third"))
+        first, second, third = (
+            GradioPageClient(canary_app.url, client, ear, name) for name in ("first", "second", "third")
+        )
         for visitor in (first, second, third):
-            await visitor.opens()
-        await call_and_chat(first, first.calling())
-        await call_and_chat(third, webrtc_call.calling(third))
-        await second.event("own-key-use", own_key_input=VISITOR)
-        for way in Way:
-            await failing(second, upstream, way)
+            await visitor.open()
+        await call_and_chat(first, first.websocket_call())
+        await call_and_chat(third, webrtc_call.webrtc_call(third))
+        await second.trigger_event("own-key-use", own_key_input=VISITOR)
+        for way in ServerBehaviour:
+            await provoke_server_failure(second, upstream, way)
             for path in ("/realtime-voice", "/text-chat", "/v1/realtime"):
-                await converse(ws + path, ear, f"{path} {way.name}", [SAY, CREATE], "response.done")
+                await run_api_client(
+                    ws + path, ear, f"{path} {way.name}", [CREATE_MESSAGE, CREATE_RESPONSE], "response.done"
+                )
         for one in second.config["dependencies"]:
             too_little = [TYPED, VISITOR][: max(0, len(one["inputs"]) - 1)]
             nonsense = {"fn_index": one["id"], "data": too_little, "session_hash": "none"}
             for more in ({}, {"trigger_id": WRITTEN}):
-                await second.get("/gradio_api/queue/join", "POST", json={**nonsense, **more})
-        upstream.way = Way.GOOD
+                await second.request("/gradio_api/queue/join", "POST", json={**nonsense, **more})
+        upstream.behaviour = ServerBehaviour.NORMAL
         shown = {"additional_headers": {"Authorization": f"Bearer {PROGRAM}", "api-key": PROGRAM}}
         offered = {"subprotocols": ["realtime", f"openai-insecure-api-key.{PROGRAM}"]}
         address = f"{ws}/v1/realtime?api_key={PROGRAM}&model={PROGRAM}"
-        await converse(address, ear, "that shows a key", [SAY, "{", CREATE], "response.done", **shown, **offered)
+        await run_api_client(
+            address,
+            ear,
+            "that shows a key",
+            [CREATE_MESSAGE, "{", CREATE_RESPONSE],
+            "response.done",
+            **shown,
+            **offered,
+        )
         for path in PATHS:
             with suppress(httpx.HTTPError):  # a route of Gradio's that fails is another test's business
-                await second.get(path)
+                await second.request(path)
         for visitor in (first, second, third):
-            await visitor.leaves()
-    await asyncio.to_thread(settle, app)
+            await visitor.close()
+    await asyncio.to_thread(wait_until_idle, canary_app)
 
-    log = app.log.read_bytes()
-    process = psutil.Process(app.process.pid)
+    log = canary_app.log_path.read_bytes()
+    process = psutil.Process(canary_app.process.pid)
     for each in (process, *process.children(recursive=True)):
-        ear.hear("process list", " ".join([each.name(), *each.cmdline()]))
-    ear.hear("log", log)
-    assert {"first: voice socket", "third: data channel"} <= ear.heard.keys()
-    assert CORES["the operator's key"] in "".join(upstream.shown) and CORES["a visitor's key"] in "".join(
-        upstream.shown
-    )
-    leaks = {where: found for where, text in ear.heard.items() if (found := found_in(text, KEYS))}
+        ear.record("process list", " ".join([each.name(), *each.cmdline()]))
+    ear.record("log", log)
+    assert {"first: voice socket", "third: data channel"} <= ear.traffic.keys()
+    assert SECRET_CORES["the operator's key"] in "".join(upstream.handshakes) and SECRET_CORES[
+        "a visitor's key"
+    ] in "".join(upstream.handshakes)
+    leaks = {where: found for where, text in ear.traffic.items() if (found := find_secrets(text, KEY_NAMES))}
     assert not leaks
-    assert not found_in("".join(upstream.shown).encode(), ["a program's key"]), "what a program shows is not sent on"
-    assert not found_in(log, WORDS)
-    assert not found_in(ear.heard["process list"], WORDS)
+    assert not find_secrets("".join(upstream.handshakes).encode(), ["a program's key"]), (
+        "what a program shows is not sent on"
+    )
+    assert not find_secrets(log, CONTENT_NAMES)
+    assert not find_secrets(ear.traffic["process list"], CONTENT_NAMES)
     # What one visitor said, nobody else is told; what is for all tells of nobody.
     private = {"spoken words", "typed words", "written words", "a reply"}
-    for where, text in ear.heard.items():
+    for where, text in ear.traffic.items():
         mine = where.endswith((": events", "queue/join")) or where.startswith("program")  # one's own
-        assert mine or not private & set(found_in(text, WORDS)), where
+        assert mine or not private & set(find_secrets(text, CONTENT_NAMES)), where
 
 
 PATHS = [

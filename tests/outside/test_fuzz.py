@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
-from tests.browser.conftest import App
+from tests.browser.conftest import AppProcess
 
 from .canaries import REPLY, SPOKEN
-from .upstream import Upstream
-from .visitor import Ear, Visitor
+from .upstream import ThreadedRealtimeServer
+from .visitor import GradioPageClient, TrafficRecorder
 
 LONG = bool(os.environ.get("LONG"))
-FEW = settings(
+FUZZ_SETTINGS = settings(
     max_examples=400 if LONG else 5,
     deadline=None,
     database=None,
@@ -35,45 +35,47 @@ FEW = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 pytestmark = pytest.mark.timeout(3600 if LONG else 120)
-sent = 0
+sent_inputs = 0
 """Bad inputs so far, for whoever runs the long mode."""
 
 
 @pytest.fixture(autouse=True)
-def as_before(app: App, upstream: Upstream) -> Iterator[None]:
+def app_is_left_clean(canary_app: AppProcess, upstream: ThreadedRealtimeServer) -> Iterator[None]:
     """All places are free again, nothing is open at the server, and nothing was amiss."""
-    before = len(app.log.read_bytes())
+    before = len(canary_app.log_path.read_bytes())
     yield
-    app.wait(lambda health: (health["calls"], health["chats"], upstream.live) == (0, 0, 0), 20)
+    canary_app.wait_for_health(
+        lambda health: (health["calls"], health["chats"], upstream.open_connections) == (0, 0, 0), 20
+    )
     if LONG:
-        asyncio.run(good_conversation(app))
-    said = app.log.read_bytes()[before:].decode()
+        asyncio.run(good_conversation(canary_app))
+    said = canary_app.log_path.read_bytes()[before:].decode()
     assert "Traceback" not in said, said[-4000:]
     if LONG:
-        print(f"{sent} bad inputs")  # noqa: T201
+        print(f"{sent_inputs} bad inputs")  # noqa: T201
 
 
-async def good_conversation(app: App) -> None:
+async def good_conversation(app: AppProcess) -> None:
     async with httpx.AsyncClient(timeout=10) as client:
-        visitor = Visitor(app.url, client, Ear())
-        await visitor.opens()
-        async with visitor.calling():
-            await visitor.told(lambda said: SPOKEN in said and REPLY in said)
-        mark = len(visitor.said)
-        await visitor.event("text-send", text_input="written")
-        await visitor.told(lambda said: "written" in said[mark:] and REPLY in said[mark:])
-        await visitor.event("text-connect")
-        await visitor.leaves()
+        visitor = GradioPageClient(app.url, client, TrafficRecorder())
+        await visitor.open()
+        async with visitor.websocket_call():
+            await visitor.wait_for_text(lambda said: SPOKEN in said and REPLY in said)
+        mark = len(visitor.received_text)
+        await visitor.trigger_event("text-send", text_input="written")
+        await visitor.wait_for_text(lambda said: "written" in said[mark:] and REPLY in said[mark:])
+        await visitor.trigger_event("text-connect")
+        await visitor.close()
 
 
-def count(more: int) -> None:
-    global sent
-    sent += more
+def count_inputs(more: int) -> None:
+    global sent_inputs
+    sent_inputs += more
 
 
 # -------------------------------------------------------------------- what is sent
 
-ODD = st.recursive(
+ODD_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.sampled_from([0, -1, 2**31, 2**63, 10**400, 1e308, -0.0])
@@ -111,37 +113,39 @@ CLIENT_EVENTS: list[dict[str, Any]] = [
 ]
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def json_paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path] if path else []
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in inner:
-        found += places(each, (*path, key))
+        found += json_paths(each, (*path, key))
     return found
 
 
 @st.composite
-def bent(draw: st.DrawFn, whole: list[dict[str, Any]]) -> str:
+def mutated(draw: st.DrawFn, whole: list[dict[str, Any]]) -> str:
     """Something good with one to three places bent."""
     value = json.loads(json.dumps(draw(st.sampled_from(whole))))
     for _ in range(draw(st.integers(1, 3))):
-        *way, last = draw(st.sampled_from(places(value) or [("type",)]))
+        *way, last = draw(st.sampled_from(json_paths(value) or [("type",)]))
         inside = value
         for key in way:
             inside = inside[key]
         if draw(st.booleans()):
-            inside[last] = draw(ODD)
+            inside[last] = draw(ODD_VALUES)
         elif isinstance(inside, dict):
-            inside[draw(st.text(max_size=8))] = inside.pop(last) if draw(st.booleans()) else draw(ODD)
+            inside[draw(st.text(max_size=8))] = inside.pop(last) if draw(st.booleans()) else draw(ODD_VALUES)
     return json.dumps(value)
 
 
-BROKEN = (
+BROKEN_MESSAGES = (
     st.sampled_from(["", "{", "[" * 3000, '{"type":NaN}', "null", "7", '"', "\ufeff{}", '{"type":"x"}' * 3]) | st.text()
 )
 MESSAGES = st.lists(
-    bent(CLIENT_EVENTS) | BROKEN | ODD.map(json.dumps) | st.binary(max_size=200), min_size=5, max_size=20
+    mutated(CLIENT_EVENTS) | BROKEN_MESSAGES | ODD_VALUES.map(json.dumps) | st.binary(max_size=200),
+    min_size=5,
+    max_size=20,
 )
-REFUSING = {1000, 1001, 1003, 1007, 1008, 1009, 1013, 3000, 4000}
+ACCEPTABLE_CLOSE_CODES = {1000, 1001, 1003, 1007, 1008, 1009, 1013, 3000, 4000}
 """Close codes that say that it is the other side's fault, or the hour's."""
 
 
@@ -149,11 +153,11 @@ REFUSING = {1000, 1001, 1003, 1007, 1008, 1009, 1013, 3000, 4000}
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat", "/v1/realtime?dialect=beta"])
-@FEW
+@FUZZ_SETTINGS
 @given(MESSAGES)
-def test_programs(app: App, path: str, messages: list[str | bytes]) -> None:
-    count(len(messages))
-    with connect(app.url.replace("http", "ws") + path, close_timeout=1, max_size=None) as program:
+def test_programs(canary_app: AppProcess, path: str, messages: list[str | bytes]) -> None:
+    count_inputs(len(messages))
+    with connect(canary_app.url.replace("http", "ws") + path, close_timeout=1, max_size=None) as program:
         try:
             for message in messages:
                 program.send(message)
@@ -161,33 +165,35 @@ def test_programs(app: App, path: str, messages: list[str | bytes]) -> None:
             while "the last" not in (said := str(program.recv(timeout=10))) or '"error"' not in said:
                 pass
         except ConnectionClosed as closed:
-            assert closed.rcvd is not None and closed.rcvd.code in REFUSING, closed
+            assert closed.rcvd is not None and closed.rcvd.code in ACCEPTABLE_CLOSE_CODES, closed
 
 
-TAKEN = [{"type": "taken", "frames": 1}, {"type": "something"}]
+TAKEN_MESSAGES = [{"type": "taken", "frames": 1}, {"type": "something"}]
 FRAMES = st.lists(
-    st.binary(max_size=2000) | st.just(bytes(960)) | bent(TAKEN) | BROKEN | st.just("x" * 2000), min_size=3, max_size=12
+    st.binary(max_size=2000) | st.just(bytes(960)) | mutated(TAKEN_MESSAGES) | BROKEN_MESSAGES | st.just("x" * 2000),
+    min_size=3,
+    max_size=12,
 )
 
 
-@FEW
+@FUZZ_SETTINGS
 @given(FRAMES)
-def test_the_socket_of_a_call(app: App, messages: list[str | bytes]) -> None:
-    count(len(messages))
+def test_the_socket_of_a_call(canary_app: AppProcess, messages: list[str | bytes]) -> None:
+    count_inputs(len(messages))
 
     async def call() -> None:
         async with httpx.AsyncClient(timeout=10) as client:
-            visitor = Visitor(app.url, client, Ear())
-            visitor.config = config_of(app)
-            where = (await visitor.event("voice-fallback"))[0]
-            with connect(f"{app.url.replace('http', 'ws')}/{where}", close_timeout=1) as call:
+            visitor = GradioPageClient(canary_app.url, client, TrafficRecorder())
+            visitor.config = config_of(canary_app)
+            where = (await visitor.trigger_event("voice-fallback"))[0]
+            with connect(f"{canary_app.url.replace('http', 'ws')}/{where}", close_timeout=1) as call:
                 try:
                     for message in messages:
                         call.send(message)
                     call.recv(timeout=5)
                 except ConnectionClosed as closed:
-                    assert closed.rcvd is not None and closed.rcvd.code in REFUSING, closed
-            await visitor.leaves()
+                    assert closed.rcvd is not None and closed.rcvd.code in ACCEPTABLE_CLOSE_CODES, closed
+            await visitor.close()
 
     asyncio.run(call())
 
@@ -195,21 +201,21 @@ def test_the_socket_of_a_call(app: App, messages: list[str | bytes]) -> None:
 _configs: dict[str, Any] = {}
 
 
-def config_of(app: App) -> Any:
+def config_of(app: AppProcess) -> Any:
     if app.url not in _configs:
         _configs[app.url] = httpx.get(app.url + "/config").json()
     return _configs[app.url]
 
 
-@FEW
+@FUZZ_SETTINGS
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60), st.binary(max_size=60))
-def test_handshakes(app: App, word: str, header: bytes) -> None:
+def test_handshakes(canary_app: AppProcess, word: str, header: bytes) -> None:
     """Addresses, subprotocols and headers that mean nothing."""
-    count(4)
+    count_inputs(4)
     # Control characters would not get past h11, uvicorn's parser, which leaves the connection to its client to close.
     shown = {"Authorization": "".join(chr(byte) for byte in header if byte >= 32 and byte != 127)}
     for path in ("/voice-socket/", "/v1/realtime?model=", "/text-chat?dialect=", "/realtime-voice/"):
-        address = app.url.replace("http", "ws") + path + word.replace("#", "").replace(" ", "")
+        address = canary_app.url.replace("http", "ws") + path + word.replace("#", "").replace(" ", "")
         try:
             with connect(address, additional_headers=shown, subprotocols=["realtime", "x"], close_timeout=1) as program:
                 program.recv(timeout=5)
@@ -220,12 +226,12 @@ def test_handshakes(app: App, word: str, header: bytes) -> None:
             pass
 
 
-@FEW
+@FUZZ_SETTINGS
 @given(st.integers(0, 2**32))
-def test_bytes(app: App, seed: int) -> None:
+def test_random_bytes_on_the_port(canary_app: AppProcess, seed: int) -> None:
     """Not even HTTP."""
     chance = random.Random(seed)
-    port = int(app.url.rpartition(":")[2])
+    port = int(canary_app.url.rpartition(":")[2])
     starts = [
         b"",
         b"GET / HTTP/1.1\r\nHost: x\r\n",
@@ -234,7 +240,7 @@ def test_bytes(app: App, seed: int) -> None:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
     ]
     for start in starts:
-        count(1)
+        count_inputs(1)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
             raw.sendall(start + chance.randbytes(chance.choice([1, 20, 300, 5000])))
             raw.shutdown(socket.SHUT_WR)
@@ -256,7 +262,7 @@ OFFER = {
 JOIN = {"fn_index": 0, "data": [None], "session_hash": "fuzz", "event_data": None, "trigger_id": None}
 
 
-def call_offer(app: App) -> dict[str, Any]:
+def call_offer(app: AppProcess) -> dict[str, Any]:
     """As fastrtc's component makes it, though nothing can come of it."""
     place = next(part["id"] for part in config_of(app)["components"] if part["type"] == "webrtc")
     offer = {**OFFER, "webrtc_id": "fuzz"}
@@ -266,14 +272,14 @@ def call_offer(app: App) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path", ["/udp-check", "/voice-export/abc", "/gradio_api/queue/join", "/gradio_api/component_server/"]
 )
-@FEW
+@FUZZ_SETTINGS
 @given(data=st.data())
-def test_posted(app: App, path: str, data: st.DataObject) -> None:
-    whole = JOIN if "join" in path else call_offer(app) if "component" in path else OFFER
-    with httpx.Client(base_url=app.url, timeout=20) as client:
+def test_posted_bodies(canary_app: AppProcess, path: str, data: st.DataObject) -> None:
+    whole = JOIN if "join" in path else call_offer(canary_app) if "component" in path else OFFER
+    with httpx.Client(base_url=canary_app.url, timeout=20) as client:
         for _ in range(5):
-            count(1)
-            body = data.draw(bent([whole]) | BROKEN | ODD.map(json.dumps) | st.binary(max_size=300))
+            count_inputs(1)
+            body = data.draw(mutated([whole]) | BROKEN_MESSAGES | ODD_VALUES.map(json.dumps) | st.binary(max_size=300))
             content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
             answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
             assert answer.status_code < 500 or answer.status_code == 503, (path, body, answer.text[:300])
@@ -282,27 +288,27 @@ def test_posted(app: App, path: str, data: st.DataObject) -> None:
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=30)
 
 
-@FEW
+@FUZZ_SETTINGS
 @given(
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]),
     st.dictionaries(WORDS, WORDS, max_size=3),
     st.dictionaries(st.sampled_from(["Accept", "Range", "Cookie", "Content-Type", "X-Forwarded-For"]), WORDS),
 )
-def test_routes(app: App, method: str, query: dict[str, str], headers: dict[str, str]) -> None:
+def test_routes(canary_app: AppProcess, method: str, query: dict[str, str], headers: dict[str, str]) -> None:
     """Ours, in any way they may be asked for."""
     ours = [
-        *httpx.get(app.url + "/openapi.json").json()["paths"],
+        *httpx.get(canary_app.url + "/openapi.json").json()["paths"],
         "/",
         "/udp-check",
         "/voice-export/x",
         "/voice-socket/x",
     ]
-    with httpx.Client(base_url=app.url, timeout=20) as client:
+    with httpx.Client(base_url=canary_app.url, timeout=20) as client:
         for path in [*ours, "/v1/realtime", "/text-chat", "/nowhere"]:
-            count(1)
+            count_inputs(1)
             answer = client.request(method, path, params=query, headers=headers)
             assert answer.status_code < 500, (method, path, query, headers, answer.text[:300])
 
 
-def test_afterwards_whoever_comes_is_served(app: App) -> None:
-    asyncio.run(good_conversation(app))
+def test_app_still_serves_after_fuzzing(canary_app: AppProcess) -> None:
+    asyncio.run(good_conversation(canary_app))

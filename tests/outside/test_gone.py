@@ -7,50 +7,50 @@ import time
 import httpx
 import pytest
 
-from tests.browser.conftest import App
+from tests.browser.conftest import AppProcess
 
 from .canaries import REPLY, WRITTEN
-from .upstream import Upstream
-from .visitor import Ear, Visitor
+from .upstream import ThreadedRealtimeServer
+from .visitor import GradioPageClient, TrafficRecorder
 
 
-async def test_a_page_that_is_closed_in_a_chat(app: App, upstream: Upstream) -> None:
+async def test_a_page_that_is_closed_in_a_chat(canary_app: AppProcess, upstream: ThreadedRealtimeServer) -> None:
     async with httpx.AsyncClient(timeout=10) as client:
-        visitor = Visitor(app.url, client, Ear())
-        await visitor.opens()
-        await visitor.event("text-send", text_input="written")
-        await visitor.told(lambda said: REPLY in said)
-        await visitor.leaves()
+        visitor = GradioPageClient(canary_app.url, client, TrafficRecorder())
+        await visitor.open()
+        await visitor.trigger_event("text-send", text_input="written")
+        await visitor.wait_for_text(lambda said: REPLY in said)
+        await visitor.close()
     left = time.monotonic()
-    app.wait(lambda health: health["chats"] == upstream.live == 0, 12)
+    canary_app.wait_for_health(lambda health: health["chats"] == upstream.open_connections == 0, 12)
     assert time.monotonic() - left < 2
 
 
-async def test_a_page_whose_stream_is_cut(app: App, upstream: Upstream) -> None:
+async def test_a_page_whose_stream_is_cut(canary_app: AppProcess, upstream: ThreadedRealtimeServer) -> None:
     """Nobody fetches what the chat says, and the page is not known to be closed."""
     async with httpx.AsyncClient(timeout=10) as client:
-        visitor = Visitor(app.url, client, Ear())
-        await visitor.opens()
-        await visitor.event("text-send", text_input=WRITTEN)
-        await visitor.told(lambda said: REPLY in said)
-        await visitor.cut()
+        visitor = GradioPageClient(canary_app.url, client, TrafficRecorder())
+        await visitor.open()
+        await visitor.trigger_event("text-send", text_input=WRITTEN)
+        await visitor.wait_for_text(lambda said: REPLY in said)
+        await visitor.cut_event_stream()
         left = time.monotonic()
-        app.wait(lambda health: health["chats"] == upstream.live == 0, 20)
+        canary_app.wait_for_health(lambda health: health["chats"] == upstream.open_connections == 0, 20)
         assert time.monotonic() - left < 4
-        await visitor.leaves()
+        await visitor.close()
 
 
 @pytest.mark.long
-async def test_a_chat_whose_words_nobody_fetches(app: App, upstream: Upstream) -> None:
+async def test_a_chat_whose_words_nobody_fetches(canary_app: AppProcess, upstream: ThreadedRealtimeServer) -> None:
     """Gradio would let it run for ever."""
     async with httpx.AsyncClient(timeout=10) as client:
-        visitor = Visitor(app.url, client, Ear())
-        await visitor.opens()
+        visitor = GradioPageClient(canary_app.url, client, TrafficRecorder())
+        await visitor.open()
         told = [one for one in visitor.config["dependencies"] if one["backend_fn"] and len(one["outputs"]) == 5]
         send = next(one for one in visitor.config["dependencies"] if one["id"] == told[-1]["trigger_after"])
         for one, data in ((send, [None, WRITTEN]), (told[-1], [None, None])):
             body = {"fn_index": one["id"], "data": data, "session_hash": "deaf"}
-            await visitor.get("/gradio_api/queue/join", "POST", json=body)
-            app.wait(lambda health: health["chats"] == 1)
-        await visitor.leaves()
-    app.wait(lambda health: health["chats"] == upstream.live == 0, 15)
+            await visitor.request("/gradio_api/queue/join", "POST", json=body)
+            canary_app.wait_for_health(lambda health: health["chats"] == 1)
+        await visitor.close()
+    canary_app.wait_for_health(lambda health: health["chats"] == upstream.open_connections == 0, 15)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import App
-from tests.offline.agents_process import PYTHON
+from tests.browser.conftest import AppProcess
+from tests.offline.agents_process import AGENTS_PYTHON
 
-from .upstream import Upstream
+from .upstream import ThreadedRealtimeServer
 
 LONG = bool(os.environ.get("LONG"))
 EXAMPLES = 3000 if LONG else 50
@@ -22,15 +22,17 @@ NOT_ASKED = "unsupported_method"
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-def test_no_request_is_answered_otherwise_than_described(app: App, upstream: Upstream, tmp_path: Path) -> None:
-    before = len(app.log.read_bytes())
-    schemathesis = PYTHON.with_name(f"st{PYTHON.suffix}")
+def test_no_request_is_answered_otherwise_than_described(
+    canary_app: AppProcess, upstream: ThreadedRealtimeServer, tmp_path: Path
+) -> None:
+    before = len(canary_app.log_path.read_bytes())
+    schemathesis = AGENTS_PYTHON.with_name(f"st{AGENTS_PYTHON.suffix}")
     assert schemathesis.exists(), f"{schemathesis} is missing: ./test.sh makes it from requirements-apart.txt"
     ran = subprocess.run(
         [
             str(schemathesis),
             "run",
-            f"{app.url}/openapi.json",
+            f"{canary_app.url}/openapi.json",
             f"--max-examples={EXAMPLES}",
             f"--exclude-checks={NOT_ASKED}",
             "--no-color",
@@ -42,5 +44,5 @@ def test_no_request_is_answered_otherwise_than_described(app: App, upstream: Ups
     )
     assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
     assert "Selected: 3/3" in ran.stdout and "Tested: 3" in ran.stdout
-    said = app.log.read_bytes()[before:].decode()
+    said = canary_app.log_path.read_bytes()[before:].decode()
     assert "Traceback" not in said, said[-4000:]

@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 
-from .visitor import Visitor
+from .visitor import GradioPageClient
 
-EVENTS = {"send_input": "tick", "fetch_output": "state_change"}
+COMPONENT_EVENTS = {"send_input": "tick", "fetch_output": "state_change"}
 """What fastrtc's component makes of these messages."""
 
 
 @asynccontextmanager
-async def calling(visitor: Visitor) -> AsyncIterator[None]:
+async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
     """A voice call, its microphone silent; hung up at the end."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTrack(AudioStreamTrack())
@@ -31,15 +31,17 @@ async def calling(visitor: Visitor) -> AsyncIterator[None]:
 
     @channel.on("message")  # type: ignore[untyped-decorator]
     def told(text: str) -> None:
-        visitor.ear.hear(f"{visitor.name}: data channel", text + "\n")
-        event = EVENTS.get(json.loads(text).get("type"))
+        visitor.recorder.record(f"{visitor.name}: data channel", text + "\n")
+        event = COMPONENT_EVENTS.get(json.loads(text).get("type"))
         if event is not None and (event not in events or events[event].done()):
-            events[event] = asyncio.create_task(visitor.event("voice-call", event, voice_call=value))
+            events[event] = asyncio.create_task(visitor.trigger_event("voice-call", event, voice_call=value))
 
     try:
         await peer.setLocalDescription(await peer.createOffer())
         ours = peer.localDescription
-        answer = await visitor.served("voice-call", "offer", {"sdp": ours.sdp, "type": ours.type, **value})
+        answer = await visitor.call_server_function(
+            "voice-call", "offer", {"sdp": ours.sdp, "type": ours.type, **value}
+        )
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
         yield
     finally:

@@ -6,34 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from realtime.call import Call
+from realtime.call import CallStateMachine
 from realtime.conversation import Conversation
 from realtime.settings import Settings
-from realtime.snapshot import Stage
+from realtime.snapshot import CallStage
 
 Event = dict[str, Any]
 
 
-class Line:
+class CallDriver:
     """A connected call with a clock; collects what it sends."""
 
     def __init__(self, **changed: Any) -> None:
         self.now = 100.0
         self.sent: list[Event] = []
-        self.call = Call(Conversation(), Settings(**changed), self.now)
-        self.sent += self.call.connect(self.now)
+        self.call = CallStateMachine(Conversation(), Settings(**changed), self.now)
+        self.sent += self.call.handle_connected(self.now)
 
-    def get(self, *events: Event | list[Event]) -> list[Event]:
+    def server_sends(self, *events: Event | list[Event]) -> list[Event]:
         """The server sends; returns what the call answers to it."""
         answers: list[Event] = []
         for some in events:
             for event in some if isinstance(some, list) else [some]:
-                answers += self.call.receive(event, self.now)
+                answers += self.call.handle_event(event, self.now)
         self.sent += answers
         return answers
 
-    def say(self, text: str) -> list[Event] | None:
-        answers = self.call.say(text, self.now)
+    def send_text(self, text: str) -> list[Event] | None:
+        answers = self.call.send_text(text, self.now)
         self.sent += answers or []
         return answers
 
@@ -42,21 +42,21 @@ class Line:
         self.sent += answers
         return answers
 
-    def play(self, ms: int) -> np.ndarray:
+    def play_ms(self, ms: int) -> np.ndarray:
         out = []
         for _ in range(ms // 20):
-            out.append(self.call.frame(self.now))
+            out.append(self.call.next_frame(self.now))
             self.now += 0.02
         return np.concatenate(out)
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> CallStage:
         return self.call.stage
 
-    def texts(self) -> list[tuple[str, str]]:
+    def messages(self) -> list[tuple[str, str]]:
         return [(bubble.role, bubble.text) for bubble in self.call.snapshot().bubbles]
 
 
-def kinds(events: list[Event] | None) -> list[str]:
+def event_types(events: list[Event] | None) -> list[str]:
     assert events is not None, "the text was not taken"
     return [event["type"] for event in events]

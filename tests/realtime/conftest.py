@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .calls import Line
+from .calls import CallDriver
 
 
 @pytest.fixture
-def line() -> Line:
-    return Line()
+def call_driver() -> CallDriver:
+    return CallDriver()

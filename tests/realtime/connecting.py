@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from realtime.connection import ConnectionFailed, Failure, RealtimeConnection
-from realtime.session import session_update
+from realtime.session import build_session_update
 from realtime.settings import Endpoint, ServerKind, Settings
 
 KEY = "sk-test-secret"
-UPDATE = session_update(Settings())
+UPDATE = build_session_update(Settings())
 
 
-def endpoint(url: str) -> Endpoint:
+def make_endpoint(url: str) -> Endpoint:
     return Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"}, "m")
 
 
-def connect(url: str, ready_seconds: float = 5.0) -> RealtimeConnection:
-    return RealtimeConnection(endpoint(url), UPDATE, connect_seconds=5.0, ready_seconds=ready_seconds)
+def make_connection(url: str, ready_seconds: float = 5.0) -> RealtimeConnection:
+    return RealtimeConnection(make_endpoint(url), UPDATE, connect_seconds=5.0, ready_seconds=ready_seconds)
 
 
 async def failure_of(url: str, ready_seconds: float = 5.0) -> Failure:
     """How a connection to `url` ends, on the way in or later."""
     with pytest.raises(ConnectionFailed) as caught:
-        async with connect(url, ready_seconds) as connection:
+        async with make_connection(url, ready_seconds) as connection:
             async for _ in connection.events():
                 pass
     assert KEY not in str(caught.value)

@@ -11,16 +11,16 @@ Events = st.SearchStrategy[Event]
 
 ids = st.text("abcXYZ019_", min_size=1, max_size=12)
 texts = st.text(max_size=12)
-small = st.integers(0, 9000)
+small_counts = st.integers(0, 9000)
 flags = st.booleans()
-words = st.sampled_from
+choice_of = st.sampled_from
 
 
-def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def nullable(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
-def table(required: dict[str, Any] | None = None, /, **optional: st.SearchStrategy[Any]) -> Events:
+def json_objects(required: dict[str, Any] | None = None, /, **optional: st.SearchStrategy[Any]) -> Events:
     """An object: fixed and required fields first, then any choice of the optional ones."""
     fixed = {
         key: value if isinstance(value, st.SearchStrategy) else st.just(value)
@@ -29,48 +29,48 @@ def table(required: dict[str, Any] | None = None, /, **optional: st.SearchStrate
     return st.fixed_dictionaries(fixed, optional=optional)
 
 
-def event(name: str, /, **fields: Any) -> Events:
-    return table({"type": name, "event_id": ids, **fields})
+def events_of_type(name: str, /, **fields: Any) -> Events:
+    return json_objects({"type": name, "event_id": ids, **fields})
 
 
 # ---------------------------------------------------------------- what both have
 
-vad = table(
+vad = json_objects(
     {"type": "server_vad"},
     threshold=st.floats(0, 1),
-    prefix_padding_ms=small,
-    silence_duration_ms=small,
+    prefix_padding_ms=small_counts,
+    silence_duration_ms=small_counts,
     create_response=flags,
     interrupt_response=flags,
 )
-semantic_vad = table({"type": "semantic_vad"}, eagerness=words(["low", "auto"]), create_response=flags)
-turn_detection = maybe(vad | semantic_vad)
-transcription = maybe(table({"model": "whisper-1"}, language=words(["en", "zh"]), prompt=texts))
-noise_reduction = maybe(table({"type": words(["near_field", "far_field"])}))
+semantic_vad = json_objects({"type": "semantic_vad"}, eagerness=choice_of(["low", "auto"]), create_response=flags)
+turn_detection = nullable(vad | semantic_vad)
+transcription = nullable(json_objects({"model": "whisper-1"}, language=choice_of(["en", "zh"]), prompt=texts))
+noise_reduction = nullable(json_objects({"type": choice_of(["near_field", "far_field"])}))
 tools = st.lists(
-    table({"type": "function", "name": ids, "parameters": {"type": "object"}}, description=texts), max_size=2
+    json_objects({"type": "function", "name": ids, "parameters": {"type": "object"}}, description=texts), max_size=2
 )
 tokens = st.just("inf") | st.integers(1, 4096)
-voices = words(["alloy", "sage", "somebody"])
-shared_session = {"instructions": texts, "tools": tools, "tracing": maybe(st.just("auto"))}
-place = {"response_id": ids, "item_id": ids, "output_index": small, "content_index": small}
-metadata = maybe(st.dictionaries(ids, texts, max_size=2))
-usage = table({"total_tokens": small, "input_tokens": small, "output_tokens": small})
+voices = choice_of(["alloy", "sage", "somebody"])
+shared_session = {"instructions": texts, "tools": tools, "tracing": nullable(st.just("auto"))}
+part_position = {"response_id": ids, "item_id": ids, "output_index": small_counts, "content_index": small_counts}
+metadata = nullable(st.dictionaries(ids, texts, max_size=2))
+usage = json_objects({"total_tokens": small_counts, "input_tokens": small_counts, "output_tokens": small_counts})
 
 
-def formats(ga: bool) -> st.SearchStrategy[Any]:
+def audio_formats(ga: bool) -> st.SearchStrategy[Any]:
     if not ga:
-        return words(["pcm16", "g711_ulaw", "g711_alaw"])
-    return words([{"type": "audio/pcm", "rate": 24000}, {"type": "audio/pcmu"}, {"type": "audio/pcma"}])
+        return choice_of(["pcm16", "g711_ulaw", "g711_alaw"])
+    return choice_of([{"type": "audio/pcm", "rate": 24000}, {"type": "audio/pcmu"}, {"type": "audio/pcma"}])
 
 
 def tool_choices(ga: bool) -> st.SearchStrategy[Any]:
     named = (
-        table({"type": "function", "name": ids})
+        json_objects({"type": "function", "name": ids})
         if ga
-        else table({"type": "function", "function": table({"name": ids})})
+        else json_objects({"type": "function", "function": json_objects({"name": ids})})
     )
-    return words(["auto", "none", "required"]) | named
+    return choice_of(["auto", "none", "required"]) | named
 
 
 def named_tool_choice(event: Event) -> bool:
@@ -84,24 +84,24 @@ def named_tool_choice(event: Event) -> bool:
 
 def sessions(ga: bool) -> Events:
     if not ga:
-        return table(
+        return json_objects(
             {},
             **shared_session,
-            modalities=words([["text"], ["text", "audio"]]),
+            modalities=choice_of([["text"], ["text", "audio"]]),
             voice=voices,
             speed=st.floats(0.25, 1.5),
-            input_audio_format=formats(ga),
-            output_audio_format=formats(ga),
+            input_audio_format=audio_formats(ga),
+            output_audio_format=audio_formats(ga),
             input_audio_transcription=transcription,
             input_audio_noise_reduction=noise_reduction,
             turn_detection=turn_detection,
             max_response_output_tokens=tokens,
             tool_choice=tool_choices(ga),
         )
-    return table(
+    return json_objects(
         {"type": "realtime"},
         **shared_session,
-        output_modalities=words([["text"], ["audio"]]),
+        output_modalities=choice_of([["text"], ["audio"]]),
         max_output_tokens=tokens,
         tool_choice=tool_choices(ga),
         audio=st.builds(lambda heard, said: {**heard, **said}, _inputs(), _outputs(speed=st.floats(0.25, 1.5))).filter(
@@ -111,10 +111,10 @@ def sessions(ga: bool) -> Events:
 
 
 def _inputs() -> Events:
-    """`audio.input`, or nothing at all: an object that says nothing is no way to say something."""
-    fields = table(
+    """`audio.input_tokens`, or nothing at all: an object that says nothing is no way to say something."""
+    fields = json_objects(
         {},
-        format=formats(True),
+        format=audio_formats(True),
         transcription=transcription,
         noise_reduction=noise_reduction,
         turn_detection=turn_detection,
@@ -123,22 +123,24 @@ def _inputs() -> Events:
 
 
 def _outputs(**more: st.SearchStrategy[Any]) -> Events:
-    return table({}, format=formats(True), voice=voices, **more).map(lambda said: {"output": said} if said else {})
+    return json_objects({}, format=audio_formats(True), voice=voices, **more).map(
+        lambda said: {"output": said} if said else {}
+    )
 
 
 def transcription_sessions(ga: bool, more: Event | None = None) -> Events:
     if ga:
-        return table({"type": "transcription", **(more or {})}, audio=_inputs().filter(bool))
-    return table(
+        return json_objects({"type": "transcription", **(more or {})}, audio=_inputs().filter(bool))
+    return json_objects(
         more,
-        input_audio_format=formats(ga),
+        input_audio_format=audio_formats(ga),
         input_audio_transcription=transcription,
         input_audio_noise_reduction=noise_reduction,
-        turn_detection=maybe(vad),
+        turn_detection=nullable(vad),
     )
 
 
-SECRET = {"client_secret": {"value": "-", "expires_at": 1}}
+CLIENT_SECRET = {"client_secret": {"value": "-", "expires_at": 1}}
 """Only the answer of a POST had it, but the SDK's beta type of a server's transcription session requires it."""
 
 
@@ -146,25 +148,29 @@ SECRET = {"client_secret": {"value": "-", "expires_at": 1}}
 
 
 def user_items() -> Events:
-    part = table({"type": "input_text", "text": texts}) | table({"type": "input_audio", "transcript": maybe(texts)})
-    message = table(
+    part = json_objects({"type": "input_text", "text": texts}) | json_objects(
+        {"type": "input_audio", "transcript": nullable(texts)}
+    )
+    message = json_objects(
         {"id": ids, "type": "message", "role": "user", "status": "completed", "content": st.lists(part, max_size=2)}
     )
-    system = table({"id": ids, "type": "message", "role": "system", "content": [{"type": "input_text", "text": "-"}]})
-    return message | system | table({"id": ids, "type": "function_call_output", "call_id": ids, "output": texts})
+    system = json_objects(
+        {"id": ids, "type": "message", "role": "system", "content": [{"type": "input_text", "text": "-"}]}
+    )
+    return message | system | json_objects({"id": ids, "type": "function_call_output", "call_id": ids, "output": texts})
 
 
 def reply_items(ga: bool, *, status: str, spoken: bool = True) -> Events:
     """What a response makes: a message or a call. A client can tell of one only in writing."""
     prefix = "output_" if ga else ""
-    part = table({"type": f"{prefix}text", "text": texts})
+    part = json_objects({"type": f"{prefix}text", "text": texts})
     if spoken:
-        part |= table({"type": f"{prefix}audio", "transcript": texts})
+        part |= json_objects({"type": f"{prefix}audio", "transcript": texts})
     begun = status == "in_progress"
     content: Any = [] if begun else st.lists(part, min_size=1, max_size=2)
     call = {"id": ids, "type": "function_call", "call_id": ids, "name": ids, "arguments": "" if begun else "{}"}
     message = {"id": ids, "type": "message", "role": "assistant", "content": content}
-    return table({**message, "status": status}) | table({**call, "status": status})
+    return json_objects({**message, "status": status}) | json_objects({**call, "status": status})
 
 
 def all_items(ga: bool, *, spoken: bool = True) -> Events:
@@ -179,74 +185,89 @@ def responses(ga: bool) -> Events:
     shared: dict[str, Any] = {
         "id": ids,
         "object": st.just("realtime.response"),
-        "status": words(["in_progress", "completed", "cancelled"]),
+        "status": choice_of(["in_progress", "completed", "cancelled"]),
         "status_details": st.none(),
         "output": st.lists(reply_items(ga, status="completed"), max_size=2),
         "conversation_id": ids,
         "max_output_tokens": tokens,
-        "usage": maybe(usage),
+        "usage": nullable(usage),
         "metadata": metadata,
     }
     if ga:
-        return table({}, **shared, output_modalities=words([["text"], ["audio"]]), audio=_outputs().filter(bool))
-    modalities = words([["text"], ["text", "audio"]])
-    return table({}, **shared, modalities=modalities, voice=voices, output_audio_format=formats(ga))
+        return json_objects(
+            {}, **shared, output_modalities=choice_of([["text"], ["audio"]]), audio=_outputs().filter(bool)
+        )
+    modalities = choice_of([["text"], ["text", "audio"]])
+    return json_objects({}, **shared, modalities=modalities, voice=voices, output_audio_format=audio_formats(ga))
 
 
-def overrides(ga: bool) -> Events:
+def response_overrides(ga: bool) -> Events:
     shared: dict[str, Any] = {
         "instructions": texts,
-        "conversation": words(["auto", "none"]),
+        "conversation": choice_of(["auto", "none"]),
         "metadata": metadata,
         "tools": tools,
         "tool_choice": tool_choices(ga),
         "input": st.lists(all_items(ga, spoken=False), max_size=2),
     }
     if ga:
-        said = {"output_modalities": words([["text"], ["audio"]]), "audio": _outputs().filter(bool)}
-        return table({}, **shared, **said, max_output_tokens=tokens)
-    said = {"modalities": words([["text"], ["text", "audio"]]), "voice": voices, "output_audio_format": formats(ga)}
-    return table({}, **shared, **said, max_response_output_tokens=tokens)
+        said = {"output_modalities": choice_of([["text"], ["audio"]]), "audio": _outputs().filter(bool)}
+        return json_objects({}, **shared, **said, max_output_tokens=tokens)
+    said = {
+        "modalities": choice_of([["text"], ["text", "audio"]]),
+        "voice": voices,
+        "output_audio_format": audio_formats(ga),
+    }
+    return json_objects({}, **shared, **said, max_response_output_tokens=tokens)
 
 
 # ---------------------------------------------------------------- events
 
-HEARD = "conversation.item.input_audio_transcription"
-CLIENT_SAME = (
-    event("input_audio_buffer.append", audio="AAAA")
-    | event("input_audio_buffer.commit")
-    | event("input_audio_buffer.clear")
-    | event("conversation.item.retrieve", item_id=ids)
-    | event("conversation.item.truncate", item_id=ids, content_index=small, audio_end_ms=small)
-    | event("conversation.item.delete", item_id=ids)
-    | event("response.cancel", response_id=ids)
+TRANSCRIPTION_EVENT = "conversation.item.input_audio_transcription"
+SHARED_CLIENT_EVENTS = (
+    events_of_type("input_audio_buffer.append", audio="AAAA")
+    | events_of_type("input_audio_buffer.commit")
+    | events_of_type("input_audio_buffer.clear")
+    | events_of_type("conversation.item.retrieve", item_id=ids)
+    | events_of_type("conversation.item.truncate", item_id=ids, content_index=small_counts, audio_end_ms=small_counts)
+    | events_of_type("conversation.item.delete", item_id=ids)
+    | events_of_type("response.cancel", response_id=ids)
 )
-SERVER_SAME = (
-    event("conversation.created", conversation=table({"id": ids, "object": "realtime.conversation"}))
-    | event("conversation.item.deleted", item_id=ids)
-    | event("conversation.item.truncated", item_id=ids, content_index=small, audio_end_ms=small)
-    | event(f"{HEARD}.delta", item_id=ids, content_index=small, delta=texts)
-    | event(
-        f"{HEARD}.completed",
+SHARED_SERVER_EVENTS = (
+    events_of_type("conversation.created", conversation=json_objects({"id": ids, "object": "realtime.conversation"}))
+    | events_of_type("conversation.item.deleted", item_id=ids)
+    | events_of_type("conversation.item.truncated", item_id=ids, content_index=small_counts, audio_end_ms=small_counts)
+    | events_of_type(f"{TRANSCRIPTION_EVENT}.delta", item_id=ids, content_index=small_counts, delta=texts)
+    | events_of_type(
+        f"{TRANSCRIPTION_EVENT}.completed",
         item_id=ids,
-        content_index=small,
+        content_index=small_counts,
         transcript=texts,
-        usage=table({"type": "duration", "seconds": small}),
+        usage=json_objects({"type": "duration", "seconds": small_counts}),
     )
-    | event(f"{HEARD}.failed", item_id=ids, content_index=small, error=table({"code": ids, "message": texts}))
-    | event("input_audio_buffer.speech_started", item_id=ids, audio_start_ms=small)
-    | event("input_audio_buffer.speech_stopped", item_id=ids, audio_end_ms=small)
-    | event("input_audio_buffer.committed", item_id=ids, previous_item_id=maybe(ids))
-    | event("input_audio_buffer.cleared")
-    | event("output_audio_buffer.started", response_id=ids)
-    | event("rate_limits.updated", rate_limits=st.lists(table({"name": "tokens", "limit": small}), max_size=1))
-    | event("response.content_part.added", **place, part=table({"type": "audio", "transcript": texts}))
-    | event("response.content_part.done", **place, part=table({"type": "text", "text": texts}))
-    | event(
+    | events_of_type(
+        f"{TRANSCRIPTION_EVENT}.failed",
+        item_id=ids,
+        content_index=small_counts,
+        error=json_objects({"code": ids, "message": texts}),
+    )
+    | events_of_type("input_audio_buffer.speech_started", item_id=ids, audio_start_ms=small_counts)
+    | events_of_type("input_audio_buffer.speech_stopped", item_id=ids, audio_end_ms=small_counts)
+    | events_of_type("input_audio_buffer.committed", item_id=ids, previous_item_id=nullable(ids))
+    | events_of_type("input_audio_buffer.cleared")
+    | events_of_type("output_audio_buffer.started", response_id=ids)
+    | events_of_type(
+        "rate_limits.updated", rate_limits=st.lists(json_objects({"name": "tokens", "limit": small_counts}), max_size=1)
+    )
+    | events_of_type(
+        "response.content_part.added", **part_position, part=json_objects({"type": "audio", "transcript": texts})
+    )
+    | events_of_type("response.content_part.done", **part_position, part=json_objects({"type": "text", "text": texts}))
+    | events_of_type(
         "response.function_call_arguments.done",
         response_id=ids,
         item_id=ids,
-        output_index=small,
+        output_index=small_counts,
         call_id=ids,
         arguments=texts,
         name=ids,
@@ -257,12 +278,12 @@ SERVER_SAME = (
 def client_events(ga: bool) -> Events:
     name = "session.update" if ga else "transcription_session.update"
     return (
-        CLIENT_SAME
-        | event("session.update", session=sessions(ga))
-        | event(name, session=transcription_sessions(ga))
-        | event("conversation.item.create", item=all_items(ga, spoken=False), previous_item_id=ids)
-        | event("response.create", response=overrides(ga))
-        | event("response.create")
+        SHARED_CLIENT_EVENTS
+        | events_of_type("session.update", session=sessions(ga))
+        | events_of_type(name, session=transcription_sessions(ga))
+        | events_of_type("conversation.item.create", item=all_items(ga, spoken=False), previous_item_id=ids)
+        | events_of_type("response.create", response=response_overrides(ga))
+        | events_of_type("response.create")
     )
 
 
@@ -273,31 +294,32 @@ def server_events(ga: bool) -> Events:
     problem = {
         "type": "invalid_request_error",
         "message": texts,
-        "param": maybe(words([params, "type", "session.tools"])),
+        "param": nullable(choice_of([params, "type", "session.tools"])),
     }
     return (
-        SERVER_SAME
-        | event("session.created", session=sessions(ga))
-        | event("session.updated", session=sessions(ga))
-        | event(
-            "session.updated" if ga else "transcription_session.updated", session=transcription_sessions(ga, SECRET)
+        SHARED_SERVER_EVENTS
+        | events_of_type("session.created", session=sessions(ga))
+        | events_of_type("session.updated", session=sessions(ga))
+        | events_of_type(
+            "session.updated" if ga else "transcription_session.updated",
+            session=transcription_sessions(ga, CLIENT_SECRET),
         )
-        | event(f"response.{prefix}text.delta", **place, delta=texts)
-        | event(f"response.{prefix}text.done", **place, text=texts)
-        | event(f"response.{prefix}audio.delta", **place, delta="AAAA")
-        | event(f"response.{prefix}audio.done", **place)
-        | event(f"response.{prefix}audio_transcript.delta", **place, delta=texts)
-        | event(f"response.{prefix}audio_transcript.done", **place, transcript=texts)
-        | event("response.created", response=responses(ga))
-        | event("response.done", response=responses(ga))
-        | event(
+        | events_of_type(f"response.{prefix}text.delta", **part_position, delta=texts)
+        | events_of_type(f"response.{prefix}text.done", **part_position, text=texts)
+        | events_of_type(f"response.{prefix}audio.delta", **part_position, delta="AAAA")
+        | events_of_type(f"response.{prefix}audio.done", **part_position)
+        | events_of_type(f"response.{prefix}audio_transcript.delta", **part_position, delta=texts)
+        | events_of_type(f"response.{prefix}audio_transcript.done", **part_position, transcript=texts)
+        | events_of_type("response.created", response=responses(ga))
+        | events_of_type("response.done", response=responses(ga))
+        | events_of_type(
             "response.output_item.added",
             response_id=ids,
-            output_index=small,
+            output_index=small_counts,
             item=reply_items(ga, status="in_progress"),
         )
-        | event("conversation.item.retrieved", item=all_items(ga))
-        | event("error", error=table(problem, code=maybe(ids), event_id=maybe(ids)))
+        | events_of_type("conversation.item.retrieved", item=all_items(ga))
+        | events_of_type("error", error=json_objects(problem, code=nullable(ids), event_id=nullable(ids)))
     )
 
 
@@ -306,24 +328,24 @@ def final_items(ga: bool) -> Events:
     return user_items() | reply_items(ga, status="completed")
 
 
-def output_done(ga: bool) -> Events:
+def output_item_done_events(ga: bool) -> Events:
     items = reply_items(ga, status="completed") | reply_items(ga, status="incomplete")
-    return event("response.output_item.done", response_id=ids, output_index=small, item=items)
+    return events_of_type("response.output_item.done", response_id=ids, output_index=small_counts, item=items)
 
 
 def beta_server_events() -> Events:
     items = final_items(False) | reply_items(False, status="in_progress")
-    created = event("conversation.item.created", item=items, previous_item_id=maybe(ids))
-    return server_events(False) | created | output_done(False)
+    created = events_of_type("conversation.item.created", item=items, previous_item_id=nullable(ids))
+    return server_events(False) | created | output_item_done_events(False)
 
 
-def ga_server_stories() -> st.SearchStrategy[list[Event]]:
+def ga_server_event_groups() -> st.SearchStrategy[list[Event]]:
     """Events that GA tells together: a final item is added and done, an item of a reply is done there and here."""
     added = "conversation.item.added"
-    begun = event(added, item=reply_items(True, status="in_progress"), previous_item_id=maybe(ids))
-    final = event(added, item=final_items(True), previous_item_id=maybe(ids))
+    begun = events_of_type(added, item=reply_items(True, status="in_progress"), previous_item_id=nullable(ids))
+    final = events_of_type(added, item=final_items(True), previous_item_id=nullable(ids))
     return (
         (server_events(True) | begun).map(lambda one: [one])
         | final.map(lambda one: [one, {**one, "type": "conversation.item.done"}])
-        | output_done(True).map(lambda one: [{**one, "type": "conversation.item.done"}, one])
+        | output_item_done_events(True).map(lambda one: [{**one, "type": "conversation.item.done"}, one])
     )

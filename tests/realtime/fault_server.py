@@ -1,6 +1,6 @@
 """Realtime servers that misbehave, each in one way that real ones do.
 
-A `Fault` is what a server does at its door and right behind it; the others begin well.
+A `FaultyServer` is what a server does at its door and right behind it; the others begin well.
 """
 
 from __future__ import annotations
@@ -15,45 +15,45 @@ from http import HTTPStatus
 from websockets.asyncio.server import Request, Response, ServerConnection
 from websockets.datastructures import Headers
 
-from .kinds import KEY, SECRETS, Event, Official, error
-from .servers import Talk, send, server
+from .kinds import KEY, SECRETS, Event, OfficialServer, error_event
+from .servers import ConnectionHandler, running_server, send_events
 
 __all__ = [
     "KEY",
     "SECRETS",
-    "Babbles",
-    "Bursts",
-    "Drops",
-    "Expires",
-    "Fault",
-    "OutOfMoney",
-    "Slow",
-    "deaf",
-    "error",
-    "error_only",
-    "let_in_and_closed",
-    "let_in_and_refused",
-    "refuses_the_settings",
-    "turned_away",
+    "DroppingServer",
+    "ExpiringServer",
+    "FaultyServer",
+    "HugeMessageServer",
+    "LoadingServer",
+    "NonsenseServer",
+    "OutOfQuotaServer",
+    "closes_without_event",
+    "error_event",
+    "rejects_handshake",
+    "rejects_session_update",
+    "sends_error_and_closes",
+    "sends_error_only",
+    "silent_tcp_server",
 ]
 
 # -------------------------------------------------------------------- at the door, and right behind it
 
 
 @dataclass(slots=True)
-class Fault:
+class FaultyServer:
     """A server with one fault. `visits` counts the connections that got past the handshake or were turned away."""
 
-    talk: Talk
+    handle_connection: ConnectionHandler
     status: int | None = None
     body: Event | None = None
-    visits: int = 0
-    keys: set[str] = field(default_factory=set)
+    connection_count: int = 0
+    authorizations: set[str] = field(default_factory=set)
     """What visitors showed at the door."""
 
-    def door(self, request: Request) -> Response | None:
-        self.visits += 1
-        self.keys.update(request.headers.get_all("Authorization"))
+    def process_request(self, request: Request) -> Response | None:
+        self.connection_count += 1
+        self.authorizations.update(request.headers.get_all("Authorization"))
         if self.status is None:
             return None
         body = json.dumps(self.body).encode() if self.body else KEY.encode()
@@ -62,62 +62,64 @@ class Fault:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        async with server(self.talk, self.door) as url:
+        async with running_server(self.handle_connection, self.process_request) as url:
             yield url
 
 
-async def _nobody(_: ServerConnection) -> None:
+async def _unreachable_handler(_: ServerConnection) -> None:
     raise AssertionError("nobody gets in")
 
 
-def turned_away(status: int, code: str | None = None) -> Fault:
+def rejects_handshake(status: int, code: str | None = None) -> FaultyServer:
     """Refuses the handshake; a `code` stands in the body, as an OpenAI-like error."""
-    return Fault(_nobody, status, {"error": error(code)["error"]} if code else None)
+    return FaultyServer(_unreachable_handler, status, {"error": error_event(code)["error"]} if code else None)
 
 
-def let_in_and_refused(code: str, close: int, reason: str = "", kind: str = "invalid_request_error") -> Fault:
+def sends_error_and_closes(
+    code: str, close: int, reason: str = "", kind: str = "invalid_request_error"
+) -> FaultyServer:
     """101, an error event, and the socket is closed: how OpenAI refuses."""
 
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, error(code, kind))
+        await send_events(socket, error_event(code, kind))
         await socket.close(close, reason)
 
-    return Fault(talk)
+    return FaultyServer(talk)
 
 
-def let_in_and_closed(close: int, reason: str) -> Fault:
+def closes_without_event(close: int, reason: str) -> FaultyServer:
     """101 and a close frame, without any event: the close has overtaken it."""
 
     async def talk(socket: ServerConnection) -> None:
         await socket.close(close, reason)
 
-    return Fault(talk)
+    return FaultyServer(talk)
 
 
-def error_only(code: str, kind: str = "server_error") -> Fault:
+def sends_error_only(code: str, kind: str = "server_error") -> FaultyServer:
     """An error in place of `session.created`, and an open socket."""
 
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, error(code, kind))
+        await send_events(socket, error_event(code, kind))
         await socket.wait_closed()
 
-    return Fault(talk)
+    return FaultyServer(talk)
 
 
-def refuses_the_settings() -> Fault:
+def rejects_session_update() -> FaultyServer:
     """Refuses a field that no session can be without."""
 
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {"type": "realtime"}})
+        await send_events(socket, {"type": "session.created", "session": {"type": "realtime"}})
         async for message in socket:
             about = json.loads(message)["event_id"]
-            await send(socket, error("invalid_value", param="session.type", event_id=about))
+            await send_events(socket, error_event("invalid_value", param="session.type", event_id=about))
 
-    return Fault(talk)
+    return FaultyServer(talk)
 
 
 @asynccontextmanager
-async def deaf() -> AsyncIterator[str]:
+async def silent_tcp_server() -> AsyncIterator[str]:
     """Takes a TCP connection and says nothing, not even HTTP."""
     over = asyncio.Event()
 
@@ -134,77 +136,77 @@ async def deaf() -> AsyncIterator[str]:
 # -------------------------------------------------------------------- servers that begin well
 
 
-class Slow(Official):
+class LoadingServer(OfficialServer):
     """Says nothing until it is told to: it loads its model."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loaded = asyncio.Event()
+        self.load_finished = asyncio.Event()
 
-    async def greet(self, socket: ServerConnection) -> None:
-        await self.loaded.wait()
-        await Official.greet(self, socket)
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        await self.load_finished.wait()
+        await OfficialServer.send_session_created(self, socket)
 
 
-class Drops(Official):
+class DroppingServer(OfficialServer):
     """Cuts the line in the middle of its first reply, and is there again when it is told to be."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.again = asyncio.Event()
+        self.reconnect_allowed = asyncio.Event()
 
-    async def greet(self, socket: ServerConnection) -> None:
-        if self.visits > 1:
-            await self.again.wait()
-        await Official.greet(self, socket)
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        if self.connection_count > 1:
+            await self.reconnect_allowed.wait()
+        await OfficialServer.send_session_created(self, socket)
 
-    async def answer(self, socket: ServerConnection) -> None:
-        if self.visits > 1:
-            await Official.answer(self, socket)
+    async def send_reply(self, socket: ServerConnection) -> None:
+        if self.connection_count > 1:
+            await OfficialServer.send_reply(self, socket)
             return
-        reply = self.reply(len(self.got))
-        await self.say(*reply[: len(reply) // 2 + 1])
+        reply = self.reply_events(len(self.received))
+        await self.send_in_dialect(*reply[: len(reply) // 2 + 1])
         socket.transport.abort()
 
 
-class Expires(Official):
+class ExpiringServer(OfficialServer):
     """Ends a session when it is told to, as after 60 minutes: with what looks like a normal close."""
 
     async def expire(self, *, with_error: bool) -> None:
         if with_error:
-            await send(self.sockets[-1], error("session_expired"))
+            await send_events(self.sockets[-1], error_event("session_expired"))
         await self.sockets[-1].close(1001, "Your session hit the maximum duration of 60 minutes.")
 
 
-class OutOfMoney(Official):
+class OutOfQuotaServer(OfficialServer):
     """Answers with a response that failed."""
 
-    def reply(self, number: int) -> list[Event]:
-        details = {"type": "failed", "error": error("insufficient_quota", "insufficient_quota")["error"]}
+    def reply_events(self, number: int) -> list[Event]:
+        details = {"type": "failed", "error": error_event("insufficient_quota", "insufficient_quota")["error"]}
         response = {"id": "r1", "status": "failed", "status_details": details, "output": []}
         created = {"type": "response.created", "response": {"id": "r1", "status": "in_progress", "output": []}}
         return [created, {"type": "response.done", "response": response}]
 
 
-class Bursts(Official):
+class HugeMessageServer(OfficialServer):
     """Answers in one message of so many bytes, at the first visit: the largest that are sensible, or more than anybody
     takes."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, message_bytes: int) -> None:
         super().__init__()
-        self.size = size
+        self.message_bytes = message_bytes
 
-    async def answer(self, socket: ServerConnection) -> None:
-        if self.visits > 1:
-            await Official.answer(self, socket)
+    async def send_reply(self, socket: ServerConnection) -> None:
+        if self.connection_count > 1:
+            await OfficialServer.send_reply(self, socket)
             return
-        begun, *rest = self.reply(len(self.got))
-        kind = "response.output_audio.delta" if self.speaks else "response.output_text.delta"
+        begun, *rest = self.reply_events(len(self.received))
+        kind = "response.output_audio.delta" if self.is_audio_reply else "response.output_text.delta"
         about = {"response_id": begun["response"]["id"], "item_id": rest[0]["item"]["id"], "content_index": 0}
-        await self.say(begun, {"type": kind, **about, "delta": "A" * self.size})
+        await self.send_in_dialect(begun, {"type": kind, **about, "delta": "A" * self.message_bytes})
 
 
-class Babbles(Official):
+class NonsenseServer(OfficialServer):
     """Nonsense before, between and after what it has to say."""
 
     nonsense = (
@@ -219,18 +221,18 @@ class Babbles(Official):
         b'{"type":"un.heard"}',
     )
 
-    async def babble(self, socket: ServerConnection) -> None:
+    async def send_nonsense(self, socket: ServerConnection) -> None:
         for message in self.nonsense:
             await socket.send(message)
 
-    async def greet(self, socket: ServerConnection) -> None:
-        await self.babble(socket)
-        await Official.greet(self, socket)
-        await self.babble(socket)
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        await self.send_nonsense(socket)
+        await OfficialServer.send_session_created(self, socket)
+        await self.send_nonsense(socket)
 
-    async def answer(self, socket: ServerConnection) -> None:
+    async def send_reply(self, socket: ServerConnection) -> None:
         for kind in ("response.done", "response.created", "conversation.item.added", "response.output_audio.delta"):
             for odd in (None, 7, KEY, [], {}):
-                await send(socket, {"type": kind, "response": odd, "item": odd, "delta": odd})
-        await Official.answer(self, socket)
-        await self.babble(socket)
+                await send_events(socket, {"type": kind, "response": odd, "item": odd, "delta": odd})
+        await OfficialServer.send_reply(self, socket)
+        await self.send_nonsense(socket)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from websockets.asyncio.server import ServerConnection
 
 from . import script
-from .servers import send, server
+from .servers import running_server, send_events
 
 Event = dict[str, Any]
 
@@ -27,14 +27,14 @@ SECRETS = (KEY, PROMPT, TYPED, SPOKEN, REPLY, "canary")
 REPLY_MS = 100
 
 
-def error(code: str | None, kind: str = "invalid_request_error", **more: Any) -> Event:
+def error_event(code: str | None, kind: str = "invalid_request_error", **more: Any) -> Event:
     """An `error` event whose message must not reach anybody."""
     message = f"Incorrect API key provided: {KEY}. Instructions were '{PROMPT}'."
     about = {"type": kind, "code": code, "message": message, "param": None, "event_id": None, **more}
     return {"type": "error", "event_id": "event_1", "error": about}
 
 
-def written_reply(number: int) -> list[Event]:
+def text_reply_events(number: int) -> list[Event]:
     """The GA ladder of a written reply."""
     reply, item = f"r{number}", f"a{number}"
     about = {"response_id": reply, "item_id": item, "output_index": 0, "content_index": 0}
@@ -55,20 +55,20 @@ def written_reply(number: int) -> list[Event]:
 
 
 @dataclass(slots=True)
-class Official:
+class OfficialServer:
     """A server in good order: greets, takes settings, keeps messages, answers. The others differ from it in places."""
 
-    visits: int = 0
-    updates: list[Event] = field(default_factory=list)
-    got: list[Event] = field(default_factory=list)
+    connection_count: int = 0
+    session_updates: list[Event] = field(default_factory=list)
+    received: list[Event] = field(default_factory=list)
     """Whatever came after the settings, appended audio left out."""
-    complaints: list[str] = field(default_factory=list)
+    rejected_types: list[str] = field(default_factory=list)
     """Types of events this server does not take, and got."""
     sockets: list[ServerConnection] = field(default_factory=list)
 
-    patience: ClassVar[float] = 3.0
+    confirm_timeout_s: ClassVar[float] = 3.0
     """Seconds after which it is fair to go on without its confirmation."""
-    takes: ClassVar[frozenset[str]] = frozenset(
+    accepted_types: ClassVar[frozenset[str]] = frozenset(
         {
             "session.update",
             "input_audio_buffer.append",
@@ -82,91 +82,96 @@ class Official:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        async with server(self.talk) as url:
+        async with running_server(self.handle_connection) as url:
             yield url
 
-    async def talk(self, socket: ServerConnection) -> None:
-        self.visits += 1
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        self.connection_count += 1
         self.sockets.append(socket)
-        await self.greet(socket)
+        await self.send_session_created(socket)
         async for message in socket:
             event = json.loads(message)
-            if event["type"] not in self.takes:
-                self.complaints.append(event["type"])
-                await send(socket, error("invalid_value", param="type", event_id=event.get("event_id")))
+            if event["type"] not in self.accepted_types:
+                self.rejected_types.append(event["type"])
+                await send_events(socket, error_event("invalid_value", param="type", event_id=event.get("event_id")))
             else:
-                await self.take(socket, event)
+                await self.handle_event(socket, event)
 
-    async def take(self, socket: ServerConnection, event: Event) -> None:
+    async def handle_event(self, socket: ServerConnection, event: Event) -> None:
         if event["type"] == "session.update":
-            self.updates.append(event["session"])
-            refusal = self.refusal(event["session"])
+            self.session_updates.append(event["session"])
+            refusal = self.session_update_error(event["session"])
             if refusal is None:
-                await self.confirm(socket, event["session"])
+                await self.send_session_updated(socket, event["session"])
             else:
                 refusal["error"].setdefault("event_id", event.get("event_id"))
-                await send(socket, refusal)
+                await send_events(socket, refusal)
         elif event["type"] == "conversation.item.create":
-            self.got.append(event)
+            self.received.append(event)
             item = {**event["item"], "status": "completed"}
-            await self.say(
+            await self.send_in_dialect(
                 {"type": "conversation.item.added", "previous_item_id": None, "item": item},
                 {"type": "conversation.item.done", "previous_item_id": None, "item": item},
             )
         elif event["type"] == "response.create":
-            self.got.append(event)
-            await self.answer(socket)
+            self.received.append(event)
+            await self.send_reply(socket)
         elif event["type"] != "input_audio_buffer.append":
-            self.got.append(event)
+            self.received.append(event)
 
-    async def greet(self, socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": self.session({})})
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": self.session_object({})})
 
-    async def confirm(self, socket: ServerConnection, settings: Event) -> None:
-        await send(socket, {"type": "session.updated", "session": self.session(settings)})
+    async def send_session_updated(self, socket: ServerConnection, settings: Event) -> None:
+        await send_events(socket, {"type": "session.updated", "session": self.session_object(settings)})
 
-    async def answer(self, socket: ServerConnection) -> None:
-        await self.say(*self.reply(len(self.got)))
+    async def send_reply(self, socket: ServerConnection) -> None:
+        await self.send_in_dialect(*self.reply_events(len(self.received)))
 
-    def reply(self, number: int) -> list[Event]:
-        if self.speaks:
-            return script.whole_reply(f"r{number}", f"a{number}", REPLY, REPLY_MS)
-        return written_reply(number)
+    def reply_events(self, number: int) -> list[Event]:
+        if self.is_audio_reply:
+            return script.complete_response(f"r{number}", f"a{number}", REPLY, REPLY_MS)
+        return text_reply_events(number)
 
     @property
-    def speaks(self) -> bool:
-        return bool(self.updates[-1].get("output_modalities") == ["audio"])
+    def is_audio_reply(self) -> bool:
+        return bool(self.session_updates[-1].get("output_modalities") == ["audio"])
 
-    def session(self, settings: Event) -> Event:
+    def session_object(self, settings: Event) -> Event:
         return {"type": "realtime", "object": "realtime.session", "id": "sess_1", **settings}
 
-    def refusal(self, settings: Event) -> Event | None:
+    def session_update_error(self, settings: Event) -> Event | None:
         """What is wrong with settings, in an error event."""
         if "modalities" in settings or settings.get("type") != "realtime":
-            return error("unknown_parameter", param="session.modalities")
+            return error_event("unknown_parameter", param="session.modalities")
         return None
 
-    async def say(self, *events: Event) -> None:
+    async def send_in_dialect(self, *events: Event) -> None:
         """Send events of the official server in this server's own way."""
-        await send(self.sockets[-1], *(spoken for event in events for spoken in self.in_its_words(event)))
+        await send_events(self.sockets[-1], *(spoken for event in events for spoken in self.to_dialect(event)))
 
-    def in_its_words(self, event: Event) -> list[Event]:
+    def to_dialect(self, event: Event) -> list[Event]:
         return [event]
 
-    async def hear(self) -> None:
+    async def simulate_spoken_turn(self) -> None:
         """Somebody has spoken, and is answered."""
-        await self.say(script.speech_started("u1"), *script.turn_over("u1"), script.heard("u1", SPOKEN), *self.reply(1))
+        await self.send_in_dialect(
+            script.speech_started("u1"),
+            *script.turn_committed("u1"),
+            script.transcription_completed("u1", SPOKEN),
+            *self.reply_events(1),
+        )
 
 
-class LocalAI(Official):
+class LocalAiServer(OfficialServer):
     """No `conversation.item.done`, no real event ids, one large audio delta, and events of its own. It has a model of
     its own for transcription and a voice of its own; others it cannot load, and does not say what it refuses."""
 
-    def session(self, settings: Event) -> Event:
+    def session_object(self, settings: Event) -> Event:
         base = {"audio": {"input": {"transcription": {"model": "pipeline-model"}}, "output": {"voice": "theirs"}}}
-        return {**Official.session(self, base), **settings}
+        return {**OfficialServer.session_object(self, base), **settings}
 
-    def refusal(self, settings: Event) -> Event | None:
+    def session_update_error(self, settings: Event) -> Event | None:
         audio = settings.get("audio", {})
         model = (audio.get("input", {}).get("transcription") or {}).get("model", "pipeline-model")
         voice = audio.get("output", {}).get("voice", "theirs")
@@ -174,7 +179,7 @@ class LocalAI(Official):
             return {"type": "error", "error": {"type": "invalid_request_error", "code": "session_update_error"}}
         return None
 
-    def in_its_words(self, event: Event) -> list[Event]:
+    def to_dialect(self, event: Event) -> list[Event]:
         if event["type"] in ("conversation.item.done", "rate_limits.updated"):
             return []
         named = {**event, "event_id": "event_TODO"}
@@ -182,24 +187,29 @@ class LocalAI(Official):
         return [extra, named] if event["type"] == "input_audio_buffer.speech_started" else [named]
 
 
-class SpeechToSpeech(Official):
+class SpeechToSpeechServer(OfficialServer):
     """Hugging Face's: no parts, no items but an acknowledgement, nothing committed, settings never confirmed, and
     truncating does nothing."""
 
-    patience = 0.3
-    left_out = ("response.content_part.", "response.output_item.", "conversation.item.done", "input_audio_buffer.commi")
+    confirm_timeout_s = 0.3
+    omitted_events = (
+        "response.content_part.",
+        "response.output_item.",
+        "conversation.item.done",
+        "input_audio_buffer.commi",
+    )
 
-    async def confirm(self, socket: ServerConnection, settings: Event) -> None:
+    async def send_session_updated(self, socket: ServerConnection, settings: Event) -> None:
         pass
 
-    def in_its_words(self, event: Event) -> list[Event]:
+    def to_dialect(self, event: Event) -> list[Event]:
         if event["type"] == "conversation.item.added":
             spoken = event["item"]["role"] == "assistant" or event["item"]["content"][0]["type"] == "input_audio"
             return [] if spoken else [{"type": "conversation.item.created", "item": event["item"]}]
-        return [] if event["type"].startswith(self.left_out) else [event]
+        return [] if event["type"].startswith(self.omitted_events) else [event]
 
 
-BETA_SETTINGS = frozenset(
+BETA_SESSION_FIELDS = frozenset(
     {
         "modalities",
         "instructions",
@@ -216,7 +226,7 @@ BETA_SETTINGS = frozenset(
         "max_response_output_tokens",
     }
 )
-BETA_NAMES = {
+BETA_EVENT_NAMES = {
     "response.output_text.delta": "response.text.delta",
     "response.output_text.done": "response.text.done",
     "response.output_audio.delta": "response.audio.delta",
@@ -227,10 +237,10 @@ BETA_NAMES = {
 }
 
 
-class Beta(Official):
+class BetaServer(OfficialServer):
     """The official server of 2024-25: flat settings, old names, and one unknown field refuses them all."""
 
-    def session(self, settings: Event) -> Event:
+    def session_object(self, settings: Event) -> Event:
         base = {
             "modalities": ["audio", "text"],
             "input_audio_format": "pcm16",
@@ -239,68 +249,72 @@ class Beta(Official):
         return {"object": "realtime.session", "id": "sess_1", "model": "m", **base, **settings}
 
     @property
-    def speaks(self) -> bool:
-        return "audio" in self.updates[-1]["modalities"]
+    def is_audio_reply(self) -> bool:
+        return "audio" in self.session_updates[-1]["modalities"]
 
-    def refusal(self, settings: Event) -> Event | None:
+    def session_update_error(self, settings: Event) -> Event | None:
         for key in settings:
-            if key not in BETA_SETTINGS:
-                return error("unknown_parameter", param=f"session.{key}")
+            if key not in BETA_SESSION_FIELDS:
+                return error_event("unknown_parameter", param=f"session.{key}")
         return None
 
-    async def take(self, socket: ServerConnection, event: Event) -> None:
+    async def handle_event(self, socket: ServerConnection, event: Event) -> None:
         content = event["item"]["content"][0]["type"] if "item" in event else "text"
         if content not in ("input_text", "text") or "output_modalities" in event.get("response", {}):
-            self.complaints.append(event["type"])
-        await Official.take(self, socket, event)
+            self.rejected_types.append(event["type"])
+        await OfficialServer.handle_event(self, socket, event)
 
-    def in_its_words(self, event: Event) -> list[Event]:
+    def to_dialect(self, event: Event) -> list[Event]:
         if event["type"] == "conversation.item.done":
             return []
-        text = json.dumps({**event, "type": BETA_NAMES.get(event["type"], event["type"])})
+        text = json.dumps({**event, "type": BETA_EVENT_NAMES.get(event["type"], event["type"])})
         old: Event = json.loads(text.replace('"output_text"', '"text"').replace('"output_audio"', '"audio"'))
         return [old]
 
 
-class SecretiveBeta(Beta):
+class UnannouncedBetaServer(BetaServer):
     """Shows what it is only by what it refuses."""
 
-    async def greet(self, socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {"id": "sess_1"}})
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": {"id": "sess_1"}})
 
 
-class Speaches(Beta):
+class SpeachesServer(BetaServer):
     """Beta shapes. Complains, without ids, of each setting it cannot change and takes the others; with a transcription
     of null it takes nothing. It has models of its own, and ignores `response.cancel` and truncating."""
 
-    takes = Official.takes - {"response.cancel", "conversation.item.truncate"}
-    fixed = ("input_audio_format", "output_audio_format", "turn_detection.prefix_padding_ms")
+    accepted_types = OfficialServer.accepted_types - {"response.cancel", "conversation.item.truncate"}
+    unchangeable_fields = ("input_audio_format", "output_audio_format", "turn_detection.prefix_padding_ms")
 
-    def session(self, settings: Event) -> Event:
-        return {**Beta.session(self, settings), "input_audio_transcription": {"model": "theirs"}, "voice": "theirs"}
+    def session_object(self, settings: Event) -> Event:
+        return {
+            **BetaServer.session_object(self, settings),
+            "input_audio_transcription": {"model": "theirs"},
+            "voice": "theirs",
+        }
 
-    def refusal(self, settings: Event) -> Event | None:
+    def session_update_error(self, settings: Event) -> Event | None:
         if settings.get("input_audio_transcription", {}) is None or "voice" in settings:
-            return self.complaint("Invalid client event: 1 validation error(s)")
+            return self.error_without_id("Invalid client event: 1 validation error(s)")
         return None
 
-    def complaint(self, message: str) -> Event:
+    def error_without_id(self, message: str) -> Event:
         return {"type": "error", "error": {"type": "invalid_request_error", "message": message, "event_id": None}}
 
-    async def confirm(self, socket: ServerConnection, settings: Event) -> None:
-        for field_name in self.fixed:
+    async def send_session_updated(self, socket: ServerConnection, settings: Event) -> None:
+        for field_name in self.unchangeable_fields:
             table, _, inner = field_name.partition(".")
             if table in settings and (not inner or inner in (settings[table] or {})):
-                await send(socket, self.complaint(f"Specifying `session.{field_name}` is not supported."))
-        await Beta.confirm(self, socket, settings)
+                await send_events(socket, self.error_without_id(f"Specifying `session.{field_name}` is not supported."))
+        await BetaServer.send_session_updated(self, socket, settings)
 
-    async def talk(self, socket: ServerConnection) -> None:
-        self.visits += 1
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        self.connection_count += 1
         self.sockets.append(socket)
-        await self.greet(socket)
+        await self.send_session_created(socket)
         async for message in socket:
             event = json.loads(message)
-            if event["type"] in self.takes:
-                await self.take(socket, event)
+            if event["type"] in self.accepted_types:
+                await self.handle_event(socket, event)
             else:
-                self.complaints.append(event["type"])
+                self.rejected_types.append(event["type"])

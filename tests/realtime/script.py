@@ -10,7 +10,7 @@ import numpy as np
 Event = dict[str, Any]
 
 
-def sound(ms: int, level: int = 1000) -> str:
+def audio_base64(ms: int, level: int = 1000) -> str:
     """Base64 PCM16, 24 kHz."""
     return base64.b64encode(np.full(ms * 24, level, dtype="<i2").tobytes()).decode("ascii")
 
@@ -19,13 +19,13 @@ def speech_started(item: str) -> Event:
     return {"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": 0}
 
 
-def turn_over(item: str, after: str | None = None) -> list[Event]:
+def turn_committed(item: str, previous: str | None = None) -> list[Event]:
     return [
         {"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": 900},
-        {"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": after},
+        {"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": previous},
         {
             "type": "conversation.item.added",
-            "previous_item_id": after,
+            "previous_item_id": previous,
             "item": {
                 "id": item,
                 "type": "message",
@@ -37,7 +37,7 @@ def turn_over(item: str, after: str | None = None) -> list[Event]:
     ]
 
 
-def heard(item: str, text: str) -> Event:
+def transcription_completed(item: str, text: str) -> Event:
     return {
         "type": "conversation.item.input_audio_transcription.completed",
         "item_id": item,
@@ -47,29 +47,29 @@ def heard(item: str, text: str) -> Event:
     }
 
 
-def hearing(item: str, delta: str) -> Event:
+def transcription_delta(item: str, delta: str) -> Event:
     return {"type": "conversation.item.input_audio_transcription.delta", "item_id": item, "delta": delta}
 
 
-def reply_begins(response: str, item: str, after: str | None = None) -> list[Event]:
+def response_started(response: str, item: str, previous: str | None = None) -> list[Event]:
     message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
     about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
     return [
         {"type": "response.created", "response": {"id": response, "status": "in_progress", "output": []}},
         {"type": "response.output_item.added", "response_id": response, "output_index": 0, "item": message},
-        {"type": "conversation.item.added", "previous_item_id": after, "item": message},
+        {"type": "conversation.item.added", "previous_item_id": previous, "item": message},
         {"type": "response.content_part.added", **about, "part": {"type": "audio", "transcript": ""}},
     ]
 
 
-def clause(response: str, item: str, text: str, ms: int, pieces: int = 1) -> list[Event]:
+def clause_deltas(response: str, item: str, text: str, ms: int, pieces: int = 1) -> list[Event]:
     """A clause's text and then its sound."""
     about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
-    audio = {"type": "response.output_audio.delta", **about, "delta": sound(ms // pieces)}
+    audio = {"type": "response.output_audio.delta", **about, "delta": audio_base64(ms // pieces)}
     return [{"type": "response.output_audio_transcript.delta", **about, "delta": text}, *[audio] * pieces]
 
 
-def reply_ends(
+def response_finished(
     response: str, item: str, text: str, status: str = "completed", usage: Event | None = None
 ) -> list[Event]:
     about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
@@ -90,19 +90,19 @@ def reply_ends(
     ]
 
 
-def whole_reply(
-    response: str, item: str, text: str, ms: int, after: str | None = None, usage: Event | None = None
+def complete_response(
+    response: str, item: str, text: str, ms: int, previous: str | None = None, usage: Event | None = None
 ) -> list[Event]:
     return [
-        *reply_begins(response, item, after),
-        *clause(response, item, text, ms),
-        *reply_ends(response, item, text, usage=usage),
+        *response_started(response, item, previous),
+        *clause_deltas(response, item, text, ms),
+        *response_finished(response, item, text, usage=usage),
     ]
 
 
-def error(code: str | None, about: str | None = None, kind: str = "invalid_request_error") -> Event:
+def error_event(code: str | None, event_id: str | None = None, kind: str = "invalid_request_error") -> Event:
     return {
         "type": "error",
         "event_id": "event_1",
-        "error": {"type": kind, "code": code, "message": "secret words", "param": None, "event_id": about},
+        "error": {"type": kind, "code": code, "message": "secret words", "param": None, "event_id": event_id},
     }

@@ -10,72 +10,74 @@ from typing import Any
 
 from websockets.asyncio.server import Request, Response, Server, ServerConnection, serve
 
-Talk = Callable[[ServerConnection], Awaitable[None]]
+ConnectionHandler = Callable[[ServerConnection], Awaitable[None]]
 
 
 @asynccontextmanager
-async def server(talk: Talk, answer: Callable[[Request], Response | None] | None = None) -> AsyncIterator[str]:
+async def running_server(
+    handler: ConnectionHandler, reject: Callable[[Request], Response | None] | None = None
+) -> AsyncIterator[str]:
     def process(_: ServerConnection, request: Request) -> Response | None:
-        return answer(request) if answer else None
+        return reject(request) if reject else None
 
     running: Server
-    async with serve(talk, "127.0.0.1", 0, process_request=process) as running:
+    async with serve(handler, "127.0.0.1", 0, process_request=process) as running:
         yield f"ws://127.0.0.1:{next(iter(running.sockets)).getsockname()[1]}/v1/realtime?model=m"
 
 
-async def send(socket: ServerConnection, *events: dict[str, Any]) -> None:
+async def send_events(socket: ServerConnection, *events: dict[str, Any]) -> None:
     for event in events:
         await socket.send(json.dumps(event))
 
 
-async def greet(socket: ServerConnection) -> dict[str, Any]:
+async def accept_session(socket: ServerConnection) -> dict[str, Any]:
     """What every good server does first; returns the session.update."""
-    await send(socket, {"type": "session.created", "session": {}})
+    await send_events(socket, {"type": "session.created", "session": {}})
     update: dict[str, Any] = json.loads(await socket.recv())
-    await send(socket, {"type": "session.updated", "session": update["session"]})
+    await send_events(socket, {"type": "session.updated", "session": update["session"]})
     return update
 
 
-class Script:
+class ScriptedRealtimeServer:
     """A server that greets, keeps what it gets, and says what the test tells it to say."""
 
     def __init__(self) -> None:
-        self.update: dict[str, Any] = {}
+        self.session_update: dict[str, Any] = {}
         """The `session.update` of the newest visit."""
-        self.got: list[dict[str, Any]] = []
-        self.visits = 0
+        self.received: list[dict[str, Any]] = []
+        self.connection_count = 0
         self._changed = asyncio.Condition()
         self._sockets: list[ServerConnection] = []
 
-    async def talk(self, socket: ServerConnection) -> None:
-        self.visits += 1
-        self.update = await greet(socket)
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        self.connection_count += 1
+        self.session_update = await accept_session(socket)
         self._sockets.append(socket)
         async for message in socket:
             async with self._changed:
-                self.got.append(json.loads(message))
+                self.received.append(json.loads(message))
                 self._changed.notify_all()
 
-    async def says(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+    async def send(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
         for some in events:
-            await send(self._sockets[-1], *(some if isinstance(some, list) else [some]))
+            await send_events(self._sockets[-1], *(some if isinstance(some, list) else [some]))
 
-    async def hears(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+    async def wait_for(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait for events of a kind."""
         async with asyncio.timeout(10), self._changed:
-            await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
-        return self.of(kind)
+            await self._changed.wait_for(lambda: len(self.received_of(kind)) >= count)
+        return self.received_of(kind)
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.got if event["type"] == kind]
+    def received_of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.received if event["type"] == kind]
 
-    async def cut(self) -> None:
+    async def abort_connection(self) -> None:
         self._sockets[-1].transport.abort()
 
-    async def close(self, code: int, reason: str = "") -> None:
+    async def close_connection(self, code: int, reason: str = "") -> None:
         await self._sockets[-1].close(code, reason)
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the client has closed."""
         async with asyncio.timeout(2):
             await self._sockets[-1].wait_closed()

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.conversation import BubbleState
-from realtime.interruptions import LOWERED
+from realtime.interruptions import DUCKED_GAIN
 from realtime.settings import Settings
-from realtime.snapshot import Stage
+from realtime.snapshot import CallStage
 
 from . import script
-from .over import LEVEL, Over, confirmed
+from .over import REPLY_LEVEL, BargeInDriver, server_vad_confirmed
 
 Event = dict[str, Any]
-VOICE = 5000
-FAILED = {
+VOICE_LEVEL = 5000
+TRANSCRIPTION_FAILED = {
     "type": "conversation.item.input_audio_transcription.failed",
     "item_id": "u1",
     "content_index": 0,
@@ -29,436 +29,474 @@ FAILED = {
 
 
 @pytest.fixture
-def line() -> Over:
-    line = Over()
-    line.reply()
+def barge_in_driver() -> BargeInDriver:
+    line = BargeInDriver()
+    line.start_reply()
     return line
 
 
-def test_the_voice_drops_at_the_first_sound_and_nothing_is_told(line: Over) -> None:
-    line.get(script.speech_started("u1"))
-    ramp = line.play(40).astype(float) / LEVEL
-    assert ramp[-1] == pytest.approx(LOWERED)
+def test_the_voice_drops_at_the_first_sound_and_nothing_is_told(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.server_sends(script.speech_started("u1"))
+    ramp = barge_in_driver.play_ms(40).astype(float) / REPLY_LEVEL
+    assert ramp[-1] == pytest.approx(DUCKED_GAIN)
     assert np.abs(np.diff(ramp)).max() < 0.01, "no click"
-    assert line.stage is Stage.HEARING
-    assert line.kinds() == []
+    assert barge_in_driver.stage is CallStage.USER_SPEAKING
+    assert barge_in_driver.take_sent_types() == []
 
 
 @pytest.mark.parametrize(
-    "heard", [script.heard("u1", ""), script.heard("u1", " ."), FAILED], ids=["empty", "dot", "failed"]
+    "heard",
+    [script.transcription_completed("u1", ""), script.transcription_completed("u1", " ."), TRANSCRIPTION_FAILED],
+    ids=["empty", "dot", "failed"],
 )
 @pytest.mark.parametrize("made", [True, False])
 def test_a_cough_lets_the_reply_go_on(heard: Event, made: bool) -> None:
-    line = Over()
-    line.reply(made=made)
-    line.cough()
-    assert line.loudness() == pytest.approx(LOWERED)
-    line.get(heard)
-    assert line.stage is Stage.SPEAKING
-    assert line.loudness() == 1.0
+    line = BargeInDriver()
+    line.start_reply(finished=made)
+    line.make_short_sound()
+    assert line.played_gain() == pytest.approx(DUCKED_GAIN)
+    line.server_sends(heard)
+    assert line.stage is CallStage.SPEAKING
+    assert line.played_gain() == 1.0
     assert [(e["type"], e["item_id"]) for e in line.sent] == [("conversation.item.delete", "u1")]
     if not made:
-        line.get(script.reply_ends("r1", "a1", "One two three four five six"))
-    rest = line.play(6000)
-    assert line.stage is Stage.LISTENING
-    assert line.call.quiet
+        line.server_sends(script.response_finished("r1", "a1", "One two three four five six"))
+    rest = line.play_ms(6000)
+    assert line.stage is CallStage.LISTENING
+    assert line.call.idle
     assert np.count_nonzero(rest) + (500 + 400 + 100 + 100) * 24 == 6000 * 24, "to its end"
-    assert line.said() == [("assistant", "One two three four five six")]
+    assert line.messages() == [("assistant", "One two three four five six")]
     assert line.call.snapshot().bubbles[0].state is BubbleState.DONE
 
 
 @pytest.mark.parametrize("text", ["嗯", "Mm-hmm.", "對對對"])
-def test_a_backchannel_lets_the_reply_go_on_and_is_remembered(line: Over, text: str) -> None:
-    line.cough()
-    line.get(script.heard("u1", text))
-    assert line.loudness() == 1.0
-    assert line.kinds() == []
-    assert line.said()[-1] == ("user", text)
-    line.play(6000)
-    assert line.stage is Stage.LISTENING and line.call.quiet
+def test_a_backchannel_lets_the_reply_go_on_and_is_remembered(barge_in_driver: BargeInDriver, text: str) -> None:
+    barge_in_driver.make_short_sound()
+    barge_in_driver.server_sends(script.transcription_completed("u1", text))
+    assert barge_in_driver.played_gain() == 1.0
+    assert barge_in_driver.take_sent_types() == []
+    assert barge_in_driver.messages()[-1] == ("user", text)
+    barge_in_driver.play_ms(6000)
+    assert barge_in_driver.stage is CallStage.LISTENING and barge_in_driver.call.idle
 
 
-def test_a_voice_that_goes_on_silences_the_reply(line: Over) -> None:
-    line.play(100, VOICE)  # on its way to the server
-    line.get(script.speech_started("u1"))
-    line.play(280, VOICE)
-    assert line.kinds() == []
-    assert not line.play(100, VOICE)[-480:].any()
-    (truncate,) = line.sent
+def test_a_voice_that_goes_on_silences_the_reply(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.play_ms(100, VOICE_LEVEL)  # on its way to the server
+    barge_in_driver.server_sends(script.speech_started("u1"))
+    barge_in_driver.play_ms(280, VOICE_LEVEL)
+    assert barge_in_driver.take_sent_types() == []
+    assert not barge_in_driver.play_ms(100, VOICE_LEVEL)[-480:].any()
+    (truncate,) = barge_in_driver.sent
     assert truncate["type"] == "conversation.item.truncate"
     assert 860 <= truncate["audio_end_ms"] <= 900, "what was played softly was heard"
-    assert line.stage is Stage.HEARING
-    line.sent.clear()
-    line.get(script.turn_over("u1", "a1"))
-    assert line.stage is Stage.THINKING
-    line.get(script.whole_reply("r2", "a2", "Yes?", 500, "u1"))
-    assert line.loudness() == 1.0, "the next reply is as loud as any"
-    assert line.kinds() == []
+    assert barge_in_driver.stage is CallStage.USER_SPEAKING
+    barge_in_driver.sent.clear()
+    barge_in_driver.server_sends(script.turn_committed("u1", "a1"))
+    assert barge_in_driver.stage is CallStage.THINKING
+    barge_in_driver.server_sends(script.complete_response("r2", "a2", "Yes?", 500, "u1"))
+    assert barge_in_driver.played_gain() == 1.0, "the next reply is as loud as any"
+    assert barge_in_driver.take_sent_types() == []
 
 
-def test_a_sound_that_does_not_end_silences_the_reply_whatever_the_microphone_says(line: Over) -> None:
-    line.get(script.speech_started("u1"))
-    line.play(600)
-    assert line.kinds() == []
-    line.play(100)
-    assert line.kinds() == ["conversation.item.truncate"]
+def test_a_sound_that_does_not_end_silences_the_reply_whatever_the_microphone_says(
+    barge_in_driver: BargeInDriver,
+) -> None:
+    barge_in_driver.server_sends(script.speech_started("u1"))
+    barge_in_driver.play_ms(600)
+    assert barge_in_driver.take_sent_types() == []
+    barge_in_driver.play_ms(100)
+    assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
 
 
 def test_a_reply_that_is_still_being_made_is_stopped_at_the_server_too() -> None:
-    line = Over()
-    line.reply(made=False)
-    line.get(script.speech_started("u1"))
-    line.play(700)
-    assert line.kinds() == ["conversation.item.truncate", "response.cancel"]
-    line.get(script.reply_ends("r1", "a1", "One two", "cancelled"), script.turn_over("u1", "a1"))
-    assert line.stage is Stage.THINKING
-    assert line.kinds() == [], "the server answers a turn by itself"
+    line = BargeInDriver()
+    line.start_reply(finished=False)
+    line.server_sends(script.speech_started("u1"))
+    line.play_ms(700)
+    assert line.take_sent_types() == ["conversation.item.truncate", "response.cancel"]
+    line.server_sends(script.response_finished("r1", "a1", "One two", "cancelled"), script.turn_committed("u1", "a1"))
+    assert line.stage is CallStage.THINKING
+    assert line.take_sent_types() == [], "the server answers a turn by itself"
 
 
-def test_words_silence_the_reply_before_the_sound_is_over(line: Over) -> None:
-    line.get(script.speech_started("u1"), script.hearing("u1", "o"), script.hearing("u1", "k"))
-    line.play(100)
-    assert line.kinds() == []
-    line.get(script.hearing("u1", " wait"))
-    assert line.kinds() == ["conversation.item.truncate"]
-    assert line.stage is Stage.HEARING
+def test_words_silence_the_reply_before_the_sound_is_over(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.server_sends(
+        script.speech_started("u1"), script.transcription_delta("u1", "o"), script.transcription_delta("u1", "k")
+    )
+    barge_in_driver.play_ms(100)
+    assert barge_in_driver.take_sent_types() == []
+    barge_in_driver.server_sends(script.transcription_delta("u1", " wait"))
+    assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
+    assert barge_in_driver.stage is CallStage.USER_SPEAKING
 
 
-def test_a_short_word_is_answered_by_the_server_where_it_has_not_begun_to(line: Over) -> None:
-    line.cough()
-    line.get(script.heard("u1", "Stop."))
-    assert line.kinds() == ["conversation.item.truncate"]
-    assert line.stage is Stage.THINKING
-    line.get(script.whole_reply("r2", "a2", "All right.", 500, "u1"))
-    line.play(1000)
-    assert line.kinds() == []
-    assert line.said()[-1] == ("assistant", "All right.")
-    assert line.stage is Stage.LISTENING
+def test_a_short_word_is_answered_by_the_server_where_it_has_not_begun_to(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.make_short_sound()
+    barge_in_driver.server_sends(script.transcription_completed("u1", "Stop."))
+    assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
+    assert barge_in_driver.stage is CallStage.THINKING
+    barge_in_driver.server_sends(script.complete_response("r2", "a2", "All right.", 500, "u1"))
+    barge_in_driver.play_ms(1000)
+    assert barge_in_driver.take_sent_types() == []
+    assert barge_in_driver.messages()[-1] == ("assistant", "All right.")
+    assert barge_in_driver.stage is CallStage.LISTENING
 
 
-def test_an_answer_to_what_is_undecided_is_refused_and_asked_for_again_when_there_were_words(line: Over) -> None:
-    line.cough()
-    line.get(script.reply_begins("r2", "a2", "u1")[:1])
-    assert [(e["type"], e.get("response_id")) for e in line.sent] == [("response.cancel", "r2")]
-    line.sent.clear()
-    line.get(script.heard("u1", "Stop."))
-    assert line.kinds() == ["conversation.item.truncate"], "not while the other is not done"
-    line.get({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
-    assert line.kinds() == ["response.create"]
-    line.get(script.whole_reply("r3", "a3", "All right.", 500, "u1"))
-    line.play(1000)
-    assert line.kinds() == []
-    assert line.said()[-2:] == [("user", "Stop."), ("assistant", "All right.")]
+def test_an_answer_to_what_is_undecided_is_refused_and_asked_for_again_when_there_were_words(
+    barge_in_driver: BargeInDriver,
+) -> None:
+    barge_in_driver.make_short_sound()
+    barge_in_driver.server_sends(script.response_started("r2", "a2", "u1")[:1])
+    assert [(e["type"], e.get("response_id")) for e in barge_in_driver.sent] == [("response.cancel", "r2")]
+    barge_in_driver.sent.clear()
+    barge_in_driver.server_sends(script.transcription_completed("u1", "Stop."))
+    assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"], "not while the other is not done"
+    barge_in_driver.server_sends(
+        {"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}}
+    )
+    assert barge_in_driver.take_sent_types() == ["response.create"]
+    barge_in_driver.server_sends(script.complete_response("r3", "a3", "All right.", 500, "u1"))
+    barge_in_driver.play_ms(1000)
+    assert barge_in_driver.take_sent_types() == []
+    assert barge_in_driver.messages()[-2:] == [("user", "Stop."), ("assistant", "All right.")]
 
 
-def test_an_answer_to_a_cough_is_refused_and_leaves_nothing_behind(line: Over) -> None:
-    line.cough()
-    line.get(script.reply_begins("r2", "a2", "u1"), script.clause("r2", "a2", "Bless you!", 500))
-    line.get(script.heard("u1", ""), script.reply_ends("r2", "a2", "Bless you!", "cancelled"))
-    assert line.kinds() == ["response.cancel", "conversation.item.delete", "conversation.item.delete"]
-    assert line.said() == [("assistant", "One two three four five six")]
-    line.play(6000)
-    assert line.stage is Stage.LISTENING and line.call.quiet
-    line.call.tick(line.now + 30)
-    assert line.kinds() == []
+def test_an_answer_to_a_cough_is_refused_and_leaves_nothing_behind(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.make_short_sound()
+    barge_in_driver.server_sends(
+        script.response_started("r2", "a2", "u1"), script.clause_deltas("r2", "a2", "Bless you!", 500)
+    )
+    barge_in_driver.server_sends(
+        script.transcription_completed("u1", ""), script.response_finished("r2", "a2", "Bless you!", "cancelled")
+    )
+    assert barge_in_driver.take_sent_types() == [
+        "response.cancel",
+        "conversation.item.delete",
+        "conversation.item.delete",
+    ]
+    assert barge_in_driver.messages() == [("assistant", "One two three four five six")]
+    barge_in_driver.play_ms(6000)
+    assert barge_in_driver.stage is CallStage.LISTENING and barge_in_driver.call.idle
+    barge_in_driver.call.check_timeouts(barge_in_driver.now + 30)
+    assert barge_in_driver.take_sent_types() == []
 
 
 @pytest.mark.parametrize("made", [True, False])
 def test_an_answer_to_a_cough_that_comes_late_is_refused(made: bool) -> None:
     """A server that answers a turn after the reply that it collided with."""
-    line = Over()
-    line.reply(made=made)
-    line.cough()
-    line.get(script.heard("u1", "嗯"))
+    line = BargeInDriver()
+    line.start_reply(finished=made)
+    line.make_short_sound()
+    line.server_sends(script.transcription_completed("u1", "嗯"))
     if not made:
-        line.get(script.reply_ends("r1", "a1", "One two three four five six"))
-    assert "response.cancel" in [e["type"] for e in line.get(script.reply_begins("r2", "a2", "u1"))]
-    line.get(script.clause("r2", "a2", "What?", 500), script.reply_ends("r2", "a2", "What?", "cancelled"))
-    line.play(6500)
-    assert line.said() == [("assistant", "One two three four five six"), ("user", "嗯")]
-    assert line.stage is Stage.LISTENING
+        line.server_sends(script.response_finished("r1", "a1", "One two three four five six"))
+    assert "response.cancel" in [e["type"] for e in line.server_sends(script.response_started("r2", "a2", "u1"))]
+    line.server_sends(
+        script.clause_deltas("r2", "a2", "What?", 500), script.response_finished("r2", "a2", "What?", "cancelled")
+    )
+    line.play_ms(6500)
+    assert line.messages() == [("assistant", "One two three four five six"), ("user", "嗯")]
+    assert line.stage is CallStage.LISTENING
 
 
-COLLISION = script.error("conversation_already_has_active_response")
+ACTIVE_RESPONSE_ERROR = script.error_event("conversation_already_has_active_response")
 
 
 @pytest.mark.parametrize("told", ["before", "after"])
 def test_a_turn_that_the_server_could_not_answer_is_asked_about(told: str) -> None:
-    line = Over()
-    line.call.say("Hello", line.now)  # an earlier request is not what collides
-    line.reply(made=False)
-    line.cough()
+    line = BargeInDriver()
+    line.call.send_text("Hello", line.now)  # an earlier request is not what collides
+    line.start_reply(finished=False)
+    line.make_short_sound()
     if told == "before":
-        line.get(COLLISION)
-    line.get(script.heard("u1", "Stop."))
+        line.server_sends(ACTIVE_RESPONSE_ERROR)
+    line.server_sends(script.transcription_completed("u1", "Stop."))
     if told == "after":
-        line.get(COLLISION)
-    assert line.kinds() == ["conversation.item.truncate", "response.cancel"]
-    line.get(script.reply_ends("r1", "a1", "One", "cancelled"))
-    assert line.kinds() == ["response.create"]
-    line.get(script.whole_reply("r2", "a2", "All right.", 500, "u1"))
-    line.play(1000)
-    assert line.kinds() == [] and line.stage is Stage.LISTENING
+        line.server_sends(ACTIVE_RESPONSE_ERROR)
+    assert line.take_sent_types() == ["conversation.item.truncate", "response.cancel"]
+    line.server_sends(script.response_finished("r1", "a1", "One", "cancelled"))
+    assert line.take_sent_types() == ["response.create"]
+    line.server_sends(script.complete_response("r2", "a2", "All right.", 500, "u1"))
+    line.play_ms(1000)
+    assert line.take_sent_types() == [] and line.stage is CallStage.LISTENING
     assert line.call.notice is None
 
 
 def test_a_turn_that_the_server_could_not_answer_and_was_a_cough_is_let_be() -> None:
-    line = Over()
-    line.call.say("Hello", line.now)
-    line.reply(made=False)
-    line.cough()
-    line.get(COLLISION, script.heard("u1", ""), script.reply_ends("r1", "a1", "One two three four five six"))
-    line.play(7000)
-    assert line.kinds() == ["conversation.item.delete"]
-    assert line.call.quiet
+    line = BargeInDriver()
+    line.call.send_text("Hello", line.now)
+    line.start_reply(finished=False)
+    line.make_short_sound()
+    line.server_sends(
+        ACTIVE_RESPONSE_ERROR,
+        script.transcription_completed("u1", ""),
+        script.response_finished("r1", "a1", "One two three four five six"),
+    )
+    line.play_ms(7000)
+    assert line.take_sent_types() == ["conversation.item.delete"]
+    assert line.call.idle
 
 
 def test_a_server_that_says_nothing_about_a_turn_it_could_not_answer_is_asked() -> None:
-    line = Over()
-    line.reply(made=False)
-    line.cough()
-    line.get(script.heard("u1", "Stop."), script.reply_ends("r1", "a1", "One", "cancelled"))
-    assert line.kinds() == ["conversation.item.truncate", "response.cancel"]
-    line.sent += line.call.tick(line.now + 1)
-    assert line.kinds() == []
-    line.sent += line.call.tick(line.now + 2)
-    assert line.kinds() == ["response.create"]
+    line = BargeInDriver()
+    line.start_reply(finished=False)
+    line.make_short_sound()
+    line.server_sends(
+        script.transcription_completed("u1", "Stop."), script.response_finished("r1", "a1", "One", "cancelled")
+    )
+    assert line.take_sent_types() == ["conversation.item.truncate", "response.cancel"]
+    line.sent += line.call.check_timeouts(line.now + 1)
+    assert line.take_sent_types() == []
+    line.sent += line.call.check_timeouts(line.now + 2)
+    assert line.take_sent_types() == ["response.create"]
 
 
 def test_a_server_that_answers_a_collided_turn_later_is_not_asked() -> None:
-    line = Over()
-    line.reply(made=False)
-    line.cough()
-    line.get(script.heard("u1", "Stop."), script.reply_ends("r1", "a1", "One", "cancelled"))
-    line.get(script.whole_reply("r2", "a2", "All right.", 500, "u1"))
-    line.play(1000)
-    line.sent += line.call.tick(line.now + 2)
-    assert line.kinds() == ["conversation.item.truncate", "response.cancel"]
+    line = BargeInDriver()
+    line.start_reply(finished=False)
+    line.make_short_sound()
+    line.server_sends(
+        script.transcription_completed("u1", "Stop."), script.response_finished("r1", "a1", "One", "cancelled")
+    )
+    line.server_sends(script.complete_response("r2", "a2", "All right.", 500, "u1"))
+    line.play_ms(1000)
+    line.sent += line.call.check_timeouts(line.now + 2)
+    assert line.take_sent_types() == ["conversation.item.truncate", "response.cancel"]
 
 
 def test_an_answer_that_was_quicker_than_ours_is_the_answer() -> None:
-    line = Over()
-    line.reply(made=False)
-    line.cough()
-    line.get(script.heard("u1", "Stop."), script.reply_ends("r1", "a1", "One", "cancelled"))
-    line.sent.clear()
-    (ask,) = line.call.tick(line.now + 2)
-    line.get(
-        script.reply_begins("r2", "a2", "u1"), script.error("conversation_already_has_active_response", ask["event_id"])
+    line = BargeInDriver()
+    line.start_reply(finished=False)
+    line.make_short_sound()
+    line.server_sends(
+        script.transcription_completed("u1", "Stop."), script.response_finished("r1", "a1", "One", "cancelled")
     )
-    line.get(script.clause("r2", "a2", "All right.", 300), script.reply_ends("r2", "a2", "All right."))
-    line.play(1000)
-    assert line.kinds() == []
-    assert line.stage is Stage.LISTENING
+    line.sent.clear()
+    (ask,) = line.call.check_timeouts(line.now + 2)
+    line.server_sends(
+        script.response_started("r2", "a2", "u1"),
+        script.error_event("conversation_already_has_active_response", ask["event_id"]),
+    )
+    line.server_sends(
+        script.clause_deltas("r2", "a2", "All right.", 300), script.response_finished("r2", "a2", "All right.")
+    )
+    line.play_ms(1000)
+    assert line.take_sent_types() == []
+    assert line.stage is CallStage.LISTENING
 
 
-def test_nothing_heard_about_a_sound_silences_the_reply(line: Over) -> None:
-    line.cough()
-    line.play(1900)
-    assert line.kinds() == []
-    line.play(200)
-    assert line.kinds() == ["conversation.item.truncate"]
-    assert line.stage is Stage.THINKING
+def test_nothing_heard_about_a_sound_silences_the_reply(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.make_short_sound()
+    barge_in_driver.play_ms(1900)
+    assert barge_in_driver.take_sent_types() == []
+    barge_in_driver.play_ms(200)
+    assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
+    assert barge_in_driver.stage is CallStage.THINKING
 
 
 def test_a_reply_that_runs_out_leaves_the_turn_to_the_visitor() -> None:
-    line = Over()
-    line.reply(ms=700)
-    line.get(script.speech_started("u1"))
-    line.play(400)
-    assert line.stage is Stage.HEARING
-    line.get(script.turn_over("u1", "a1"), script.whole_reply("r2", "a2", "Yes?", 300, "u1"))
-    assert line.kinds() == []
-    assert line.loudness() == 1.0
-    line.play(500)
-    assert line.said()[-1] == ("assistant", "Yes?")
+    line = BargeInDriver()
+    line.start_reply(ms=700)
+    line.server_sends(script.speech_started("u1"))
+    line.play_ms(400)
+    assert line.stage is CallStage.USER_SPEAKING
+    line.server_sends(script.turn_committed("u1", "a1"), script.complete_response("r2", "a2", "Yes?", 300, "u1"))
+    assert line.take_sent_types() == []
+    assert line.played_gain() == 1.0
+    line.play_ms(500)
+    assert line.messages()[-1] == ("assistant", "Yes?")
 
 
 @pytest.mark.parametrize(("text", "asked"), [("Yes.", True), ("Tell me more.", True), ("", False)])
 def test_a_reply_that_runs_out_after_its_answer_was_refused(text: str, asked: bool) -> None:
-    line = Over()
-    line.reply(ms=1000)
-    line.cough()
-    line.get(script.reply_begins("r2", "a2", "u1")[:1])
-    line.get({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
-    line.play(300)
-    assert line.stage is Stage.THINKING
-    assert line.kinds() == ["response.cancel"]
-    line.get(script.heard("u1", text))
-    assert ("response.create" in line.kinds()) is asked
-    assert line.stage is (Stage.THINKING if asked else Stage.LISTENING)
+    line = BargeInDriver()
+    line.start_reply(ms=1000)
+    line.make_short_sound()
+    line.server_sends(script.response_started("r2", "a2", "u1")[:1])
+    line.server_sends({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
+    line.play_ms(300)
+    assert line.stage is CallStage.THINKING
+    assert line.take_sent_types() == ["response.cancel"]
+    line.server_sends(script.transcription_completed("u1", text))
+    assert ("response.create" in line.take_sent_types()) is asked
+    assert line.stage is (CallStage.THINKING if asked else CallStage.LISTENING)
 
 
 def test_a_reply_that_runs_out_and_no_word_of_what_was_said_is_answered_all_the_same() -> None:
-    line = Over()
-    line.reply(ms=1000)
-    line.cough()
-    line.get(script.reply_begins("r2", "a2", "u1")[:1])
-    line.get({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
-    line.play(2300)
-    assert line.kinds() == ["response.cancel", "response.create"]
+    line = BargeInDriver()
+    line.start_reply(ms=1000)
+    line.make_short_sound()
+    line.server_sends(script.response_started("r2", "a2", "u1")[:1])
+    line.server_sends({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
+    line.play_ms(2300)
+    assert line.take_sent_types() == ["response.cancel", "response.create"]
 
 
-def test_two_coughs_and_then_a_word(line: Over) -> None:
-    line.cough("u1")
-    line.cough("u2")
-    line.get(script.heard("u1", ""))
-    assert line.loudness() == pytest.approx(LOWERED)
-    line.get(script.heard("u2", "嗯"))
-    assert line.loudness() == 1.0
-    assert [(e["type"], e["item_id"]) for e in line.sent] == [("conversation.item.delete", "u1")]
-    line.sent.clear()
-    line.cough("u3")
-    line.get(script.heard("u3", "停"))
-    assert line.kinds() == ["conversation.item.truncate"]
+def test_two_coughs_and_then_a_word(barge_in_driver: BargeInDriver) -> None:
+    barge_in_driver.make_short_sound("u1")
+    barge_in_driver.make_short_sound("u2")
+    barge_in_driver.server_sends(script.transcription_completed("u1", ""))
+    assert barge_in_driver.played_gain() == pytest.approx(DUCKED_GAIN)
+    barge_in_driver.server_sends(script.transcription_completed("u2", "嗯"))
+    assert barge_in_driver.played_gain() == 1.0
+    assert [(e["type"], e["item_id"]) for e in barge_in_driver.sent] == [("conversation.item.delete", "u1")]
+    barge_in_driver.sent.clear()
+    barge_in_driver.make_short_sound("u3")
+    barge_in_driver.server_sends(script.transcription_completed("u3", "停"))
+    assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
 
 
 def test_a_server_that_interrupts_all_the_same_is_believed() -> None:
-    line = Over()
-    line.reply(made=False)
-    line.get(script.speech_started("u1"), script.reply_ends("r1", "a1", "One two", "cancelled"))
-    assert line.kinds() == ["conversation.item.truncate"]
-    assert line.stage is Stage.HEARING
+    line = BargeInDriver()
+    line.start_reply(finished=False)
+    line.server_sends(script.speech_started("u1"), script.response_finished("r1", "a1", "One two", "cancelled"))
+    assert line.take_sent_types() == ["conversation.item.truncate"]
+    assert line.stage is CallStage.USER_SPEAKING
 
 
 def test_before_the_first_sound_of_a_reply_speech_stops_it_as_ever() -> None:
-    line = Over()
-    line.get(script.reply_begins("r1", "a1"))
-    assert [e["type"] for e in line.get(script.speech_started("u1"))] == ["conversation.item.delete", "response.cancel"]
+    line = BargeInDriver()
+    line.server_sends(script.response_started("r1", "a1"))
+    assert [e["type"] for e in line.server_sends(script.speech_started("u1"))] == [
+        "conversation.item.delete",
+        "response.cancel",
+    ]
 
 
 # -------------------------------------------------------------------- what the visitor does meanwhile
 
 
-def judged(stopped: bool, made: bool) -> Over:
-    line = Over()
-    line.reply(made=made)
-    line.get(script.speech_started("u1"))
-    line.play(100)
+def driver_in_speech(stopped: bool, made: bool) -> BargeInDriver:
+    line = BargeInDriver()
+    line.start_reply(finished=made)
+    line.server_sends(script.speech_started("u1"))
+    line.play_ms(100)
     if stopped:
-        line.get(script.turn_over("u1", "a1"))
-    assert line.kinds() == []
+        line.server_sends(script.turn_committed("u1", "a1"))
+    assert line.take_sent_types() == []
     return line
 
 
-def next_is_full(line: Over) -> None:
+def assert_next_reply_is_full(line: BargeInDriver) -> None:
     """The next reply is heard at full loudness."""
-    line.play(40)
-    line.get(script.whole_reply("r9", "a9", "Nine.", 500))
-    assert line.loudness(200) == 1.0
+    line.play_ms(40)
+    line.server_sends(script.complete_response("r9", "a9", "Nine.", 500))
+    assert line.played_gain(200) == 1.0
 
 
-BOTH = pytest.mark.parametrize("stopped", [False, True])
-MADE = pytest.mark.parametrize("made", [False, True])
+SPEECH_STOPPED_OR_NOT = pytest.mark.parametrize("stopped", [False, True])
+REPLY_FINISHED_OR_NOT = pytest.mark.parametrize("made", [False, True])
 
 
-@BOTH
-@MADE
+@SPEECH_STOPPED_OR_NOT
+@REPLY_FINISHED_OR_NOT
 def test_a_typed_message_decides(stopped: bool, made: bool) -> None:
-    line = judged(stopped, made)
-    line.sent += line.call.say("Stop", line.now) or []
-    kinds = line.kinds()
+    line = driver_in_speech(stopped, made)
+    line.sent += line.call.send_text("Stop", line.now) or []
+    kinds = line.take_sent_types()
     assert kinds[0] == "conversation.item.truncate"
     assert ("response.cancel" in kinds) is not made
     assert ("response.create" in kinds) is (stopped and made)
-    assert line.stage is (Stage.THINKING if stopped else Stage.HEARING)
+    assert line.stage is (CallStage.THINKING if stopped else CallStage.USER_SPEAKING)
     if not made:
-        line.get(script.reply_ends("r1", "a1", "One", "cancelled"))
+        line.server_sends(script.response_finished("r1", "a1", "One", "cancelled"))
     if not stopped:
-        line.get(script.turn_over("u1", "a1"))
-    next_is_full(line)
-    assert line.said()[-1] == ("assistant", "Nine.")
+        line.server_sends(script.turn_committed("u1", "a1"))
+    assert_next_reply_is_full(line)
+    assert line.messages()[-1] == ("assistant", "Nine.")
 
 
-@BOTH
-@MADE
+@SPEECH_STOPPED_OR_NOT
+@REPLY_FINISHED_OR_NOT
 def test_the_stop_button_decides(stopped: bool, made: bool) -> None:
-    line = judged(stopped, made)
-    line.sent += line.call.stop(line.now)
-    assert line.kinds() == ["conversation.item.truncate"] + ([] if made else ["response.cancel"])
-    assert line.stage is (Stage.LISTENING if stopped else Stage.HEARING)
-    assert not line.play(100)[480:].any()
+    line = driver_in_speech(stopped, made)
+    line.sent += line.call.interrupt(line.now)
+    assert line.take_sent_types() == ["conversation.item.truncate"] + ([] if made else ["response.cancel"])
+    assert line.stage is (CallStage.LISTENING if stopped else CallStage.USER_SPEAKING)
+    assert not line.play_ms(100)[480:].any()
     if not made:
-        line.get(script.reply_ends("r1", "a1", "One", "cancelled"))
+        line.server_sends(script.response_finished("r1", "a1", "One", "cancelled"))
     if stopped:  # the answer to what was said is not wanted either
-        answers = line.get(script.reply_begins("r2", "a2", "u1")[:1])
+        answers = line.server_sends(script.response_started("r2", "a2", "u1")[:1])
         assert [e["type"] for e in answers] == ["response.cancel"]
-        line.get({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
+        line.server_sends({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
     else:
-        line.get(script.turn_over("u1", "a1"))
-    next_is_full(line)
+        line.server_sends(script.turn_committed("u1", "a1"))
+    assert_next_reply_is_full(line)
 
 
-@BOTH
-@MADE
+@SPEECH_STOPPED_OR_NOT
+@REPLY_FINISHED_OR_NOT
 def test_clear_forgets_the_sound_as_well(stopped: bool, made: bool) -> None:
-    line = judged(stopped, made)
+    line = driver_in_speech(stopped, made)
     line.sent += line.call.clear(line.now)
-    assert "conversation.item.truncate" not in line.kinds()
-    assert line.said() == []
-    line.play(40)
-    assert not line.play(100).any()
+    assert "conversation.item.truncate" not in line.take_sent_types()
+    assert line.messages() == []
+    line.play_ms(40)
+    assert not line.play_ms(100).any()
     if not made:
-        line.get(script.reply_ends("r1", "a1", "One", "cancelled"))
+        line.server_sends(script.response_finished("r1", "a1", "One", "cancelled"))
     if not stopped:
-        line.get(script.turn_over("u1", "a1"))
-    line.get(script.heard("u1", "Secret"))
-    assert line.said() == []
-    assert line.stage is Stage.LISTENING
-    line.get(script.reply_begins("r2", "a2", "u1")[:1])  # what the server answers to it
-    line.get({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
-    next_is_full(line)
+        line.server_sends(script.turn_committed("u1", "a1"))
+    line.server_sends(script.transcription_completed("u1", "Secret"))
+    assert line.messages() == []
+    assert line.stage is CallStage.LISTENING
+    line.server_sends(script.response_started("r2", "a2", "u1")[:1])  # what the server answers to it
+    line.server_sends({"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}})
+    assert_next_reply_is_full(line)
 
 
-@BOTH
-@MADE
+@SPEECH_STOPPED_OR_NOT
+@REPLY_FINISHED_OR_NOT
 def test_a_lost_connection_leaves_the_reply_at_full_loudness(stopped: bool, made: bool) -> None:
-    line = judged(stopped, made)
-    line.call.disconnect(Stage.RECONNECTING, line.now)
-    assert line.loudness() == 1.0, "what has come is played"
-    line.call.connect(line.now)
-    assert line.stage is Stage.SPEAKING
-    assert line.loudness() == 1.0
-    events = line.get(script.speech_started("u2"))
+    line = driver_in_speech(stopped, made)
+    line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
+    assert line.played_gain() == 1.0, "what has come is played"
+    line.call.handle_connected(line.now)
+    assert line.stage is CallStage.SPEAKING
+    assert line.played_gain() == 1.0
+    events = line.server_sends(script.speech_started("u2"))
     assert events[0]["type"] == "conversation.item.delete", "the new server has not confirmed it yet"
 
 
-@BOTH
+@SPEECH_STOPPED_OR_NOT
 def test_hanging_up_keeps_what_was_heard(stopped: bool) -> None:
-    line = judged(stopped, False)
-    line.call.end(Stage.ENDED, None, line.now)
+    line = driver_in_speech(stopped, False)
+    line.call.end(CallStage.ENDED, None, line.now)
     assert line.call.conversation.bubbles()[0].state is BubbleState.INTERRUPTED
-    line.sent += line.call.beat(line.now + 5)
-    assert line.kinds() == []
+    line.sent += line.call.tick_20ms(line.now + 5)
+    assert line.take_sent_types() == []
 
 
 def test_whoever_coughs_is_not_idle_and_a_judged_call_is_not_quiet() -> None:
-    line = Over(idle_seconds=5)
-    line.reply()
-    line.cough()
-    assert not line.call.quiet
-    assert line.call.time_up(line.now) is None
-    line.get(script.heard("u1", ""))
-    assert not line.call.quiet, "the reply goes on"
-    line.play(6000)
-    assert line.call.quiet
+    line = BargeInDriver(idle_seconds=5)
+    line.start_reply()
+    line.make_short_sound()
+    assert not line.call.idle
+    assert line.call.expired(line.now) is None
+    line.server_sends(script.transcription_completed("u1", ""))
+    assert not line.call.idle, "the reply goes on"
+    line.play_ms(6000)
+    assert line.call.idle
 
 
 # -------------------------------------------------------------------- where it is off
 
 
 @pytest.mark.parametrize(
-    "answer", [None, confirmed(interrupt_response=True), confirmed(type="none")], ids=["none", "true", "type"]
+    "answer",
+    [None, server_vad_confirmed(interrupt_response=True), server_vad_confirmed(type="none")],
+    ids=["none", "true", "type"],
 )
 def test_where_the_server_does_not_leave_it_to_us_the_first_sound_stops_the_reply(answer: Event | None) -> None:
-    line = Over()
-    line.call.disconnect(Stage.RECONNECTING, line.now)
-    line.call.connect(line.now)
+    line = BargeInDriver()
+    line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
+    line.call.handle_connected(line.now)
     if answer:
-        line.get(answer)
-    line.reply(made=False)
-    assert [e["type"] for e in line.get(script.speech_started("u1"))] == ["conversation.item.truncate"]
-    assert not line.play(100)[480:].any()
+        line.server_sends(answer)
+    line.start_reply(finished=False)
+    assert [e["type"] for e in line.server_sends(script.speech_started("u1"))] == ["conversation.item.truncate"]
+    assert not line.play_ms(100)[480:].any()
 
 
 # -------------------------------------------------------------------- any order
@@ -467,33 +505,33 @@ def test_where_the_server_does_not_leave_it_to_us_the_first_sound_stops_the_repl
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_any_order_ends_full_or_silent_and_cuts_what_it_stops(order: random.Random) -> None:
-    line = Over()
-    line.reply(made=order.random() < 0.5)
-    turn = [script.speech_started("u1"), *script.turn_over("u1", "a1")]
+    line = BargeInDriver()
+    line.start_reply(finished=order.random() < 0.5)
+    turn = [script.speech_started("u1"), *script.turn_committed("u1", "a1")]
     events = [
         *turn,
-        script.heard("u1", order.choice(["", "嗯", "Stop."])),
-        *script.reply_begins("r2", "a2", "u1"),
+        script.transcription_completed("u1", order.choice(["", "嗯", "Stop."])),
+        *script.response_started("r2", "a2", "u1"),
         {"type": "response.done", "response": {"id": "r2", "status": "cancelled", "output": []}},
-        script.hearing("u1", order.choice(["o", "stop"])),
-        COLLISION,
+        script.transcription_delta("u1", order.choice(["o", "stop"])),
+        ACTIVE_RESPONSE_ERROR,
         script.speech_started("u2"),
-        *script.turn_over("u2", "u1"),
-        script.heard("u2", order.choice(["", "mm", "停"])),
-        script.reply_ends("r1", "a1", "One two three four five six")[-1],
+        *script.turn_committed("u2", "u1"),
+        script.transcription_completed("u2", order.choice(["", "mm", "停"])),
+        script.response_finished("r1", "a1", "One two three four five six")[-1],
     ]
     events = [event for event in events if order.random() > 0.25]
     if order.random() < 0.7:
         order.shuffle(events)
     for event in events:
-        line.get(event)
-        line.play(order.choice([0, 20, 200, 700]) or 20, order.choice([0, VOICE]))
+        line.server_sends(event)
+        line.play_ms(order.choice([0, 20, 200, 700]) or 20, order.choice([0, VOICE_LEVEL]))
     for _ in range(6):  # 3 s after the last event
-        line.play(500)
-        line.sent += line.call.tick(line.now)
-    assert not line.call._floor.undecided
-    last = line.play(40)[-480:]
-    assert not last.any() or (last[np.nonzero(last)] == LEVEL).all(), "full, or silent"
+        line.play_ms(500)
+        line.sent += line.call.check_timeouts(line.now)
+    assert not line.call._barge_in.classifying
+    last = line.play_ms(40)[-480:]
+    assert not last.any() or (last[np.nonzero(last)] == REPLY_LEVEL).all(), "full, or silent"
     cut = {event["item_id"] for event in line.sent if event["type"] == "conversation.item.truncate"}
     struck = {bubble.item_id for bubble in line.call.conversation.bubbles() if bubble.state is BubbleState.INTERRUPTED}
     assert ("a1" in cut) is ("a1" in struck), "interrupted: told; resumed: never"
@@ -501,23 +539,23 @@ def test_any_order_ends_full_or_silent_and_cuts_what_it_stops(order: random.Rand
     assert all(event["event_id"] for event in line.sent)
 
 
-def test_the_setting_reaches_the_judge() -> None:
-    patient = Over(vad_silence_ms=800)
-    patient.reply()
-    patient.get(script.speech_started("u1"))
-    patient.play(1000)
-    assert patient.kinds() == []
-    patient.play(200)
-    assert patient.kinds() == ["conversation.item.truncate"]
+def test_vad_silence_setting_reaches_the_classifier() -> None:
+    patient = BargeInDriver(vad_silence_ms=800)
+    patient.start_reply()
+    patient.server_sends(script.speech_started("u1"))
+    patient.play_ms(1000)
+    assert patient.take_sent_types() == []
+    patient.play_ms(200)
+    assert patient.take_sent_types() == ["conversation.item.truncate"]
     assert Settings().vad_silence_ms == 350
 
 
-def test_a_patient_server_is_waited_for(line: Over) -> None:
+def test_a_patient_server_is_waited_for(barge_in_driver: BargeInDriver) -> None:
     """The silence that ends a sound is what the server confirms, also in the middle of a call."""
-    line.get(confirmed(silence_duration_ms=800))
-    line.get(script.speech_started("u1"))
-    line.play(850)
-    assert line.call.stage is Stage.HEARING and line.kinds() == []
-    line.get(script.turn_over("u1"), script.heard("u1", ""))
-    line.play(100)
-    assert line.call.stage is Stage.SPEAKING
+    barge_in_driver.server_sends(server_vad_confirmed(silence_duration_ms=800))
+    barge_in_driver.server_sends(script.speech_started("u1"))
+    barge_in_driver.play_ms(850)
+    assert barge_in_driver.call.stage is CallStage.USER_SPEAKING and barge_in_driver.take_sent_types() == []
+    barge_in_driver.server_sends(script.turn_committed("u1"), script.transcription_completed("u1", ""))
+    barge_in_driver.play_ms(100)
+    assert barge_in_driver.call.stage is CallStage.SPEAKING

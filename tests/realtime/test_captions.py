@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import captions
-from realtime.captions import traditional, traditional_parts
+from realtime.captions import to_traditional, to_traditional_parts
 from realtime.conversation import Conversation
 
 from . import script
@@ -20,8 +20,8 @@ from .caption_pairs import PAIRS
 
 @pytest.mark.parametrize(("raw", "shown"), PAIRS)
 def test_what_is_heard_is_written_as_in_taiwan(raw: str, shown: str) -> None:
-    assert traditional(raw) == shown
-    assert traditional(shown) == shown, "and what is written so stays"
+    assert to_traditional(raw) == shown
+    assert to_traditional(shown) == shown, "and what is written so stays"
 
 
 def test_the_table_covers_talk() -> None:
@@ -29,21 +29,21 @@ def test_the_table_covers_talk() -> None:
 
 
 def test_a_cut_does_not_take_away_context() -> None:
-    assert traditional_parts("我们后", "天见") == ("我們後", "天見")
-    assert traditional_parts("Hello", " there") == ("Hello", " there")
+    assert to_traditional_parts("我们后", "天见") == ("我們後", "天見")
+    assert to_traditional_parts("Hello", " there") == ("Hello", " there")
 
 
 @given(st.text(alphabet="台湾灣后天皇发头里面软件国会一二三，。 abc", max_size=40))
 def test_a_cut_anywhere_shows_the_same_letters(text: str) -> None:
-    once = traditional(text)
+    once = to_traditional(text)
     assert len(once) == len(text)
     for place in range(len(text) + 1):
-        head, tail = traditional_parts(text[:place], text[place:])
+        head, tail = to_traditional_parts(text[:place], text[place:])
         assert head + tail == once
 
 
 @contextmanager
-def conversions() -> Iterator[list[str]]:
+def counted_conversions() -> Iterator[list[str]]:
     """The texts that are converted meanwhile."""
     done: list[str] = []
     real = captions._converter()
@@ -57,46 +57,46 @@ def conversions() -> Iterator[list[str]]:
         yield done
 
 
-def spoken(texts: list[str]) -> Conversation:
-    conversation = Conversation(remember=2000)
+def conversation_saying(texts: list[str]) -> Conversation:
+    conversation = Conversation(max_items=2000)
     for number, text in enumerate(texts):
-        conversation.receive(script.heard(f"u{number}", text))
+        conversation.apply(script.transcription_completed(f"u{number}", text))
     return conversation
 
 
 def test_only_what_changed_is_converted_again() -> None:
-    conversation = spoken([f"头发{number}" for number in range(600)])
-    with conversions() as done:
+    conversation = conversation_saying([f"头发{number}" for number in range(600)])
+    with counted_conversions() as done:
         first = conversation.captions()
         assert len(done) == 600
         assert first[599].text == "頭髮599"
         done.clear()
         assert conversation.captions() == first
         assert done == [], "nothing changed"
-        conversation.receive(script.hearing("u600", "台湾的"))
-        conversation.receive(script.hearing("u600", "头发"))
+        conversation.apply(script.transcription_delta("u600", "台湾的"))
+        conversation.apply(script.transcription_delta("u600", "头发"))
         assert conversation.captions()[600].text == "台灣的頭", "the last letter waits for the next"
         assert done == ["台湾的头发"]
         done.clear()
-        conversation.receive(script.heard("u600", "台湾的头发"))
+        conversation.apply(script.transcription_completed("u600", "台湾的头发"))
         assert conversation.captions()[600].text == "台灣的頭髮"
         assert done == ["台湾的头发"], "settled once"
         done.clear()
-        conversation.receive(script.hearing("u600", "late"))
+        conversation.apply(script.transcription_delta("u600", "late"))
         assert conversation.captions()[600].text == "台灣的頭髮"
         assert done == [], "nothing new"
 
 
 def test_a_cut_is_a_change() -> None:
-    conversation = spoken([])
-    for event in [*script.reply_begins("r1", "a1"), *script.clause("r1", "a1", "头发后天", 1000)]:
-        conversation.receive(event)
-    conversation.audio("a1", 0, "r1", 24_000)
+    conversation = conversation_saying([])
+    for event in [*script.response_started("r1", "a1"), *script.clause_deltas("r1", "a1", "头发后天", 1000)]:
+        conversation.apply(event)
+    conversation.add_audio("a1", 0, "r1", 24_000)
     assert conversation.captions()[0].text == "頭髮", "a growing text keeps back what is not decided"
-    conversation.cut("a1", 0, 500)
+    conversation.truncate("a1", 0, 500)
     bubble = conversation.captions()[0]
     assert (bubble.text, bubble.unheard) == ("頭髮", "後天")
 
 
 def test_no_text_of_a_visitor_is_kept_in_a_global() -> None:
-    assert captions.traditional("头发") is not captions.traditional("头发"), "converted anew: nobody kept it"
+    assert captions.to_traditional("头发") is not captions.to_traditional("头发"), "converted anew: nobody kept it"

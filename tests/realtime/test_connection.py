@@ -21,8 +21,8 @@ from realtime.connection import (
 )
 
 from . import script
-from .connecting import KEY, UPDATE, connect, failure_of
-from .servers import greet, send, server
+from .connecting import KEY, UPDATE, failure_of, make_connection
+from .servers import accept_session, running_server, send_events
 
 
 async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> None:
@@ -31,11 +31,11 @@ async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> N
     async def talk(socket: ServerConnection) -> None:
         assert socket.request is not None
         seen["headers"] = socket.request.headers
-        seen["update"] = await greet(socket)
+        seen["update"] = await accept_session(socket)
         seen["next"] = json.loads(await socket.recv())
-        await send(socket, {"type": "pong"})
+        await send_events(socket, {"type": "pong"})
 
-    async with server(talk) as url, connect(url) as connection:
+    async with running_server(talk) as url, make_connection(url) as connection:
         connection.send({"type": "ping"})
         events = connection.events()
         kinds = [(await anext(events))["type"] for _ in range(3)]
@@ -53,9 +53,9 @@ async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
     async def talk(socket: ServerConnection) -> None:
         async for message in socket:
             if json.loads(message)["type"] == "hello":
-                await send(socket, {"type": "hello.back"})
+                await send_events(socket, {"type": "hello.back"})
 
-    async with server(talk) as url, connect(url, ready_seconds=0.05) as connection:
+    async with running_server(talk) as url, make_connection(url, ready_seconds=0.05) as connection:
         connection.send({"type": "hello"})
         assert (await anext(connection.events()))["type"] == "hello.back"
 
@@ -73,10 +73,10 @@ async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
 )
 async def test_let_in_and_then_refused(code: str, number: int, reason: str, failure: Failure) -> None:
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, script.error(code))
+        await send_events(socket, script.error_event(code))
         await socket.close(number, reason)
 
-    async with server(talk) as url:
+    async with running_server(talk) as url:
         assert await failure_of(url) is failure
 
 
@@ -84,7 +84,7 @@ async def test_the_reason_in_the_close_frame_is_enough() -> None:
     async def talk(socket: ServerConnection) -> None:
         await socket.close(3000, "invalid_request_error.invalid_api_key")
 
-    async with server(talk) as url:
+    async with running_server(talk) as url:
         assert await failure_of(url) is Failure.WRONG_KEY
 
 
@@ -93,21 +93,23 @@ async def test_a_session_is_left_when_its_server_says_that_it_is_over() -> None:
     for code, failure in (("insufficient_quota", Failure.QUOTA), ("session_expired", Failure.EXPIRED)):
 
         async def talk(socket: ServerConnection, code: str = code) -> None:
-            await greet(socket)
-            await send(socket, script.error(code))
+            await accept_session(socket)
+            await send_events(socket, script.error_event(code))
             await socket.wait_closed()
 
-        async with server(talk) as url:
+        async with running_server(talk) as url:
             assert await failure_of(url) is failure
 
 
 async def test_an_error_that_was_survived_is_not_why_the_session_ends() -> None:
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
-        await send(socket, script.error("server_overloaded"), {"type": "response.created", "response": {"id": "r1"}})
+        await accept_session(socket)
+        await send_events(
+            socket, script.error_event("server_overloaded"), {"type": "response.created", "response": {"id": "r1"}}
+        )
         socket.transport.close()
 
-    async with server(talk) as url:
+    async with running_server(talk) as url:
         assert await failure_of(url) is Failure.LOST
 
 
@@ -117,10 +119,10 @@ async def test_an_error_in_place_of_a_session_however_late() -> None:
 
     async def talk(socket: ServerConnection) -> None:
         await used.wait()
-        await send(socket, script.error("model_load_error"))
+        await send_events(socket, script.error_event("model_load_error"))
         await socket.wait_closed()
 
-    async with server(talk) as url, connect(url, ready_seconds=0.05) as connection:
+    async with running_server(talk) as url, make_connection(url, ready_seconds=0.05) as connection:
         used.set()
         with pytest.raises(ConnectionFailed) as caught:
             await anext(connection.events())
@@ -142,76 +144,76 @@ async def test_an_error_in_place_of_a_session_however_late() -> None:
 )
 async def test_ended_later(number: int, reason: str, failure: Failure) -> None:
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         await socket.close(number, reason)
 
-    async with server(talk) as url:
+    async with running_server(talk) as url:
         assert await failure_of(url) is failure
 
 
 async def test_cut_in_the_middle() -> None:
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         socket.transport.abort()
 
-    async with server(talk) as url:
+    async with running_server(talk) as url:
         assert await failure_of(url) is Failure.LOST
 
 
 async def test_garbage_is_skipped() -> None:
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         for message in ("{", "[1,2]", "7", '{"no":"type"}', '{"type":7}', "[" * 100_000, b"\x00\xff"):
             await socket.send(message)
-        await send(socket, {"type": "at.last"})
+        await send_events(socket, {"type": "at.last"})
 
-    async with server(talk) as url, connect(url) as connection:
+    async with running_server(talk) as url, make_connection(url) as connection:
         events = connection.events()
         assert [(await anext(events))["type"] for _ in range(3)] == ["session.created", "session.updated", "at.last"]
 
 
 async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING_AUDIO", 3)
-    monkeypatch.setattr(module, "written", lambda *_: False)  # the socket is full
+    monkeypatch.setattr(module, "MAX_QUEUED_AUDIO_EVENTS", 3)
+    monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)  # the socket is full
     got: list[dict[str, Any]] = []
     done = asyncio.Event()
 
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         async for message in socket:
             got.append(json.loads(message))
             if got[-1]["type"] == "last":
                 done.set()
 
-    async with server(talk) as url, connect(url) as connection:
+    async with running_server(talk) as url, make_connection(url) as connection:
         for number in range(10):  # in one go: the sender has no turn in between
-            connection.append(str(number))
+            connection.append_audio(str(number))
             connection.send({"type": "kept", "number": number})
         connection.send({"type": "last"})
         async with asyncio.timeout(5):
             await done.wait()
-        assert connection.dropped_audio == 7
+        assert connection.dropped_audio_events == 7
     assert [event["audio"] for event in got if "audio" in event] == ["7", "8", "9"]
     assert [event["number"] for event in got if "number" in event] == list(range(10))
 
 
 async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that is full now and then, as a slow network makes it."""
-    chance, written = random.Random(3), module.written
-    monkeypatch.setattr(module, "written", lambda *given: chance.random() < 0.5 and written(*given))
+    chance, written = random.Random(3), module.try_send_nowait
+    monkeypatch.setattr(module, "try_send_nowait", lambda *given: chance.random() < 0.5 and written(*given))
     got: list[dict[str, Any]] = []
     done = asyncio.Event()
 
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         async for message in socket:
             got.append(json.loads(message))
             if got[-1]["type"] == "last":
                 done.set()
 
-    async with server(talk) as url, connect(url) as connection:
+    async with running_server(talk) as url, make_connection(url) as connection:
         for number in range(200):
-            connection.append(str(number))
+            connection.append_audio(str(number))
             if chance.random() < 0.3:
                 await asyncio.sleep(0)
         connection.send({"type": "last"})
@@ -221,16 +223,16 @@ async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pyte
 
 
 async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING_EVENTS", 5)
-    monkeypatch.setattr(module, "written", lambda *_: False)
+    monkeypatch.setattr(module, "MAX_QUEUED_EVENTS", 5)
+    monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)
 
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         await socket.wait_closed()
 
-    async with server(talk) as url:
+    async with running_server(talk) as url:
         with pytest.raises(ConnectionFailed) as caught:
-            async with connect(url) as connection:
+            async with make_connection(url) as connection:
                 for _ in range(10):
                     connection.send({"type": "event"})
                 async for _ in connection.events():
@@ -257,7 +259,7 @@ async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
 
     running = await asyncio.start_server(talk, "127.0.0.1", 0)
     async with running:
-        connection = connect(f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/")
+        connection = make_connection(f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/")
         await connection.__aenter__()
         async with asyncio.timeout(3):
             await connection.close()
@@ -266,7 +268,7 @@ async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
 
 
 async def test_nothing_is_sent_before_or_after() -> None:
-    connection = connect("ws://127.0.0.1:1/")
+    connection = make_connection("ws://127.0.0.1:1/")
     connection.send({"type": "event"})
     with pytest.raises(ConnectionFailed):
         await anext(connection.events())
@@ -274,7 +276,7 @@ async def test_nothing_is_sent_before_or_after() -> None:
 
 def test_errors_that_leave_the_session_usable() -> None:
     for code in ("invalid_value", "item_not_found", "conversation_already_has_active_response", None):
-        assert failure_of_error(script.error(code)["error"]) is None
+        assert failure_of_error(script.error_event(code)["error"]) is None
     for odd in (None, "text", 7, [], {"code": 7}):
         assert failure_of_error(odd) is None
 

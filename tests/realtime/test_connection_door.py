@@ -26,7 +26,7 @@ from realtime.settings import Endpoint, ServerKind
 
 from . import script
 from .connecting import KEY, UPDATE, failure_of
-from .servers import send, server
+from .servers import running_server, send_events
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_refused_at_the_door(status: int, failure: Failure) -> None:
     def answer(_: Request) -> Response:
         return Response(HTTPStatus(status), "no", Headers(), b"secret words")
 
-    async with server(talk, answer) as url:
+    async with running_server(talk, answer) as url:
         assert await failure_of(url) is failure
 
 
@@ -63,7 +63,7 @@ async def test_a_body_says_more_than_a_status() -> None:
         body = json.dumps({"error": {"code": "insufficient_quota", "message": "secret words"}}).encode()
         return Response(HTTPStatus.TOO_MANY_REQUESTS, "no", Headers({"Content-Length": str(len(body))}), body)
 
-    async with server(talk, answer) as url:
+    async with running_server(talk, answer) as url:
         assert await failure_of(url) is Failure.QUOTA
 
 
@@ -71,7 +71,7 @@ async def test_what_is_no_key_is_not_sent(unused_tcp_port: int) -> None:
     """A line break would begin a header of its own."""
     for own, failure in ((False, Failure.WRONG_KEY), (True, Failure.WRONG_OWN_KEY)):
         headers = {"Authorization": "Bearer sk-a\r\nX-Other: b"}
-        target = Endpoint(ServerKind.CUSTOM, f"ws://127.0.0.1:{unused_tcp_port}/", headers, own_key=own)
+        target = Endpoint(ServerKind.CUSTOM, f"ws://127.0.0.1:{unused_tcp_port}/", headers, has_visitor_key=own)
         with pytest.raises(ConnectionFailed) as caught:
             await open_socket(target)
         assert caught.value.failure is failure
@@ -80,14 +80,14 @@ async def test_what_is_no_key_is_not_sent(unused_tcp_port: int) -> None:
 @pytest.mark.parametrize("at_the_door", [True, False])
 async def test_a_visitors_own_wrong_key_is_said_to_be_theirs(at_the_door: bool) -> None:
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, script.error("invalid_api_key"))
+        await send_events(socket, script.error_event("invalid_api_key"))
         await socket.close(3000, "invalid_request_error.invalid_api_key")
 
     def answer(_: Request) -> Response | None:
         return Response(HTTPStatus.UNAUTHORIZED, "no", Headers()) if at_the_door else None
 
-    async with server(talk, answer) as url:
-        target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, own_key=True)
+    async with running_server(talk, answer) as url:
+        target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, has_visitor_key=True)
         with pytest.raises(ConnectionFailed) as caught:
             async with RealtimeConnection(target, UPDATE):
                 pass
@@ -149,11 +149,11 @@ async def test_a_redirect_does_not_get_the_key() -> None:
     async def talk(socket: ServerConnection) -> None:
         visits.append(socket)
 
-    async with server(talk) as other:
+    async with running_server(talk) as other:
 
         def answer(_: Request) -> Response:
             return Response(HTTPStatus.FOUND, "Found", Headers({"Location": other}))
 
-        async with server(talk, answer) as url:
+        async with running_server(talk, answer) as url:
             assert await failure_of(url) is Failure.WRONG_ADDRESS
     assert visits == []

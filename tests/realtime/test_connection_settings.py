@@ -14,51 +14,51 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 
 from realtime.connection import ConnectionFailed, Failure, RealtimeConnection
-from realtime.opening import MAX_REFUSALS
+from realtime.opening import MAX_REJECTED_FIELDS
 from realtime.refusals import (
-    MOST_REFUSED,
-    Refused,
-    essentials,
+    MAX_REMEMBERED_FIELDS,
+    UnsupportedFields,
+    find_rejected_field,
     is_required,
+    keep_essential_fields,
     look_up,
-    names,
-    refused_field,
-    refuses_ga,
-    without,
+    named_fields,
+    rejects_ga,
+    without_field,
 )
-from realtime.session import Mode, session_update
+from realtime.session import SessionMode, build_session_update
 from realtime.settings import Endpoint, ServerKind, Settings, TurnDetection
 
-from .servers import send, server
+from .servers import running_server, send_events
 
 Event = dict[str, Any]
 
 CANARY = "canary-4711"
-UPDATE = session_update(Settings(turn_detection=TurnDetection.SEMANTIC))
+UPDATE = build_session_update(Settings(turn_detection=TurnDetection.SEMANTIC))
 
 
-class Picky:
+class RejectingServer:
     """A server that refuses what its rule says, and confirms what is left."""
 
-    def __init__(self, rule: Callable[[Event], Event | list[Event] | None], *, echo: bool = True) -> None:
+    def __init__(self, rule: Callable[[Event], Event | list[Event] | None], *, echoes_event_id: bool = True) -> None:
         self.rule = rule
-        self.echo = echo
-        self.updates: list[Event] = []
+        self.echoes_event_id = echoes_event_id
+        self.session_updates: list[Event] = []
 
-    async def talk(self, socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {"type": "realtime"}})
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": {"type": "realtime"}})
         async for message in socket:
             update = json.loads(message)
-            self.updates.append(update["session"])
+            self.session_updates.append(update["session"])
             errors = self.rule(update["session"]) or []
             for error in errors if isinstance(errors, list) else [errors]:
-                about = update.get("event_id") if self.echo else None
-                await send(socket, {"type": "error", "error": {**error, "event_id": about}})
+                about = update.get("event_id") if self.echoes_event_id else None
+                await send_events(socket, {"type": "error", "error": {**error, "event_id": about}})
             if not errors:
-                await send(socket, {"type": "session.updated", "session": update["session"]})
+                await send_events(socket, {"type": "session.updated", "session": update["session"]})
 
 
-def unknown(*fields: str, param: bool = True) -> Callable[[Event], Event | None]:
+def rejects_fields(*fields: str, param: bool = True) -> Callable[[Event], Event | None]:
     """Refuses the first of these fields that is there, as OpenAI does."""
 
     def rule(session: Event) -> Event | None:
@@ -72,11 +72,11 @@ def unknown(*fields: str, param: bool = True) -> Callable[[Event], Event | None]
     return rule
 
 
-def endpoint(url: str) -> Endpoint:
+def make_endpoint(url: str) -> Endpoint:
     return Endpoint(ServerKind.CUSTOM, url)
 
 
-async def connected(to: Endpoint, update: Event = UPDATE) -> list[str]:
+async def connect_and_update(to: Endpoint, update: Event = UPDATE) -> list[str]:
     """Connects, and returns the types of the events before readiness."""
     async with RealtimeConnection(to, update, connect_seconds=5, ready_seconds=5) as connection:
         events = connection.events()
@@ -90,12 +90,15 @@ async def connected(to: Endpoint, update: Event = UPDATE) -> list[str]:
 @pytest.mark.parametrize("param", [True, False])
 async def test_a_refused_field_is_left_out_and_named(param: bool, echo: bool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    there = Picky(
-        unknown("audio.input.noise_reduction", "audio.input.turn_detection.eagerness", param=param), echo=echo
+    there = RejectingServer(
+        rejects_fields("audio.input.noise_reduction", "audio.input.turn_detection.eagerness", param=param),
+        echoes_event_id=echo,
     )
-    async with server(there.talk) as url:
-        assert await connected(endpoint(url)) == ["session.created", "session.updated"], "our own trouble stays here"
-    first, second, third = there.updates
+    async with running_server(there.handle_connection) as url:
+        assert await connect_and_update(make_endpoint(url)) == ["session.created", "session.updated"], (
+            "our own trouble stays here"
+        )
+    first, second, third = there.session_updates
     assert first == UPDATE["session"]
     assert "noise_reduction" not in second["audio"]["input"]
     assert second["audio"]["input"]["turn_detection"] == UPDATE["session"]["audio"]["input"]["turn_detection"]
@@ -110,15 +113,15 @@ async def test_a_refused_field_is_left_out_and_named(param: bool, echo: bool, ca
 
 
 async def test_what_was_refused_is_not_sent_again(caplog: pytest.LogCaptureFixture) -> None:
-    there = Picky(unknown("reasoning", "audio.input.noise_reduction"))
-    update = session_update(Settings(openai_api_key="sk-x"))
-    async with server(there.talk) as url:
-        to = endpoint(url)
-        await connected(to, update)
+    there = RejectingServer(rejects_fields("reasoning", "audio.input.noise_reduction"))
+    update = build_session_update(Settings(openai_api_key="sk-x"))
+    async with running_server(there.handle_connection) as url:
+        to = make_endpoint(url)
+        await connect_and_update(to, update)
         caplog.clear()
-        await connected(to, update)
-    assert len(there.updates) == 4
-    assert there.updates[3] == there.updates[2]
+        await connect_and_update(to, update)
+    assert len(there.session_updates) == 4
+    assert there.session_updates[3] == there.session_updates[2]
     assert "refused" not in caplog.text
 
 
@@ -127,36 +130,47 @@ async def test_several_fields_refused_at_once() -> None:
     fields = ("audio.output.speed", "audio.input.noise_reduction")
 
     def rule(session: Event) -> list[Event]:
-        return [error for field in fields if (error := unknown(field)(session))]
+        return [error for field in fields if (error := rejects_fields(field)(session))]
 
-    there = Picky(rule)
-    async with server(there.talk) as url:
-        await connected(endpoint(url))
-    assert "speed" not in there.updates[-1]["audio"]["output"]
-    assert "noise_reduction" not in there.updates[-1]["audio"]["input"]
+    there = RejectingServer(rule)
+    async with running_server(there.handle_connection) as url:
+        await connect_and_update(make_endpoint(url))
+    assert "speed" not in there.session_updates[-1]["audio"]["output"]
+    assert "noise_reduction" not in there.session_updates[-1]["audio"]["input"]
 
 
-async def refusal(rule: Callable[[Event], Event | list[Event] | None], update: Event = UPDATE) -> Picky:
+async def raise_for_rule(
+    rule: Callable[[Event], Event | list[Event] | None], update: Event = UPDATE
+) -> RejectingServer:
     """Connects to a server that cannot be pleased."""
-    there = Picky(rule)
-    async with server(there.talk) as url:
+    there = RejectingServer(rule)
+    async with running_server(there.handle_connection) as url:
         with pytest.raises(ConnectionFailed) as caught:
-            await connected(endpoint(url), update)
+            await connect_and_update(make_endpoint(url), update)
     assert caught.value.failure is Failure.REFUSED_SETTINGS
     assert CANARY not in str(caught.value)
     return there
 
 
 async def test_a_required_field_that_is_refused() -> None:
-    there = await refusal(lambda _: {"code": "invalid_value", "param": "session.type"})
-    assert len(there.updates) == 1
-    written = session_update(Settings(), Mode.TEXT)
-    assert len((await refusal(lambda _: {"code": "invalid_value", "param": "output_modalities"}, written)).updates) == 1
+    there = await raise_for_rule(lambda _: {"code": "invalid_value", "param": "session.type"})
+    assert len(there.session_updates) == 1
+    written = build_session_update(Settings(), SessionMode.TEXT)
+    assert (
+        len(
+            (
+                await raise_for_rule(lambda _: {"code": "invalid_value", "param": "output_modalities"}, written)
+            ).session_updates
+        )
+        == 1
+    )
 
 
 async def test_a_field_that_is_refused_even_when_it_is_left_out() -> None:
-    there = await refusal(lambda _: {"code": "invalid_value", "message": CANARY, "param": "session.audio.output.voice"})
-    assert len(there.updates) == 2
+    there = await raise_for_rule(
+        lambda _: {"code": "invalid_value", "message": CANARY, "param": "session.audio.output.voice"}
+    )
+    assert len(there.session_updates) == 2
 
 
 @pytest.mark.parametrize(
@@ -168,9 +182,9 @@ async def test_a_field_that_is_refused_even_when_it_is_left_out() -> None:
     ],
 )
 async def test_a_refusal_that_names_nothing_of_ours(error: Event, caplog: pytest.LogCaptureFixture) -> None:
-    there = await refusal(lambda _: error)
-    assert len(there.updates) == 2, "once more with what every server knows, and no more"
-    assert there.updates[1] == essentials(UPDATE)["session"]
+    there = await raise_for_rule(lambda _: error)
+    assert len(there.session_updates) == 2, "once more with what every server knows, and no more"
+    assert there.session_updates[1] == keep_essential_fields(UPDATE)["session"]
     assert "not named" in caplog.text
     assert CANARY not in caplog.text
 
@@ -179,22 +193,26 @@ async def test_a_refusal_that_names_nothing_of_ours(error: Event, caplog: pytest
 async def test_a_server_that_complains_of_each_field_and_takes_the_rest(confirms: bool) -> None:
     """Speaches: one error for each field, none with an id, and then perhaps a confirmation."""
     updates: list[Event] = []
-    picky = unknown("audio.output.speed"), unknown("audio.input.noise_reduction"), unknown("tool_choice")
+    picky = (
+        rejects_fields("audio.output.speed"),
+        rejects_fields("audio.input.noise_reduction"),
+        rejects_fields("tool_choice"),
+    )
 
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {}})
+        await send_events(socket, {"type": "session.created", "session": {}})
         async for message in socket:
             event = json.loads(message)
             if event["type"] != "session.update":
-                await send(socket, {"type": "that.is.all"})
+                await send_events(socket, {"type": "that.is.all"})
                 continue
             updates.append(event["session"])
             errors = [error for rule in picky if (error := rule(event["session"]))]
-            await send(socket, *({"type": "error", "error": error} for error in errors))
+            await send_events(socket, *({"type": "error", "error": error} for error in errors))
             if confirms or not errors:
-                await send(socket, {"type": "session.updated", "session": event["session"]})
+                await send_events(socket, {"type": "session.updated", "session": event["session"]})
 
-    async with server(talk) as url, RealtimeConnection(endpoint(url), UPDATE) as connection:
+    async with running_server(talk) as url, RealtimeConnection(make_endpoint(url), UPDATE) as connection:
         connection.send({"type": "say"})
         kinds = []
         async for event in connection.events():
@@ -208,29 +226,29 @@ async def test_a_server_that_complains_of_each_field_and_takes_the_rest(confirms
 
 async def test_a_server_that_never_confirms_is_not_waited_for_again() -> None:
     async def talk(socket: ServerConnection) -> None:
-        await send(socket, {"type": "session.created", "session": {}})
+        await send_events(socket, {"type": "session.created", "session": {}})
         await socket.wait_closed()
 
-    async with server(talk) as url:
-        to = endpoint(url)
+    async with running_server(talk) as url:
+        to = make_endpoint(url)
         async with RealtimeConnection(to, UPDATE, ready_seconds=0.05):
-            assert not to.refused.confirms
+            assert not to.unsupported_fields.confirms_updates
         async with asyncio.timeout(5), RealtimeConnection(to, UPDATE, ready_seconds=60):
             pass
-    async with server(Picky(lambda _: None).talk) as url:
-        again = Endpoint(ServerKind.CUSTOM, url, refused=to.refused)
-        await connected(again)
-        assert again.refused.confirms
+    async with running_server(RejectingServer(lambda _: None).handle_connection) as url:
+        again = Endpoint(ServerKind.CUSTOM, url, unsupported_fields=to.unsupported_fields)
+        await connect_and_update(again)
+        assert again.unsupported_fields.confirms_updates
 
 
 async def test_a_server_that_refuses_everything_is_given_up() -> None:
     def rule(session: Event) -> Event | None:
         optional = [key for key in session if key not in ("type", "audio", "output_modalities")]
         inner = [f"audio.input.{key}" for key in session["audio"]["input"] if key != "format"]
-        return unknown(*optional, *inner)(session) or {"code": "unknown_parameter", "message": "and more"}
+        return rejects_fields(*optional, *inner)(session) or {"code": "unknown_parameter", "message": "and more"}
 
-    there = await refusal(rule)
-    assert len(there.updates) == MAX_REFUSALS + 1
+    there = await raise_for_rule(rule)
+    assert len(there.session_updates) == MAX_REJECTED_FIELDS + 1
 
 
 # -------------------------------------------------------------------- finding the field
@@ -260,12 +278,12 @@ async def test_a_server_that_refuses_everything_is_given_up() -> None:
     ],
 )
 def test_which_field_is_meant(name: str, field: str | None) -> None:
-    found = refused_field(name, UPDATE)
+    found = find_rejected_field(name, UPDATE)
     assert found == (tuple(field.split(".")) if field else None)
 
 
 def test_what_a_session_cannot_be_without() -> None:
-    written = session_update(Settings(), Mode.TEXT)
+    written = build_session_update(Settings(), SessionMode.TEXT)
     assert is_required(("output_modalities",), written)
     assert not is_required(("output_modalities",), UPDATE)
     assert is_required(("type",), UPDATE)
@@ -274,32 +292,35 @@ def test_what_a_session_cannot_be_without() -> None:
 
 def test_what_only_a_beta_server_refuses() -> None:
     for name in ("session.type", "session.audio", "session.output_modalities", "session.modalities"):
-        assert refuses_ga({"code": "unknown_parameter", "param": name})
-        assert refuses_ga({"code": None, "message": f"Missing required parameter: '{name}'."})
-        assert not refuses_ga({"code": "invalid_value", "param": name})
-    assert not refuses_ga({"code": "unknown_parameter", "param": "session.audio.input.noise_reduction"})
+        assert rejects_ga({"code": "unknown_parameter", "param": name})
+        assert rejects_ga({"code": None, "message": f"Missing required parameter: '{name}'."})
+        assert not rejects_ga({"code": "invalid_value", "param": name})
+    assert not rejects_ga({"code": "unknown_parameter", "param": "session.audio.input.noise_reduction"})
 
 
 def test_another_value_of_a_refused_field_is_tried() -> None:
-    refused = Refused()
-    refused.remember(("audio", "output", "voice"), "alloy")
-    refused.remember(("audio", "input", "turn_detection"), None)
-    spoken = refused.leave_out(UPDATE)
+    refused = UnsupportedFields()
+    refused.add(("audio", "output", "voice"), "alloy")
+    refused.add(("audio", "input", "turn_detection"), None)
+    spoken = refused.filter_update(UPDATE)
     assert "voice" not in spoken["session"]["audio"]["output"]
     assert spoken["session"]["audio"]["input"]["turn_detection"]
-    other = session_update(Settings(voice="cedar"))
-    assert refused.leave_out(other) == other
-    assert "turn_detection" not in refused.leave_out(session_update(Settings(), Mode.TEXT))["session"]["audio"]["input"]
+    other = build_session_update(Settings(voice="cedar"))
+    assert refused.filter_update(other) == other
+    assert (
+        "turn_detection"
+        not in refused.filter_update(build_session_update(Settings(), SessionMode.TEXT))["session"]["audio"]["input"]
+    )
     assert UPDATE["session"]["audio"]["output"]["voice"] == "alloy", "what is given is not changed"
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    refused = Refused()
-    for number in range(MOST_REFUSED + 1):
-        refused.remember(("max_output_tokens",), number)
-    for number, kept in ((0, True), (1, False), (MOST_REFUSED, False)):
+    refused = UnsupportedFields()
+    for number in range(MAX_REMEMBERED_FIELDS + 1):
+        refused.add(("max_output_tokens",), number)
+    for number, kept in ((0, True), (1, False), (MAX_REMEMBERED_FIELDS, False)):
         update = {"session": {"max_output_tokens": number}}
-        assert (refused.leave_out(update) == update) is kept
+        assert (refused.filter_update(update) == update) is kept
 
 
 NAMES = st.lists(
@@ -311,9 +332,9 @@ ODD = st.sampled_from([None, 7, [], {}, "'", "''", "' '", "[0]", "session.", "."
 
 @given(st.fixed_dictionaries({"code": ODD, "param": NAMES | ODD, "message": NAMES.map("No '{}'.".format) | ODD}))
 def test_any_error_is_understood_or_not(error: Event) -> None:
-    assert refuses_ga(error) in (True, False)
-    for name in names(error):
-        path = refused_field(name, UPDATE)
+    assert rejects_ga(error) in (True, False)
+    for name in named_fields(error):
+        path = find_rejected_field(name, UPDATE)
         if path is not None:
             assert look_up(UPDATE["session"], path)[0]
-            assert not look_up(without(UPDATE, path)["session"], path)[0]
+            assert not look_up(without_field(UPDATE, path)["session"], path)[0]

@@ -16,21 +16,21 @@ from . import script
 
 def fold(*events: dict[str, Any] | list[dict[str, Any]]) -> Conversation:
     conversation = Conversation()
-    feed(conversation, *events)
+    apply_all(conversation, *events)
     return conversation
 
 
-def feed(conversation: Conversation, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+def apply_all(conversation: Conversation, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
     for some in events:
         for event in some if isinstance(some, list) else [some]:
             if event["type"] == "response.output_audio.delta":
                 samples = len(event["delta"]) * 3 // 8
-                conversation.audio(event["item_id"], event["content_index"], event["response_id"], samples)
+                conversation.add_audio(event["item_id"], event["content_index"], event["response_id"], samples)
             else:
-                conversation.receive(event)
+                conversation.apply(event)
 
 
-def texts(conversation: Conversation) -> list[tuple[str, str]]:
+def messages(conversation: Conversation) -> list[tuple[str, str]]:
     return [(bubble.role, bubble.text) for bubble in conversation.bubbles()]
 
 
@@ -38,109 +38,119 @@ def test_a_spoken_turn_and_its_answer() -> None:
     conversation = fold(script.speech_started("u1"))
     (bubble,) = conversation.bubbles()
     assert (bubble.role, bubble.text, bubble.state) == ("user", "", BubbleState.PENDING)
-    feed(conversation, script.hearing("u1", " What"), script.hearing("u1", " time"))
+    apply_all(conversation, script.transcription_delta("u1", " What"), script.transcription_delta("u1", " time"))
     (bubble,) = conversation.bubbles()
     assert (bubble.text, bubble.state) == ("What time", BubbleState.GROWING)
-    feed(conversation, script.turn_over("u1"), script.reply_begins("r1", "a1", "u1"))
+    apply_all(conversation, script.turn_committed("u1"), script.response_started("r1", "a1", "u1"))
     assert len(conversation.bubbles()) == 1, "no bubble for a reply without a word"
-    feed(conversation, script.clause("r1", "a1", "It is noon. ", 900))
+    apply_all(conversation, script.clause_deltas("r1", "a1", "It is noon. ", 900))
     assert conversation.bubbles()[1].state is BubbleState.GROWING
-    feed(conversation, script.heard("u1", "What time is it?"), script.reply_ends("r1", "a1", "It is noon."))
-    assert texts(conversation) == [("user", "What time is it?"), ("assistant", "It is noon.")]
+    apply_all(
+        conversation,
+        script.transcription_completed("u1", "What time is it?"),
+        script.response_finished("r1", "a1", "It is noon."),
+    )
+    assert messages(conversation) == [("user", "What time is it?"), ("assistant", "It is noon.")]
     assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
 
 
 def test_a_transcript_that_comes_after_everything() -> None:
     conversation = fold(
-        script.speech_started("u1"), script.turn_over("u1"), script.whole_reply("r1", "a1", "Noon.", 500, "u1")
+        script.speech_started("u1"),
+        script.turn_committed("u1"),
+        script.complete_response("r1", "a1", "Noon.", 500, "u1"),
     )
     assert [bubble.state for bubble in conversation.bubbles()] == [BubbleState.PENDING, BubbleState.DONE]
-    feed(conversation, script.heard("u1", "What time is it?"))
-    assert texts(conversation) == [("user", "What time is it?"), ("assistant", "Noon.")]
+    apply_all(conversation, script.transcription_completed("u1", "What time is it?"))
+    assert messages(conversation) == [("user", "What time is it?"), ("assistant", "Noon.")]
 
 
 def test_turns_are_ordered_by_their_links() -> None:
     # The answer to the first turn is only announced when the second turn has begun.
     conversation = fold(
         script.speech_started("u1"),
-        script.turn_over("u1"),
+        script.turn_committed("u1"),
         script.speech_started("u2"),
-        script.reply_begins("r1", "a1", "u1"),
-        script.clause("r1", "a1", "One.", 300),
-        script.turn_over("u2", "a1"),
-        script.heard("u2", "Second"),
-        script.heard("u1", "First"),
+        script.response_started("r1", "a1", "u1"),
+        script.clause_deltas("r1", "a1", "One.", 300),
+        script.turn_committed("u2", "a1"),
+        script.transcription_completed("u2", "Second"),
+        script.transcription_completed("u1", "First"),
     )
-    assert texts(conversation) == [("user", "First"), ("assistant", "One."), ("user", "Second")]
+    assert messages(conversation) == [("user", "First"), ("assistant", "One."), ("user", "Second")]
 
 
 def test_an_item_may_be_linked_to_one_that_comes_later() -> None:
     conversation = fold(
-        script.reply_begins("r1", "a1", "u1"),
-        script.clause("r1", "a1", "Answer.", 300),
-        script.turn_over("u1"),
-        script.heard("u1", "Question?"),
+        script.response_started("r1", "a1", "u1"),
+        script.clause_deltas("r1", "a1", "Answer.", 300),
+        script.turn_committed("u1"),
+        script.transcription_completed("u1", "Question?"),
     )
-    assert texts(conversation) == [("user", "Question?"), ("assistant", "Answer.")]
+    assert messages(conversation) == [("user", "Question?"), ("assistant", "Answer.")]
 
 
 def test_noise_leaves_no_bubble() -> None:
-    conversation = fold(script.speech_started("u1"), script.turn_over("u1"), script.heard("u1", " "))
+    conversation = fold(
+        script.speech_started("u1"), script.turn_committed("u1"), script.transcription_completed("u1", " ")
+    )
     assert conversation.bubbles() == ()
-    conversation = fold(script.speech_started("u1"), script.speech_started("u2"), script.hearing("u2", "Hi"))
-    assert texts(conversation) == [("user", "Hi")]
+    conversation = fold(
+        script.speech_started("u1"), script.speech_started("u2"), script.transcription_delta("u2", "Hi")
+    )
+    assert messages(conversation) == [("user", "Hi")]
     conversation = fold(script.speech_started("u1"), {"type": "input_audio_buffer.cleared"})
     assert conversation.bubbles() == ()
 
 
 def test_a_failed_transcription_keeps_what_was_understood() -> None:
     failed = {"type": "conversation.item.input_audio_transcription.failed", "item_id": "u1", "error": {}}
-    conversation = fold(script.speech_started("u1"), script.hearing("u1", "Good"), failed)
+    conversation = fold(script.speech_started("u1"), script.transcription_delta("u1", "Good"), failed)
     assert conversation.bubbles()[0].state is BubbleState.DONE
-    assert texts(conversation) == [("user", "Good")]
+    assert messages(conversation) == [("user", "Good")]
 
 
 def test_an_interrupted_reply_keeps_what_was_heard() -> None:
     conversation = fold(
-        script.reply_begins("r1", "a1"),
-        script.clause("r1", "a1", "The first clause. ", 1000, 5),
-        script.clause("r1", "a1", "And the second one.", 1000, 5),
+        script.response_started("r1", "a1"),
+        script.clause_deltas("r1", "a1", "The first clause. ", 1000, 5),
+        script.clause_deltas("r1", "a1", "And the second one.", 1000, 5),
     )
-    conversation.cut("a1", 0, 1000)
-    conversation.cancel("r1")
+    conversation.truncate("a1", 0, 1000)
+    conversation.cancel_response("r1")
     (bubble,) = conversation.bubbles()
     assert (bubble.text, bubble.unheard.strip()) == ("The first clause.", "And the second one.")
     assert bubble.state is BubbleState.INTERRUPTED
     before = conversation.bubbles()
-    feed(
+    apply_all(
         conversation,
-        script.clause("r1", "a1", " Late words.", 500),
+        script.clause_deltas("r1", "a1", " Late words.", 500),
         {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 1000},
-        script.reply_ends("r1", "a1", "The first clause. And the second one. Late words.", "cancelled"),
+        script.response_finished("r1", "a1", "The first clause. And the second one. Late words.", "cancelled"),
     )
     assert conversation.bubbles() == before
 
 
 def test_a_reply_cancelled_before_its_first_sound_was_not_heard() -> None:
-    conversation = fold(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "Words without sound", 0))
-    assert conversation.cancel("r1") == ["a1"]
+    conversation = fold(script.response_started("r1", "a1"), script.clause_deltas("r1", "a1", "Words without sound", 0))
+    assert conversation.cancel_response("r1") == ["a1"]
     (bubble,) = conversation.bubbles()
     assert (bubble.text, bubble.unheard) == ("", "Words without sound")
 
 
 def test_the_server_cuts_a_reply_by_itself() -> None:
     conversation = fold(
-        script.whole_reply("r1", "a1", "One two three four", 2000),
+        script.complete_response("r1", "a1", "One two three four", 2000),
         {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 1000},
     )
-    assert texts(conversation) == [("assistant", "One two")]
+    assert messages(conversation) == [("assistant", "One two")]
 
 
 def test_several_messages_in_one_reply_and_a_function_call() -> None:
     call = {"id": "f1", "type": "function_call", "name": "now", "call_id": "call_1", "arguments": ""}
     conversation = fold(
-        script.reply_begins("r1", "a1"),
-        script.clause("r1", "a1", "Let me look.", 500),
+        script.response_started("r1", "a1"),
+        script.clause_deltas("r1", "a1", "Let me look.", 500),
         {"type": "response.output_item.added", "response_id": "r1", "item": call},
         {
             "type": "response.function_call_arguments.done",
@@ -151,17 +161,17 @@ def test_several_messages_in_one_reply_and_a_function_call() -> None:
             "arguments": "{}",
         },
         {"type": "conversation.item.added", "item": {"id": "a2", "type": "message", "role": "assistant"}},
-        script.clause("r1", "a2", "It is noon.", 500),
+        script.clause_deltas("r1", "a2", "It is noon.", 500),
         {"type": "response.done", "response": {"id": "r1", "status": "completed"}},
     )
-    assert texts(conversation) == [("assistant", "Let me look."), ("assistant", "It is noon.")]
+    assert messages(conversation) == [("assistant", "Let me look."), ("assistant", "It is noon.")]
     assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
 
 
 def test_a_server_that_only_sends_the_end() -> None:
     message = {"id": "a1", "type": "message", "role": "assistant", "content": [{"type": "audio", "transcript": "Hi."}]}
     conversation = fold({"type": "response.done", "response": {"id": "r1", "output": [message]}})
-    assert texts(conversation) == [("assistant", "Hi.")]
+    assert messages(conversation) == [("assistant", "Hi.")]
     assert conversation.bubbles()[0].state is BubbleState.DONE
 
 
@@ -171,22 +181,22 @@ def test_a_server_without_items() -> None:
         {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "lo."},
         {"type": "response.done", "response": {"id": "r1"}},
     )
-    assert texts(conversation) == [("assistant", "Hello.")]
+    assert messages(conversation) == [("assistant", "Hello.")]
 
 
 def test_deleted_items_go() -> None:
-    conversation = fold(script.whole_reply("r1", "a1", "Hi.", 300))
-    feed(conversation, {"type": "conversation.item.deleted", "item_id": "a1"})
+    conversation = fold(script.complete_response("r1", "a1", "Hi.", 300))
+    apply_all(conversation, {"type": "conversation.item.deleted", "item_id": "a1"})
     assert conversation.bubbles() == ()
 
 
 def test_a_typed_message_is_shown_once_even_when_the_server_names_it() -> None:
     conversation = Conversation()
-    item = conversation.say("Hello there")
-    assert texts(conversation) == [("user", "Hello there")]
+    item = conversation.add_user_message("Hello there")
+    assert messages(conversation) == [("user", "Hello there")]
     added = {"type": "conversation.item.added", "item": {**item, "id": "item_of_the_server", "status": "completed"}}
-    feed(conversation, added, {**added, "type": "conversation.item.done"})
-    assert texts(conversation) == [("user", "Hello there")]
+    apply_all(conversation, added, {**added, "type": "conversation.item.done"})
+    assert messages(conversation) == [("user", "Hello there")]
     assert conversation.clear() == ["item_of_the_server"]
     assert conversation.bubbles() == ()
 
@@ -194,15 +204,15 @@ def test_a_typed_message_is_shown_once_even_when_the_server_names_it() -> None:
 def test_a_new_connection_is_told_what_was_heard() -> None:
     conversation = fold(
         script.speech_started("u1"),
-        script.turn_over("u1"),
-        script.heard("u1", "Tell me a story"),
-        script.reply_begins("r1", "a1", "u1"),
-        script.clause("r1", "a1", "Once upon a time. ", 1000, 5),
-        script.clause("r1", "a1", "There was a king.", 1000, 5),
+        script.turn_committed("u1"),
+        script.transcription_completed("u1", "Tell me a story"),
+        script.response_started("r1", "a1", "u1"),
+        script.clause_deltas("r1", "a1", "Once upon a time. ", 1000, 5),
+        script.clause_deltas("r1", "a1", "There was a king.", 1000, 5),
         script.speech_started("u2"),
     )
-    conversation.cut("a1", 0, 1000)
-    names = conversation.restart()
+    conversation.truncate("a1", 0, 1000)
+    names = conversation.reset_connection()
     events = conversation.replay()
     assert [(e["item"]["role"], e["item"]["content"]) for e in events] == [
         ("user", [{"type": "input_text", "text": "Tell me a story"}]),
@@ -211,41 +221,45 @@ def test_a_new_connection_is_told_what_was_heard() -> None:
     assert [e["item"]["id"] for e in events] == list(names.values())
     assert all(len(name) <= 32 for name in names.values())
     # A server that numbers its items begins again at the same numbers: another item, not the old one.
-    feed(conversation, [{**e, "type": "conversation.item.added"} for e in events])
-    feed(conversation, script.whole_reply("r1", "a1", "Yes.", 300))
-    assert [text for _, text in texts(conversation)] == ["Tell me a story", "Once upon a time.", "Yes."]
+    apply_all(conversation, [{**e, "type": "conversation.item.added"} for e in events])
+    apply_all(conversation, script.complete_response("r1", "a1", "Yes.", 300))
+    assert [text for _, text in messages(conversation)] == ["Tell me a story", "Once upon a time.", "Yes."]
 
 
 def test_a_replayed_reply_is_corrected_by_telling_it_again() -> None:
-    conversation = fold(script.whole_reply("r1", "a1", "One two three four", 2000))
-    name = conversation.restart()["a1"]
+    conversation = fold(script.complete_response("r1", "a1", "One two three four", 2000))
+    name = conversation.reset_connection()["a1"]
     conversation.replay()
     assert conversation.is_replayed(name)
-    conversation.cut(name, 0, 1000)
-    delete, create = conversation.retell(name)
+    conversation.truncate(name, 0, 1000)
+    delete, create = conversation.resend_truncated(name)
     assert delete == {"type": "conversation.item.delete", "item_id": name}
     assert create["previous_item_id"] == "root"
     assert create["item"]["content"] == [{"type": "output_text", "text": "One two"}]
-    feed(conversation, {"type": "conversation.item.deleted", "item_id": name})
-    assert texts(conversation) == [("assistant", "One two")]
+    apply_all(conversation, {"type": "conversation.item.deleted", "item_id": name})
+    assert messages(conversation) == [("assistant", "One two")]
 
 
 def test_replay_and_memory_are_bounded() -> None:
-    conversation = Conversation(remember=10)
+    conversation = Conversation(max_items=10)
     for number in range(50):
-        conversation.say(f"message {number}")
+        conversation.add_user_message(f"message {number}")
     assert len(conversation.bubbles()) == 10
-    conversation.restart()
+    conversation.reset_connection()
     assert [e["item"]["content"][0]["text"] for e in conversation.replay(3)] == [f"message {n}" for n in (47, 48, 49)]
-    conversation.say("x" * 7990)
-    conversation.restart()
+    conversation.add_user_message("x" * 7990)
+    conversation.reset_connection()
     assert len(conversation.replay(10)) == 2
 
 
 def test_cleared_means_that_late_words_do_not_come_back() -> None:
-    conversation = fold(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "Going on", 300))
+    conversation = fold(script.response_started("r1", "a1"), script.clause_deltas("r1", "a1", "Going on", 300))
     assert conversation.clear() == ["a1"]
-    feed(conversation, script.clause("r1", "a1", " and on", 0), script.reply_ends("r1", "a1", "Going on and on"))
+    apply_all(
+        conversation,
+        script.clause_deltas("r1", "a1", " and on", 0),
+        script.response_finished("r1", "a1", "Going on and on"),
+    )
     assert conversation.bubbles() == ()
 
 
@@ -253,21 +267,21 @@ def test_cleared_means_that_late_words_do_not_come_back() -> None:
     "event", [{}, {"type": None}, {"type": 7}, {"type": "localai.thing"}, {"type": "session.created"}]
 )
 def test_unknown_events_change_nothing(event: dict[str, Any]) -> None:
-    conversation = fold(script.whole_reply("r1", "a1", "Hi.", 300))
+    conversation = fold(script.complete_response("r1", "a1", "Hi.", 300))
     version = conversation.version
-    conversation.receive(event)
+    conversation.apply(event)
     assert conversation.version == version
 
 
 TURN = [
     script.speech_started("u1"),
-    *script.turn_over("u1"),
-    script.hearing("u1", "Hel"),
-    script.heard("u1", "Hello"),
-    *script.reply_begins("r1", "a1", "u1"),
-    *script.clause("r1", "a1", "Good ", 400),
-    *script.clause("r1", "a1", "morning.", 400),
-    *script.reply_ends("r1", "a1", "Good morning."),
+    *script.turn_committed("u1"),
+    script.transcription_delta("u1", "Hel"),
+    script.transcription_completed("u1", "Hello"),
+    *script.response_started("r1", "a1", "u1"),
+    *script.clause_deltas("r1", "a1", "Good ", 400),
+    *script.clause_deltas("r1", "a1", "morning.", 400),
+    *script.response_finished("r1", "a1", "Good morning."),
 ]
 
 
@@ -276,8 +290,10 @@ def test_any_order_with_losses_ends_with_the_same_words(order: random.Random, lo
     """The last event of each side has all words: whatever came before it, in whatever order, they are shown."""
     events = [event for event in TURN if order.random() > loss]
     order.shuffle(events)
-    conversation = fold(events, script.heard("u1", "Hello"), script.reply_ends("r1", "a1", "Good morning."))
-    assert dict(texts(conversation)) == {"user": "Hello", "assistant": "Good morning."}
+    conversation = fold(
+        events, script.transcription_completed("u1", "Hello"), script.response_finished("r1", "a1", "Good morning.")
+    )
+    assert dict(messages(conversation)) == {"user": "Hello", "assistant": "Good morning."}
     assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
 
 
@@ -292,11 +308,11 @@ TYPES = sorted({event["type"] for event in TURN} | {"conversation.item.truncated
 
 @given(st.lists(st.tuples(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(KEYS), JSON)), max_size=15))
 def test_garbage_never_raises(events: list[tuple[str, dict[str, Any]]]) -> None:
-    conversation = Conversation(remember=5)
+    conversation = Conversation(max_items=5)
     for kind, fields in events:
-        conversation.receive({**fields, "type": kind})
+        conversation.apply({**fields, "type": kind})
         bubbles = conversation.bubbles()
         assert len(bubbles) <= 5
         assert len({bubble.item_id for bubble in bubbles}) == len(bubbles)
-    conversation.restart()
+    conversation.reset_connection()
     conversation.replay()

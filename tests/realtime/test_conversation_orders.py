@@ -17,23 +17,23 @@ from realtime.conversation import Bubble, Conversation
 from realtime.dialect import server_to_ga
 
 from . import script
-from .recorded import AZURE_SPOKEN, OPENAI_SPOKEN, OPENAI_TOOL, received
+from .recorded import AZURE_SPOKEN, OPENAI_SPOKEN, OPENAI_TOOL, recorded_server_events
 
 Event = dict[str, Any]
-HEARD = "conversation.item.input_audio_transcription."
+TRANSCRIPTION_PREFIX = "conversation.item.input_audio_transcription."
 
 
-def stream(event: Event, replies: dict[str, str]) -> str:
+def stream_key(event: Event, replies: dict[str, str]) -> str:
     """The stream whose order an event keeps."""
     kind = str(event["type"])
     item_id = str(event.get("item_id") or (event.get("item") or {}).get("id") or "")
-    if kind.startswith(HEARD):
+    if kind.startswith(TRANSCRIPTION_PREFIX):
         return f"words of {item_id}"
     reply = str(event.get("response_id") or (event.get("response") or {}).get("id") or replies.get(item_id, ""))
     return f"reply {reply}" if reply else "turns"
 
 
-def streams(events: Iterable[Event]) -> list[list[Event]]:
+def group_by_stream(events: Iterable[Event]) -> list[list[Event]]:
     """The events by stream, each in order."""
     events = list(events)
     replies = {
@@ -43,22 +43,22 @@ def streams(events: Iterable[Event]) -> list[list[Event]]:
     }
     found: dict[str, list[Event]] = {}
     for event in events:
-        found.setdefault(stream(event, replies), []).append(event)
+        found.setdefault(stream_key(event, replies), []).append(event)
     return list(found.values())
 
 
-def fold(events: Iterable[Event]) -> Conversation:
+def fold_events(events: Iterable[Event]) -> Conversation:
     conversation = Conversation()
     for event in events:
-        conversation.receive(event)
+        conversation.apply(event)
     return conversation
 
 
-def told(conversation: Conversation) -> list[tuple[str, str, str, str, str]]:
+def visible_state(conversation: Conversation) -> list[tuple[str, str, str, str, str]]:
     return [(b.item_id, b.role, b.text, b.unheard, b.state.value) for b in conversation.bubbles()]
 
 
-def merged(draw: st.DrawFn, parts: list[list[Event]]) -> list[Event]:
+def interleave(draw: st.DrawFn, parts: list[list[Event]]) -> list[Event]:
     """One of the orders in which the streams may come."""
     left = [list(part) for part in parts if part]
     order = []
@@ -70,42 +70,48 @@ def merged(draw: st.DrawFn, parts: list[list[Event]]) -> list[Event]:
 
 
 @st.composite
-def orders(draw: st.DrawFn, events: list[Event]) -> list[Event]:
-    return merged(draw, streams(events))
+def interleavings(draw: st.DrawFn, events: list[Event]) -> list[Event]:
+    return interleave(draw, group_by_stream(events))
 
 
-def recorded(name: str) -> list[Event]:
-    return [ga for event in received(name) for ga in server_to_ga(event)]
+def recorded_as_ga(name: str) -> list[Event]:
+    return [ga for event in recorded_server_events(name) for ga in server_to_ga(event)]
 
 
-RECORDED = {name: recorded(name) for name in (OPENAI_SPOKEN, AZURE_SPOKEN, OPENAI_TOOL)}
+RECORDED = {name: recorded_as_ga(name) for name in (OPENAI_SPOKEN, AZURE_SPOKEN, OPENAI_TOOL)}
 
 
 @pytest.mark.parametrize("name", RECORDED)
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_recorded_session_in_any_order_is_the_same_conversation(name: str, data: st.DataObject) -> None:
-    as_it_came = told(fold(RECORDED[name]))
+    as_it_came = visible_state(fold_events(RECORDED[name]))
     assert as_it_came, "something was said"
-    assert told(fold(data.draw(orders(RECORDED[name])))) == as_it_came
+    assert visible_state(fold_events(data.draw(interleavings(RECORDED[name])))) == as_it_came
 
 
 def failed(item: str) -> Event:
-    return {"type": f"{HEARD}failed", "item_id": item, "error": {"code": "x"}}
+    return {"type": f"{TRANSCRIPTION_PREFIX}failed", "item_id": item, "error": {"code": "x"}}
 
 
 def two_messages(response: str, first: str, second: str, after: str) -> list[Event]:
     """A reply of two messages."""
-    begin, end = script.reply_begins(response, first, after), script.reply_ends(response, first, "One moment.")
+    begin, end = (
+        script.response_started(response, first, after),
+        script.response_finished(response, first, "One moment."),
+    )
     done = end.pop()
-    more, last = script.reply_begins(response, second, first)[1:], script.reply_ends(response, second, "It is noon.")
+    more, last = (
+        script.response_started(response, second, first)[1:],
+        script.response_finished(response, second, "It is noon."),
+    )
     both = {**done["response"], "output": done["response"]["output"] + last.pop()["response"]["output"]}
     return [
         *begin,
-        *script.clause(response, first, "One moment.", 300),
+        *script.clause_deltas(response, first, "One moment.", 300),
         *end,
         *more,
-        *script.clause(response, second, "It is noon.", 300),
+        *script.clause_deltas(response, second, "It is noon.", 300),
         *last,
         {**done, "response": both},
     ]
@@ -113,23 +119,23 @@ def two_messages(response: str, first: str, second: str, after: str) -> list[Eve
 
 AS_WRITTEN = [
     script.speech_started("u1"),
-    *script.turn_over("u1"),
-    script.hearing("u1", "Hel"),
-    script.hearing("u1", "lo"),
-    script.heard("u1", "Hello."),
-    *script.whole_reply("r1", "a1", "Good morning.", 400, "u1"),
+    *script.turn_committed("u1"),
+    script.transcription_delta("u1", "Hel"),
+    script.transcription_delta("u1", "lo"),
+    script.transcription_completed("u1", "Hello."),
+    *script.complete_response("r1", "a1", "Good morning.", 400, "u1"),
     script.speech_started("u2"),
-    *script.turn_over("u2", "a1"),
-    script.heard("u2", ""),
+    *script.turn_committed("u2", "a1"),
+    script.transcription_completed("u2", ""),
     script.speech_started("u3"),
-    *script.turn_over("u3", "u2"),
-    script.hearing("u3", "What time"),
+    *script.turn_committed("u3", "u2"),
+    script.transcription_delta("u3", "What time"),
     failed("u3"),
     *two_messages("r2", "a2", "a3", "u3"),
     script.speech_started("u4"),
-    *script.turn_over("u4", "a3"),
-    script.heard("u4", "後天見"),
-    *script.whole_reply("r3", "a4", "再見。", 300, "u4"),
+    *script.turn_committed("u4", "a3"),
+    script.transcription_completed("u4", "後天見"),
+    *script.complete_response("r3", "a4", "再見。", 300, "u4"),
 ]
 SESSION = [event for event in AS_WRITTEN if event["type"] != "response.output_audio.delta"]
 """Spoken turns: one understood, one of noise, one that failed midway; a reply of two messages."""
@@ -145,17 +151,17 @@ SAID = [
 
 
 def test_the_session_as_it_comes() -> None:
-    assert told(fold(SESSION)) == SAID
+    assert visible_state(fold_events(SESSION)) == SAID
 
 
 @settings(deadline=None, max_examples=150)
-@given(orders(SESSION))
+@given(interleavings(SESSION))
 def test_turns_replies_and_words_in_any_order(events: list[Event]) -> None:
-    assert told(fold(events)) == SAID
+    assert visible_state(fold_events(events)) == SAID
 
 
-WORDS = [part for part in streams(SESSION) if part[0]["type"].startswith(HEARD)]
-THE_REST = [event for event in SESSION if not event["type"].startswith(HEARD)]
+WORDS = [part for part in group_by_stream(SESSION) if part[0]["type"].startswith(TRANSCRIPTION_PREFIX)]
+THE_REST = [event for event in SESSION if not event["type"].startswith(TRANSCRIPTION_PREFIX)]
 UNLINKED = [{**event, "previous_item_id": None} if "previous_item_id" in event else event for event in THE_REST]
 
 
@@ -175,7 +181,7 @@ def late_words(draw: st.DrawFn, rest: list[Event]) -> list[Event]:
 @settings(deadline=None, max_examples=100)
 @given(late_words(UNLINKED))
 def test_without_links_the_items_are_in_the_order_of_their_coming(events: list[Event]) -> None:
-    assert told(fold(events)) == SAID
+    assert visible_state(fold_events(events)) == SAID
 
 
 def deleted(item: str) -> Event:
@@ -195,8 +201,8 @@ def test_what_is_deleted_stays_away_whatever_still_comes(events: list[Event], it
         if event["type"] == "conversation.item.added" and event["item"]["id"] == item
     )
     place = data.draw(st.integers(there + 1, len(events)))
-    conversation = fold([*events[:place], deleted(item), *events[place:]])
-    assert [bubble[0] for bubble in told(conversation)] == [bubble[0] for bubble in SAID if bubble[0] != item]
+    conversation = fold_events([*events[:place], deleted(item), *events[place:]])
+    assert [bubble[0] for bubble in visible_state(conversation)] == [bubble[0] for bubble in SAID if bubble[0] != item]
 
 
 @settings(deadline=None, max_examples=100)
@@ -205,36 +211,40 @@ def test_a_cut_reply_keeps_what_was_heard(events: list[Event], data: st.DataObje
     """The server says so once it has all of the reply; the transcripts of the turns still come at any time."""
     done = next(i for i, e in enumerate(events) if e["type"] == "response.done" and e["response"]["id"] == "r1")
     place = data.draw(st.integers(done + 1, len(events)))
-    conversation = fold(events[:place])
-    conversation.audio("a1", 0, "r1", 400 * 24)
+    conversation = fold_events(events[:place])
+    conversation.add_audio("a1", 0, "r1", 400 * 24)
     for event in [truncated("a1", 200), *events[place:]]:
-        conversation.receive(event)
+        conversation.apply(event)
     cut = next(bubble for bubble in conversation.bubbles() if bubble.item_id == "a1")
     assert cut == Bubble("a1", "assistant", cut.text, cut.unheard, cut.state.INTERRUPTED)
     assert cut.text == "Good" and cut.unheard.strip() == "morning."
-    assert [bubble for bubble in told(conversation) if bubble[0] != "a1"] == [b for b in SAID if b[0] != "a1"]
+    assert [bubble for bubble in visible_state(conversation) if bubble[0] != "a1"] == [b for b in SAID if b[0] != "a1"]
 
 
 def test_an_item_that_moves_takes_its_followers_along() -> None:
-    conversation = fold(
+    conversation = fold_events(
         [
-            *script.whole_reply("r2", "a2", "Noon.", 300, "u2"),
-            script.heard("u2", "What time is it?"),
-            script.heard("u1", "Hello."),
-            *script.turn_over("u2", "a1"),
-            *script.whole_reply("r1", "a1", "Hi.", 300, "u1"),
+            *script.complete_response("r2", "a2", "Noon.", 300, "u2"),
+            script.transcription_completed("u2", "What time is it?"),
+            script.transcription_completed("u1", "Hello."),
+            *script.turn_committed("u2", "a1"),
+            *script.complete_response("r1", "a1", "Hi.", 300, "u1"),
         ]
     )
     assert [bubble.item_id for bubble in conversation.bubbles()] == ["u1", "a1", "u2", "a2"]
 
 
 def test_links_in_a_circle_lose_nothing() -> None:
-    conversation = fold([script.heard("u1", "One."), script.heard("u2", "Two.")])
+    conversation = fold_events(
+        [script.transcription_completed("u1", "One."), script.transcription_completed("u2", "Two.")]
+    )
     for item, after in (("u1", "u2"), ("u2", "u1"), ("u1", "u2")):
-        conversation.receive(script.turn_over(item, after)[1])
+        conversation.apply(script.turn_committed(item, after)[1])
     assert sorted(bubble.item_id for bubble in conversation.bubbles()) == ["u1", "u2"]
 
 
 def test_noise_that_was_understood_before_it_began_stays_noise() -> None:
-    conversation = fold([script.heard("u1", ""), script.speech_started("u1"), *script.turn_over("u1")])
+    conversation = fold_events(
+        [script.transcription_completed("u1", ""), script.speech_started("u1"), *script.turn_committed("u1")]
+    )
     assert conversation.bubbles() == ()

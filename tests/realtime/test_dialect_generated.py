@@ -17,7 +17,7 @@ from tests.realtime.dialect_events import (
     beta_server_events,
     client_events,
     final_items,
-    ga_server_stories,
+    ga_server_event_groups,
     named_tool_choice,
 )
 
@@ -30,19 +30,19 @@ BETA_SERVER: TypeAdapter[Any] = TypeAdapter(beta.RealtimeServerEvent)
 BETA_CLIENT: TypeAdapter[Any] = TypeAdapter(beta.RealtimeClientEvent)
 
 
-def through(translate: Callable[[Event], list[Event]], events: Iterable[Event]) -> list[Event]:
+def translate_all(translate: Callable[[Event], list[Event]], events: Iterable[Event]) -> list[Event]:
     return [new for event in events for new in translate(event)]
 
 
-def parses(adapter: TypeAdapter[Any], event: Event) -> None:
+def assert_parses(adapter: TypeAdapter[Any], event: Event) -> None:
     assert adapter.validate_python(event).type == event["type"]
 
 
-def names_fields(event: object, names: frozenset[str]) -> bool:
+def has_fields(event: object, names: frozenset[str]) -> bool:
     """Whether any object in it has one of these fields."""
     if isinstance(event, dict):
-        return any(key in names or names_fields(value, names) for key, value in event.items())
-    return isinstance(event, list) and any(names_fields(entry, names) for entry in event)
+        return any(key in names or has_fields(value, names) for key, value in event.items())
+    return isinstance(event, list) and any(has_fields(entry, names) for entry in event)
 
 
 # ---------------------------------------------------------------- round trips
@@ -54,45 +54,45 @@ NESTED = frozenset({"output_modalities", "audio"})
 @given(client_events(ga=False))
 def test_client_beta_ga_beta(event: Event) -> None:
     translated = client_to_ga(event)
-    assert through(client_to_beta, translated) == [event]
+    assert translate_all(client_to_beta, translated) == [event]
     for new in translated:
-        assert not names_fields(new, FLAT)
-        parses(GA_CLIENT, new)
+        assert not has_fields(new, FLAT)
+        assert_parses(GA_CLIENT, new)
 
 
 @given(client_events(ga=True))
 def test_client_ga_beta_ga(event: Event) -> None:
     translated = client_to_beta(event)
-    assert through(client_to_ga, translated) == [event]
+    assert translate_all(client_to_ga, translated) == [event]
     for new in translated:
-        assert new["type"] == "input_audio_buffer.append" or not names_fields(new, NESTED)
+        assert new["type"] == "input_audio_buffer.append" or not has_fields(new, NESTED)
         if not named_tool_choice(new):
-            parses(BETA_CLIENT, new)
+            assert_parses(BETA_CLIENT, new)
 
 
 @given(beta_server_events())
 def test_server_beta_ga_beta(event: Event) -> None:
     translated = server_to_ga(event)
-    assert through(server_to_beta, translated) == [event]
+    assert translate_all(server_to_beta, translated) == [event]
     for new in translated:
-        assert not names_fields(new, FLAT)
+        assert not has_fields(new, FLAT)
         assert not speaks_beta(new)
-        parses(GA_SERVER, new)
+        assert_parses(GA_SERVER, new)
 
 
-@given(ga_server_stories())
+@given(ga_server_event_groups())
 def test_server_ga_beta_ga(events: list[Event]) -> None:
     def known(event: Event) -> Event:
         """An `item.done` loses its id, and where it stands: `item.added` tells that."""
         kept = ("type", "item") if event["type"] == "conversation.item.done" else event
         return {key: event[key] for key in kept}
 
-    translated = through(server_to_beta, events)
-    assert [known(event) for event in through(server_to_ga, translated)] == [known(event) for event in events]
+    translated = translate_all(server_to_beta, events)
+    assert [known(event) for event in translate_all(server_to_ga, translated)] == [known(event) for event in events]
     for new in translated:
-        assert not names_fields(new, NESTED)
+        assert not has_fields(new, NESTED)
         if not named_tool_choice(new):
-            parses(BETA_SERVER, new)
+            assert_parses(BETA_SERVER, new)
 
 
 @given(final_items(ga=True), st.text("abc019_", min_size=1, max_size=8))
@@ -101,7 +101,7 @@ def test_an_item_is_told_of_once_in_beta(item: Event, name: str) -> None:
     added = {"type": "conversation.item.added", "event_id": name, "previous_item_id": None, "item": item}
     done = {**added, "type": "conversation.item.done"}
     for told in ([added, done], [added]):  # LocalAI leaves `done` out
-        assert [event["type"] for event in through(server_to_beta, told)] == ["conversation.item.created"]
+        assert [event["type"] for event in translate_all(server_to_beta, told)] == ["conversation.item.created"]
 
 
 # ---------------------------------------------------------------- anything at all
@@ -202,4 +202,4 @@ def test_a_second_translation_changes_nothing(event: Event) -> None:
     """So a door that translates what is in the right dialect already does no harm."""
     for translate in (client_to_ga, client_to_beta):
         once = translate(event)
-        assert through(translate, once) == once
+        assert translate_all(translate, once) == once

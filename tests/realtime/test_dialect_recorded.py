@@ -12,7 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from realtime.conversation import Bubble, BubbleState, Conversation
 from realtime.dialect import client_to_beta, client_to_ga, server_to_beta, server_to_ga, speaks_beta
-from tests.realtime.recorded import AZURE_SPOKEN, OPENAI_SPOKEN, OPENAI_TOOL, received, sent
+from tests.realtime.recorded import (
+    AZURE_SPOKEN,
+    OPENAI_SPOKEN,
+    OPENAI_TOOL,
+    recorded_client_events,
+    recorded_server_events,
+)
 
 Event = dict[str, Any]
 
@@ -22,7 +28,7 @@ BETA_SERVER: TypeAdapter[Any] = TypeAdapter(beta.RealtimeServerEvent)
 BETA_CLIENT: TypeAdapter[Any] = TypeAdapter(beta.RealtimeClientEvent)
 
 
-def through(translate: Callable[[Event], list[Event]], events: Iterable[Event]) -> list[Event]:
+def translate_all(translate: Callable[[Event], list[Event]], events: Iterable[Event]) -> list[Event]:
     return [new for event in events for new in translate(event)]
 
 
@@ -30,7 +36,7 @@ def bubbles(events: Iterable[Event]) -> tuple[Bubble, ...]:
     """What people see of it."""
     conversation = Conversation()
     for event in events:
-        conversation.receive(event)
+        conversation.apply(event)
     return conversation.bubbles()
 
 
@@ -107,12 +113,12 @@ def without_sound(events: Iterable[Event]) -> list[Event]:
 
 
 def test_azure_voice_live_becomes_the_ga_events_of_its_twin() -> None:
-    translated = without_sound(through(server_to_ga, received(AZURE_SPOKEN)))
+    translated = without_sound(translate_all(server_to_ga, recorded_server_events(AZURE_SPOKEN)))
     assert types(translated) == ["session.created", "session.updated", *types(GA_TWIN)]
 
 
 def test_azure_voice_live_folds_into_the_same_bubbles_as_its_twin() -> None:
-    translated = through(server_to_ga, received(AZURE_SPOKEN))
+    translated = translate_all(server_to_ga, recorded_server_events(AZURE_SPOKEN))
     assert bubbles(translated) == bubbles(GA_TWIN)
     assert [(bubble.role, bubble.text) for bubble in bubbles(translated)] == [("user", SAID), ("assistant", ANSWER)]
     assert {bubble.state for bubble in bubbles(translated)} == {BubbleState.DONE}
@@ -120,13 +126,13 @@ def test_azure_voice_live_folds_into_the_same_bubbles_as_its_twin() -> None:
 
 def test_azure_voice_live_is_the_same_conversation_after_every_event() -> None:
     """Word by word: a bubble grows as it does in GA, and is never shown twice."""
-    translated = without_sound(through(server_to_ga, received(AZURE_SPOKEN)))[2:]
+    translated = without_sound(translate_all(server_to_ga, recorded_server_events(AZURE_SPOKEN)))[2:]
     for count in range(len(GA_TWIN) + 1):
         assert bubbles(translated[:count]) == bubbles(GA_TWIN[:count]), GA_TWIN[count - 1]["type"]
 
 
 def test_azure_voice_live_parses_as_ga() -> None:
-    for event in through(server_to_ga, received(AZURE_SPOKEN)):
+    for event in translate_all(server_to_ga, recorded_server_events(AZURE_SPOKEN)):
         if event["type"] == f"{HEARD}.completed":  # Voice Live leaves out what it cost
             with pytest.raises(ValidationError):
                 GA_SERVER.validate_python(event)
@@ -135,7 +141,7 @@ def test_azure_voice_live_parses_as_ga() -> None:
 
 
 def test_azure_voice_live_settings() -> None:
-    [created], [updated] = (server_to_ga(event) for event in received(AZURE_SPOKEN)[:2])
+    [created], [updated] = (server_to_ga(event) for event in recorded_server_events(AZURE_SPOKEN)[:2])
     assert created["session"]["audio"]["output"] == {"voice": "alloy", "format": None}
     session = updated["session"]
     assert session["type"] == "realtime"
@@ -149,12 +155,12 @@ def test_azure_voice_live_settings() -> None:
 
 
 def test_azure_voice_live_client_parses_as_ga() -> None:
-    for event in through(client_to_ga, sent(AZURE_SPOKEN)):
+    for event in translate_all(client_to_ga, recorded_client_events(AZURE_SPOKEN)):
         assert GA_CLIENT.validate_python(event).type == event["type"]
 
 
 def test_who_speaks_beta() -> None:
-    telling = {event["type"] for event in received(AZURE_SPOKEN) if speaks_beta(event)}
+    telling = {event["type"] for event in recorded_server_events(AZURE_SPOKEN) if speaks_beta(event)}
     assert telling == {
         "session.created",
         "session.updated",
@@ -166,7 +172,7 @@ def test_who_speaks_beta() -> None:
         "response.audio_transcript.done",
     }
     for name in (OPENAI_SPOKEN, OPENAI_TOOL):
-        assert not any(speaks_beta(event) for event in received(name))
+        assert not any(speaks_beta(event) for event in recorded_server_events(name))
 
 
 @pytest.mark.parametrize("name", [OPENAI_SPOKEN, OPENAI_TOOL])
@@ -177,29 +183,31 @@ def test_openai_through_beta_and_back(name: str) -> None:
         lost = ("event_id", "previous_item_id") if event["type"] == "conversation.item.done" else ()
         return {key: value for key, value in event.items() if key not in lost}
 
-    there = through(server_to_beta, received(name))
-    back = through(server_to_ga, there)
-    assert [known(event) for event in back] == [known(event) for event in received(name)]
-    assert bubbles(back) == bubbles(received(name)) != ()
+    there = translate_all(server_to_beta, recorded_server_events(name))
+    back = translate_all(server_to_ga, there)
+    assert [known(event) for event in back] == [known(event) for event in recorded_server_events(name)]
+    assert bubbles(back) == bubbles(recorded_server_events(name)) != ()
     assert len({event["event_id"] for event in back}) == len(back)
-    assert through(client_to_ga, through(client_to_beta, sent(name))) == sent(name)
+    assert translate_all(
+        client_to_ga, translate_all(client_to_beta, recorded_client_events(name))
+    ) == recorded_client_events(name)
 
 
 @pytest.mark.parametrize("name", [OPENAI_SPOKEN, OPENAI_TOOL])
 def test_openai_parses_as_beta(name: str) -> None:
-    there = through(server_to_beta, received(name))
+    there = translate_all(server_to_beta, recorded_server_events(name))
     assert not any(
         event["type"].endswith((".added", ".item.done")) for event in there if "conversation" in event["type"]
     )
     for event in there:
         assert BETA_SERVER.validate_python(event).type == event["type"]
-    for event in through(client_to_beta, sent(name)):
+    for event in translate_all(client_to_beta, recorded_client_events(name)):
         assert BETA_CLIENT.validate_python(event).type == event["type"]
 
 
 @pytest.mark.parametrize("name", [OPENAI_SPOKEN, OPENAI_TOOL])
 def test_ga_from_a_server_taken_for_a_beta_one_stays_the_same_events(name: str) -> None:
-    assert types(through(server_to_ga, received(name))) == types(received(name))
+    assert types(translate_all(server_to_ga, recorded_server_events(name))) == types(recorded_server_events(name))
 
 
 def test_a_reply_as_speaches_tells_it() -> None:
@@ -220,7 +228,7 @@ def test_a_reply_as_speaches_tells_it() -> None:
         {"type": "response.output_item.done", "response_id": RESPONSE, "output_index": 0, "item": final},
         {"type": "response.done", "response": {**response, "status": "completed", "output": [final]}},
     ]
-    translated = through(server_to_ga, events)
+    translated = translate_all(server_to_ga, events)
     assert [
         (event["type"], event["item"]["id"])
         for event in translated

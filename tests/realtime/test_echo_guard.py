@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.echo_guard import GUARD_S, EchoGuard, State
-from realtime.snapshot import Stage
+from realtime.echo_guard import WARMUP_S, AecWarmup, AecWarmupState
+from realtime.snapshot import CallStage
 
 from . import script
-from .over import Over, confirmed
+from .over import BargeInDriver, server_vad_confirmed
 
-USUAL = {
+USUAL_TURN_DETECTION = {
     "type": "server_vad",
     "threshold": 0.5,
     "prefix_padding_ms": 300,
@@ -24,88 +24,90 @@ USUAL = {
 }
 
 
-def thresholds(line: Over) -> list[float]:
+def sent_thresholds(line: BargeInDriver) -> list[float]:
     found = []
     for event in line.sent:
         if event["type"] == "session.update":
             assert set(event["session"]) == {"type", "audio"} and set(event["session"]["audio"]) == {"input"}
             turns = event["session"]["audio"]["input"]["turn_detection"]
-            assert {**turns, "threshold": 0.5} == USUAL, "all that we set, and nothing else is changed"
+            assert {**turns, "threshold": 0.5} == USUAL_TURN_DETECTION, "all that we set, and nothing else is changed"
             found.append(turns["threshold"])
     return found
 
 
-def begun(**changed: Any) -> Over:
-    line = Over(**{"echo_guard_threshold": 0.8, **changed})
-    line.get(script.reply_begins("r1", "a1"), script.clause("r1", "a1", "One two three four", 4000))
+def driver_in_first_reply(**changed: Any) -> BargeInDriver:
+    line = BargeInDriver(**{"echo_guard_threshold": 0.8, **changed})
+    line.server_sends(script.response_started("r1", "a1"), script.clause_deltas("r1", "a1", "One two three four", 4000))
     return line
 
 
 def test_the_first_reply_is_guarded_for_a_while() -> None:
-    line = begun()
-    assert thresholds(line) == []
-    line.play(40)
-    assert thresholds(line) == [0.8]
-    line.get(confirmed(threshold=0.8))
-    line.play(2440)
-    assert thresholds(line) == [0.8]
-    line.play(100)
-    assert thresholds(line) == [0.8, 0.5]
-    line.get(script.reply_ends("r1", "a1", "One two three four"), script.whole_reply("r2", "a2", "Five.", 4000))
-    line.play(6000)
-    assert thresholds(line) == [0.8, 0.5], "never again"
+    line = driver_in_first_reply()
+    assert sent_thresholds(line) == []
+    line.play_ms(40)
+    assert sent_thresholds(line) == [0.8]
+    line.server_sends(server_vad_confirmed(threshold=0.8))
+    line.play_ms(2440)
+    assert sent_thresholds(line) == [0.8]
+    line.play_ms(100)
+    assert sent_thresholds(line) == [0.8, 0.5]
+    line.server_sends(
+        script.response_finished("r1", "a1", "One two three four"), script.complete_response("r2", "a2", "Five.", 4000)
+    )
+    line.play_ms(6000)
+    assert sent_thresholds(line) == [0.8, 0.5], "never again"
 
 
 def test_a_short_reply_is_guarded_to_its_end() -> None:
-    line = Over(echo_guard_threshold=0.8)
-    line.get(script.whole_reply("r1", "a1", "One.", 500))
-    line.play(600)
-    assert thresholds(line) == [0.8, 0.5]
+    line = BargeInDriver(echo_guard_threshold=0.8)
+    line.server_sends(script.complete_response("r1", "a1", "One.", 500))
+    line.play_ms(600)
+    assert sent_thresholds(line) == [0.8, 0.5]
 
 
 def test_a_reply_that_is_cut_needs_no_guard() -> None:
-    line = begun()
-    line.play(100)
-    line.sent += line.call.say("Stop", line.now) or []
-    line.get(script.reply_ends("r1", "a1", "One", "cancelled"))
-    line.play(40)
-    assert thresholds(line) == [0.8, 0.5]
+    line = driver_in_first_reply()
+    line.play_ms(100)
+    line.sent += line.call.send_text("Stop", line.now) or []
+    line.server_sends(script.response_finished("r1", "a1", "One", "cancelled"))
+    line.play_ms(40)
+    assert sent_thresholds(line) == [0.8, 0.5]
 
 
-def test_a_line_that_is_lost_takes_the_guard_with_it() -> None:
-    line = begun()
-    line.play(100)
-    line.call.disconnect(Stage.RECONNECTING, line.now)
-    line.sent += line.call.connect(line.now)
-    line.get(confirmed())
-    line.play(4000)
-    assert thresholds(line) == [0.8], "the new session has begun with the usual settings"
+def test_lost_connection_ends_the_warmup() -> None:
+    line = driver_in_first_reply()
+    line.play_ms(100)
+    line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
+    line.sent += line.call.handle_connected(line.now)
+    line.server_sends(server_vad_confirmed())
+    line.play_ms(4000)
+    assert sent_thresholds(line) == [0.8], "the new session has begun with the usual settings"
 
 
-def test_a_line_that_is_lost_before_the_first_reply_takes_nothing() -> None:
-    line = Over(echo_guard_threshold=0.8)
-    line.call.disconnect(Stage.RECONNECTING, line.now)
-    line.call.connect(line.now)
-    line.get(confirmed(), script.whole_reply("r1", "a1", "One.", 500))
-    line.play(600)
-    assert thresholds(line) == [0.8, 0.5]
+def test_connection_lost_before_the_first_reply_keeps_the_warmup() -> None:
+    line = BargeInDriver(echo_guard_threshold=0.8)
+    line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
+    line.call.handle_connected(line.now)
+    line.server_sends(server_vad_confirmed(), script.complete_response("r1", "a1", "One.", 500))
+    line.play_ms(600)
+    assert sent_thresholds(line) == [0.8, 0.5]
 
 
 def test_what_the_visitor_wants_otherwise_meanwhile_stays() -> None:
-    guard = EchoGuard(0.8)
-    guard.session(USUAL)
-    assert (guard.beat(0.0, True, True) or {})["threshold"] == 0.8
-    guard.session({**USUAL, "threshold": 0.8})
-    guard.session({**USUAL, "silence_duration_ms": 800})
-    assert guard.beat(GUARD_S, True, True) == {**USUAL, "silence_duration_ms": 800}
+    guard = AecWarmup(0.8)
+    guard.apply_turn_detection(USUAL_TURN_DETECTION)
+    assert (guard.tick_20ms(0.0, True, True) or {})["threshold"] == 0.8
+    guard.apply_turn_detection({**USUAL_TURN_DETECTION, "threshold": 0.8})
+    guard.apply_turn_detection({**USUAL_TURN_DETECTION, "silence_duration_ms": 800})
+    assert guard.tick_20ms(WARMUP_S, True, True) == {**USUAL_TURN_DETECTION, "silence_duration_ms": 800}
 
 
 @pytest.mark.parametrize("code", ["invalid_value", "unknown_parameter", None])
-def test_a_refusal_is_nobodys_business(code: str | None) -> None:
-    line = begun()
-    line.play(40)
+def test_rejected_threshold_update_is_not_shown(code: str | None) -> None:
+    line = driver_in_first_reply()
+    line.play_ms(40)
     guard = next(event for event in line.sent if event["type"] == "session.update")
-    assert line.get(script.error(code, guard["event_id"])) == []
+    assert line.server_sends(script.error_event(code, guard["event_id"])) == []
     assert line.call.notice is None
 
 
@@ -115,33 +117,33 @@ def test_a_refusal_is_nobodys_business(code: str | None) -> None:
     ids=str,
 )
 def test_it_is_left_alone_where_it_would_not_help(turns: dict[str, Any]) -> None:
-    line = Over(echo_guard_threshold=0.8)
-    line.get(confirmed(**turns), script.whole_reply("r1", "a1", "One.", 4000))
-    line.play(4500)
-    assert thresholds(line) == []
+    line = BargeInDriver(echo_guard_threshold=0.8)
+    line.server_sends(server_vad_confirmed(**turns), script.complete_response("r1", "a1", "One.", 4000))
+    line.play_ms(4500)
+    assert sent_thresholds(line) == []
 
 
 @pytest.mark.parametrize("settings", [{"echo_guard_threshold": 0.0}, {"realtime_url": "ws://somewhere"}], ids=str)
 def test_it_is_off_where_nobody_wants_it(settings: dict[str, Any]) -> None:
-    line = begun(**settings)
-    line.play(4500)
-    assert thresholds(line) == []
+    line = driver_in_first_reply(**settings)
+    line.play_ms(4500)
+    assert sent_thresholds(line) == []
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=300))
 def test_what_is_raised_is_put_back_or_lost_with_the_line(beats: list[tuple[bool, bool, bool]]) -> None:
-    guard, now, there = EchoGuard(0.8), 0.0, 0.5
-    guard.session(USUAL)
+    guard, now, there = AecWarmup(0.8), 0.0, 0.5
+    guard.apply_turn_detection(USUAL_TURN_DETECTION)
     for sounded, speaking, lost in beats:
         if lost and sounded and not speaking:
-            guard.line_lost()
+            guard.handle_disconnected()
             there = 0.5
-        told = guard.beat(now, sounded, speaking)
+        told = guard.tick_20ms(now, sounded, speaking)
         there = told["threshold"] if told else there
-        assert (there == 0.8) is (guard.state is State.RAISED)
+        assert (there == 0.8) is (guard.state is AecWarmupState.RAISED)
         now += 0.02
-    for later in (0.0, GUARD_S):
-        told = guard.beat(now + later, True, True)
+    for later in (0.0, WARMUP_S):
+        told = guard.tick_20ms(now + later, True, True)
         there = told["threshold"] if told else there
-    assert guard.state is State.DONE
+    assert guard.state is AecWarmupState.DONE
     assert there == 0.5

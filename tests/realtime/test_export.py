@@ -13,29 +13,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.call import Call
+from realtime.call import CallStateMachine
 from realtime.conversation import Conversation, Utterance
-from realtime.export import LINE, literal, split, to_json, to_markdown, to_srt, width
+from realtime.export import (
+    MAX_LINE_COLUMNS,
+    count_columns,
+    escape_markdown,
+    split_into_cue_lines,
+    to_json,
+    to_markdown,
+    to_srt,
+)
 from realtime.items import Bubble, BubbleState, Role
 from realtime.playback import FRAME_S
 from realtime.settings import Settings
-from realtime.snapshot import Stage
-from realtime.timeline import CallClock, Span
+from realtime.snapshot import CallStage
+from realtime.timeline import CallClock, TimeSpan
 
 from . import script
 
 NAMES: dict[Role, str] = {"user": "You", "assistant": "Model"}
 
 
-def said(role: Role, text: str, start: float, end: float, unheard: str = "") -> Utterance:
+def make_utterance(role: Role, text: str, start: float, end: float, unheard: str = "") -> Utterance:
     state = BubbleState.INTERRUPTED if unheard else BubbleState.DONE
-    return Utterance(Bubble("id", role, text, unheard, state), Span(start, end))
+    return Utterance(Bubble("id", role, text, unheard, state), TimeSpan(start, end))
 
 
-TALK = (
-    said("user", "What time is it?", 1.0, 2.25),
-    said("assistant", "It is noon. The sun", 2.75, 4.0, " is right above us."),
-    said("user", "謝謝！再說一次。", 3.9, 5.0),
+UTTERANCES_OF_TALK = (
+    make_utterance("user", "What time is it?", 1.0, 2.25),
+    make_utterance("assistant", "It is noon. The sun", 2.75, 4.0, " is right above us."),
+    make_utterance("user", "謝謝！再說一次。", 3.9, 5.0),
     Utterance(Bubble("id", "assistant", "", "Of course.", BubbleState.INTERRUPTED), None),
 )
 
@@ -43,22 +51,22 @@ TALK = (
 # -------------------------------------------------------------------- when it was said
 
 
-class Talk:
+class TimedCall:
     """A call at a clock that the test moves."""
 
     def __init__(self, conversation: Conversation | None = None, now: float = 100.0) -> None:
         self.conversation, self.now = conversation or Conversation(), now
-        self.call = Call(self.conversation, Settings(), now)
-        self.call.connect(now)
+        self.call = CallStateMachine(self.conversation, Settings(), now)
+        self.call.handle_connected(now)
 
-    def server(self, *events: dict[str, object] | list[dict[str, object]]) -> None:
+    def server_sends(self, *events: dict[str, object] | list[dict[str, object]]) -> None:
         for some in events:
             for event in some if isinstance(some, list) else [some]:
-                self.call.receive(event, self.now)
+                self.call.handle_event(event, self.now)
 
-    def passes(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         for _ in range(round(seconds / FRAME_S)):
-            self.call.frame(self.now)
+            self.call.next_frame(self.now)
             self.now += FRAME_S
 
     @property
@@ -68,71 +76,73 @@ class Talk:
 
 
 def test_a_turn_and_the_sound_of_its_answer() -> None:
-    talk = Talk()
-    talk.passes(1.0)
-    talk.server(script.speech_started("u1"))
-    talk.passes(0.5)
-    talk.server(script.turn_over("u1"), script.reply_begins("r1", "a1", "u1"))
-    talk.passes(0.5)
-    talk.server(script.heard("u1", "What time is it?"), script.clause("r1", "a1", "It is noon.", 400))
-    talk.server(script.reply_ends("r1", "a1", "It is noon."))
-    talk.passes(2.0)
+    talk = TimedCall()
+    talk.advance(1.0)
+    talk.server_sends(script.speech_started("u1"))
+    talk.advance(0.5)
+    talk.server_sends(script.turn_committed("u1"), script.response_started("r1", "a1", "u1"))
+    talk.advance(0.5)
+    talk.server_sends(
+        script.transcription_completed("u1", "What time is it?"), script.clause_deltas("r1", "a1", "It is noon.", 400)
+    )
+    talk.server_sends(script.response_finished("r1", "a1", "It is noon."))
+    talk.advance(2.0)
     assert talk.spans == [(1.0, 1.5), (2.0, 2.4)]
 
 
 def test_an_interrupted_reply_ends_where_it_was_interrupted() -> None:
-    talk = Talk()
-    talk.server(script.whole_reply("r1", "a1", "One two three four five six seven eight.", 4000))
-    talk.passes(1.0)
-    talk.server(script.speech_started("u1"))
-    talk.passes(2.0)
-    talk.server(script.turn_over("u1"), script.heard("u1", "Stop."))
+    talk = TimedCall()
+    talk.server_sends(script.complete_response("r1", "a1", "One two three four five six seven eight.", 4000))
+    talk.advance(1.0)
+    talk.server_sends(script.speech_started("u1"))
+    talk.advance(2.0)
+    talk.server_sends(script.turn_committed("u1"), script.transcription_completed("u1", "Stop."))
     (reply, _) = talk.conversation.utterances()
     assert reply.bubble.unheard
     assert talk.spans == [(0.0, 1.0), (1.0, 3.0)]
 
 
 def test_what_is_typed_has_its_moment_and_silent_replies_have_none() -> None:
-    talk = Talk()
-    talk.passes(3.0)
-    talk.call.say("Hello", talk.now)
+    talk = TimedCall()
+    talk.advance(3.0)
+    talk.call.send_text("Hello", talk.now)
     words = {"type": "response.output_text.delta", "response_id": "r1", "item_id": "a1", "delta": "Hi."}
-    talk.server(words)
-    talk.passes(1.0)
+    talk.server_sends(words)
+    talk.advance(1.0)
     assert talk.spans == [(3.0, 3.0), None]
 
 
 def test_a_server_that_never_tells_of_speech() -> None:
-    talk = Talk()
-    talk.passes(2.0)
-    talk.server(script.hearing("u1", "Hel"))
-    talk.passes(1.0)
-    talk.server(script.heard("u1", "Hello"))
+    talk = TimedCall()
+    talk.advance(2.0)
+    talk.server_sends(script.transcription_delta("u1", "Hel"))
+    talk.advance(1.0)
+    talk.server_sends(script.transcription_completed("u1", "Hello"))
     assert talk.spans == [(2.0, 2.0)]
 
 
 def test_the_clock_goes_on_in_the_next_call_and_begins_anew_after_clear() -> None:
-    first = Talk()
-    first.passes(2.0)
-    first.call.say("One", first.now)
-    first.call.end(Stage.ENDED, None, first.now)
-    second = Talk(first.conversation, now=5000.0)
-    second.passes(1.0)
-    second.call.say("Two", second.now)
+    first = TimedCall()
+    first.advance(2.0)
+    first.call.send_text("One", first.now)
+    first.call.end(CallStage.ENDED, None, first.now)
+    second = TimedCall(first.conversation, now=5000.0)
+    second.advance(1.0)
+    second.call.send_text("Two", second.now)
     assert second.spans == [(2.0, 2.0), (3.0, 3.0)], "the hour between the calls is not in the recording either"
     second.call.clear(second.now)
-    second.passes(0.5)
-    second.call.say("Three", second.now)
+    second.advance(0.5)
+    second.call.send_text("Three", second.now)
     assert second.spans == [(0.5, 0.5)]
 
 
 def test_times_outlive_a_lost_connection() -> None:
-    talk = Talk()
-    talk.call.say("One", talk.now)
-    talk.server(script.whole_reply("r1", "a1", "Two.", 400))
-    talk.passes(0.2)
-    talk.call.disconnect(Stage.RECONNECTING, talk.now)
-    talk.passes(1.0)
+    talk = TimedCall()
+    talk.call.send_text("One", talk.now)
+    talk.server_sends(script.complete_response("r1", "a1", "Two.", 400))
+    talk.advance(0.2)
+    talk.call.handle_disconnected(CallStage.RECONNECTING, talk.now)
+    talk.advance(1.0)
     assert talk.spans == [(0.0, 0.0), (0.0, 0.4)], "what was received is still played"
 
 
@@ -145,8 +155,8 @@ def test_the_clock_only_goes_back_when_it_begins_anew(steps: list[tuple[str, flo
             last = 0.0
         if what != "wait":
             getattr(clock, what)(now)
-        assert clock.at(now) >= last
-        last = clock.at(now)
+        assert clock.elapsed_s(now) >= last
+        last = clock.elapsed_s(now)
 
 
 # -------------------------------------------------------------------- JSON
@@ -154,7 +164,7 @@ def test_the_clock_only_goes_back_when_it_begins_anew(steps: list[tuple[str, flo
 
 def test_json() -> None:
     when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=timezone(timedelta(hours=8)))
-    whole = json.loads(to_json(TALK, when))
+    whole = json.loads(to_json(UTTERANCES_OF_TALK, when))
     assert (whole["format"], whole["version"]) == ("realtime-voice-chat/conversation", 1)
     assert whole["exported_at"] == "2026-05-04T03:02:01+08:00"
     assert whole["messages"][1] == {
@@ -166,7 +176,7 @@ def test_json() -> None:
         "end": 4.0,
     }
     assert [message["start"] for message in whole["messages"]] == [1.0, 2.75, 3.9, None]
-    assert "謝謝" in to_json(TALK, when), "readable as it is"
+    assert "謝謝" in to_json(UTTERANCES_OF_TALK, when), "readable as it is"
     assert json.loads(to_json([], datetime.now(UTC)))["messages"] == []
 
 
@@ -174,7 +184,7 @@ def test_json() -> None:
 
 
 def test_markdown() -> None:
-    assert to_markdown(TALK, "Conversation", NAMES) == (
+    assert to_markdown(UTTERANCES_OF_TALK, "Conversation", NAMES) == (
         "# Conversation\n\n"
         "**You** (0:01)\n\nWhat time is it?\n\n"
         "**Model** (0:02)\n\nIt is noon. The sun ~~is right above us.~~\n\n"
@@ -196,14 +206,14 @@ def test_markdown() -> None:
     ],
 )
 def test_words_are_not_markup(text: str, shown: str) -> None:
-    assert literal(text) == shown
+    assert escape_markdown(text) == shown
 
 
 @given(st.text(alphabet="ab 1.)#*_`[]()<>!&~|$\\-+=\n字", max_size=40))
 def test_whatever_is_said_is_shown_as_it_was_said(text: str) -> None:
     """Read by the page's own kind of parser, nothing but a paragraph comes out of it."""
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["strikethrough", "table"])
-    shown = markdown.render(literal(text))
+    shown = markdown.render(escape_markdown(text))
     words = re.sub(r"\s+", " ", html.unescape(re.sub(r"<br />|</?p>", " ", shown))).strip()
     assert words == re.sub(r"\s+", " ", text).strip()
 
@@ -232,7 +242,7 @@ def parse(srt: str) -> list[Subtitle]:
 
 
 def test_srt() -> None:
-    assert to_srt(TALK, NAMES) == (
+    assert to_srt(UTTERANCES_OF_TALK, NAMES) == (
         "1\n00:00:01,000 --> 00:00:02,250\nYou: What time is it?\n\n"
         "2\n00:00:02,750 --> 00:00:04,000\nModel: It is noon. The sun\n\n"
         "3\n00:00:03,900 --> 00:00:05,000\nYou: 謝謝！再說一次。\n"
@@ -242,7 +252,7 @@ def test_srt() -> None:
 
 def test_a_long_reply_is_cut_into_readable_pieces_that_share_its_time() -> None:
     sentence = "The lighthouse keeper climbed the stairs every evening, and his cat went with him. "
-    found = parse(to_srt([said("assistant", sentence * 6, 10.0, 46.0)], NAMES))
+    found = parse(to_srt([make_utterance("assistant", sentence * 6, 10.0, 46.0)], NAMES))
     assert len(found) == 6 + 1, "sentence by sentence; the first has the name too, and no room for it"
     assert (found[0].start, found[-1].end) == (10_000, 46_000)
     for before, after in pairwise(found[1:]):
@@ -253,7 +263,7 @@ def test_a_long_reply_is_cut_into_readable_pieces_that_share_its_time() -> None:
 
 def test_chinese_lines_hold_twenty_characters_and_begin_with_no_full_stop() -> None:
     text = "今天的天氣真的非常好所以我們決定一起去海邊走走，看看夕陽，吃一碗冰。" * 3
-    found = parse(to_srt([said("assistant", text, 0.0, 30.0)], {"user": "你", "assistant": "語音模型"}))
+    found = parse(to_srt([make_utterance("assistant", text, 0.0, 30.0)], {"user": "你", "assistant": "語音模型"}))
     lines = [line for cue in found for line in cue.lines]
     assert max(map(len, lines)) <= 21
     assert not [line for line in lines if line[0] in "，。"]
@@ -261,7 +271,7 @@ def test_chinese_lines_hold_twenty_characters_and_begin_with_no_full_stop() -> N
 
 
 def test_messages_typed_at_once_follow_one_another() -> None:
-    typed = [said("user", f"Message {n}.", 5.0, 5.0) for n in range(4)]
+    typed = [make_utterance("user", f"Message {n}.", 5.0, 5.0) for n in range(4)]
     found = parse(to_srt(typed, NAMES))
     assert [cue.lines for cue in found] == [[f"You: Message {n}."] for n in range(4)]
     assert [(cue.start, cue.end) for cue in found] == [(5000, 5200), (5200, 5400), (5400, 5600), (5600, 6600)]
@@ -275,13 +285,13 @@ UTTERANCES = st.lists(
 
 @given(UTTERANCES)
 def test_any_conversation_makes_subtitles_a_player_can_read(given_: list[tuple[Role, str, float, float]]) -> None:
-    utterances = [said(role, text, start, start + length) for role, text, start, length in given_]
+    utterances = [make_utterance(role, text, start, start + length) for role, text, start, length in given_]
     found = parse(to_srt(utterances, {"user": "U", "assistant": "M"}))
     assert [cue.number for cue in found] == list(range(1, len(found) + 1))
     assert [cue.start for cue in found] == sorted(cue.start for cue in found)
     for cue in found:
         assert 1 <= len(cue.lines) <= 2
-        assert all(line.strip() and width(line) <= LINE for line in cue.lines)
+        assert all(line.strip() and count_columns(line) <= MAX_LINE_COLUMNS for line in cue.lines)
         assert cue.end - cue.start >= 200
     for role in ("user", "assistant"):
         alone = parse(to_srt([u for u in utterances if u.bubble.role == role], {"user": "U", "assistant": "M"}))
@@ -299,6 +309,6 @@ def letters_of(text: str) -> list[str]:
 @given(st.text(alphabet=st.sampled_from("ab, 。字「」!\n")), st.integers(0, 300))
 def test_splitting_loses_nothing(text: str, long: int) -> None:
     text += "x" * long
-    lines = [line for block in split(text) for line in block]
+    lines = [line for block in split_into_cue_lines(text) for line in block]
     assert "".join(lines).replace(" ", "") == re.sub(r"\s", "", text)
-    assert all(width(line) <= LINE for line in lines)
+    assert all(count_columns(line) <= MAX_LINE_COLUMNS for line in lines)

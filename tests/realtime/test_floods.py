@@ -13,29 +13,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime import hearing
-from realtime.accounts import Account, Accounts
-from realtime.call import Call
+from realtime.accounts import BillingService, SessionBilling
+from realtime.call import CallStateMachine
 from realtime.conversation import Conversation
 from realtime.endpoint import Endpoint, ServerKind
 from realtime.failures import ConnectionFailed
-from realtime.opening import Opening
-from realtime.playback import MOST_PARTS
-from realtime.refusals import Refused
-from realtime.session import Mode, session_update
-from realtime.session_told import SessionTold
+from realtime.opening import Handshake
+from realtime.playback import MAX_UNFINISHED_PARTS
+from realtime.refusals import UnsupportedFields
+from realtime.session import SessionMode, build_session_update
+from realtime.session_told import SessionConfigSync
 from realtime.settings import Settings
-from realtime.timing import Turns
-from web.client_rules import MOST_BEGUN, Replies
+from realtime.timing import TurnLatencyTracker
+from web.client_rules import MAX_TRACKED_RESPONSES, InFlightResponses
 from web.metrics import Metrics
-from web.relay_beginning import Beginning
+from web.relay_beginning import SessionBootstrap
 
 Event = dict[str, Any]
 
-HEARD = "conversation.item.input_audio_transcription"
+TRANSCRIPTION_EVENT = "conversation.item.input_audio_transcription"
 TYPES = [
     *("session.created", "session.updated", "error", "rate_limits.updated"),
     *(f"input_audio_buffer.{name}" for name in ("speech_started", "speech_stopped", "committed", "cleared")),
-    *(f"{HEARD}.{name}" for name in ("delta", "completed", "updated", "failed")),
+    *(f"{TRANSCRIPTION_EVENT}.{name}" for name in ("delta", "completed", "updated", "failed")),
     *(f"conversation.item.{name}" for name in ("added", "created", "done", "retrieved", "deleted", "truncated")),
     *(f"response.{name}" for name in ("created", "done", "output_item.added", "output_item.done")),
     *(f"response.output_text.{name}" for name in ("delta", "done")),
@@ -46,53 +46,53 @@ TYPES = [
 """All that anything here looks at."""
 
 
-class Ears:
+class EventConsumers:
     """Everything that a server's events are folded into."""
 
-    def __init__(self, written: bool) -> None:
+    def __init__(self, text_only: bool) -> None:
         self.settings = Settings(remember_items=20, realtime_url="ws://nowhere")
-        self.conversation = Conversation(self.settings.remember_items, written=written)
-        self.call = Call(self.conversation, self.settings, 0.0)
-        mode = Mode.TEXT if written else Mode.VOICE
-        self.account = Account(Accounts(figures=Metrics()), self.settings, mode)
-        self.turns = Turns(200)
-        self.told = SessionTold()
-        self.replies = Replies()
-        update = {**session_update(self.settings, mode, kind=ServerKind.CUSTOM), "event_id": "s"}
-        self.told.opened(update)
-        self.opening = Opening(update, Refused())
-        self.opening.begin()
-        self.opening.go_on()
-        self.beginning = Beginning(update, Refused(), "a server")
-        self.beginning.receive({"type": "session.created", "session": {}})
+        self.conversation = Conversation(self.settings.remember_items, text_only=text_only)
+        self.call = CallStateMachine(self.conversation, self.settings, 0.0)
+        mode = SessionMode.TEXT if text_only else SessionMode.VOICE
+        self.billing = SessionBilling(BillingService(metrics=Metrics()), self.settings, mode)
+        self.latency = TurnLatencyTracker(200)
+        self.session_sync = SessionConfigSync()
+        self.in_flight = InFlightResponses()
+        update = {**build_session_update(self.settings, mode, kind=ServerKind.CUSTOM), "event_id": "s"}
+        self.session_sync.start_connection(update)
+        self.handshake = Handshake(update, UnsupportedFields())
+        self.handshake.send_settings()
+        self.handshake.proceed_unconfirmed()
+        self.bootstrap = SessionBootstrap(update, UnsupportedFields(), "a server")
+        self.bootstrap.handle_event({"type": "session.created", "session": {}})
         endpoint = Endpoint(ServerKind.CUSTOM, "ws://nowhere")
-        for one in (self.account, self.turns, self.told):
-            one.connected(endpoint, 0.0)
-        self.call.connect(0.0)
+        for one in (self.billing, self.latency, self.session_sync):
+            one.on_connected(endpoint, 0.0)
+        self.call.handle_connected(0.0)
         self.now = 0.0
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         self.now += 0.001
-        for one in (self.account, self.turns, self.told, self.replies):
-            one.receive(event, self.now)
-        self.call.receive(event, self.now)
+        for one in (self.billing, self.latency, self.session_sync, self.in_flight):
+            one.on_event(event, self.now)
+        self.call.handle_event(event, self.now)
         self.call.snapshot()
 
-    def begin(self, event: Event) -> None:
+    def on_first_event(self, event: Event) -> None:
         """As one of the first events, which may say that there is nothing to begin."""
-        for one in (self.opening.receive, self.beginning.receive):
+        for one in (self.handshake.handle_event, self.bootstrap.handle_event):
             try:
                 one(event)
             except ConnectionFailed:
                 return
 
-    def listen(self) -> None:
+    def play_frame(self) -> None:
         """20 ms of the loudspeaker, and whatever time makes of it."""
         self.now += 0.02
-        self.call.beat(self.now)
-        self.call.frame(self.now)
-        self.turns.frame(self.call.playback.items_at(self.now), self.now)
-        self.call.tick(self.now)
+        self.call.tick_20ms(self.now)
+        self.call.next_frame(self.now)
+        self.latency.on_frame_played(self.call.playback.item_ids_at(self.now), self.now)
+        self.call.check_timeouts(self.now)
 
 
 # -------------------------------------------------------------------- what makes no sense
@@ -124,55 +124,60 @@ EVENTS = st.builds(lambda kind, fields: {**fields, "type": kind}, st.sampled_fro
 
 @settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=25), st.booleans())
-def test_whatever_a_server_says_nothing_raises(events: list[Event], written: bool) -> None:
-    ears = Ears(written)
+def test_whatever_a_server_says_nothing_raises(events: list[Event], text_only: bool) -> None:
+    ears = EventConsumers(text_only)
     for event in events:
-        ears.hear(event)
-        ears.begin(event)
-        ears.listen()
+        ears.on_event(event)
+        ears.on_first_event(event)
+        ears.play_frame()
     assert len(ears.conversation.bubbles()) <= 20
-    ears.call.stop(ears.now)
+    ears.call.interrupt(ears.now)
     ears.call.clear(ears.now)
 
 
 # -------------------------------------------------------------------- more than anybody can say
 
 
-def words(number: int) -> str:
+def numbered_words(number: int) -> str:
     return f"{number} " + "word " * 200
 
 
 MESSAGES: dict[str, Callable[[int], Event]] = {
-    "item": lambda i: {"id": f"item{i}", "type": "message", "role": "user", "content": [{"text": words(i)}]},
-    "tool": lambda i: {"id": "tool", "type": "function_call", f"field{i}": words(i)},
+    "item": lambda i: {"id": f"item{i}", "type": "message", "role": "user", "content": [{"text": numbered_words(i)}]},
+    "tool": lambda i: {"id": "tool", "type": "function_call", f"field{i}": numbered_words(i)},
     "reply": lambda i: {"id": f"r{i}", "status": "in_progress", "output": [{"id": f"a{i}", "type": "message"}]},
 }
 FLOODS: dict[str, Callable[[int], Event]] = {
-    "many items": lambda i: {"item_id": f"u{i}", "response_id": f"r{i}", "delta": words(i), "transcript": words(i)},
+    "many items": lambda i: {
+        "item_id": f"u{i}",
+        "response_id": f"r{i}",
+        "delta": numbered_words(i),
+        "transcript": numbered_words(i),
+    },
     "many parts": lambda i: {
         "item_id": "u",
         "response_id": "r",
         "content_index": i,
-        "delta": words(i),
-        "text": words(i),
+        "delta": numbered_words(i),
+        "text": numbered_words(i),
     },
-    "one text": lambda i: {"item_id": "u", "response_id": "r", "delta": words(i)},
+    "one text": lambda i: {"item_id": "u", "response_id": "r", "delta": numbered_words(i)},
     "messages": lambda i: {"item": MESSAGES["item"](i), "previous_item_id": f"unseen{i}"},
-    "a tool": lambda i: {"item": MESSAGES["tool"](i), "item_id": "tool", "arguments": words(i)},
+    "a tool": lambda i: {"item": MESSAGES["tool"](i), "item_id": "tool", "arguments": numbered_words(i)},
     "replies": lambda i: {"response": MESSAGES["reply"](i), "response_id": f"r{i}", "item_id": f"a{i}"},
-    "sessions": lambda i: {"session": {f"field{i}": words(i)}},
+    "sessions": lambda i: {"session": {f"field{i}": numbered_words(i)}},
     "errors": lambda i: {
-        "error": {"code": f"code_{i}", "message": words(i), "event_id": f"e{i}", "param": f"session.p{i}"}
+        "error": {"code": f"code_{i}", "message": numbered_words(i), "event_id": f"e{i}", "param": f"session.p{i}"}
     },
     "usage": lambda i: {"response": {"id": f"r{i}", "usage": {"input_tokens": 1}}, "item_id": f"u{i}"},
     "sounds": lambda i: {"item_id": f"a{i}", "response_id": f"r{i}", "delta": "AAA="},
 }
 FLOOD = 400
-ROOM = 250_000
+MAX_KEPT_BYTES = 250_000
 """Bytes that may be kept of 400 events with 1,000 letters each, of every kind alone."""
 
 
-def size_of(thing: object) -> int:
+def deep_size(thing: object) -> int:
     """Bytes held by it and all it holds."""
     seen: set[int] = set()
     todo, total = deque([thing]), 0
@@ -195,27 +200,27 @@ def size_of(thing: object) -> int:
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_is_not_kept(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "MOST_TEXT", 20_000)
+    monkeypatch.setattr(hearing, "MAX_TEXT_CHARS", 20_000)
     kept = {}
     for kind in TYPES:
-        ears = Ears(written="text" in kind)
-        before = size_of(ears)
+        ears = EventConsumers(text_only="text" in kind)
+        before = deep_size(ears)
         for number in range(FLOOD):
-            ears.hear({**FLOODS[flood](number), "type": kind})
-        kept[kind] = size_of(ears) - before
-    assert {about: size for about, size in kept.items() if size > ROOM} == {}
+            ears.on_event({**FLOODS[flood](number), "type": kind})
+        kept[kind] = deep_size(ears) - before
+    assert {about: size for about, size in kept.items() if size > MAX_KEPT_BYTES} == {}
 
 
 def test_sounds_that_are_never_ended_are_forgotten_once_they_were_heard() -> None:
-    ears = Ears(written=False)
+    ears = EventConsumers(text_only=False)
     for number in range(3000):
-        ears.hear({"type": "response.output_audio.delta", "item_id": f"a{number}", "delta": "AAAA" * 200})
-        ears.listen()
-    assert len(ears.call.playback._parts) <= MOST_PARTS + 1
+        ears.on_event({"type": "response.output_audio.delta", "item_id": f"a{number}", "delta": "AAAA" * 200})
+        ears.play_frame()
+    assert len(ears.call.playback._parts) <= MAX_UNFINISHED_PARTS + 1
 
 
 def test_replies_that_are_never_ended_are_not_all_counted() -> None:
-    replies = Replies()
+    replies = InFlightResponses()
     for number in range(2000):
-        replies.receive({"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)
-    assert replies.in_flight(0.0) == MOST_BEGUN
+        replies.on_event({"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)
+    assert replies.count_in_flight(0.0) == MAX_TRACKED_RESPONSES

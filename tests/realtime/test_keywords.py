@@ -9,7 +9,7 @@ import pytest
 from realtime.conversation import Conversation
 from realtime.endpoint import ServerKind
 from realtime.settings import Language, Settings, SettingsError
-from realtime.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, transcription, without_echo
+from realtime.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, build_transcription, strip_prompt_echo
 
 from . import script
 
@@ -19,7 +19,7 @@ NAMES = "Node.js, 台積電，Acme  Cloud、, Node.js"
 def hints(model: str, language: Language = Language.AUTO, keywords: str = NAMES, **environ: str) -> dict[str, Any]:
     settings = Settings.from_env({"TRANSCRIPTION_MODEL": model, "KEYWORDS": keywords, **environ})
     kind = ServerKind.OFFLINE if model == "offline" else ServerKind.CUSTOM
-    wanted = transcription(settings, kind, language)
+    wanted = build_transcription(settings, kind, language)
     return {name: wanted[name] for name in ("prompt", "keywords") if name in wanted}
 
 
@@ -58,8 +58,8 @@ def test_nothing_for_others(model: str) -> None:
 def said(model: str, language: Language, transcript: str) -> list[str]:
     conversation = Conversation()
     session = {"audio": {"input": {"transcription": hints(model, language)}}}
-    conversation.receive({"type": "session.updated", "session": session})
-    conversation.receive(script.heard("u1", transcript))
+    conversation.apply({"type": "session.updated", "session": session})
+    conversation.apply(script.transcription_completed("u1", transcript))
     return [bubble.text for bubble in conversation.bubbles()]
 
 
@@ -76,12 +76,12 @@ def test_an_echo_of_the_names_is_nothing_said(model: str, language: Language) ->
 @pytest.mark.parametrize("words", ["Node.js", "台積電", "Node.js and Acme Cloud", "Acme Cloud、台積電、Node.js"])
 def test_a_name_that_was_said_stays(words: str) -> None:
     assert said("whisper-1", Language.AUTO, words) == [words]
-    assert without_echo(words, "Node.js、台積電") == words
+    assert strip_prompt_echo(words, "Node.js、台積電") == words
 
 
 @pytest.mark.parametrize("session", [None, [], {"audio": None}, {"audio": {"input": {"transcription": {"prompt": 3}}}}])
 def test_a_session_of_another_shape_is_no_error(session: object) -> None:
     conversation = Conversation()
-    conversation.receive({"type": "session.updated", "session": session})
-    conversation.receive(script.heard("u1", "Hello."))
+    conversation.apply({"type": "session.updated", "session": session})
+    conversation.apply(script.transcription_completed("u1", "Hello."))
     assert len(conversation.bubbles()) == 1

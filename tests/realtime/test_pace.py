@@ -13,43 +13,43 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from realtime import pace
-from realtime.connection import MAX_ID, RealtimeConnection
+from realtime.connection import MAX_ID_CHARS, RealtimeConnection
 from realtime.endpoint import Endpoint, ServerKind
-from realtime.pace import BURST, BYTES, MOST_A_SECOND, Pace
+from realtime.pace import BURST_MESSAGES, EXTRA_MESSAGE_BYTES, MAX_MESSAGES_PER_S, ReadRateLimit
 
-from .servers import greet, server
+from .servers import accept_session, running_server
 
 
 def test_nobody_within_the_bounds_ever_waits() -> None:
-    ours = Pace(0.0)
-    assert not any(ours.wait(10_000, number / 200) for number in range(10_000))
-    assert ours.wait(8 * 2**20, 60.0) == 0.0, "a whole reply in one message"
+    ours = ReadRateLimit(0.0)
+    assert not any(ours.take(10_000, number / 200) for number in range(10_000))
+    assert ours.take(8 * 2**20, 60.0) == 0.0, "a whole reply in one message"
 
 
 @given(st.lists(st.integers(0, 20_000_000), min_size=1, max_size=50))
 def test_whoever_waits_as_told_takes_no_more_than_that(sizes: list[int]) -> None:
-    ours, now = Pace(100.0), 100.0
+    ours, now = ReadRateLimit(100.0), 100.0
     for size in sizes:
-        now += ours.wait(size, now)
-    counted = sum(1 + size // BYTES for size in sizes)
-    assert now - 100.0 == pytest.approx(max(0.0, (counted - BURST) / MOST_A_SECOND))
+        now += ours.take(size, now)
+    counted = sum(1 + size // EXTRA_MESSAGE_BYTES for size in sizes)
+    assert now - 100.0 == pytest.approx(max(0.0, (counted - BURST_MESSAGES) / MAX_MESSAGES_PER_S))
 
 
 async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "MOST_A_SECOND", 1000.0)
-    monkeypatch.setattr(pace, "BURST", 100.0)
+    monkeypatch.setattr(pace, "MAX_MESSAGES_PER_S", 1000.0)
+    monkeypatch.setattr(pace, "BURST_MESSAGES", 100.0)
     sent = 0
 
     async def talk(socket: ServerConnection) -> None:
         nonlocal sent
-        await greet(socket)
+        await accept_session(socket)
         with suppress(ConnectionClosed):
             while True:
                 await socket.send(json.dumps({"type": "flood", "number": sent}))
                 sent += 1
 
     update = {"type": "session.update", "session": {}}
-    async with server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
+    async with running_server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
         loop, heard = asyncio.get_running_loop(), 0
         began = loop.time()
         async for event in connection.events():
@@ -61,21 +61,21 @@ async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch
 
 async def test_an_id_that_is_none_is_no_event() -> None:
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
-        name = "x" * (MAX_ID + 1)
+        await accept_session(socket)
+        name = "x" * (MAX_ID_CHARS + 1)
         odd = [
             {"item_id": name},
             {"response_id": name},
             {"item": {"id": name}},
             {"response": {"output": [{"id": name}]}},
         ]
-        for event in (*odd, {"previous_item_id": name}, {"item_id": "x" * MAX_ID}):
+        for event in (*odd, {"previous_item_id": name}, {"item_id": "x" * MAX_ID_CHARS}):
             await socket.send(json.dumps({"type": "odd", **event}))
         await socket.wait_closed()
 
     update = {"type": "session.update", "session": {}}
-    async with server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
+    async with running_server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
         async for event in connection.events():
             if event["type"] == "odd":
-                assert event["item_id"] == "x" * MAX_ID
+                assert event["item_id"] == "x" * MAX_ID_CHARS
                 break

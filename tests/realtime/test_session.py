@@ -9,15 +9,15 @@ import pytest
 from openai.types.realtime import SessionUpdateEvent
 
 from realtime.conversation import Conversation
-from realtime.session import Mode, session_update
+from realtime.session import SessionMode, build_session_update
 from realtime.settings import ServerKind, Settings
-from realtime.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, without_echo
+from realtime.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, strip_prompt_echo
 
 from . import script
 
 
-def sent(mode: Mode = Mode.VOICE, **environ: str) -> dict[str, Any]:
-    event = session_update(Settings.from_env(environ), mode)
+def sent_session(mode: SessionMode = SessionMode.VOICE, **environ: str) -> dict[str, Any]:
+    event = build_session_update(Settings.from_env(environ), mode)
     assert event["type"] == "session.update"
     session = event["session"]
     assert isinstance(session, dict)
@@ -25,7 +25,7 @@ def sent(mode: Mode = Mode.VOICE, **environ: str) -> dict[str, Any]:
 
 
 def test_a_voice_call_says_everything() -> None:
-    session = sent(VAD_SILENCE_MS="420", VOICE="cedar", INSTRUCTIONS="Be kind.")
+    session = sent_session(VAD_SILENCE_MS="420", VOICE="cedar", INSTRUCTIONS="Be kind.")
     assert session["type"] == "realtime"
     assert session["instructions"] == "Be kind."
     assert session["output_modalities"] == ["audio"]
@@ -43,10 +43,10 @@ def test_a_voice_call_says_everything() -> None:
     assert spoken["voice"] == "cedar"
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_the_official_types_accept_it(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", list(SessionMode))
+def test_the_official_types_accept_it(mode: SessionMode) -> None:
     for environ in ({}, {"OPENAI_API_KEY": "sk-x", "LANGUAGE": "zh"}):
-        event = session_update(Settings.from_env(environ), mode)
+        event = build_session_update(Settings.from_env(environ), mode)
         parsed = SessionUpdateEvent.model_validate(event)
         assert parsed.to_dict()["session"] == event["session"]
 
@@ -55,7 +55,9 @@ def test_every_combination_is_accepted_by_the_official_types() -> None:
     for turns, noise, language, model in itertools.product(
         ("server_vad", "semantic_vad"), ("none", "near_field", "far_field"), ("auto", "en", "zh"), MODELS
     ):
-        session = sent(TURN_DETECTION=turns, NOISE_REDUCTION=noise, LANGUAGE=language, TRANSCRIPTION_MODEL=model)
+        session = sent_session(
+            TURN_DETECTION=turns, NOISE_REDUCTION=noise, LANGUAGE=language, TRANSCRIPTION_MODEL=model
+        )
         parsed = SessionUpdateEvent.model_validate({"type": "session.update", "session": session})
         assert parsed.to_dict()["session"] == session
 
@@ -69,19 +71,23 @@ MODELS = (
 )
 
 
-def heard(**environ: str) -> dict[str, Any]:
-    transcription: dict[str, Any] = sent(**environ)["audio"]["input"]["transcription"]
+def transcription_settings(**environ: str) -> dict[str, Any]:
+    transcription: dict[str, Any] = sent_session(**environ)["audio"]["input"]["transcription"]
     return transcription
 
 
 def test_a_voice_is_chosen_only_where_it_is_known_to_exist() -> None:
-    assert sent()["audio"]["output"]["voice"] == sent(OPENAI_API_KEY="sk-x")["audio"]["output"]["voice"] == "alloy"
-    assert "voice" not in sent(REALTIME_URL="ws://h")["audio"]["output"]
-    assert sent(REALTIME_URL="ws://h", VOICE="eve")["audio"]["output"]["voice"] == "eve"
+    assert (
+        sent_session()["audio"]["output"]["voice"]
+        == sent_session(OPENAI_API_KEY="sk-x")["audio"]["output"]["voice"]
+        == "alloy"
+    )
+    assert "voice" not in sent_session(REALTIME_URL="ws://h")["audio"]["output"]
+    assert sent_session(REALTIME_URL="ws://h", VOICE="eve")["audio"]["output"]["voice"] == "eve"
 
 
 def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
-    turns = sent(TURN_DETECTION="semantic_vad", EAGERNESS="high", VAD_SILENCE_MS="420")["audio"]["input"][
+    turns = sent_session(TURN_DETECTION="semantic_vad", EAGERNESS="high", VAD_SILENCE_MS="420")["audio"]["input"][
         "turn_detection"
     ]
     acts = {"create_response": True, "interrupt_response": False}
@@ -101,19 +107,19 @@ def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
     ],
 )
 def test_who_decides_about_interruptions(turns: str, ducking: str, server: dict[str, str], theirs: bool) -> None:
-    found = sent(DUCKING=ducking, TURN_DETECTION=turns, **server)["audio"]["input"]["turn_detection"]
+    found = sent_session(DUCKING=ducking, TURN_DETECTION=turns, **server)["audio"]["input"]["turn_detection"]
     assert found["create_response"] is True, "normal turns are answered without being asked about"
     assert found["interrupt_response"] is theirs
 
 
 def test_noise_reduction_is_off_unless_asked_for() -> None:
-    assert sent()["audio"]["input"]["noise_reduction"] is None
-    assert sent(NOISE_REDUCTION="far_field")["audio"]["input"]["noise_reduction"] == {"type": "far_field"}
+    assert sent_session()["audio"]["input"]["noise_reduction"] is None
+    assert sent_session(NOISE_REDUCTION="far_field")["audio"]["input"]["noise_reduction"] == {"type": "far_field"}
 
 
 def test_a_language_is_only_a_hint_when_it_was_chosen() -> None:
-    assert "language" not in heard()
-    assert heard(LANGUAGE="zh")["language"] == "zh"
+    assert "language" not in transcription_settings()
+    assert transcription_settings(LANGUAGE="zh")["language"] == "zh"
 
 
 @pytest.mark.parametrize(
@@ -130,20 +136,22 @@ def test_a_language_is_only_a_hint_when_it_was_chosen() -> None:
 )
 def test_traditional_chinese_is_prompted_for_where_the_model_takes_a_prompt(model: str, prompt: str | None) -> None:
     environ = {"REALTIME_URL": "ws://h", "TRANSCRIPTION_MODEL": model}
-    assert heard(LANGUAGE="zh", **environ).get("prompt") == prompt
-    assert "prompt" not in heard(LANGUAGE="en", **environ)
-    assert "prompt" not in heard(**environ), "it would make Chinese of English"
+    assert transcription_settings(LANGUAGE="zh", **environ).get("prompt") == prompt
+    assert "prompt" not in transcription_settings(LANGUAGE="en", **environ)
+    assert "prompt" not in transcription_settings(**environ), "it would make Chinese of English"
 
 
 def test_the_embedded_server_needs_no_prompt() -> None:
-    assert heard(LANGUAGE="zh") == {"model": "whisper-1", "language": "zh"}
+    assert transcription_settings(LANGUAGE="zh") == {"model": "whisper-1", "language": "zh"}
 
 
 def test_a_delay_goes_only_to_the_model_that_has_one() -> None:
     key = {"OPENAI_API_KEY": "sk-x"}
-    assert "delay" not in heard(**key)
-    assert heard(TRANSCRIPTION_DELAY="low", **key)["delay"] == "low"
-    assert "delay" not in heard(TRANSCRIPTION_DELAY="low", TRANSCRIPTION_MODEL="gpt-live-transcribe", **key)
+    assert "delay" not in transcription_settings(**key)
+    assert transcription_settings(TRANSCRIPTION_DELAY="low", **key)["delay"] == "low"
+    assert "delay" not in transcription_settings(
+        TRANSCRIPTION_DELAY="low", TRANSCRIPTION_MODEL="gpt-live-transcribe", **key
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,48 +166,54 @@ def test_a_delay_goes_only_to_the_model_that_has_one() -> None:
     ],
 )
 def test_an_echo_of_the_prompt_is_nothing_said(echo: str) -> None:
-    assert without_echo(echo) == ""
+    assert strip_prompt_echo(echo) == ""
     conversation = Conversation()
-    for event in (script.speech_started("u1"), *script.turn_over("u1"), script.heard("u1", echo)):
-        conversation.receive(event)
+    for event in (
+        script.speech_started("u1"),
+        *script.turn_committed("u1"),
+        script.transcription_completed("u1", echo),
+    ):
+        conversation.apply(event)
     assert conversation.bubbles() == ()
 
 
 @pytest.mark.parametrize("said", ["", "。", "台灣", "國語", "請用繁體中文", f"他說：{SENTENCE_PROMPT}", "Hello."])
 def test_what_was_said_is_no_echo(said: str) -> None:
-    assert without_echo(said) == said
+    assert strip_prompt_echo(said) == said
 
 
 def test_openai_gets_its_own_transcription_model_and_little_reasoning() -> None:
-    session = sent(OPENAI_API_KEY="sk-x")
+    session = sent_session(OPENAI_API_KEY="sk-x")
     assert session["audio"]["input"]["transcription"]["model"] == "gpt-realtime-whisper"
     assert session["reasoning"] == {"effort": "low"}
-    assert "reasoning" not in sent(OPENAI_API_KEY="sk-x", REALTIME_MODEL="gpt-realtime-1.5")
-    assert "reasoning" not in session_update(Settings(), kind=ServerKind.CUSTOM)["session"]
-    chosen = session_update(Settings(openai_api_key="sk-x"), model="gpt-realtime-1.5")
+    assert "reasoning" not in sent_session(OPENAI_API_KEY="sk-x", REALTIME_MODEL="gpt-realtime-1.5")
+    assert "reasoning" not in build_session_update(Settings(), kind=ServerKind.CUSTOM)["session"]
+    chosen = build_session_update(Settings(openai_api_key="sk-x"), model="gpt-realtime-1.5")
     assert "reasoning" not in chosen["session"], "the model of this call counts"
-    chosen = sent(OPENAI_API_KEY="sk-x", TRANSCRIPTION_MODEL="gpt-live-transcribe")
+    chosen = sent_session(OPENAI_API_KEY="sk-x", TRANSCRIPTION_MODEL="gpt-live-transcribe")
     assert chosen["audio"]["input"]["transcription"]["model"] == "gpt-live-transcribe"
 
 
 def test_a_visitor_with_a_key_of_their_own_gets_what_openai_takes() -> None:
     """Though the operator's server is the embedded one."""
     settings = Settings()
-    session = session_update(settings, kind=settings.endpoint(own_key="sk-x").kind)["session"]
+    session = build_session_update(settings, kind=settings.endpoint(own_key="sk-x").kind)["session"]
     assert session["reasoning"] == {"effort": "low"}
     assert session["audio"]["input"]["transcription"]["model"] == "gpt-realtime-whisper"
 
 
 def test_a_text_chat_has_no_microphone_and_no_voice() -> None:
-    session = sent(Mode.TEXT, TURN_DETECTION="semantic_vad", LANGUAGE="zh", MAX_OUTPUT_TOKENS="7", MAX_TEXT_TOKENS="9")
+    session = sent_session(
+        SessionMode.TEXT, TURN_DETECTION="semantic_vad", LANGUAGE="zh", MAX_OUTPUT_TOKENS="7", MAX_TEXT_TOKENS="9"
+    )
     assert session["output_modalities"] == ["text"]
     assert session["audio"] == {"input": {"turn_detection": None, "transcription": None}}
     assert session["max_output_tokens"] == 9
 
 
 def test_a_text_chat_has_instructions_of_its_own() -> None:
-    assert sent(Mode.TEXT, INSTRUCTIONS="Speak.")["instructions"] == Settings().text_instructions
-    assert sent(Mode.TEXT, TEXT_INSTRUCTIONS="Write.")["instructions"] == "Write."
-    assert sent(TEXT_INSTRUCTIONS="Write.")["instructions"] == Settings().instructions
+    assert sent_session(SessionMode.TEXT, INSTRUCTIONS="Speak.")["instructions"] == Settings().text_instructions
+    assert sent_session(SessionMode.TEXT, TEXT_INSTRUCTIONS="Write.")["instructions"] == "Write."
+    assert sent_session(TEXT_INSTRUCTIONS="Write.")["instructions"] == Settings().instructions
     assert "Markdown" in Settings().text_instructions
     assert "繁體中文" in Settings().text_instructions

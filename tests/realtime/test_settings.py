@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.settings import (
-    Delay,
-    Ducking,
+    DuckingMode,
     Eagerness,
     Endpoint,
     Language,
@@ -19,6 +18,7 @@ from realtime.settings import (
     ServerKind,
     Settings,
     SettingsError,
+    TranscriptionDelay,
     TurnDetection,
     check_key,
 )
@@ -29,26 +29,26 @@ KEY = "sk-test-0123456789"
 def test_nothing_set_means_the_embedded_server() -> None:
     settings = Settings.from_env({})
     assert settings == Settings()
-    assert settings.kind is ServerKind.OFFLINE
+    assert settings.server_kind is ServerKind.OFFLINE
     assert (settings.host, settings.port) == ("127.0.0.1", 7860)
     endpoint = settings.endpoint("ws://127.0.0.1:8765/v1/realtime")
     assert endpoint == Endpoint(ServerKind.OFFLINE, "ws://127.0.0.1:8765/v1/realtime")
-    assert endpoint.local
+    assert endpoint.is_local
     assert not endpoint.headers
 
 
 def test_a_key_means_openai() -> None:
     settings = Settings.from_env({"OPENAI_API_KEY": KEY})
-    assert settings.kind is ServerKind.OPENAI
+    assert settings.server_kind is ServerKind.OPENAI
     endpoint = settings.endpoint("ws://127.0.0.1:1/unused")
     assert endpoint.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1-mini"
     assert endpoint.headers == {"Authorization": f"Bearer {KEY}"}
-    assert not endpoint.local
+    assert not endpoint.is_local
 
 
 def test_an_address_goes_before_the_openai_key_and_never_gets_it() -> None:
     settings = Settings.from_env({"OPENAI_API_KEY": KEY, "REALTIME_URL": "http://example.test:9000?x=1"})
-    assert settings.kind is ServerKind.CUSTOM
+    assert settings.server_kind is ServerKind.CUSTOM
     endpoint = settings.endpoint()
     assert endpoint.url == "ws://example.test:9000/v1/realtime?x=1"
     assert not endpoint.headers
@@ -113,7 +113,7 @@ def test_a_visitors_own_key_goes_to_openai() -> None:
         assert endpoint.kind is ServerKind.OPENAI
         assert endpoint.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1-mini"
         assert endpoint.headers == {"Authorization": f"Bearer {OWN}"}
-        assert endpoint.own_key
+        assert endpoint.has_visitor_key
         assert OWN not in repr(endpoint)
 
 
@@ -140,7 +140,7 @@ def test_a_key_goes_before_a_user_and_a_password_in_the_address() -> None:
 def test_no_key_of_a_visitor_is_used_where_the_operator_does_not_want_that() -> None:
     settings = Settings.from_env({"ALLOW_OWN_KEY": "no", "OPENAI_API_KEY": KEY})
     assert settings.endpoint(own_key=OWN) == settings.endpoint()
-    assert not settings.endpoint(own_key=OWN).own_key
+    assert not settings.endpoint(own_key=OWN).has_visitor_key
     offline = Settings.from_env({"ALLOW_OWN_KEY": "no"}).endpoint("ws://127.0.0.1:1/rt", own_key=OWN)
     assert (offline.url, dict(offline.headers)) == ("ws://127.0.0.1:1/rt", {})
 
@@ -153,11 +153,11 @@ def test_whatever_a_visitor_types_as_a_key_makes_an_endpoint(typed: str) -> None
 
 def test_what_a_server_refused_is_known_to_all_its_calls_and_not_to_a_visitors_own_account() -> None:
     settings = Settings(openai_api_key=KEY)
-    assert settings.endpoint().refused is settings.endpoint().refused
-    own = settings.endpoint(own_key=OWN).refused
-    assert own is not settings.endpoint().refused
-    assert own is not settings.endpoint(own_key=OWN).refused
-    assert Settings(openai_api_key=KEY).endpoint().refused is not settings.endpoint().refused
+    assert settings.endpoint().unsupported_fields is settings.endpoint().unsupported_fields
+    own = settings.endpoint(own_key=OWN).unsupported_fields
+    assert own is not settings.endpoint().unsupported_fields
+    assert own is not settings.endpoint(own_key=OWN).unsupported_fields
+    assert Settings(openai_api_key=KEY).endpoint().unsupported_fields is not settings.endpoint().unsupported_fields
 
 
 @pytest.mark.parametrize("typed", ["sk two", "sk\u200b", "sk\r\nX: y", "鑰", "x" * 5000])
@@ -260,8 +260,8 @@ def test_values_are_converted() -> None:
     assert settings.turn_detection is TurnDetection.SEMANTIC
     assert settings.eagerness is Eagerness.LOW
     assert settings.noise_reduction is NoiseReduction.NEAR_FIELD
-    assert (settings.ducking, settings.echo_guard_threshold) == (Ducking.OFF, 0.0)
-    assert settings.transcription_delay is Delay.MINIMAL
+    assert (settings.ducking, settings.echo_guard_threshold) == (DuckingMode.OFF, 0.0)
+    assert settings.transcription_delay is TranscriptionDelay.MINIMAL
     assert settings.allow_own_key is False
     assert (settings.max_chats, settings.max_sockets, settings.chat_idle_seconds) == (3, 4, 60)
     assert settings.debug is True
@@ -280,15 +280,15 @@ def test_dotenv_is_read_and_the_environment_goes_first(tmp_path: Path, monkeypat
     assert (settings.port, settings.voice, settings.instructions) == (9002, "cedar", "costs $5 ${PORT}")
 
 
-class Asked(dict[str, str]):
+class RecordingEnvironment(dict[str, str]):
     """An environment that remembers what it was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
+        self.requested_names: set[str] = set()
 
     def get(self, name: str, otherwise: Any = None) -> Any:
-        self.names.add(name)
+        self.requested_names.add(name)
         return otherwise
 
 
@@ -296,13 +296,13 @@ GRADIOS_OWN = {"GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_SHARE", "GRAD
 
 
 def test_the_example_file_holds_every_setting_with_its_default() -> None:
-    asked = Asked()
+    asked = RecordingEnvironment()
     Settings.from_env(asked)
     lines = (Path(__file__).parents[2] / ".env.example").read_text("utf-8").splitlines()
     example = dict(
         line[1:].split("=", 1) for line in lines if line.startswith("#") and line[1:2].isupper() and "=" in line
     )
-    assert set(example) == asked.names - GRADIOS_OWN
+    assert set(example) == asked.requested_names - GRADIOS_OWN
     del example["REALTIME_URL"], example["REALTIME_MODEL"]
     assert Settings.from_env(example) == Settings()
 

@@ -11,21 +11,21 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-HERE = Path(__file__).parent
+SPEECH_FOLDER = Path(__file__).parent
 RATE = 24_000
 
 
 @dataclass(frozen=True)
-class Clip:
+class SpeechClip:
     """One recording: what is said in it, and the sound as float32 mono at 24 kHz."""
 
     text: str
     samples: NDArray[np.float32]
 
 
-def clip(language: str, speaker: str, number: int) -> Clip:
+def load_clip(language: str, speaker: str, number: int) -> SpeechClip:
     """The `number`th recording of that language ("en", "zh") and kind of speaker ("human", "synthetic")."""
-    index = json.loads((HERE / "index.json").read_text("utf-8"))
+    index = json.loads((SPEECH_FOLDER / "index.json").read_text("utf-8"))
     entry = [e for e in index if e["language"] == language and e["speaker"] == speaker][number]
-    samples, rate = soundfile.read(HERE / entry["file"], dtype="float32", always_2d=True)
-    return Clip(entry["text"], soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32))
+    samples, rate = soundfile.read(SPEECH_FOLDER / entry["file"], dtype="float32", always_2d=True)
+    return SpeechClip(entry["text"], soxr.resample(samples.mean(axis=1), rate, RATE).astype(np.float32))

@@ -15,128 +15,130 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from realtime.accounts import Accounts
-from realtime.session import Mode
+from realtime.accounts import BillingService
+from realtime.session import SessionMode
 from realtime.settings import Settings
 from web import server_options
-from web.relay import EndpointSource, Relay
-from web.routes import Health, routes
+from web.relay import EndpointSource, RealtimeGateway
+from web.routes import Health, build_router
 
 Event = dict[str, Any]
-KEY = "sk-operators-key-0123456789"
-QUICK = {"CONNECT_SECONDS": "2", "READY_SECONDS": "0.3"}
+OPERATOR_KEY = "sk-operators-key-0123456789"
+SHORT_TIMEOUTS = {"CONNECT_SECONDS": "2", "READY_SECONDS": "0.3"}
 
 
-def append(pcm: bytes = bytes(960), **more: Any) -> Event:
+def append_event(pcm: bytes = bytes(960), **more: Any) -> Event:
     """20 ms of silence, or other sound."""
     return {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode(), **more}
 
 
-class WatchedRelay(Relay):
+class ObservedGateway(RealtimeGateway):
     """Tells when a program has left."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: Accounts | None) -> None:
+    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None) -> None:
         super().__init__(settings, endpoint, accounts)
-        self.left = asyncio.Event()
+        self.client_left = asyncio.Event()
 
-    async def serve(self, websocket: WebSocket, mode: Mode) -> None:
+    async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
         try:
             await super().serve(websocket, mode)
         finally:
-            self.left.set()
+            self.client_left.set()
 
     @property
-    def connected(self) -> int:
-        return sum(map(self.live, Mode))
+    def connection_count(self) -> int:
+        return sum(map(self.count_sessions, SessionMode))
 
 
-class Door:
+class RunningGateway:
     """A running relay."""
 
-    def __init__(self, relay: WatchedRelay, port: int) -> None:
-        self.relay, self.port = relay, port
+    def __init__(self, gateway: ObservedGateway, port: int) -> None:
+        self.gateway, self.port = gateway, port
 
     def url(self, path: str = "/realtime-voice") -> str:
         return f"ws://127.0.0.1:{self.port}{path}"
 
-    async def empty(self) -> None:
+    async def wait_until_empty(self) -> None:
         """Wait until no program is connected any more."""
         async with asyncio.timeout(5):
-            while self.relay.connected:
-                self.relay.left.clear()
-                await self.relay.left.wait()
+            while self.gateway.connection_count:
+                self.gateway.client_left.clear()
+                await self.gateway.client_left.wait()
 
 
 @asynccontextmanager
-async def door(
+async def running_gateway(
     server_url: str = "",
     endpoint: EndpointSource | None = None,
-    accounts: Accounts | None = None,
+    accounts: BillingService | None = None,
     **environment: str,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[RunningGateway]:
     """The relay to a server, served as in production."""
-    settings = Settings.from_env({"REALTIME_URL": server_url, "REALTIME_API_KEY": KEY, **QUICK, **environment})
-    relay = WatchedRelay(settings, endpoint or settings.endpoint, accounts)
+    settings = Settings.from_env(
+        {"REALTIME_URL": server_url, "REALTIME_API_KEY": OPERATOR_KEY, **SHORT_TIMEOUTS, **environment}
+    )
+    relay = ObservedGateway(settings, endpoint or settings.endpoint, accounts)
 
     async def health() -> Health:
-        return Health("ok", settings.kind, "", 0, 0, 0.0, "1")
+        return Health("ok", settings.server_kind, "", 0, 0, 0.0, "1")
 
     app = FastAPI(openapi_url=None)
-    app.include_router(routes(health, relay))
+    app.include_router(build_router(health, relay))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
-    server_options.set_options(config, settings.places.max_message_bytes)
+    server_options.set_options(config, settings.limits.max_message_bytes)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     try:
-        yield Door(relay, server.servers[0].sockets[0].getsockname()[1])
+        yield RunningGateway(relay, server.servers[0].sockets[0].getsockname()[1])
     finally:
         async with asyncio.timeout(10):
             await server.shutdown()
 
 
-class Program:
+class ApiClient:
     """A client that keeps what it gets."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.got: list[Event] = []
+        self.received: list[Event] = []
 
     async def send(self, *events: Event) -> None:
         for event in events:
             await self.socket.send(json.dumps(event))
 
-    async def next(self) -> Event:
+    async def next_event(self) -> Event:
         async with asyncio.timeout(5):
-            self.got.append(json.loads(await self.socket.recv()))
-        return self.got[-1]
+            self.received.append(json.loads(await self.socket.recv()))
+        return self.received[-1]
 
-    async def until(self, kind: str) -> Event:
-        while (event := await self.next())["type"] != kind:
+    async def read_until(self, kind: str) -> Event:
+        while (event := await self.next_event())["type"] != kind:
             pass
         return event
 
-    async def refused(self, *messages: str | bytes | Event) -> Event:
+    async def send_expecting_error(self, *messages: str | bytes | Event) -> Event:
         """The `error` of the error event that comes next after these messages."""
         for message in messages:
             await self.socket.send(json.dumps(message) if isinstance(message, dict) else message)
-        event = await self.next()
+        event = await self.next_event()
         assert event["type"] == "error", event
         error: Event = event["error"]
         return error
 
-    async def end(self) -> tuple[int, str]:
+    async def read_until_closed(self) -> tuple[int, str]:
         """Read on until the socket is closed: the close frame."""
         try:
             while True:
-                await self.next()
+                await self.next_event()
         except ConnectionClosed as closed:
             return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")
 
 
 @asynccontextmanager
-async def program(url: str, **how: Any) -> AsyncIterator[Program]:
+async def connected_client(url: str, **how: Any) -> AsyncIterator[ApiClient]:
     """A connected client."""
     async with connect(url, close_timeout=1, **how) as socket:
-        yield Program(socket)
+        yield ApiClient(socket)

@@ -11,38 +11,38 @@ from typing import Any
 import numpy as np
 from starlette.websockets import WebSocket
 
-from realtime.places import Kind
+from realtime.places import AdmissionKind
 from realtime.settings import Settings
-from realtime_handler import Snapshot, Stage, Visitor, VoiceCall
-from web.voice_socket import PATH, Lane, VoiceSockets
+from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
+from web.voice_socket import PATH, AudioSocketRegistry, AudioSocketTicket
 from web.voice_wire import FRAME_BYTES
 
-from ..pages import at
+from ..pages import endpoint_at
 
 
-class SocketPage:
+class FakeWebSocketPage:
     """One socket as fallback.js holds it: a frame out for a frame in, and a word about how many have come."""
 
-    def __init__(self, sockets: VoiceSockets, visitor: Visitor | None = None) -> None:
-        self.sockets = sockets
+    def __init__(self, registry: AudioSocketRegistry, visitor: Visitor | None = None) -> None:
+        self.registry = registry
         self.visitor = visitor or Visitor()
-        self.let_go = 0
-        self.level = 0
+        self.release_count = 0
+        self.microphone_level = 0
         """Of the microphone."""
-        self.speaks = True
+        self.is_microphone_on = True
         """The microphone delivers."""
-        self.tells = True
+        self.acknowledges_frames = True
         """The server is told how many frames have come."""
-        self.takes = asyncio.Event()
+        self.network_open = asyncio.Event()
         """The network takes what is sent to the page."""
-        self.takes.set()
-        self.accepted = False
+        self.network_open.set()
+        self.is_accepted = False
         self.frames: list[np.ndarray] = []
         self.texts: list[Any] = []
-        self.code: int | None = None
+        self.close_code: int | None = None
         """That the server closed with."""
         self.snapshots: list[Snapshot] = []
-        self.lane: Lane | None = None
+        self.ticket: AudioSocketTicket | None = None
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,36 +53,36 @@ class SocketPage:
         return await self._inbox.get()
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self.takes.wait()
+        await self.network_open.wait()
         async with self._changed:
             if message["type"] == "websocket.accept":
-                self.accepted = True
+                self.is_accepted = True
             elif message["type"] == "websocket.close":
-                self.code = message["code"]
+                self.close_code = message["code"]
             elif message.get("text") is not None:
                 self.texts.append(json.loads(message["text"]))
             else:
                 self.frames.append(np.frombuffer(message["bytes"], "<i2"))
-                if self.speaks:
-                    self.sends(np.full(FRAME_BYTES // 2, self.level, "<i2").tobytes())
-                if self.tells and len(self.frames) % 5 == 0:
-                    self.sends(json.dumps({"type": "taken", "frames": len(self.frames)}))
+                if self.is_microphone_on:
+                    self.send(np.full(FRAME_BYTES // 2, self.microphone_level, "<i2").tobytes())
+                if self.acknowledges_frames and len(self.frames) % 5 == 0:
+                    self.send(json.dumps({"type": "taken", "frames": len(self.frames)}))
             self._changed.notify_all()
 
-    def sends(self, message: bytes | str) -> None:
+    def send(self, message: bytes | str) -> None:
         kind = "text" if isinstance(message, str) else "bytes"
         self._inbox.put_nowait({"type": "websocket.receive", kind: message})
 
     # ---------------------------------------------------------------- life
 
-    async def _free(self) -> None:
-        self.let_go += 1
+    async def _release_previous(self) -> None:
+        self.release_count += 1
 
-    def ticket(self) -> str:
-        where, self.lane = self.sockets.offer(self.visitor, self._free)
+    def request_ticket(self) -> str:
+        where, self.ticket = self.registry.issue_ticket(self.visitor, self._release_previous)
         return where.removeprefix(PATH[1:] + "/")
 
-    def opens(self, ticket: str) -> asyncio.Task[None]:
+    def connect(self, ticket: str) -> asyncio.Task[None]:
         self._inbox.put_nowait({"type": "websocket.connect"})
         scope = {
             "type": "websocket",
@@ -91,58 +91,60 @@ class SocketPage:
             "path": "/",
             "query_string": b"",
         }
-        serving = asyncio.create_task(self.sockets._serve(WebSocket(scope, self._receive, self._send)))
+        serving = asyncio.create_task(self.registry.serve(WebSocket(scope, self._receive, self._send)))
         self._tasks.append(serving)
-        if self.lane is not None:
-            self._tasks.append(asyncio.create_task(self._watch(self.lane)))
+        if self.ticket is not None:
+            self._tasks.append(asyncio.create_task(self._collect_snapshots(self.ticket)))
         return serving
 
-    async def _watch(self, lane: Lane) -> None:
-        async for snapshot in lane.news():
+    async def _collect_snapshots(self, lane: AudioSocketTicket) -> None:
+        async for snapshot in lane.snapshots():
             async with self._changed:
                 self.snapshots.append(snapshot)
                 self._changed.notify_all()
 
-    def leaves(self, code: int = 1000) -> None:
+    def disconnect(self, code: int = 1000) -> None:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": code})
 
-    async def settled(self, seconds: float = 5.0) -> None:
+    async def wait_until_done(self, seconds: float = 5.0) -> None:
         """Returns when nothing of it runs any more."""
         async with asyncio.timeout(seconds):
             await asyncio.gather(*self._tasks)
 
     # ---------------------------------------------------------------- waiting
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def wait_until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
 
-    async def shows(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
-        await self.until(lambda: bool(self.snapshots) and condition(self.snapshots[-1]))
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        await self.wait_until(lambda: bool(self.snapshots) and condition(self.snapshots[-1]))
         return self.snapshots[-1]
 
-    async def reaches(self, stage: Stage) -> Snapshot:
-        return await self.shows(lambda snapshot: snapshot.stage is stage)
+    async def wait_for_stage(self, stage: CallStage) -> Snapshot:
+        return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
 
     @property
-    def call(self) -> VoiceCall:
+    def handler(self) -> RealtimeHandler:
         assert self.visitor.call is not None
         return self.visitor.call
 
 
-def sockets_at(url: str, *, grace_s: float = 0.2, **changed: Any) -> VoiceSockets:
-    return VoiceSockets(VoiceCall(Settings(**changed), at(url)), grace_s=grace_s)
+def make_registry(url: str, *, grace_s: float = 0.2, **changed: Any) -> AudioSocketRegistry:
+    return AudioSocketRegistry(RealtimeHandler(Settings(**changed), endpoint_at(url)), grace_s=grace_s)
 
 
 @asynccontextmanager
-async def carried(sockets: VoiceSockets, visitor: Visitor | None = None, *, busy: int = 0) -> AsyncIterator[SocketPage]:
+async def running_websocket_call(
+    sockets: AudioSocketRegistry, visitor: Visitor | None = None, *, busy: int = 0
+) -> AsyncIterator[FakeWebSocketPage]:
     """A call over a socket, hung up at the end; then its place is free, and `busy` others are taken."""
-    page = SocketPage(sockets, visitor)
-    page.opens(page.ticket())
+    page = FakeWebSocketPage(sockets, visitor)
+    page.connect(page.request_ticket())
     try:
         yield page
     finally:
-        page.takes.set()
-        page.leaves()
-        await page.settled()
-        assert sockets.prototype.places.live(Kind.CALL) == busy
+        page.network_open.set()
+        page.disconnect()
+        await page.wait_until_done()
+        assert sockets.prototype.admission.count_admitted(AdmissionKind.CALL) == busy

@@ -15,76 +15,78 @@ import pytest
 
 from visitor import Visitor
 from web import gradio_memory
-from web.gradio_memory import Pages
+from web.gradio_memory import BoundedStateHolder
 
 
 @pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch) -> Pages:
+def state_holder(monkeypatch: pytest.MonkeyPatch) -> BoundedStateHolder:
     """Of a page with one state, room for three of which two are closed."""
-    monkeypatch.setattr(gradio_memory, "MOST", 3)
-    monkeypatch.setattr(gradio_memory, "MOST_CLOSED", 2)
+    monkeypatch.setattr(gradio_memory, "MAX_SESSIONS", 3)
+    monkeypatch.setattr(gradio_memory, "MAX_CLOSED_SESSIONS", 2)
     gone: list[object] = []
     with gr.Blocks() as page:
         state = gr.State(Visitor(), delete_callback=gone.append)
         state.change(lambda _: None, state, None)
-    made = Pages()
+    made = BoundedStateHolder()
     made.set_blocks(page)
     made.__dict__.update(gone=gone, state=state._id)
     return made
 
 
-def visit(pages: Pages, name: str, **visitor: object) -> Visitor:
+def open_session(pages: BoundedStateHolder, name: str, **visitor: object) -> Visitor:
     who = Visitor()
     who.__dict__.update(visitor)
     pages[name][pages.__dict__["state"]] = who
     return who
 
 
-def test_beyond_the_most_a_closed_page_goes_first_then_one_where_nothing_happens(pages: Pages) -> None:
-    talking = visit(pages, "talking", chat=object())
-    looking = visit(pages, "looking")
-    closed = visit(pages, "closed")
-    pages["closed"].is_closed = True
-    visit(pages, "fourth")
-    assert list(pages.session_data) == ["talking", "looking", "fourth"]
-    visit(pages, "fifth")
-    assert list(pages.session_data) == ["talking", "fourth", "fifth"]
-    assert pages.__dict__["gone"] == [closed, looking]  # and each was told
+def test_beyond_the_most_a_closed_page_goes_first_then_one_where_nothing_happens(
+    state_holder: BoundedStateHolder,
+) -> None:
+    talking = open_session(state_holder, "talking", text_session=object())
+    looking = open_session(state_holder, "looking")
+    closed = open_session(state_holder, "closed")
+    state_holder["closed"].is_closed = True
+    open_session(state_holder, "fourth")
+    assert list(state_holder.session_data) == ["talking", "looking", "fourth"]
+    open_session(state_holder, "fifth")
+    assert list(state_holder.session_data) == ["talking", "fourth", "fifth"]
+    assert state_holder.__dict__["gone"] == [closed, looking]  # and each was told
     for name in ("fourth", "fifth"):
-        visit(pages, name, chat=object())
-    visit(pages, "sixth")
-    assert list(pages.session_data) == ["fourth", "fifth", "sixth"]
-    assert pages.__dict__["gone"][-1] is talking
-    assert set(pages.time_last_used) == set(pages.session_data)
+        open_session(state_holder, name, text_session=object())
+    open_session(state_holder, "sixth")
+    assert list(state_holder.session_data) == ["fourth", "fifth", "sixth"]
+    assert state_holder.__dict__["gone"][-1] is talking
+    assert set(state_holder.time_last_used) == set(state_holder.session_data)
 
 
-def test_a_page_in_use_is_not_the_oldest(pages: Pages) -> None:
+def test_a_page_in_use_is_not_the_oldest(state_holder: BoundedStateHolder) -> None:
     for name in ("one", "two", "three"):
-        visit(pages, name)
-    pages["one"]
-    visit(pages, "four")
-    assert list(pages.session_data) == ["three", "one", "four"]
+        open_session(state_holder, name)
+    state_holder["one"]
+    open_session(state_holder, "four")
+    assert list(state_holder.session_data) == ["three", "one", "four"]
 
 
 def test_a_closed_page_is_forgotten_after_its_time_or_when_many_are_closed(
-    pages: Pages, monkeypatch: pytest.MonkeyPatch
+    state_holder: BoundedStateHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("one", "two", "three"):
-        visit(pages, name)
-        pages[name].is_closed = True
-    pages.delete_all_expired_state()
-    assert list(pages.session_data) == ["two", "three"]
-    pages.time_last_used["two"] -= gradio_memory.CLOSED_FOR
-    pages.delete_all_expired_state()
-    assert list(pages.session_data) == ["three"]
-    visit(pages, "open")
-    pages.time_last_used["open"] -= timedelta(days=9)
-    pages.delete_all_expired_state()
-    assert list(pages.session_data) == ["three", "open"]
+        open_session(state_holder, name)
+        state_holder[name].is_closed = True
+    state_holder.delete_all_expired_state()
+    assert list(state_holder.session_data) == ["two", "three"]
+    state_holder.time_last_used["two"] -= gradio_memory.CLOSED_SESSION_TTL
+    state_holder.delete_all_expired_state()
+    assert list(state_holder.session_data) == ["three"]
+    open_session(state_holder, "open")
+    state_holder.time_last_used["open"] -= timedelta(days=9)
+    state_holder.delete_all_expired_state()
+    assert list(state_holder.session_data) == ["three", "open"]
 
 
 def test_notes_on_a_forgotten_event_go_nowhere() -> None:
-    analytics = gradio_memory.Analytics()
+    analytics = gradio_memory.PrunedEventAnalytics()
     analytics["gone"]["status"] = "success"
     assert not analytics
 
@@ -93,7 +95,7 @@ def test_notes_on_a_forgotten_event_go_nowhere() -> None:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[gr.Blocks, httpx.Client]]:
+def served_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[gr.Blocks, httpx.Client]]:
     monkeypatch.setattr(gradio.routes, "StateHolder", gradio.routes.StateHolder)  # put back what is installed here
     gradio_memory.install()
     with gr.Blocks(analytics_enabled=False) as page:
@@ -105,19 +107,19 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[gr.Blocks, httpx.C
     page.close(verbose=False)
 
 
-def soon(so: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while not so():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def test_nothing_is_left_of_an_event_once_the_page_has_its_outcome(
-    served: tuple[gr.Blocks, httpx.Client], monkeypatch: pytest.MonkeyPatch
+    served_page: tuple[gr.Blocks, httpx.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, http = served
+    page, http = served_page
     queue, held = page._queue, page.state_holder
-    assert isinstance(held, Pages)
+    assert isinstance(held, BoundedStateHolder)
 
     def ask(session: str, text: str) -> None:
         http.post("/queue/join", json={"data": [text], "fn_index": 0, "session_hash": session}).raise_for_status()
@@ -130,7 +132,7 @@ def test_nothing_is_left_of_an_event_once_the_page_has_its_outcome(
     for number in range(3):
         ask("reads", f"secret {number}")
         assert answers("reads") == [f"SECRET {number}"]
-    soon(lambda: not queue.event_ids_to_events and not queue.event_analytics and not queue._asyncio_tasks)
+    wait_until(lambda: not queue.event_ids_to_events and not queue.event_analytics and not queue._asyncio_tasks)
     assert not any(queue.pending_event_ids_session.values())
 
     ask("slow", "patience")
@@ -142,13 +144,13 @@ def test_nothing_is_left_of_an_event_once_the_page_has_its_outcome(
         looks.count += 1
 
     monkeypatch.setattr(held, "delete_all_expired_state", counted)
-    soon(lambda: looks.count >= 2)
+    wait_until(lambda: looks.count >= 2)
     assert answers("slow") == ["PATIENCE"]  # the page may take its time
 
     ask("gone", "never read")
-    soon(lambda: [one["status"] for one in queue.event_analytics.values()] == ["success"])
+    wait_until(lambda: [one["status"] for one in queue.event_analytics.values()] == ["success"])
     held.session_data["gone"].is_closed = True
-    held.time_last_used["gone"] -= gradio_memory.AWAY_FOR
-    soon(lambda: not queue.event_ids_to_events)
+    held.time_last_used["gone"] -= gradio_memory.UNREAD_OUTCOME_TTL
+    wait_until(lambda: not queue.event_ids_to_events)
     assert "gone" in held.session_data
     assert "gone" not in queue.pending_messages_per_session

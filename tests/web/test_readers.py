@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from web.readers import while_read
+from web.readers import until_unread
 
 
 async def test_news_end_when_something_is_always_left() -> None:
@@ -16,7 +16,7 @@ async def test_news_end_when_something_is_always_left() -> None:
             yield number
 
     told = []
-    async for number in while_read(every_second(), lambda: left[0], lambda: now[0], 5.0):
+    async for number in until_unread(every_second(), lambda: left[0], lambda: now[0], 5.0):
         told.append(number)
         left[0] = 3 if number % 20 in range(5) or number > 50 else 0  # a slow network, and then nobody
     assert told[-1] == 56

@@ -12,43 +12,43 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from web import server_options
-from web.reading import FEW, SMALL, ReadsOn
+from web.reading import MAX_QUEUED_MESSAGES, MAX_READ_AHEAD_BYTES, ReadAheadProtocol
 
 
-class Slow:
+class PausedApp:
     """An app that takes nothing until it is let."""
 
     def __init__(self) -> None:
-        self.go = asyncio.Event()
-        self.got: asyncio.Queue[str | None] = asyncio.Queue()
-        self.protocol: ReadsOn | None = None
+        self.resume = asyncio.Event()
+        self.received: asyncio.Queue[str | None] = asyncio.Queue()
+        self.protocol: ReadAheadProtocol | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
         self.protocol = receive.__self__
         while True:
-            await self.go.wait()
+            await self.resume.wait()
             message = await receive()
-            await self.got.put(message.get("text"))
+            await self.received.put(message.get("text"))
             if message["type"] == "websocket.disconnect":
                 return
 
-    async def paused(self, *, yes: bool) -> None:
-        await soon(lambda: self.protocol is not None and self.protocol.read_paused is yes)
+    async def wait_for_read_paused(self, *, yes: bool) -> None:
+        await wait_until(lambda: self.protocol is not None and self.protocol.read_paused is yes)
 
 
-async def soon(so: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not so():  # noqa: ASYNC110  uvicorn tells nobody
+        while not condition():  # noqa: ASYNC110  uvicorn tells nobody
             await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Slow, ClientConnection]]:
+async def connected_client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[PausedApp, ClientConnection]]:
     monkeypatch.setattr(uvicorn.Server, "startup", uvicorn.Server.startup)
     server_options.install()
-    app = Slow()
+    app = PausedApp()
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None)
     config.load()
     server = uvicorn.Server(config)
@@ -58,7 +58,7 @@ async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Slow
     try:
         async with connect(f"ws://127.0.0.1:{port}", compression=None) as client:
             yield app, client
-        assert await app.got.get() is None  # and it is told that the client has gone
+        assert await app.received.get() is None  # and it is told that the client has gone
     finally:
         await server.shutdown()
 
@@ -66,33 +66,33 @@ async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Slow
 async def test_small_messages_are_read_on_and_the_client_is_held_back_when_several_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with connected(monkeypatch) as (app, client):
-        for number in range(FEW):
+    async with connected_client(monkeypatch) as (app, client):
+        for number in range(MAX_QUEUED_MESSAGES):
             await client.send(str(number))
-        await soon(lambda: app.protocol is not None and app.protocol.queue.qsize() == FEW)
-        assert isinstance(app.protocol, ReadsOn) and not app.protocol.read_paused
+        await wait_until(lambda: app.protocol is not None and app.protocol.queue.qsize() == MAX_QUEUED_MESSAGES)
+        assert isinstance(app.protocol, ReadAheadProtocol) and not app.protocol.read_paused
         await client.send("one too many")
-        await app.paused(yes=True)
+        await app.wait_for_read_paused(yes=True)
 
         async def flood() -> None:
             for _ in range(2000):
-                await client.send("x" * SMALL)
+                await client.send("x" * MAX_READ_AHEAD_BYTES)
 
         flooding = asyncio.create_task(flood())
         done, _ = await asyncio.wait([flooding], timeout=0.3)
         assert not done  # 16 MB do not go into the kernel's buffers, nor into ours
-        assert app.protocol.queue.qsize() == FEW + 1
-        app.go.set()
-        said = [await app.got.get() for _ in range(FEW + 1 + 2000)]
-        assert said == [*map(str, range(FEW)), "one too many", *["x" * SMALL] * 2000]
+        assert app.protocol.queue.qsize() == MAX_QUEUED_MESSAGES + 1
+        app.resume.set()
+        said = [await app.received.get() for _ in range(MAX_QUEUED_MESSAGES + 1 + 2000)]
+        assert said == [*map(str, range(MAX_QUEUED_MESSAGES)), "one too many", *["x" * MAX_READ_AHEAD_BYTES] * 2000]
         await flooding
-        await app.paused(yes=False)
+        await app.wait_for_read_paused(yes=False)
 
 
 async def test_after_a_large_message_nothing_is_read_until_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with connected(monkeypatch) as (app, client):
-        await client.send("x" * (SMALL + 1))
-        await app.paused(yes=True)
-        app.go.set()
-        assert await app.got.get() == "x" * (SMALL + 1)
-        await app.paused(yes=False)
+    async with connected_client(monkeypatch) as (app, client):
+        await client.send("x" * (MAX_READ_AHEAD_BYTES + 1))
+        await app.wait_for_read_paused(yes=True)
+        app.resume.set()
+        assert await app.received.get() == "x" * (MAX_READ_AHEAD_BYTES + 1)
+        await app.wait_for_read_paused(yes=False)

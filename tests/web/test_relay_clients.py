@@ -16,13 +16,13 @@ from jiwer import wer
 from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
 from pydantic import TypeAdapter
 
-from tests.browser.conftest import App
+from tests.browser.conftest import AppProcess
 from tests.offline import conversations
-from tests.offline.agents_process import converse
-from tests.offline.bench import parse
-from tests.offline.scripted import Call, Script, scripted_server, tone
-from tests.offline.test_real_models import ENGLISH, plain, recording, rms
-from tests.web.programs import door, program
+from tests.offline.agents_process import run_agents_client
+from tests.offline.bench import parse_event
+from tests.offline.scripted import ModelScript, ScriptedToolCall, scripted_server, tone
+from tests.offline.test_real_models import ENGLISH, load_recording, normalized_text, rms
+from tests.web.programs import connected_client, running_gateway
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BETA_EVENT: TypeAdapter[Any] = TypeAdapter(BetaServerEvent)
@@ -45,74 +45,74 @@ async def documented_client(base: str) -> str:
 
 
 @pytest.fixture
-async def script() -> Script:
-    return Script()
+async def model_script() -> ModelScript:
+    return ModelScript()
 
 
 @pytest.fixture
-async def base(script: Script) -> AsyncIterator[str]:
+async def base_url(model_script: ModelScript) -> AsyncIterator[str]:
     """`ws://HOST:PORT` of a relay to the embedded server, which follows the script."""
-    async with scripted_server(script) as url, door(url, READY_SECONDS="5") as ours:
+    async with scripted_server(model_script) as url, running_gateway(url, READY_SECONDS="5") as ours:
         yield ours.url("")
-        await ours.empty()
+        await ours.wait_until_empty()
 
 
-async def test_text_turn(base: str, script: Script) -> None:
-    script.replies = [["It is", " blue."]]
-    assert await conversations.text_turn(f"{base}/v1/realtime") == "It is blue."
+async def test_text_turn(base_url: str, model_script: ModelScript) -> None:
+    model_script.replies = [["It is", " blue."]]
+    assert await conversations.run_text_turn(f"{base_url}/v1/realtime") == "It is blue."
 
 
-async def test_spoken_turn(base: str, script: Script) -> None:
-    script.transcripts, script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
-    said = await conversations.spoken_turn(f"{base}/v1/realtime", tone(1000))
+async def test_spoken_turn(base_url: str, model_script: ModelScript) -> None:
+    model_script.transcripts, model_script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
+    said = await conversations.run_spoken_turn(f"{base_url}/v1/realtime", tone(1000))
     assert said == ("What time is it?", "It is ten. Goodbye.", tone(400) * 2)
 
 
-async def test_interruption(base: str, script: Script) -> None:
-    script.transcripts, script.replies = ["Stop."], [["Once upon a time.", " The end."], ["All right."]]
-    said, answer = await conversations.interruption(f"{base}/v1/realtime", tone(1000))
+async def test_interruption(base_url: str, model_script: ModelScript) -> None:
+    model_script.transcripts, model_script.replies = ["Stop."], [["Once upon a time.", " The end."], ["All right."]]
+    said, answer = await conversations.run_interruption(f"{base_url}/v1/realtime", tone(1000))
     assert said and answer == "All right."
 
 
-async def test_openai_agents(base: str, script: Script, tmp_path: Path) -> None:
+async def test_openai_agents(base_url: str, model_script: ModelScript, tmp_path: Path) -> None:
     """Its update names a transcription model: the session has the operator's all the same."""
     speech = tmp_path / "speech.pcm"
     speech.write_bytes(tone(1000))
-    script.transcripts, script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
-    result = await converse(f"{base}/realtime-voice", "spoken", speech)
+    model_script.transcripts, model_script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
+    result = await run_agents_client(f"{base_url}/realtime-voice", "spoken", speech)
     assert result["heard"] == "What time is it?" and result["answer"] == "It is ten. Goodbye."
 
 
-async def test_tool_round(base: str, script: Script) -> None:
-    script.replies = [[Call("get_weather", '{"city": "London"}')], ["Foggy."]]
-    assert await conversations.tool_round(f"{base}/v1/realtime") == ('{"city": "London"}', "Foggy.")
+async def test_tool_round(base_url: str, model_script: ModelScript) -> None:
+    model_script.replies = [[ScriptedToolCall("get_weather", '{"city": "London"}')], ["Foggy."]]
+    assert await conversations.run_tool_round(f"{base_url}/v1/realtime") == ('{"city": "London"}', "Foggy.")
 
 
-async def test_the_documented_client(base: str, script: Script) -> None:
-    script.replies = [["It is", " blue."]]
-    assert await documented_client(base) == "It is blue."
+async def test_the_documented_client(base_url: str, model_script: ModelScript) -> None:
+    model_script.replies = [["It is", " blue."]]
+    assert await documented_client(base_url) == "It is blue."
 
 
-async def test_beta_events_are_those_of_the_old_client(base: str, script: Script) -> None:
-    script.replies = [["It is", " blue."]]
-    async with program(f"{base}/v1/realtime?dialect=beta") as client:
+async def test_beta_events_are_those_of_the_old_client(base_url: str, model_script: ModelScript) -> None:
+    model_script.replies = [["It is", " blue."]]
+    async with connected_client(f"{base_url}/v1/realtime?dialect=beta") as client:
         await beta_text_turn(client)
-    assert "".join(e["delta"] for e in client.got if e["type"] == "response.text.delta") == "It is blue."
+    assert "".join(e["delta"] for e in client.received if e["type"] == "response.text.delta") == "It is blue."
 
 
 async def beta_text_turn(client: Any) -> None:
     """A written turn as clients of 2024-25 held it; every event is one of theirs."""
     await client.send({"type": "session.update", "session": {"modalities": ["text"], "temperature": 0.8}})
-    await client.until("session.updated")
+    await client.read_until("session.updated")
     content = [{"type": "input_text", "text": "What colour is the sky on a clear day?"}]
     item = {"type": "message", "role": "user", "content": content}
     await client.send({"type": "conversation.item.create", "item": item}, {"type": "response.create"})
-    done = await client.until("response.done")
+    done = await client.read_until("response.done")
     assert done["response"]["output"][0]["content"][0]["type"] == "text"
-    for event in client.got:
+    for event in client.received:
         event.get("session", {}).pop("model", None)  # the old types only know the models of their day
         assert BETA_EVENT.validate_python(event).type == event["type"]
-    kinds = [event["type"] for event in client.got]
+    kinds = [event["type"] for event in client.received]
     assert kinds.count("conversation.item.created") == 2 and not any("output_text" in kind for kind in kinds)
 
 
@@ -120,11 +120,11 @@ async def beta_text_turn(client: Any) -> None:
 
 
 @pytest.fixture
-def real(app: App) -> Iterator[str]:
+def real_app_url(app: AppProcess) -> Iterator[str]:
     """`ws://HOST:PORT` of the running app; afterwards nobody is connected and nothing said stands in the log."""
     yield app.url.replace("http", "ws", 1)
-    app.wait(lambda health: (health["calls"], health["chats"]) == (0, 0), timeout=30)
-    log = app.log.read_text()
+    app.wait_for_health(lambda health: (health["calls"], health["chats"]) == (0, 0), timeout=30)
+    log = app.log_path.read_text()
     assert "Traceback" not in log and "sky" not in log
 
 
@@ -136,35 +136,40 @@ class TestRealModels:
 
     pytestmark = models
 
-    async def test_text_turn(self, real: str) -> None:
-        assert "blue" in (await conversations.text_turn(f"{real}/v1/realtime")).lower()
+    async def test_text_turn(self, real_app_url: str) -> None:
+        assert "blue" in (await conversations.run_text_turn(f"{real_app_url}/v1/realtime")).lower()
 
-    async def test_spoken_turn(self, real: str) -> None:
-        text, speech = recording(ENGLISH)
-        heard, answer, sound = await conversations.spoken_turn(f"{real}/v1/realtime", speech, real_time=True)
-        assert wer(plain(text), plain(heard)) <= 0.3
+    async def test_spoken_turn(self, real_app_url: str) -> None:
+        text, speech = load_recording(ENGLISH)
+        heard, answer, sound = await conversations.run_spoken_turn(
+            f"{real_app_url}/v1/realtime", speech, real_time=True
+        )
+        assert wer(normalized_text(text), normalized_text(heard)) <= 0.3
         assert answer and len(sound) > 300 * 48 and rms(sound) > 200
 
-    async def test_the_first_event_tells_the_operators_settings(self, real: str) -> None:
-        async with program(f"{real}/text-chat") as client:
-            created = await client.next()
-        parse(created)
+    async def test_the_first_event_tells_the_operators_settings(self, real_app_url: str) -> None:
+        async with connected_client(f"{real_app_url}/text-chat") as client:
+            created = await client.next_event()
+        parse_event(created)
         assert created["session"]["output_modalities"] == ["text"] and "Markdown" in created["session"]["instructions"]
         assert created["session"]["max_output_tokens"] == 2048
 
-    async def test_the_documented_client(self, real: str) -> None:
-        assert "blue" in (await documented_client(real)).lower()
+    async def test_the_documented_client(self, real_app_url: str) -> None:
+        assert "blue" in (await documented_client(real_app_url)).lower()
 
-    async def test_a_beta_client(self, real: str) -> None:
+    async def test_a_beta_client(self, real_app_url: str) -> None:
         headers = {"OpenAI-Beta": "realtime=v1"}
-        async with program(f"{real}/v1/realtime", additional_headers=headers) as client:
+        async with connected_client(f"{real_app_url}/v1/realtime", additional_headers=headers) as client:
             await beta_text_turn(client)
 
-    async def test_a_third_program_is_told_that_the_embedded_server_is_full(self, real: str) -> None:
-        async with program(f"{real}/text-chat") as one, program(f"{real}/text-chat") as two:
-            await one.next()
-            await two.next()
-            async with program(f"{real}/text-chat") as three:
-                code, reason = await three.end()
-            assert json.dumps(three.got).count("session_limit_reached") >= 1
+    async def test_a_third_program_is_told_that_the_embedded_server_is_full(self, real_app_url: str) -> None:
+        async with (
+            connected_client(f"{real_app_url}/text-chat") as one,
+            connected_client(f"{real_app_url}/text-chat") as two,
+        ):
+            await one.next_event()
+            await two.next_event()
+            async with connected_client(f"{real_app_url}/text-chat") as three:
+                code, reason = await three.read_until_closed()
+            assert json.dumps(three.received).count("session_limit_reached") >= 1
             assert (code, reason) == (1013, "invalid_request_error.session_limit_reached")

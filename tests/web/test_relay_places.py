@@ -12,59 +12,59 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.realtime import fault_server
-from tests.realtime.servers import Script, greet, server
-from tests.web.programs import Door, append, door, program
+from tests.realtime.servers import ScriptedRealtimeServer, accept_session, running_server
+from tests.web.programs import RunningGateway, append_event, connected_client, running_gateway
 from web import relay_client
-from web.routes import SOCKETS
+from web.routes import WEBSOCKET_ROUTES
 
-WAITING = 100 * 2**20
+MAX_BUFFERED_BYTES = 100 * 2**20
 """Bytes that may be on their way to who takes nothing: 64 messages, and the system's buffers of two sockets."""
 
 
 # ---------------------------------------------------------------- no place is held
 
 
-async def vanish(door: Door, script: Script, path: str) -> None:
+async def abort_client(door: RunningGateway, script: ScriptedRealtimeServer, path: str) -> None:
     socket = await connect(door.url(path))
     await socket.recv()
-    assert door.relay.connected == 1
+    assert door.gateway.connection_count == 1
     socket.transport.abort()
-    await door.empty()
-    await script.gone()
+    await door.wait_until_empty()
+    await script.wait_closed()
 
 
 async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
-    script = Script()
-    async with server(script.talk) as url, door(url) as ours:
-        for path in SOCKETS:
-            await vanish(ours, script, path)
+    script = ScriptedRealtimeServer()
+    async with running_server(script.handle_connection) as url, running_gateway(url) as ours:
+        for path in WEBSOCKET_ROUTES:
+            await abort_client(ours, script, path)
 
 
 async def test_a_client_that_vanishes_while_the_server_does_not_answer() -> None:
-    async with fault_server.deaf() as url, door(url, CONNECT_SECONDS="60") as ours:
+    async with fault_server.silent_tcp_server() as url, running_gateway(url, CONNECT_SECONDS="60") as ours:
         socket = await connect(ours.url())
         socket.transport.abort()
-        await ours.empty()
+        await ours.wait_until_empty()
 
 
 async def test_both_vanish_at_once() -> None:
-    script = Script()
-    async with server(script.talk) as url, door(url) as ours:
+    script = ScriptedRealtimeServer()
+    async with running_server(script.handle_connection) as url, running_gateway(url) as ours:
         socket = await connect(ours.url())
         await socket.recv()
         socket.transport.abort()
-        await script.cut()
-        await ours.empty()
+        await script.abort_connection()
+        await ours.wait_until_empty()
 
 
 async def test_the_app_ends_while_a_program_is_connected() -> None:
-    script = Script()
-    async with server(script.talk) as url:
-        async with door(url) as ours:
+    script = ScriptedRealtimeServer()
+    async with running_server(script.handle_connection) as url:
+        async with running_gateway(url) as ours:
             client = await connect(ours.url())
             await client.recv()
-        assert not ours.relay.connected
-        await script.gone()
+        assert not ours.gateway.connection_count
+        await script.wait_closed()
         with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
@@ -79,7 +79,7 @@ async def test_a_client_that_reads_slowly_holds_the_server_back() -> None:
 
     async def talk(socket: ServerConnection) -> None:
         nonlocal sent
-        await greet(socket)
+        await accept_session(socket)
         await socket.recv()
         try:
             while True:
@@ -90,49 +90,49 @@ async def test_a_client_that_reads_slowly_holds_the_server_back() -> None:
             full.set()
             await socket.wait_closed()
 
-    async with server(talk) as url, door(url) as ours:
-        async with program(ours.url(), max_queue=1) as client:
-            await client.next()
+    async with running_server(talk) as url, running_gateway(url) as ours:
+        async with connected_client(ours.url(), max_queue=1) as client:
+            await client.next_event()
             await client.send({"type": "response.create"})
             async with asyncio.timeout(20):
                 await full.wait()
             stuck = sent
-            assert 0 < stuck * len(delta) < WAITING
+            assert 0 < stuck * len(delta) < MAX_BUFFERED_BYTES
             for _ in range(stuck):
-                await client.next()
-        await ours.empty()
+                await client.next_event()
+        await ours.wait_until_empty()
 
 
 async def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
     over = asyncio.Event()
 
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         await over.wait()
         async for _ in socket:
             pass
 
-    async with server(talk) as url, door(url) as ours, program(ours.url()) as client:
-        await client.next()
-        sound, sent = json.dumps(append(bytes(300_000))), 0
+    async with running_server(talk) as url, running_gateway(url) as ours, connected_client(ours.url()) as client:
+        await client.next_event()
+        sound, sent = json.dumps(append_event(bytes(300_000))), 0
         with pytest.raises(TimeoutError):
             while sent < 1000:
                 async with asyncio.timeout(1):
                     await client.socket.send(sound)
                 sent += 1
-        assert 0 < sent * len(sound) < WAITING
+        assert 0 < sent * len(sound) < MAX_BUFFERED_BYTES
         over.set()
-    await ours.empty()
+    await ours.wait_until_empty()
 
 
 @pytest.mark.parametrize("deaf", ["client", "server"])
 async def test_who_never_reads_again_is_given_up(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_client, "STALL_S", 0.3)
+    monkeypatch.setattr(relay_client, "STALL_TIMEOUT_S", 0.3)
     over = asyncio.Event()
     delta = json.dumps({"type": "response.output_audio.delta", "delta": "A" * 500_000})
 
     async def talk(socket: ServerConnection) -> None:
-        await greet(socket)
+        await accept_session(socket)
         with suppress(ConnectionClosed):
             while deaf == "client":
                 await socket.send(delta)
@@ -143,13 +143,13 @@ async def test_who_never_reads_again_is_given_up(deaf: str, monkeypatch: pytest.
     async def flood(socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):
             while True:
-                await socket.send(json.dumps(append(bytes(300_000))))
+                await socket.send(json.dumps(append_event(bytes(300_000))))
 
-    async with server(talk) as url, door(url) as ours:
+    async with running_server(talk) as url, running_gateway(url) as ours:
         client = await connect(ours.url(), max_queue=1, close_timeout=0)
-        assert ours.relay.connected == 1
+        assert ours.gateway.connection_count == 1
         flooding = asyncio.create_task(flood(client)) if deaf == "server" else None
-        await ours.empty()
+        await ours.wait_until_empty()
         if flooding:
             await flooding
             assert client.close_code == 1011

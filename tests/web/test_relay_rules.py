@@ -12,28 +12,34 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeErrorEvent
 
 from realtime.dialect import Dialect
-from realtime.session import Mode
-from web.client_rules import FORGOTTEN_S, MAX_REPLIES, ClientRules, Refusal, Replies
+from realtime.session import SessionMode
+from web.client_rules import (
+    MAX_IN_FLIGHT_RESPONSES,
+    RESPONSE_EXPIRY_S,
+    ClientEventPolicy,
+    ClientEventRejected,
+    InFlightResponses,
+)
 
 Event = dict[str, Any]
-VOICE, TEXT = Mode.VOICE, Mode.TEXT
+VOICE, TEXT = SessionMode.VOICE, SessionMode.TEXT
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 MCP = {"type": "mcp", "server_label": "x", "server_url": "https://example.org", "require_approval": "never"}
 
 
-def rules(mode: Mode = VOICE, **how: Any) -> ClientRules:
-    return ClientRules(mode, 1024, **how)
+def make_policy(mode: SessionMode = VOICE, **how: Any) -> ClientEventPolicy:
+    return ClientEventPolicy(mode, 1024, **how)
 
 
-def passed(event: Event, mode: Mode = VOICE, **how: Any) -> Event:
-    [text] = rules(mode, **how).receive(json.dumps(event))
+def forward(event: Event, mode: SessionMode = VOICE, **how: Any) -> Event:
+    [text] = make_policy(mode, **how).process_message(json.dumps(event))
     new: Event = json.loads(text)
     return new
 
 
-def refusal(event: Event | str | bytes, mode: Mode = VOICE, **how: Any) -> Refusal:
-    with pytest.raises(Refusal) as refused:
-        rules(mode, **how).receive(json.dumps(event) if isinstance(event, dict) else event)
+def refusal(event: Event | str | bytes, mode: SessionMode = VOICE, **how: Any) -> ClientEventRejected:
+    with pytest.raises(ClientEventRejected) as refused:
+        make_policy(mode, **how).process_message(json.dumps(event) if isinstance(event, dict) else event)
     return refused.value
 
 
@@ -75,7 +81,7 @@ ALLOWED: list[Event] = [
 
 @pytest.mark.parametrize("event", ALLOWED, ids=lambda event: json.dumps(event)[:60])
 def test_what_is_allowed_passes_as_it_is(event: Event) -> None:
-    assert passed(event) == event
+    assert forward(event) == event
 
 
 @pytest.mark.parametrize(
@@ -100,21 +106,21 @@ def test_what_is_allowed_passes_as_it_is(event: Event) -> None:
 def test_what_acts_for_the_operator_is_refused_as_a_whole(event: Event, param: str) -> None:
     refused = refusal(event)
     assert (refused.code, refused.param, refused.event_id) == ("invalid_value", param, "e")
-    told = RealtimeErrorEvent.model_validate(refused.event("event_1"), strict=True).error
+    told = RealtimeErrorEvent.model_validate(refused.to_event("event_1"), strict=True).error
     assert (told.type, told.param, told.event_id) == ("invalid_request_error", param, "e")
 
 
 def test_null_and_the_model_asked_for_when_connecting_change_nothing() -> None:
     asked = update(model="gpt-4o-realtime", tracing="auto", prompt=None, instructions="x")
-    assert passed(asked, asked_model="gpt-4o-realtime") == update(instructions="x")
-    assert refusal(asked, asked_model="gpt-4o").param == "session.model"
+    assert forward(asked, requested_model="gpt-4o-realtime") == update(instructions="x")
+    assert refusal(asked, requested_model="gpt-4o").param == "session.model"
 
 
-def heard_by(model: str, event: Event, **how: Any) -> Event:
-    """The `audio.input` that is sent on, where the operator's model is this."""
-    ours = rules(**how)
+def transcription_model(model: str, event: Event, **how: Any) -> Event:
+    """The `audio.input_tokens` that is sent on, where the operator's model is this."""
+    ours = make_policy(**how)
     ours.transcription_model = model
-    [text] = ours.receive(json.dumps(event))
+    [text] = ours.process_message(json.dumps(event))
     sound_in: Event = json.loads(text)["session"]["audio"]["input"]
     return sound_in
 
@@ -126,93 +132,93 @@ def heard_by(model: str, event: Event, **how: Any) -> Event:
 def test_what_is_heard_is_written_down_by_the_operators_model(wanted: Event) -> None:
     rest = {name: value for name, value in wanted.items() if name != "model"}
     event = update(audio={"input": {"transcription": wanted, "noise_reduction": None}})
-    assert heard_by("cheap", event) == {"transcription": {**rest, "model": "cheap"}, "noise_reduction": None}
+    assert transcription_model("cheap", event) == {"transcription": {**rest, "model": "cheap"}, "noise_reduction": None}
     unknown = {"transcription": rest, "noise_reduction": None} if rest else {"noise_reduction": None}
-    assert heard_by("", event) == unknown
+    assert transcription_model("", event) == unknown
     beta = {"type": "session.update", "session": {"input_audio_transcription": wanted}}
-    assert heard_by("cheap", beta, speaks=Dialect.BETA) == {"transcription": {**rest, "model": "cheap"}}
+    assert transcription_model("cheap", beta, dialect=Dialect.BETA) == {"transcription": {**rest, "model": "cheap"}}
 
 
 def test_a_beta_server_too_is_told_the_operators_model() -> None:
-    ours = rules(speaks=Dialect.BETA)
+    ours = make_policy(dialect=Dialect.BETA)
     ours.transcription_model = "cheap"
     wanted = {"type": "session.update", "session": {"input_audio_transcription": {"model": "dear"}}}
-    [text] = ours.receive(json.dumps(wanted), Dialect.BETA)
+    [text] = ours.process_message(json.dumps(wanted), Dialect.BETA)
     assert json.loads(text)["session"] == {"input_audio_transcription": {"model": "cheap"}}
 
 
 def test_a_transcription_that_is_no_object_is_not_left_to_a_lenient_server() -> None:
     refused = refusal(update(audio={"input": {"transcription": "dear"}}))
     assert (refused.code, refused.param) == ("invalid_type", "session.audio.input.transcription")
-    in_a_reply = passed(response(audio={"input": {"transcription": {"model": "dear"}}, "output": {"voice": "x"}}))
+    in_a_reply = forward(response(audio={"input": {"transcription": {"model": "dear"}}, "output": {"voice": "x"}}))
     assert in_a_reply["response"]["audio"] == {"input": {}, "output": {"voice": "x"}}
 
 
 # ---------------------------------------------------------------- replies in flight
 
 
-def created(reply: str) -> Event:
+def response_created(reply: str) -> Event:
     return {"type": "response.created", "response": {"id": reply}}
 
 
-def done(reply: str) -> Event:
+def response_done(reply: str) -> Event:
     return {"type": "response.done", "response": {"id": reply}}
 
 
-def failed(event_id: str | None) -> Event:
+def error_for(event_id: str | None) -> Event:
     return {"type": "error", "error": {"type": "invalid_request_error", "message": "No.", "event_id": event_id}}
 
 
 def test_so_many_replies_and_no_more() -> None:
-    replies = Replies()
-    for _ in range(MAX_REPLIES):
-        replies.ask({"type": "response.create"}, 0)
-    replies.receive(created("r1"), 1)
-    with pytest.raises(Refusal) as refused:
-        replies.ask({"type": "response.create"}, 1)
-    assert refused.value.code == "too_many_responses" and str(MAX_REPLIES) in refused.value.message
-    replies.receive(done("r1"), 2)
-    replies.ask({"type": "response.create"}, 2)
-    assert (replies.in_flight(2), replies.begun) == (MAX_REPLIES, [])
+    replies = InFlightResponses()
+    for _ in range(MAX_IN_FLIGHT_RESPONSES):
+        replies.register_request({"type": "response.create"}, 0)
+    replies.on_event(response_created("r1"), 1)
+    with pytest.raises(ClientEventRejected) as refused:
+        replies.register_request({"type": "response.create"}, 1)
+    assert refused.value.code == "too_many_responses" and str(MAX_IN_FLIGHT_RESPONSES) in refused.value.message
+    replies.on_event(response_done("r1"), 2)
+    replies.register_request({"type": "response.create"}, 2)
+    assert (replies.count_in_flight(2), replies.active_ids) == (MAX_IN_FLIGHT_RESPONSES, [])
 
 
 def test_replies_that_nobody_asked_for_are_in_flight_too() -> None:
-    replies = Replies()
-    replies.receive(created("r1"), 0)
-    assert (replies.in_flight(0), replies.begun) == (1, ["r1"])
-    replies.receive(done("r1"), 1)
-    replies.receive(done("r1"), 1)
-    assert replies.in_flight(1) == 0
+    replies = InFlightResponses()
+    replies.on_event(response_created("r1"), 0)
+    assert (replies.count_in_flight(0), replies.active_ids) == (1, ["r1"])
+    replies.on_event(response_done("r1"), 1)
+    replies.on_event(response_done("r1"), 1)
+    assert replies.count_in_flight(1) == 0
 
 
 def test_a_reply_that_is_refused_is_not_in_flight() -> None:
-    replies = Replies()
+    replies = InFlightResponses()
     for name in ("a", "b"):
-        replies.ask({"type": "response.create", "event_id": name}, 0)
-    replies.receive(failed("of something else"), 0)
-    assert replies.in_flight(0) == 2
-    replies.receive(failed("b"), 0)
-    replies.receive(failed(None), 0)
-    replies.receive(failed(None), 0)
-    assert replies.in_flight(0) == 0
+        replies.register_request({"type": "response.create", "event_id": name}, 0)
+    replies.on_event(error_for("of something else"), 0)
+    assert replies.count_in_flight(0) == 2
+    replies.on_event(error_for("b"), 0)
+    replies.on_event(error_for(None), 0)
+    replies.on_event(error_for(None), 0)
+    assert replies.count_in_flight(0) == 0
 
 
 def test_a_server_that_tells_only_of_the_end() -> None:
-    replies = Replies()
-    replies.ask({"type": "response.create"}, 0)
-    replies.receive(done("r1"), 1)
-    assert replies.in_flight(1) == 0
+    replies = InFlightResponses()
+    replies.register_request({"type": "response.create"}, 0)
+    replies.on_event(response_done("r1"), 1)
+    assert replies.count_in_flight(1) == 0
 
 
 def test_a_reply_of_which_nothing_is_heard_is_forgotten() -> None:
-    replies = Replies()
-    replies.ask({"type": "response.create"}, 0)
-    replies.receive(created("r1"), 0)
-    replies.ask({"type": "response.create"}, 0)
-    replies.receive({"type": "response.output_text.delta", "response_id": "r1", "delta": "x"}, 60)
-    assert replies.in_flight(FORGOTTEN_S - 1) == 2
-    assert (replies.in_flight(FORGOTTEN_S), replies.begun) == (1, ["r1"])
-    assert replies.in_flight(FORGOTTEN_S + 60) == 0
+    replies = InFlightResponses()
+    replies.register_request({"type": "response.create"}, 0)
+    replies.on_event(response_created("r1"), 0)
+    replies.register_request({"type": "response.create"}, 0)
+    replies.on_event({"type": "response.output_text.delta", "response_id": "r1", "delta": "x"}, 60)
+    assert replies.count_in_flight(RESPONSE_EXPIRY_S - 1) == 2
+    assert (replies.count_in_flight(RESPONSE_EXPIRY_S), replies.active_ids) == (1, ["r1"])
+    assert replies.count_in_flight(RESPONSE_EXPIRY_S + 60) == 0
 
 
 @given(
@@ -227,17 +233,17 @@ def test_a_reply_of_which_nothing_is_heard_is_forgotten() -> None:
     )
 )
 def test_whatever_a_server_says_of_replies(events: list[Event]) -> None:
-    replies = Replies()
-    replies.ask({"type": "response.create", "event_id": "a"}, 0)
+    replies = InFlightResponses()
+    replies.register_request({"type": "response.create", "event_id": "a"}, 0)
     for event in events:
-        replies.receive(event, 0)
-    assert 0 <= replies.in_flight(0) <= 1 + len(events) and replies.in_flight(FORGOTTEN_S) == 0
+        replies.on_event(event, 0)
+    assert 0 <= replies.count_in_flight(0) <= 1 + len(events) and replies.count_in_flight(RESPONSE_EXPIRY_S) == 0
 
 
 @pytest.mark.parametrize(("wanted", "sent"), [(1, 1), (1024, 1024), (4096, 1024), ("inf", 1024), (None, 1024)])
 def test_no_longer_replies_than_the_operator_allows(wanted: Any, sent: int) -> None:
-    assert passed(update(max_output_tokens=wanted))["session"]["max_output_tokens"] == sent
-    assert passed(response(max_output_tokens=wanted))["response"]["max_output_tokens"] == sent
+    assert forward(update(max_output_tokens=wanted))["session"]["max_output_tokens"] == sent
+    assert forward(response(max_output_tokens=wanted))["response"]["max_output_tokens"] == sent
 
 
 @pytest.mark.parametrize("wanted", ["4096", 5000.0, True, [1]])
@@ -270,23 +276,23 @@ def test_a_field_that_nobody_has_looked_at() -> None:
 )
 def test_a_text_chat_stays_one(event: Event, param: str) -> None:
     assert refusal(event, TEXT).param == param
-    assert passed(event) == event, "what a voice endpoint takes"
+    assert forward(event) == event, "what a voice endpoint takes"
 
 
 def test_a_text_chat_takes_text() -> None:
     for event in (update(output_modalities=["text"]), response(), update(audio={"output": {"voice": "x"}})):
-        assert passed(event, TEXT) == event
+        assert forward(event, TEXT) == event
 
 
 def test_sound_of_one_byte_a_sample_may_be_odd() -> None:
-    ours = rules()
-    with pytest.raises(Refusal):
-        ours.receive(json.dumps(append(3)))
-    ours.receive(json.dumps(update(audio={"input": {"format": {"type": "audio/pcmu"}}})))
-    assert ours.receive(json.dumps(append(3)))
-    ours.receive(json.dumps(update(audio={"input": {"format": {"type": "audio/pcm", "rate": 24000}}})))
-    with pytest.raises(Refusal):
-        ours.receive(json.dumps(append(3)))
+    ours = make_policy()
+    with pytest.raises(ClientEventRejected):
+        ours.process_message(json.dumps(append(3)))
+    ours.process_message(json.dumps(update(audio={"input": {"format": {"type": "audio/pcmu"}}})))
+    assert ours.process_message(json.dumps(append(3)))
+    ours.process_message(json.dumps(update(audio={"input": {"format": {"type": "audio/pcm", "rate": 24000}}})))
+    with pytest.raises(ClientEventRejected):
+        ours.process_message(json.dumps(append(3)))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +317,7 @@ def test_sound_of_one_byte_a_sample_may_be_odd() -> None:
 )
 def test_misshapen_messages(text: str, code: str | None) -> None:
     if code is None:
-        assert rules().receive(text)
+        assert make_policy().process_message(text)
     else:
         assert refusal(text).code == code
 
@@ -319,7 +325,7 @@ def test_misshapen_messages(text: str, code: str | None) -> None:
 def test_a_name_that_stands_twice_means_one_thing() -> None:
     """A server that reads the first of two would otherwise get what was never checked."""
     twice = '{"type":"session.update","session":{"type":"realtime","model":"x"},"session":{"type":"realtime"}}'
-    [text] = rules().receive(twice)
+    [text] = make_policy().process_message(twice)
     assert (
         json.loads(text) == {"type": "session.update", "session": {"type": "realtime"}} and text.count("session") == 2
     )
@@ -327,7 +333,7 @@ def test_a_name_that_stands_twice_means_one_thing() -> None:
 
 def test_half_a_character_goes_through() -> None:
     text = '{"type":"response.cancel","response_id":"\\ud83d"}'
-    assert rules().receive(text) == [text]
+    assert make_policy().process_message(text) == [text]
 
 
 JSON = st.recursive(
@@ -370,16 +376,20 @@ KINDS = st.sampled_from(
 
 
 @given(
-    kind=KINDS, rest=JSON, mode=st.sampled_from(Mode), speaks=st.sampled_from(Dialect), server=st.sampled_from(Dialect)
+    kind=KINDS,
+    rest=JSON,
+    mode=st.sampled_from(SessionMode),
+    dialect=st.sampled_from(Dialect),
+    server=st.sampled_from(Dialect),
 )
 def test_whatever_comes_is_sent_on_within_the_rules_or_refused(
-    kind: str, rest: Any, mode: Mode, speaks: Dialect, server: Dialect
+    kind: str, rest: Any, mode: SessionMode, dialect: Dialect, server: Dialect
 ) -> None:
     event = {"session": rest, "response": rest, "item": rest, "type": kind}
     try:
-        texts = rules(mode, speaks=speaks).receive(json.dumps(event), server)
-    except Refusal as refused:
-        assert RealtimeErrorEvent.model_validate(refused.event("event_1"), strict=True)
+        texts = make_policy(mode, dialect=dialect).process_message(json.dumps(event), server)
+    except ClientEventRejected as refused:
+        assert RealtimeErrorEvent.model_validate(refused.to_event("event_1"), strict=True)
         return
     for sent in map(json.loads, texts):
         settings = {"session.update": sent["session"], "response.create": sent["response"]}.get(sent["type"])

@@ -14,47 +14,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.turn_settings import TurnSettings, known_servers
-from web.turn import PAUSE_S, Hosts, Turn
+from realtime.turn_settings import IceSettings, extract_ice_servers
+from web.turn import RETRY_DELAY_S, IceServerProvider, ProviderBaseUrls
 
 SECRET = "secret-canary"
-ISSUED = {"urls": ["turn:relay.example:3478?transport=udp"], "username": "for-one-call", "credential": SECRET}
-CLOUDFLARE = TurnSettings(cloudflare_turn_key_id="key-id", cloudflare_turn_key_api_token=SECRET)
-TWILIO = TurnSettings(twilio_account_sid="ACsid", twilio_auth_token=SECRET)
-HUGGING_FACE = TurnSettings(turn_hf_token=SECRET)
+ISSUED_SERVER = {"urls": ["turn:relay.example:3478?transport=udp"], "username": "for-one-call", "credential": SECRET}
+CLOUDFLARE = IceSettings(cloudflare_turn_key_id="key-id", cloudflare_turn_key_api_token=SECRET)
+TWILIO = IceSettings(twilio_account_sid="ACsid", twilio_auth_token=SECRET)
+HUGGING_FACE = IceSettings(turn_hf_token=SECRET)
 CALL_S = 1800
 
 
-class Provider:
+class FakeTurnProvider:
     """Answers every request with `status` and `body`, or with nothing until it is closed."""
 
     def __init__(self, body: object, status: int = 201) -> None:
-        self.body, self.status, self.silent = body, status, False
+        self.body, self.status, self.is_silent = body, status, False
         self.requests: list[str] = []
-        self.hosts = Hosts()
+        self.hosts = ProviderBaseUrls()
 
-    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = next((int(x.split(":")[1]) for x in head.lower().split("\r\n") if x.startswith("content-length:")), 0)
         self.requests.append(head + (await reader.readexactly(length)).decode())
-        if not self.silent:
+        if not self.is_silent:
             body = json.dumps(self.body).encode()
             writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (self.status, len(body), body))
             await writer.drain()
             writer.close()
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Provider]:
-        listening = await asyncio.start_server(self._visit, "127.0.0.1", 0)
+    async def running(self) -> AsyncIterator[FakeTurnProvider]:
+        listening = await asyncio.start_server(self._handle_request, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        self.hosts = Hosts(url, url, url)
+        self.hosts = ProviderBaseUrls(url, url, url)
         try:
             yield self
         finally:
             listening.close()
 
 
-class Clock:
+class ManualClock:
     def __init__(self) -> None:
         self.now = 1000.0
 
@@ -75,86 +75,93 @@ class Clock:
     "shape", [lambda s: {"iceServers": s}, lambda s: {"iceServers": [s]}, lambda s: {"ice_servers": [s]}]
 )
 async def test_a_provider_is_asked_in_its_own_way(
-    settings: TurnSettings, path: str, proof: str, shape: Callable[[object], object]
+    settings: IceSettings, path: str, proof: str, shape: Callable[[object], object]
 ) -> None:
-    async with Provider(shape(ISSUED)).open() as provider:
-        turn = Turn(settings, CALL_S, hosts=provider.hosts)
+    async with FakeTurnProvider(shape(ISSUED_SERVER)).running() as provider:
+        turn = IceServerProvider(settings, CALL_S, base_urls=provider.hosts)
         assert turn.rtc_configuration is not None
-        assert await turn.rtc_configuration() == {"iceServers": [ISSUED]}
+        assert await turn.rtc_configuration() == {"iceServers": [ISSUED_SERVER]}
     assert provider.requests[0].startswith(path)
     assert proof in provider.requests[0]
 
 
 async def test_credentials_are_kept_while_a_call_could_use_them_to_its_end() -> None:
-    clock = Clock()
-    async with Provider({"iceServers": [ISSUED]}).open() as provider:
-        turn = Turn(CLOUDFLARE, CALL_S, hosts=provider.hosts, clock=clock)
-        assert await asyncio.gather(turn.servers(), turn.servers()) == [(ISSUED,), (ISSUED,)]
+    clock = ManualClock()
+    async with FakeTurnProvider({"iceServers": [ISSUED_SERVER]}).running() as provider:
+        turn = IceServerProvider(CLOUDFLARE, CALL_S, base_urls=provider.hosts, clock=clock)
+        assert await asyncio.gather(turn.get_servers(), turn.get_servers()) == [(ISSUED_SERVER,), (ISSUED_SERVER,)]
         clock.now += CALL_S - 1
-        await turn.servers()
+        await turn.get_servers()
         assert len(provider.requests) == 1
         clock.now += 1
-        await turn.servers()
+        await turn.get_servers()
         assert len(provider.requests) == 2
 
 
 @pytest.mark.parametrize(
     "provider",
-    [Provider({"message": SECRET}, 403), Provider({"iceServers": SECRET}), Provider([{"urls": "http://x"}])],
+    [
+        FakeTurnProvider({"message": SECRET}, 403),
+        FakeTurnProvider({"iceServers": SECRET}),
+        FakeTurnProvider([{"urls": "http://x"}]),
+    ],
     ids=["refuses", "another shape", "no ICE servers"],
 )
 async def test_a_provider_that_fails_gives_none_and_one_line(
-    provider: Provider, caplog: pytest.LogCaptureFixture
+    provider: FakeTurnProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Clock()
-    async with provider.open():
-        turn = Turn(CLOUDFLARE, CALL_S, hosts=provider.hosts, clock=clock)
-        assert [await turn.servers(), await turn.servers()] == [(), ()]
+    clock = ManualClock()
+    async with provider.running():
+        turn = IceServerProvider(CLOUDFLARE, CALL_S, base_urls=provider.hosts, clock=clock)
+        assert [await turn.get_servers(), await turn.get_servers()] == [(), ()]
         assert len(provider.requests) == 1, "left alone for a while"
         assert len([r for r in caplog.records if r.name == "web.turn"]) == 1
-        provider.body, provider.status = {"iceServers": ISSUED}, 201
-        clock.now += PAUSE_S
-        assert await turn.servers() == (ISSUED,)
+        provider.body, provider.status = {"iceServers": ISSUED_SERVER}, 201
+        clock.now += RETRY_DELAY_S
+        assert await turn.get_servers() == (ISSUED_SERVER,)
 
 
 async def test_a_provider_that_does_not_answer_costs_little(caplog: pytest.LogCaptureFixture) -> None:
-    async with Provider({}).open() as provider:
-        provider.silent = True
-        turn = Turn(HUGGING_FACE, CALL_S, hosts=provider.hosts, answer_s=0.2)
+    async with FakeTurnProvider({}).running() as provider:
+        provider.is_silent = True
+        turn = IceServerProvider(HUGGING_FACE, CALL_S, base_urls=provider.hosts, timeout_s=0.2)
         async with asyncio.timeout(5):
-            assert await asyncio.gather(turn.servers(), turn.servers()) == [(), ()]
+            assert await asyncio.gather(turn.get_servers(), turn.get_servers()) == [(), ()]
     assert len([r for r in caplog.records if r.name == "web.turn"]) == 1
 
 
 async def test_a_provider_that_is_not_there_is_no_error() -> None:
     nowhere = "http://127.0.0.1:1"
-    assert await Turn(TWILIO, CALL_S, hosts=Hosts(nowhere, nowhere, nowhere)).servers() == ()
+    assert (
+        await IceServerProvider(TWILIO, CALL_S, base_urls=ProviderBaseUrls(nowhere, nowhere, nowhere)).get_servers()
+        == ()
+    )
 
 
 async def test_no_credential_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "web")
-    async with Provider({"message": SECRET}, 500).open() as provider:
-        turn = Turn(CLOUDFLARE, CALL_S, hosts=provider.hosts)
-        await turn.servers()
+    async with FakeTurnProvider({"message": SECRET}, 500).running() as provider:
+        turn = IceServerProvider(CLOUDFLARE, CALL_S, base_urls=provider.hosts)
+        await turn.get_servers()
     assert "HTTP 500" in caplog.text
-    assert SECRET not in caplog.text + repr(turn._question) and "key-id" not in repr(turn._question)
+    assert SECRET not in caplog.text + repr(turn._request) and "key-id" not in repr(turn._request)
 
 
 def test_nobody_is_asked_where_nothing_is_configured() -> None:
-    assert Turn(TurnSettings(), CALL_S).rtc_configuration is None
+    assert IceServerProvider(IceSettings(), CALL_S).rtc_configuration is None
 
 
 async def test_an_own_relay_needs_no_provider() -> None:
-    own = TurnSettings(turn_url="turn:me:3478", turn_username="u", turn_credential="c", turn_hf_token=SECRET)
+    own = IceSettings(turn_url="turn:me:3478", turn_username="u", turn_credential="c", turn_hf_token=SECRET)
     servers = ({"urls": ["turn:me:3478"], "username": "u", "credential": "c"},)
-    nowhere = Hosts("", "", "")
-    assert await Turn(own, CALL_S, hosts=nowhere).servers() == servers
-    named = TurnSettings(ice_servers=({"urls": ["stun:s"]},), turn_url="turn:me:3478")
-    assert await Turn(named, CALL_S, hosts=nowhere).servers() == ({"urls": ["stun:s"]},)
+    nowhere = ProviderBaseUrls("", "", "")
+    assert await IceServerProvider(own, CALL_S, base_urls=nowhere).get_servers() == servers
+    named = IceSettings(ice_servers=({"urls": ["stun:s"]},), turn_url="turn:me:3478")
+    assert await IceServerProvider(named, CALL_S, base_urls=nowhere).get_servers() == ({"urls": ["stun:s"]},)
 
 
 async def test_the_component_asks_before_every_call() -> None:
-    configuration = Turn(TurnSettings(turn_url="turn:me:3478"), CALL_S).rtc_configuration
+    configuration = IceServerProvider(IceSettings(turn_url="turn:me:3478"), CALL_S).rtc_configuration
     component = fastrtc.WebRTC(modality="audio", mode="send-receive", rtc_configuration=configuration)
     assert await component.resolve_rtc_configuration() == {"iceServers": [{"urls": ["turn:me:3478"]}]}
 
@@ -171,6 +178,6 @@ JSON: Any = st.recursive(
 
 @given(JSON)
 def test_whatever_a_provider_says_is_ice_servers_or_nothing(said: object) -> None:
-    for server in known_servers(said):
+    for server in extract_ice_servers(said):
         assert server["urls"] and all(url.startswith(("turn:", "stun:")) for url in server["urls"])
         assert all(isinstance(value, str) for key, value in server.items() if key != "urls")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from realtime.snapshot import Notice, Snapshot, Stage
-from web.texts import NOTICES
-from web.voice_fallback import noticed
+from realtime.snapshot import CallStage, Notice, Snapshot
+from web.texts import CALL_NOTICE_TEXTS
+from web.voice_fallback import with_fallback_notice
 
-LISTENING = Snapshot((), Stage.LISTENING)
+LISTENING = Snapshot((), CallStage.LISTENING)
 HOUR = 3600.0
 
 
@@ -22,29 +22,29 @@ async def test_the_notice_comes_first_and_goes_by_itself() -> None:
 
     seen = []
     async with asyncio.timeout(5):
-        async for snapshot in noticed(news(), notice_s=0.2, repeat_s=0.05):
-            assert snapshot.stage is Stage.LISTENING
+        async for snapshot in with_fallback_notice(news(), notice_duration_s=0.2, repeat_delay_s=0.05):
+            assert snapshot.stage is CallStage.LISTENING
             seen.append(snapshot.notice)
             if snapshot.notice is None:
                 over.set()
     assert seen == ["over_web", "over_web", None], "the second time for what Gradio showed in between"
-    assert "over_web" in NOTICES
+    assert "over_web" in CALL_NOTICE_TEXTS
 
 
 async def test_what_else_there_is_to_say_goes_before_it() -> None:
     said = [
         LISTENING,
-        Snapshot((), Stage.THINKING),
-        Snapshot((), Stage.LISTENING, Notice.REPLY_FAILED),
-        Snapshot((), Stage.FAILED, Notice.INTERNAL),
-        Snapshot((), Stage.ENDED),
+        Snapshot((), CallStage.THINKING),
+        Snapshot((), CallStage.LISTENING, Notice.REPLY_FAILED),
+        Snapshot((), CallStage.FAILED, Notice.INTERNAL),
+        Snapshot((), CallStage.ENDED),
     ]
 
     async def news() -> AsyncIterator[Snapshot]:
         for each in said:
             yield each
 
-    seen = [snapshot async for snapshot in noticed(news(), HOUR, HOUR)]
+    seen = [snapshot async for snapshot in with_fallback_notice(news(), HOUR, HOUR)]
     assert [each.stage for each in seen] == [each.stage for each in said]
     assert [each.notice for each in seen] == ["over_web", "over_web", Notice.REPLY_FAILED, Notice.INTERNAL, None]
 
@@ -54,4 +54,4 @@ async def test_no_socket_came() -> None:
         return
         yield LISTENING
 
-    assert [snapshot async for snapshot in noticed(news())] == []
+    assert [snapshot async for snapshot in with_fallback_notice(news())] == []

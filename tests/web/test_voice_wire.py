@@ -8,78 +8,87 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.voice_wire import FRAME_BYTES, MAX_CONTROL, SURPLUS, TOO_MUCH, UNSUPPORTED, WINDOW, Refused, Wire
+from web.voice_wire import (
+    CLOSE_POLICY_VIOLATION,
+    CLOSE_UNSUPPORTED_DATA,
+    FRAME_BYTES,
+    MAX_BURST_FRAMES,
+    MAX_CONTROL_CHARS,
+    MAX_UNACKED_FRAMES,
+    FlowControl,
+    ProtocolViolation,
+)
 
 FRAME = bytes(FRAME_BYTES)
 
 
-def taken(frames: object) -> str:
+def taken_message(frames: object) -> str:
     return json.dumps({"type": "taken", "frames": frames})
 
 
 @given(st.lists(st.one_of(st.just("send"), st.integers(0, 60)), max_size=300))
 def test_never_more_on_the_way_than_the_window(steps: list[object]) -> None:
-    wire, sent, told = Wire(0.0), 0, 0
+    wire, sent, told = FlowControl(0.0), 0, 0
     for step in steps:
-        if step == "send" and wire.room:
-            wire.sent()
+        if step == "send" and wire.can_send:
+            wire.on_frame_sent()
             sent += 1
         elif isinstance(step, int) and told <= step <= sent:
-            wire.control(taken(step))
+            wire.on_control(taken_message(step))
             told = step
-        assert wire.room == (sent - told < WINDOW)
-        assert sent - told <= WINDOW
+        assert wire.can_send == (sent - told < MAX_UNACKED_FRAMES)
+        assert sent - told <= MAX_UNACKED_FRAMES
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAME_BYTES - 1, FRAME_BYTES + 1, 10 * FRAME_BYTES])
 def test_a_frame_of_another_size_is_refused(size: int) -> None:
-    with pytest.raises(Refused) as refused:
-        Wire(0.0).sound(bytes(size), 1.0)
-    assert refused.value.code == UNSUPPORTED
+    with pytest.raises(ProtocolViolation) as refused:
+        FlowControl(0.0).on_audio(bytes(size), 1.0)
+    assert refused.value.close_code == CLOSE_UNSUPPORTED_DATA
 
 
 def test_a_microphone_is_as_fast_as_the_clock() -> None:
-    wire = Wire(10.0)
+    wire = FlowControl(10.0)
     for number in range(50 * 1800):  # half an hour of a sound card that is one per cent fast
-        wire.sound(FRAME, 10.0 + number * 0.02 / 1.01)
-    wire = Wire(10.0)
+        wire.on_audio(FRAME, 10.0 + number * 0.02 / 1.01)
+    wire = FlowControl(10.0)
     for _ in range(500):  # ten seconds that a stalled connection held back
-        wire.sound(FRAME, 20.0)
-    wire = Wire(10.0)
-    with pytest.raises(Refused) as refused:
-        for _ in range(SURPLUS + 2):
-            wire.sound(FRAME, 10.0)
-    assert refused.value.code == TOO_MUCH
+        wire.on_audio(FRAME, 20.0)
+    wire = FlowControl(10.0)
+    with pytest.raises(ProtocolViolation) as refused:
+        for _ in range(MAX_BURST_FRAMES + 2):
+            wire.on_audio(FRAME, 10.0)
+    assert refused.value.close_code == CLOSE_POLICY_VIOLATION
 
 
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("", UNSUPPORTED),
-        ("hello", UNSUPPORTED),
-        ("[" * 1000, UNSUPPORTED),
-        ("null", UNSUPPORTED),
-        ("[1]", UNSUPPORTED),
-        (taken("3"), UNSUPPORTED),
-        (taken(True), UNSUPPORTED),
-        (taken(None), UNSUPPORTED),
-        (taken(4), UNSUPPORTED),  # more than were sent
-        (taken(1), UNSUPPORTED),  # less than before
-        (" " * (MAX_CONTROL + 1), TOO_MUCH),
+        ("", CLOSE_UNSUPPORTED_DATA),
+        ("hello", CLOSE_UNSUPPORTED_DATA),
+        ("[" * 1000, CLOSE_UNSUPPORTED_DATA),
+        ("null", CLOSE_UNSUPPORTED_DATA),
+        ("[1]", CLOSE_UNSUPPORTED_DATA),
+        (taken_message("3"), CLOSE_UNSUPPORTED_DATA),
+        (taken_message(True), CLOSE_UNSUPPORTED_DATA),
+        (taken_message(None), CLOSE_UNSUPPORTED_DATA),
+        (taken_message(4), CLOSE_UNSUPPORTED_DATA),  # more than were sent
+        (taken_message(1), CLOSE_UNSUPPORTED_DATA),  # less than before
+        (" " * (MAX_CONTROL_CHARS + 1), CLOSE_POLICY_VIOLATION),
     ],
 )
 def test_words_that_are_refused(text: str, code: int) -> None:
-    wire = Wire(0.0)
+    wire = FlowControl(0.0)
     for _ in range(3):
-        wire.sent()
-    wire.control(taken(2))
-    with pytest.raises(Refused) as refused:
-        wire.control(text)
-    assert refused.value.code == code
+        wire.on_frame_sent()
+    wire.on_control(taken_message(2))
+    with pytest.raises(ProtocolViolation) as refused:
+        wire.on_control(text)
+    assert refused.value.close_code == code
 
 
 def test_words_nobody_knows_are_ignored() -> None:
-    wire = Wire(0.0)
-    wire.control('{"type": "news", "frames": 7}')
-    wire.control("{}")
-    wire.control('{"type": ["taken"]}')
+    wire = FlowControl(0.0)
+    wire.on_control('{"type": "news", "frames": 7}')
+    wire.on_control("{}")
+    wire.on_control('{"type": ["taken"]}')

@@ -22,34 +22,34 @@ import gradio as gr
 
 from realtime.settings import Settings
 
-from ..chatbox import pictures_in
-from ..rtc_page import Connection, component_in, places_of
-from .headers import inline_hashes
+from ..chatbox import avatar_paths
+from ..rtc_page import RtcConnection, component_input_indexes, find_webrtc_component
+from .headers import hash_inline_scripts
 from .middleware import Guard
-from .offers import Offers
-from .porter import Porter
+from .offers import PendingOffers
+from .porter import AccessPolicy
 
-__all__ = ["Guard", "Porter", "porter_for"]
+__all__ = ["AccessPolicy", "Guard", "create_access_policy"]
 
 
-def porter_for(settings: Settings, page: gr.Blocks, public: Callable[[], str | None]) -> Porter:
-    """The porter of this page. `public` gives the address of its share link, while there is one."""
-    rtc = component_in(page)
+def create_access_policy(settings: Settings, page: gr.Blocks, get_share_url: Callable[[], str | None]) -> AccessPolicy:
+    """The porter of this page. `get_share_url` gives the address of its share link, while there is one."""
+    rtc = find_webrtc_component(page)
     space = os.environ.get("SPACE_HOST", "").strip().lower()  # Hugging Face says under which name it shows the page
 
-    def names() -> tuple[str, ...]:
-        shared = (public() or "").strip().lower().rstrip("/")
+    def public_origins() -> tuple[str, ...]:
+        shared = (get_share_url() or "").strip().lower().rstrip("/")
         return tuple(name for name in (f"https://{space}" if space else "", shared) if name)
 
-    return Porter(
-        settings.guard,
-        component=rtc._id,
-        places=places_of(page, rtc),
-        files=pictures_in(page),
-        scripts=tuple(inline_hashes(str(page.head).encode())),
-        offers=Offers(partial(Connection.find, rtc)),
-        names=names,
-        only_here=_is_loopback(settings.host) and not settings.share,
+    return AccessPolicy(
+        settings.security,
+        component_id=rtc._id,
+        webrtc_input_indexes=component_input_indexes(page, rtc),
+        file_paths=avatar_paths(page),
+        script_hashes=tuple(hash_inline_scripts(str(page.head).encode())),
+        pending_offers=PendingOffers(partial(RtcConnection.find, rtc)),
+        get_public_origins=public_origins,
+        loopback_only=_is_loopback(settings.host) and not settings.share,
     )
 
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-MOST = 10_000
+MAX_OWNED_IDS = 10_000
 """Words remembered; those not used for the longest time go first."""
 
 
-class Bindings:
+class OwnershipRegistry:
     """Which word belongs to whom; the first one to use it owns it."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, max_ids: int = MAX_OWNED_IDS) -> None:
         self._owners: OrderedDict[str, str] = OrderedDict()
-        self._most = most
+        self._max_ids = max_ids
 
-    def claim(self, word: str, owner: str) -> bool:
+    def claim(self, resource_id: str, owner: str) -> bool:
         """Whether the word is this owner's, now or already."""
-        known = self._owners.setdefault(word, owner)
-        self._owners.move_to_end(word)
-        while len(self._owners) > self._most:
+        known = self._owners.setdefault(resource_id, owner)
+        self._owners.move_to_end(resource_id)
+        while len(self._owners) > self._max_ids:
             self._owners.popitem(last=False)
         return known == owner
 
-    def owns(self, word: str, owner: str) -> bool:
+    def is_owned_by(self, resource_id: str, owner: str) -> bool:
         """Whether nobody else owns the word."""
-        return self._owners.get(word, owner) == owner
+        return self._owners.get(resource_id, owner) == owner

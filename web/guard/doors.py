@@ -14,79 +14,83 @@ from ..downloads import PATH as DOWNLOADS
 from ..udp_check import PATH as UDP_CHECK
 from ..voice_socket import PATH as VOICE_SOCKET
 
-API = "/gradio_api"
+GRADIO_API_PREFIX = "/gradio_api"
 
 
-class Door(Enum):
+class RouteAccess(Enum):
     """What a path is, and with it who may use it."""
 
-    OPEN = "open"
+    PUBLIC = "open"
     """Anyone, from anywhere: says only whether there is service."""
     LOGIN = "login"
     """Where the password is sent to."""
     PAGE = "page"
     """The page itself, a document."""
-    PART = "part"
+    ASSET = "part"
     """What the page is made of, and our own routes that it uses."""
-    JOIN = "join"
+    QUEUE_JOIN = "join"
     """Gradio: a button was pressed."""
-    SESSION = "session"
+    EVENT_STREAM = "session"
     """Gradio: what came of it, as a stream."""
-    COMPONENT = "component"
+    COMPONENT_CALL = "component"
     """Gradio: fastrtc's component asks its server, with offers of connections among it."""
-    PROGRAM = "program"
+    API = "program"
     """For programs: the sockets and the figures."""
-    LOCAL = "local"
+    LOOPBACK_ONLY = "local"
     """Gradio's `launch()` calls this itself, over the network interface of this computer."""
-    CLOSED = "closed"
+    UNLISTED = "closed"
 
 
-_EXACT = {
-    ("GET", "/health"): Door.OPEN,
-    ("HEAD", "/health"): Door.OPEN,
-    ("POST", "/login"): Door.LOGIN,
-    ("GET", "/"): Door.PAGE,
-    ("HEAD", "/"): Door.PAGE,
-    ("GET", "/docs"): Door.PAGE,
-    ("GET", "/openapi.json"): Door.PART,
-    ("GET", "/metrics"): Door.PROGRAM,
-    ("GET", UDP_CHECK): Door.PART,
-    ("POST", UDP_CHECK): Door.PART,
-    ("GET", "/config"): Door.PART,
-    ("GET", "/theme.css"): Door.PART,
-    ("GET", "/favicon.ico"): Door.PART,
-    ("GET", "/manifest.json"): Door.PART,
-    ("GET", "/robots.txt"): Door.OPEN,
-    ("GET", f"{API}/app_id"): Door.PART,
-    ("GET", f"{API}/theme.css"): Door.PART,
-    ("GET", f"{API}/startup-events"): Door.LOCAL,
-    ("POST", f"{API}/queue/join"): Door.JOIN,
-    ("GET", f"{API}/queue/data"): Door.SESSION,
-    ("POST", f"{API}/component_server"): Door.COMPONENT,
-    ("WEBSOCKET", "/realtime-voice"): Door.PROGRAM,
-    ("WEBSOCKET", "/text-chat"): Door.PROGRAM,
-    ("WEBSOCKET", "/v1/realtime"): Door.PROGRAM,
+_EXACT_ROUTES = {
+    ("GET", "/health"): RouteAccess.PUBLIC,
+    ("HEAD", "/health"): RouteAccess.PUBLIC,
+    ("POST", "/login"): RouteAccess.LOGIN,
+    ("GET", "/"): RouteAccess.PAGE,
+    ("HEAD", "/"): RouteAccess.PAGE,
+    ("GET", "/docs"): RouteAccess.PAGE,
+    ("GET", "/openapi.json"): RouteAccess.ASSET,
+    ("GET", "/metrics"): RouteAccess.API,
+    ("GET", UDP_CHECK): RouteAccess.ASSET,
+    ("POST", UDP_CHECK): RouteAccess.ASSET,
+    ("GET", "/config"): RouteAccess.ASSET,
+    ("GET", "/theme.css"): RouteAccess.ASSET,
+    ("GET", "/favicon.ico"): RouteAccess.ASSET,
+    ("GET", "/manifest.json"): RouteAccess.ASSET,
+    ("GET", "/robots.txt"): RouteAccess.PUBLIC,
+    ("GET", f"{GRADIO_API_PREFIX}/app_id"): RouteAccess.ASSET,
+    ("GET", f"{GRADIO_API_PREFIX}/theme.css"): RouteAccess.ASSET,
+    ("GET", f"{GRADIO_API_PREFIX}/startup-events"): RouteAccess.LOOPBACK_ONLY,
+    ("POST", f"{GRADIO_API_PREFIX}/queue/join"): RouteAccess.QUEUE_JOIN,
+    ("GET", f"{GRADIO_API_PREFIX}/queue/data"): RouteAccess.EVENT_STREAM,
+    ("POST", f"{GRADIO_API_PREFIX}/component_server"): RouteAccess.COMPONENT_CALL,
+    ("WEBSOCKET", "/realtime-voice"): RouteAccess.API,
+    ("WEBSOCKET", "/text-chat"): RouteAccess.API,
+    ("WEBSOCKET", "/v1/realtime"): RouteAccess.API,
 }
-_BEGINNINGS = (
-    ("GET", re.compile(r"/(?:assets|svelte|static)/[\w./@+-]+"), Door.PART),
-    ("GET", re.compile(rf"{API}/custom_component/[0-9a-f]+/client/component/[\w.-]+"), Door.PART),
-    ("GET", re.compile(rf"{API}/heartbeat/[\w-]+"), Door.SESSION),
-    ("GET", re.compile(rf"{DOWNLOADS}/[\w-]+"), Door.PART),
-    ("WEBSOCKET", re.compile(rf"{VOICE_SOCKET}/[\w-]+"), Door.PART),
+_ROUTE_PATTERNS = (
+    ("GET", re.compile(r"/(?:assets|svelte|static)/[\w./@+-]+"), RouteAccess.ASSET),
+    ("GET", re.compile(rf"{GRADIO_API_PREFIX}/custom_component/[0-9a-f]+/client/component/[\w.-]+"), RouteAccess.ASSET),
+    ("GET", re.compile(rf"{GRADIO_API_PREFIX}/heartbeat/[\w-]+"), RouteAccess.EVENT_STREAM),
+    ("GET", re.compile(rf"{DOWNLOADS}/[\w-]+"), RouteAccess.ASSET),
+    ("WEBSOCKET", re.compile(rf"{VOICE_SOCKET}/[\w-]+"), RouteAccess.ASSET),
 )
 
 
-def door(method: str, path: str, files: frozenset[str] = frozenset()) -> Door:
+def classify_route(method: str, path: str, file_paths: frozenset[str] = frozenset()) -> RouteAccess:
     """What a request asks for. `path` as ASGI has it, decoded once; `files`: paths of this computer's files that the
     page shows. Web sockets have the method WEBSOCKET."""
-    exact = _EXACT.get((method, path)) or _EXACT.get((method, path.rstrip("/")))
+    exact = _EXACT_ROUTES.get((method, path)) or _EXACT_ROUTES.get((method, path.rstrip("/")))
     if exact is not None:
         return exact
     if "%" in path or ".." in path or "\\" in path or "//" in path:
-        return Door.CLOSED
-    if method == "GET" and path.startswith(f"{API}/file="):
-        return Door.PART if unquote(path.removeprefix(f"{API}/file=")) in files else Door.CLOSED
-    for wanted, pattern, found in _BEGINNINGS:
+        return RouteAccess.UNLISTED
+    if method == "GET" and path.startswith(f"{GRADIO_API_PREFIX}/file="):
+        return (
+            RouteAccess.ASSET
+            if unquote(path.removeprefix(f"{GRADIO_API_PREFIX}/file=")) in file_paths
+            else RouteAccess.UNLISTED
+        )
+    for wanted, pattern, found in _ROUTE_PATTERNS:
         if wanted == method and pattern.fullmatch(path):
             return found
-    return Door.CLOSED
+    return RouteAccess.UNLISTED

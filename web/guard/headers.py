@@ -7,9 +7,9 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-_INLINE = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+_INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 
-COMMON = {
+COMMON_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=(), payment=(), usb=()",
@@ -17,16 +17,16 @@ COMMON = {
 }
 
 
-def inline_hashes(html: bytes) -> list[str]:
+def hash_inline_scripts(html: bytes) -> list[str]:
     """A hash for every script that stands in the document itself, as the policy wants it."""
     found = []
-    for script in _INLINE.findall(html):
+    for script in _INLINE_SCRIPT.findall(html):
         digest = hashlib.sha256(script.replace(b"\r\n", b"\n")).digest()
         found.append(f"'sha256-{base64.b64encode(digest).decode()}'")
     return list(dict.fromkeys(found))
 
 
-def policy(scripts: Iterable[str], hosts: Iterable[str], ancestors: Iterable[str]) -> str:
+def content_security_policy(script_hashes: Iterable[str], hosts: Iterable[str], frame_ancestors: Iterable[str]) -> str:
     """The Content-Security-Policy of a document. Only its own scripts run, and nothing is fetched from, or told to,
     another host: whatever a model manages to write, its reader stays unknown.
 
@@ -36,7 +36,7 @@ def policy(scripts: Iterable[str], hosts: Iterable[str], ancestors: Iterable[str
     sockets = " ".join(f"{scheme}://{host}" for host in dict.fromkeys(hosts) for scheme in ("ws", "wss"))
     rules = {
         "default-src": "'self'",
-        "script-src": " ".join(["'self'", "'unsafe-eval'", "blob:", *scripts]),
+        "script-src": " ".join(["'self'", "'unsafe-eval'", "blob:", *script_hashes]),
         "style-src": "'self' 'unsafe-inline'",
         "img-src": "'self' data: blob:",
         "media-src": "'self' data: blob:",
@@ -46,6 +46,6 @@ def policy(scripts: Iterable[str], hosts: Iterable[str], ancestors: Iterable[str
         "object-src": "'none'",
         "base-uri": "'self'",
         "form-action": "'self'",
-        "frame-ancestors": " ".join(["'self'", *ancestors]),
+        "frame-ancestors": " ".join(["'self'", *frame_ancestors]),
     }
     return "; ".join(f"{name} {value}" for name, value in rules.items())

@@ -7,12 +7,12 @@ from enum import Enum
 from ..routes import TITLE
 
 
-class Asked(Enum):
+class LoginPrompt(Enum):
     """Why the password is asked for."""
 
-    FIRST = "first"
-    WRONG = "wrong"
-    SLOWER = "slower"
+    INITIAL = "first"
+    WRONG_PASSWORD = "wrong"
+    RATE_LIMITED = "slower"
     """There were too many guesses from there."""
 
 
@@ -21,17 +21,17 @@ _TEXTS = {
         "lang": "en",
         "label": "Password",
         "button": "Enter",
-        Asked.FIRST: "Whoever runs this page has given it a password.",
-        Asked.WRONG: "That is not the password.",
-        Asked.SLOWER: "Too many wrong passwords. Please wait a minute and try again.",
+        LoginPrompt.INITIAL: "Whoever runs this page has given it a password.",
+        LoginPrompt.WRONG_PASSWORD: "That is not the password.",
+        LoginPrompt.RATE_LIMITED: "Too many wrong passwords. Please wait a minute and try again.",
     },
     True: {
         "lang": "zh-Hant-TW",
         "label": "密碼",
         "button": "進入",
-        Asked.FIRST: "架設這個網頁的人設了密碼。",
-        Asked.WRONG: "密碼不對。",
-        Asked.SLOWER: "密碼錯太多次了，請等一分鐘再試。",
+        LoginPrompt.INITIAL: "架設這個網頁的人設了密碼。",
+        LoginPrompt.WRONG_PASSWORD: "密碼不對。",
+        LoginPrompt.RATE_LIMITED: "密碼錯太多次了，請等一分鐘再試。",
     },
 }
 _STYLE = """
@@ -52,15 +52,15 @@ button { border: 0; background: var(--accent); color: #fff; font-weight: 600; cu
 """
 
 
-def login_page(asked: Asked, chinese: bool) -> bytes:
+def render_login_page(prompt: LoginPrompt, prefers_chinese: bool) -> bytes:
     """The document, UTF-8."""
-    text = _TEXTS[chinese]
-    role = ' role="alert"' if asked is not Asked.FIRST else ""
+    text = _TEXTS[prefers_chinese]
+    role = ' role="alert"' if prompt is not LoginPrompt.INITIAL else ""
     return (
         f'<!doctype html><html lang="{text["lang"]}"><head><meta charset="utf-8"><title>{TITLE}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f'<style>{_STYLE}</style></head><body><form method="post" action="login"><h1>{TITLE}</h1>'
-        f'<p id="why"{role}>{text[asked]}</p><label for="password">{text["label"]}</label>'
+        f'<p id="why"{role}>{text[prompt]}</p><label for="password">{text["label"]}</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required autofocus'
         f' maxlength="200" aria-describedby="why"><button>{text["button"]}</button></form></body></html>'
     ).encode()

@@ -11,12 +11,12 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from realtime.guard_settings import ANYWHERE, origin
+from realtime.guard_settings import ANY_ORIGIN, normalize_origin
 
-LOCAL_NAMES = frozenset({"localhost"})
+LOOPBACK_HOSTNAMES = frozenset({"localhost"})
 
 
-def host_of(text: str) -> str:
+def parse_hostname(text: str) -> str:
     """The host of a Host header without its port, in small letters; "" when it makes no sense."""
     try:
         return urlsplit(f"//{text.strip()}").hostname or ""
@@ -31,28 +31,28 @@ def own_origins(scheme: str, hosts: Collection[str]) -> frozenset[str]:
     for host in hosts:
         for each in {scheme, "http", "https"}:
             try:
-                found.add(origin(f"{each}://{host}"))
+                found.add(normalize_origin(f"{each}://{host}"))
             except ValueError:
                 continue
     return frozenset(found)
 
 
-def may_come(told: str | None, ours: Collection[str], allowed: Collection[str]) -> bool:
+def origin_allowed(request_origin: str | None, ours: Collection[str], allowed: Collection[str]) -> bool:
     """Whether a request from a page of this origin is to be served; `told` is None when it says none."""
-    if told is None or ANYWHERE in allowed:
+    if request_origin is None or ANY_ORIGIN in allowed:
         return True
     try:
-        page = origin(told)
+        page = normalize_origin(request_origin)
     except ValueError:  # also "null": a sandboxed frame, a file
         return False
     return page in ours or page in allowed
 
 
-def known_host(host: str, allowed: Collection[str]) -> bool:
+def is_known_host(host: str, allowed: Collection[str]) -> bool:
     """Whether a Host header names this computer: for an app that listens to this computer alone. A page that was served
     under another name and now points here is not to be trusted."""
-    name = host_of(host)
-    if ANYWHERE in allowed or name in LOCAL_NAMES or name.endswith(".localhost"):
+    name = parse_hostname(host)
+    if ANY_ORIGIN in allowed or name in LOOPBACK_HOSTNAMES or name.endswith(".localhost"):
         return True
     try:
         ipaddress.ip_address(name)

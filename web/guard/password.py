@@ -10,64 +10,66 @@ from collections.abc import Callable
 
 from itsdangerous import BadSignature, TimestampSigner
 
-LIFE_S = 30 * 86_400
+LOGIN_COOKIE_MAX_AGE_S = 30 * 86_400
 """Of the cookie, seconds."""
-GUESSES = 6
-"""At once; one more every `GUESS_S` seconds. A person mistypes a few times; a password of eight letters lasts."""
-GUESS_S = 10.0
-ALL_GUESSES = 60
-"""At once, wherever they come from; one more every `ALL_GUESS_S` seconds. Behind a tunnel who guesses can be somebody
+ADDRESS_ATTEMPT_BURST = 6
+"""At once; one more every `ADDRESS_ATTEMPT_REFILL_S` seconds. A person mistypes a few times; a password of eight letters lasts."""
+ADDRESS_ATTEMPT_REFILL_S = 10.0
+TOTAL_ATTEMPT_BURST = 60
+"""At once, wherever they come from; one more every `TOTAL_ATTEMPT_REFILL_S` seconds. Behind a tunnel who guesses can be somebody
 else each time. Who knows the password still finds a place between the guesses."""
-ALL_GUESS_S = 0.5
-MOST_GUESSERS = 10_000
+TOTAL_ATTEMPT_REFILL_S = 0.5
+MAX_TRACKED_ADDRESSES = 10_000
 """Addresses whose guesses are remembered; the oldest go first."""
-_WORD = b"passed"
+_COOKIE_PAYLOAD = b"passed"
 
 
-class Password:
+class PasswordLogin:
     """What the cookie of one password is worth. Another password, other cookies."""
 
     def __init__(self, password: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._right = hashlib.sha256(password.encode()).digest()
+        self._password_hash = hashlib.sha256(password.encode()).digest()
         # From the password alone: the cookie outlives a restart. Slow to guess from, for whoever gets hold of a cookie.
         key = hashlib.scrypt(password.encode(), salt=b"realtime voice chat: cookie", n=2**14, r=8, p=1, dklen=32)
         self._signer = TimestampSigner(key, salt="voice_passed", digest_method=hashlib.sha256)
         self._clock = clock
-        self._guessers: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._address_attempts: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """By address: guesses left, and when that was counted."""
-        self._together: tuple[float, float] | None = None
+        self._total_attempts: tuple[float, float] | None = None
         """The same for all of them."""
 
-    def guess(self, text: str, address: str) -> bool | None:
+    def check_password(self, text: str, address: str) -> bool | None:
         """Whether it is the password; None when so many were wrong from there that it is not even looked at."""
         now = self._clock()
-        left = _left(self._guessers.pop(address, None), now, GUESSES, GUESS_S)
-        together = _left(self._together, now, ALL_GUESSES, ALL_GUESS_S)
+        left = _attempts_left(
+            self._address_attempts.pop(address, None), now, ADDRESS_ATTEMPT_BURST, ADDRESS_ATTEMPT_REFILL_S
+        )
+        together = _attempts_left(self._total_attempts, now, TOTAL_ATTEMPT_BURST, TOTAL_ATTEMPT_REFILL_S)
         if left < 1 or together < 1:
-            if left < GUESSES:
-                self._guessers[address] = left, now
+            if left < ADDRESS_ATTEMPT_BURST:
+                self._address_attempts[address] = left, now
             return None
-        right = hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._right)
+        right = hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._password_hash)
         if not right:
-            self._together = together - 1, now
-            self._guessers[address] = left - 1, now
-            while len(self._guessers) > MOST_GUESSERS:
-                self._guessers.popitem(last=False)
+            self._total_attempts = together - 1, now
+            self._address_attempts[address] = left - 1, now
+            while len(self._address_attempts) > MAX_TRACKED_ADDRESSES:
+                self._address_attempts.popitem(last=False)
         return right
 
-    def cookie(self) -> str:
+    def issue_cookie(self) -> str:
         """A cookie's value, for someone who knew the password."""
-        return self._signer.sign(_WORD).decode()
+        return self._signer.sign(_COOKIE_PAYLOAD).decode()
 
-    def passes(self, cookie: str) -> bool:
+    def is_valid_cookie(self, cookie: str) -> bool:
         """Whether this cookie was given for this password, and is not too old."""
         try:
-            return bool(cookie) and self._signer.unsign(cookie, max_age=LIFE_S) == _WORD
+            return bool(cookie) and self._signer.unsign(cookie, max_age=LOGIN_COOKIE_MAX_AGE_S) == _COOKIE_PAYLOAD
         except BadSignature:  # too old is one of these
             return False
 
 
-def _left(counted: tuple[float, float] | None, now: float, most: int, each_s: float) -> float:
+def _attempts_left(counted: tuple[float, float] | None, now: float, burst: int, refill_s: float) -> float:
     """Guesses left; `counted`: how many there were, and when."""
-    left, then = counted or (most, now)
-    return min(float(most), left + (now - then) / each_s)
+    left, then = counted or (burst, now)
+    return min(float(burst), left + (now - then) / refill_s)

@@ -9,122 +9,135 @@ from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers
 
-from realtime.guard_settings import GuardSettings
+from realtime.guard_settings import SecuritySettings
 
 from . import words
-from .bindings import Bindings
-from .caller import Caller
-from .doors import Door
-from .offers import Offers
-from .origins import known_host, may_come, own_origins
-from .password import Password
-from .requests import Asked, Join
-from .tokens import brought, is_known
-from .words import Refusal
+from .bindings import OwnershipRegistry
+from .caller import ClientIdentity
+from .doors import RouteAccess
+from .offers import PendingOffers
+from .origins import is_known_host, origin_allowed, own_origins
+from .password import PasswordLogin
+from .requests import ComponentCall, QueueJoin
+from .tokens import extract_tokens, has_valid_token
+from .words import Denial
 
-SAME_MOMENT_S = 2.0
+COOKIE_REUSE_WINDOW_S = 2.0
 """Two tabs that are opened at once both come without a cookie: they are given the same."""
-MOST_MOMENTS = 1000
-FREE = frozenset({Door.OPEN, Door.LOCAL, Door.CLOSED})
+MAX_RECENT_VISITORS = 1000
+PASSWORD_EXEMPT = frozenset({RouteAccess.PUBLIC, RouteAccess.LOOPBACK_ONLY, RouteAccess.UNLISTED})
 """What needs no password."""
 
 
-class Porter:
+class AccessPolicy:
     """One for a process, however many ASGI apps there are in it."""
 
     def __init__(
         self,
-        settings: GuardSettings,
+        settings: SecuritySettings,
         *,
-        component: int,
-        places: Mapping[int, tuple[int, ...]],
-        files: frozenset[str],
-        scripts: tuple[str, ...],
-        offers: Offers,
-        names: Callable[[], tuple[str, ...]] = tuple,
-        only_here: bool = False,
+        component_id: int,
+        webrtc_input_indexes: Mapping[int, tuple[int, ...]],
+        file_paths: frozenset[str],
+        script_hashes: tuple[str, ...],
+        pending_offers: PendingOffers,
+        get_public_origins: Callable[[], tuple[str, ...]] = tuple,
+        loopback_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`component`, `places`: see `requests.py`. `files`: paths of files that the page shows.
         `scripts`: hashes of those that Gradio puts into the page once it has begun. `names`: further
-        origins of our own, asked every time. `only_here`: the app listens to this computer alone and has no password,
+        origins of our own, asked every time. `loopback_only`: the app listens to this computer alone and has no password,
         so that a name it does not know is another page's trick."""
         self.settings = settings
-        self.component, self.places, self.files, self.scripts = component, places, files, scripts
-        self.offers = offers
-        self.password = Password(settings.app_password, clock) if settings.app_password else None
-        self._names = names
-        self._only_here = only_here and self.password is None
-        self._sessions = Bindings()
-        self._connections = Bindings()
+        self.component_id, self.webrtc_input_indexes, self.file_paths, self.script_hashes = (
+            component_id,
+            webrtc_input_indexes,
+            file_paths,
+            script_hashes,
+        )
+        self.pending_offers = pending_offers
+        self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None
+        self._get_public_origins = get_public_origins
+        self._loopback_only = loopback_only and self.password_login is None
+        self._session_owners = OwnershipRegistry()
+        self._connection_owners = OwnershipRegistry()
         self._clock = clock
-        self._moments: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
+        self._recent_visitors: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
 
     # ---------------------------------------------------------------- who may come
 
-    def refuses(self, door: Door, caller: Caller, headers: Headers, subprotocols: list[str]) -> Refusal | None:
-        """Why this request is not served, or None. The password is a matter of its own: `wants_password`."""
-        if door is Door.CLOSED or (door is Door.LOCAL and not caller.here):
-            return words.NOT_HERE
-        if door in (Door.OPEN, Door.LOCAL):
+    def check(
+        self, access: RouteAccess, client: ClientIdentity, headers: Headers, subprotocols: list[str]
+    ) -> Denial | None:
+        """Why this request is not served, or None. The password is a matter of its own: `requires_login`."""
+        if access is RouteAccess.UNLISTED or (access is RouteAccess.LOOPBACK_ONLY and not client.is_loopback):
+            return words.NOT_FOUND
+        if access in (RouteAccess.PUBLIC, RouteAccess.LOOPBACK_ONLY):
             return None
-        tokens = brought(headers, subprotocols) if door is Door.PROGRAM else []
-        trusted = is_known(tokens, self.settings.api_tokens)
-        names = (*self.settings.allowed_origins, *self._names())
+        tokens = extract_tokens(headers, subprotocols) if access is RouteAccess.API else []
+        trusted = has_valid_token(tokens, self.settings.api_tokens)
+        names = (*self.settings.allowed_origins, *self._get_public_origins())
         if not trusted:
-            if self._only_here and not all(known_host(host, names) for host in caller.hosts[:1]):
-                return words.OTHER_NAME
+            if self._loopback_only and not all(is_known_host(host, names) for host in client.hosts[:1]):
+                return words.UNKNOWN_HOST
             # A browser knows which page asks. Without its word another page could pass for a proxy that changed our
             # name (X-Forwarded-Host): under launch() Gradio's CORS lets those on this computer set any header.
             other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
-            ours = frozenset() if other else own_origins("https" if caller.https else "http", caller.hosts)
-            if not may_come(caller.origin, ours, names):
-                return words.OTHER_PAGE
-        if door is Door.PROGRAM and not trusted:
-            passed = self.password is not None and self.password.passes(caller.passed)
+            ours = frozenset() if other else own_origins("https" if client.is_https else "http", client.hosts)
+            if not origin_allowed(client.origin, ours, names):
+                return words.ORIGIN_NOT_ALLOWED
+        if access is RouteAccess.API and not trusted:
+            passed = self.password_login is not None and self.password_login.is_valid_cookie(client.login_cookie)
             if self.settings.api_tokens and not passed:
-                return words.TOKEN
-            if self.password is not None and not passed:
-                return words.NO_TOKENS
+                return words.TOKEN_REQUIRED
+            if self.password_login is not None and not passed:
+                return words.TOKENS_NOT_CONFIGURED
         return None
 
-    def wants_password(self, door: Door, caller: Caller) -> bool:
+    def requires_login(self, access: RouteAccess, client: ClientIdentity) -> bool:
         """Whether whoever asks for this has first to give the password."""
-        if self.password is None or door in FREE or door in (Door.PROGRAM, Door.LOGIN):
+        if self.password_login is None or access in PASSWORD_EXEMPT or access in (RouteAccess.API, RouteAccess.LOGIN):
             return False
-        return not self.password.passes(caller.passed)
+        return not self.password_login.is_valid_cookie(client.login_cookie)
 
     # ---------------------------------------------------------------- whose is it
 
-    def visitor_for(self, caller: Caller, agent: str) -> str:
+    def issue_visitor_id(self, client: ClientIdentity, user_agent: str) -> str:
         """The cookie for a browser that comes without one."""
         now = self._clock()
-        while self._moments and (len(self._moments) > MOST_MOMENTS or self._oldest() + SAME_MOMENT_S <= now):
-            self._moments.popitem(last=False)
-        _, known = self._moments.setdefault((caller.address, agent), (now, secrets.token_urlsafe(24)))
+        while self._recent_visitors and (
+            len(self._recent_visitors) > MAX_RECENT_VISITORS or self._oldest_issued_at() + COOKIE_REUSE_WINDOW_S <= now
+        ):
+            self._recent_visitors.popitem(last=False)
+        _, known = self._recent_visitors.setdefault((client.address, user_agent), (now, secrets.token_urlsafe(24)))
         return known
 
-    def _oldest(self) -> float:
-        return next(iter(self._moments.values()))[0]
+    def _oldest_issued_at(self) -> float:
+        return next(iter(self._recent_visitors.values()))[0]
 
-    def session(self, session: str, caller: Caller) -> Refusal | None:
+    def check_session(self, session_hash: str, client: ClientIdentity) -> Denial | None:
         """A Gradio session is used: by the browser that began it, or not at all."""
-        return None if self._sessions.claim(session, caller.owner) else words.OTHERS
+        return None if self._session_owners.claim(session_hash, client.session_owner) else words.NOT_OWNER
 
-    def join(self, join: Join, caller: Caller) -> Refusal | None:
+    def check_queue_join(self, join: QueueJoin, client: ClientIdentity) -> Denial | None:
         """A button of the page, maybe about a WebRTC connection."""
-        refusal = self.session(join.session, caller)
-        if refusal is None and not all(self._connections.owns(each, join.session) for each in join.connections):
-            return words.OTHERS
+        refusal = self.check_session(join.session_hash, client)
+        if refusal is None and not all(
+            self._connection_owners.is_owned_by(each, join.session_hash) for each in join.connection_ids
+        ):
+            return words.NOT_OWNER
         return refusal
 
-    def asked(self, asked: Asked, caller: Caller) -> Refusal | None:
+    def check_component_call(self, component_call: ComponentCall, client: ClientIdentity) -> Denial | None:
         """fastrtc's component asks; an offer that is let through holds a place in `offers`."""
-        refusal = self.session(asked.session, caller)
-        if refusal is not None or not asked.connection:
+        refusal = self.check_session(component_call.session_hash, client)
+        if refusal is not None or not component_call.connection_id:
             return refusal
-        if not self._connections.claim(asked.connection, asked.session):
-            return words.OTHERS
-        if asked.offers and not self.offers.begin(asked.connection, caller.key):
-            return words.FULL
+        if not self._connection_owners.claim(component_call.connection_id, component_call.session_hash):
+            return words.NOT_OWNER
+        if component_call.is_offer and not self.pending_offers.reserve(
+            component_call.connection_id, client.visitor_key
+        ):
+            return words.TOO_MANY_OFFERS
         return None

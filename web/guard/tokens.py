@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
-PROTOCOL = "openai-insecure-api-key."
+API_KEY_SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
 """A browser's WebSocket can set no header: OpenAI's way for it is a subprotocol with the key at its end."""
 
 
-def brought(headers: Headers, subprotocols: Iterable[str] = ()) -> list[str]:
+def extract_tokens(headers: Headers, subprotocols: Iterable[str] = ()) -> list[str]:
     """The tokens that a request brings, wherever one may stand."""
     found = []
     for value in headers.getlist("authorization"):
@@ -19,15 +19,19 @@ def brought(headers: Headers, subprotocols: Iterable[str] = ()) -> list[str]:
         if kind.lower() == "bearer":
             found.append(token.strip())
     found += [value.strip() for value in headers.getlist("api-key")]
-    found += [name.removeprefix(PROTOCOL) for name in subprotocols if name.startswith(PROTOCOL)]
+    found += [
+        name.removeprefix(API_KEY_SUBPROTOCOL_PREFIX)
+        for name in subprotocols
+        if name.startswith(API_KEY_SUBPROTOCOL_PREFIX)
+    ]
     return [token for token in found if token]
 
 
-def is_known(tokens: Iterable[str], known: Iterable[str]) -> bool:
+def has_valid_token(tokens: Iterable[str], valid_tokens: Iterable[str]) -> bool:
     """Whether one of them is among those that are known; takes as long whichever it is."""
     fits = False
-    known = tuple(known)
+    valid_tokens = tuple(valid_tokens)
     for token in tokens:
-        for each in known:
+        for each in valid_tokens:
             fits |= hmac.compare_digest(token.encode(), each.encode())
     return fits

@@ -1,41 +1,41 @@
 """Every sentence a visitor reads, in English and in Traditional Chinese (Taiwan).
 
 Static labels go through Gradio's own translation in the browser (`I18N`); sentences made on the server are looked up
-here by code, in the language the visitor's browser asked for (`locale_of`). A code without a sentence is a bug, and a
+here by code, in the language the visitor's browser asked for (`negotiate_locale`). A code without a sentence is a bug, and a
 test says so. (The login page has its own few: it stands before the page, `web/guard/words.py`.)
 """
 
-from .choices import LANGUAGES, NOISES, PACES, PRESETS, WISHES
-from .details import CONNECT_BUTTON, EXPORT, FIGURES, KEY_STATES, SERVERS
+from .choices import ENDPOINTING_SPEEDS, LANGUAGES, NOISE_REDUCTIONS, PREFERENCE_MESSAGES, PRESETS
+from .details import CONNECT_BUTTON_LABELS, EXPORT_TEXTS, KEY_MESSAGES, SERVER_NAMES, USAGE_PANEL_TEXTS
 from .labels import I18N, LABELS, label
-from .locale import Locale, Table, as_locale, locale_of, pick, sentence
-from .scripts import PAGE, page_tables
-from .states import CHAT_NOTICES, CHAT_STAGES, NOTICES, STAGES
+from .locale import Locale, TranslationTable, get_message, localize, negotiate_locale, parse_locale
+from .scripts import SCRIPT_TEXTS, script_texts_by_locale
+from .states import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS
 
 __all__ = [
-    "CHAT_NOTICES",
-    "CHAT_STAGES",
-    "CONNECT_BUTTON",
-    "EXPORT",
-    "FIGURES",
+    "CALL_NOTICE_TEXTS",
+    "CALL_STAGE_TEXTS",
+    "CHAT_NOTICE_TEXTS",
+    "CHAT_STAGE_TEXTS",
+    "CONNECT_BUTTON_LABELS",
+    "ENDPOINTING_SPEEDS",
+    "EXPORT_TEXTS",
     "I18N",
-    "KEY_STATES",
+    "KEY_MESSAGES",
     "LABELS",
     "LANGUAGES",
-    "NOISES",
-    "NOTICES",
-    "PACES",
-    "PAGE",
+    "NOISE_REDUCTIONS",
+    "PREFERENCE_MESSAGES",
     "PRESETS",
-    "SERVERS",
-    "STAGES",
-    "WISHES",
+    "SCRIPT_TEXTS",
+    "SERVER_NAMES",
+    "USAGE_PANEL_TEXTS",
     "Locale",
-    "Table",
-    "as_locale",
+    "TranslationTable",
+    "get_message",
     "label",
-    "locale_of",
-    "page_tables",
-    "pick",
-    "sentence",
+    "localize",
+    "negotiate_locale",
+    "parse_locale",
+    "script_texts_by_locale",
 ]

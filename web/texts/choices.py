@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from .locale import Table
+from .locale import TranslationTable
 
-LANGUAGES: Table = {
+LANGUAGES: TranslationTable = {
     "en": ("English", "英語"),
     "zh": ("Chinese", "中文"),
 }
-PACES: Table = {
+ENDPOINTING_SPEEDS: TranslationTable = {
     "quick": ("Quick: answers as soon as you pause", "快：一停頓就回答"),
     "balanced": ("Balanced", "適中"),
     "patient": ("Patient: lets you think", "慢：讓你慢慢想"),
 }
-NOISES: Table = {
+NOISE_REDUCTIONS: TranslationTable = {
     "none": ("None", "不處理"),
     "near_field": ("Headset", "耳機麥克風"),
     "far_field": ("Laptop or loudspeaker", "筆電或桌上型麥克風"),
@@ -47,7 +47,7 @@ PRESETS: dict[str, tuple[str, str, str]] = {
 }
 """By name: (English, Traditional Chinese, what the model is told)."""
 
-WISHES: Table = {
+PREFERENCE_MESSAGES: TranslationTable = {
     "as_set": ("As set", "預設"),
     "own_words": ("My own words", "自己寫"),
     "now": ("Counts from now on.", "現在開始生效。"),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .locale import Table
+from .locale import TranslationTable
 
-EXPORT: Table = {
+EXPORT_TEXTS: TranslationTable = {
     "title": ("Conversation", "對話紀錄"),
     "user": ("You", "你"),
     "assistant": ("Model", "模型"),
     "nothing": ("There is nothing to save yet.", "目前還沒有可以儲存的內容。"),
 }
 
-SERVERS: Table = {
+SERVER_NAMES: TranslationTable = {
     "offline": ("Offline", "離線"),
     "openai": ("OpenAI", "OpenAI"),
     "openai_own_key": ("OpenAI (own key)", "OpenAI（自己的金鑰）"),
@@ -19,17 +19,17 @@ SERVERS: Table = {
     "custom_own_key": ("Custom (own key)", "自訂伺服器（自己的金鑰）"),
 }
 
-CONNECT_BUTTON: Table = {
+CONNECT_BUTTON_LABELS: TranslationTable = {
     "connect": ("Connect", "連線"),
     "disconnect": ("Disconnect", "中斷連線"),
 }
 
 # ------------------------------------------------------------------ time and money
 
-FIGURES: Table = {
-    "waited": ("waited for you to finish", "等你說完"),
+USAGE_PANEL_TEXTS: TranslationTable = {
+    "endpointing": ("waited for you to finish", "等你說完"),
     "model": ("model", "模型"),
-    "rest": ("network and playback", "網路與播放"),
+    "playout": ("network and playback", "網路與播放"),
     "p50": ("half of the answers came within", "一半的回答不超過"),
     "p95": ("95 of 100 answers came within", "95% 的回答不超過"),
     "picture": ("The last answers, in seconds", "最近幾次回答（秒）"),
@@ -55,7 +55,7 @@ FIGURES: Table = {
     "day_spent": ("What a day may cost is spent: the call ends now.", "今天的費用額度已用完，通話即將結束。"),
 }
 
-KEY_STATES: Table = {
+KEY_MESSAGES: TranslationTable = {
     "used": (
         "Your key is used for calls and chats you start from now on.",
         "從現在起開始的通話與對話會使用你的金鑰。",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .locale import Locale, Table
+from .locale import Locale, TranslationTable
 
-PAGE: Table = {
+SCRIPT_TEXTS: TranslationTable = {
     "language_confirm": (
         "The page is drawn anew in the other language, and this conversation is gone then. Go on?",
         "切換語言會重新載入網頁，這段對話會消失。要繼續嗎？",
@@ -172,9 +172,9 @@ PAGE: Table = {
 }
 
 
-def page_tables() -> dict[Locale, dict[str, str]]:
+def script_texts_by_locale() -> dict[Locale, dict[str, str]]:
     """`PAGE` by language, for the page's scripts."""
     return {
-        "en": {code: english for code, (english, _) in PAGE.items()},
-        "zh-TW": {code: chinese for code, (_, chinese) in PAGE.items()},
+        "en": {code: english for code, (english, _) in SCRIPT_TEXTS.items()},
+        "zh-TW": {code: chinese for code, (_, chinese) in SCRIPT_TEXTS.items()},
     }

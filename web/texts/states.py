@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .locale import Table
+from .locale import TranslationTable
 
-STAGES: Table = {
+CALL_STAGE_TEXTS: TranslationTable = {
     "idle": ("Ready. Press the green button to talk.", "準備好了，按綠色按鈕開始通話。"),
     "loading": ("Getting ready: the voice models are loading…", "準備中：正在載入語音模型…"),
     "waiting": (
@@ -21,7 +21,7 @@ STAGES: Table = {
     "failed": ("The call could not go on.", "通話無法繼續。"),
 }
 
-NOTICES: Table = {
+CALL_NOTICE_TEXTS: TranslationTable = {
     "not_in_call": (
         "Start a call first: press the green button, then send your message.",
         "請先按綠色按鈕開始通話，再送出訊息。",
@@ -127,8 +127,8 @@ NOTICES: Table = {
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
 }
 
-CHAT_STAGES: Table = {
-    **STAGES,
+CHAT_STAGE_TEXTS: TranslationTable = {
+    **CALL_STAGE_TEXTS,
     "idle": ("Not connected. Press Connect, or just type.", "尚未連線。按「連線」，或直接輸入訊息。"),
     "waiting": (
         "All places are taken: you are number {place} in line. The chat connects by itself.",
@@ -142,8 +142,8 @@ CHAT_STAGES: Table = {
     "failed": ("The chat could not go on.", "對話無法繼續。"),
 }
 
-CHAT_NOTICES: Table = {
-    **NOTICES,
+CHAT_NOTICE_TEXTS: TranslationTable = {
+    **CALL_NOTICE_TEXTS,
     "unreachable": (
         "The server cannot be reached. Check the network, then connect again.",
         "連不到伺服器，請檢查網路後再連線。",

@@ -13,12 +13,12 @@ OPENAI_SPOKEN = "openai_spoken_turn"
 OPENAI_TOOL = "openai_tool_call"
 
 
-def sent(name: str) -> list[Event]:
+def recorded_client_events(name: str) -> list[Event]:
     """What the client sent, in order."""
     return _read(name, "sent")
 
 
-def received(name: str) -> list[Event]:
+def recorded_server_events(name: str) -> list[Event]:
     """What the server sent, in order."""
     return _read(name, "received")
 
