@@ -20,7 +20,8 @@ RUN pip install --no-cache-dir -r requirements.txt
 
 USER voice
 # Only what fetching needs: a change of the rest neither installs nor fetches anything again.
-COPY --chown=voice offline/__init__.py offline/models.py offline/fetch.py offline/manifest.json offline/
+COPY --chown=voice offline/__init__.py offline/
+COPY --chown=voice offline/models offline/models
 RUN python -m offline.models fetch
 COPY --chown=voice . .
 

@@ -23,29 +23,31 @@ import pandas  # noqa: F401  Gradio imports it at the first event: over a second
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from realtime.accounts import BillingService
-from realtime.connection import Failure
-from realtime.places import AdmissionController, AdmissionKind, ConcurrencyLimits
-from realtime.session import SessionMode
-from realtime.settings import Endpoint, ServerKind, Settings, SettingsError
-from realtime.usage import SpendLimits
 from realtime_handler import RealtimeHandler
-from web import VERSION, gradio_log, gradio_memory, last_word, polling, server_options
-from web.downloads import Downloads
-from web.embedded import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
-from web.ending import GracefulShutdown, close_tunnels
-from web.garbage import GcScheduler
-from web.guard import Guard, create_access_policy
-from web.metrics import Metrics
-from web.page import build_page, count_queue_workers
-from web.reachability import UpstreamProbe
-from web.relay import RealtimeGateway
-from web.routes import TITLE, Health, build_router
-from web.texts import I18N
-from web.turn import IceServerProvider
-from web.udp_check import UdpCheck
-from web.voice_socket import AudioSocketRegistry
-from webrtc_edge import quiet_loggers
+from voicechat import TITLE, VERSION
+from voicechat.config.session_update import SessionMode
+from voicechat.config.settings import Endpoint, ServerKind, Settings, SettingsError
+from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.budget import BillingService
+from voicechat.limits.pricing import SpendLimits
+from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.server import uvicorn_options
+from voicechat.server.access_policy_factory import Guard, create_access_policy
+from voicechat.server.gc_scheduler import GcScheduler
+from voicechat.server.graceful_shutdown import GracefulShutdown, close_tunnels
+from voicechat.server.gradio_patches import disconnect_polling, error_logging, session_retention, stream_close
+from voicechat.server.offline_process import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
+from voicechat.server.prometheus import Metrics
+from voicechat.server.routes import Health, build_router
+from voicechat.session.websocket_call import AudioSocketRegistry
+from voicechat.transport.ice_servers import IceServerProvider
+from voicechat.transport.stream_handler import quiet_loggers
+from voicechat.transport.udp_check import UdpCheck
+from voicechat.ui.downloads import Downloads
+from voicechat.ui.i18n import I18N
+from voicechat.ui.page import build_page, count_queue_workers
+from voicechat.upstream.connection import Failure
+from voicechat.upstream.probe import UpstreamProbe
 
 log = logging.getLogger("app")
 # About Gradio 6, which fastrtc does not run on; said to whoever starts the app, who can do nothing about it.
@@ -157,7 +159,7 @@ def build_asgi_app(application: Application) -> FastAPI:
             yield
         application.stop()
 
-    # No documentation pages of FastAPI's: they are drawn by scripts from another host. `web/routes.py` has one.
+    # No documentation pages of FastAPI's: they are drawn by scripts from another host. `voicechat/server/routes.py` has one.
     api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
     api.include_router(application.router)
     api.add_middleware(Guard, access_policy=application.access_policy)
@@ -169,7 +171,7 @@ def build_asgi_app(application: Application) -> FastAPI:
         ssr_mode=False,
         i18n=I18N,
         root_path=root_path,
-        app_kwargs={"exception_handlers": gradio_log.EXCEPTION_HANDLERS},
+        app_kwargs={"exception_handlers": error_logging.EXCEPTION_HANDLERS},
     )
     return app
 
@@ -183,12 +185,12 @@ logging.basicConfig(
 )
 logging.getLogger("httpx").setLevel(logging.WARNING)
 quiet_loggers()
-polling.install()
-gradio_log.install()
-gradio_memory.install()
-last_word.install()
+disconnect_polling.install()
+error_logging.install()
+session_retention.install()
+stream_close.install()
 application = Application(settings)
-server_options.install(application.shutdown.attach_server, settings.limits.max_message_bytes)
+uvicorn_options.install(application.shutdown.attach_server, settings.limits.max_message_bytes)
 app = build_asgi_app(application)
 
 
@@ -197,7 +199,7 @@ def gradio_app_kwargs(application: Application) -> dict[str, Any]:
     return {
         "routes": application.router.routes,
         "openapi_url": None,
-        "exception_handlers": gradio_log.EXCEPTION_HANDLERS,
+        "exception_handlers": error_logging.EXCEPTION_HANDLERS,
         "middleware": [Middleware(Guard, access_policy=application.access_policy)],
         "lifespan": lambda _: application.gc_scheduler.run_in_background(),
     }

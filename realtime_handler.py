@@ -1,6 +1,6 @@
 """One voice call: the browser's microphone and loudspeaker on one side, the Realtime server's socket on the other.
 
-The thin shell around `realtime.call.Call`: it moves bytes, keeps time, reconnects, and hands snapshots to the page.
+The thin shell around `voicechat.turn_taking.call.Call`: it moves bytes, keeps time, reconnects, and hands snapshots to the page.
 `RealtimeHandler` is given to fastrtc as a prototype; fastrtc copies it for every connection. What belongs to one visitor is
 in `Visitor`, which the page keeps in its session, never on the prototype.
 """
@@ -17,14 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from realtime import captions, microphone
-from realtime.accounts import BillingService, SessionBilling
-from realtime.allowance import QuotaMeter
-from realtime.call import CallStateMachine
-from realtime.connection import Failure
-from realtime.line import ReconnectingClient
-from realtime.microphone import UplinkBuffer
-from realtime.places import (
+from voicechat.audio import uplink_buffer
+from voicechat.audio.playback_buffer import FRAME, Samples
+from voicechat.audio.recording import Recording
+from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
+from voicechat.audio.uplink_buffer import UplinkBuffer
+from voicechat.config.call_preferences import CallPreferences
+from voicechat.config.session_update import SessionMode, build_session_update
+from voicechat.config.settings import Endpoint, Settings, TurnDetection
+from voicechat.conversation import traditional_chinese
+from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.daily_quota import QuotaMeter
+from voicechat.limits.waiting_queue import (
     AdmissionController,
     AdmissionKind,
     AdmissionState,
@@ -32,19 +36,16 @@ from realtime.places import (
     ConcurrencyLimits,
     needs_offline_session,
 )
-from realtime.playback import FRAME, Samples
-from realtime.recording import Recording
-from realtime.session import SessionMode, build_session_update
-from realtime.session_told import SessionConfigSync
-from realtime.settings import Endpoint, Settings, TurnDetection
-from realtime.snapshot import TERMINAL_STAGES, CallStage, Notice, Snapshot
-from realtime.sound_file import DiskExecutor, new_disk_executor
-from realtime.timing import TurnLatencyTracker
-from realtime.wishes import CallPreferences
-from visitor import Visitor
-from webrtc_edge import PacedStreamHandler, error_location, quiet_loggers
-from webrtc_media import install_jitter_buffer, install_track
-from webrtc_path import install_rtp_fast_path
+from voicechat.session.visitor import Visitor
+from voicechat.transport.audio_track import install_jitter_buffer, install_track
+from voicechat.transport.rtp_fast_path import install_rtp_fast_path
+from voicechat.transport.stream_handler import PacedStreamHandler, error_location, quiet_loggers
+from voicechat.turn_taking.call import CallStateMachine
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Notice, Snapshot
+from voicechat.turn_taking.turn_latency import TurnLatencyTracker
+from voicechat.upstream.connection import Failure
+from voicechat.upstream.reconnecting_client import ReconnectingClient
+from voicechat.upstream.session_sync import SessionConfigSync
 
 __all__ = ["CallStage", "EndpointResolver", "Failure", "Notice", "RealtimeHandler", "Snapshot", "Visitor"]
 
@@ -96,7 +97,7 @@ class RealtimeHandler(PacedStreamHandler):
         """When the page was last heard of."""
         self._tasks: list[asyncio.Task[None]] = []
         self._shown_version: tuple[object, ...] = ()
-        captions.to_traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
+        traditional_chinese.to_traditional("准备")  # the tables are read now (70 ms, once), not in the middle of a call
 
     def copy(self) -> RealtimeHandler:
         """A fresh call for one connection; shares only settings, the places and the accounts."""
@@ -349,7 +350,7 @@ class RealtimeHandler(PacedStreamHandler):
     def next_audio_frame(self, now: float) -> Samples:
         up = self._upstream is not None and self._upstream.is_connected
         if up and self._uplink_buffer.needs_silence(now):
-            self._append_audio(microphone.SILENCE_FRAME)
+            self._append_audio(uplink_buffer.SILENCE_FRAME)
         if self._call is None:
             return SILENCE_FRAME
         if up:

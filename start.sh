@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 make_environment .venv requirements.txt
 # With a server of one's own the models are not needed. A bad setting is explained by the app itself.
-if .venv/bin/python -c "from realtime.settings import *; raise SystemExit(Settings.load().kind != ServerKind.OFFLINE)" 2>/dev/null; then
+if .venv/bin/python -c "from voicechat.config.settings import *; raise SystemExit(Settings.load().kind != ServerKind.OFFLINE)" 2>/dev/null; then
   .venv/bin/python -m offline.models fetch
 fi
 exec .venv/bin/python app.py

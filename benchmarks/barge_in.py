@@ -38,12 +38,12 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks._chirp import RATE, WINDOW_SAMPLES, has_tone, position_ms
-from benchmarks._interrupting_server import InterruptingServer
-from benchmarks._machine import OtherProcessesCpu
-from tests.browser.caller import BrowserPage
-from tests.browser.conftest import launch_chromium
-from tests.speech import load_clip
+from benchmarks.support.chirp import RATE, WINDOW_SAMPLES, has_tone, position_ms
+from benchmarks.support.interrupting_server import InterruptingServer
+from benchmarks.support.machine_load import OtherProcessesCpu
+from tests.data.speech import load_clip
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.chromium import launch_chromium
 
 PROJECT = Path(__file__).resolve().parent.parent
 TARGET_SILENCE_P95_MS, TARGET_HEARD_P95_MS, TARGET_BUFFER_MS = 150.0, 80.0, 150.0
@@ -222,7 +222,7 @@ def run_benchmark(count: int) -> dict[str, Any]:
         for name, ducking in (("ours", "off"), ("ducked", "on"), ("plain", "off")):
             server, port = InterruptingServer(), free_port()
             with server.running():
-                plain = ["-m", "benchmarks._plain_fastrtc", str(port), server.url]
+                plain = ["-m", "benchmarks.support.plain_fastrtc", str(port), server.url]
                 command = plain if name == "plain" else ["app.py"]
                 with running_app(command, port, REALTIME_URL=server.url, DUCKING=ducking) as url:
                     found = measure_interruptions(browser, url, server, count, name)

@@ -32,13 +32,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._load_callers import CONNECT_ERRORS, ApiLoadCaller, AudioSocketLoadCaller, LoadCaller, WebRtcLoadCaller
-from benchmarks._load_child import ProbedProcess, disable_gc, pin_to_core, probed_process
-from benchmarks._load_gradio import GradioPage, fetch_config
-from benchmarks._load_speech import WINDOW_S, count_lost_pieces
-from benchmarks._load_window import LoadRamp, LoadWindow, WindowVerdict
-from benchmarks._machine import OtherProcessesCpu
-from benchmarks.proxy import free_port
+from benchmarks.support.gradio_page import GradioPage, fetch_config
+from benchmarks.support.load_callers import (
+    CONNECT_ERRORS,
+    ApiLoadCaller,
+    AudioSocketLoadCaller,
+    LoadCaller,
+    WebRtcLoadCaller,
+)
+from benchmarks.support.load_speech import WINDOW_S, count_lost_pieces
+from benchmarks.support.load_window import LoadRamp, LoadWindow, WindowVerdict
+from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.probed_process import ProbedProcess, disable_gc, pin_to_core, probed_process
+
+from .proxy import free_port
 
 SETTLE_S = 1.5
 CALLS_AT_ONCE = 4
@@ -92,8 +99,8 @@ class LoadBench:
         manner = "echo" if kind is LoadKind.PROGRAM else "talk"
         program = "plain" if kind is LoadKind.PLAIN else "ours"
         url = f"ws://127.0.0.1:{behind}/v1/realtime"
-        self.server = stack.enter_context(probed_process(["benchmarks._load_server", behind, manner, *core[1]]))
-        self.app = stack.enter_context(probed_process(["benchmarks._load_app", program, front, url, *core[0]]))
+        self.server = stack.enter_context(probed_process(["benchmarks.support.load_server", behind, manner, *core[1]]))
+        self.app = stack.enter_context(probed_process(["benchmarks.support.probed_app", program, front, url, *core[0]]))
         self.url = f"http://127.0.0.1:{front}"
         self.callers: list[LoadCaller] = []
         self._config: dict[str, Any] = {}

@@ -24,8 +24,8 @@ from typing import Any, cast
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks._machine import OtherProcessesCpu
-from benchmarks._speech import RATE, SpeechSample, error_rate, load_speech_samples
+from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.speech_samples import RATE, SpeechSample, error_rate, load_speech_samples
 
 PROJECT = Path(__file__).resolve().parent.parent
 FRAME_S = 0.02
@@ -159,8 +159,8 @@ class NaivePipeline:
     """The same models, one after the other."""
 
     def __init__(self) -> None:
-        from offline.models import find_models
-        from offline.pipeline import limit_openmp_spinning, load_llm, load_speech_models
+        from offline.models.store import find_models
+        from offline.pipeline.loader import limit_openmp_spinning, load_llm, load_speech_models
 
         limit_openmp_spinning()
         store, threads = find_models(), os.cpu_count() or 1
@@ -170,9 +170,9 @@ class NaivePipeline:
 
     def measure_reply_s(self, utterance: SpeechSample) -> float:
         """Seconds from the end of the turn to the reply's sound, all of it ready."""
-        from offline.hearing import resample_to_16k
-        from offline.prompt import build_prompt
-        from offline.work import LanguageCode, LlmMessage, ReplyRequest
+        from offline.llm.prompt import build_prompt
+        from offline.protocol.worker_messages import LanguageCode, LlmMessage, ReplyRequest
+        from offline.stt.recognition_rules import resample_to_16k
 
         pcm = (np.clip(utterance.samples, -1, 1) * 32767).astype("<i2").tobytes()
         begun = time.monotonic()

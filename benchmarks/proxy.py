@@ -38,11 +38,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks._machine import OtherProcessesCpu
-from realtime.settings import Settings
-from web import server_options
-from web.relay import RealtimeGateway
-from web.routes import Health, build_router
+from benchmarks.support.machine_load import OtherProcessesCpu
+from voicechat.config.settings import Settings
+from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.server import uvicorn_options
+from voicechat.server.routes import Health, build_router
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 10, 50)
@@ -87,7 +87,7 @@ async def run_upstream(port: int) -> None:
 def gateway_app() -> FastAPI:
     """What uvicorn serves: the routes of the app, without its page."""
     settings = Settings.from_env(os.environ)
-    server_options.install()
+    uvicorn_options.install()
 
     async def health() -> Health:
         return Health("ok", settings.server_kind, settings.model, 0, 0, 0.0, "")

@@ -27,11 +27,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks._load_callers import CONNECT_ERRORS, ApiLoadCaller, AudioSocketLoadCaller, LoadCaller, WebRtcLoadCaller
-from benchmarks._load_child import ProbedProcess, probed_process
-from benchmarks._load_gradio import GradioPage, fetch_config
-from benchmarks.proxy import free_port
-from web.gradio_memory import MAX_CLOSED_SESSIONS
+from benchmarks.support.gradio_page import GradioPage, fetch_config
+from benchmarks.support.load_callers import (
+    CONNECT_ERRORS,
+    ApiLoadCaller,
+    AudioSocketLoadCaller,
+    LoadCaller,
+    WebRtcLoadCaller,
+)
+from benchmarks.support.probed_process import ProbedProcess, probed_process
+from voicechat.server.gradio_patches.session_retention import MAX_CLOSED_SESSIONS
+
+from .proxy import free_port
 
 CONCURRENT_CALLS = 8
 """Calls at the same time."""
@@ -128,9 +135,9 @@ async def run_soak(minutes: float, seed: int) -> dict[str, Any]:
     """All of it."""
     with ExitStack() as stack:
         behind, front = str(free_port()), str(free_port())
-        stack.enter_context(probed_process(["benchmarks._load_server", behind, "interrupt"]))
+        stack.enter_context(probed_process(["benchmarks.support.load_server", behind, "interrupt"]))
         app = stack.enter_context(
-            probed_process(["benchmarks._load_app", "ours", front, f"ws://127.0.0.1:{behind}/v1/realtime"])
+            probed_process(["benchmarks.support.probed_app", "ours", front, f"ws://127.0.0.1:{behind}/v1/realtime"])
         )
         url = f"http://127.0.0.1:{front}"
         crowd = CallerPool(url, await fetch_config(url), seed)

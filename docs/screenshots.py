@@ -10,10 +10,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.caller import BrowserPage
-from tests.browser.conftest import launch_chromium, running_app
-from tests.browser.typist import TextChatPage
-from tests.speech import load_clip
+from tests.data.speech import load_clip
+from tests.support.app.app_process import running_app
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.chromium import launch_chromium
+from tests.support.browser.text_chat_page import TextChatPage
 
 SCREENSHOT_DIR = Path(__file__).parent
 VIEWPORT = {"width": 1000, "height": 1040}

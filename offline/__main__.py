@@ -19,8 +19,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from offline.models import is_intact, models_dir, required_models
-from offline.server import REALTIME_PATH, RealtimeServer, error_location
+from offline.models.store import is_intact, models_dir, required_models
+
+from .server import REALTIME_PATH, RealtimeServer, error_location
 
 LOGGER = logging.getLogger("offline")
 
@@ -37,7 +38,7 @@ def download_missing_models(report: Callable[[str], None]) -> None:
     root, models = models_dir(), required_models(os.environ)
     if all(is_intact(root / model.name / file.name, file) for model in models for file in model.files):
         return
-    from offline.fetch import JsonProgress, ModelDownloader
+    from offline.models.downloader import JsonProgress, ModelDownloader
 
     report("Fetching the speech and language models")
     for line in ModelDownloader(root, progress=JsonProgress(report)).fetch(models):
@@ -53,7 +54,7 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
             await asyncio.to_thread(
                 download_missing_models, lambda sentence: _report_progress(server, loop, sentence, "fetching")
             )
-        from offline.pipeline import load_pipeline
+        from offline.pipeline.loader import load_pipeline
 
         workers = await load_pipeline(lambda sentence: _report_progress(server, loop, sentence))
     except Exception as error:

@@ -23,11 +23,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from offline.events import CloseConnection, IdGenerator, Output, ProtocolError, SendEvent, SubmitWork
-from offline.session import Session
-from offline.turn_detection import VadModel, create_silero_vad
-from offline.wire import write_json
-from offline.work import SessionWorker, WorkerPool, WorkResult
+from offline.protocol.json_codec import write_json
+from offline.protocol.outputs import CloseConnection, IdGenerator, Output, ProtocolError, SendEvent, SubmitWork
+from offline.protocol.worker_messages import SessionWorker, WorkerPool, WorkResult
+from offline.session.session import Session
+from offline.stt.turn_detection import VadModel, create_silero_vad
 
 LOGGER = logging.getLogger(__name__)
 

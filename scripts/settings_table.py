@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from realtime.homes import HF_SPACE_DEFAULTS
-from realtime.settings import Settings
+from voicechat.config.deployment_defaults import HF_SPACE_DEFAULTS
+from voicechat.config.settings import Settings
 
 from .settings_zh import MEANINGS_ZH
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from .browser.conftest import AppProcess, running_app
+from tests.support.app.app_process import AppProcess, running_app
 
 # What is tested is what comes out, not how busy the machine is: a stall of a second fails no generated test.
 hypothesis.settings.register_profile(

@@ -15,10 +15,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from offline.protocol.worker_messages import ReplySpeech, WorkResult
 from offline.server import RealtimeServer, SessionConnection
-from offline.turn_detection import VadModel
-from offline.work import ReplySpeech, WorkResult
-from tests.offline.scripted import (
+from offline.stt.turn_detection import VadModel
+from tests.support.offline.scripted_models import (
     Checkpoint,
     ModelScript,
     ScriptedModelRuntime,

@@ -1,0 +1,5 @@
+"""`python -m offline.models`."""
+
+from .cli import main
+
+raise SystemExit(main())

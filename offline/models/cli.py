@@ -1,0 +1,55 @@
+"""Command line of the model store: download missing model files or verify those on disk.
+
+python -m offline.models fetch    download what is missing (exit code 1 when English is not available afterwards)
+python -m offline.models check    read every file again and compare its sha256
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from .downloader import ModelDownloader
+from .store import MANIFEST_PATH, ModelStore, find_models, is_intact, models_dir, required_models
+
+
+def _report_availability(store: ModelStore, environ: Mapping[str, str]) -> int:
+    if store.llm is None and store.custom_llm is not None:
+        print(store.missing_message, file=sys.stderr)
+        return 1
+    if not store.languages:
+        print("The offline server cannot work without these files. Run this command again once a source is reachable,")
+        print(f"or put the files into {models_dir(environ)} by hand (names, sizes and sums: {MANIFEST_PATH}).")
+        return 1
+    if "zh" not in store.languages:
+        print("Mandarin is not available; the offline server works in English only.")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m offline.models", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("command", choices=["fetch", "check"])
+    command = parser.parse_args(argv).command
+    environ = os.environ
+    try:
+        root = models_dir(environ)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if command == "fetch":
+        try:
+            fetched = ModelDownloader(root).fetch(required_models(environ))
+        except OSError as error:
+            print(f"The models cannot be kept in {root}: {error.strerror or error}.", file=sys.stderr)
+            return 1
+        for line in fetched:
+            print(line, file=sys.stderr)
+    else:
+        for model in required_models(environ):
+            for file in model.files:
+                path = root / model.name / file.name
+                state = "ok" if is_intact(path, file, rehash=True) else ("damaged" if path.exists() else "missing")
+                print(f"{state:8} {model.name}/{file.name}")
+    return _report_availability(find_models(environ), environ)

@@ -1,0 +1,239 @@
+"""The input side of a session: received sound, cut into turns by the turn detector or by the client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from offline.protocol.audio_formats import SAMPLES_PER_MS, InputAudioDecoder, from_base64
+from offline.protocol.outputs import Json, ProtocolError, invalid_value, missing_parameter
+from offline.protocol.worker_messages import CaptionRequest, ReplyRequest, SpeechPaused, SpeechResumed
+from offline.stt.turn_detection import TurnSegmenter, TurnSignal, TurnSignalKind, VadModel
+
+from .context import SessionContext
+from .input_audio_buffer import MAX_BUFFER_MS, InputAudioBuffer
+
+MIN_COMMIT_MS = 100
+MAX_TURN_MS = 120_000
+"""A turn this long is ended, pause or not."""
+DETECTOR_LAG_MS = 1000
+"""Sound kept from before a turn beyond the padding: what the detector has not judged yet."""
+CAPTION_INTERVAL_MS = 400
+MAX_APPEND_BYTES = 15 * 2**20
+"""Sound of one append, as the service has it."""
+PROCESSING_SLICE_MS = 1000
+"""Sound judged at a time, so that a long append holds nobody else up."""
+
+
+class InputTurnState(Enum):
+    """Of the turn under way."""
+
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+    """`SpeechPaused` was handed out and holds."""
+
+
+@dataclass(slots=True)
+class InputTurn:
+    """The person's turn under way."""
+
+    item_id: str
+    start_sample: int
+    """Its first sample."""
+    captioned_until_sample: int
+    """Up to where its sound was handed out for captions."""
+    state: InputTurnState = InputTurnState.SPEAKING
+    provisional_text: str = ""
+    """All that was said up to the pause; "" while that is not known."""
+
+
+class TurnListener(Protocol):
+    """Who is told about turns."""
+
+    def on_turn_started(self) -> None:
+        """The person began to speak."""
+
+    def on_turn_ended(self, item_id: str, audio: bytes, *, detected: bool) -> None:
+        """The person's turn is `audio`. `detected`: by the turn detector; else by the client's commit."""
+
+    def predict_request(self) -> ReplyRequest | None:
+        """What would be generated if the turn ended now, without its words; None: nothing by itself."""
+
+
+class InputAudioManager:
+    """Sound in; turns, events about them, and work for the recogniser out."""
+
+    def __init__(self, context: SessionContext, turn_listener: TurnListener, vad: VadModel) -> None:
+        self._context = context
+        self._turn_listener = turn_listener
+        self._vad = vad
+        self._buffer = InputAudioBuffer()
+        self._decoder = InputAudioDecoder("audio/pcm")
+        self._segmenter: TurnSegmenter | None = None
+        self._turn: InputTurn | None = None
+        self.pending_audio = memoryview(b"")
+        """Sound of the last append that has not been taken in yet, in the wire's format."""
+        self.apply_settings()
+
+    @property
+    def turn_item_id(self) -> str | None:
+        """Item id of the turn under way."""
+        return self._turn.item_id if self._turn else None
+
+    @property
+    def received_samples(self) -> int:
+        """Samples received since the session began."""
+        return self._buffer.end_sample
+
+    def apply_settings(self) -> None:
+        """The session's settings have changed."""
+        if self._context.input_format != self._decoder.audio_format:
+            self._decoder = InputAudioDecoder(self._context.input_format)
+        detection = self._context.turn_detection
+        if detection is None:
+            self._abandon_turn()
+            self._segmenter = None
+        elif self._segmenter is None:
+            self._segmenter = TurnSegmenter(detection, self._vad, self._buffer.end_sample)
+        else:
+            self._segmenter.apply_settings(detection, self._turn.provisional_text if self._turn else "")
+
+    def append(self, event: Json) -> None:
+        """`input_audio_buffer.append`: taken whole or refused whole, then judged a second at a time.
+
+        The first second is judged at once; `hear_on` goes on while there is `unheard` sound.
+        """
+        if "audio" not in event:
+            raise missing_parameter("audio")
+        data = from_base64(event["audio"], "audio")
+        if len(data) > MAX_APPEND_BYTES:
+            raise invalid_value("audio", f"At most {MAX_APPEND_BYTES // 2**20} MiB of sound are accepted at a time.")
+        self._decoder.validate_length(data, "audio")
+        if self._segmenter is None and not self._buffer.has_room(len(data) / self._decoder.bytes_per_ms):
+            raise invalid_value("audio", f"The buffer holds at most {MAX_BUFFER_MS // 1000} s: commit it or clear it.")
+        self.pending_audio = memoryview(data)
+        self.process_pending()
+
+    def process_pending(self) -> None:
+        """Take the next second of accepted sound in."""
+        size = PROCESSING_SLICE_MS * self._decoder.bytes_per_ms
+        data, self.pending_audio = self.pending_audio[:size], self.pending_audio[size:]
+        pcm = self._decoder.decode(bytes(data), "audio")
+        self._buffer.append(pcm)
+        if self._segmenter is None:
+            return
+        self._handle_signals(self._segmenter.feed(pcm))
+        if self._turn is None:
+            self._buffer.drop_before(
+                self._buffer.end_sample - self._segmenter.detector.padding_samples - DETECTOR_LAG_MS * SAMPLES_PER_MS
+            )
+        elif self._buffer.end_sample - self._turn.start_sample >= MAX_TURN_MS * SAMPLES_PER_MS:
+            end = self._buffer.end_sample
+            self._segmenter.detector.abandon_turn(end)
+            self._end_turn(self._turn, end)
+        else:
+            self._request_caption(self._turn)
+
+    def commit(self, event: Json) -> None:
+        """`input_audio_buffer.commit`."""
+        if self._buffer.duration_ms < MIN_COMMIT_MS:
+            message = (
+                f"Error committing input audio buffer: buffer too small. Expected at least {MIN_COMMIT_MS}ms of audio, "
+                f"but buffer only has {self._buffer.duration_ms:.2f}ms of audio."
+            )
+            raise ProtocolError("input_audio_buffer_commit_empty", message)
+        turn, end = self._turn, self._buffer.end_sample
+        if self._segmenter is not None:
+            self._segmenter.detector.abandon_turn(end)
+        if turn is not None:
+            self._end_turn(turn, end, detected=False)
+            return
+        audio = self._buffer.get_range(self._buffer.start_sample, end)
+        self._buffer.drop_before(end)
+        self._turn_listener.on_turn_ended(self._context.ids.new("item"), audio, detected=False)
+
+    def clear(self, event: Json) -> None:
+        """`input_audio_buffer.clear`."""
+        self._abandon_turn()
+        self._buffer.drop_before(self._buffer.end_sample)
+        self._context.outbox.send("input_audio_buffer.cleared")
+
+    def apply_provisional_transcript(self, item_id: str, text: str) -> None:
+        """`text` is all that was said up to the pause in the turn with this id, which may show that it is over.
+
+        Captions are not asked: they lack the last word, its marks, and whatever two hypotheses do not agree on.
+        """
+        turn = self._turn
+        if (
+            turn is not None
+            and turn.item_id == item_id
+            and turn.state is InputTurnState.PAUSED
+            and self._segmenter is not None
+        ):
+            turn.provisional_text = text
+            self._handle_signals(self._segmenter.apply_transcript(text))
+
+    def _handle_signals(self, signals: list[TurnSignal]) -> None:
+        for heard in signals:
+            turn = self._turn
+            if heard.kind is TurnSignalKind.STARTED:
+                self._begin_turn(heard.sample)
+            elif turn is None:
+                continue
+            elif heard.kind is TurnSignalKind.STOPPED:
+                self._end_turn(turn, heard.sample)
+            elif heard.kind is TurnSignalKind.PAUSED:
+                turn.state = InputTurnState.PAUSED
+                audio = self._buffer.get_range(turn.start_sample, heard.sample)
+                self._context.outbox.submit(
+                    SpeechPaused(
+                        turn.item_id, audio, self._context.language_hint, self._turn_listener.predict_request()
+                    )
+                )
+            else:
+                self._resume_turn(turn)
+
+    def _begin_turn(self, start_sample: int) -> None:
+        start_sample = max(start_sample, self._buffer.start_sample)
+        turn = InputTurn(self._context.ids.new("item"), start_sample, start_sample)
+        self._turn = turn
+        if self._segmenter is not None:
+            self._segmenter.apply_transcript("")
+        milliseconds = start_sample // SAMPLES_PER_MS
+        self._context.outbox.send(
+            "input_audio_buffer.speech_started", audio_start_ms=milliseconds, item_id=turn.item_id
+        )
+        self._turn_listener.on_turn_started()
+
+    def _end_turn(self, turn: InputTurn, end_sample: int, *, detected: bool = True) -> None:
+        self._turn = None
+        audio = self._buffer.get_range(turn.start_sample, end_sample)
+        self._buffer.drop_before(end_sample)
+        milliseconds = end_sample // SAMPLES_PER_MS
+        self._context.outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=milliseconds, item_id=turn.item_id)
+        self._turn_listener.on_turn_ended(turn.item_id, audio, detected=detected)
+
+    def _request_caption(self, turn: InputTurn) -> None:
+        """Hand out the turn so far, when enough of it is new; not in a pause, which has its own work."""
+        if (
+            turn.state is InputTurnState.SPEAKING
+            and self._buffer.end_sample - turn.captioned_until_sample >= CAPTION_INTERVAL_MS * SAMPLES_PER_MS
+        ):
+            turn.captioned_until_sample = self._buffer.end_sample
+            audio = self._buffer.get_range(turn.start_sample, self._buffer.end_sample)
+            self._context.outbox.submit(CaptionRequest(turn.item_id, audio, self._context.language_hint))
+
+    def _resume_turn(self, turn: InputTurn) -> None:
+        if turn.state is InputTurnState.PAUSED:
+            turn.state, turn.provisional_text = InputTurnState.SPEAKING, ""
+            if self._segmenter is not None:
+                self._segmenter.apply_transcript("")
+            self._context.outbox.submit(SpeechResumed(turn.item_id))
+
+    def _abandon_turn(self) -> None:
+        if self._turn is not None:
+            self._resume_turn(self._turn)
+            self._turn = None
+        if self._segmenter is not None:
+            self._segmenter.detector.abandon_turn(self._buffer.end_sample)

@@ -1,0 +1,251 @@
+"""Speech to text: Moonshine for English, Whisper for Mandarin and for telling the two apart.
+
+Audio is float32 mono at 16 kHz in [-1, 1] (`hearing.resample_to_16k` makes it of what the session holds). The engines are plain
+objects that block while they work; they are called from one thread at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import numpy.typing as npt
+
+from offline.models.onnx_session import open_onnx_session
+from offline.protocol.worker_messages import LanguageCode
+from offline.tts.chinese_text import to_full_width_punctuation, to_traditional
+
+from .recognition_rules import (
+    MIN_SPEECH_S,
+    STT_SAMPLE_RATE,
+    Audio,
+    RecognitionResult,
+    SttEngine,
+    contains_voice,
+    is_audible,
+    is_plausible,
+    is_subtitle_hallucination,
+)
+from .turn_detection import create_silero_vad
+
+# ------------------------------------------------------------------ Whisper
+
+
+def _mel_filters(bins: int = 80, size: int = 400) -> npt.NDArray[np.float32]:
+    """Slaney's mel filter bank as Whisper was trained with: (bins, size // 2 + 1)."""
+    frequencies = np.fft.rfftfreq(size, 1 / STT_SAMPLE_RATE)
+    mels = np.linspace(0.0, 15.0 + 27.0 * math.log(8000 / 1000) / math.log(6.4), bins + 2)
+    edges = np.where(mels >= 15.0, 1000.0 * np.exp(math.log(6.4) / 27.0 * (mels - 15.0)), 200.0 / 3.0 * mels)
+    rise = (frequencies[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - frequencies[None]) / (edges[2:] - edges[1:-1])[:, None]
+    weights = np.maximum(0, np.minimum(rise, fall)) * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    filters: npt.NDArray[np.float32] = weights.astype(np.float32)
+    return filters
+
+
+_MEL_FILTERS = _mel_filters()
+_HANN_WINDOW = np.hanning(401)[:-1].astype(np.float32)
+
+
+def log_mel(audio: Audio, frames: int) -> npt.NDArray[np.float32]:
+    """Whisper's features: (80, frames), one frame each 10 ms; `audio` is cut or filled with silence to fit."""
+    samples = frames * 160
+    audio = np.pad(audio[:samples], (0, max(0, samples - len(audio))))
+    audio = np.pad(audio, (200, 200), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(audio, 400)[::160][:frames]
+    power = np.abs(np.fft.rfft(windows * _HANN_WINDOW, axis=1)).astype(np.float32) ** 2
+    mel = np.log10(np.maximum(_MEL_FILTERS @ power.T, 1e-10))
+    mel = np.maximum(mel, mel.max() - 8.0)
+    features: npt.NDArray[np.float32] = ((mel + 4.0) / 4.0).astype(np.float32)
+    return features
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """The printable stand-ins of GPT-2's byte-level vocabulary -> byte."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [byte for byte in range(256) if byte not in plain]
+    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(rest)}
+
+
+MAX_NO_SPEECH_PROBABILITY = 0.6
+"""Whisper's own probability of "no speech" from which on its text is taken for a hallucination."""
+
+
+class Whisper:
+    """Whisper base through CTranslate2, with no more context than the utterance needs.
+
+    The model was trained on 30 s windows, most of them silence for a short utterance; the encoder accepts fewer frames,
+    which makes a short utterance five times faster at the same error rate, as long as some seconds of silence follow.
+    """
+
+    MAX_WINDOW_S = 30.0
+    PADDING_S = 3.0
+    MIN_WINDOW_S = 8.0
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._model = ctranslate2.models.Whisper(
+            str(folder), device="cpu", compute_type="int8", intra_threads=threads, inter_threads=1
+        )
+        self._vocabulary = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
+        self._ids = {token: i for i, token in enumerate(self._vocabulary)}
+        self._byte_by_character = _byte_level_alphabet()
+
+    def _encode(self, audio: Audio) -> Any:
+        seconds = min(self.MAX_WINDOW_S, max(self.MIN_WINDOW_S, len(audio) / STT_SAMPLE_RATE + self.PADDING_S))
+        frames = math.ceil(seconds * 50) * 2
+        return self._model.encode(
+            ctranslate2.StorageView.from_array(np.ascontiguousarray(log_mel(audio, frames)[None]))
+        )
+
+    def mandarin_probability(self, audio: Audio) -> float:
+        """Probability that Mandarin is spoken, of Mandarin or English."""
+        return self._mandarin_probability(self._encode(audio))
+
+    def _mandarin_probability(self, encoded: Any) -> float:
+        found = dict(self._model.detect_language(encoded)[0])
+        zh, en = found.get("<|zh|>", 0.0), found.get("<|en|>", 0.0)
+        return float(zh / (zh + en)) if zh + en > 0 else 0.0
+
+    def transcribe(self, audio: Audio, language: LanguageCode) -> str:
+        """The words in `audio`. Longer audio than a window is taken window by window."""
+        window = int((self.MAX_WINDOW_S - 1) * STT_SAMPLE_RATE)
+        pieces = [self._transcribe_window(audio[i : i + window], language) for i in range(0, len(audio), window)]
+        return ("" if language == "zh" else " ").join(piece for piece in pieces if piece)
+
+    def _transcribe_window(self, audio: Audio, language: LanguageCode) -> str:
+        seconds = len(audio) / STT_SAMPLE_RATE
+        prompt = [
+            self._ids[t] for t in ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
+        ]
+        result = self._model.generate(
+            self._encode(audio),
+            [prompt],
+            beam_size=1,
+            max_length=min(448, len(prompt) + int(seconds * 12) + 10),
+            suppress_blank=True,
+            return_no_speech_prob=True,
+        )[0]
+        if result.no_speech_prob > MAX_NO_SPEECH_PROBABILITY:
+            return ""
+        return self._decode(result.sequences_ids[0])
+
+    def _decode(self, ids: list[int]) -> str:
+        raw = bytearray()
+        for i in ids:
+            token = self._vocabulary[i] if i < len(self._vocabulary) else ""
+            if not (token.startswith("<|") and token.endswith("|>")):
+                raw += bytes(self._byte_by_character[c] for c in token if c in self._byte_by_character)
+        return raw.decode("utf-8", "ignore").strip()
+
+
+# ------------------------------------------------------------------ Moonshine
+
+
+class Moonshine:
+    """Moonshine tiny (English only): its cost grows with the utterance, so a short one is heard in some 50 ms."""
+
+    MAX_WINDOW_S = 30.0
+    MAX_TOKENS_PER_S = 6.5
+    HEADS, HEAD_SIZE = 8, 36
+    START_TOKEN, END_TOKEN = 1, 2
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._encoder, self._decoder = (
+            open_onnx_session(folder / name, threads) for name in ("encoder_model.ort", "decoder_model_merged.ort")
+        )
+        self._token_pieces = self._parse_token_pieces((folder / "tokenizer.bin").read_bytes())
+        self._past_names = [i.name for i in self._decoder.get_inputs() if i.name.startswith("past")]
+        self._output_names = [o.name.replace("present", "past_key_values") for o in self._decoder.get_outputs()]
+
+    @staticmethod
+    def _parse_token_pieces(raw: bytes) -> list[bytes]:
+        """Length-prefixed pieces; a length of 128 and more takes two bytes, low seven bits first."""
+        pieces, at = [], 0
+        while at < len(raw):
+            size = raw[at]
+            at += 1
+            if size >= 128:
+                size += raw[at] * 128 - 128
+                at += 1
+            pieces.append(raw[at : at + size])
+            at += size
+        return pieces
+
+    def transcribe(self, audio: Audio, language: LanguageCode = "en") -> str:
+        window = int(self.MAX_WINDOW_S * STT_SAMPLE_RATE)
+        return " ".join(
+            filter(None, (self._transcribe_window(audio[i : i + window]) for i in range(0, len(audio), window)))
+        )
+
+    def _transcribe_window(self, audio: Audio) -> str:
+        if len(audio) < MIN_SPEECH_S * STT_SAMPLE_RATE:
+            return ""
+        values = audio[None]
+        # The decoder strides this sample-level mask itself, so both networks get the same one.
+        mask = np.ones(values.shape, np.int64)
+        hidden = self._encoder.run(None, {"input_values": values, "attention_mask": mask})[0]
+        steps = hidden.shape[1]
+        past = {
+            name: np.zeros((1, self.HEADS, 0 if ".decoder." in name else steps, self.HEAD_SIZE), np.float32)
+            for name in self._past_names
+        }
+        token, raw = self.START_TOKEN, bytearray()
+        for step in range(int(len(audio) / STT_SAMPLE_RATE * self.MAX_TOKENS_PER_S) + 6):
+            outputs = self._decoder.run(
+                None,
+                {
+                    "encoder_attention_mask": mask,
+                    "input_ids": np.array([[token]], np.int64),
+                    "encoder_hidden_states": hidden,
+                    **past,
+                    "use_cache_branch": np.array([step > 0]),
+                },
+            )
+            token = int(outputs[0][0, -1].argmax())
+            if token == self.END_TOKEN:
+                break
+            fresh = zip(self._output_names[1:], outputs[1:], strict=True)
+            past |= {name: value for name, value in fresh if step == 0 or ".decoder." in name}
+            raw += self._decode_token(token)
+        return raw.decode("utf-8", "ignore").replace("\u2581", " ").strip()
+
+    def _decode_token(self, token: int) -> bytes:
+        piece = self._token_pieces[token]
+        if re.fullmatch(rb"<0x[0-9A-F]{2}>", piece):
+            return bytes([int(piece[3:5], 16)])
+        return b"" if re.fullmatch(rb"<.+>", piece) else piece
+
+
+# ------------------------------------------------------------------ both
+
+
+class BilingualRecognizer:
+    """Hears English and, with Whisper, Mandarin."""
+
+    def __init__(self, english: SttEngine, whisper: Whisper | None, languages: tuple[str, ...]) -> None:
+        self._english = english
+        self._whisper = whisper if "zh" in languages else None
+
+    def mandarin_probability(self, audio: Audio) -> float:
+        """Probability in 0..1 that Mandarin is spoken; 0 when only English can be heard."""
+        return self._whisper.mandarin_probability(audio) if self._whisper is not None else 0.0
+
+    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
+        """What was said, Mandarin in Traditional writing. Text that cannot have been said is dropped ("")."""
+        seconds = len(audio) / STT_SAMPLE_RATE
+        if seconds < MIN_SPEECH_S or not is_audible(audio) or not contains_voice(audio, create_silero_vad()):
+            return RecognitionResult("", language)
+        engine: SttEngine = self._english
+        if language == "zh" and self._whisper is not None:
+            engine = self._whisper
+        else:
+            language = "en"
+        text = engine.transcribe(audio, language)
+        if language == "zh":
+            text = to_full_width_punctuation(to_traditional(text))
+        made_up = isinstance(engine, Whisper) and is_subtitle_hallucination(text, seconds)
+        return RecognitionResult(text if is_plausible(text, seconds) and not made_up else "", language)

@@ -1,0 +1,88 @@
+"""Kokoro v1.0, with one style: phonemes -> sound.
+
+The published model does everything in one graph. Here it is taken apart where its encoder (phonemes -> what sounds
+when, how high and how loud; 30 ms of work) meets its decoder (those curves -> samples; 0.35 s of work for each second
+of sound on two cores). Every clause comes with about 0.4 s of silence before it and 0.7 s behind: the encoder needs
+them, the decoder does not, and is given only what will be heard.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.utils import Extractor
+
+from offline.models.onnx_session import open_onnx_session
+
+Audio = npt.NDArray[np.float32]
+
+MAX_PHONEMES = 508
+FRAME_SAMPLES = 600
+"""Samples at 24 kHz of one frame of the decoder: 25 ms."""
+MARGIN_FRAMES = 3
+"""Frames kept around what is loud: the decoder looks that far to both sides."""
+SPEECH_LOUDNESS_THRESHOLD = -8.5
+"""The loudness curve rests at -9.6 to -9.0 in silence and stands above 0 in speech."""
+
+_CONTENT, _PITCH, _LOUDNESS = (
+    "/encoder/MatMul_1_output_0",
+    "/encoder/Reshape_output_0",
+    "/encoder/Reshape_1_output_0",
+)
+"""Where encoder meets decoder: float32 [1, 512, frames], and twice [1, 2 * frames]."""
+
+
+def split_model(model_path: Path) -> tuple[bytes, bytes]:
+    """The encoder and the decoder of the published model, as models of their own."""
+    whole = onnx.load(str(model_path))
+    shapes: dict[str, list[str | int | None]]
+    shapes = {_CONTENT: [1, 512, "frames"], _PITCH: [1, "halves"], _LOUDNESS: [1, "halves"]}
+    for name, shape in shapes.items():
+        whole.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    parts = Extractor(whole)
+    encoder = parts.extract_model(["tokens", "style", "speed"], list(shapes))
+    decoder = parts.extract_model([*shapes, "style"], ["audio"])
+    return encoder.SerializeToString(), decoder.SerializeToString()
+
+
+def audible_frames(loudness: Audio) -> slice:
+    """The frames worth decoding; `loudness` is a curve of two values a frame. Empty when all is silence."""
+    frames = len(loudness) // 2
+    loud = np.flatnonzero(loudness > SPEECH_LOUDNESS_THRESHOLD) // 2
+    if not len(loud):
+        return slice(0, 0)
+    return slice(max(0, int(loud[0]) - MARGIN_FRAMES), min(frames, int(loud[-1]) + 1 + MARGIN_FRAMES))
+
+
+class Kokoro:
+    """phonemes -> float32 at 24 kHz."""
+
+    def __init__(self, model_path: Path, vocabulary_path: Path, style_path: Path, threads: int) -> None:
+        self._encoder, self._decoder = (open_onnx_session(part, threads) for part in split_model(model_path))
+        self._vocabulary: dict[str, int] = json.loads(vocabulary_path.read_text("utf-8"))["vocab"]
+        self._styles = np.fromfile(style_path, np.float32).reshape(-1, 1, 256)
+
+    def __call__(self, phonemes: str, speed: float) -> Audio:
+        """`speed` 1.0 is the model's own pace. Nothing it can say gives no samples."""
+        ids = [self._vocabulary[c] for c in phonemes if c in self._vocabulary][:MAX_PHONEMES]
+        if not ids:
+            return np.zeros(0, np.float32)
+        style = self._styles[len(ids)]
+        feed = {"tokens": np.array([[0, *ids, 0]], np.int64), "style": style, "speed": np.array([speed], np.float32)}
+        content, pitch, loudness = self._encoder.run([_CONTENT, _PITCH, _LOUDNESS], feed)
+        part = audible_frames(loudness[0])
+        if part.start == part.stop:
+            return np.zeros(0, np.float32)
+        halves = slice(2 * part.start, 2 * part.stop)
+        feed = {
+            _CONTENT: content[:, :, part],
+            _PITCH: pitch[:, halves],
+            _LOUDNESS: loudness[:, halves],
+            "style": style,
+        }
+        audio: Audio = self._decoder.run(None, feed)[0].squeeze()
+        return audio

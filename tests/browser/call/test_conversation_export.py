@@ -1,0 +1,126 @@
+"""Taking a conversation along: what is saved is what was said and heard, and nothing of it stays."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Download
+
+from tests.data.speech import load_clip
+from tests.support.app.app_process import AppProcess
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.speech_recognition import error_rate, transcribe
+
+from .test_call import wait_for_whole_reply
+
+
+def open_drawer(caller: BrowserPage) -> None:
+    caller.page.locator("#voice-export > button").click()
+    caller.page.locator("#voice-export-md").wait_for(state="visible")
+
+
+def save(caller: BrowserPage, kind: str) -> Download:
+    with caller.page.expect_download() as waiting:
+        caller.page.locator(f"#voice-export-{kind}").click()
+    return waiting.value
+
+
+def read_download(download: Download) -> bytes:
+    return Path(download.path()).read_bytes()
+
+
+def read_stereo(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    with wave.open(io.BytesIO(data)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (24_000, 2)
+        both = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
+    left, right = (both.astype(np.float32) / 32768).T
+    return left, right
+
+
+def unlinked_files(app: AppProcess) -> int:
+    """Temporary files without a name that the app holds open."""
+    found = 0
+    for entry in os.scandir(f"/proc/{app.process.pid}/fd"):
+        try:
+            found += "(deleted)" in str(Path(entry.path).readlink())
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return found
+
+
+def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, app: AppProcess) -> None:
+    files_before = unlinked_files(app)
+    open_drawer(caller)
+    caller.page.locator("#voice-export-md").click()
+    caller.page.get_by_text("There is nothing to save yet.").wait_for()
+
+    question = load_clip("en", "human", 1)
+    caller.start_call()
+    said = caller.play_speech(question.samples)
+    end = wait_for_whole_reply(caller, said.end_s)
+    shown = caller.voice_messages()
+    caller.hang_up()
+
+    markdown = save(caller, "md")
+    assert markdown.suggested_filename.startswith("voice-chat-")
+    assert markdown.suggested_filename.endswith(".md")
+    text = read_download(markdown).decode()
+    assert "**You** (0:0" in text
+    assert "**Model** (0:" in text
+
+    messages = json.loads(read_download(save(caller, "json")))["messages"]
+    assert [(m["role"], m["text"]) for m in messages] == [(line.role, line.text) for line in shown]
+    mine, reply = messages
+    assert 0 < mine["start"] < mine["end"] < reply["start"] < reply["end"]
+    assert "\nModel: " in read_download(save(caller, "srt")).decode()
+
+    left, right = read_stereo(read_download(save(caller, "wav")))
+    assert error_rate(question.text, transcribe(left)) <= 0.34, "the visitor is on the left"
+    assert error_rate(reply["text"], transcribe(right)) <= 0.34, "the model is on the right"
+    begin, finish = round(reply["start"] * 24_000), round(reply["end"] * 24_000)
+    assert not right[: begin - 2400].any(), "the times in the text are those of the sound"
+    assert not right[finish + 2400 :].any()
+    assert np.abs(right[begin : begin + 12_000]).max() > 0.01
+    heard = caller.recorded_output(said.end_s, end)
+    assert np.count_nonzero(np.abs(right) > 0.02) > 0.5 * np.count_nonzero(np.abs(heard) > 0.02), (
+        "as loud as it was heard"
+    )
+
+    caller.page.locator("#voice-clear").click()
+    caller.wait_until("() => document.querySelectorAll('#voice-chat [data-testid=bot]').length === 0")
+    caller.page.locator("#voice-export-wav").click()
+    caller.page.get_by_text("There is nothing to save yet.").first.wait_for()
+    assert unlinked_files(app) <= files_before
+
+
+def test_a_closed_page_leaves_nothing_of_its_recording(app: AppProcess, browser: Browser) -> None:
+    before = unlinked_files(app)
+    caller = BrowserPage(browser, app.url)
+    caller.start_call()
+    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.wait_until_loud(caller.audio_clock_s())
+    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 7.0)  # longer than what is kept in memory
+    assert unlinked_files(app) > before
+    caller.close()
+    app.wait_for_health(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
+
+
+def test_interrupted_replies_are_cut_in_the_recording_too(caller: BrowserPage) -> None:
+    caller.start_call()
+    asked = caller.audio_clock_s()
+    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.wait_until_loud(asked)
+    caller.hang_up()
+    open_drawer(caller)
+    reply = json.loads(read_download(save(caller, "json")))["messages"][-1]
+    assert reply["state"] == "interrupted"
+    assert reply["unheard"]
+    assert reply["unheard"] not in read_download(save(caller, "srt")).decode()
+    _, right = read_stereo(read_download(save(caller, "wav")))
+    assert len(right) / 24_000 < reply["end"] + 1.0, "what was not heard is not recorded"

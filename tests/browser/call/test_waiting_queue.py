@@ -1,0 +1,58 @@
+"""The waiting line as visitors see it: one place for calls, two pages, and a server that only listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.app.app_process import AppProcess, running_app
+from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.realtime.fake_echo_server import running_echo_server
+
+
+@pytest.fixture
+def one_call_app(tmp_path: Path) -> Iterator[AppProcess]:
+    with (
+        running_echo_server() as echo,
+        running_app(tmp_path / "log.txt", REALTIME_URL=echo.url, REALTIME_API_KEY="sk-nobody", MAX_CALLS="1") as app,
+    ):
+        app.wait_for_health(lambda health: health["status"] == "ok")
+        yield app
+
+
+def test_the_second_visitor_waits_and_is_in_when_the_first_hangs_up(one_call_app: AppProcess, browser: Browser) -> None:
+    first, second = BrowserPage(browser, one_call_app.url), BrowserPage(browser, one_call_app.url, locale="zh-TW")
+    try:
+        first.start_call()
+        second.wait_for_stage("idle")
+        second.press_call_button()
+        second.wait_for_stage("waiting")
+        assert "第 1 位" in second.status_text()
+        button = second.page.locator(CALL_BUTTON)
+        expect(button).to_have_attribute("data-state", "wait")
+        expect(button).to_have_accessible_name("取消排隊")
+        expect(button).to_have_css("background-color", "rgb(217, 119, 6)")
+        assert second.page.inner_text("#voice-timer") == ""
+        first.hang_up()
+        second.wait_for_stage("listening", timeout=10)
+        expect(button).to_have_attribute("data-state", "stop")
+        # The other way round, and this time the line is left.
+        first.press_call_button()
+        first.wait_for_stage("waiting")
+        expect(first.page.locator(CALL_BUTTON)).to_have_accessible_name("Leave the line")
+        first.press_call_button()
+        first.wait_for_stage("ended", timeout=10)
+        first.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")
+        assert not first.errors and not second.errors
+        # The app ends: who is in a call reads it, and sees the call end; then nothing of the app is left.
+        one_call_app.process.terminate()
+        second.page.wait_for_selector('#status [data-notice="closing_soon"]', timeout=5000)
+        assert "10 秒" in second.status_text()
+        second.page.wait_for_selector('#status [data-stage="ended"][data-notice="closing"]', timeout=10_000)
+        assert one_call_app.process.wait(10) == 0
+    finally:
+        first.close()
+        second.close()

@@ -1,0 +1,175 @@
+"""A call where WebRTC does not get through: it goes on over a web socket, with all that a call is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.data.speech import load_clip
+from tests.support.app.app_process import AppProcess
+from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.speech_recognition import error_rate, transcribe
+
+from .test_call import assert_silent_after_cut, wait_for_messages, wait_for_whole_reply
+
+NO_UDP_SCRIPT = """(() => {
+  const Peer = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Peer {
+    constructor(given) { super({ ...given, iceServers: [], iceTransportPolicy: "relay" }); }
+  };
+})();"""
+"""No path is ever found: only relays are allowed, and there is none."""
+
+CUT_PATH_SCRIPT = """(() => {
+  const Peer = window.RTCPeerConnection;
+  const all = [];
+  window.RTCPeerConnection = class extends Peer {
+    constructor(...given) { super(...given); all.push(this); }
+    get connectionState() { return window.pathCut ? "failed" : super.connectionState; }
+  };
+  window.cutPath = () => {
+    window.pathCut = true;
+    for (const each of all) each.dispatchEvent(new Event("connectionstatechange"));
+  };
+})();"""
+"""`cutPath()`: the browser says that the path is lost."""
+
+WEBSOCKET_NOTICE_SELECTOR = '#status [data-notice="over_web"]'
+
+
+@pytest.fixture
+def pages_to_close(app: AppProcess, browser: Browser) -> Iterator[list[BrowserPage]]:
+    callers: list[BrowserPage] = []
+    yield callers
+    for caller in callers:
+        errors = caller.errors
+        caller.close()
+        assert not errors
+    app.wait_for_health(lambda health: health["calls"] == 0, timeout=10)
+
+
+def wait_until_released(app: AppProcess, caller: BrowserPage) -> None:
+    caller.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")
+    app.wait_for_health(lambda health: health["calls"] == 0, timeout=5)
+
+
+def test_a_call_with_no_way_for_udp(app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]) -> None:
+    caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT)
+    pages_to_close.append(caller)
+    caller.start_call()
+    caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
+    assert "web connection" in caller.status_text()
+    assert app.health()["calls"] == 1
+    # Another microphone in the middle of it: what is said from here on comes through that one.
+    caller.page.locator("#voice-devices-drawer button").first.click()
+    offered = caller.page.locator("#voice-device-microphone option").evaluate_all("(all) => all.map((o) => o.value)")
+    caller.page.locator("#voice-device-microphone").select_option(offered[1])
+    caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
+    question = load_clip("en", "human", 1)
+    said = caller.play_speech(question.samples)
+    end = wait_for_whole_reply(caller, said.end_s)
+    lines = caller.voice_messages()
+    assert [line.role for line in lines] == ["user", "assistant"]
+    assert error_rate(question.text, lines[0].text) <= 0.34
+    assert error_rate(lines[1].text, transcribe(caller.recorded_output(said.end_s, end))) <= 0.34
+    assert "waited for you to finish" in caller.page.inner_text("#voice-figures summary")
+    caller.wait_until(f"() => !document.querySelector('{WEBSOCKET_NOTICE_SELECTOR}')")
+
+    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
+    caller.wait_until_loud(caller.audio_clock_s())
+    wait_for_messages(caller, "assistant", 2)
+    caller.play_speech(load_clip("en", "human", 0).samples)
+    assert_silent_after_cut(caller)
+    caller.hang_up()
+    wait_until_released(app, caller)
+
+
+def test_a_call_whose_path_is_lost_goes_on(
+    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
+) -> None:
+    """The reply that is being spoken too: it is the same call."""
+    caller = BrowserPage(browser, app.url, before=CUT_PATH_SCRIPT)
+    pages_to_close.append(caller)
+    caller.start_call()
+    asked = caller.audio_clock_s()
+    caller.send_typed_message("Please tell me in two sentences what a lighthouse is for.")
+    caller.wait_until_loud(asked)
+    assert caller.page.locator(WEBSOCKET_NOTICE_SELECTOR).count() == 0
+    caller.page.evaluate("cutPath()")
+    caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
+    over = caller.audio_clock_s()
+    assert app.health()["calls"] == 1
+    caller.wait_until_loud(over, timeout=5)
+    end = wait_for_whole_reply(caller, over)
+    lines = caller.voice_messages()
+    assert [line.role for line in lines] == ["user", "assistant"]
+    assert caller.page.locator("#voice-chat .unheard").count() == 0
+    assert error_rate(lines[1].text, transcribe(caller.recorded_output(asked, end))) <= 0.34
+    caller.hang_up()
+    wait_until_released(app, caller)
+
+
+def test_whoever_hangs_up_meanwhile_gets_no_call(
+    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
+) -> None:
+    caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT)
+    pages_to_close.append(caller)
+    opened: list[str] = []
+    caller.page.on("websocket", lambda socket: opened.append(socket.url))
+    caller.wait_for_stage("idle", "ended", "failed", timeout=60)
+    caller.press_call_button()
+    caller.page.wait_for_selector(f'{CALL_BUTTON} [title="spinner"]', state="attached")
+    caller.wait_until("() => caller.peers().length === 1")
+    caller.press_call_button()
+    caller.wait_for_stage("ended")
+    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 4.0)
+    assert opened == []
+    assert caller.page.locator(f'{CALL_BUTTON} [title="start recording"]').count() == 1
+    wait_until_released(app, caller)
+
+
+def test_a_lost_socket_is_made_again_once_and_then_the_call_is_over(
+    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
+) -> None:
+    sockets = """(() => {
+      const Socket = window.WebSocket;
+      window.sockets = [];
+      window.WebSocket = class extends Socket { constructor(...a) { super(...a); sockets.push(this); } };
+    })();"""
+    caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT + sockets)
+    pages_to_close.append(caller)
+    caller.start_call()
+    for count in (1, 2):
+        caller.wait_until(f"() => window.sockets.filter((s) => s.url.includes('voice-socket')).length === {count}")
+        caller.wait_until("() => sockets.at(-1).readyState === 1")
+        assert caller.page.evaluate("caller.opened()[0][0]") == "live"
+        assert app.health()["calls"] == 1
+        caller.page.evaluate("sockets.at(-1).close(4001)")  # the page sees it closed by somebody else
+    caller.wait_for_stage("ended")
+    assert "connection was lost" in caller.page.inner_text("#voice-hint")
+    wait_until_released(app, caller)
+
+
+AUDIO_CONTEXTS_SCRIPT = """(() => {
+  const Context = window.AudioContext;
+  window.contexts = [];
+  window.AudioContext = class extends Context { constructor(...a) { super(...a); contexts.push(this); } };
+})();"""
+
+
+def test_an_interruption_by_the_system_does_not_silence_the_call(
+    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
+) -> None:
+    caller = BrowserPage(
+        browser, app.url, before=NO_UDP_SCRIPT, after=AUDIO_CONTEXTS_SCRIPT
+    )  # those of the page, not the ear's
+    pages_to_close.append(caller)
+    caller.start_call()
+    caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
+    caller.page.evaluate("Promise.all(contexts.map((each) => each.suspend()))")
+    caller.wait_until("() => contexts.some((each) => each.sampleRate === 24000 && each.state === 'running')", timeout=5)
+    caller.hang_up()
+    caller.wait_until("() => contexts.every((each) => each.state !== 'running')", timeout=5)
+    wait_until_released(app, caller)

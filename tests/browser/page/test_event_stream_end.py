@@ -1,0 +1,58 @@
+"""The stream on which Gradio tells a page the outcome of its events: it ends while nothing is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.app.app_process import AppProcess
+from tests.support.browser.text_chat_page import TextChatPage
+
+from .test_text_chat import choose_option
+
+SLOW_STREAM_END_SCRIPT = """
+window.farewells = 0;  // streams of which the page has yet to learn that they have ended
+{
+  const real = window.fetch;
+  window.fetch = async (...request) => {
+    const answer = await real(...request);
+    if (!new Request(...request).url.includes("/queue/data")) return answer;
+    const slow = new TransformStream({
+      async transform(chunk, controller) {
+        if (window.slow && new TextDecoder().decode(chunk).includes("close_stream")) {
+          window.farewells += 1;
+          await new Promise((done) => setTimeout(done, 1000));
+        }
+        controller.enqueue(chunk);
+      },
+    });
+    return new Response(answer.body.pipeThrough(slow), answer);
+  };
+}
+"""
+
+
+@pytest.fixture
+def page(echo_app: AppProcess, browser: Browser) -> Iterator[TextChatPage]:
+    page = TextChatPage(browser, echo_app.url, tab="Voice", before=SLOW_STREAM_END_SCRIPT)
+    complaints: list[str] = []
+    page.page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield page
+    assert not page.errors
+    assert not complaints, "it took the end for a lost connection"
+    page.close()
+
+
+def test_what_is_asked_while_the_stream_ends_is_answered(page: TextChatPage) -> None:
+    page.page.locator("#wishes button").first.click()
+    said = page.page.locator("#wishes-status")
+    choose_option(page, "wish-language", "Chinese")
+    expect(said).to_contain_text("next call")
+    page.page.evaluate("window.slow = true")
+    choose_option(page, "wish-language", "English")
+    page.wait_until("() => window.farewells === 1")
+    page.select_tab("Text")
+    page.page.evaluate("window.slow = false")
+    assert page.send_and_await_reply("Is anybody there?") == "Is anybody there?"

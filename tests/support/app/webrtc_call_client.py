@@ -1,0 +1,51 @@
+"""A voice call over WebRTC from a page without a browser; all that comes on its data channel is heard."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack
+
+from .gradio_page_client import GradioPageClient
+
+COMPONENT_EVENTS = {"send_input": "tick", "fetch_output": "state_change"}
+"""What fastrtc's component makes of these messages."""
+
+
+@asynccontextmanager
+async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
+    """A voice call, its microphone silent; hung up at the end."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTrack(AudioStreamTrack())
+    channel = peer.createDataChannel("text")
+    value = {"webrtc_id": visitor.session, "textbox": ""}
+    events: dict[str, asyncio.Task[list[object]]] = {}
+
+    @channel.on("open")  # type: ignore[untyped-decorator]  # pyee's
+    def opened() -> None:
+        channel.send("handshake")
+
+    @channel.on("message")  # type: ignore[untyped-decorator]
+    def told(text: str) -> None:
+        visitor.recorder.record(f"{visitor.name}: data channel", text + "\n")
+        event = COMPONENT_EVENTS.get(json.loads(text).get("type"))
+        if event is not None and (event not in events or events[event].done()):
+            events[event] = asyncio.create_task(visitor.trigger_event("voice-call", event, voice_call=value))
+
+    try:
+        await peer.setLocalDescription(await peer.createOffer())
+        ours = peer.localDescription
+        answer = await visitor.call_server_function(
+            "voice-call", "offer", {"sdp": ours.sdp, "type": ours.type, **value}
+        )
+        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        yield
+    finally:
+        await peer.close()
+        for task in events.values():
+            task.cancel()
+        await asyncio.gather(*events.values(), return_exceptions=True)

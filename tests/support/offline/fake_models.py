@@ -1,0 +1,118 @@
+"""Stand-in models for a desk, and a rig that collects what it delivers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from offline.llm.prompt import Prompt
+from offline.pipeline.reply_generator import ContextLengthError, LlmError, LlmUsage
+from offline.pipeline.session_worker import PipelineSessionWorker
+from offline.protocol.worker_messages import LanguageCode, ProvisionalTranscript, ReplyDone, WorkResult
+from offline.stt.recognition_rules import STT_SAMPLE_RATE, Audio, RecognitionResult
+
+RESULT_TIMEOUT_S = 10.0
+
+
+@dataclass
+class FakeRecognizer:
+    """Hears `says`; fails when it is None."""
+
+    transcript: str | None = "Hello there."
+    chinese_probability: float = 0.0
+    transcription_count: int = 0
+    longest_audio_s: float = 0.0
+
+    def mandarin_probability(self, audio: Audio) -> float:
+        return self.chinese_probability
+
+    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
+        self.longest_audio_s = max(self.longest_audio_s, len(audio) / STT_SAMPLE_RATE)
+        self.transcription_count += 1
+        if self.transcript is None:
+            raise RuntimeError("a secret")
+        return RecognitionResult(self.transcript, language)
+
+
+@dataclass
+class FakeLanguageModel:
+    """Writes `pieces`, each after `gate` was opened for it; remembers the prompts."""
+
+    pieces: list[str] = field(default_factory=lambda: ["Good ", "morning. ", "How are you?"])
+    pieces_without_tools: list[str] = field(default_factory=lambda: ["In words."])
+    piece_permits: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1000))
+    prompts: list[Prompt] = field(default_factory=list)
+    prefilled_prompts: list[Prompt] = field(default_factory=list)
+    finish_reason: str = "stop"
+    fails: bool = False
+    max_prompt_chars: int = 100_000
+    """Characters of a prompt from which on it is too long."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+    blocks_prefill: bool = False
+    """Reading ahead lasts until it is stopped."""
+
+    def generate(
+        self, prompt: Prompt, slot: int, on_text: Callable[[str, LlmUsage], None], stop: threading.Event
+    ) -> LlmUsage:
+        self.prompts.append(prompt)
+        if self.fails:
+            raise LlmError("the language model failed")
+        if sum(len(message["content"]) for message in prompt.messages) > self.max_prompt_chars:
+            raise ContextLengthError("it is too long")
+        pieces = self.pieces_without_tools if "grammar" in prompt.body else self.pieces
+        for n, piece in enumerate(pieces, 1):
+            while not self.piece_permits.acquire(timeout=0.01):
+                if stop.is_set():
+                    self.stopped.set()
+                    return LlmUsage(5, 2, n, "stopped")
+            on_text(piece, LlmUsage(5, 2, n))
+        return LlmUsage(5, 2, len(pieces), self.finish_reason)  # type: ignore[arg-type]
+
+    def prefill(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
+        self.prefilled_prompts.append(prompt)
+        if self.blocks_prefill and stop.wait(RESULT_TIMEOUT_S):
+            self.stopped.set()
+
+
+class FakeSynthesizer:
+    """Says one byte pair a character."""
+
+    def __init__(self) -> None:
+        self.spoken_texts: list[str] = []
+
+    def synthesize(self, text: str, speed: float = 1.0) -> bytes:
+        self.spoken_texts.append(text)
+        return b"\x00\x01" * len(text)
+
+
+async def wait_until(condition: Callable[[], object]) -> None:
+    """Waits for what another thread does."""
+    async with asyncio.timeout(RESULT_TIMEOUT_S):
+        while not condition():
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+
+@dataclass
+class WorkerRig:
+    worker: PipelineSessionWorker
+    recognizer: FakeRecognizer
+    language_model: FakeLanguageModel
+    synthesizer: FakeSynthesizer
+    results: asyncio.Queue[WorkResult]
+    released: list[bool]
+    provisional: list[ProvisionalTranscript]
+
+    async def next_result(self) -> WorkResult:
+        return await asyncio.wait_for(self.results.get(), RESULT_TIMEOUT_S)
+
+    async def results_until_done(self) -> list[WorkResult]:
+        found: list[WorkResult] = []
+        while not found or not isinstance(found[-1], ReplyDone):
+            found.append(await self.next_result())
+        return found
+
+    async def wait_for_clauses(self, clauses: int) -> None:
+        """Waits until so many clauses were spoken, wanted or not."""
+        await wait_until(lambda: len(self.synthesizer.spoken_texts) >= clauses)

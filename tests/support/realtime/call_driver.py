@@ -1,0 +1,62 @@
+"""A connected call with a clock of its own, for the tests of the state machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from voicechat.config.settings import Settings
+from voicechat.conversation.conversation import Conversation
+from voicechat.turn_taking.call import CallStateMachine
+from voicechat.turn_taking.snapshot import CallStage
+
+Event = dict[str, Any]
+
+
+class CallDriver:
+    """A connected call with a clock; collects what it sends."""
+
+    def __init__(self, **changed: Any) -> None:
+        self.now = 100.0
+        self.sent: list[Event] = []
+        self.call = CallStateMachine(Conversation(), Settings(**changed), self.now)
+        self.sent += self.call.handle_connected(self.now)
+
+    def server_sends(self, *events: Event | list[Event]) -> list[Event]:
+        """The server sends; returns what the call answers to it."""
+        answers: list[Event] = []
+        for some in events:
+            for event in some if isinstance(some, list) else [some]:
+                answers += self.call.handle_event(event, self.now)
+        self.sent += answers
+        return answers
+
+    def send_text(self, text: str) -> list[Event] | None:
+        answers = self.call.send_text(text, self.now)
+        self.sent += answers or []
+        return answers
+
+    def clear(self) -> list[Event]:
+        answers = self.call.clear(self.now)
+        self.sent += answers
+        return answers
+
+    def play_ms(self, ms: int) -> np.ndarray:
+        out = []
+        for _ in range(ms // 20):
+            out.append(self.call.next_frame(self.now))
+            self.now += 0.02
+        return np.concatenate(out)
+
+    @property
+    def stage(self) -> CallStage:
+        return self.call.stage
+
+    def messages(self) -> list[tuple[str, str]]:
+        return [(bubble.role, bubble.text) for bubble in self.call.snapshot().bubbles]
+
+
+def event_types(events: list[Event] | None) -> list[str]:
+    assert events is not None, "the text was not taken"
+    return [event["type"] for event in events]

@@ -1,0 +1,238 @@
+"""Realtime servers that misbehave, each in one way that real ones do.
+
+A `FaultyServer` is what a server does at its door and right behind it; the others begin well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from websockets.asyncio.server import Request, Response, ServerConnection
+from websockets.datastructures import Headers
+
+from .fake_realtime_server import ConnectionHandler, running_server, send_events
+from .fake_server_variants import KEY, SECRETS, Event, OfficialServer, error_event
+
+__all__ = [
+    "KEY",
+    "SECRETS",
+    "DroppingServer",
+    "ExpiringServer",
+    "FaultyServer",
+    "HugeMessageServer",
+    "LoadingServer",
+    "NonsenseServer",
+    "OutOfQuotaServer",
+    "closes_without_event",
+    "error_event",
+    "rejects_handshake",
+    "rejects_session_update",
+    "sends_error_and_closes",
+    "sends_error_only",
+    "silent_tcp_server",
+]
+
+# -------------------------------------------------------------------- at the door, and right behind it
+
+
+@dataclass(slots=True)
+class FaultyServer:
+    """A server with one fault. `visits` counts the connections that got past the handshake or were turned away."""
+
+    handle_connection: ConnectionHandler
+    status: int | None = None
+    body: Event | None = None
+    connection_count: int = 0
+    authorizations: set[str] = field(default_factory=set)
+    """What visitors showed at the door."""
+
+    def process_request(self, request: Request) -> Response | None:
+        self.connection_count += 1
+        self.authorizations.update(request.headers.get_all("Authorization"))
+        if self.status is None:
+            return None
+        body = json.dumps(self.body).encode() if self.body else KEY.encode()
+        headers = Headers({"Content-Length": str(len(body)), "Content-Type": "application/json"})
+        return Response(HTTPStatus(self.status), "Refused", headers, body)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        async with running_server(self.handle_connection, self.process_request) as url:
+            yield url
+
+
+async def _unreachable_handler(_: ServerConnection) -> None:
+    raise AssertionError("nobody gets in")
+
+
+def rejects_handshake(status: int, code: str | None = None) -> FaultyServer:
+    """Refuses the handshake; a `code` stands in the body, as an OpenAI-like error."""
+    return FaultyServer(_unreachable_handler, status, {"error": error_event(code)["error"]} if code else None)
+
+
+def sends_error_and_closes(
+    code: str, close: int, reason: str = "", kind: str = "invalid_request_error"
+) -> FaultyServer:
+    """101, an error event, and the socket is closed: how OpenAI refuses."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await send_events(socket, error_event(code, kind))
+        await socket.close(close, reason)
+
+    return FaultyServer(talk)
+
+
+def closes_without_event(close: int, reason: str) -> FaultyServer:
+    """101 and a close frame, without any event: the close has overtaken it."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.close(close, reason)
+
+    return FaultyServer(talk)
+
+
+def sends_error_only(code: str, kind: str = "server_error") -> FaultyServer:
+    """An error in place of `session.created`, and an open socket."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await send_events(socket, error_event(code, kind))
+        await socket.wait_closed()
+
+    return FaultyServer(talk)
+
+
+def rejects_session_update() -> FaultyServer:
+    """Refuses a field that no session can be without."""
+
+    async def talk(socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": {"type": "realtime"}})
+        async for message in socket:
+            about = json.loads(message)["event_id"]
+            await send_events(socket, error_event("invalid_value", param="session.type", event_id=about))
+
+    return FaultyServer(talk)
+
+
+@asynccontextmanager
+async def silent_tcp_server() -> AsyncIterator[str]:
+    """Takes a TCP connection and says nothing, not even HTTP."""
+    over = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with running:
+        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/v1/realtime"
+        over.set()
+
+
+# -------------------------------------------------------------------- servers that begin well
+
+
+class LoadingServer(OfficialServer):
+    """Says nothing until it is told to: it loads its model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_finished = asyncio.Event()
+
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        await self.load_finished.wait()
+        await OfficialServer.send_session_created(self, socket)
+
+
+class DroppingServer(OfficialServer):
+    """Cuts the line in the middle of its first reply, and is there again when it is told to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reconnect_allowed = asyncio.Event()
+
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        if self.connection_count > 1:
+            await self.reconnect_allowed.wait()
+        await OfficialServer.send_session_created(self, socket)
+
+    async def send_reply(self, socket: ServerConnection) -> None:
+        if self.connection_count > 1:
+            await OfficialServer.send_reply(self, socket)
+            return
+        reply = self.reply_events(len(self.received))
+        await self.send_in_dialect(*reply[: len(reply) // 2 + 1])
+        socket.transport.abort()
+
+
+class ExpiringServer(OfficialServer):
+    """Ends a session when it is told to, as after 60 minutes: with what looks like a normal close."""
+
+    async def expire(self, *, with_error: bool) -> None:
+        if with_error:
+            await send_events(self.sockets[-1], error_event("session_expired"))
+        await self.sockets[-1].close(1001, "Your session hit the maximum duration of 60 minutes.")
+
+
+class OutOfQuotaServer(OfficialServer):
+    """Answers with a response that failed."""
+
+    def reply_events(self, number: int) -> list[Event]:
+        details = {"type": "failed", "error": error_event("insufficient_quota", "insufficient_quota")["error"]}
+        response = {"id": "r1", "status": "failed", "status_details": details, "output": []}
+        created = {"type": "response.created", "response": {"id": "r1", "status": "in_progress", "output": []}}
+        return [created, {"type": "response.done", "response": response}]
+
+
+class HugeMessageServer(OfficialServer):
+    """Answers in one message of so many bytes, at the first visit: the largest that are sensible, or more than anybody
+    takes."""
+
+    def __init__(self, message_bytes: int) -> None:
+        super().__init__()
+        self.message_bytes = message_bytes
+
+    async def send_reply(self, socket: ServerConnection) -> None:
+        if self.connection_count > 1:
+            await OfficialServer.send_reply(self, socket)
+            return
+        begun, *rest = self.reply_events(len(self.received))
+        kind = "response.output_audio.delta" if self.is_audio_reply else "response.output_text.delta"
+        about = {"response_id": begun["response"]["id"], "item_id": rest[0]["item"]["id"], "content_index": 0}
+        await self.send_in_dialect(begun, {"type": kind, **about, "delta": "A" * self.message_bytes})
+
+
+class NonsenseServer(OfficialServer):
+    """Nonsense before, between and after what it has to say."""
+
+    nonsense = (
+        "{",
+        "[1,2]",
+        "7",
+        '{"no":"type"}',
+        '{"type":7}',
+        "[" * 100_000,
+        KEY,
+        b"\x00\xff",
+        b'{"type":"un.heard"}',
+    )
+
+    async def send_nonsense(self, socket: ServerConnection) -> None:
+        for message in self.nonsense:
+            await socket.send(message)
+
+    async def send_session_created(self, socket: ServerConnection) -> None:
+        await self.send_nonsense(socket)
+        await OfficialServer.send_session_created(self, socket)
+        await self.send_nonsense(socket)
+
+    async def send_reply(self, socket: ServerConnection) -> None:
+        for kind in ("response.done", "response.created", "conversation.item.added", "response.output_audio.delta"):
+            for odd in (None, 7, KEY, [], {}):
+                await send_events(socket, {"type": kind, "response": odd, "item": odd, "delta": odd})
+        await OfficialServer.send_reply(self, socket)
+        await self.send_nonsense(socket)

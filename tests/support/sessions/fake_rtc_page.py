@@ -1,0 +1,106 @@
+"""A voice call's page as a browser and fastrtc drive it, for the tests of the handler."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from fastrtc import AdditionalOutputs
+from fastrtc.utils import CloseStream
+
+from realtime_handler import CallStage, EndpointResolver, RealtimeHandler, Snapshot, Visitor
+from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.limits.waiting_queue import AdmissionKind
+
+KEY = "sk-test-secret"
+
+
+class FakeRtcPage:
+    """One call as a browser and fastrtc drive it: 50 frames a second each way, and the snapshots that come out."""
+
+    def __init__(self, prototype: RealtimeHandler, visitor: Visitor | None = None) -> None:
+        self.handler = prototype.copy()
+        self.visitor = visitor or Visitor()
+        self.snapshots: list[Snapshot] = []
+        self.frames: list[np.ndarray] = []
+        self.close_message: str | None = None
+        self._changed = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.microphone_level = 0
+        """Of the microphone."""
+        self.is_microphone_unplugged = False
+        """The microphone delivers nothing any more, not even silence."""
+
+    readyState = "open"
+
+    def send(self, message: str) -> None:
+        """fastrtc's data channel."""
+        if json.loads(message)["type"] == "send_input":
+            self.handler.set_args(["the component's value", self.visitor])
+
+    async def start(self) -> None:
+        self.handler.set_channel(self)
+        self._tasks = [asyncio.create_task(self._pull_output()), asyncio.create_task(self._push_microphone())]
+        await self.handler.start_up()
+
+    async def _pull_output(self) -> None:
+        while self.close_message is None:
+            output = await self.handler.emit()
+            async with self._changed:
+                if isinstance(output, AdditionalOutputs):
+                    self.snapshots.append(output.args[0])
+                elif isinstance(output, CloseStream):
+                    self.close_message = output.msg
+                elif output is not None:
+                    self.frames.append(output[1][0])
+                self._changed.notify_all()
+
+    async def _push_microphone(self) -> None:
+        heard = 0
+        while self.close_message is None:
+            async with self._changed:
+                await self._changed.wait_for(lambda: len(self.frames) > heard or self.close_message is not None)  # noqa: B023
+            heard = len(self.frames)
+            if self.is_microphone_unplugged:
+                continue
+            await self.handler.receive((24000, np.full((1, 480), self.microphone_level, dtype=np.int16)))
+
+    async def wait_until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(condition)
+
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        """The snapshot now shown, once it is so."""
+        await self.wait_until(lambda: bool(self.snapshots) and condition(self.snapshots[-1]))
+        return self.snapshots[-1]
+
+    async def wait_for_stage(self, stage: CallStage) -> Snapshot:
+        return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
+
+    async def hang_up(self) -> None:
+        """The visitor presses the button, or closes the tab."""
+        for task in self._tasks:
+            task.cancel()
+        async with asyncio.timeout(1):
+            await self.handler.shutdown()
+
+
+@asynccontextmanager
+async def running_call(
+    endpoint: EndpointResolver, visitor: Visitor | None = None, **changed: Any
+) -> AsyncIterator[FakeRtcPage]:
+    page = FakeRtcPage(RealtimeHandler(Settings(**changed), endpoint), visitor)
+    try:
+        await page.start()
+        yield page
+    finally:
+        await page.hang_up()
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
+
+
+def endpoint_at(url: str) -> EndpointResolver:
+    return lambda _: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})

@@ -1,0 +1,172 @@
+"""Somebody in a voice call, or in a text chat, with a server: the whole of either, with only the waiting shortened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+import pytest
+
+from realtime_handler import RealtimeHandler
+from tests.support.realtime import fake_server_variants
+from tests.voicechat.session.test_text_session import FakeChatPage
+from voicechat.config.settings import Settings
+from voicechat.conversation.conversation import Conversation
+from voicechat.limits.budget import BillingService
+from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.session.text_session import TextSession
+from voicechat.transport.stream_handler import quiet_loggers
+from voicechat.turn_taking.snapshot import CallStage, Snapshot
+from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS, get_message
+
+from .fake_rtc_page import FakeRtcPage
+
+
+async def short_sleep(seconds: float) -> None:
+    """Pauses between tries are not what is tested here."""
+    await asyncio.sleep(min(seconds, 0.02))
+
+
+class SessionUser(Protocol):
+    """Somebody at the page."""
+
+    notice_texts: dict[str, tuple[str, str]]
+
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot: ...
+
+    async def send_text(self, text: str) -> bool: ...
+
+    def leave(self) -> None: ...
+
+
+class CallUser:
+    notice_texts = CALL_NOTICE_TEXTS
+
+    def __init__(self, page: FakeRtcPage) -> None:
+        self.page = page
+
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        return await self.page.wait_for_snapshot(condition)
+
+    async def send_text(self, text: str) -> bool:
+        return await self.page.handler.send_text(text)
+
+    def leave(self) -> None:
+        self.page.handler.end_by_user()
+
+
+class ChatUser:
+    notice_texts = CHAT_NOTICE_TEXTS
+
+    def __init__(self, page: FakeChatPage) -> None:
+        self.page = page
+
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        return await self.page.wait_for_snapshot(condition)
+
+    async def send_text(self, text: str) -> bool:
+        return self.page.chat.send_text(text)
+
+    def leave(self) -> None:
+        self.page.chat.end_by_user()
+
+
+def make_settings(url: str, **changed: Any) -> Settings:
+    told: dict[str, Any] = {
+        "instructions": fake_server_variants.PROMPT,
+        "text_instructions": fake_server_variants.PROMPT,
+    }
+    quick: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
+    return Settings(realtime_url=url, **{"realtime_api_key": fake_server_variants.KEY, **told, **quick, **changed})
+
+
+@asynccontextmanager
+async def running_call_user(
+    url: str, own_key: str = "", accounts: BillingService | None = None, **changed: Any
+) -> AsyncIterator[CallUser]:
+    settings = make_settings(url, **changed)
+    page = FakeRtcPage(
+        RealtimeHandler(settings, lambda key: settings.endpoint(own_key=key), billing=accounts, sleep=short_sleep)
+    )
+    page.visitor.own_key = own_key
+    await page.start()
+    try:
+        yield CallUser(page)
+    finally:
+        await page.hang_up()
+        assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
+
+
+@asynccontextmanager
+async def running_chat_user(
+    url: str, own_key: str = "", accounts: BillingService | None = None, **changed: Any
+) -> AsyncIterator[ChatUser]:
+    settings = make_settings(url, **changed)
+    book = AdmissionController(ConcurrencyLimits(chats=1))
+    conversation = Conversation(text_only=True)
+    chat = TextSession(
+        settings, lambda: settings.endpoint(own_key=own_key), book, conversation, accounts, sleep=short_sleep
+    )
+    chat.start()
+    reader = FakeChatPage(chat)
+    try:
+        yield ChatUser(reader)
+    finally:
+        chat.end_by_user()
+        async with asyncio.timeout(5):
+            await chat.wait_closed()
+            await reader.wait_until_finished()
+        assert book.count_admitted(AdmissionKind.CHAT) == 0
+
+
+SessionFactory = Callable[..., AbstractAsyncContextManager[SessionUser]]
+"""(url of a server, own key, settings) -> a call or a chat with it."""
+IN_CALL_AND_CHAT = pytest.mark.parametrize(
+    "start_session", [running_call_user, running_chat_user], ids=["call", "chat"]
+)
+"""The same must hold for a call and for a chat."""
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever happens, nothing secret is in the log."""
+    quiet_loggers()
+    caplog.set_level(logging.DEBUG)
+    yield
+    written = caplog.text.lower()
+    for secret in fake_server_variants.SECRETS:
+        assert secret.lower() not in written
+
+
+@pytest.fixture(autouse=True)
+async def no_tasks_left() -> AsyncIterator[None]:
+    """Whatever happens, nothing goes on after it."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        await asyncio.wait(left, timeout=2)
+    assert not [task for task in left if not task.done()]
+
+
+def notice_text_for(person: SessionUser, snapshot: Snapshot) -> str:
+    """The sentence the person reads; there is one in both languages."""
+    assert snapshot.notice is not None
+    assert get_message(person.notice_texts, snapshot.notice, "zh-TW").endswith("。")
+    return get_message(person.notice_texts, snapshot.notice, "en")
+
+
+def is_over(snapshot: Snapshot) -> bool:
+    return snapshot.stage in (CallStage.FAILED, CallStage.ENDED)
+
+
+def is_listening(snapshot: Snapshot) -> bool:
+    return snapshot.stage is CallStage.LISTENING
+
+
+def is_shown(*texts: str) -> Callable[[Snapshot], bool]:
+    """Everything is said, and it is quiet again."""
+    return lambda snapshot: is_listening(snapshot) and tuple(b.text for b in snapshot.bubbles) == texts

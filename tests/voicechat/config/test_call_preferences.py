@@ -1,0 +1,115 @@
+"""What visitors choose for themselves: within the operator's bounds, and told to a running session in few words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicechat.config.call_preferences import (
+    MAX_INSTRUCTIONS_CHARS,
+    CallPreferences,
+    EffectiveFrom,
+    EndpointingSpeed,
+    build_live_update,
+    effective_from,
+)
+from voicechat.config.session_update import SessionMode, build_session_update
+from voicechat.config.settings import Eagerness, Language, NoiseReduction, Settings
+
+NO_PREFERENCES = CallPreferences()
+SOME_PREFERENCES = CallPreferences(
+    "", "marin", Language.CHINESE, "Be a pirate.", EndpointingSpeed.PATIENT, NoiseReduction.FAR_FIELD, 1.2, 0.5
+)
+
+
+def test_no_preferences_change_nothing() -> None:
+    settings = Settings(voice="cedar", vad_silence_ms=400, max_call_cost=1.0, speed=0.9)
+    assert NO_PREFERENCES.apply_to(settings) == settings
+
+
+def test_preferences_override_operator_settings() -> None:
+    settings = SOME_PREFERENCES.apply_to(Settings(voice="cedar"))
+    assert (settings.voice, settings.language, settings.instructions) == ("marin", Language.CHINESE, "Be a pirate.")
+    assert (settings.vad_silence_ms, settings.eagerness) == (800, Eagerness.LOW)
+    assert (settings.noise_reduction, settings.speed, settings.max_call_cost) == (NoiseReduction.FAR_FIELD, 1.2, 0.5)
+
+
+@pytest.mark.parametrize(("operator", "visitor", "cap"), [(0, 0, 0), (1, 0, 1), (0, 2, 2), (1, 2, 1), (2, 1, 1)])
+def test_the_smaller_cap_counts(operator: float, visitor: float, cap: float) -> None:
+    assert CallPreferences(max_cost_usd=visitor).apply_to(Settings(max_call_cost=operator)).max_call_cost == cap
+
+
+def test_bounds() -> None:
+    assert CallPreferences(speed=9.0).apply_to(Settings()).speed == 1.5
+    assert len(CallPreferences(instructions="x" * 9999).apply_to(Settings()).instructions) == MAX_INSTRUCTIONS_CHARS
+
+
+def update(wishes: CallPreferences) -> dict[str, object]:
+    return build_session_update(wishes.apply_to(Settings(openai_api_key="sk-x")), SessionMode.VOICE)
+
+
+def test_a_running_session_is_told_what_has_changed_and_never_another_voice() -> None:
+    told = build_live_update(update(NO_PREFERENCES), update(SOME_PREFERENCES))
+    assert told is not None
+    session = told["session"]
+    assert session.keys() == {"type", "instructions", "audio"}
+    assert session["audio"]["output"] == {"speed": 1.2}
+    assert session["audio"]["input"].keys() == {"transcription", "noise_reduction", "turn_detection"}
+    assert session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 800
+    assert session["audio"]["input"]["turn_detection"]["threshold"] == 0.5, "told as a whole"
+    assert build_live_update(update(NO_PREFERENCES), update(CallPreferences(voice="marin"))) is None
+    assert build_live_update(update(SOME_PREFERENCES), update(SOME_PREFERENCES)) is None
+
+
+PREFERENCES = st.builds(
+    CallPreferences,
+    st.sampled_from(["", "gpt-realtime"]),
+    st.sampled_from(["", "marin", "cedar"]),
+    st.none() | st.sampled_from(Language),
+    st.sampled_from(["", "Be brief.", "Be a pirate."]),
+    st.sampled_from(EndpointingSpeed),
+    st.none() | st.sampled_from(NoiseReduction),
+    st.none() | st.sampled_from([0.5, 1.0, 1.5]),
+)
+
+
+def merged(into: object, more: object) -> object:
+    if not isinstance(into, dict) or not isinstance(more, dict):
+        return more
+    whole = ("turn_detection", "transcription", "noise_reduction")
+    return {**into, **{key: value if key in whole else merged(into.get(key), value) for key, value in more.items()}}
+
+
+@given(PREFERENCES, PREFERENCES)
+def test_after_the_update_the_server_has_what_was_wished_but_the_voice(
+    before: CallPreferences, after: CallPreferences
+) -> None:
+    told = build_live_update(update(before), update(after))
+    has = merged(update(before)["session"], told["session"] if told else {})
+    wanted = update(after)["session"]
+    assert isinstance(has, dict) and isinstance(wanted, dict)
+    has["audio"]["output"].pop("voice")
+    wanted["audio"]["output"].pop("voice")
+    assert has == wanted
+
+
+def test_a_model_is_the_operators_to_offer_and_whoever_pays_may_choose() -> None:
+    ours = Settings(openai_api_key="sk-x", models=("gpt-realtime-2.1",)).endpoint()
+    assert ours.with_visitor_model("", ()) is ours
+    assert ours.with_visitor_model("gpt-realtime", ("gpt-realtime-2.1",)) is ours
+    chosen = ours.with_visitor_model("gpt-realtime-2.1", ("gpt-realtime-2.1",))
+    assert chosen.model == "gpt-realtime-2.1" and chosen.url.endswith("?model=gpt-realtime-2.1")
+    assert chosen.headers == ours.headers and chosen != ours, "another meter"
+    theirs = Settings(openai_api_key="sk-x").endpoint(own_key="sk-visitor").with_visitor_model("any&model=x", ())
+    assert theirs.url.endswith("?model=any%26model%3Dx")
+    embedded = Settings().endpoint("ws://127.0.0.1:1")
+    assert embedded.with_visitor_model("gpt-realtime", ("gpt-realtime",)) is embedded
+    named = Settings(realtime_url="wss://there/v1/realtime?model=a&api-version=2", models=("b",)).endpoint()
+    assert named.with_visitor_model("b", ("b",)).url == "wss://there/v1/realtime?api-version=2&model=b"
+
+
+def test_another_model_counts_from_the_next_call() -> None:
+    assert (
+        effective_from(NO_PREFERENCES, CallPreferences(model="gpt-realtime"), in_call=True) is EffectiveFrom.NEXT_CALL
+    )

@@ -1,0 +1,329 @@
+"""The conversation fold: the orders servers send, and any order they might."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.realtime import server_events
+from voicechat.conversation.conversation import BubbleState, Conversation
+
+
+def fold(*events: dict[str, Any] | list[dict[str, Any]]) -> Conversation:
+    conversation = Conversation()
+    apply_all(conversation, *events)
+    return conversation
+
+
+def apply_all(conversation: Conversation, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+    for some in events:
+        for event in some if isinstance(some, list) else [some]:
+            if event["type"] == "response.output_audio.delta":
+                samples = len(event["delta"]) * 3 // 8
+                conversation.add_audio(event["item_id"], event["content_index"], event["response_id"], samples)
+            else:
+                conversation.apply(event)
+
+
+def messages(conversation: Conversation) -> list[tuple[str, str]]:
+    return [(bubble.role, bubble.text) for bubble in conversation.bubbles()]
+
+
+def test_a_spoken_turn_and_its_answer() -> None:
+    conversation = fold(server_events.speech_started("u1"))
+    (bubble,) = conversation.bubbles()
+    assert (bubble.role, bubble.text, bubble.state) == ("user", "", BubbleState.PENDING)
+    apply_all(
+        conversation, server_events.transcription_delta("u1", " What"), server_events.transcription_delta("u1", " time")
+    )
+    (bubble,) = conversation.bubbles()
+    assert (bubble.text, bubble.state) == ("What time", BubbleState.GROWING)
+    apply_all(conversation, server_events.turn_committed("u1"), server_events.response_started("r1", "a1", "u1"))
+    assert len(conversation.bubbles()) == 1, "no bubble for a reply without a word"
+    apply_all(conversation, server_events.clause_deltas("r1", "a1", "It is noon. ", 900))
+    assert conversation.bubbles()[1].state is BubbleState.GROWING
+    apply_all(
+        conversation,
+        server_events.transcription_completed("u1", "What time is it?"),
+        server_events.response_finished("r1", "a1", "It is noon."),
+    )
+    assert messages(conversation) == [("user", "What time is it?"), ("assistant", "It is noon.")]
+    assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
+
+
+def test_a_transcript_that_comes_after_everything() -> None:
+    conversation = fold(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.complete_response("r1", "a1", "Noon.", 500, "u1"),
+    )
+    assert [bubble.state for bubble in conversation.bubbles()] == [BubbleState.PENDING, BubbleState.DONE]
+    apply_all(conversation, server_events.transcription_completed("u1", "What time is it?"))
+    assert messages(conversation) == [("user", "What time is it?"), ("assistant", "Noon.")]
+
+
+def test_turns_are_ordered_by_their_links() -> None:
+    # The answer to the first turn is only announced when the second turn has begun.
+    conversation = fold(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.speech_started("u2"),
+        server_events.response_started("r1", "a1", "u1"),
+        server_events.clause_deltas("r1", "a1", "One.", 300),
+        server_events.turn_committed("u2", "a1"),
+        server_events.transcription_completed("u2", "Second"),
+        server_events.transcription_completed("u1", "First"),
+    )
+    assert messages(conversation) == [("user", "First"), ("assistant", "One."), ("user", "Second")]
+
+
+def test_an_item_may_be_linked_to_one_that_comes_later() -> None:
+    conversation = fold(
+        server_events.response_started("r1", "a1", "u1"),
+        server_events.clause_deltas("r1", "a1", "Answer.", 300),
+        server_events.turn_committed("u1"),
+        server_events.transcription_completed("u1", "Question?"),
+    )
+    assert messages(conversation) == [("user", "Question?"), ("assistant", "Answer.")]
+
+
+def test_noise_leaves_no_bubble() -> None:
+    conversation = fold(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.transcription_completed("u1", " "),
+    )
+    assert conversation.bubbles() == ()
+    conversation = fold(
+        server_events.speech_started("u1"),
+        server_events.speech_started("u2"),
+        server_events.transcription_delta("u2", "Hi"),
+    )
+    assert messages(conversation) == [("user", "Hi")]
+    conversation = fold(server_events.speech_started("u1"), {"type": "input_audio_buffer.cleared"})
+    assert conversation.bubbles() == ()
+
+
+def test_a_failed_transcription_keeps_what_was_understood() -> None:
+    failed = {"type": "conversation.item.input_audio_transcription.failed", "item_id": "u1", "error": {}}
+    conversation = fold(server_events.speech_started("u1"), server_events.transcription_delta("u1", "Good"), failed)
+    assert conversation.bubbles()[0].state is BubbleState.DONE
+    assert messages(conversation) == [("user", "Good")]
+
+
+def test_an_interrupted_reply_keeps_what_was_heard() -> None:
+    conversation = fold(
+        server_events.response_started("r1", "a1"),
+        server_events.clause_deltas("r1", "a1", "The first clause. ", 1000, 5),
+        server_events.clause_deltas("r1", "a1", "And the second one.", 1000, 5),
+    )
+    conversation.truncate("a1", 0, 1000)
+    conversation.cancel_response("r1")
+    (bubble,) = conversation.bubbles()
+    assert (bubble.text, bubble.unheard.strip()) == ("The first clause.", "And the second one.")
+    assert bubble.state is BubbleState.INTERRUPTED
+    before = conversation.bubbles()
+    apply_all(
+        conversation,
+        server_events.clause_deltas("r1", "a1", " Late words.", 500),
+        {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 1000},
+        server_events.response_finished("r1", "a1", "The first clause. And the second one. Late words.", "cancelled"),
+    )
+    assert conversation.bubbles() == before
+
+
+def test_a_reply_cancelled_before_its_first_sound_was_not_heard() -> None:
+    conversation = fold(
+        server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "Words without sound", 0)
+    )
+    assert conversation.cancel_response("r1") == ["a1"]
+    (bubble,) = conversation.bubbles()
+    assert (bubble.text, bubble.unheard) == ("", "Words without sound")
+
+
+def test_the_server_cuts_a_reply_by_itself() -> None:
+    conversation = fold(
+        server_events.complete_response("r1", "a1", "One two three four", 2000),
+        {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 1000},
+    )
+    assert messages(conversation) == [("assistant", "One two")]
+
+
+def test_several_messages_in_one_reply_and_a_function_call() -> None:
+    call = {"id": "f1", "type": "function_call", "name": "now", "call_id": "call_1", "arguments": ""}
+    conversation = fold(
+        server_events.response_started("r1", "a1"),
+        server_events.clause_deltas("r1", "a1", "Let me look.", 500),
+        {"type": "response.output_item.added", "response_id": "r1", "item": call},
+        {
+            "type": "response.function_call_arguments.done",
+            "response_id": "r1",
+            "item_id": "f1",
+            "call_id": "call_1",
+            "name": "now",
+            "arguments": "{}",
+        },
+        {"type": "conversation.item.added", "item": {"id": "a2", "type": "message", "role": "assistant"}},
+        server_events.clause_deltas("r1", "a2", "It is noon.", 500),
+        {"type": "response.done", "response": {"id": "r1", "status": "completed"}},
+    )
+    assert messages(conversation) == [("assistant", "Let me look."), ("assistant", "It is noon.")]
+    assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
+
+
+def test_a_server_that_only_sends_the_end() -> None:
+    message = {"id": "a1", "type": "message", "role": "assistant", "content": [{"type": "audio", "transcript": "Hi."}]}
+    conversation = fold({"type": "response.done", "response": {"id": "r1", "output": [message]}})
+    assert messages(conversation) == [("assistant", "Hi.")]
+    assert conversation.bubbles()[0].state is BubbleState.DONE
+
+
+def test_a_server_without_items() -> None:
+    conversation = fold(
+        {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "Hel"},
+        {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "lo."},
+        {"type": "response.done", "response": {"id": "r1"}},
+    )
+    assert messages(conversation) == [("assistant", "Hello.")]
+
+
+def test_deleted_items_go() -> None:
+    conversation = fold(server_events.complete_response("r1", "a1", "Hi.", 300))
+    apply_all(conversation, {"type": "conversation.item.deleted", "item_id": "a1"})
+    assert conversation.bubbles() == ()
+
+
+def test_a_typed_message_is_shown_once_even_when_the_server_names_it() -> None:
+    conversation = Conversation()
+    item = conversation.add_user_message("Hello there")
+    assert messages(conversation) == [("user", "Hello there")]
+    added = {"type": "conversation.item.added", "item": {**item, "id": "item_of_the_server", "status": "completed"}}
+    apply_all(conversation, added, {**added, "type": "conversation.item.done"})
+    assert messages(conversation) == [("user", "Hello there")]
+    assert conversation.clear() == ["item_of_the_server"]
+    assert conversation.bubbles() == ()
+
+
+def test_a_new_connection_is_told_what_was_heard() -> None:
+    conversation = fold(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.transcription_completed("u1", "Tell me a story"),
+        server_events.response_started("r1", "a1", "u1"),
+        server_events.clause_deltas("r1", "a1", "Once upon a time. ", 1000, 5),
+        server_events.clause_deltas("r1", "a1", "There was a king.", 1000, 5),
+        server_events.speech_started("u2"),
+    )
+    conversation.truncate("a1", 0, 1000)
+    names = conversation.reset_connection()
+    events = conversation.replay()
+    assert [(e["item"]["role"], e["item"]["content"]) for e in events] == [
+        ("user", [{"type": "input_text", "text": "Tell me a story"}]),
+        ("assistant", [{"type": "output_text", "text": "Once upon a time."}]),
+    ]
+    assert [e["item"]["id"] for e in events] == list(names.values())
+    assert all(len(name) <= 32 for name in names.values())
+    # A server that numbers its items begins again at the same numbers: another item, not the old one.
+    apply_all(conversation, [{**e, "type": "conversation.item.added"} for e in events])
+    apply_all(conversation, server_events.complete_response("r1", "a1", "Yes.", 300))
+    assert [text for _, text in messages(conversation)] == ["Tell me a story", "Once upon a time.", "Yes."]
+
+
+def test_a_replayed_reply_is_corrected_by_telling_it_again() -> None:
+    conversation = fold(server_events.complete_response("r1", "a1", "One two three four", 2000))
+    name = conversation.reset_connection()["a1"]
+    conversation.replay()
+    assert conversation.is_replayed(name)
+    conversation.truncate(name, 0, 1000)
+    delete, create = conversation.resend_truncated(name)
+    assert delete == {"type": "conversation.item.delete", "item_id": name}
+    assert create["previous_item_id"] == "root"
+    assert create["item"]["content"] == [{"type": "output_text", "text": "One two"}]
+    apply_all(conversation, {"type": "conversation.item.deleted", "item_id": name})
+    assert messages(conversation) == [("assistant", "One two")]
+
+
+def test_replay_and_memory_are_bounded() -> None:
+    conversation = Conversation(max_items=10)
+    for number in range(50):
+        conversation.add_user_message(f"message {number}")
+    assert len(conversation.bubbles()) == 10
+    conversation.reset_connection()
+    assert [e["item"]["content"][0]["text"] for e in conversation.replay(3)] == [f"message {n}" for n in (47, 48, 49)]
+    conversation.add_user_message("x" * 7990)
+    conversation.reset_connection()
+    assert len(conversation.replay(10)) == 2
+
+
+def test_cleared_means_that_late_words_do_not_come_back() -> None:
+    conversation = fold(
+        server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "Going on", 300)
+    )
+    assert conversation.clear() == ["a1"]
+    apply_all(
+        conversation,
+        server_events.clause_deltas("r1", "a1", " and on", 0),
+        server_events.response_finished("r1", "a1", "Going on and on"),
+    )
+    assert conversation.bubbles() == ()
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"type": None}, {"type": 7}, {"type": "localai.thing"}, {"type": "session.created"}]
+)
+def test_unknown_events_change_nothing(event: dict[str, Any]) -> None:
+    conversation = fold(server_events.complete_response("r1", "a1", "Hi.", 300))
+    version = conversation.version
+    conversation.apply(event)
+    assert conversation.version == version
+
+
+TURN = [
+    server_events.speech_started("u1"),
+    *server_events.turn_committed("u1"),
+    server_events.transcription_delta("u1", "Hel"),
+    server_events.transcription_completed("u1", "Hello"),
+    *server_events.response_started("r1", "a1", "u1"),
+    *server_events.clause_deltas("r1", "a1", "Good ", 400),
+    *server_events.clause_deltas("r1", "a1", "morning.", 400),
+    *server_events.response_finished("r1", "a1", "Good morning."),
+]
+
+
+@given(st.randoms(use_true_random=False), st.floats(0, 0.5))
+def test_any_order_with_losses_ends_with_the_same_words(order: random.Random, loss: float) -> None:
+    """The last event of each side has all words: whatever came before it, in whatever order, they are shown."""
+    events = [event for event in TURN if order.random() > loss]
+    order.shuffle(events)
+    conversation = fold(
+        events,
+        server_events.transcription_completed("u1", "Hello"),
+        server_events.response_finished("r1", "a1", "Good morning."),
+    )
+    assert dict(messages(conversation)) == {"user": "Hello", "assistant": "Good morning."}
+    assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["u1", "a1", "r1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "role", "type"]), inner),
+    max_leaves=6,
+)
+KEYS = ["item_id", "response_id", "content_index", "delta", "transcript", "item", "response", "previous_item_id"]
+TYPES = sorted({event["type"] for event in TURN} | {"conversation.item.truncated", "conversation.item.deleted"})
+
+
+@given(st.lists(st.tuples(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(KEYS), JSON)), max_size=15))
+def test_garbage_never_raises(events: list[tuple[str, dict[str, Any]]]) -> None:
+    conversation = Conversation(max_items=5)
+    for kind, fields in events:
+        conversation.apply({**fields, "type": kind})
+        bubbles = conversation.bubbles()
+        assert len(bubbles) <= 5
+        assert len({bubble.item_id for bubble in bubbles}) == len(bubbles)
+    conversation.reset_connection()
+    conversation.replay()

@@ -1,0 +1,406 @@
+"""What a program may send: values in, values out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.realtime import RealtimeErrorEvent
+
+from voicechat.config.session_update import SessionMode
+from voicechat.gateway.client_event_policy import (
+    MAX_IN_FLIGHT_RESPONSES,
+    RESPONSE_EXPIRY_S,
+    ClientEventPolicy,
+    ClientEventRejected,
+    InFlightResponses,
+)
+from voicechat.protocol.beta_dialect import Dialect
+
+Event = dict[str, Any]
+VOICE, TEXT = SessionMode.VOICE, SessionMode.TEXT
+FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+MCP = {"type": "mcp", "server_label": "x", "server_url": "https://example.org", "require_approval": "never"}
+
+
+def make_policy(mode: SessionMode = VOICE, **how: Any) -> ClientEventPolicy:
+    return ClientEventPolicy(mode, 1024, **how)
+
+
+def forward(event: Event, mode: SessionMode = VOICE, **how: Any) -> Event:
+    [text] = make_policy(mode, **how).process_message(json.dumps(event))
+    new: Event = json.loads(text)
+    return new
+
+
+def refusal(event: Event | str | bytes, mode: SessionMode = VOICE, **how: Any) -> ClientEventRejected:
+    with pytest.raises(ClientEventRejected) as refused:
+        make_policy(mode, **how).process_message(json.dumps(event) if isinstance(event, dict) else event)
+    return refused.value
+
+
+def update(**session: Any) -> Event:
+    return {"type": "session.update", "event_id": "e", "session": {"type": "realtime", **session}}
+
+
+def response(**overrides: Any) -> Event:
+    return {"type": "response.create", "event_id": "e", "response": overrides}
+
+
+def append(size: int) -> Event:
+    return {"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(size)).decode()}
+
+
+ALLOWED: list[Event] = [
+    update(instructions=""),
+    update(audio={"output": {"voice": "marin", "speed": 1.2}}),
+    update(audio={"input": {"turn_detection": None, "noise_reduction": {"type": "far_field"}}}),
+    update(audio={"input": {"transcription": {"language": "zh"}}}),
+    update(audio={"input": {"transcription": None}}),
+    update(output_modalities=["text"], tools=[FUNCTION], tool_choice="required", parallel_tool_calls=False),
+    update(tool_choice={"type": "function", "name": "f"}, truncation="disabled", reasoning={"effort": "low"}),
+    update(include=["item.input_audio_transcription.logprobs"], max_output_tokens=7),
+    response(conversation="none", metadata={"a": "b"}, input=[{"type": "item_reference", "id": "i"}]),
+    response(instructions="Be brief.", output_modalities=["text"], max_output_tokens=1024),
+    {"type": "response.create"},
+    {"type": "response.create", "response": None},
+    {"type": "response.cancel", "response_id": "r"},
+    {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": []}},
+    {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": "c", "output": "x"}},
+    {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "audio_end_ms": 5},
+    {"type": "conversation.item.delete", "item_id": "i", "something": "younger than this file"},
+    {"type": "input_audio_buffer.commit"},
+    append(0),
+    append(960),
+]
+
+
+@pytest.mark.parametrize("event", ALLOWED, ids=lambda event: json.dumps(event)[:60])
+def test_what_is_allowed_passes_as_it_is(event: Event) -> None:
+    assert forward(event) == event
+
+
+@pytest.mark.parametrize(
+    ("event", "param"),
+    [
+        (update(model="gpt-realtime"), "session.model"),
+        (update(tracing={"workflow_name": "mine"}), "session.tracing"),
+        (update(prompt={"id": "pmpt_1"}), "session.prompt"),
+        (update(tools=[FUNCTION, MCP]), "session.tools[1].type"),
+        (update(tool_choice={"type": "mcp", "server_label": "x"}), "session.tool_choice"),
+        (update(type="transcription"), "session.type"),
+        (response(prompt={"id": "pmpt_1"}), "response.prompt"),
+        (response(model="m"), "response.model"),
+        (response(tools=[MCP]), "response.tools[0].type"),
+        (response(input=[{"type": "mcp_approval_response", "approve": True}]), "response.input[0].type"),
+        (
+            {"type": "conversation.item.create", "event_id": "e", "item": {"type": "mcp_approval_response"}},
+            "item.type",
+        ),
+    ],
+)
+def test_what_acts_for_the_operator_is_refused_as_a_whole(event: Event, param: str) -> None:
+    refused = refusal(event)
+    assert (refused.code, refused.param, refused.event_id) == ("invalid_value", param, "e")
+    told = RealtimeErrorEvent.model_validate(refused.to_event("event_1"), strict=True).error
+    assert (told.type, told.param, told.event_id) == ("invalid_request_error", param, "e")
+
+
+def test_null_and_the_model_asked_for_when_connecting_change_nothing() -> None:
+    asked = update(model="gpt-4o-realtime", tracing="auto", prompt=None, instructions="x")
+    assert forward(asked, requested_model="gpt-4o-realtime") == update(instructions="x")
+    assert refusal(asked, requested_model="gpt-4o").param == "session.model"
+
+
+def transcription_model(model: str, event: Event, **how: Any) -> Event:
+    """The `audio.input_tokens` that is sent on, where the operator's model is this."""
+    ours = make_policy(**how)
+    ours.transcription_model = model
+    [text] = ours.process_message(json.dumps(event))
+    sound_in: Event = json.loads(text)["session"]["audio"]["input"]
+    return sound_in
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"model": "dear"}, {"model": "dear", "language": "zh"}, {"language": "zh"}, {"model": None}, {"model": 3}, {}],
+)
+def test_what_is_heard_is_written_down_by_the_operators_model(wanted: Event) -> None:
+    rest = {name: value for name, value in wanted.items() if name != "model"}
+    event = update(audio={"input": {"transcription": wanted, "noise_reduction": None}})
+    assert transcription_model("cheap", event) == {"transcription": {**rest, "model": "cheap"}, "noise_reduction": None}
+    unknown = {"transcription": rest, "noise_reduction": None} if rest else {"noise_reduction": None}
+    assert transcription_model("", event) == unknown
+    beta = {"type": "session.update", "session": {"input_audio_transcription": wanted}}
+    assert transcription_model("cheap", beta, dialect=Dialect.BETA) == {"transcription": {**rest, "model": "cheap"}}
+
+
+def test_a_beta_server_too_is_told_the_operators_model() -> None:
+    ours = make_policy(dialect=Dialect.BETA)
+    ours.transcription_model = "cheap"
+    wanted = {"type": "session.update", "session": {"input_audio_transcription": {"model": "dear"}}}
+    [text] = ours.process_message(json.dumps(wanted), Dialect.BETA)
+    assert json.loads(text)["session"] == {"input_audio_transcription": {"model": "cheap"}}
+
+
+def test_a_transcription_that_is_no_object_is_not_left_to_a_lenient_server() -> None:
+    refused = refusal(update(audio={"input": {"transcription": "dear"}}))
+    assert (refused.code, refused.param) == ("invalid_type", "session.audio.input.transcription")
+    in_a_reply = forward(response(audio={"input": {"transcription": {"model": "dear"}}, "output": {"voice": "x"}}))
+    assert in_a_reply["response"]["audio"] == {"input": {}, "output": {"voice": "x"}}
+
+
+# ---------------------------------------------------------------- replies in flight
+
+
+def response_created(reply: str) -> Event:
+    return {"type": "response.created", "response": {"id": reply}}
+
+
+def response_done(reply: str) -> Event:
+    return {"type": "response.done", "response": {"id": reply}}
+
+
+def error_for(event_id: str | None) -> Event:
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": "No.", "event_id": event_id}}
+
+
+def test_so_many_replies_and_no_more() -> None:
+    replies = InFlightResponses()
+    for _ in range(MAX_IN_FLIGHT_RESPONSES):
+        replies.register_request({"type": "response.create"}, 0)
+    replies.on_event(response_created("r1"), 1)
+    with pytest.raises(ClientEventRejected) as refused:
+        replies.register_request({"type": "response.create"}, 1)
+    assert refused.value.code == "too_many_responses" and str(MAX_IN_FLIGHT_RESPONSES) in refused.value.message
+    replies.on_event(response_done("r1"), 2)
+    replies.register_request({"type": "response.create"}, 2)
+    assert (replies.count_in_flight(2), replies.active_ids) == (MAX_IN_FLIGHT_RESPONSES, [])
+
+
+def test_replies_that_nobody_asked_for_are_in_flight_too() -> None:
+    replies = InFlightResponses()
+    replies.on_event(response_created("r1"), 0)
+    assert (replies.count_in_flight(0), replies.active_ids) == (1, ["r1"])
+    replies.on_event(response_done("r1"), 1)
+    replies.on_event(response_done("r1"), 1)
+    assert replies.count_in_flight(1) == 0
+
+
+def test_a_reply_that_is_refused_is_not_in_flight() -> None:
+    replies = InFlightResponses()
+    for name in ("a", "b"):
+        replies.register_request({"type": "response.create", "event_id": name}, 0)
+    replies.on_event(error_for("of something else"), 0)
+    assert replies.count_in_flight(0) == 2
+    replies.on_event(error_for("b"), 0)
+    replies.on_event(error_for(None), 0)
+    replies.on_event(error_for(None), 0)
+    assert replies.count_in_flight(0) == 0
+
+
+def test_a_server_that_tells_only_of_the_end() -> None:
+    replies = InFlightResponses()
+    replies.register_request({"type": "response.create"}, 0)
+    replies.on_event(response_done("r1"), 1)
+    assert replies.count_in_flight(1) == 0
+
+
+def test_a_reply_of_which_nothing_is_heard_is_forgotten() -> None:
+    replies = InFlightResponses()
+    replies.register_request({"type": "response.create"}, 0)
+    replies.on_event(response_created("r1"), 0)
+    replies.register_request({"type": "response.create"}, 0)
+    replies.on_event({"type": "response.output_text.delta", "response_id": "r1", "delta": "x"}, 60)
+    assert replies.count_in_flight(RESPONSE_EXPIRY_S - 1) == 2
+    assert (replies.count_in_flight(RESPONSE_EXPIRY_S), replies.active_ids) == (1, ["r1"])
+    assert replies.count_in_flight(RESPONSE_EXPIRY_S + 60) == 0
+
+
+@given(
+    events=st.lists(
+        st.dictionaries(
+            st.sampled_from(["type", "response", "error", "response_id"]),
+            st.none()
+            | st.sampled_from(
+                ["response.created", "response.done", "error", 3, {"id": 3}, {"id": "r"}, {"event_id": 3}]
+            ),
+        )
+    )
+)
+def test_whatever_a_server_says_of_replies(events: list[Event]) -> None:
+    replies = InFlightResponses()
+    replies.register_request({"type": "response.create", "event_id": "a"}, 0)
+    for event in events:
+        replies.on_event(event, 0)
+    assert 0 <= replies.count_in_flight(0) <= 1 + len(events) and replies.count_in_flight(RESPONSE_EXPIRY_S) == 0
+
+
+@pytest.mark.parametrize(("wanted", "sent"), [(1, 1), (1024, 1024), (4096, 1024), ("inf", 1024), (None, 1024)])
+def test_no_longer_replies_than_the_operator_allows(wanted: Any, sent: int) -> None:
+    assert forward(update(max_output_tokens=wanted))["session"]["max_output_tokens"] == sent
+    assert forward(response(max_output_tokens=wanted))["response"]["max_output_tokens"] == sent
+
+
+@pytest.mark.parametrize("wanted", ["4096", 5000.0, True, [1]])
+def test_a_number_of_tokens_that_is_none_is_not_left_to_a_lenient_server(wanted: Any) -> None:
+    refused = refusal(update(max_output_tokens=wanted))
+    assert (refused.code, refused.param) == ("invalid_type", "session.max_output_tokens")
+
+
+def test_a_field_that_nobody_has_looked_at() -> None:
+    refused = refusal(update(connectors=[1]))
+    assert (refused.code, refused.param) == ("unknown_parameter", "session.connectors")
+    assert refusal(update(**{"x" * 500 + "'\n": 1})).param == "session"
+
+
+@pytest.mark.parametrize(
+    ("event", "param"),
+    [
+        (append(960), "type"),
+        ({"type": "input_audio_buffer.commit"}, "type"),
+        (update(output_modalities=["audio"]), "session.output_modalities"),
+        (response(output_modalities=["audio", "text"]), "response.output_modalities"),
+        (
+            {
+                "type": "conversation.item.create",
+                "item": {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": ""}]},
+            },
+            "item.content[0].type",
+        ),
+    ],
+)
+def test_a_text_chat_stays_one(event: Event, param: str) -> None:
+    assert refusal(event, TEXT).param == param
+    assert forward(event) == event, "what a voice endpoint takes"
+
+
+def test_a_text_chat_takes_text() -> None:
+    for event in (update(output_modalities=["text"]), response(), update(audio={"output": {"voice": "x"}})):
+        assert forward(event, TEXT) == event
+
+
+def test_sound_of_one_byte_a_sample_may_be_odd() -> None:
+    ours = make_policy()
+    with pytest.raises(ClientEventRejected):
+        ours.process_message(json.dumps(append(3)))
+    ours.process_message(json.dumps(update(audio={"input": {"format": {"type": "audio/pcmu"}}})))
+    assert ours.process_message(json.dumps(append(3)))
+    ours.process_message(json.dumps(update(audio={"input": {"format": {"type": "audio/pcm", "rate": 24000}}})))
+    with pytest.raises(ClientEventRejected):
+        ours.process_message(json.dumps(append(3)))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "invalid_json"),
+        ('{"type":"response.create","x":NaN}', "invalid_json"),
+        ('{"type":"response.create","x":1e999}', "invalid_json"),
+        ("[" * 100_000, "invalid_json"),
+        ('{"type":"response.create","x":' + "[" * 900 + "]" * 900 + "}", None),
+        ("null", "invalid_event"),
+        ('{"type":1}', "invalid_type"),
+        ('{"type":"response.create","event_id":1}', "invalid_type"),
+        ('{"type":"session.update"}', "missing_required_parameter"),
+        ('{"type":"session.update","session":[]}', "invalid_type"),
+        ('{"type":"input_audio_buffer.append"}', "missing_required_parameter"),
+        ('{"type":"input_audio_buffer.append","audio":1}', "invalid_type"),
+        ('{"type":"input_audio_buffer.append","audio":"AAA"}', "invalid_value"),
+        ('{"type":"input_audio_buffer.append","audio":"AA AA"}', "invalid_value"),
+        ('{"type":"input_audio_buffer.append","audio":"é==="}', "invalid_value"),
+    ],
+)
+def test_misshapen_messages(text: str, code: str | None) -> None:
+    if code is None:
+        assert make_policy().process_message(text)
+    else:
+        assert refusal(text).code == code
+
+
+def test_a_name_that_stands_twice_means_one_thing() -> None:
+    """A server that reads the first of two would otherwise get what was never checked."""
+    twice = '{"type":"session.update","session":{"type":"realtime","model":"x"},"session":{"type":"realtime"}}'
+    [text] = make_policy().process_message(twice)
+    assert (
+        json.loads(text) == {"type": "session.update", "session": {"type": "realtime"}} and text.count("session") == 2
+    )
+
+
+def test_half_a_character_goes_through() -> None:
+    text = '{"type":"response.cancel","response_id":"\\ud83d"}'
+    assert make_policy().process_message(text) == [text]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "session",
+                    "response",
+                    "item",
+                    "input",
+                    "content",
+                    "tools",
+                    "tool_choice",
+                    "model",
+                    "audio",
+                    "format",
+                    "transcription",
+                    "input_audio_transcription",
+                    "max_output_tokens",
+                    "output_modalities",
+                    "modalities",
+                    "max_response_output_tokens",
+                    "event_id",
+                ]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+KINDS = st.sampled_from(
+    ["session.update", "response.create", "conversation.item.create", "transcription_session.update"]
+)
+
+
+@given(
+    kind=KINDS,
+    rest=JSON,
+    mode=st.sampled_from(SessionMode),
+    dialect=st.sampled_from(Dialect),
+    server=st.sampled_from(Dialect),
+)
+def test_whatever_comes_is_sent_on_within_the_rules_or_refused(
+    kind: str, rest: Any, mode: SessionMode, dialect: Dialect, server: Dialect
+) -> None:
+    event = {"session": rest, "response": rest, "item": rest, "type": kind}
+    try:
+        texts = make_policy(mode, dialect=dialect).process_message(json.dumps(event), server)
+    except ClientEventRejected as refused:
+        assert RealtimeErrorEvent.model_validate(refused.to_event("event_1"), strict=True)
+        return
+    for sent in map(json.loads, texts):
+        settings = {"session.update": sent["session"], "response.create": sent["response"]}.get(sent["type"])
+        if not isinstance(settings, dict):
+            continue
+        assert not {"model", "tracing", "prompt"} & settings.keys()
+        heard = [settings.get("input_audio_transcription")]
+        if isinstance(settings.get("audio"), dict) and isinstance(settings["audio"].get("input"), dict):
+            heard.append(settings["audio"]["input"].get("transcription"))
+        assert all(one is None or (isinstance(one, dict) and "model" not in one) for one in heard)
+        most = settings.get("max_output_tokens", settings.get("max_response_output_tokens", 0))
+        assert isinstance(most, int) and most <= 1024
+        if mode is TEXT and server is Dialect.GA:
+            assert settings.get("output_modalities") in (None, ["text"])

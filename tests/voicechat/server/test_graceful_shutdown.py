@@ -1,0 +1,125 @@
+"""The app ends while people talk: they are told, may finish, and nobody comes in any more."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from realtime_handler import RealtimeHandler
+from tests.support.realtime import server_events
+from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
+from tests.support.sessions.running_gateway import connected_client, running_gateway
+from tests.voicechat.session.test_text_session import FakeChatPage
+from tests.voicechat.session.test_text_session import endpoint_source as chat_at
+from voicechat.config.settings import Settings
+from voicechat.conversation.conversation import Conversation
+from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.server.graceful_shutdown import GracefulShutdown
+from voicechat.session.text_session import TextSession
+from voicechat.turn_taking import call_lifecycle
+from voicechat.turn_taking.snapshot import CallStage, Notice
+
+
+@pytest.fixture(autouse=True)
+def short_closing_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_lifecycle, "MIN_SHUTDOWN_NOTICE_S", 0.3)
+
+
+async def test_who_is_in_is_told_and_who_waits_is_sent_away() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url:
+        prototype = RealtimeHandler(
+            Settings(), endpoint_at(url), AdmissionController(ConcurrencyLimits(calls=1, queue_length=1))
+        )
+        one, two = FakeRtcPage(prototype), FakeRtcPage(prototype)
+        await one.start()
+        await one.wait_for_stage(CallStage.LISTENING)
+        await two.start()
+        await two.wait_for_stage(CallStage.QUEUED)
+        prototype.admission.begin_shutdown(7.0)
+        assert (await two.wait_for_stage(CallStage.FAILED)).notice == Notice.CLOSING
+        told = await one.wait_for_snapshot(lambda s: s.notice == Notice.CLOSING_SOON)
+        assert (told.stage, told.notice_seconds) == (CallStage.LISTENING, 7)
+        late = FakeRtcPage(prototype)
+        await late.start()
+        assert (await late.wait_for_stage(CallStage.FAILED)).notice == Notice.CLOSING
+        assert (await one.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING, "nobody was saying anything"
+        for page in (one, two, late):
+            await page.hang_up()
+        assert prototype.admission.is_empty
+
+
+async def test_a_reply_is_heard_to_its_end() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.send(server_events.complete_response("r1", "a1", "It is noon.", 1500))
+        await page.wait_for_stage(CallStage.SPEAKING)
+        page.handler.admission.begin_shutdown(30.0)
+        assert (await page.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING
+        assert page.visitor.conversation.captions()[-1].unheard == ""
+
+
+async def test_who_goes_on_talking_is_cut_when_the_time_is_up() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.send(server_events.speech_started("u1"))
+        await page.wait_for_stage(CallStage.USER_SPEAKING)
+        page.handler.admission.begin_shutdown(0.6)
+        assert (await page.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING
+
+
+async def test_a_chat_ends_too() -> None:
+    there, places = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits())
+    async with running_server(there.handle_connection) as url:
+        chat = TextSession(Settings(), chat_at(url), places, Conversation(text_only=True))
+        chat.start()
+        reader = FakeChatPage(chat)
+        await reader.wait_for_stage(CallStage.LISTENING)
+        places.begin_shutdown(7.0)
+        await reader.wait_for_snapshot(lambda s: s.notice == Notice.CLOSING_SOON)
+        assert (await reader.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING
+        await chat.wait_closed()
+        assert places.is_empty
+
+
+async def test_a_program_whose_reply_does_not_end() -> None:
+    there = ScriptedRealtimeServer()
+    async with (
+        running_server(there.handle_connection) as url,
+        running_gateway(url) as ours,
+        connected_client(ours.url()) as client,
+    ):
+        await client.next_event()
+        await there.send({"type": "response.created", "response": {"id": "r1"}})
+        await client.next_event()
+        ours.gateway._admission.begin_shutdown(0.6)
+        assert await client.read_until_closed() == (1012, "server_error.server_closing")
+        assert client.received[-1]["error"]["code"] == "server_closing"
+
+
+async def test_the_server_ends_when_the_last_one_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        should_exit = False
+
+    class ShutdownListener:
+        def on_admission_changed(self) -> None: ...
+
+        def on_shutdown(self, grace_s: float) -> None:
+            told.set_result(grace_s)
+
+    told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr("voicechat.server.graceful_shutdown.FINAL_NOTICE_S", 0.0)
+    places, running = AdmissionController(ConcurrencyLimits()), Server()
+    ending = GracefulShutdown(places, 60.0)
+    ending.attach_server(running)  # type: ignore[arg-type]
+    place = places.request_admission(ShutdownListener(), AdmissionKind.CALL)
+    ending.on_signal(15, None)
+    ending.on_signal(15, None)  # the same once more, as process managers do: nothing else happens
+    assert await told == 60.0 and ending.is_shutting_down and not running.should_exit
+    place.release()
+    await asyncio.to_thread(ending.wait)
+    assert running.should_exit

@@ -1,0 +1,154 @@
+"""The embedded server's process: it starts, is restarted when it dies, and never outlives the app."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+
+from voicechat.server.offline_process import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
+
+HEALTHY_CHILD = """
+import sys, json
+print("a library's chatter", flush=True)
+print(json.dumps({"listening": "ws://127.0.0.1:9/v1/realtime", "port": 9}), flush=True)
+print(json.dumps({"progress": "loading a model"}), flush=True)
+print(json.dumps({"ready": True, "model": "small", "languages": ["en"], "seconds": 0.1}), flush=True)
+sys.stdin.read()
+"""
+
+
+def child_command(source: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(source)]
+
+
+@pytest.fixture
+def servers() -> Iterator[list[EmbeddedServer]]:
+    made: list[EmbeddedServer] = []
+    yield made
+    for server in made:
+        server.stop()
+
+
+def has_exited(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_it_becomes_ready_and_says_where(servers: list[EmbeddedServer]) -> None:
+    server = EmbeddedServer(child_command(HEALTHY_CHILD))
+    servers.append(server)
+    assert server.phase is EmbeddedServerPhase.STOPPED
+    server.start()
+    assert server.wait(EmbeddedServerPhase.READY, 20)
+    assert server.url == "ws://127.0.0.1:9/v1/realtime"
+    assert server.languages == ("en",)
+    assert server.model == "small"
+
+
+def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
+    server = EmbeddedServer(child_command(HEALTHY_CHILD))
+    servers.append(server)
+    server.start()
+    assert server.wait(EmbeddedServerPhase.READY, 20)
+    pid = server.pid
+    assert pid is not None
+    server.stop()
+    assert has_exited(pid)
+    assert server.phase is EmbeddedServerPhase.STOPPED
+    assert server.url is None
+
+
+def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> None:
+    pauses: list[float] = []
+    server = EmbeddedServer(child_command(HEALTHY_CHILD), sleep=pauses.append)
+    servers.append(server)
+    server.start()
+    assert server.wait(EmbeddedServerPhase.READY, 20)
+    first = server.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert server.wait(EmbeddedServerPhase.RESTARTING, 20) or server.phase is EmbeddedServerPhase.READY
+    assert server.wait(EmbeddedServerPhase.READY, 20)
+    assert server.pid != first
+    assert pauses == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("source", "phase", "expected", "detail"),
+    [
+        ("raise SystemExit(3)", EmbeddedServerPhase.RESTARTING, [0.5, 1, 2, 4, 8, 16, 30, 30, 30], "exit code 3"),
+        (
+            """
+            import sys
+            print('{"ready": false, "detail": "The speech model is missing."}', flush=True)
+            sys.stdin.read()
+            """,
+            EmbeddedServerPhase.FAILED,
+            [30] * 9,
+            "The speech model is missing.",
+        ),
+    ],
+    ids=["it dies at once", "it has no models"],
+)
+def test_a_child_that_does_not_come_up_is_retried_slowly_and_says_why(
+    servers: list[EmbeddedServer], source: str, phase: EmbeddedServerPhase, expected: list[float], detail: str
+) -> None:
+    pauses: list[float] = []
+    seen: list[tuple[EmbeddedServerPhase, str]] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        seen.append((server.phase, server.detail))
+        if len(pauses) == 9:
+            server._stopping.set()
+
+    server = EmbeddedServer(child_command(source), sleep=sleep)
+    servers.append(server)
+    server.start()
+    assert server._thread is not None
+    server._thread.join(60)
+    assert pauses == expected
+    assert {p for p, _ in seen} == {phase}
+    assert detail in seen[-1][1]
+
+
+def test_the_child_ends_when_the_app_is_killed() -> None:
+    """SIGKILL leaves no time for clean-up: the child notices by itself that its parent's pipe is closed."""
+    app = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(f"""
+                import sys, time
+                from voicechat.server.offline_process import EmbeddedServer, EmbeddedServerPhase
+                server = EmbeddedServer({child_command(HEALTHY_CHILD)!r})
+                server.start()
+                assert server.wait(EmbeddedServerPhase.READY, 20)
+                print(server.pid, flush=True)
+                sys.stdin.read()
+            """),
+        ],
+        cwd=PROJECT_DIR,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert app.stdout is not None
+    pid = int(app.stdout.readline())
+    handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    app.kill()
+    app.wait()
+    if handle is not None:
+        import select
+
+        assert select.select([handle], [], [], 10)[0], "the child outlived the app"
+        os.close(handle)

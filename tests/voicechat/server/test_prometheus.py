@@ -1,0 +1,128 @@
+"""Figures for Prometheus, read with Prometheus' own parser."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from voicechat.config.session_update import SessionMode
+from voicechat.config.settings import Settings
+from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.pricing import TokenUsage
+from voicechat.server.offline_process import EmbeddedServerPhase
+from voicechat.server.prometheus import MAX_LABEL_VALUES, Metrics
+from voicechat.server.routes import Health, build_router
+
+MetricValues = dict[tuple[str, ...], float]
+
+
+def parse_metrics(text: str) -> MetricValues:
+    """(name, label values...) -> value."""
+    families = text_string_to_metric_families(text)
+    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+def read_metrics(metrics: Metrics) -> MetricValues:
+    return parse_metrics(metrics.render().decode())
+
+
+def test_calls_and_chats_open_and_in_all() -> None:
+    metrics = Metrics()
+    assert read_metrics(metrics)[("voice_chat_conversations_open", "voice")] == 0
+    metrics.record_call_started()
+    metrics.record_call_started()
+    metrics.record_call_started(SessionMode.TEXT)
+    metrics.record_call_ended("hung_up")
+    metrics.set_queue_length(3)
+    found = read_metrics(metrics)
+    assert found[("voice_chat_visitors_waiting",)] == 3
+    assert found[("voice_chat_conversations_open", "voice")] == 1
+    assert found[("voice_chat_conversations_open", "text")] == 1
+    assert found[("voice_chat_conversations_total", "voice")] == 2
+    assert found[("voice_chat_conversations_ended_total", "voice", "hung_up")] == 1
+
+
+def test_latency_of_spoken_turns_only() -> None:
+    metrics = Metrics()
+    for latency_s in (0.55, 0.95, None, 30.0):
+        metrics.record_turn(latency_s)
+    found = read_metrics(metrics)
+    assert found[("voice_chat_turns_total", "spoken")] == 3
+    assert found[("voice_chat_turns_total", "typed")] == 1
+    assert found[("voice_chat_turn_latency_seconds_bucket", "0.6")] == 1
+    assert found[("voice_chat_turn_latency_seconds_bucket", "1.0")] == 2
+    assert found[("voice_chat_turn_latency_seconds_count",)] == 3
+    assert found[("voice_chat_turn_latency_seconds_sum",)] == pytest.approx(31.5)
+
+
+def test_tokens_by_kind_with_the_cached_apart_and_money() -> None:
+    metrics = Metrics()
+    metrics.record_tokens(TokenUsage(text_in=10, text_cached=4, audio_out=7, transcription_seconds=2.5))
+    metrics.record_tokens(TokenUsage(text_in=1))
+    for usd in (0.25, None, 0.5, -1.0, float("nan")):
+        metrics.record_cost(usd)
+    found = read_metrics(metrics)
+    assert found[("voice_chat_tokens_total", "text_in")] == 7
+    assert found[("voice_chat_tokens_total", "text_cached")] == 4
+    assert found[("voice_chat_tokens_total", "audio_out")] == 7
+    assert found[("voice_chat_transcription_seconds_total",)] == 2.5
+    assert found[("voice_chat_spent_usd_total",)] == 0.75
+
+
+def test_reconnects() -> None:
+    metrics = Metrics()
+    metrics.record_reconnect()
+    found = read_metrics(metrics)
+    assert found[("voice_chat_reconnects_total",)] == 1
+
+
+def test_a_label_takes_no_sentences_and_not_any_number_of_words() -> None:
+    metrics = Metrics()
+    metrics.record_call_ended("My name is Ada, and my key is sk-123")
+    for number in range(3 * MAX_LABEL_VALUES):
+        metrics.record_call_ended(f"code_{number}")
+    text = metrics.render().decode()
+    codes = {
+        key[2]: value for key, value in parse_metrics(text).items() if key[0] == "voice_chat_conversations_ended_total"
+    }
+    assert "Ada" not in text and "sk-123" not in text
+    assert len(codes) == MAX_LABEL_VALUES + 1
+    assert codes["other"] == 2 * MAX_LABEL_VALUES + 1
+
+
+def test_the_embedded_server_has_one_phase_at_a_time_and_none_where_there_is_none() -> None:
+    metrics = Metrics()
+    assert "embedded" not in metrics.render().decode()
+    metrics.set_embedded_phase(EmbeddedServerPhase.LOADING)
+    metrics.set_embedded_phase(EmbeddedServerPhase.READY)
+    phases = {key[1]: value for key, value in read_metrics(metrics).items() if key[0] == "voice_chat_embedded_server"}
+    assert phases == {phase.value: float(phase is EmbeddedServerPhase.READY) for phase in EmbeddedServerPhase}
+
+
+def test_two_applications_share_no_metrics() -> None:
+    one, other = Metrics(), Metrics()
+    one.record_call_started()
+    assert read_metrics(other)[("voice_chat_conversations_total", "voice")] == 0
+    assert not any(family.name.startswith("voice_chat") for family in REGISTRY.collect())
+
+
+@pytest.mark.parametrize("with_metrics", [True, False])
+async def test_the_route(with_metrics: bool) -> None:
+    async def health() -> Health:
+        return Health("ok", "custom", "m", 0, 0, 0.0, "0")
+
+    settings, metrics = Settings(), Metrics()
+    metrics.record_turn(0.8)
+    app = FastAPI(openapi_url=None)
+    app.include_router(
+        build_router(health, RealtimeGateway(settings, settings.endpoint), metrics.render if with_metrics else None)
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
+        answer = await http.get("/metrics")
+    assert answer.status_code == (200 if with_metrics else 404)
+    if with_metrics:
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        assert parse_metrics(answer.text)[("voice_chat_turn_latency_seconds_count",)] == 1

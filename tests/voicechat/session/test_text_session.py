@@ -1,0 +1,383 @@
+"""A text chat against real sockets, with the page's reader played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.support.realtime import server_events
+from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.conversation.conversation import BubbleState, Conversation
+from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.session.text_session import TextSession
+from voicechat.turn_taking.snapshot import CallStage, Notice, Snapshot
+from voicechat.upstream.connection import Failure
+
+KEY = "sk-canary-0000"
+
+
+def endpoint_source(url: str) -> Callable[[], Endpoint]:
+    return lambda: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
+
+
+class FakeChatPage:
+    """The page: takes what it is shown."""
+
+    def __init__(self, chat: TextSession) -> None:
+        self.chat = chat
+        self.snapshot: Snapshot = chat.snapshot
+        self._changed = asyncio.Condition()
+        self._task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for snapshot in self.chat.snapshots():
+            async with self._changed:
+                self.snapshot = snapshot
+                self._changed.notify_all()
+
+    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: condition(self.snapshot))
+        return self.snapshot
+
+    async def wait_for_stage(self, stage: CallStage) -> Snapshot:
+        return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
+
+    async def wait_until_finished(self) -> Snapshot:
+        async with asyncio.timeout(10):
+            await self._task
+        return self.snapshot
+
+    def disconnect(self) -> None:
+        self._task.cancel()
+
+
+@asynccontextmanager
+async def running_chat(
+    endpoint: Callable[[], Endpoint | Failure], conversation: Conversation | None = None, **changed: Any
+) -> AsyncIterator[FakeChatPage]:
+    book = AdmissionController(ConcurrencyLimits(chats=1))
+    chat = TextSession(Settings(**changed), endpoint, book, conversation or Conversation(text_only=True))
+    chat.start()
+    reader = FakeChatPage(chat)
+    try:
+        yield reader
+    finally:
+        chat.end_by_user()
+        async with asyncio.timeout(5):
+            await chat.wait_closed()
+            await reader.wait_until_finished()
+        assert book.count_admitted(AdmissionKind.CHAT) == 0
+
+
+def messages(snapshot: Snapshot) -> list[tuple[str, str]]:
+    return [(bubble.role, bubble.text) for bubble in snapshot.bubbles]
+
+
+def reply_started(reply: str, item: str) -> list[dict[str, Any]]:
+    message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    return [
+        {"type": "response.created", "response": {"id": reply, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "response_id": reply, "output_index": 0, "item": message},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": message},
+    ]
+
+
+def text_delta(reply: str, item: str, text: str) -> dict[str, Any]:
+    about = {"response_id": reply, "item_id": item, "output_index": 0, "content_index": 0}
+    return {"type": "response.output_text.delta", **about, "delta": text}
+
+
+def reply_finished(reply: str, item: str, text: str, status: str = "completed") -> dict[str, Any]:
+    content = [{"type": "output_text", "text": text}]
+    message = {"id": item, "type": "message", "role": "assistant", "status": status, "content": content}
+    return {"type": "response.done", "response": {"id": reply, "status": status, "output": [message]}}
+
+
+async def start_first_reply(
+    there: ScriptedRealtimeServer, page: FakeChatPage, words: str, question: str = "One"
+) -> None:
+    """The first question, and a reply of which `words` are shown."""
+    page.chat.send_text(question)  # while connecting: sent as soon as there is a connection
+    await there.wait_for("response.create")
+    await there.send(reply_started("r1", "a1"), text_delta("r1", "a1", words))
+    await page.wait_for_snapshot(lambda s: len(s.bubbles) == 2)
+
+
+async def answer_second_question(there: ScriptedRealtimeServer, page: FakeChatPage) -> list[str]:
+    """Another question and its whole answer, after a first reply that was stopped: all the texts shown then."""
+    page.chat.send_text("Two")
+    await there.wait_for("response.create", 2)
+    await there.send(reply_started("r2", "a2"), reply_finished("r2", "a2", "Yes."))
+    last = await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and s.bubbles[-1].text == "Yes.")
+    return [text for _, text in messages(last)]
+
+
+async def test_a_chat_streams_markdown_as_it_was_written() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        assert messages(await page.wait_for_stage(CallStage.LISTENING)) == []
+        assert page.chat.send_text("  两行\n\n  and *more*  ")
+        item = (await there.wait_for("conversation.item.create"))[0]["item"]
+        assert item["content"] == [{"type": "input_text", "text": "两行\n\n  and *more*"}]
+        await there.wait_for("response.create")
+        assert (await page.wait_for_stage(CallStage.THINKING)).bubbles[0].text == "两行\n\n  and *more*"
+        await there.send(reply_started("r1", "a1"), text_delta("r1", "a1", "**简体**\n"))
+        await page.wait_for_snapshot(lambda s: len(s.bubbles) == 2 and s.bubbles[1].text == "**简体**")
+        await there.send(text_delta("r1", "a1", "- 一"), reply_finished("r1", "a1", "**简体**\n- 一"))
+        done = await page.wait_for_stage(CallStage.LISTENING)
+        assert messages(done)[1] == ("assistant", "**简体**\n- 一")
+        assert done.bubbles[1].state is BubbleState.DONE
+
+
+async def test_the_session_is_a_written_one() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert there.session_update["session"]["output_modalities"] == ["text"]
+        assert there.session_update["session"]["audio"]["input"]["turn_detection"] is None
+
+
+async def test_stop_keeps_what_was_written_and_the_chat_goes_on() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        await start_first_reply(there, page, "In the ", "Tell me everything")
+        page.chat.interrupt()
+        assert (await there.wait_for("response.cancel"))[0]["response_id"] == "r1"
+        stopped = await page.wait_for_stage(CallStage.LISTENING)
+        assert messages(stopped)[1] == ("assistant", "In the")
+        await there.send(text_delta("r1", "a1", "late"), reply_finished("r1", "a1", "In the late", "cancelled"))
+        assert await answer_second_question(there, page) == ["Tell me everything", "In the", "Two", "Yes."]
+        assert there.received_of("conversation.item.delete") == []
+
+
+async def test_stop_before_the_reply_was_announced() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        page.chat.send_text("One")
+        await there.wait_for("response.create")
+        page.chat.interrupt()
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.send(reply_started("r1", "a1"), text_delta("r1", "a1", "No"))
+        assert (await there.wait_for("response.cancel"))[0]["response_id"] == "r1"
+        await there.send(reply_finished("r1", "a1", "No", "cancelled"))
+        assert await answer_second_question(there, page) == ["One", "Two", "Yes."]
+
+
+async def test_stop_with_a_server_that_does_not_announce_its_replies() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        page.chat.send_text("One")
+        await there.wait_for("response.create")
+        await there.send(text_delta("r1", "a1", "In the "))
+        await page.wait_for_snapshot(lambda s: len(s.bubbles) == 2)
+        page.chat.interrupt()
+        assert (await there.wait_for("response.cancel"))[0]["response_id"] == "r1"
+        await there.send(text_delta("r1", "a1", "late"), reply_finished("r1", "a1", "In the late", "cancelled"))
+        page.chat.send_text("Two")
+        await there.wait_for("response.create", 2)
+        await there.send(text_delta("r2", "a2", "Yes."), reply_finished("r2", "a2", "Yes."))
+        last = await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 4)
+        assert [text for _, text in messages(last)] == ["One", "In the", "Two", "Yes."]
+        assert there.received_of("conversation.item.delete") == []
+
+
+async def test_a_server_that_speaks_although_it_was_asked_to_write() -> None:
+    there, about = (
+        ScriptedRealtimeServer(),
+        {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0},
+    )
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        page.chat.send_text("One")
+        await there.wait_for("response.create")
+        await there.send(
+            reply_started("r1", "a1"),
+            {"type": "response.output_audio_transcript.delta", **about, "delta": "Hello."},
+            {"type": "response.output_audio.delta", **about, "delta": "AAAA" * 4000},
+            reply_finished("r1", "a1", "Hello."),
+        )
+        await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 2)
+        page.chat.send_text("Two")
+        await there.wait_for("response.create", 2)
+        last = await page.wait_for_snapshot(lambda s: len(s.bubbles) == 3)
+        assert [text for _, text in messages(last)] == ["One", "Hello.", "Two"]
+        assert there.received_of("conversation.item.truncate") == []
+
+
+async def test_a_reply_that_was_over_before_it_was_cancelled() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        await start_first_reply(there, page, "Long")
+        page.chat.send_text("Two")
+        cancel = (await there.wait_for("response.cancel"))[0]
+        await there.send(reply_finished("r1", "a1", "Long"))
+        await there.wait_for("response.create", 2)
+        refusal = {"code": "response_cancel_not_active", "event_id": cancel["event_id"], "message": "Nothing there."}
+        added = {
+            "id": "seen",
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "."}],
+        }
+        await there.send(
+            {"type": "error", "error": refusal},
+            {
+                "type": "conversation.item.added",
+                "item": {**added, "status": "completed"},
+            },  # what shows that it was read
+        )
+        await page.wait_for_snapshot(lambda s: len(s.bubbles) == 4)
+        page.chat.clear()
+        await there.send(reply_started("r2", "a2"), text_delta("r2", "a2", "About what was cleared"))
+        assert (await there.wait_for("response.cancel", 2))[1]["response_id"] == "r2"
+        await page.wait_for_snapshot(lambda s: s.bubbles == ())
+
+
+async def test_a_message_ends_the_reply_that_is_being_written() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        await start_first_reply(there, page, "Long")
+        page.chat.send_text("Two")
+        await there.wait_for("response.cancel")
+        assert len(there.received_of("response.create")) == 1
+        await there.send(reply_finished("r1", "a1", "Long", "cancelled"))
+        await there.wait_for("response.create", 2)
+        await there.send(reply_started("r2", "a2"), reply_finished("r2", "a2", "Fine."))
+        last = await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 4)
+        assert [text for _, text in messages(last)] == ["One", "Long", "Two", "Fine."]
+
+
+async def test_clear_empties_both_sides() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        page.chat.send_text("Secret")
+        user = (await there.wait_for("conversation.item.create"))[0]["item"]
+        await there.wait_for("response.create")
+        await there.send(
+            {"type": "conversation.item.added", "previous_item_id": None, "item": {**user, "status": "completed"}},
+            *reply_started("r1", "a1"),
+            reply_finished("r1", "a1", "Hush."),
+        )
+        await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 2)
+        page.chat.clear()
+        gone = [event["item_id"] for event in await there.wait_for("conversation.item.delete", 2)]
+        assert gone == [user["id"], "a1"]
+        await page.wait_for_snapshot(lambda s: s.bubbles == ())
+
+
+async def test_a_lost_connection_is_mended_and_the_history_told_again() -> None:
+    there, conversation = ScriptedRealtimeServer(), Conversation(text_only=True)
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url), conversation) as page:
+        page.chat.send_text("One")
+        await there.wait_for("response.create")
+        await there.send(reply_started("r1", "a1"), reply_finished("r1", "a1", "Two " * 3000))
+        await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 2)
+        there.received.clear()
+        await there.abort_connection()
+        told = [event["item"]["content"][0]["text"] for event in await there.wait_for("conversation.item.create", 2)]
+        assert told == ["One", ("Two " * 3000).strip()]
+        await page.wait_for_stage(CallStage.LISTENING)
+
+
+async def test_a_question_that_was_lost_with_the_connection_is_asked_again_once() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        page.chat.send_text("One")
+        await there.wait_for("response.create")
+        await there.abort_connection()
+        await there.wait_for("response.create", 2)
+        assert [event["item"]["content"][0]["text"] for event in there.received_of("conversation.item.create")] == [
+            "One"
+        ] * 2
+        await there.send(reply_started("r1", "a1"))
+        await there.abort_connection()
+        last = await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and there.connection_count == 3)
+        assert messages(last) == [("user", "One")]
+        assert len(there.received_of("response.create")) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"), [(3000, Failure.WRONG_KEY), (4004, Failure.MODEL_NOT_FOUND)], ids=["key", "model"]
+)
+async def test_what_cannot_heal_ends_the_chat(code: int, failure: Failure, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await there.close_connection(code, "secret words")
+        last = await page.wait_until_finished()
+        assert (last.stage, last.notice) == (CallStage.FAILED, failure)
+        assert not page.chat.is_active
+        assert not page.chat.send_text("Hello?")
+    ours = "\n".join(record.getMessage() for record in caplog.records if record.name != "websockets.server")
+    assert failure in ours
+    assert KEY not in ours
+    assert "secret" not in ours
+
+
+async def test_one_chat_too_many() -> None:
+    there, book = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits(chats=1))
+    async with running_server(there.handle_connection) as url:
+        one, two = (TextSession(Settings(), endpoint_source(url), book, Conversation(text_only=True)) for _ in range(2))
+        one.start()
+        two.start()
+        assert (two.snapshot.stage, two.snapshot.notice) == (CallStage.FAILED, Notice.SERVER_BUSY)
+        assert [s.stage async for s in two.snapshots()] == [CallStage.FAILED]
+        one.end_by_user()
+        await one.wait_closed()
+        assert book.count_admitted(AdmissionKind.CHAT) == 0
+
+
+async def test_a_closed_tab_gives_its_place_back() -> None:
+    there, book = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits(chats=1))
+    async with running_server(there.handle_connection) as url:
+        chat = TextSession(Settings(vanished_seconds=1), endpoint_source(url), book, Conversation(text_only=True))
+        chat.start()
+        reader = FakeChatPage(chat)
+        await reader.wait_for_stage(CallStage.LISTENING)
+        reader.disconnect()
+        async with asyncio.timeout(5):
+            await chat.wait_closed()
+        assert book.count_admitted(AdmissionKind.CHAT) == 0
+        await there.wait_closed()
+
+
+async def test_an_idle_chat_is_closed_with_a_word() -> None:
+    there = ScriptedRealtimeServer()
+    async with (
+        running_server(there.handle_connection) as url,
+        running_chat(endpoint_source(url), chat_idle_seconds=1) as page,
+    ):
+        last = await page.wait_until_finished()
+        assert (last.stage, last.notice) == (CallStage.ENDED, Notice.IDLE)
+
+
+async def test_a_long_message_is_kept_back() -> None:
+    there = ScriptedRealtimeServer()
+    async with (
+        running_server(there.handle_connection) as url,
+        running_chat(endpoint_source(url), max_message_chars=5) as page,
+    ):
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert not page.chat.send_text("too long")
+        assert (await page.wait_for_snapshot(lambda s: s.notice is not None)).notice == Notice.MESSAGE_TOO_LONG
+        assert not page.chat.send_text("   ")
+        assert there.received == []
+
+
+async def test_a_chat_and_a_call_know_nothing_of_each_other() -> None:
+    from realtime_handler import Visitor
+
+    visitor = Visitor()
+    visitor.text_conversation.add_user_message("written")
+    assert visitor.conversation.bubbles() == ()
+    visitor.conversation.apply(server_events.speech_started("u1"))
+    visitor.conversation.apply(server_events.transcription_completed("u1", "spoken"))
+    assert [bubble.text for bubble in visitor.text_conversation.bubbles()] == ["written"]
+    await visitor.clear()
+    assert [bubble.text for bubble in visitor.text_conversation.bubbles()] == ["written"]

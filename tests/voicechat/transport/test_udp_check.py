@@ -1,0 +1,95 @@
+"""The network part of the sound check, against a peer that is not a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from fastapi import FastAPI
+
+from voicechat.transport.udp_check import MAX_OFFER_BYTES, PATH, UdpCheck
+
+
+@asynccontextmanager
+async def check_client(check: UdpCheck) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    check.add_to(app.router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
+        yield client
+
+
+async def create_offer() -> tuple[RTCPeerConnection, dict[str, str], asyncio.Event]:
+    """A peer, its offer, and what is set when its channel opens."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    opened = asyncio.Event()
+    peer.createDataChannel("check").on("open", opened.set)
+    await peer.setLocalDescription(await peer.createOffer())
+    return peer, {"type": "offer", "sdp": peer.localDescription.sdp}, opened
+
+
+async def wait_until_none_left(check: UdpCheck) -> None:
+    async with asyncio.timeout(10):
+        await check.wait_idle()
+    assert check.running_count == 0
+
+
+async def test_where_packets_arrive_the_channel_opens_and_closing_it_gives_the_place_back() -> None:
+    check = UdpCheck(None, timeout_s=60)
+    async with check_client(check) as page:
+        peer, asked, opened = await create_offer()
+        answer = await page.post(PATH, json=asked)
+        assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+        assert check.running_count == 1
+        await peer.setRemoteDescription(RTCSessionDescription(**answer.json()))
+        async with asyncio.timeout(10):
+            await opened.wait()
+        await peer.close()
+        await wait_until_none_left(check)
+
+
+async def test_a_check_that_nobody_closes_ends_by_itself_and_one_too_many_is_refused() -> None:
+    check = UdpCheck(None, max_concurrent=1, timeout_s=0.5)
+    async with check_client(check) as page:
+        peer, asked, _ = await create_offer()
+        assert (await page.post(PATH, json=asked)).status_code == 200
+        assert (await page.post(PATH, json=asked)).status_code == 503
+        await wait_until_none_left(check)
+        assert (await page.post(PATH, json=asked)).status_code == 200
+        await peer.close()
+        await wait_until_none_left(check)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b'{"type": "answer", "sdp": "v=0"}', 400),
+        (b'{"type": "offer", "sdp": 1}', 400),
+        (b'{"type": "offer", "sdp": "nothing of the kind"}', 400),
+        (b'{"type": "offer", "sdp": "v=0\\r\\nm=application x"}', 400),
+        (b"[" * (MAX_OFFER_BYTES - 1), 400),
+        (b"x" * (MAX_OFFER_BYTES + 1), 413),
+    ],
+)
+async def test_what_is_no_offer_is_refused_and_holds_no_place(body: bytes, status: int) -> None:
+    check = UdpCheck(None, timeout_s=60)
+    async with check_client(check) as page:
+        answer = await page.post(PATH, content=body)
+        assert (answer.status_code, answer.content) == (status, b"")
+        await wait_until_none_left(check)
+
+
+async def test_the_page_checks_with_the_servers_that_a_call_would_have() -> None:
+    async def relay() -> dict[str, object]:
+        return {"iceServers": [{"urls": ["turn:relay.example"]}]}
+
+    for check, servers in ((UdpCheck(None), {}), (UdpCheck(relay), await relay())):
+        async with check_client(check) as page:
+            answer = await page.get(PATH)
+            assert answer.json() == servers
+            assert answer.headers["cache-control"] == "no-store"

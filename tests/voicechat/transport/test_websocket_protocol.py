@@ -1,0 +1,94 @@
+"""What may come over a call's web socket, and how much may be on the way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicechat.transport.websocket_protocol import (
+    CLOSE_POLICY_VIOLATION,
+    CLOSE_UNSUPPORTED_DATA,
+    FRAME_BYTES,
+    MAX_BURST_FRAMES,
+    MAX_CONTROL_CHARS,
+    MAX_UNACKED_FRAMES,
+    FlowControl,
+    ProtocolViolation,
+)
+
+FRAME = bytes(FRAME_BYTES)
+
+
+def taken_message(frames: object) -> str:
+    return json.dumps({"type": "taken", "frames": frames})
+
+
+@given(st.lists(st.one_of(st.just("send"), st.integers(0, 60)), max_size=300))
+def test_never_more_on_the_way_than_the_window(steps: list[object]) -> None:
+    wire, sent, told = FlowControl(0.0), 0, 0
+    for step in steps:
+        if step == "send" and wire.can_send:
+            wire.on_frame_sent()
+            sent += 1
+        elif isinstance(step, int) and told <= step <= sent:
+            wire.on_control(taken_message(step))
+            told = step
+        assert wire.can_send == (sent - told < MAX_UNACKED_FRAMES)
+        assert sent - told <= MAX_UNACKED_FRAMES
+
+
+@pytest.mark.parametrize("size", [0, 1, FRAME_BYTES - 1, FRAME_BYTES + 1, 10 * FRAME_BYTES])
+def test_a_frame_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(ProtocolViolation) as refused:
+        FlowControl(0.0).on_audio(bytes(size), 1.0)
+    assert refused.value.close_code == CLOSE_UNSUPPORTED_DATA
+
+
+def test_a_microphone_is_as_fast_as_the_clock() -> None:
+    wire = FlowControl(10.0)
+    for number in range(50 * 1800):  # half an hour of a sound card that is one per cent fast
+        wire.on_audio(FRAME, 10.0 + number * 0.02 / 1.01)
+    wire = FlowControl(10.0)
+    for _ in range(500):  # ten seconds that a stalled connection held back
+        wire.on_audio(FRAME, 20.0)
+    wire = FlowControl(10.0)
+    with pytest.raises(ProtocolViolation) as refused:
+        for _ in range(MAX_BURST_FRAMES + 2):
+            wire.on_audio(FRAME, 10.0)
+    assert refused.value.close_code == CLOSE_POLICY_VIOLATION
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", CLOSE_UNSUPPORTED_DATA),
+        ("hello", CLOSE_UNSUPPORTED_DATA),
+        ("[" * 1000, CLOSE_UNSUPPORTED_DATA),
+        ("null", CLOSE_UNSUPPORTED_DATA),
+        ("[1]", CLOSE_UNSUPPORTED_DATA),
+        (taken_message("3"), CLOSE_UNSUPPORTED_DATA),
+        (taken_message(True), CLOSE_UNSUPPORTED_DATA),
+        (taken_message(None), CLOSE_UNSUPPORTED_DATA),
+        (taken_message(4), CLOSE_UNSUPPORTED_DATA),  # more than were sent
+        (taken_message(1), CLOSE_UNSUPPORTED_DATA),  # less than before
+        (" " * (MAX_CONTROL_CHARS + 1), CLOSE_POLICY_VIOLATION),
+    ],
+)
+def test_words_that_are_refused(text: str, code: int) -> None:
+    wire = FlowControl(0.0)
+    for _ in range(3):
+        wire.on_frame_sent()
+    wire.on_control(taken_message(2))
+    with pytest.raises(ProtocolViolation) as refused:
+        wire.on_control(text)
+    assert refused.value.close_code == code
+
+
+def test_words_nobody_knows_are_ignored() -> None:
+    wire = FlowControl(0.0)
+    wire.on_control('{"type": "news", "frames": 7}')
+    wire.on_control("{}")
+    wire.on_control('{"type": ["taken"]}')

@@ -1,0 +1,294 @@
+"""The socket: readiness, bounds, and one word for every way it can end. Against servers of a few lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from tests.support.realtime import server_events
+from tests.support.realtime.fake_realtime_server import accept_session, running_server, send_events
+from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of, make_connection
+from voicechat.upstream import connection as module
+from voicechat.upstream.connection import (
+    ConnectionFailed,
+    Failure,
+    backoff_seconds,
+    failure_of_close,
+    failure_of_error,
+    failure_of_status,
+)
+
+
+async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> None:
+    seen: dict[str, Any] = {}
+
+    async def talk(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        seen["headers"] = socket.request.headers
+        seen["update"] = await accept_session(socket)
+        seen["next"] = json.loads(await socket.recv())
+        await send_events(socket, {"type": "pong"})
+
+    async with running_server(talk) as url, make_connection(url) as connection:
+        connection.send({"type": "ping"})
+        events = connection.events()
+        kinds = [(await anext(events))["type"] for _ in range(3)]
+        with pytest.raises(ConnectionFailed) as caught:
+            await anext(events)
+    assert kinds == ["session.created", "session.updated", "pong"]
+    assert caught.value.failure is Failure.LOST
+    assert seen["headers"]["Authorization"] == f"Bearer {KEY}"
+    assert "OpenAI-Beta" not in seen["headers"]
+    assert seen["update"] == UPDATE
+    assert seen["next"] == {"type": "ping"}
+
+
+async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        async for message in socket:
+            if json.loads(message)["type"] == "hello":
+                await send_events(socket, {"type": "hello.back"})
+
+    async with running_server(talk) as url, make_connection(url, ready_seconds=0.05) as connection:
+        connection.send({"type": "hello"})
+        assert (await anext(connection.events()))["type"] == "hello.back"
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "reason", "failure"),
+    [
+        ("invalid_api_key", 3000, "invalid_request_error.invalid_api_key", Failure.WRONG_KEY),
+        ("model_not_found", 4004, "", Failure.MODEL_NOT_FOUND),
+        ("invalid_model", 4000, "invalid_request_error.invalid_model", Failure.MODEL_NOT_FOUND),
+        ("beta_api_shape_disabled", 4000, "invalid_request_error.beta_api_shape_disabled", Failure.REFUSED_SETTINGS),
+        ("insufficient_quota", 4000, "insufficient_quota.credit_balance_exhausted", Failure.QUOTA),
+        ("session_limit_reached", 1008, "", Failure.SERVER_FULL),
+    ],
+)
+async def test_let_in_and_then_refused(code: str, number: int, reason: str, failure: Failure) -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await send_events(socket, server_events.error_event(code))
+        await socket.close(number, reason)
+
+    async with running_server(talk) as url:
+        assert await failure_of(url) is failure
+
+
+async def test_the_reason_in_the_close_frame_is_enough() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await socket.close(3000, "invalid_request_error.invalid_api_key")
+
+    async with running_server(talk) as url:
+        assert await failure_of(url) is Failure.WRONG_KEY
+
+
+async def test_a_session_is_left_when_its_server_says_that_it_is_over() -> None:
+    """Whether or not the server then closes the socket."""
+    for code, failure in (("insufficient_quota", Failure.QUOTA), ("session_expired", Failure.EXPIRED)):
+
+        async def talk(socket: ServerConnection, code: str = code) -> None:
+            await accept_session(socket)
+            await send_events(socket, server_events.error_event(code))
+            await socket.wait_closed()
+
+        async with running_server(talk) as url:
+            assert await failure_of(url) is failure
+
+
+async def test_an_error_that_was_survived_is_not_why_the_session_ends() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        await send_events(
+            socket,
+            server_events.error_event("server_overloaded"),
+            {"type": "response.created", "response": {"id": "r1"}},
+        )
+        socket.transport.close()
+
+    async with running_server(talk) as url:
+        assert await failure_of(url) is Failure.LOST
+
+
+async def test_an_error_in_place_of_a_session_however_late() -> None:
+    """A server that loads its model first says nothing meanwhile: it is used already when it gives up."""
+    used = asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await used.wait()
+        await send_events(socket, server_events.error_event("model_load_error"))
+        await socket.wait_closed()
+
+    async with running_server(talk) as url, make_connection(url, ready_seconds=0.05) as connection:
+        used.set()
+        with pytest.raises(ConnectionFailed) as caught:
+            await anext(connection.events())
+    assert caught.value.failure is Failure.SERVER_ERROR
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "failure"),
+    [
+        (1001, "Your session hit the maximum duration of 60 minutes.", Failure.EXPIRED),
+        (1001, "", Failure.LOST),
+        (1000, "", Failure.LOST),
+        (1011, "", Failure.LOST),
+        (1013, "", Failure.SERVER_FULL),
+        (1008, "Session limit reached, try again later", Failure.SERVER_FULL),
+        (1008, "", Failure.WRONG_KEY),
+        (1000, "insufficient_quota.credit_balance_exhausted", Failure.QUOTA),
+    ],
+)
+async def test_ended_later(number: int, reason: str, failure: Failure) -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        await socket.close(number, reason)
+
+    async with running_server(talk) as url:
+        assert await failure_of(url) is failure
+
+
+async def test_cut_in_the_middle() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        socket.transport.abort()
+
+    async with running_server(talk) as url:
+        assert await failure_of(url) is Failure.LOST
+
+
+async def test_garbage_is_skipped() -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        for message in ("{", "[1,2]", "7", '{"no":"type"}', '{"type":7}', "[" * 100_000, b"\x00\xff"):
+            await socket.send(message)
+        await send_events(socket, {"type": "at.last"})
+
+    async with running_server(talk) as url, make_connection(url) as connection:
+        events = connection.events()
+        assert [(await anext(events))["type"] for _ in range(3)] == ["session.created", "session.updated", "at.last"]
+
+
+async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_QUEUED_AUDIO_EVENTS", 3)
+    monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)  # the socket is full
+    got: list[dict[str, Any]] = []
+    done = asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        async for message in socket:
+            got.append(json.loads(message))
+            if got[-1]["type"] == "last":
+                done.set()
+
+    async with running_server(talk) as url, make_connection(url) as connection:
+        for number in range(10):  # in one go: the sender has no turn in between
+            connection.append_audio(str(number))
+            connection.send({"type": "kept", "number": number})
+        connection.send({"type": "last"})
+        async with asyncio.timeout(5):
+            await done.wait()
+        assert connection.dropped_audio_events == 7
+    assert [event["audio"] for event in got if "audio" in event] == ["7", "8", "9"]
+    assert [event["number"] for event in got if "number" in event] == list(range(10))
+
+
+async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that is full now and then, as a slow network makes it."""
+    chance, written = random.Random(3), module.try_send_nowait
+    monkeypatch.setattr(module, "try_send_nowait", lambda *given: chance.random() < 0.5 and written(*given))
+    got: list[dict[str, Any]] = []
+    done = asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        async for message in socket:
+            got.append(json.loads(message))
+            if got[-1]["type"] == "last":
+                done.set()
+
+    async with running_server(talk) as url, make_connection(url) as connection:
+        for number in range(200):
+            connection.append_audio(str(number))
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        connection.send({"type": "last"})
+        async with asyncio.timeout(5):
+            await done.wait()
+    assert [event["audio"] for event in got[:-1]] == [str(number) for number in range(200)]
+
+
+async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_QUEUED_EVENTS", 5)
+    monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)
+
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        await socket.wait_closed()
+
+    async with running_server(talk) as url:
+        with pytest.raises(ConnectionFailed) as caught:
+            async with make_connection(url) as connection:
+                for _ in range(10):
+                    connection.send({"type": "event"})
+                async for _ in connection.events():
+                    pass
+    assert caught.value.failure is Failure.LOST
+
+
+async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
+    release = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from websockets.server import ServerProtocol
+
+        protocol = ServerProtocol()
+        while not protocol.handshake_exc and protocol.state.name == "CONNECTING":
+            protocol.receive_data(await reader.read(4096))
+            for request in protocol.events_received():
+                protocol.send_response(protocol.accept(request))  # type: ignore[arg-type]
+        protocol.send_text(b'{"type":"session.created"}')
+        protocol.send_text(b'{"type":"session.updated"}')
+        writer.write(b"".join(protocol.data_to_send()))
+        await release.wait()  # deaf from here on
+        writer.close()
+
+    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with running:
+        connection = make_connection(f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/")
+        await connection.__aenter__()
+        async with asyncio.timeout(3):
+            await connection.close()
+            await connection.close()
+        release.set()
+
+
+async def test_nothing_is_sent_before_or_after() -> None:
+    connection = make_connection("ws://127.0.0.1:1/")
+    connection.send({"type": "event"})
+    with pytest.raises(ConnectionFailed):
+        await anext(connection.events())
+
+
+def test_errors_that_leave_the_session_usable() -> None:
+    for code in ("invalid_value", "item_not_found", "conversation_already_has_active_response", None):
+        assert failure_of_error(server_events.error_event(code)["error"]) is None
+    for odd in (None, "text", 7, [], {"code": 7}):
+        assert failure_of_error(odd) is None
+
+
+def test_every_way_to_end_has_a_word() -> None:
+    for code in [None, *range(1000, 1016), *range(3000, 3005), *range(4000, 4010)]:
+        assert isinstance(failure_of_close(code, "", None), Failure)
+    for status in range(100, 600):
+        for body in (b"", b"no JSON", b"[" * 100_000, b"7", b'{"error":7}', b'{"error":{"code":[]}}'):
+            assert isinstance(failure_of_status(status, body), Failure)
+
+
+def test_pauses_grow_and_are_bounded() -> None:
+    assert [backoff_seconds(attempt) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]

@@ -1,0 +1,215 @@
+"""A call's line: renewed before its session ends, mended after it was lost, and what the server knows then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection
+
+from tests.support.realtime import server_events
+from tests.support.realtime.barge_in_driver import server_vad_confirmed
+from tests.support.realtime.fake_realtime_server import running_server, send_events
+from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.conversation.conversation import Conversation
+from voicechat.turn_taking.call import CallStateMachine
+from voicechat.turn_taking.snapshot import CallStage, Notice
+from voicechat.upstream.reconnecting_client import ReconnectingClient, renewal_times
+
+Event = dict[str, Any]
+
+
+@given(st.floats(1, 86_400))
+def test_a_session_is_renewed_in_its_life_and_late_in_it(life_s: float) -> None:
+    quietly, latest = renewal_times(life_s)
+    assert life_s * 0.7 <= quietly < latest < life_s
+    assert life_s - latest <= 20
+
+
+class SessionLimitServer:
+    """A server whose sessions last `life_s`, and that ends them then."""
+
+    def __init__(self, life_s: float) -> None:
+        self.life_s = life_s
+        self.connections: list[list[Event]] = []
+        self.close_codes: list[int | None] = []
+        self._sockets: list[ServerConnection] = []
+
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        got: list[Event] = []
+        self.connections.append(got)
+        self._sockets.append(socket)
+        session = {"type": "realtime", "expires_at": time.time() + self.life_s}
+        await send_events(socket, {"type": "session.created", "session": session})
+        async with asyncio.timeout(None) as life:
+            life.reschedule(asyncio.get_running_loop().time() + self.life_s)
+            try:
+                async for message in socket:
+                    event = json.loads(message)
+                    got.append(event)
+                    if event["type"] == "session.update":
+                        await send_events(
+                            socket, {"type": "session.updated", "session": {**session, **event["session"]}}
+                        )
+            except asyncio.CancelledError:
+                await socket.close(1001, "Your session hit the maximum duration of 60 minutes.")
+                raise
+            finally:
+                self.close_codes.append(socket.close_code)
+
+    async def send(self, *events: Event) -> None:
+        await send_events(self._sockets[-1], *events)
+
+
+class RunningCall:
+    """A call on its line."""
+
+    def __init__(self, url: str) -> None:
+        self.call = CallStateMachine(Conversation(), Settings(), time.monotonic())
+        self.stages: list[tuple[CallStage, str | None]] = []
+        self._changed = asyncio.Condition()
+        endpoint = Endpoint(ServerKind.CUSTOM, url)
+        self.client = ReconnectingClient(
+            self.call,
+            Settings(),
+            lambda: endpoint,
+            lambda _: {"type": "session.update", "event_id": "session_update", "session": {"type": "realtime"}},
+            on_change=self._on_change,
+            clock=time.monotonic,
+        )
+        self.task = asyncio.create_task(self.client.run())
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Event]] = []
+
+    def _on_change(self) -> None:
+        now = (self.call.stage, self.call.notice)
+        if not self.stages or self.stages[-1] != now:
+            self.stages.append(now)
+        for condition, event in self._waiting:
+            if condition():
+                event.set()
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        if condition():
+            return
+        event = asyncio.Event()
+        self._waiting.append((condition, event))
+        async with asyncio.timeout(10):
+            await event.wait()
+
+    async def end(self) -> None:
+        self.call.end(CallStage.ENDED, None, time.monotonic())
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+async def test_a_quiet_call_is_renewed_before_its_session_ends() -> None:
+    there = SessionLimitServer(1.2)
+    async with running_server(there.handle_connection) as url:
+        held = RunningCall(url)
+        await held.wait_until(lambda: held.call.is_connected)
+        held.client.send(held.call.send_text("Hello", time.monotonic()) or [])
+        await there.send(*server_events.complete_response("r1", "a1", "Hi.", 0))
+        await held.wait_until(lambda: (CallStage.RECONNECTING, Notice.RENEWING) in held.stages)
+        await held.wait_until(lambda: len(there.connections) == 2 and held.call.is_connected)
+        assert there.close_codes[0] == 1000  # by us, not by the server
+        assert held.call.notice is None
+        await held.end()
+        items = [event["item"] for event in there.connections[1] if event["type"] == "conversation.item.create"]
+        told = [(item["role"], item["content"][0]["text"]) for item in items]
+        assert told == [("user", "Hello"), ("assistant", "Hi.")]
+
+
+async def test_a_call_in_the_middle_of_a_word_is_renewed_at_the_last_moment() -> None:
+    there = SessionLimitServer(2.0)
+    async with running_server(there.handle_connection) as url:
+        held = RunningCall(url)
+        await held.wait_until(lambda: held.call.is_connected)
+        began = time.monotonic()
+        await there.send(server_events.speech_started("u1"))
+        await held.wait_until(lambda: (CallStage.RECONNECTING, Notice.RENEWING) in held.stages)
+        assert time.monotonic() - began > 1.6
+        await held.wait_until(lambda: len(there.connections) == 2 and held.call.is_connected)
+        await held.end()
+
+
+@pytest.mark.parametrize("ends", [None, "soon", -5, 10**12, True], ids=str)
+async def test_an_end_that_makes_no_sense_is_not_waited_for(ends: object) -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await send_events(socket, {"type": "session.created", "session": {"type": "realtime", "expires_at": ends}})
+        async for message in socket:
+            await send_events(socket, {"type": "session.updated", "session": json.loads(message).get("session")})
+
+    async with running_server(talk) as url:
+        held = RunningCall(url)
+        await held.wait_until(lambda: held.call.is_connected)
+        assert not held.task.done()
+        await held.end()
+
+
+# -------------------------------------------------------------------- what the server knows
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.sampled_from(["Hello", "你好嗎", "and then?"])),
+        st.tuples(st.just("speak"), st.sampled_from(["One two", "三四", ""])),
+        st.tuples(st.just("reply"), st.sampled_from(["First second third fourth.", "第一第二第三第四。"])),
+        st.tuples(st.just("play"), st.sampled_from([20, 300, 1500])),
+        st.tuples(st.just("barge"), st.just("")),
+        st.tuples(st.just("cut"), st.just("")),
+        st.tuples(st.just("clear"), st.just("")),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS, st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple[str, Any]], ours: bool) -> None:
+    """`ours`: the server leaves interruptions to us."""
+    now = 100.0
+    call = CallStateMachine(Conversation(), Settings(replay_items=1000), now)
+    call.handle_connected(now)
+    call.handle_event(server_vad_confirmed(interrupt_response=not ours), now)
+
+    def told() -> list[tuple[str, str]]:
+        call.handle_disconnected(CallStage.RECONNECTING, now)
+        created = [e["item"] for e in call.handle_connected(now) if e["type"] == "conversation.item.create"]
+        call.handle_event(server_vad_confirmed(interrupt_response=not ours), now)
+        return [(item["role"], item["content"][0]["text"]) for item in created]
+
+    for number, (step, value) in enumerate([*steps, ("cut", "")]):
+        user, reply, item = f"u{number}", f"r{number}", f"a{number}"
+        events: list[Event] = []
+        match step:
+            case "say":
+                call.send_text(value, now)
+            case "speak":
+                events = [
+                    server_events.speech_started(user),
+                    *server_events.turn_committed(user),
+                    server_events.transcription_completed(user, value),
+                ]
+            case "reply":
+                events = server_events.complete_response(reply, item, value, 1000)
+            case "barge":
+                events = [server_events.speech_started(user)]
+            case "clear":
+                call.clear(now)
+            case "play":
+                for _ in range(value // 20):
+                    call.tick_20ms(now)
+                    call.next_frame(now)
+                    now += 0.02
+            case "cut":
+                known = told()
+                shown = [(b.role, b.text) for b in call.conversation.bubbles() if b.text.strip()]
+                assert known == shown
+        for event in events:
+            call.handle_event(event, now)

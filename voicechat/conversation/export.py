@@ -1,0 +1,235 @@
+"""One conversation as a file: Markdown to read, JSON to work with, SRT to lay under the recording. Pure.
+
+All three hold what was heard. What a reply still meant to say when it was interrupted is marked as such in Markdown and
+JSON, and left out of the subtitles. Times are seconds of the call clock (`voicechat.conversation.call_clock`), the same as in the
+recording.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .audio_text_alignment import speech_length
+from .call_clock import TimeSpan
+from .items import Bubble, Role, Utterance
+
+FORMAT = "realtime-voice-chat/conversation"
+VERSION = 1
+
+MAX_LINE_COLUMNS = 42
+"""Columns of a line of subtitles."""
+MAX_LINE_CHINESE_CHARS = 20
+"""Chinese characters that fill it."""
+MAX_LINES_PER_CUE = 2
+MIN_CUE_MS = 1000
+"""A subtitle stays this long where the speaker's next one leaves the time."""
+MIN_CUE_MS_BEFORE_NEXT = 200
+"""And this long in any case."""
+
+_WIDE = (
+    r"[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
+    r"\U00020000-\U0003ffff]"
+)
+_CLOSING = r"[，。、；：？！）」』】》〉…—,.;:?!)\]}”’]"
+_OPENING = r"[（「『【《〈]"
+_UNBREAKABLE = re.compile(rf"\s+|{_OPENING}*{_WIDE}{_CLOSING}*|(?:(?!{_WIDE})\S)+{_CLOSING}*")
+"""What a line is not broken within: a word, or one Chinese character with the signs that stick to it."""
+_WIDE_CHAR = re.compile(_WIDE)
+_SENTENCE_END = re.compile(r"[。？！…]\W*$|[.?!][\"'”’)]*$")
+_SUBTITLE_ESCAPES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
+"""Players take these for markup, and `-->` for a time."""
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]#~|$<>&]")
+_MARKDOWN_START = re.compile(r"^([-+=]|\d+(?=[.)]))", re.MULTILINE)
+_LINE_BREAK = re.compile(r"\s*\n\s*")
+
+
+# -------------------------------------------------------------------- JSON
+
+
+def to_json(utterances: Iterable[Utterance], exported_at: datetime) -> str:
+    """The conversation as a JSON object, indented:
+
+    - `format`: "realtime-voice-chat/conversation"; `version`: 1
+    - `exported_at`: ISO 8601 with the offset from UTC
+    - `messages`: in order, each with
+      - `role`: "user" or "assistant"
+      - `text`: what was said or typed; of a reply what was heard
+      - `unheard`: the rest of a reply that was interrupted; "" otherwise
+      - `state`: "done", "interrupted", or "pending" and "growing" when the call was under way
+      - `start`, `end`: seconds of the call, as in its recording; equal for what was typed, null for what had no sound
+    """
+    messages = [_to_json_message(bubble, span) for bubble, span in utterances]
+    whole = {"format": FORMAT, "version": VERSION, "exported_at": _format_iso(exported_at), "messages": messages}
+    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+
+
+def _to_json_message(bubble: Bubble, span: TimeSpan | None) -> dict[str, Any]:
+    return {
+        "role": bubble.role,
+        "text": bubble.text,
+        "unheard": bubble.unheard.strip(),
+        "state": str(bubble.state),
+        "start": None if span is None else round(span.start, 3),
+        "end": None if span is None else round(span.end, 3),
+    }
+
+
+def _format_iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+# -------------------------------------------------------------------- Markdown
+
+
+def to_markdown(utterances: Iterable[Utterance], title: str, names: Mapping[Role, str]) -> str:
+    """The conversation as Markdown under a heading. `names`: who speaks. Every word shows as it was said: no sign in it
+    means anything. What was not heard is struck out."""
+    parts = [f"# {escape_markdown(title)}\n"]
+    for bubble, span in utterances:
+        unheard = f"~~{escape_markdown(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
+        said = " ".join(filter(None, [escape_markdown(bubble.text), unheard]))
+        if said:
+            time = f" ({_format_duration(span.start)})" if span is not None else ""
+            parts.append(f"**{escape_markdown(names[bubble.role])}**{time}\n\n{said}\n")
+    return "\n".join(parts)
+
+
+def escape_markdown(text: str) -> str:
+    """Markdown that shows `text` exactly, and can still be read as it is: signs are escaped by a backslash."""
+
+    def start(found: re.Match[str]) -> str:
+        return f"{found[1]}\\" if found[1].isdigit() else f"\\{found[1]}"
+
+    lines = _LINE_BREAK.sub("\n", text.strip())
+    return _MARKDOWN_START.sub(start, _MARKDOWN_SPECIAL.sub(r"\\\g<0>", lines)).replace("\n", "\\\n")
+
+
+def _format_duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+# -------------------------------------------------------------------- SRT
+
+
+@dataclass(slots=True)
+class Cue:
+    """One subtitle. Times in ms."""
+
+    role: Role
+    start_ms: int
+    end_ms: int
+    lines: list[str]
+
+
+def to_srt(utterances: Iterable[Utterance], names: Mapping[Role, str]) -> str:
+    """The conversation as SubRip: what has a time and words, in cues of two lines at most. Of one speaker no two cues
+    overlap; those of both may, where one spoke over the other."""
+    blocks = []
+    for number, cue in enumerate(build_cues(utterances, names), 1):
+        time = f"{_format_srt_timestamp(cue.start_ms)} --> {_format_srt_timestamp(cue.end_ms)}"
+        blocks.append("\n".join([str(number), time, *cue.lines]) + "\n")
+    return "\n".join(blocks)
+
+
+def _format_srt_timestamp(ms: int) -> str:
+    seconds, ms = divmod(ms, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{ms:03}"
+
+
+def build_cues(utterances: Iterable[Utterance], names: Mapping[Role, str]) -> list[Cue]:
+    """The subtitles in the order of their beginnings."""
+    found: list[Cue] = []
+    for bubble, span in utterances:
+        if span is not None and bubble.text.strip():
+            found += _build_message_cues(bubble.role, bubble.text, span, names[bubble.role])
+    found.sort(key=lambda cue: cue.start_ms)
+    for role in {cue.role for cue in found}:
+        _remove_overlaps([cue for cue in found if cue.role == role])
+    return sorted(found, key=lambda cue: cue.start_ms)
+
+
+def _build_message_cues(role: Role, text: str, span: TimeSpan, name: str) -> list[Cue]:
+    """One message, its time shared out by how long each part takes to say. The first cue says who speaks."""
+    said = text.translate(_SUBTITLE_ESCAPES)
+    blocks = split_into_cue_lines(f"{name}: {said}")
+    weights = [speech_length(" ".join(lines)) for lines in blocks]
+    weights[0] = max(1, weights[0] - speech_length(f"{name}: "))
+    start, end, total = round(span.start * 1000), round(span.end * 1000), sum(weights)
+    made, before = [], 0
+    for lines, weight in zip(blocks, weights, strict=True):
+        first, last = before, before + weight
+        made.append(Cue(role, start + (end - start) * first // total, start + (end - start) * last // total, lines))
+        before = last
+    return made
+
+
+def _remove_overlaps(speaker_cues: Sequence[Cue]) -> None:
+    """Cues of one speaker, by beginning: long enough to be read, and none begins before the last one has ended."""
+    free = 0
+    for place, cue in enumerate(speaker_cues):
+        cue.start_ms = max(cue.start_ms, free)
+        wanted = max(cue.end_ms, cue.start_ms + MIN_CUE_MS)
+        if place + 1 < len(speaker_cues):
+            wanted = min(wanted, max(speaker_cues[place + 1].start_ms, cue.start_ms + MIN_CUE_MS_BEFORE_NEXT))
+        cue.end_ms = free = wanted
+
+
+def count_columns(text: str) -> float:
+    """Columns."""
+    return (
+        len(text) + len(_WIDE_CHAR.findall(text)) * (MAX_LINE_COLUMNS - MAX_LINE_CHINESE_CHARS) / MAX_LINE_CHINESE_CHARS
+    )
+
+
+def split_into_cue_lines(text: str) -> list[list[str]]:
+    """A text as subtitles of at most `MAX_LINES_PER_CUE` lines of at most `MAX_LINE_COLUMNS` columns. One ends at the end of a sentence where
+    the next sentence does not fit in whole. Nothing is lost but white space at the breaks."""
+    blocks: list[list[str]] = []
+    so_far = ""  # the text of the last block, while it is whole sentences
+    for sentence in _split_sentences(text):
+        lines = _wrap_lines(so_far + sentence)
+        if so_far and len(lines) <= MAX_LINES_PER_CUE:
+            blocks[-1] = lines
+            so_far += sentence
+            continue
+        lines = _wrap_lines(sentence)
+        blocks += [lines[first : first + MAX_LINES_PER_CUE] for first in range(0, len(lines), MAX_LINES_PER_CUE)]
+        so_far = sentence if len(lines) <= MAX_LINES_PER_CUE else ""
+    return blocks
+
+
+def _split_sentences(text: str) -> list[str]:
+    """Each with the white space behind it, as one space."""
+    found = [""]
+    for piece in _UNBREAKABLE.findall(text.strip()):
+        if not piece.isspace() and _SENTENCE_END.search(found[-1].rstrip()):
+            found.append("")
+        found[-1] += " " if piece.isspace() else piece
+    return found if found[0] else []
+
+
+def _wrap_lines(text: str) -> list[str]:
+    """Filled line by line; what is longer than a line in itself is cut."""
+    lines, current, used = list[str](), "", 0.0
+    for piece in _UNBREAKABLE.findall(text):
+        piece = " " if piece.isspace() else piece
+        wide = count_columns(piece)
+        if used + wide <= MAX_LINE_COLUMNS or piece == " ":
+            current, used = current + piece, used + wide
+            continue
+        if current.strip():
+            lines.append(current.strip())
+        current = piece.lstrip()
+        while count_columns(current) > MAX_LINE_COLUMNS:
+            fits = next(n for n in range(len(current), 0, -1) if count_columns(current[:n]) <= MAX_LINE_COLUMNS)
+            lines.append(current[:fits])
+            current = current[fits:]
+        used = count_columns(current)
+    return [*lines, current.strip()] if current.strip() else lines

@@ -1,0 +1,325 @@
+"""The items of a conversation and their order. Pure; `conversation.py` decides what happens to them.
+
+An item is known by our id. Usually that is the server's own; where a server gives an item that we created another id,
+the two are remembered as one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from typing import Any, Literal, NamedTuple
+
+from .audio_text_alignment import ContentPart
+from .call_clock import TimeSpan
+from .traditional_chinese import IncrementalCaption, to_traditional_parts
+
+Role = Literal["user", "assistant"]
+
+MAX_CONTENT_PARTS = 16
+"""Of one item. Models make one or two."""
+MAX_UNRESOLVED = 200
+"""Links to items that have not been seen, and items of ours not yet confirmed. Older ones are given up."""
+
+
+class BubbleState(StrEnum):
+    """How final a message is."""
+
+    PENDING = "pending"
+    """Nothing to show yet: someone began to speak, or a reply was begun."""
+    GROWING = "growing"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+
+
+OPEN_STATES = (BubbleState.PENDING, BubbleState.GROWING)
+"""More of it may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """One message as a person sees it."""
+
+    item_id: str
+    role: Role
+    text: str
+    """What was said, or of an interrupted reply what was heard."""
+    unheard: str
+    """The rest of an interrupted reply; "" otherwise."""
+    state: BubbleState
+
+
+class Utterance(NamedTuple):
+    """A message and when it was said; None: it had no sound, or the server did not tell."""
+
+    bubble: Bubble
+    span: TimeSpan | None
+
+
+class ItemKind(Enum):
+    """What an item is. The values are the roles of the protocol."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    OTHER = "other"
+    """Function calls, their outputs and system messages: kept, not shown."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One item, whatever is known of it so far."""
+
+    id: str
+    kind: ItemKind
+    state: BubbleState = BubbleState.PENDING
+    parts: dict[int, ContentPart] = field(default_factory=dict)
+    response_id: str = ""
+    is_on_server: bool = False
+    """The server has it in its conversation."""
+    has_speech_stopped: bool = False
+    """Of a spoken turn: the server noticed its end."""
+    is_replayed: bool = False
+    """Told again to this connection as text: it has no audio there that could be truncated."""
+    span: TimeSpan | None = None
+    """When it was said: the visitor's words as the server noticed them, a reply as the loudspeaker had it."""
+    _cached_caption: tuple[Bubble, Bubble] | None = None
+    """The last bubble, and the same as people read it."""
+    _incremental_caption: IncrementalCaption = field(default_factory=IncrementalCaption)
+
+    def part(self, index: int) -> ContentPart:
+        """The content part at `index`, created when it is new; one that nobody keeps where there are too many."""
+        if index not in self.parts and len(self.parts) >= MAX_CONTENT_PARTS:
+            return ContentPart()
+        return self.parts.setdefault(index, ContentPart())
+
+    def truncate(self, index: int, heard_ms: int) -> None:
+        """It was interrupted after `heard_ms` of the part at `index`: what came behind that was not heard."""
+        self.part(index).truncate(heard_ms * 24)
+        for later, part in self.parts.items():
+            if later > index:
+                part.truncate(0)
+        self.state = BubbleState.INTERRUPTED
+
+    def extend_span(self, span: TimeSpan) -> None:
+        """It was being said then, too."""
+        self.span = span if self.span is None else self.span.union(span)
+
+    @property
+    def is_open(self) -> bool:
+        """More of it may come."""
+        return self.state in OPEN_STATES
+
+    @property
+    def has_audio(self) -> bool:
+        return any(part.received_samples for part in self.parts.values())
+
+    @property
+    def full_text(self) -> str:
+        """All of its text, heard or not."""
+        return "".join(part.text for _, part in sorted(self.parts.items()))
+
+    @property
+    def text(self) -> str:
+        """What was said, or heard."""
+        return "".join(part.heard_text for _, part in sorted(self.parts.items()))
+
+    @property
+    def unheard(self) -> str:
+        return "".join(part.unheard_text for _, part in sorted(self.parts.items()))
+
+    def to_bubble(self) -> Bubble | None:
+        """How it is shown; None for what is not: tools, turns in which nothing was said, replies without a word yet."""
+        text, unheard = self.text, self.unheard
+        if self.kind is ItemKind.OTHER or (self.kind is ItemKind.ASSISTANT and not self.full_text):
+            return None
+        if not self.is_open and not text.strip() and not unheard.strip():
+            return None
+        role: Role = "user" if self.kind is ItemKind.USER else "assistant"
+        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state)
+
+    def to_caption(self) -> Bubble | None:
+        """`bubble()` as people read it: Chinese in Traditional characters. Converted once per change.
+
+        While the item is open, its caption only gets longer; when it is finished, it is settled once.
+        """
+        bubble = self.to_bubble()
+        if bubble is None:
+            self._cached_caption = None
+            return None
+        raw, shown = self._cached_caption or (None, bubble)
+        if raw != bubble:
+            if self.is_open and not bubble.unheard:
+                text, unheard = self._incremental_caption.update(bubble.text), ""
+            elif raw is None or raw.state in OPEN_STATES or (raw.text, raw.unheard) != (bubble.text, bubble.unheard):
+                text, unheard = to_traditional_parts(bubble.text, bubble.unheard)
+            else:
+                text, unheard = shown.text, shown.unheard
+            shown = replace(bubble, text=text, unheard=unheard)
+            self._cached_caption = bubble, shown
+        return shown
+
+    def to_message_item(self) -> dict[str, Any]:
+        """It as a text item for `conversation.item.create`."""
+        content = {"type": "input_text" if self.kind is ItemKind.USER else "output_text", "text": self.text.strip()}
+        return {"id": self.id, "type": "message", "role": self.kind.value, "content": [content]}
+
+
+class Items:
+    """Items in order. Iterating gives a copy of the list, so items may be removed on the way."""
+
+    def __init__(self, max_items: int) -> None:
+        self._max_items = max_items
+        self._items: dict[str, Item] = {}
+        self._order: list[str] = []
+        self._followers: dict[str, str] = {}  # an id not seen yet -> the item that follows it
+        self._previous_ids: dict[str, str] = {}  # an item -> the one before it, as the server said
+        self._id_aliases: dict[str, str] = {}  # the server's id -> ours
+        self._unconfirmed: deque[str] = deque(maxlen=MAX_UNRESOLVED)
+        self._id_counter = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter([self._items[item_id] for item_id in self._order])
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    # ---------------------------------------------------------------- finding
+
+    def find(self, item_id: str) -> Item | None:
+        """By our id or the server's."""
+        return self._items.get(self._id_aliases.get(item_id, item_id))
+
+    def server_id(self, item_id: str) -> str:
+        """The id by which the server knows an item."""
+        return next((name for name, ours in self._id_aliases.items() if ours == item_id), item_id)
+
+    def get_previous(self, item: Item) -> Item | None:
+        """The item right before this one."""
+        place = self._order.index(item.id)
+        return self._items[self._order[place - 1]] if place else None
+
+    def open_response_items(self, response_id: str) -> list[Item]:
+        """Unfinished assistant items of a response; an item of which no response is known belongs to any."""
+        return [i for i in self if i.kind is ItemKind.ASSISTANT and i.is_open and i.response_id in (response_id, "")]
+
+    def get_or_create(self, item_id: str, kind: ItemKind) -> Item:
+        """The item, put at the end when it is new."""
+        item = self.find(item_id)
+        if item is None:
+            item = self._add(Item(item_id, kind))
+        return item
+
+    def upsert(self, raw: Mapping[str, Any], kind: ItemKind) -> Item | None:
+        """The item that an item object describes, created when it is new; None when the object has no id."""
+        name = raw.get("id")
+        if not isinstance(name, str) or not name:
+            return None
+        item = self.find(name)
+        if item is None:
+            item = self._find_unconfirmed_match(raw, kind)
+            if item is None:
+                return self._add(Item(name, kind))
+            self._id_aliases[name] = item.id
+        if item.id in self._unconfirmed:
+            self._unconfirmed.remove(item.id)
+        return item
+
+    def _find_unconfirmed_match(self, raw: Mapping[str, Any], kind: ItemKind) -> Item | None:
+        """An item that we created and the server confirms under another id, told by its text."""
+        content = raw.get("content")
+        first = content[0] if isinstance(content, list) and content else None
+        text = first.get("text") if isinstance(first, Mapping) else None
+        for item in self.unconfirmed():
+            if item.kind is kind and item.text.strip() == text:
+                return item
+        return None
+
+    # ---------------------------------------------------------------- changing
+
+    def create(self, kind: ItemKind, state: BubbleState) -> Item:
+        """A new item of ours at the end."""
+        return self._add(Item(self.generate_id(), kind, state))
+
+    def mark_unconfirmed(self, item: Item) -> None:
+        """The server was asked to create it: its next item of that text is this one."""
+        self._unconfirmed.append(item.id)
+
+    def unconfirmed(self) -> list[Item]:
+        """Items that the server was asked to create and has not spoken of."""
+        return [item for item_id in self._unconfirmed if (item := self._items.get(item_id)) is not None]
+
+    def set_previous(self, item: Item, previous_item_id: object) -> None:
+        """Put an item after `previous`. null says nothing: some servers never fill it in."""
+        if not isinstance(previous_item_id, str) or not previous_item_id:
+            return
+        before = self._id_aliases.get(previous_item_id, previous_item_id)
+        if before == item.id:
+            return
+        self._previous_ids[item.id] = before
+        if before in self._items:
+            self._move_after(before, item.id)
+        elif len(self._followers) < MAX_UNRESOLVED:
+            self._followers[before] = item.id
+
+    def _move_after(self, before: str, item_id: str) -> None:
+        """The items that are linked to this one, one behind the other, go with it."""
+        start = self._order.index(item_id)
+        end = start + 1
+        while end < len(self._order) and self._previous_ids.get(self._order[end]) == self._order[end - 1]:
+            end += 1
+        chain = self._order[start:end]
+        if before in chain:  # a server that links in a circle
+            return
+        del self._order[start:end]
+        place = self._order.index(before) + 1
+        self._order[place:place] = chain
+
+    def _add(self, item: Item) -> Item:
+        self._items[item.id] = item
+        self._order.append(item.id)
+        follower = self._followers.pop(item.id, None)
+        if follower is not None and follower in self._items:
+            self._move_after(item.id, follower)
+        while len(self._order) > self._max_items:
+            self.remove(self._items[self._order[0]])
+        return item
+
+    def remove(self, item: Item) -> None:
+        """Forget an item."""
+        del self._items[item.id]
+        self._order.remove(item.id)
+        self._previous_ids.pop(item.id, None)
+        self._remove_aliases(item.id)
+
+    def assign_new_id(self, item: Item) -> None:
+        """Give an item a fresh id of ours, which is also what the server will know it by."""
+        old, new = item.id, self.generate_id()
+        self._order[self._order.index(old)] = new
+        del self._items[old]
+        self._previous_ids.pop(old, None)
+        self._remove_aliases(old)
+        item.id = new
+        self._items[new] = item
+
+    def _remove_aliases(self, item_id: str) -> None:
+        self._id_aliases = {name: ours for name, ours in self._id_aliases.items() if ours != item_id}
+
+    def generate_id(self) -> str:
+        """An id no server chooses."""
+        self._id_counter += 1
+        return f"rvc_{self._id_counter:06d}"
+
+    def reset_connection(self) -> None:
+        """Another server, or another connection: its ids and promises mean nothing any more."""
+        self._followers.clear()
+        self._previous_ids.clear()
+        self._id_aliases.clear()
+        self._unconfirmed.clear()
+
+    def clear(self) -> None:
+        """Forget all items."""
+        self._items.clear()
+        self._order.clear()
+        self.reset_connection()

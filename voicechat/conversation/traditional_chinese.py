@@ -1,0 +1,108 @@
+"""Captions in the script the reader expects: Chinese is shown in Traditional characters as used in Taiwan. Pure.
+
+Speech recognisers and voice models mix both scripts. OpenCC's `s2tw` changes the script only; `s2twp` would also change
+words and damages good Taiwanese text. Phrase rules need context, so a finished text is converted as a whole, always
+from the raw text and never the result again. While a text grows, `IncrementalCaption` adds to what it has shown and never
+changes it. An item keeps its captions; nothing is kept here, where it would outlive the visitor's Clear.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from opencc import OpenCC
+
+from .traditional_chinese_rules import AMBIGUOUS_CHARS, HALF_WIDTH_PUNCTUATION, apply_corrections
+
+_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA_OR_HANGUL = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
+"""Kana and hangul: the characters beside them are Japanese or Korean and stay as they are."""
+_SENTENCE = re.compile(r"[^。！？!?\n「」『』“”\"（）()]+")
+
+CONTEXT_CHARS = 24
+"""Letters before a new piece that are converted along with it; words that matter are shorter."""
+MAX_HELD_CHARS = 2
+"""The most letters of a growing text that wait for what follows them."""
+
+
+@lru_cache(maxsize=1)
+def _converter() -> Any:
+    return OpenCC("s2tw")
+
+
+def is_chinese(text: str) -> bool:
+    """Chinese characters, and no kana or hangul that would make it another language."""
+    return _HAN.search(text) is not None and _KANA_OR_HANGUL.search(text) is None
+
+
+def to_traditional(text: str) -> str:
+    """`text` as people in Taiwan write it; unchanged when it is not Chinese. The length stays.
+
+    Of a mostly Chinese text only the sentences and quotations with kana or hangul in them stay as they are.
+    """
+    if _HAN.search(text) is None:
+        return text
+    others = len(_KANA_OR_HANGUL.findall(text))
+    if others >= len(_HAN.findall(text)):
+        return text
+    converted: str = _converter().convert(text)
+    if len(converted) != len(text):  # no longer letter by letter: nothing is known of the places in it
+        return text if others else converted
+    shown = apply_corrections(text, converted)
+    if not others:
+        return shown
+    letters = list(shown)
+    for found in _SENTENCE.finditer(text):
+        if _KANA_OR_HANGUL.search(found.group()):
+            letters[found.start() : found.end()] = found.group()
+    return "".join(letters)
+
+
+def to_traditional_parts(head: str, tail: str) -> tuple[str, str]:
+    """Both halves of one text, converted together so that context reaches across the cut."""
+    whole = to_traditional(head + tail)
+    if len(whole) != len(head) + len(tail):
+        return to_traditional(head), to_traditional(tail)
+    return whole[: len(head)], whole[len(head) :]
+
+
+class IncrementalCaption:
+    """The caption of a text that grows: what was shown stays, letter by letter, until the text is finished.
+
+    The last letters wait, at most HELD of them and only where the words that follow may change them (皇后, 以后). What
+    a longer context would still have changed is corrected once, by `to_traditional()` of the finished text.
+    """
+
+    __slots__ = ("_raw", "_shown")
+
+    def __init__(self) -> None:
+        self._raw = ""
+        self._shown = ""
+
+    def update(self, raw: str) -> str:
+        """What to show of `raw`, all that has come so far. Takes as long as the new piece is, not the whole."""
+        if not raw.startswith(self._raw):  # not a longer one but another text
+            self._shown = ""
+        self._raw = raw
+        known, decided = len(self._shown), len(raw) - _undecided_suffix_length(raw)
+        if decided > known:
+            start = max(0, known - CONTEXT_CHARS)
+            window = raw[start:]
+            shown = to_traditional(window)
+            if len(shown) != len(window):
+                shown = window
+            self._shown += shown[known - start : decided - start]
+        return self._shown
+
+
+def _undecided_suffix_length(raw: str) -> int:
+    """How many of the last letters what follows may still change."""
+    if raw[-1:] in HALF_WIDTH_PUNCTUATION and _HAN.search(raw[-CONTEXT_CHARS:]):
+        return 1
+    for count in range(min(MAX_HELD_CHARS, len(raw)), 0, -1):
+        tail = raw[-count:]
+        if tail[0] in AMBIGUOUS_CHARS and all(_HAN.match(letter) for letter in tail):
+            return count
+    return 0

@@ -1,0 +1,208 @@
+"""What a program is told when its connection cannot be, or ends: one `error` event, and a close code. Pure.
+
+Sentences are ours, because servers quote keys, account names and prompts in theirs. Where the server's own words go
+through (an error in the middle of a session), what looks like a key or an account is taken out.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from voicechat.config.settings import Endpoint
+from voicechat.limits.pricing import SpendStatus
+from voicechat.protocol.failures import Failure, failure_of_error
+from voicechat.turn_taking.snapshot import Notice
+
+Event = dict[str, Any]
+
+UNREACHABLE_MESSAGE = "The Realtime server behind this one cannot be reached. Try again later."
+CONNECTION_LOST_MESSAGE = "The connection to the Realtime server was lost."
+REDACTED = "(hidden)"
+MIN_SECRET_CHARS = 8
+"""Characters. Anything shorter is no key, and would be found in ordinary words."""
+
+_SECRET_PATTERN = re.compile(r"\b(?:sk|ek|org|proj|user)[-_][A-Za-z0-9_*.-]{8,}")
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFrame:
+    """How a connection ends: `code` and `reason` of the close frame."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalError:
+    """An error that ends a connection: its code and sentence, and the close code that goes with it."""
+
+    code: str
+    close_code: int
+    message: str
+    type: str = "invalid_request_error"
+
+    def to_event(self, event_id: str) -> Event:
+        """The protocol's `error` event, in GA."""
+        error = {"type": self.type, "code": self.code, "message": self.message, "param": None, "event_id": None}
+        return {"type": "error", "event_id": event_id, "error": error}
+
+    @property
+    def close_frame(self) -> CloseFrame:
+        """When the server itself has not said how it ends."""
+        return CloseFrame(self.close_code, f"{self.type}.{self.code}")
+
+
+SESSION_LIMIT_REACHED = TerminalError(
+    "session_limit_reached", 1013, "As many programs are connected as this server takes. Try again later."
+)
+INTERNAL_ERROR = TerminalError(
+    "server_error", 1011, "This server failed and has to end the session.", type="server_error"
+)
+
+_ERROR_BY_FAILURE = {
+    Failure.WRONG_KEY: TerminalError(
+        "invalid_api_key",
+        3000,
+        "The key that this server was set up with is not accepted. Its operator has to check it.",
+    ),
+    Failure.MODEL_NOT_FOUND: TerminalError(
+        "model_not_found",
+        4004,
+        "The model that this server was set up with does not exist. Its operator has to choose.",
+    ),
+    Failure.WRONG_ADDRESS: TerminalError(
+        "server_unreachable",
+        1014,
+        "There is no Realtime server at the address that this server was set up with. Its operator has to check it.",
+        type="server_error",
+    ),
+    Failure.QUOTA: TerminalError(
+        "insufficient_quota",
+        1008,
+        "The account that this server was set up with has no money left.",
+        type="insufficient_quota",
+    ),
+    Failure.DAILY_BUDGET_SPENT: TerminalError(
+        "day_budget_spent",
+        1008,
+        "As much as a day may cost the operator of this server is spent. Try again tomorrow.",
+        type="insufficient_quota",
+    ),
+    Failure.SERVER_FULL: TerminalError(
+        "session_limit_reached", 1013, "The Realtime server takes no more conversations now. Try again later."
+    ),
+    Failure.LOADING: TerminalError(
+        "server_loading", 1013, "The models are still being loaded. Try again in a few seconds.", type="server_error"
+    ),
+    Failure.REFUSED_SETTINGS: TerminalError(
+        "settings_refused",
+        1011,
+        "The Realtime server refuses the settings that this server was set up with. Its operator has to check them.",
+        type="server_error",
+    ),
+    Failure.SERVER_ERROR: TerminalError(
+        "server_error", 1011, "The Realtime server failed. Try again later.", type="server_error"
+    ),
+    Failure.EXPIRED: TerminalError("session_expired", 1001, "The session has reached its longest duration."),
+}
+BUDGET_ERRORS = {
+    SpendStatus.DAY_EXCEEDED: _ERROR_BY_FAILURE[Failure.DAILY_BUDGET_SPENT],
+    SpendStatus.CALL_EXCEEDED: TerminalError(
+        "session_budget_spent",
+        1008,
+        "As much as one session may cost its operator is spent.",
+        type="insufficient_quota",
+    ),
+}
+SESSION_EXPIRED = _ERROR_BY_FAILURE[Failure.EXPIRED]
+SESSION_IDLE = TerminalError(
+    "session_idle", 1001, "Neither side has sent an event for a long time. Connect again when there is more."
+)
+VISITOR_QUOTA_EXCEEDED = TerminalError(
+    "visitor_day_spent",
+    1008,
+    "You have been in spoken sessions as long as one visitor may in a day. Come back tomorrow.",
+    type="insufficient_quota",
+)
+SERVER_CLOSING = TerminalError(
+    "server_closing", 1012, "This server is closing. Connect again in a minute.", type="server_error"
+)
+ADMISSION_ERRORS = {Notice.SERVER_BUSY: SESSION_LIMIT_REACHED, Notice.CLOSING: SERVER_CLOSING}
+"""By why there is no place."""
+_SERVER_UNREACHABLE = TerminalError("server_unreachable", 1014, UNREACHABLE_MESSAGE, type="server_error")
+
+
+def error_for_failure(failure: Failure) -> TerminalError:
+    """What a client is told of a failure before its session began."""
+    return _ERROR_BY_FAILURE.get(failure, _SERVER_UNREACHABLE)
+
+
+def close_frame_for_client(code: int | None, reason: str, secrets: Iterable[str] = ()) -> CloseFrame:
+    """The server's close frame -> the client's: the same where that may be sent. `code` is None where there was none.
+
+    No code at all (1005) is a normal end. What stands for a lost connection (1006 and the like) becomes 1011.
+    """
+    if code == 1005:
+        return CloseFrame(1000)
+    if code is None or not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
+        return CloseFrame(1011, CONNECTION_LOST_MESSAGE)
+    return CloseFrame(code, redact_text(reason, secrets))
+
+
+def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """What must never reach a client: keys in headers and in the address."""
+    parts = urlsplit(endpoint.url)
+    found = [value.removeprefix("Bearer ") for value in endpoint.headers.values()]
+    found += [value for _, value in parse_qsl(parts.query)] + [parts.password or ""]
+    return tuple(secret for secret in found if len(secret) >= MIN_SECRET_CHARS and secret != endpoint.model)
+
+
+def encoded_variants(keys: Iterable[str]) -> tuple[str, ...]:
+    """How these keys may stand in a message: as they are, in JSON, in an address, and in base64 of whatever they are a
+    part of. Keys that are too short to be told from words are left out."""
+    found: dict[str, None] = {}
+    for key in keys:
+        if len(key) < MIN_SECRET_CHARS:
+            continue
+        raw = key.encode("utf-8", "replace")
+        found |= dict.fromkeys([key, json.dumps(key)[1:-1], quote(key), quote(key, safe="")])
+        for before in range(3):  # bytes in front of it, in the group of three that base64 takes together
+            text = base64.b64encode(bytes(before) + raw).decode()
+            found[text[(before * 4 + 2) // 3 : (before + len(raw)) * 4 // 3]] = None
+    return tuple(found)
+
+
+def redact_text(text: str, secrets: Iterable[str]) -> str:
+    """The text without the keys given, and without what has the form of a key or an account."""
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return _SECRET_PATTERN.sub(REDACTED, text)
+
+
+def redact_event(event: Event, secrets: Iterable[str]) -> Event:
+    """A server event without secrets in the words of its error: the same object where there was nothing to clean."""
+    if event.get("type") == "error":
+        error = _redact_error(event.get("error"), secrets)
+        return event if error is None else {**event, "error": error}
+    response = event.get("response")
+    details = response.get("status_details") if isinstance(response, dict) else None
+    error = _redact_error(details.get("error"), secrets) if isinstance(details, dict) else None
+    if error is None or not isinstance(response, dict) or not isinstance(details, dict):
+        return event
+    return {**event, "response": {**response, "status_details": {**details, "error": error}}}
+
+
+def _redact_error(error: object, secrets: Iterable[str]) -> Event | None:
+    """The error in clean words; None when they are clean as they are."""
+    if not isinstance(error, Mapping) or not isinstance(error.get("message"), str):
+        return None
+    old = error["message"]
+    wrong_key = failure_of_error(error) is Failure.WRONG_KEY  # these messages quote the key, cut short in the middle
+    new = _ERROR_BY_FAILURE[Failure.WRONG_KEY].message if wrong_key else redact_text(old, secrets)
+    return None if new == old else {**error, "message": new}

@@ -1,0 +1,243 @@
+"""The money of one process: what its conversations spend, whether they may go on, and where the figures go.
+
+Nothing here changes a conversation: an `SessionBilling` watches the events that pass, and who owns the conversation asks it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from voicechat.config.session_update import SessionMode
+from voicechat.config.settings import Settings
+from voicechat.config.transcription import build_transcription
+from voicechat.protocol.endpoint import Endpoint, ServerKind
+
+from .daily_quota import OVERRUN_GRACE_S, DailyQuota
+from .pricing import NO_TOKENS, USAGE_EVENTS, DailySpend, SpendLimits, SpendStatus, TokenUsage, UsageMeter
+
+log = logging.getLogger(__name__)
+
+
+class MetricsSink(Protocol):
+    """Where what happens is counted, for whoever runs the app (`voicechat.server.prometheus.Metrics`)."""
+
+    def record_call_started(self, mode: SessionMode) -> None:
+        """A conversation began."""
+
+    def record_call_ended(self, outcome: str, mode: SessionMode) -> None:
+        """It ended; `outcome` is a code."""
+
+    def record_turn(self, latency_s: float | None) -> None:
+        """An answer was heard so long after the last word; None: that word was typed."""
+
+    def record_tokens(self, added: TokenUsage) -> None:
+        """More was used."""
+
+    def record_cost(self, usd: float | None) -> None:
+        """More was spent."""
+
+    def record_reconnect(self) -> None:
+        """A conversation goes on over another connection."""
+
+
+class NullMetrics:
+    """`Figures` that nobody reads."""
+
+    def record_call_started(self, mode: SessionMode) -> None:
+        pass
+
+    def record_call_ended(self, outcome: str, mode: SessionMode) -> None:
+        pass
+
+    def record_turn(self, latency_s: float | None) -> None:
+        pass
+
+    def record_tokens(self, added: TokenUsage) -> None:
+        pass
+
+    def record_cost(self, usd: float | None) -> None:
+        pass
+
+    def record_reconnect(self) -> None:
+        pass
+
+
+class BillingService:
+    """What all conversations of this process share: the caps, the day's ledger, visitors' days and the figures."""
+
+    def __init__(
+        self,
+        limits: SpendLimits | None = None,
+        metrics: MetricsSink | None = None,
+        *,
+        visitor_quota_s: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`visitor_quota_s`: seconds of calls that one visitor has in a day; 0: no limit. `clock`: seconds since 1970."""
+        self.limits = limits or SpendLimits()
+        self.metrics: MetricsSink = metrics or NullMetrics()
+        self.daily_spend = DailySpend(clock)
+        self.daily_quota = DailyQuota(visitor_quota_s, clock)
+        self._has_warned = False
+
+    @property
+    def is_day_exceeded(self) -> bool:
+        """No more of the operator's money may be spent today (UTC)."""
+        return self.limits.evaluate(0.0, self.daily_spend.today_usd) is SpendStatus.DAY_EXCEEDED
+
+    def warn_price_unknown(self) -> None:
+        """A conversation spends money whose amount nobody knows. Said once, to whoever set a cap."""
+        if not self._has_warned and (self.limits.call_usd or self.limits.day_usd):
+            self._has_warned = True
+            log.warning("The price of the model in use is not known: MAX_CALL_COST and MAX_DAY_COST cannot hold.")
+
+
+@dataclass(frozen=True, slots=True)
+class CostSummary:
+    """What the page shows of the money of one conversation."""
+
+    usd: float | None = 0.0
+    """So far; None: the price is not known."""
+    tokens: TokenUsage = NO_TOKENS
+    is_free: bool = False
+    """The embedded server: nobody is paid."""
+    status: SpendStatus = SpendStatus.OK
+
+
+class SessionBilling:
+    """One call or chat: what the server says it used is booked as it happens."""
+
+    def __init__(self, billing: BillingService, settings: Settings, mode: SessionMode) -> None:
+        self._billing = billing
+        self._settings = settings
+        self._mode = mode
+        self._is_open = False
+        self._endpoint: Endpoint | None = None
+        self._meter = UsageMeter("", "", free=True)
+        self._earlier_usd: float | None = 0.0
+        """USD on earlier meters of this conversation."""
+        self._earlier_tokens = NO_TOKENS
+        self._operator_usd = 0.0
+        """Of the operator's money, as far as prices are known: what a visitor paid with their own key is not in it."""
+        self._exceeded_at: float | None = None
+        """Since when no more may be spent."""
+        self.visitor_limit_usd = 0.0
+        """USD that the visitor lets this conversation cost, with whosever key; 0: no cap of theirs."""
+        self.version = 0
+        """Grows whenever `money` may have changed."""
+
+    # ---------------------------------------------------------------- life
+
+    def open(self) -> None:
+        """The conversation begins."""
+        self._is_open = True
+        self._billing.metrics.record_call_started(self._mode)
+
+    def close(self, outcome: str) -> None:
+        """It is over; `outcome` is a code. Harmless when it was not open."""
+        if self._is_open:
+            self._is_open = False
+            self._billing.metrics.record_call_ended(outcome, self._mode)
+
+    # ---------------------------------------------------------------- what passes
+
+    def on_connected(self, endpoint: Endpoint, now: float) -> None:
+        """A connection to this server is ready. A conversation may move, and a visitor's key may come in between."""
+        if self._endpoint is not None:
+            self._billing.metrics.record_reconnect()
+        if endpoint != self._endpoint:
+            self._earlier_usd = _add_known(self._earlier_usd, self._meter.cost_usd)
+            self._earlier_tokens += self._meter.tokens
+            self._meter = self._new_meter(endpoint)
+        self._meter.forget_counted()
+        self._endpoint = endpoint
+        self.version += 1
+
+    def _new_meter(self, endpoint: Endpoint) -> UsageMeter:
+        hearing: dict[str, Any] = {}
+        if self._mode is SessionMode.VOICE:
+            hearing = build_transcription(self._settings, endpoint.kind, self._settings.language)
+        free = endpoint.kind is ServerKind.OFFLINE
+        return UsageMeter(endpoint.model, str(hearing.get("model", "")), free=free)
+
+    def on_event(self, event: Mapping[str, Any], now: float) -> None:
+        """A server event. Never raises for what a server may send."""
+        if event.get("type") not in USAGE_EVENTS:
+            return
+        meter, figures = self._meter, self._billing.metrics
+        tokens, cost = meter.tokens, meter.cost_usd
+        meter.apply(event)
+        if meter.tokens == tokens:
+            return
+        self.version += 1
+        figures.record_tokens(meter.tokens.since(tokens))
+        if meter.cost_usd is None:
+            self._billing.warn_price_unknown()
+        elif not self._has_visitor_key:
+            spent = meter.cost_usd - (cost or 0.0)
+            figures.record_cost(spent)
+            self._operator_usd += max(0.0, spent)
+            self._billing.daily_spend.add(spent)
+
+    @property
+    def _has_visitor_key(self) -> bool:
+        return self._endpoint is not None and self._endpoint.has_visitor_key
+
+    # ---------------------------------------------------------------- what came of it
+
+    @property
+    def server_name(self) -> str:
+        """`Endpoint.name` of the newest connection; "" before the first."""
+        return self._endpoint.name if self._endpoint is not None else ""
+
+    @property
+    def server_kind(self) -> ServerKind | None:
+        """Of the newest connection; None before the first."""
+        return self._endpoint.kind if self._endpoint is not None else None
+
+    @property
+    def status(self) -> SpendStatus:
+        """How the operator's money stands. A visitor's own is their own affair, and the embedded server takes none."""
+        if self._is_free:
+            return SpendStatus.OK
+        operators = SpendLimits() if self._has_visitor_key else self._billing.limits
+        found = operators.evaluate(self._operator_usd, self._billing.daily_spend.today_usd)
+        return max(
+            found,
+            SpendLimits(call_usd=self.visitor_limit_usd).evaluate(self._total_usd, 0.0),
+            key=list(SpendStatus).index,
+        )
+
+    def must_end(self, idle: bool, now: float) -> SpendStatus | None:
+        """Why the conversation has to end now, or None. Unless all is `quiet`, what is being said may finish first."""
+        budget = self.status
+        if not budget.is_exceeded:
+            self._exceeded_at = None
+            return None
+        if self._exceeded_at is None:
+            self._exceeded_at = now
+        return budget if idle or now - self._exceeded_at >= OVERRUN_GRACE_S else None
+
+    @property
+    def _is_free(self) -> bool:
+        return self._endpoint is None or self._endpoint.kind is ServerKind.OFFLINE
+
+    @property
+    def _total_usd(self) -> float | None:
+        return _add_known(self._earlier_usd, self._meter.cost_usd)
+
+    @property
+    def cost(self) -> CostSummary | None:
+        """For the page; None before the first connection."""
+        if self._endpoint is None:
+            return None
+        return CostSummary(self._total_usd, self._earlier_tokens + self._meter.tokens, self._is_free, self.status)
+
+
+def _add_known(one: float | None, other: float | None) -> float | None:
+    """What is not known stays unknown."""
+    return None if one is None or other is None else one + other

@@ -1,0 +1,320 @@
+"""What a conversation costs: usage reported by the server -> tokens and seconds -> US dollars. Pure.
+
+Prices stand in `prices.json`, with their date. They are list prices; the bill is the provider's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from voicechat.protocol.event_fields import Event, get_content_index, get_object, get_string, to_count
+
+MILLION = 1_000_000
+AUDIO_TOKENS_PER_S = 10
+"""Audio tokens of a second of speech heard: a token is 100 ms."""
+MAX_REMEMBERED = 256
+"""Responses and transcripts remembered, so that an event that comes twice is paid once."""
+DAY_S = 86_400
+DATED_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+MODALITIES = ("text", "image", "audio")
+"""In the order in which tokens that a server does not sort are attributed."""
+TRANSCRIPTION_COMPLETED = "conversation.item.input_audio_transcription.completed"
+USAGE_EVENTS = frozenset({"response.done", TRANSCRIPTION_COMPLETED, "session.created", "session.updated"})
+"""Events that say something of what was used."""
+
+
+# ---------------------------------------------------------------- prices
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """USD per million tokens."""
+
+    text_in: float
+    text_cached: float
+    text_out: float
+    audio_in: float
+    audio_cached: float
+    audio_out: float
+    image_in: float
+    image_cached: float
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """A price table and where it is from."""
+
+    date: str
+    """The day on which the prices were looked up, YYYY-MM-DD."""
+    sources: tuple[str, ...]
+    models: Mapping[str, ModelPrice]
+    transcription: Mapping[str, float]
+    """USD per minute of speech."""
+
+    def for_model(self, model: str) -> ModelPrice | None:
+        """The price of a model; None when it is not known. Dated snapshots cost what their model costs."""
+        return self.models.get(_base_model(model))
+
+    def for_transcription(self, model: str) -> float | None:
+        """USD per minute; None when it is not known."""
+        return self.transcription.get(_base_model(model))
+
+
+def _base_model(model: str) -> str:
+    """A model without the provider that gateways put before it and without the date of its snapshot."""
+    return DATED_SNAPSHOT.sub("", model.strip().lower().rsplit("/", 1)[-1])
+
+
+def load_prices(path: Path) -> PriceTable:
+    """Read a price table. Raises OSError, ValueError, KeyError or TypeError when it is not one."""
+    data = json.loads(path.read_text("utf-8"))
+    models = {name: ModelPrice(**price) for name, price in data["usd_per_million_tokens"].items()}
+    minutes = {name: float(price) for name, price in data["usd_per_minute"].items()}
+    return PriceTable(data["date"], tuple(data["sources"]), MappingProxyType(models), MappingProxyType(minutes))
+
+
+PRICES = load_prices(Path(__file__).with_name("prices.json"))
+
+
+# ---------------------------------------------------------------- counting
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Counts so far. What is cached is a part of what came in: never more than it, never beside it."""
+
+    text_in: int = 0
+    text_cached: int = 0
+    text_out: int = 0
+    audio_in: int = 0
+    audio_cached: int = 0
+    audio_out: int = 0
+    image_in: int = 0
+    image_cached: int = 0
+    transcription_seconds: float = 0.0
+    """Speech transcribed, as reported in seconds."""
+    transcription_tokens: int = 0
+    """Speech transcribed, as reported in audio tokens of 100 ms."""
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(**{key: value + getattr(other, key) for key, value in asdict(self).items()})
+
+    def since(self, before: TokenUsage) -> TokenUsage:
+        """What was added since `before`; nothing falls below 0."""
+        return TokenUsage(**{key: max(0, value - getattr(before, key)) for key, value in asdict(self).items()})
+
+
+NO_TOKENS = TokenUsage()
+
+
+def parse_response_usage(usage: Event) -> TokenUsage:
+    """The usage of one response. Any part may be missing or misshapen; nothing raises.
+
+    Tokens a server counts without saying of what (reasoning, or no details at all) are text; unsorted cached tokens are
+    text first too, where the discount is smallest: an estimate that errs upwards.
+    """
+    came = get_object(usage, "input_token_details") or get_object(usage, "input_tokens_details")
+    went = get_object(usage, "output_token_details") or get_object(usage, "output_tokens_details")
+    into = _by_modality(came, to_count(usage.get("input_tokens")))
+    out = _by_modality(went, to_count(usage.get("output_tokens")))
+    details = get_object(came, "cached_tokens_details")
+    cached = {kind: min(to_count(details.get(f"{kind}_tokens")), into[kind]) for kind in MODALITIES}
+    rest = to_count(came.get("cached_tokens")) - sum(cached.values())
+    for kind in MODALITIES:
+        more = max(0, min(rest, into[kind] - cached[kind]))
+        cached[kind] += more
+        rest -= more
+    return TokenUsage(
+        text_in=into["text"],
+        text_cached=cached["text"],
+        text_out=out["text"] + out["image"],
+        audio_in=into["audio"],
+        audio_cached=cached["audio"],
+        audio_out=out["audio"],
+        image_in=into["image"],
+        image_cached=cached["image"],
+    )
+
+
+def _by_modality(details: Event, total: int) -> dict[str, int]:
+    counts = {kind: to_count(details.get(f"{kind}_tokens")) for kind in MODALITIES}
+    counts["text"] += max(0, total - sum(counts.values()))
+    return counts
+
+
+def parse_transcription_usage(usage: Event) -> TokenUsage:
+    """The usage of one transcript: seconds, or else tokens."""
+    if "seconds" in usage:
+        return TokenUsage(transcription_seconds=_parse_seconds(usage["seconds"]))
+    details = get_object(usage, "input_token_details")
+    heard = details.get("audio_tokens") if "audio_tokens" in details else usage.get("input_tokens")
+    return TokenUsage(transcription_tokens=to_count(heard))
+
+
+def _parse_seconds(value: object) -> float:
+    """From 0 to a day; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 <= value <= DAY_S else 0.0
+
+
+def model_cost_usd(tokens: TokenUsage, price: ModelPrice) -> float:
+    """USD for the model's tokens; the transcription is not in it."""
+    counts = {field.name: getattr(tokens, field.name) for field in fields(ModelPrice)}
+    for kind in MODALITIES:
+        counts[f"{kind}_in"] -= counts[f"{kind}_cached"]
+    usd: float = sum(count * getattr(price, name) for name, count in counts.items())
+    return usd / MILLION
+
+
+class UsageMeter:
+    """What one call or chat has used and cost."""
+
+    def __init__(self, model: str, transcription_model: str, *, free: bool, prices: PriceTable = PRICES) -> None:
+        """`free`: the server is our own. Where a name is "" (the server chooses), the session it reports is asked."""
+        self.tokens = NO_TOKENS
+        self._model = model
+        self._transcription_model = transcription_model
+        self._free = free
+        self._prices = prices
+        self._counted: OrderedDict[tuple[str, int], TokenUsage] = OrderedDict()
+        """By response, or by part of an item, what was counted already."""
+
+    def forget_counted(self) -> None:
+        """Another connection: nothing is told again over it, and a server may begin anew to number its replies."""
+        self._counted.clear()
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Fold a server event; those without usage change nothing. Never raises for what a server may send."""
+        kind = event.get("type")
+        if kind == "response.done":
+            response = get_object(event, "response")
+            # xAI puts it beside the response instead of into it.
+            usage = get_object(response, "usage") or get_object(event, "usage")
+            self._add_usage((get_string(response, "id"), -1), parse_response_usage(usage))
+        elif kind == TRANSCRIPTION_COMPLETED:
+            self._add_usage(
+                (get_string(event, "item_id"), get_content_index(event)),
+                parse_transcription_usage(get_object(event, "usage")),
+            )
+        elif kind in ("session.created", "session.updated"):
+            self._learn_models(get_object(event, "session"))
+
+    def _add_usage(self, source: tuple[str, int], tokens: TokenUsage) -> None:
+        """Add what is new. Some servers complete one transcript several times, each time with all of it."""
+        before = self._counted.pop(source, NO_TOKENS) if source[0] else NO_TOKENS
+        if source[0]:
+            self._counted[source] = before + tokens.since(before)
+            if len(self._counted) > MAX_REMEMBERED:
+                self._counted.popitem(last=False)
+        self.tokens += tokens.since(before)
+
+    def _learn_models(self, session: Event) -> None:
+        self._model = self._model or get_string(session, "model")
+        heard = get_object(get_object(get_object(session, "audio"), "input"), "transcription")
+        self._transcription_model = self._transcription_model or get_string(heard, "model")
+
+    @property
+    def cost_usd(self) -> float | None:
+        """USD so far; 0.0 on our own server; None when the price of what was used is not known."""
+        if self._free:
+            return 0.0
+        price = self._prices.for_model(self._model)
+        if price is None:
+            return None
+        seconds = self.tokens.transcription_seconds + self.tokens.transcription_tokens / AUDIO_TOKENS_PER_S
+        a_minute = self._prices.for_transcription(self._transcription_model)
+        if a_minute is None:
+            if seconds:
+                return None
+            a_minute = 0.0
+        return model_cost_usd(self.tokens, price) + seconds / 60 * a_minute
+
+
+# ---------------------------------------------------------------- bounds
+
+
+class SpendStatus(StrEnum):
+    """How the money stands; what is worse goes first."""
+
+    OK = "fine"
+    CALL_WARNING = "call_near"
+    """80 % of a call's cap are spent."""
+    DAY_WARNING = "day_near"
+    CALL_EXCEEDED = "call_spent"
+    """The call has to end."""
+    DAY_EXCEEDED = "day_spent"
+    """Every call has to end, and none may begin before the next day (UTC)."""
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self in (SpendStatus.CALL_EXCEEDED, SpendStatus.DAY_EXCEEDED)
+
+    @property
+    def is_warning(self) -> bool:
+        return self in (SpendStatus.CALL_WARNING, SpendStatus.DAY_WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLimits:
+    """How much may be spent, in USD; 0: no cap."""
+
+    call_usd: float = 0.0
+    day_usd: float = 0.0
+
+    WARNING_SHARE = 0.8
+
+    def evaluate(self, spent_call_usd: float | None, spent_today_usd: float) -> SpendStatus:
+        """`call_usd`: of this call, None when unknown (no cap of money can hold then); `today_usd`: of all calls."""
+        if self._share(spent_today_usd, self.day_usd) >= 1:
+            return SpendStatus.DAY_EXCEEDED
+        if self._share(spent_call_usd or 0.0, self.call_usd) >= 1:
+            return SpendStatus.CALL_EXCEEDED
+        if self._share(spent_today_usd, self.day_usd) >= self.WARNING_SHARE:
+            return SpendStatus.DAY_WARNING
+        if self._share(spent_call_usd or 0.0, self.call_usd) >= self.WARNING_SHARE:
+            return SpendStatus.CALL_WARNING
+        return SpendStatus.OK
+
+    @staticmethod
+    def _share(usd: float, cap: float) -> float:
+        return usd / cap if cap > 0 else 0.0
+
+
+class DailySpend:
+    """Money the operator spent today (UTC), by all calls of this process. Not for threads: it lives in one loop."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: seconds since 1970, as `time.time`."""
+        self._clock = clock
+        self._day = self._current_day()
+        self._usd = 0.0
+
+    def _current_day(self) -> int:
+        return int(self._clock() // DAY_S)
+
+    def _roll_over(self) -> None:
+        # Only forwards: a clock set back by a second at midnight must not forgive a day's spending.
+        if self._current_day() > self._day:
+            self._day, self._usd = self._current_day(), 0.0
+
+    def add(self, usd: float) -> None:
+        """More was spent. What is no amount of money (negative, nan) is not booked."""
+        self._roll_over()
+        if math.isfinite(usd) and usd > 0:
+            self._usd += usd
+
+    @property
+    def today_usd(self) -> float:
+        """USD since midnight UTC."""
+        self._roll_over()
+        return self._usd

@@ -1,0 +1,203 @@
+"""The embedded Realtime server's process: started when no key is set, restarted when it dies, ended with the app.
+
+It runs in a process of its own so that thinking never makes a call stutter. It is told apart from any other server by
+nothing but its address: the call reaches it over a WebSocket like every other Realtime server.
+
+The child holds the reading end of a pipe whose writing end is ours: when this process goes, however it goes, the pipe
+closes and the child ends too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "offline", "--host", "127.0.0.1", "--port", "0", "--exit-with-parent")
+COMMAND_WITH_DOWNLOAD = (*COMMAND, "--fetch")
+"""The same, but files of models that are missing are fetched first."""
+
+INITIAL_BACKOFF_S = 0.5
+"""Seconds before the first restart; doubled for each further one up to `LONGEST_PAUSE_S`."""
+MAX_BACKOFF_S = 30.0
+HEALTHY_UPTIME_S = 60.0
+"""A child that lived this long was healthy: the next pause starts from the first again."""
+STOP_TIMEOUT_S = 3.0
+
+
+class EmbeddedServerPhase(StrEnum):
+    """Where the embedded server is in its life."""
+
+    STOPPED = "stopped"
+    DOWNLOADING = "fetching"
+    """Files of models are being fetched: minutes, the first time."""
+    LOADING = "loading"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    """It runs but cannot load its models. Tried again now and then: someone may be fetching them."""
+
+
+class EmbeddedServer:
+    """Owner of the child process. Thread-safe; one thread watches the child and is the only writer of its state."""
+
+    def __init__(
+        self,
+        command: Sequence[str] = COMMAND,
+        *,
+        cwd: Path = PROJECT_DIR,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self._command = list(command)
+        self._cwd = cwd
+        self._stopping = threading.Event()
+        self._sleep = sleep or self._stopping.wait
+        self._changed = threading.Condition()
+        self._phase = EmbeddedServerPhase.STOPPED
+        self._url: str | None = None
+        self._detail = ""
+        self._languages: tuple[str, ...] = ()
+        self._model = ""
+        self._child: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+
+    # ---------------------------------------------------------------- what others may ask
+
+    @property
+    def phase(self) -> EmbeddedServerPhase:
+        return self._phase
+
+    @property
+    def url(self) -> str | None:
+        """`ws://…/v1/realtime` when the server answers there with its models loaded, else None."""
+        return self._url if self._phase is EmbeddedServerPhase.READY else None
+
+    @property
+    def detail(self) -> str:
+        """One sentence for the operator: what is being loaded, or why the last child ended."""
+        return self._detail
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return self._languages
+
+    @property
+    def model(self) -> str:
+        """The language model by name; "" before it is loaded."""
+        return self._model
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child and self._child.poll() is None else None
+
+    def wait(self, phase: EmbeddedServerPhase, timeout: float) -> bool:
+        """Block until `phase` is reached; False after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._phase is phase, timeout)
+
+    # ---------------------------------------------------------------- life
+
+    def start(self) -> None:
+        """Start the child and its watcher; a second call does nothing."""
+        if self._thread is not None:
+            return
+        self._set_phase(EmbeddedServerPhase.LOADING, "The embedded server is starting.")
+        self._thread = threading.Thread(target=self._supervise, name="embedded-server", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """End the child; returns when it is gone."""
+        self._stopping.set()
+        child = self._child
+        if child is not None and child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_TIMEOUT_S)
+        atexit.unregister(self.stop)
+        self._set_phase(EmbeddedServerPhase.STOPPED, "")
+
+    def _set_phase(self, phase: EmbeddedServerPhase, detail: str, url: str | None = None) -> None:
+        with self._changed:
+            self._phase, self._detail, self._url = phase, detail, url
+            self._changed.notify_all()
+
+    def _supervise(self) -> None:
+        pause = INITIAL_BACKOFF_S
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            phase, reason = self._run_child()
+            if self._stopping.is_set():
+                return
+            if phase is EmbeddedServerPhase.FAILED:
+                pause = MAX_BACKOFF_S
+            elif time.monotonic() - began > HEALTHY_UPTIME_S:
+                pause = INITIAL_BACKOFF_S
+            log.warning("%s It is started again in %.1f s.", reason, pause)
+            self._set_phase(phase, reason)
+            self._sleep(pause)
+            pause = min(pause * 2, MAX_BACKOFF_S)
+
+    def _run_child(self) -> tuple[EmbeddedServerPhase, str]:
+        """Run one child to its end; returns what that means and why, as one sentence for the operator."""
+        try:
+            child = subprocess.Popen(
+                self._command,
+                cwd=self._cwd,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                # Ctrl+C in a terminal goes to all processes of the group; this one has to outlive the last call.
+                start_new_session=True,
+            )
+        except OSError as error:
+            return EmbeddedServerPhase.RESTARTING, f"The embedded server could not be started: {error.strerror}."
+        self._child = child
+        if self._stopping.is_set():  # stop() ran while the child was being born
+            child.terminate()
+        assert child.stdout is not None
+        url: str | None = None
+        failure = ""
+        for line in child.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue  # not for us: a library wrote to stdout
+            if not isinstance(said, dict):
+                continue
+            if "listening" in said:
+                url = str(said["listening"])
+            if "fetching" in said:
+                self._set_phase(EmbeddedServerPhase.DOWNLOADING, str(said["fetching"]))
+            if "progress" in said and self._phase is not EmbeddedServerPhase.FAILED:
+                self._set_phase(EmbeddedServerPhase.LOADING, str(said["progress"]))
+            if said.get("ready") is False:
+                failure = str(said.get("detail", ""))
+                child.terminate()  # it would go on answering that it has no models
+            if said.get("ready") is True:
+                self._languages = tuple(str(x) for x in said.get("languages", ()))
+                self._model = str(said.get("model", ""))
+                log.info("The embedded server is ready.")
+                self._set_phase(EmbeddedServerPhase.READY, "", url)
+        code = child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
+        if failure:
+            return EmbeddedServerPhase.FAILED, failure
+        return EmbeddedServerPhase.RESTARTING, f"The embedded server ended with exit code {code}."

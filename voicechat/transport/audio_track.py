@@ -1,0 +1,322 @@
+"""Sound between aiortc and a call, without the detours: fastrtc's and aiortc's insides, each with its reason.
+
+fastrtc 0.0.34 and aiortc 1.16 are pinned. As they are, a frame of the visitor's goes through a thread, five tasks and
+two queues before the call has it, and one of the model's through as many back: most of what a call costs. Here a packet
+is decoded where it arrives, and a frame is encoded where it is asked for (`benchmarks/load.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import av
+import numpy as np
+from aiortc.codecs import get_decoder
+from aiortc.codecs.opus import TIME_BASE
+from aiortc.mediastreams import MediaStreamError
+from fastrtc import AdditionalOutputs
+from fastrtc.tracks import AudioCallback
+from fastrtc.utils import CloseStream, create_message
+from numpy.typing import NDArray
+
+from voicechat.audio import opus
+
+log = logging.getLogger(__name__)
+
+OPUS_CODEC = "opus"
+SAMPLE_TIME_BASE = Fraction(1, opus.RATE)
+MAX_EARLY_PACKETS = 250
+"""Packets of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
+REFETCH_INTERVAL_FRAMES = 25
+"""Frames of 20 ms, after which a page that does not fetch what it is shown is asked again."""
+
+# -------------------------------------------------------------------- microphone jitter buffer
+
+
+def _sequence_distance(origin: int, number: int) -> int:
+    """From one 16-bit sequence number forward to another."""
+    return (number - origin) & 0xFFFF
+
+
+class VoiceJitterBuffer:
+    """Packets in order with at most `GAP` of them (20 ms each) held back.
+
+    aiortc's own buffer holds four back from the start, and after one lost packet up to sixteen for the rest of the
+    call: there is no retransmission for audio, so a hole is never filled. Here a hole is given up as soon as more than
+    `GAP` newer packets wait behind it. With Opus one packet is one frame.
+    """
+
+    MAX_HELD_PACKETS = 2
+    RESET_DISTANCE = 100
+    """Sequence numbers this far away mean that the sender began anew."""
+
+    def __init__(self, make_frame: Callable[..., Any]) -> None:
+        self._make_frame = make_frame
+        self._next_sequence: int | None = None
+        self._held_packets: dict[int, Any] = {}
+
+    def add(self, packet: Any) -> tuple[bool, Any | None]:
+        """aiortc's contract: (whether to ask for a key frame, the next complete frame or None)."""
+        number = packet.sequence_number
+        if self._next_sequence is None:
+            self._next_sequence = number
+        ahead = _sequence_distance(self._next_sequence, number)
+        if self.RESET_DISTANCE <= ahead <= 0x10000 - self.RESET_DISTANCE:
+            self._held_packets.clear()
+            self._next_sequence = number
+        elif ahead >= 0x8000:
+            return False, None  # too late: what follows it was already played
+        self._held_packets[number] = packet
+        if self._next_sequence not in self._held_packets:
+            if len(self._held_packets) <= self.MAX_HELD_PACKETS:
+                return False, None
+            origin = self._next_sequence
+            self._next_sequence = min(self._held_packets, key=partial(_sequence_distance, origin))
+        head = self._held_packets.pop(self._next_sequence)
+        self._next_sequence = (self._next_sequence + 1) & 0xFFFF
+        return False, self._make_frame(data=head._data, timestamp=head.timestamp)
+
+
+def install_jitter_buffer() -> bool:
+    """Give audio receivers `VoiceJitterBuffer`. False, and aiortc's own stays, when aiortc is not as expected.
+
+    aiortc has no setting for it: the name its receiver looks up is replaced. A second call does nothing.
+    """
+    try:
+        from aiortc import rtcrtpreceiver
+        from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+
+        stock: Any = rtcrtpreceiver.JitterBuffer
+        if isinstance(stock, _JitterBufferFactory):
+            return True
+        if stock is not JitterBuffer:
+            raise TypeError
+        stock(capacity=16, prefetch=4)
+        JitterFrame(data=b"", timestamp=0)
+        rtcrtpreceiver.JitterBuffer = _JitterBufferFactory(stock, JitterFrame)
+    except Exception as error:
+        log.warning(
+            "aiortc is not as expected (%s): its own jitter buffer is used, so lost packets delay the microphone.",
+            type(error).__name__,
+        )
+        return False
+    return True
+
+
+class _JitterBufferFactory:
+    """Stands in for aiortc's JitterBuffer class: ours for audio, theirs for video."""
+
+    def __init__(self, stock: Any, make_frame: Callable[..., Any]) -> None:
+        self._stock = stock
+        self._make_frame = make_frame
+
+    def __call__(self, capacity: int, prefetch: int = 0, is_video: bool = False) -> Any:
+        return self._stock(capacity, prefetch, is_video) if is_video else VoiceJitterBuffer(self._make_frame)
+
+
+# -------------------------------------------------------------------- from the browser
+
+
+class InlineDecoderQueue(asyncio.Queue[Any]):
+    """Takes the place of the queue that aiortc's decoder thread fills for a track: decodes each packet as it comes, and
+    gives the sound to `hear` at once. Lives in the call's event loop; what comes before `open()` is kept."""
+
+    def __init__(self, on_pcm: Callable[[bytes], None]) -> None:
+        """`hear`: takes PCM16 mono at 24 kHz. Must not raise."""
+        super().__init__()
+        self.codec_name = ""
+        """The name of what the browser sends, once it is known."""
+        self._on_pcm = on_pcm
+        self._early_pcm: deque[bytes] | None = deque(maxlen=MAX_EARLY_PACKETS)
+        self._decode: Callable[[Any], bytes] = _decode_nothing
+        self._decode_error: Any = None
+
+    def start_delivery(self) -> None:
+        """The call takes the sound from now on."""
+        early, self._early_pcm = self._early_pcm or (), None
+        for pcm in early:
+            self._on_pcm(pcm)
+
+    def attach(self, packets: queue.Queue[Any], decode_error: Any) -> None:
+        """From now on, what aiortc puts into `packets` is decoded here, and not in a thread. `failed`: its event for a
+        packet that could not be decoded."""
+        self._decode_error = decode_error
+        while not packets.empty():
+            self._on_packet(packets.get_nowait())
+        packets.put = self._on_packet  # type: ignore[method-assign, assignment]
+
+    def _on_packet(self, task: Any) -> None:
+        """(codec, encoded frame); None when the track has ended."""
+        if task is None:
+            self.put_nowait(None)
+            return
+        codec, encoded = task
+        if codec.name != self.codec_name:
+            self.codec_name, self._decode = codec.name, _make_decoder(codec)
+        try:
+            pcm = self._decode(encoded)
+        except (ValueError, av.FFmpegError):  # av's is mostly a ValueError too
+            self._decode_error.set()
+            return
+        if self._early_pcm is not None:
+            self._early_pcm.append(pcm)
+        else:
+            self._on_pcm(pcm)
+
+
+def _decode_nothing(_: Any) -> bytes:
+    return b""
+
+
+def _make_decoder(codec: Any) -> Callable[[Any], bytes]:
+    """How frames of this codec are decoded to PCM16 at 24 kHz. Browsers send Opus, others what else aiortc takes."""
+    if codec.name.lower() == OPUS_CODEC:
+        decoder = opus.create_decoder()
+        return lambda encoded: decoder.decode(encoded.data)
+    theirs, resampler = get_decoder(codec), av.AudioResampler(format="s16", layout="mono", rate=opus.RATE)
+
+    def decode(encoded: Any) -> bytes:
+        parts = [part for frame in theirs.decode(encoded) for part in resampler.resample(frame)]
+        return b"".join(bytes(part.planes[0])[: part.samples * 2] for part in parts)
+
+    return decode
+
+
+# -------------------------------------------------------------------- to the browser
+
+
+class OpusPacket:
+    """What aiortc wants of an `av.FakeRtpPacket` that it sends on as it is, and no more."""
+
+    __slots__ = ("_data", "pts")
+
+    time_base = TIME_BASE
+    """aiortc's own, so that it has nothing to convert."""
+
+    def __init__(self, data: bytes, pts: int) -> None:
+        """`pts`: samples at 48 kHz, as Opus counts them."""
+        self._data = data
+        self.pts = pts
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+
+class VoiceTrack(AudioCallback):  # type: ignore[misc]
+    """fastrtc's track, both ways, for a `PacedStreamHandler`, which keeps the pace itself: what it gives is encoded and sent at
+    once. fastrtc's own resamples each frame in a task of its own, keeps it in a queue without a bound, and waits there
+    a second time; aiortc then encodes in a thread, as everything that is not yet a packet."""
+
+    def __init__(self, track: Any, event_handler: Any, **others: Any) -> None:
+        super().__init__(track, event_handler, **others)
+        self._decoder_queue = InlineDecoderQueue(event_handler.on_webrtc_audio)
+        track._source._queue = self._decoder_queue  # aiortc asks for it when the connection stands
+        self.has_started = False
+        self._encoder = opus.create_encoder()
+        self._sent_samples = 0
+        """Samples sent, at 24 kHz."""
+        self.has_consumer = False
+        """The page fetches what it is shown (`rtc_page.bind_additional_outputs`)."""
+        self._unfetched_frames = 0
+        """Frames since the page was asked to, while it does not; 0: it was not asked yet."""
+
+    async def start(self) -> None:
+        if not self.has_started:
+            await self.wait_for_channel()
+            self.has_started = True
+            self.process_input_task = asyncio.create_task(self.process_input_frames())  # waits for the end of the track
+            self.start_up_task = asyncio.create_task(self.event_handler.start_up())
+            self._decoder_queue.start_delivery()
+
+    async def next_packet(self) -> tuple[bytes, int]:
+        """The next 20 ms as an Opus packet, and its place in samples at 48 kHz; at the handler's pace. Raises
+        `MediaStreamError` at the end."""
+        while True:
+            samples = await self.next_samples()
+            if data := self._encoder.encode(samples.tobytes()):
+                place, self._sent_samples = self._sent_samples * 2, self._sent_samples + samples.size
+                return data, place
+
+    async def recv(self) -> Any:
+        """What aiortc's own sender takes."""
+        if self._decoder_queue.codec_name.lower() in ("", OPUS_CODEC):
+            return OpusPacket(*await self.next_packet())
+        samples = await self.next_samples()  # for no browser: aiortc encodes it
+        frame = opus.to_av_frame(samples)
+        frame.pts, frame.time_base = self._sent_samples, SAMPLE_TIME_BASE
+        self._sent_samples += samples.size
+        return frame
+
+    async def next_samples(self) -> NDArray[np.int16]:
+        if not self.has_started:
+            await self.start()
+        while self.readyState == "live":
+            output = await self.event_handler.next_output(None)
+            if isinstance(output, tuple):
+                self._request_refetch()
+                samples: NDArray[np.int16] = output[1]
+                return samples
+            if isinstance(output, CloseStream):
+                self.channel.send(create_message("end_stream", output.msg))
+                self.stop()
+            elif isinstance(output, AdditionalOutputs):
+                self.set_additional_outputs(output)
+                self.channel.send(create_message("fetch_output", []))
+                self._unfetched_frames = self._unfetched_frames or 1
+        raise MediaStreamError
+
+    def _request_refetch(self) -> None:
+        """Gradio's page drops the request while it believes that the last call is still fetching, after a sleep for
+        instance: this call would say "connecting" for ever."""
+        if self.has_consumer or not self._unfetched_frames:
+            return
+        self._unfetched_frames += 1
+        if self._unfetched_frames % REFETCH_INTERVAL_FRAMES == 0 and self.channel.readyState == "open":
+            self.channel.send(create_message("fetch_output", []))
+
+
+# -------------------------------------------------------------------- in place of theirs
+
+
+def install_track() -> bool:
+    """Let fastrtc make `VoiceTrack`s. False, and all stays as it was, when fastrtc or aiortc is not as expected.
+
+    Neither has a setting for it: the names they look up are replaced. A second call does nothing.
+    """
+    try:
+        import inspect
+
+        from aiortc import rtcrtpreceiver
+        from fastrtc import webrtc_connection_mixin as mixin
+
+        if mixin.AudioCallback is VoiceTrack:
+            return True
+        stock = rtcrtpreceiver.decoder_worker
+        expected = ["loop", "input_q", "output_q", "decode_error"]
+        if mixin.AudioCallback is not AudioCallback or list(inspect.signature(stock).parameters) != expected:
+            raise TypeError
+        rtcrtpreceiver.decoder_worker = partial(_decoder_worker, stock)
+        mixin.AudioCallback = VoiceTrack
+    except Exception as error:
+        log.warning(
+            "fastrtc or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__
+        )
+        return False
+    return True
+
+
+def _decoder_worker(
+    stock: Callable[..., None], loop: asyncio.AbstractEventLoop, packets: Any, output: Any, decode_error: Any
+) -> None:
+    """aiortc's decoder thread. One that works for an `Ear` ends at once."""
+    if isinstance(output, InlineDecoderQueue):
+        loop.call_soon_threadsafe(output.attach, packets, decode_error)
+    else:
+        stock(loop, packets, output, decode_error)

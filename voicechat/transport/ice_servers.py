@@ -1,0 +1,146 @@
+"""ICE servers for a browser's call: the operator's own relay, or fresh credentials of a provider.
+
+The page asks before every call. Credentials are kept as long as a call that starts now can use them to its end. A
+provider that fails or is slow gives none, is left alone for a while, and costs one line in the log: the call then goes
+the direct way. Nothing that a provider says or is told reaches a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from voicechat.config.ice_settings import IceServer, IceSettings, extract_ice_servers
+
+log = logging.getLogger(__name__)
+
+RtcConfigurationProvider = Callable[[], Awaitable[dict[str, Any]]]
+
+REQUEST_TIMEOUT_S = 2.0
+"""For the whole question: someone has pressed the button and waits."""
+RETRY_DELAY_S = 60.0
+"""Before a provider that failed is asked again."""
+MAX_TTL_S = 48 * 3600
+"""What Cloudflare gives at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRequest:
+    """One HTTP request for credentials; its repr names the provider only."""
+
+    provider: str
+    method: str = field(repr=False)
+    url: str = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
+    """Arguments of `httpx.AsyncClient.request`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderBaseUrls:
+    """Base addresses of the providers; tests have their own."""
+
+    cloudflare: str = "https://rtc.live.cloudflare.com"
+    twilio: str = "https://api.twilio.com"
+    hugging_face: str = "https://turn.fastrtc.org"
+
+
+def static_servers(settings: IceSettings) -> tuple[IceServer, ...]:
+    """The servers for which nobody needs to be asked; empty when the operator named none."""
+    if settings.ice_servers or not settings.turn_url:
+        return settings.ice_servers
+    server: IceServer = {"urls": [settings.turn_url]}
+    if settings.turn_username:
+        server |= {"username": settings.turn_username, "credential": settings.turn_credential}
+    return (server,)
+
+
+def credential_request(settings: IceSettings, ttl_s: int, base_urls: ProviderBaseUrls) -> CredentialRequest | None:
+    """How the provider is asked for credentials that last `ttl_s` seconds; None when none is configured."""
+    if settings.cloudflare_turn_key_id:
+        url = f"{base_urls.cloudflare}/v1/turn/keys/{settings.cloudflare_turn_key_id}/credentials/generate-ice-servers"
+        bearer = {"Authorization": f"Bearer {settings.cloudflare_turn_key_api_token}"}
+        return CredentialRequest("Cloudflare", "POST", url, {"headers": bearer, "json": {"ttl": ttl_s}})
+    if settings.twilio_account_sid:
+        url = f"{base_urls.twilio}/2010-04-01/Accounts/{settings.twilio_account_sid}/Tokens.json"
+        login = (settings.twilio_account_sid, settings.twilio_auth_token)
+        return CredentialRequest("Twilio", "POST", url, {"auth": login, "data": {"Ttl": str(ttl_s)}})
+    if settings.turn_hf_token:
+        bearer = {"Authorization": f"Bearer {settings.turn_hf_token}"}
+        url = f"{base_urls.hugging_face}/credentials"
+        return CredentialRequest("Hugging Face", "GET", url, {"headers": bearer, "params": {"ttl": ttl_s}})
+    return None
+
+
+class IceServerProvider:
+    """Owner of the credentials. `max_call_s` is how long a call may need them."""
+
+    def __init__(
+        self,
+        settings: IceSettings,
+        max_call_s: int,
+        *,
+        base_urls: ProviderBaseUrls | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:
+        self._static_servers = static_servers(settings)
+        self._ttl_s = min(2 * max_call_s, MAX_TTL_S)
+        self._cache_s = max(0, self._ttl_s - max_call_s)
+        self._request = (
+            None if self._static_servers else credential_request(settings, self._ttl_s, base_urls or ProviderBaseUrls())
+        )
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._servers: tuple[IceServer, ...] = ()
+        self._refresh_at = clock()
+        self._lock = asyncio.Lock()
+
+    @property
+    def rtc_configuration(self) -> RtcConfigurationProvider | None:
+        """For fastrtc's WebRTC(rtc_configuration=...), which takes a plain function and no method; None: nothing is
+        configured, and the page need not ask."""
+        if not self._static_servers and self._request is None:
+            return None
+
+        async def configuration() -> dict[str, Any]:
+            return {"iceServers": list(await self.get_servers())}
+
+        return configuration
+
+    async def get_servers(self) -> tuple[IceServer, ...]:
+        """The ICE servers for a call that starts now; empty when there are none. Never raises, and takes at most
+        `timeout_s` seconds."""
+        if self._request is None:
+            return self._static_servers
+        try:
+            async with asyncio.timeout(self._timeout_s), self._lock:
+                if self._clock() >= self._refresh_at:
+                    await self._fetch(self._request)
+        except TimeoutError:
+            self._on_failure(self._request, "no answer in time")
+        return self._servers
+
+    async def _fetch(self, request: CredentialRequest) -> None:
+        try:
+            async with httpx.AsyncClient(timeout=self._timeout_s) as client:
+                response = await client.request(request.method, request.url, **request.options)
+            servers = extract_ice_servers(response.json()) if response.is_success else ()
+            reason = "no ICE servers in its answer" if response.is_success else f"HTTP {response.status_code}"
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
+            servers, reason = (), type(error).__name__
+        if not servers:
+            self._on_failure(request, reason)
+            return
+        self._servers, self._refresh_at = servers, self._clock() + self._cache_s
+
+    def _on_failure(self, request: CredentialRequest, reason: str) -> None:
+        if self._clock() < self._refresh_at:
+            return  # another call that waited for the same answer has said so
+        self._servers, self._refresh_at = (), self._clock() + RETRY_DELAY_S
+        log.warning("%s gives no TURN credentials (%s): calls go the direct way.", request.provider, reason)

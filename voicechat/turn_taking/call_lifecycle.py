@@ -1,0 +1,117 @@
+"""Where a call is, since when, and what the visitor is told of it. Pure."""
+
+from __future__ import annotations
+
+from voicechat.config.settings import Settings
+from voicechat.conversation.conversation import Conversation
+from voicechat.protocol.failures import Failure
+
+from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Notice, Snapshot
+
+ACTIVE_STAGES = frozenset({CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
+"""Somebody speaks or is about to: no idleness, however long it lasts."""
+MIN_SHUTDOWN_NOTICE_S = 2.0
+"""So long the visitor can read that the call is about to end, however quiet it is."""
+
+
+class CallLifecycle:
+    """The stage of one call, with its notice and its times."""
+
+    def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
+        self.conversation = conversation
+        self.stage = CallStage.CONNECTING
+        self.notice: str | None = None
+        self._settings = settings
+        self._started_at = now
+        self._last_activity_at = now
+        self._stage_since = now
+        self._changes = 0
+        self._fatal_failure: Failure | None = None
+        self._queue_position = 0
+        self._shutdown_grace_s = 0.0
+        self._shutdown_deadline: float | None = None
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Differs whenever `snapshot()` may differ."""
+        return self._changes, self.conversation.version
+
+    def snapshot(self) -> Snapshot:
+        notice, seconds = self.notice, 0
+        if notice is None and self._shutdown_deadline is not None and self.stage not in TERMINAL_STAGES:
+            notice, seconds = Notice.CLOSING_SOON, round(self._shutdown_grace_s)
+        return Snapshot(
+            self.conversation.captions(),
+            self.stage,
+            notice,
+            queue_position=self._queue_position,
+            notice_seconds=seconds,
+        )
+
+    def set_notice(self, notice: str | None) -> None:
+        """Show a notice, or none."""
+        if notice != self.notice:
+            self.notice = notice
+            self._changes += 1
+
+    def queued(self, queue_position: int, now: float) -> None:
+        """In line for a place; 1: next. What passes in line is no time of the call."""
+        self._enter_stage(CallStage.QUEUED, now)
+        self.conversation.clock.stop(now)
+        if queue_position != self._queue_position:
+            self._queue_position = queue_position
+            self._changes += 1
+
+    def admitted(self, now: float) -> None:
+        """There is a place: only from now on time counts."""
+        self._queue_position = 0
+        self._started_at = self._last_activity_at = now
+        self._enter_stage(CallStage.CONNECTING, now)
+        self.conversation.clock.start(now)
+
+    def on_shutdown(self, grace_s: float, now: float) -> None:
+        """The app ends, and in so many seconds at the latest this call."""
+        self._shutdown_grace_s, self._shutdown_deadline = grace_s, now + grace_s
+        self._changes += 1
+
+    @property
+    def is_connected(self) -> bool:
+        return self.stage in CONNECTED_STAGES
+
+    @property
+    def fatal_failure(self) -> Failure | None:
+        """A failure said inside the session (no money left) after which going on makes no sense."""
+        return self._fatal_failure
+
+    def expired(self, now: float) -> Notice | None:
+        """Why the call must end now, or None."""
+        if self.stage is CallStage.QUEUED:
+            return None
+        if self._shutdown_deadline is not None and self._can_shut_down(now):
+            return Notice.CLOSING
+        if now - self._started_at > self._settings.max_call_seconds:
+            return Notice.TIME_LIMIT
+        if self.stage not in ACTIVE_STAGES and self._idle_s(now) > self._settings.idle_seconds:
+            return Notice.IDLE
+        return None
+
+    @property
+    def idle(self) -> bool:
+        """Nobody speaks, and nobody waits for an answer."""
+        return self.stage is CallStage.LISTENING
+
+    def _can_shut_down(self, now: float) -> bool:
+        assert self._shutdown_deadline is not None
+        left = self._shutdown_deadline - now
+        told = self._shutdown_grace_s - left >= MIN_SHUTDOWN_NOTICE_S
+        return left <= 0 or (told and (self.idle or not self.is_connected))
+
+    def _enter_stage(self, stage: CallStage, now: float) -> None:
+        if stage is not self.stage and self.stage not in TERMINAL_STAGES:
+            self.stage = stage
+            self._stage_since = now
+            self._changes += 1
+
+    def _idle_s(self, now: float) -> float:
+        """Seconds since anything happened."""
+        return now - max(self._stage_since, self._last_activity_at)

@@ -1,0 +1,344 @@
+"""How long a visitor waited for each answer, and for what: events and times in, finished turns out. Pure.
+
+Every answer is measured from the true end of speech to the ear, on one clock (ours), and split into what can be acted
+on: the silence that the server waits for (a setting), the model, and the way to the loudspeaker.
+
+Where speech truly ended: `audio_end_ms` of `speech_stopped` is where the server stopped listening, counted in sound
+received since the connection began, so it *includes* the silence it waited for (OpenAI's reference: "includes the
+`min_silence_duration_ms`"; the embedded server's detector gives the end of its last silent window, counting only whole
+windows of 32 ms, so up to 31 ms less than the setting). The end of speech is therefore `audio_end_ms` less the silence
+setting, put on our clock by when that sound was sent. `semantic_vad` waits for as long as it likes and does not say:
+with `silence_ms=0` the wait counted is only that for the server's word. A typed turn has no wait at all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from voicechat.protocol.event_fields import Event, get_object, get_objects, get_response_id, get_string, to_count
+
+SAMPLES_PER_S = 24_000
+FRAME_S = 0.02
+MAX_ANCHORS = 512
+"""Pieces of microphone sound remembered: 10 s of 20 ms frames; the server speaks of a turn's end well within that."""
+MAX_FINISHED_TURNS = 256
+"""Finished turns remembered."""
+MAX_RESPONSE_IDS = 64
+"""Responses remembered that belong to earlier turns."""
+MAX_ITEMS_PER_RESPONSE = 16
+"""Spoken items of one answer that are followed to the loudspeaker."""
+TRANSCRIPT_FINAL_EVENTS = frozenset(
+    {
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+    }
+)
+
+
+class LatencySpan(NamedTuple):
+    """One bar of the waterfall, in seconds from when the visitor began to speak."""
+
+    name: str
+    """spoke, waited, transcribing, thinking, speaking or heard."""
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLatency:
+    """One answer, in seconds: `total_s` is the sum of the three."""
+
+    total_s: float
+    """From the end of speech to the first sound of the answer at the ear."""
+    endpointing_s: float
+    """End of speech to the server having noticed it; 0 for a typed message."""
+    model_s: float
+    """Noticed to the first sound received, tool calls included."""
+    playout_s: float
+    """Received to heard: our buffer, the network to the browser, its loudspeaker."""
+    is_typed: bool
+    spans: tuple[LatencySpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """The answers of one call, for people."""
+
+    recent: tuple[TurnLatency, ...]
+    """The newest, oldest first; at least one."""
+    p50_s: float | None
+    """Of the answers to what was spoken; None when all was typed."""
+    p95_s: float | None
+
+
+class LatencyPhase(Enum):
+    """How far the newest turn is."""
+
+    NONE = "none"
+    USER_SPEAKING = "spoken"
+    """The visitor speaks."""
+    AWAITING_RESPONSE = "noticed"
+    """The server knows that they have finished, and thinks."""
+    AWAITING_PLAYOUT = "answered"
+    """Sound of the answer was received, and has not been played yet."""
+
+
+@dataclass(slots=True)
+class _TurnTimestamps:
+    """Moments of one turn on our clock, each no earlier than the one before."""
+
+    started_at: float
+    is_typed: bool = False
+    item_id: str = ""
+    speech_ended_at: float = 0.0
+    endpointed_at: float = 0.0
+    transcribed_at: float | None = None
+    first_audio_at: float = 0.0
+    last_audio_at: float = 0.0
+    """The newest sound of the answer."""
+    playout_started_at: float = 0.0
+    playout_ended_at: float = 0.0
+    """The end of what was heard of the answer, so far."""
+    response_ids: set[str] = field(default_factory=set)
+    item_ids: set[str] = field(default_factory=set)
+
+    def latency(self) -> TurnLatency:
+        waited, model, rest = (
+            self.endpointed_at - self.speech_ended_at,
+            self.first_audio_at - self.endpointed_at,
+            self.playout_started_at - self.first_audio_at,
+        )
+        bars = [
+            ("spoke", self.started_at, self.speech_ended_at),
+            ("waited", self.speech_ended_at, self.endpointed_at),
+            ("transcribing", self.endpointed_at, self.transcribed_at),
+            ("thinking", self.endpointed_at, self.first_audio_at),
+            ("speaking", self.first_audio_at, self.last_audio_at),
+            ("heard", self.playout_started_at, self.playout_ended_at),
+        ]
+        if self.is_typed:
+            bars = bars[2:]
+        spans = [
+            LatencySpan(name, start - self.started_at, end - self.started_at)
+            for name, start, end in bars
+            if end is not None
+        ]
+        return TurnLatency(waited + model + rest, waited, model, rest, self.is_typed, tuple(spans))
+
+
+class TurnLatencyTracker:
+    """The turns of one call. `now` is one monotonic clock, in seconds, in all methods."""
+
+    def __init__(self, silence_ms: int, *, padding_ms: int = 0, output_latency_ms: int = 0) -> None:
+        """`silence_ms`: the server's silence setting, 0 where it has none. `padding_ms`: sound before speech that its
+        `audio_start_ms` includes. `output_latency_ms`: from our handing over a sample to the ear."""
+        self._silence_s = silence_ms / 1000
+        self._padding_s = padding_ms / 1000
+        self._latency_s = output_latency_ms / 1000
+        self._phase = LatencyPhase.NONE
+        self._current = _TurnTimestamps(0.0)
+        self._sent_samples = 0
+        self._anchors: deque[tuple[int, float]] = deque(maxlen=MAX_ANCHORS)
+        """(samples sent, when the last of them was), in order."""
+        self._earlier_response_ids: deque[str] = deque(maxlen=MAX_RESPONSE_IDS)
+        self._finished: deque[_TurnTimestamps] = deque(maxlen=MAX_FINISHED_TURNS)
+        self._is_playing = False
+        self.version = 0
+        """Grows whenever a finished turn may look different; not with every frame of an answer that goes on."""
+
+    # ---------------------------------------------------------------- what came of it
+
+    @property
+    def last(self) -> TurnLatency | None:
+        """The newest answer that was heard."""
+        return self._finished[-1].latency() if self._finished else None
+
+    def recent(self, n: int = 8) -> tuple[TurnLatency, ...]:
+        """The newest answers, oldest first."""
+        return tuple(turn.latency() for turn in list(self._finished)[-n:]) if n > 0 else ()
+
+    def percentiles(self) -> tuple[float, float] | None:
+        """p50 and p95, in seconds, of the answers to what was spoken (nearest rank); None before the first."""
+        totals = sorted(turn.playout_started_at - turn.speech_ended_at for turn in self._finished if not turn.is_typed)
+        if not totals:
+            return None
+        return _nearest_rank(totals, 50), _nearest_rank(totals, 95)
+
+    def summary(self) -> LatencySummary | None:
+        """All of it; None before the first answer."""
+        if not self._finished:
+            return None
+        p50, p95 = self.percentiles() or (None, None)
+        return LatencySummary(self.recent(), p50, p95)
+
+    # ---------------------------------------------------------------- what happens
+
+    def add_sent_audio(self, samples: int, now: float) -> None:
+        """So many more samples of the microphone, at 24 kHz, were sent."""
+        self._sent_samples += samples
+        self._anchors.append((self._sent_samples, now))
+
+    def on_connected(self, endpoint: object, now: float) -> None:
+        """Another connection: it counts sound from 0, and an answer under way on the old one is not to be had here."""
+        self._sent_samples = 0
+        self._anchors.clear()
+        if self._phase is not LatencyPhase.AWAITING_PLAYOUT:
+            self._phase = LatencyPhase.NONE
+
+    def start_typed_turn(self, now: float) -> None:
+        """A message was typed and sent."""
+        self._start_turn(
+            _TurnTimestamps(now, is_typed=True, speech_ended_at=now, endpointed_at=now), LatencyPhase.AWAITING_RESPONSE
+        )
+
+    def on_event(self, event: Mapping[str, Any], now: float) -> None:
+        """Fold a server event. Never raises for what a server may send, in any order."""
+        kind = event.get("type")
+        if kind == "input_audio_buffer.speech_started":
+            started = self._time_of_position(event, "audio_start_ms", now, self._padding_s)
+            self._start_turn(
+                _TurnTimestamps(now if started is None else started, item_id=get_string(event, "item_id")),
+                LatencyPhase.USER_SPEAKING,
+            )
+        elif kind in ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed"):
+            self._mark_endpointed(event, now, kind == "input_audio_buffer.speech_stopped")
+        elif kind in TRANSCRIPT_FINAL_EVENTS:
+            self._mark_transcribed(get_string(event, "item_id"), now)
+            self.version += 1
+        elif kind == "response.created":
+            self._match_response(get_response_id(event))
+        elif kind == "response.output_audio.delta":
+            self._handle_audio_delta(event, now)
+        elif kind == "response.done":
+            self._handle_response_done(event)
+            self.version += 1
+        elif kind == "session.updated":
+            self._apply_session(get_object(event, "session"))
+
+    def on_frame_played(self, item_ids: Iterable[str], now: float) -> TurnLatency | None:
+        """20 ms were handed to the loudspeaker, with sound of these items; of none: silence. Returns the turn whose
+        answer begins to be heard with it."""
+        begun, sounding = None, False
+        for item_id in item_ids:
+            sounding = True
+            at = now + self._latency_s
+            if self._phase is LatencyPhase.AWAITING_PLAYOUT and item_id in self._current.item_ids:
+                self._current.playout_started_at = self._current.playout_ended_at = max(
+                    at, self._current.first_audio_at
+                )
+                self._phase = LatencyPhase.NONE
+                self._finished.append(self._current)
+                begun = self._current.latency()
+            if (turn := self._find_playing_turn(item_id)) is not None:
+                turn.playout_ended_at = max(turn.playout_ended_at, at + FRAME_S)
+        if sounding is not self._is_playing:
+            self._is_playing = sounding
+            self.version += 1
+        return begun
+
+    # ---------------------------------------------------------------- inside
+
+    def _apply_session(self, session: Event) -> None:
+        """What the server says of how it finds the end of a turn goes before what was asked of it."""
+        detection = get_object(get_object(get_object(session, "audio"), "input"), "turn_detection")
+        if detection.get("type") == "semantic_vad":
+            self._silence_s = 0.0
+        elif isinstance(detection.get("silence_duration_ms"), int | float):
+            self._silence_s = to_count(detection["silence_duration_ms"]) / 1000
+
+    def _start_turn(self, turn: _TurnTimestamps, phase: LatencyPhase) -> None:
+        self._earlier_response_ids.extend(self._current.response_ids)
+        self._current, self._phase = turn, phase
+
+    def _time_of_position(self, event: Event, key: str, now: float, shift_s: float) -> float | None:
+        """When the sound at a server's position, `shift_s` moved, was spoken; None when that cannot be told.
+
+        Sound is sent no earlier than it is spoken, so of all pieces sent since, the promptest one tells: a piece that
+        was held up (a slow network, a reconnect) would put it too late.
+        """
+        if not isinstance(event.get(key), int | float):
+            return None
+        position = round((to_count(event.get(key)) / 1000 + shift_s) * SAMPLES_PER_S)
+        times = [at - (sent - position) / SAMPLES_PER_S for sent, at in self._anchors if sent >= position]
+        return min(min(times), now) if times else None
+
+    def _mark_endpointed(self, event: Event, now: float, detected: bool) -> None:
+        if self._phase is LatencyPhase.NONE and detected:  # the beginning was lost, with a connection perhaps
+            end = self._speech_end_time(event, now)
+            self._start_turn(_TurnTimestamps(end, item_id=get_string(event, "item_id")), LatencyPhase.USER_SPEAKING)
+        if self._phase is not LatencyPhase.USER_SPEAKING:
+            return
+        turn = self._current
+        turn.item_id = get_string(event, "item_id") or turn.item_id
+        turn.endpointed_at = max(now, turn.started_at)
+        turn.speech_ended_at = min(max(self._speech_end_time(event, now), turn.started_at), turn.endpointed_at)
+        self._phase = LatencyPhase.AWAITING_RESPONSE
+
+    def _speech_end_time(self, event: Event, now: float) -> float:
+        end = self._time_of_position(event, "audio_end_ms", now, -self._silence_s)
+        return now - self._silence_s if end is None else end
+
+    def _mark_transcribed(self, item_id: str, now: float) -> None:
+        turns = (
+            [self._current]
+            if self._phase in (LatencyPhase.AWAITING_RESPONSE, LatencyPhase.AWAITING_PLAYOUT)
+            else list(self._finished)[-2:]
+        )
+        for turn in turns:
+            if item_id and item_id == turn.item_id and turn.transcribed_at is None:
+                turn.transcribed_at = max(now, turn.endpointed_at)
+
+    def _match_response(self, reply: str) -> bool:
+        """Whether a response answers the turn under way; one that was there before it does not."""
+        if self._phase is LatencyPhase.AWAITING_RESPONSE and reply not in self._earlier_response_ids:
+            if reply and len(self._current.response_ids) < MAX_RESPONSE_IDS:
+                self._current.response_ids.add(reply)
+            return True
+        if (
+            self._phase in (LatencyPhase.NONE, LatencyPhase.USER_SPEAKING)
+            and reply
+            and reply not in self._earlier_response_ids
+        ):
+            self._earlier_response_ids.append(reply)
+        return False
+
+    def _handle_audio_delta(self, event: Event, now: float) -> None:
+        reply = get_response_id(event)
+        item_id = get_string(event, "item_id") or f"{reply}.message"
+        turn = self._current
+        if self._match_response(reply):
+            turn.first_audio_at = turn.last_audio_at = max(now, turn.endpointed_at)
+            turn.item_ids.add(item_id)
+            self._phase = LatencyPhase.AWAITING_PLAYOUT
+            return
+        answered = [turn] if self._phase is LatencyPhase.AWAITING_PLAYOUT else []
+        for one in answered + list(self._finished)[-1:]:
+            if item_id in one.item_ids or (reply and reply in one.response_ids):
+                one.last_audio_at = max(one.last_audio_at, now)
+                if len(one.item_ids) < MAX_ITEMS_PER_RESPONSE:
+                    one.item_ids.add(item_id)
+
+    def _handle_response_done(self, event: Event) -> None:
+        """An answer without sound, of which no more is to come: nothing to measure."""
+        if self._phase is not LatencyPhase.AWAITING_RESPONSE or not self._match_response(get_response_id(event)):
+            return
+        response = get_object(event, "response")
+        called = any(item.get("type") in ("function_call", "mcp_call") for item in get_objects(response, "output"))
+        if not called:
+            self._phase = LatencyPhase.NONE
+
+    def _find_playing_turn(self, item_id: str) -> _TurnTimestamps | None:
+        """The turn whose answer is at the loudspeaker, if that is its item."""
+        for turn in list(self._finished)[-2:]:
+            if item_id in turn.item_ids:
+                return turn
+        return None
+
+
+def _nearest_rank(ordered: list[float], percent: int) -> float:
+    """Nearest rank."""
+    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

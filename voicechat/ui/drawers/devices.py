@@ -1,0 +1,26 @@
+"""The drawer for what the browser alone decides: microphone, loudspeaker, push-to-talk, the way of a
+call; and the sound check. Filled by call_view.js, which keeps
+the choices in the browser; the server never hears of them."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from voicechat.ui.i18n import label
+
+DEVICES_HTML = """
+<div id="voice-devices">
+  <label><span data-text="device_microphone"></span><select id="voice-device-microphone"></select></label>
+  <label><span data-text="device_speaker"></span><select id="voice-device-speaker"></select></label>
+  <label class="tick"><input id="voice-push-to-talk" type="checkbox"><span data-text="push_to_talk"></span></label>
+  <label class="tick"><input id="voice-web-only" type="checkbox"><span data-text="web_only"></span></label>
+  <button id="voice-check-open" type="button" data-text="check_start"></button>
+  <p data-text="keys"></p>
+</div>
+"""
+
+
+def build() -> None:
+    """Lay out the drawer inside the current Blocks."""
+    with gr.Accordion(label("devices_title"), open=False, elem_id="voice-devices-drawer"):
+        gr.HTML(DEVICES_HTML, padding=False)

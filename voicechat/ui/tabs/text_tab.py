@@ -1,0 +1,188 @@
+"""The text tab: a chat with a socket and a history of its own, streamed in as Markdown.
+
+Like the voice tab it owns nothing and shows whole snapshots. One endless generator per chat (`on_watch`) carries them;
+it is started by whatever opened the chat, the button or the first message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+from gradio.events import Dependency
+
+from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
+from voicechat.conversation.conversation import Bubble
+from voicechat.session.text_session import TextSession
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES
+from voicechat.ui.i18n import CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, CONNECT_BUTTON_LABELS, Locale, get_message, label
+from voicechat.ui.widgets.chatbox import (
+    PENDING_PLACEHOLDER,
+    ChatMessage,
+    build_chatbox,
+    build_message_box,
+    clear_input_js,
+    queue_concurrency_limit,
+    to_chat_message,
+)
+from voicechat.ui.widgets.markdown import escape_markdown, safe_model_markdown
+from voicechat.ui.widgets.status_bar import ServerStatusProvider, StatusRefresh, render_status_bar
+from voicechat.ui.widgets.usage_panel import render_usage_panel
+
+from .stream_liveness import count_unread, until_unread
+
+GENERATING_STAGES = frozenset({CallStage.THINKING, CallStage.SPEAKING})
+
+
+def render_message(bubble: Bubble) -> ChatMessage | None:
+    """One bubble as a chatbot message; None when there is nothing to show yet."""
+    return to_chat_message(
+        bubble, escape_markdown(bubble.text) if bubble.role == "user" else safe_model_markdown(bubble.text)
+    )
+
+
+def render_history(snapshot: Snapshot) -> list[ChatMessage]:
+    """All messages; the place where the next one will appear is shown while it is awaited."""
+    messages = [each for bubble in snapshot.bubbles if (each := render_message(bubble)) is not None]
+    if snapshot.stage in GENERATING_STAGES and (not messages or messages[-1]["role"] == "user"):
+        messages.append({"role": "assistant", "content": PENDING_PLACEHOLDER})
+    return messages
+
+
+def render_status(
+    stage: str, notice: str | None, server_name: str, locale: Locale, queue_position: int = 0, seconds: int = 0
+) -> str:
+    """The tab's status bar. `place` and `seconds`: as in a `Snapshot`."""
+    text = get_message(CHAT_NOTICE_TEXTS, notice, locale) if notice else get_message(CHAT_STAGE_TEXTS, stage, locale)
+    return render_status_bar(stage, notice, text.format(place=queue_position, seconds=seconds), server_name, locale)
+
+
+def connect_button(connected: bool, locale: Locale) -> gr.Button:
+    """The same button connects and disconnects."""
+    words = get_message(CONNECT_BUTTON_LABELS, "disconnect" if connected else "connect", locale)
+    return gr.Button(words, variant="secondary" if connected else "primary")
+
+
+def build(
+    prototype: RealtimeHandler,
+    server_status: ServerStatusProvider,
+    visitor: gr.State,
+    locale: gr.State,
+    load_event: Dependency,
+) -> StatusRefresh:
+    """Lay out the tab inside the current Blocks and wire it. `call`, the prototype of a voice call, has what both
+    share: settings, servers, places and accounts. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the
+    event after which they are known."""
+    chat = build_chatbox("text", height="calc(100dvh - 350px)")
+    with gr.Row(elem_id="text-typing"):
+        typed = build_message_box("text", max_lines=10)
+        send = gr.Button(label("voice_send"), elem_id="text-send", variant="primary", scale=1, min_width=90)
+        stop = gr.Button(
+            label("text_stop"), elem_id="text-stop", variant="stop", scale=1, min_width=90, interactive=False
+        )
+    with gr.Row(elem_id="text-controls"):
+        connect = gr.Button(label("text_connect"), elem_id="text-connect", variant="primary", scale=1, min_width=120)
+        clear = gr.Button(label("voice_clear"), elem_id="text-clear", scale=1, min_width=120)
+    sums = gr.HTML(elem_id="text-figures", padding=False)
+    status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
+
+    def open_chat(who: Visitor) -> TextSession:
+        opened = who.text_session = TextSession(
+            prototype.settings,
+            lambda: prototype.resolve_endpoint(who.own_key),
+            prototype.admission,
+            who.text_conversation,
+            prototype.billing,
+            visitor_key=who.visitor_key,
+        )
+        opened.start()
+        return opened
+
+    def active_chat(who: Visitor) -> TextSession | None:
+        return who.text_session if who.text_session is not None and who.text_session.is_active else None
+
+    async def on_connect(who: Visitor) -> None:
+        current = active_chat(who)
+        if current is None:
+            open_chat(who)
+        else:
+            current.end_by_user()
+
+    async def on_send(who: Visitor, text: str) -> Any:
+        if not text.strip():
+            return gr.skip()
+        current = active_chat(who) or open_chat(who)
+        return gr.skip() if current.send_text(text) else text
+
+    page = Context.root_block
+    assert page is not None
+
+    async def on_watch(who: Visitor, user_locale: Locale, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        current = who.text_session
+        if current is None or current.is_watched:
+            yield (gr.skip(),) * 5  # a generator that ends without a word empties its outputs
+            return
+        async for snapshot in until_unread(current.snapshots(), lambda: count_unread(page, request.session_hash)):
+            connected = snapshot.stage not in TERMINAL_STAGES
+            name = snapshot.server_name or server_status(who.own_key)[2]
+            yield (
+                render_history(snapshot),
+                render_status(
+                    snapshot.stage, snapshot.notice, name, user_locale, snapshot.queue_position, snapshot.notice_seconds
+                ),
+                connect_button(connected, user_locale),
+                gr.Button(interactive=snapshot.stage in GENERATING_STAGES),
+                render_usage_panel(snapshot, user_locale),
+            )
+        current.end_by_user()  # nobody reads it any more, if it was not over
+
+    async def on_stop(who: Visitor) -> None:
+        if who.text_session is not None:
+            who.text_session.interrupt()
+
+    async def on_clear(who: Visitor) -> list[ChatMessage]:
+        current = active_chat(who)
+        if current is not None:
+            current.clear()
+        else:
+            who.text_conversation.clear()
+        return []
+
+    def on_load(who: Visitor, user_locale: Locale) -> tuple[str, gr.Button]:
+        return render_status(CallStage.IDLE, None, server_status(who.own_key)[2], user_locale), connect_button(
+            False, user_locale
+        )
+
+    def on_server_change(who: Visitor, user_locale: Locale) -> Any:
+        return (
+            gr.skip()
+            if active_chat(who)
+            else render_status(CallStage.IDLE, None, server_status(who.own_key)[2], user_locale)
+        )
+
+    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
+    watch: dict[str, Any] = {
+        "fn": on_watch,
+        "inputs": [visitor, locale],
+        "outputs": [chat, status, connect, stop, sums],
+        "show_progress": "hidden",
+        "concurrency_limit": queue_concurrency_limit(prototype.settings.max_chats, prototype.settings),
+        "trigger_mode": "multiple",
+        "api_name": False,
+    }
+    connect.click(on_connect, visitor, None, **quick).then(**watch)
+    gr.on(
+        [send.click, typed.submit],
+        on_send,
+        [visitor, typed],
+        typed,
+        js=clear_input_js("text", 2),
+        trigger_mode="multiple",
+        **quick,
+    ).then(**watch)
+    stop.click(on_stop, visitor, None, **quick)
+    clear.click(on_clear, visitor, chat, **quick)
+    load_event.then(on_load, [visitor, locale], [status, connect], **quick)
+    return StatusRefresh(on_server_change, [status])
