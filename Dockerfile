@@ -1,4 +1,4 @@
-# Everything in one image, models included: docker build -t voice . && docker run -p 7860:7860 voice
+# Image of the app with its models: docker build -t voice . && docker run -p 7860:7860 voice
 FROM python:3.11-slim
 
 ENV HOST=0.0.0.0 \
@@ -7,7 +7,7 @@ ENV HOST=0.0.0.0 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 
-# libgomp: OpenMP, which the language model links and the slim image lacks.
+# libgomp is OpenMP: the language model links it, and the slim image lacks it.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
@@ -19,7 +19,7 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 
 USER voice
-# Only what fetching needs: a change of the rest neither installs nor fetches anything again.
+# Files of the download only: a change in other files keeps the layer with the models.
 COPY --chown=voice offline/__init__.py offline/
 COPY --chown=voice offline/models offline/models
 RUN python -m offline.models fetch

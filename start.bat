@@ -1,5 +1,5 @@
 @echo off
-rem Everything from a fresh clone to a page that talks, on Windows. See start.sh for the same on Linux and macOS.
+rem Starts the app from a fresh clone, on Windows. start.sh does the same on Linux and macOS.
 setlocal
 cd /d "%~dp0"
 set "PY="
@@ -17,7 +17,7 @@ if not defined PY (
 )
 .venv\Scripts\python -m pip --version >nul 2>nul
 if errorlevel 1 (
-  echo Making .venv
+  echo Creating .venv
   if exist .venv rmdir /s /q .venv
   %PY% -m venv .venv || exit /b 1
 )

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Sets up all that the tests need on a fresh machine and runs the whole suite. Arguments go to pytest, in one plain run.
+# Sets up a fresh machine for the tests and runs the whole suite. With arguments, passes them to one pytest run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
 
-# A browser for the tests of the page. On Debian as root it is installed; elsewhere CHROMIUM may name one.
+# Browser of the page tests: CHROMIUM, or one on the PATH. On Debian, root installs it.
 if [ -z "${CHROMIUM:-}" ]; then
   CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 fi
@@ -20,7 +20,7 @@ if [ -z "$CHROMIUM" ]; then
 fi
 export CHROMIUM
 
-make_environment .venv-apart requirements-apart.txt &  # mostly waiting for the network, as the other one is
+make_environment .venv-apart requirements-apart.txt &  # in parallel: both mostly wait for the network
 apart=$!
 make_environment .venv requirements-dev.txt
 .venv/bin/python -m offline.models fetch
@@ -29,11 +29,10 @@ if [ $# -gt 0 ]; then
   exec .venv/bin/python -m pytest "$@"
 fi
 
-# Three parts. What needs neither the models nor a browser shares the processors, and so do pages of which nothing is
-# measured. The models take all of them for themselves, and what is heard in a page must not be late because of other
-# tests: those run one after the other.
+# Three parts. Tests without models or browser run in parallel, as do page tests without measurements.
+# The models use all processors, and sound in a page must not be late because of other tests: these run one by one.
 failed=0 totals=""
-part() { # NAME, then pytest's arguments
+part() { # part NAME PYTEST_ARGUMENT...
   local name=$1 seen
   shift
   seen=$(mktemp)

@@ -1,6 +1,6 @@
-# Shared by start.sh and test.sh: find a Python, make a virtual environment, install what changed.
+# Functions of start.sh and test.sh: find a Python, create a virtual environment, install changed requirements.
 
-# Prints the first Python 3.12 or 3.11 that really runs (a version manager's shim may exist and refuse).
+# find_python: print the first working Python 3.12 or 3.11 (a version manager's shim may exist and refuse).
 find_python() {
   local name
   for name in python3.12 python3.11 python3 python; do
@@ -13,18 +13,18 @@ find_python() {
   return 1
 }
 
-# make_environment DIR REQUIREMENTS_FILE...: a virtual environment with these requirements; does nothing when unchanged.
+# make_environment DIR REQUIREMENTS_FILE...: create or update a virtual environment; skip unchanged requirements.
 make_environment() {
   local dir=$1 python stamp wanted
   shift
-  # pip is asked, not only Python: Debian without python3-venv leaves half an environment behind.
+  # Check pip, not only Python: Debian without python3-venv leaves half an environment behind.
   if ! "$dir/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
-    echo "Making $dir with $python"
+    echo "Creating $dir with $python"
     rm -rf "$dir"
     "$python" -m venv "$dir" || {
       rm -rf "$dir"
-      echo "Could not make a virtual environment (Debian: apt-get install python3-venv)." >&2
+      echo "Cannot create a virtual environment (Debian: apt-get install python3-venv)." >&2
       return 1
     }
   fi

@@ -1,7 +1,7 @@
 """What goes over the web socket that carries a call where WebRTC cannot. Pure: time is handed in, in seconds.
 
 Binary messages both ways: 20 ms of sound each, PCM16 mono 24 kHz little-endian, 960 bytes. Text messages: JSON objects
-with a `type`; the page says how many frames it has taken, the server that the call is over. docs/voice_socket.md has it
+with a `type`; the page says how many frames it has taken, the server that the call is over. docs/audio_websocket.md has it
 on half a page.
 """
 

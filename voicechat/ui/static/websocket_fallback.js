@@ -1,5 +1,5 @@
 /* The call's other way. WebRTC comes first; when no sound has come three seconds after the answer, or its path is lost,
- * the same call goes on over a web socket: 20 ms of PCM16 at 24 kHz per message, both ways (docs/voice_socket.md).
+ * the same call goes on over a web socket: 20 ms of PCM16 at 24 kHz per message, both ways (docs/audio_websocket.md).
  * call_control.js owns the call and its microphone; to fastrtc's component the connection stands while the socket carries it. */
 (() => {
   "use strict";
