@@ -31,6 +31,7 @@ from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.limits.budget import BillingService
 from voicechat.limits.pricing import SpendLimits
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.logs import quiet_loggers
 from voicechat.server import uvicorn_options
 from voicechat.server.access_policy_factory import Guard, create_access_policy
 from voicechat.server.gc_scheduler import GcScheduler
@@ -41,7 +42,6 @@ from voicechat.server.prometheus import Metrics
 from voicechat.server.routes import Health, build_router
 from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.transport.ice_servers import IceServerProvider
-from voicechat.transport.stream_handler import quiet_loggers
 from voicechat.transport.udp_check import UdpCheck
 from voicechat.ui.downloads import Downloads
 from voicechat.ui.i18n import I18N

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from voicechat.audio import uplink_buffer
-from voicechat.audio.playback_buffer import FRAME, Samples
+from voicechat.audio.format import FRAME, Samples
 from voicechat.audio.recording import Recording
 from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
 from voicechat.audio.uplink_buffer import UplinkBuffer
@@ -36,12 +36,15 @@ from voicechat.limits.waiting_queue import (
     ConcurrencyLimits,
     needs_offline_session,
 )
+from voicechat.logs import error_location, quiet_loggers
+from voicechat.protocol.notices import Notice
 from voicechat.session.visitor import Visitor
-from voicechat.transport.audio_track import install_jitter_buffer, install_track
+from voicechat.transport.audio_track import install_track
+from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
-from voicechat.transport.stream_handler import PacedStreamHandler, error_location, quiet_loggers
+from voicechat.transport.stream_handler import PacedStreamHandler
 from voicechat.turn_taking.call import CallStateMachine
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Notice, Snapshot
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.turn_taking.turn_latency import TurnLatencyTracker
 from voicechat.upstream.connection import Failure
 from voicechat.upstream.reconnecting_client import ReconnectingClient

@@ -11,7 +11,7 @@ from typing import Any
 
 import xllamacpp
 
-from offline.pipeline.reply_generator import ContextLengthError, LlmError, LlmUsage
+from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
 
 from .prompt import Prompt, ReplyMode
 

@@ -7,11 +7,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from offline.llm.clause_splitter import ClauseSplitter, strip_markdown
+from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
 from offline.llm.prompt import Prompt, ReplyMode, build_prompt
 from offline.llm.tool_calls import LlmOutputKind, ToolCallDetector, parse_tool_call, parse_tool_declarations
 from offline.protocol.worker_messages import ReplyDone, ReplyRequest, ReplySpeech, ReplyText, ReplyToolCall
@@ -23,24 +24,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 ReplyResult = ReplySpeech | ReplyText | ReplyToolCall | ReplyDone
-
-
-class LlmError(Exception):
-    """The language model could not answer. The text holds nothing of the conversation."""
-
-
-class ContextLengthError(LlmError):
-    """The conversation does not fit into the language model's window."""
-
-
-@dataclass(frozen=True, slots=True)
-class LlmUsage:
-    """Tokens of one reply; `cached` are those of the prompt that had not to be read again."""
-
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    finish_reason: Literal["stop", "length", "stopped"] = "stop"
 
 
 class LlmBackend(Protocol):

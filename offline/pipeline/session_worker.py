@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from offline.llm.errors import LlmError
 from offline.protocol.worker_messages import (
     SAMPLE_RATE,
     CaptionDelta,
@@ -47,7 +48,7 @@ from offline.stt.recognition_rules import (
 from offline.stt.stable_partials import IncrementalTranscript
 
 from .priority_executor import Priority, PriorityExecutor
-from .reply_generator import LlmError, ModelRuntime, ReplyGenerator, ReplyResult, ReplyState
+from .reply_generator import ModelRuntime, ReplyGenerator, ReplyResult, ReplyState
 
 log = logging.getLogger(__name__)
 

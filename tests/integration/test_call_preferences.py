@@ -15,8 +15,8 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
 from voicechat.config.call_preferences import LIVE_UPDATE_EVENT_ID, CallPreferences, EffectiveFrom, EndpointingSpeed
 from voicechat.config.settings import Endpoint, Language
+from voicechat.protocol.notices import Notice
 from voicechat.protocol.unsupported_fields import UnsupportedFields
-from voicechat.turn_taking.snapshot import Notice
 
 Event = dict[str, Any]
 

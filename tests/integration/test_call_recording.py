@@ -13,7 +13,7 @@ from realtime_handler import Visitor
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
-from voicechat.audio.playback_buffer import RATE
+from voicechat.audio.format import RATE
 from voicechat.turn_taking.snapshot import CallStage
 
 

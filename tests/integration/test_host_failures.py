@@ -17,7 +17,7 @@ from offline.models import cli, store
 from realtime_handler import CallStage
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
-from voicechat.audio.playback_buffer import FRAME
+from voicechat.audio.format import FRAME
 from voicechat.audio.recording import Recording, RecordingState
 from voicechat.audio.spooled_audio import MAX_MEMORY_BYTES
 from voicechat.config.settings import Settings, SettingsError

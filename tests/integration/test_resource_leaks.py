@@ -27,10 +27,11 @@ from tests.voicechat.session.test_text_session import FakeChatPage
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.protocol.notices import Notice
 from voicechat.session.text_session import TextSession
 from voicechat.session.visitor import Visitor
 from voicechat.session.websocket_call import AudioSocketRegistry
-from voicechat.turn_taking.snapshot import CallStage, Notice
+from voicechat.turn_taking.snapshot import CallStage
 
 REPETITIONS = 30
 

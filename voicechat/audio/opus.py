@@ -19,10 +19,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from voicechat.audio.format import FRAME, RATE
+
 log = logging.getLogger(__name__)
 
-RATE = 24_000
-FRAME = RATE // 50
 RTP_CLOCK_RATE = 48_000
 """Of Opus's timestamps, whatever the sound's rate."""
 BIT_RATE_BPS = 96_000

@@ -12,12 +12,9 @@ from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-RATE = 24_000
-FRAME = RATE // 50
-"""Samples in one 20 ms frame."""
-FRAME_S = FRAME / RATE
+from voicechat.audio.format import FRAME, RATE, Samples
+
 FADE_SAMPLES = RATE * 5 // 1000
 """Samples of the fade-out when playback is cut: a hard edge is heard as a click."""
 GAIN_RAMP_SAMPLES = RATE * 30 // 1000
@@ -29,8 +26,6 @@ MAX_REMEMBERED = 64
 MAX_UNFINISHED_PARTS = 1000
 PREBUFFER_TIMEOUT_S = 0.25
 """Seconds a half-filled jitter buffer waits for more before what is there is played."""
-
-Samples = NDArray[np.int16]
 
 
 class PlaybackState(Enum):

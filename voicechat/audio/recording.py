@@ -18,7 +18,8 @@ from threading import Lock
 
 import numpy as np
 
-from .playback_buffer import RATE, Samples
+from voicechat.audio.format import RATE, Samples
+
 from .spooled_audio import DiskExecutor, SpooledAudio, run_inline
 
 log = logging.getLogger(__name__)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from .playback_buffer import FRAME
+from voicechat.audio.format import FRAME, FRAME_S
 
 MAX_BUFFERED_FRAMES = 250
 """Of 20 ms, kept while there is no connection: 5 s."""
 STALL_THRESHOLD_S = 1.0
 """No sound for so long is silence. Browsers may save packets for silence, headsets stall. Not shorter: late packets of
 a busy computer are not silence, and a pause put between them would cut a turn in two."""
-FRAME_S = 0.02
 SILENCE_FRAME = bytes(2 * FRAME)
 """20 ms, int16 at 24 kHz."""
 

@@ -10,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-from .playback_buffer import FRAME_S, Samples
+from voicechat.audio.format import FRAME_S, Samples
 
 HISTORY_FRAMES = 75
 """Frames remembered: 1.5 s."""

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-RATE = 24_000
+from voicechat.audio.format import RATE
+
 MAX_LETTERS_PER_S = 30.0
 """Letters a second nobody speaks faster than. More text than that before a piece of sound: the text runs ahead."""
 MIN_LETTERS_PER_S = 4.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voicechat.config.transcription import strip_prompt_echo, transcription_prompt
+from voicechat.conversation.prompt_echo import strip_prompt_echo, transcription_prompt
 from voicechat.protocol.event_fields import Event, get_content_index, get_object, get_objects, get_string, to_count
 
 from .call_clock import TimeSpan

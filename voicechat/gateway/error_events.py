@@ -6,28 +6,19 @@ through (an error in the middle of a session), what looks like a key or an accou
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
 
-from voicechat.config.settings import Endpoint
+from voicechat.gateway.redaction import WRONG_KEY_MESSAGE, redact_text
 from voicechat.limits.pricing import SpendStatus
-from voicechat.protocol.failures import Failure, failure_of_error
-from voicechat.turn_taking.snapshot import Notice
+from voicechat.protocol.failures import Failure
+from voicechat.protocol.notices import Notice
 
 Event = dict[str, Any]
 
 UNREACHABLE_MESSAGE = "The Realtime server behind this one cannot be reached. Try again later."
 CONNECTION_LOST_MESSAGE = "The connection to the Realtime server was lost."
-REDACTED = "(hidden)"
-MIN_SECRET_CHARS = 8
-"""Characters. Anything shorter is no key, and would be found in ordinary words."""
-
-_SECRET_PATTERN = re.compile(r"\b(?:sk|ek|org|proj|user)[-_][A-Za-z0-9_*.-]{8,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ _ERROR_BY_FAILURE = {
     Failure.WRONG_KEY: TerminalError(
         "invalid_api_key",
         3000,
-        "The key that this server was set up with is not accepted. Its operator has to check it.",
+        WRONG_KEY_MESSAGE,
     ),
     Failure.MODEL_NOT_FOUND: TerminalError(
         "model_not_found",
@@ -153,56 +144,3 @@ def close_frame_for_client(code: int | None, reason: str, secrets: Iterable[str]
     if code is None or not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
         return CloseFrame(1011, CONNECTION_LOST_MESSAGE)
     return CloseFrame(code, redact_text(reason, secrets))
-
-
-def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
-    """What must never reach a client: keys in headers and in the address."""
-    parts = urlsplit(endpoint.url)
-    found = [value.removeprefix("Bearer ") for value in endpoint.headers.values()]
-    found += [value for _, value in parse_qsl(parts.query)] + [parts.password or ""]
-    return tuple(secret for secret in found if len(secret) >= MIN_SECRET_CHARS and secret != endpoint.model)
-
-
-def encoded_variants(keys: Iterable[str]) -> tuple[str, ...]:
-    """How these keys may stand in a message: as they are, in JSON, in an address, and in base64 of whatever they are a
-    part of. Keys that are too short to be told from words are left out."""
-    found: dict[str, None] = {}
-    for key in keys:
-        if len(key) < MIN_SECRET_CHARS:
-            continue
-        raw = key.encode("utf-8", "replace")
-        found |= dict.fromkeys([key, json.dumps(key)[1:-1], quote(key), quote(key, safe="")])
-        for before in range(3):  # bytes in front of it, in the group of three that base64 takes together
-            text = base64.b64encode(bytes(before) + raw).decode()
-            found[text[(before * 4 + 2) // 3 : (before + len(raw)) * 4 // 3]] = None
-    return tuple(found)
-
-
-def redact_text(text: str, secrets: Iterable[str]) -> str:
-    """The text without the keys given, and without what has the form of a key or an account."""
-    for secret in secrets:
-        text = text.replace(secret, REDACTED)
-    return _SECRET_PATTERN.sub(REDACTED, text)
-
-
-def redact_event(event: Event, secrets: Iterable[str]) -> Event:
-    """A server event without secrets in the words of its error: the same object where there was nothing to clean."""
-    if event.get("type") == "error":
-        error = _redact_error(event.get("error"), secrets)
-        return event if error is None else {**event, "error": error}
-    response = event.get("response")
-    details = response.get("status_details") if isinstance(response, dict) else None
-    error = _redact_error(details.get("error"), secrets) if isinstance(details, dict) else None
-    if error is None or not isinstance(response, dict) or not isinstance(details, dict):
-        return event
-    return {**event, "response": {**response, "status_details": {**details, "error": error}}}
-
-
-def _redact_error(error: object, secrets: Iterable[str]) -> Event | None:
-    """The error in clean words; None when they are clean as they are."""
-    if not isinstance(error, Mapping) or not isinstance(error.get("message"), str):
-        return None
-    old = error["message"]
-    wrong_key = failure_of_error(error) is Failure.WRONG_KEY  # these messages quote the key, cut short in the middle
-    new = _ERROR_BY_FAILURE[Failure.WRONG_KEY].message if wrong_key else redact_text(old, secrets)
-    return None if new == old else {**error, "message": new}

@@ -11,13 +11,14 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from voicechat.gateway.redaction import REDACTED, redact_text
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionTicket
 from voicechat.protocol.beta_dialect import Dialect, server_to_beta
 from voicechat.transport.stall_watchdog import StallWatchdog
 
 from .client_event_policy import write_json
-from .error_events import REDACTED, CloseFrame, TerminalError, redact_text
+from .error_events import CloseFrame, TerminalError
 
 Event = dict[str, Any]
 

@@ -20,13 +20,14 @@ from websockets.exceptions import ConnectionClosed
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.gateway.redaction import encoded_variants, redact_event, secrets_of
 from voicechat.limits.budget import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket
+from voicechat.logs import error_location
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
-from voicechat.transport.stream_handler import error_location
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
 from voicechat.upstream.reconnecting_client import USAGE_DRAIN_TIMEOUT_S
 
@@ -49,10 +50,7 @@ from .error_events import (
     CloseFrame,
     TerminalError,
     close_frame_for_client,
-    encoded_variants,
     error_for_failure,
-    redact_event,
-    secrets_of,
 )
 from .gateway_client import GatewayClient, GatewaySlot, new_event_id
 from .session_bootstrap import BootstrapStage, SessionBootstrap

@@ -16,7 +16,7 @@ from typing import Protocol
 from voicechat.config.settings import Settings
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.failures import Failure
-from voicechat.turn_taking.snapshot import Notice
+from voicechat.protocol.notices import Notice
 
 
 class AdmissionKind(StrEnum):

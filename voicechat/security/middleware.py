@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicechat.config.security_settings import normalize_origin
+from voicechat.logs import error_location
 from voicechat.security.auth.login_page import LoginPrompt as Why
 from voicechat.security.auth.login_page import render_login_page
 from voicechat.security.auth.password_login import LOGIN_COOKIE_MAX_AGE_S
@@ -26,7 +27,6 @@ from voicechat.security.gradio.queue_requests import (
     parse_component_call,
     parse_queue_join,
 )
-from voicechat.transport.stream_handler import error_location
 
 from . import denials
 from .access_policy import AccessPolicy

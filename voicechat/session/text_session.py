@@ -24,10 +24,11 @@ from voicechat.limits.waiting_queue import (
     AdmissionTicket,
     needs_offline_session,
 )
+from voicechat.logs import error_location
 from voicechat.protocol.failures import Failure
-from voicechat.transport.stream_handler import error_location
+from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Notice, Snapshot
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource, ReconnectingClient
 
 log = logging.getLogger(__name__)

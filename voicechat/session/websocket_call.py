@@ -24,8 +24,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from realtime_handler import RealtimeHandler, Snapshot, Visitor
 from voicechat.config.limit_settings import BURST_S
 from voicechat.limits.token_bucket import TokenBucket
+from voicechat.logs import error_location
 from voicechat.transport.stall_watchdog import StallWatchdog
-from voicechat.transport.stream_handler import StreamState, TransportLease, error_location
+from voicechat.transport.stream_handler import StreamState, TransportLease
 from voicechat.transport.websocket_protocol import ENDED_MESSAGE, STALL_TIMEOUT_S, FlowControl, ProtocolViolation
 
 log = logging.getLogger(__name__)

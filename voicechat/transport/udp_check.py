@@ -17,8 +17,9 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from voicechat.logs import silence_hangup_errors
+
 from .ice_servers import RtcConfigurationProvider
-from .stream_handler import silence_hangup_errors
 
 log = logging.getLogger(__name__)
 

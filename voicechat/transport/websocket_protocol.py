@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from .stream_handler import FRAME_S, RATE
+from voicechat.audio.format import FRAME_S, RATE
 
 FRAME_BYTES = round(RATE * FRAME_S) * 2
 MAX_UNACKED_FRAMES = 40

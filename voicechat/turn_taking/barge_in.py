@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from voicechat.audio.playback_buffer import PlaybackBuffer, Samples
+from voicechat.audio.format import Samples
+from voicechat.audio.playback_buffer import PlaybackBuffer
 from voicechat.audio.voice_activity import EnergyVad
 from voicechat.config.settings import Settings, TurnDetection
 from voicechat.conversation.conversation import Conversation

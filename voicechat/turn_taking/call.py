@@ -10,7 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from voicechat.audio.playback_buffer import FRAME_S, PlaybackBuffer, Samples
+from voicechat.audio.format import FRAME_S, Samples
+from voicechat.audio.playback_buffer import PlaybackBuffer
 from voicechat.config.settings import ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.client_events import ClientEventBuilder
@@ -22,6 +23,7 @@ from voicechat.protocol.event_fields import (
     get_string,
 )
 from voicechat.protocol.failures import Failure, failure_of_error
+from voicechat.protocol.notices import Notice
 
 from .aec_warmup import AecWarmup
 from .barge_in import BargeIn, confirmed_turn_detection
@@ -29,7 +31,7 @@ from .call_lifecycle import CallLifecycle
 from .interruption_classifier import InterruptionVerdict
 from .response_tracker import ASKABLE, PendingResponse, ResponseStatus, ResponseTracker, UserTurnStatus
 from .server_errors import ErrorAction, classify_error, is_about_response_request
-from .snapshot import TERMINAL_STAGES, CallStage, Notice
+from .snapshot import TERMINAL_STAGES, CallStage
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.failures import Failure
+from voicechat.protocol.notices import Notice
 
-from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Notice, Snapshot
+from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Snapshot
 
 ACTIVE_STAGES = frozenset({CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
 """Somebody speaks or is about to: no idleness, however long it lasts."""

@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from voicechat.audio.format import FRAME_S, RATE
 from voicechat.protocol.event_fields import Event, get_object, get_objects, get_response_id, get_string, to_count
 
-SAMPLES_PER_S = 24_000
-FRAME_S = 0.02
 MAX_ANCHORS = 512
 """Pieces of microphone sound remembered: 10 s of 20 ms frames; the server speaks of a turn's end well within that."""
 MAX_FINISHED_TURNS = 256
@@ -262,8 +261,8 @@ class TurnLatencyTracker:
         """
         if not isinstance(event.get(key), int | float):
             return None
-        position = round((to_count(event.get(key)) / 1000 + shift_s) * SAMPLES_PER_S)
-        times = [at - (sent - position) / SAMPLES_PER_S for sent, at in self._anchors if sent >= position]
+        position = round((to_count(event.get(key)) / 1000 + shift_s) * RATE)
+        times = [at - (sent - position) / RATE for sent, at in self._anchors if sent >= position]
         return min(min(times), now) if times else None
 
     def _mark_endpointed(self, event: Event, now: float, detected: bool) -> None:

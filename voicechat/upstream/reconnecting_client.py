@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.protocol.event_fields import get_response_id
+from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Notice
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage
 
 from .connection import RETRYABLE, ConnectionFailed, Failure, RealtimeConnection, backoff_seconds
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import xllamacpp
 
+from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
 from offline.llm.language_model import BATCH_TOKENS, LanguageModel
 from offline.llm.prompt import Prompt
-from offline.pipeline.reply_generator import ContextLengthError, LlmError, LlmUsage
 
 PROMPT = Prompt(({"role": "user", "content": "Hi"},), {"max_tokens": 5})
 

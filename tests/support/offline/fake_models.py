@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
 from offline.llm.prompt import Prompt
-from offline.pipeline.reply_generator import ContextLengthError, LlmError, LlmUsage
 from offline.pipeline.session_worker import PipelineSessionWorker
 from offline.protocol.worker_messages import LanguageCode, ProvisionalTranscript, ReplyDone, WorkResult
 from offline.stt.recognition_rules import STT_SAMPLE_RATE, Audio, RecognitionResult

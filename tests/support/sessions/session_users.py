@@ -17,8 +17,8 @@ from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.budget import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.logs import quiet_loggers
 from voicechat.session.text_session import TextSession
-from voicechat.transport.stream_handler import quiet_loggers
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS, get_message
 

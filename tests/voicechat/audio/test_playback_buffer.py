@@ -10,15 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from voicechat.audio.playback_buffer import (
-    FADE_SAMPLES,
-    FRAME,
-    MAX_REMEMBERED,
-    RATE,
-    PlaybackBuffer,
-    PlaybackState,
-    Truncation,
-)
+from voicechat.audio.format import FRAME, RATE
+from voicechat.audio.playback_buffer import FADE_SAMPLES, MAX_REMEMBERED, PlaybackBuffer, PlaybackState, Truncation
 
 FRAME_DURATION_S = 0.02
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from voicechat.audio import recording
-from voicechat.audio.playback_buffer import FRAME, FRAME_S, RATE
+from voicechat.audio.format import FRAME, FRAME_S, RATE
 from voicechat.audio.recording import Recording, RecordingState, wav_size
 from voicechat.audio.spooled_audio import MAX_QUEUED_WRITES, SpooledAudio, new_disk_executor
 

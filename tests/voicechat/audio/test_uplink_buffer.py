@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.audio.uplink_buffer import FRAME_S, MAX_BUFFERED_FRAMES, STALL_THRESHOLD_S, UplinkBuffer
+from voicechat.audio.format import FRAME_S
+from voicechat.audio.uplink_buffer import MAX_BUFFERED_FRAMES, STALL_THRESHOLD_S, UplinkBuffer
 
 
 def frame(number: int) -> bytes:

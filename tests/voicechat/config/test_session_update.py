@@ -11,8 +11,9 @@ from openai.types.realtime import SessionUpdateEvent
 from tests.support.realtime import server_events
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import ServerKind, Settings
-from voicechat.config.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, strip_prompt_echo
+from voicechat.config.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT
 from voicechat.conversation.conversation import Conversation
+from voicechat.conversation.prompt_echo import strip_prompt_echo
 
 
 def sent_session(mode: SessionMode = SessionMode.VOICE, **environ: str) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.realtime import server_events
 from voicechat.config.settings import Language, Settings, SettingsError
-from voicechat.config.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, build_transcription, strip_prompt_echo
+from voicechat.config.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, build_transcription
 from voicechat.conversation.conversation import Conversation
+from voicechat.conversation.prompt_echo import strip_prompt_echo
 from voicechat.protocol.endpoint import ServerKind
 
 NAMES = "Node.js, 台積電，Acme  Cloud、, Node.js"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.realtime import server_events
-from voicechat.audio.playback_buffer import FRAME_S
+from voicechat.audio.format import FRAME_S
 from voicechat.config.settings import Settings
 from voicechat.conversation.call_clock import CallClock, TimeSpan
 from voicechat.conversation.conversation import Conversation, Utterance

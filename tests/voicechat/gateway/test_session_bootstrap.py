@@ -7,13 +7,8 @@ from typing import Any
 import pytest
 
 from voicechat.config.settings import Settings
-from voicechat.gateway.error_events import (
-    CloseFrame,
-    close_frame_for_client,
-    error_for_failure,
-    redact_event,
-    secrets_of,
-)
+from voicechat.gateway.error_events import CloseFrame, close_frame_for_client, error_for_failure
+from voicechat.gateway.redaction import redact_event, secrets_of
 from voicechat.gateway.session_bootstrap import MAX_EARLY_EVENTS, BootstrapStage, SessionBootstrap
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.failures import ConnectionFailed, Failure

@@ -17,7 +17,7 @@ from voicechat.limits.waiting_queue import (
 )
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.failures import Failure
-from voicechat.turn_taking.snapshot import Notice
+from voicechat.protocol.notices import Notice
 
 
 class FakeAdmissionListener:

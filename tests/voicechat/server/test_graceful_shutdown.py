@@ -16,10 +16,11 @@ from tests.voicechat.session.test_text_session import endpoint_source as chat_at
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.protocol.notices import Notice
 from voicechat.server.graceful_shutdown import GracefulShutdown
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking import call_lifecycle
-from voicechat.turn_taking.snapshot import CallStage, Notice
+from voicechat.turn_taking.snapshot import CallStage
 
 
 @pytest.fixture(autouse=True)

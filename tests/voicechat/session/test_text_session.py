@@ -14,8 +14,9 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.protocol.notices import Notice
 from voicechat.session.text_session import TextSession
-from voicechat.turn_taking.snapshot import CallStage, Notice, Snapshot
+from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.upstream.connection import Failure
 
 KEY = "sk-canary-0000"

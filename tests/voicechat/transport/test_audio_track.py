@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from tests.data.speech import load_clip
 from voicechat.audio import opus
-from voicechat.audio.opus import FRAME
+from voicechat.audio.format import FRAME
 from voicechat.transport import audio_track, rtp_fast_path
 from voicechat.transport.audio_track import REFETCH_INTERVAL_FRAMES, InlineDecoderQueue, VoiceTrack, install_track
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path

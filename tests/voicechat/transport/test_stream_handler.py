@@ -19,15 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from voicechat.logs import quiet_loggers, silence_hangup_errors
 from voicechat.transport import stream_handler
-from voicechat.transport.audio_track import VoiceJitterBuffer, install_jitter_buffer
-from voicechat.transport.stream_handler import (
-    PacedStreamHandler,
-    Pacer,
-    StreamState,
-    quiet_loggers,
-    silence_hangup_errors,
-)
+from voicechat.transport.jitter_buffer import VoiceJitterBuffer, install_jitter_buffer
+from voicechat.transport.stream_handler import PacedStreamHandler, Pacer, StreamState
 
 
 class SteppedClock:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver, event_types
-from voicechat.turn_taking.snapshot import CallStage, Notice
+from voicechat.protocol.notices import Notice
+from voicechat.turn_taking.snapshot import CallStage
 
 
 def test_the_stages_of_a_turn(call_driver: CallDriver) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver, event_types
 from voicechat.conversation.conversation import BubbleState
-from voicechat.turn_taking.snapshot import CallStage, Notice
+from voicechat.protocol.notices import Notice
+from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.connection import Failure
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from voicechat.turn_taking.snapshot import CallStage, Notice, Snapshot
+from voicechat.protocol.notices import Notice
+from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS
 from voicechat.ui.tabs.websocket_fallback import with_fallback_notice
 

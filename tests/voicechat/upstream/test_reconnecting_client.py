@@ -18,8 +18,9 @@ from tests.support.realtime.barge_in_driver import server_vad_confirmed
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
-from voicechat.turn_taking.snapshot import CallStage, Notice
+from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.reconnecting_client import ReconnectingClient, renewal_times
 
 Event = dict[str, Any]

@@ -19,7 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from voicechat.transport.stream_handler import error_location
+from voicechat.logs import error_location
 
 log = logging.getLogger(__name__)
 
