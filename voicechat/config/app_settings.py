@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from .env_values import Key, RealtimeUrl, name_list, setting
 from .settings_base import SettingsBase
@@ -10,6 +10,8 @@ from .settings_base import SettingsBase
 
 class UpstreamSettings(SettingsBase):
     """Realtime server: address, keys, models and connection."""
+
+    TITLES: ClassVar = ("Realtime server", "Realtime 伺服器")
 
     openai_api_key: Key = setting("", "OpenAI 的金鑰。沒設定，也沒有 `REALTIME_URL`，就用內建伺服器。", secret=True)
     """Key for OpenAI. Without it and without REALTIME_URL, the embedded server answers."""
@@ -51,6 +53,8 @@ class UpstreamSettings(SettingsBase):
 
 class PageSettings(SettingsBase):
     """Page and process: address, public link, path behind a proxy, logs and metrics."""
+
+    TITLES: ClassVar = ("Page and process", "網頁與程式")
 
     host: str = setting(
         "127.0.0.1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from .env_values import IgnoreCase, name_list, setting
 from .settings_base import SettingsBase
@@ -81,6 +81,8 @@ MAX_INSTRUCTIONS_CHARS = 16_000
 class SpeechSettings(SettingsBase):
     """Speech and replies: voice, instructions, transcription, turn detection and interruptions."""
 
+    TITLES: ClassVar = ("Speech and replies", "說話與回覆")
+
     voice: str = setting("", "聲音。OpenAI 和內建伺服器預設 alloy，其他由伺服器決定。", max_length=200, example="cedar")
     """Voice of the replies. Default: alloy on OpenAI and the embedded server, elsewhere the server's own."""
     speed: float = setting(1.0, "說話速度。", ge=0.25, le=1.5)
@@ -154,9 +156,9 @@ class SpeechSettings(SettingsBase):
         "你一出聲，回覆先變小聲，確定是插話才停，咳嗽或「嗯」不會打斷它。auto：內建伺服器和 OpenAI 才用；"
         "on：伺服器允許就用；off：任何聲音都會打斷。代價是真的插話時，要多聽 0.3 秒的小聲。",
     )
-    """Lowering of a reply at the user's first sound; a cough or "mm" does not end it. `auto`: on the embedded server
-    and OpenAI; `on`: on every server that allows it; `off`: any sound interrupts. A real interruption is then heard
-    softly for 0.3 s."""
+    """Lowering of a reply at the user's first sound: a cough or "mm" does not end it. `auto`: on the embedded server
+    and OpenAI; `on`: on every server that allows it; `off`: any sound interrupts. After a real interruption, the reply
+    stays audible for 0.3 s."""
     echo_guard_threshold: float = setting(
         0.8,
         "一通電話第一個回覆開頭幾秒的 server_vad 門檻，讓瀏覽器先學會消除回音；靠近麥克風說話可達 0.9。0 不用。",
@@ -177,6 +179,8 @@ class SpeechSettings(SettingsBase):
 
 class CallSettings(SettingsBase):
     """Calls and chats: how many, how long, at what cost, and what is kept."""
+
+    TITLES: ClassVar = ("Calls and chats", "通話與聊天")
 
     max_calls: int = setting(8, "同時通話數。一通光是聲音就要占大約 2% 的一顆核心。", ge=1, le=10_000)
     """Simultaneous calls. The audio of one call takes about 2 % of a core."""

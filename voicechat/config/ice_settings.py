@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
@@ -68,6 +68,8 @@ def _validate_turn_url(value: str, info: ValidationInfo) -> str:
 
 class IceSettings(SettingsBase):
     """ICE servers. The first provider that is set is used; without any, calls connect directly."""
+
+    TITLES: ClassVar = ("STUN and TURN servers", "STUN 與 TURN 伺服器")
 
     ice_servers: Annotated[tuple[IceServer, ...], BeforeValidator(_parse_ice_servers)] = setting(
         (),

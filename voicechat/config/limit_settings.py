@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .env_values import setting
 from .settings_base import SettingsBase
 
@@ -11,6 +13,8 @@ BURST_S = 5.0
 
 class LimitSettings(SettingsBase):
     """Limits beside MAX_CALLS, MAX_CHATS and MAX_SOCKETS."""
+
+    TITLES: ClassVar = ("Visitors, queue and messages", "訪客、排隊與訊息")
 
     offline_sessions: int = setting(
         2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
@@ -90,12 +90,14 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(_parse_origins)]
 class SecuritySettings(SettingsBase):
     """Access rules. By default every client that reaches the address may use the page, but no foreign origin may."""
 
+    TITLES: ClassVar = ("Access", "存取控制")
+
     app_password: Annotated[str, AfterValidator(_validate_password)] = setting(
         "",
         "網頁的密碼，8 到 200 個字元。設定以後，除了 /health 以外都要密碼才會回應；程式要改用 `API_TOKENS`。",
         secret=True,
     )
-    """Password of the page, 8-200 characters. Without it only /health answers. Programs then need API_TOKENS."""
+    """Password of the page, 8-200 characters. Once set, only /health answers without it. Programs need API_TOKENS."""
     api_tokens: Annotated[tuple[str, ...], BeforeValidator(_parse_api_tokens)] = setting(
         (),
         "程式的權杖，用逗號分開，最多 100 個，每個至少 16 個字元。"
@@ -103,7 +105,7 @@ class SecuritySettings(SettingsBase):
         secret=True,
     )
     """Tokens for programs, separated by commas: at most 100, of at least 16 characters each. The WebSockets and
-    /metrics require one as bearer token. Without tokens they follow the page's rules."""
+    /metrics require one as bearer token. Without this setting, they are as open as the page."""
     allowed_origins: Origins = setting(
         (),
         "這個程式對外的其他網址，以及可以使用它的其他網頁，用逗號分開。`*` 是全部。",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self, cast, get_args
+from typing import Any, ClassVar, Self, cast, get_args
 
 from annotated_types import Ge, Le
 from pydantic import ValidationError
@@ -18,6 +18,8 @@ from .env_values import SettingsError, variable_names
 class SettingsBase(BaseSettings):
     """Frozen settings, made from keywords, or from environment variables by `from_env`."""
 
+    TITLES: ClassVar[tuple[str, str]] = ("", "")
+    """Heading of the group in the documentation: English, Traditional Chinese."""
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True, validate_default=False)
 
     @classmethod
