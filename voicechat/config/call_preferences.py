@@ -14,7 +14,7 @@ from .settings import Eagerness, Language, NoiseReduction, Settings
 
 Event = dict[str, Any]
 
-LIVE_UPDATE_EVENT_ID = "update_wishes"
+LIVE_UPDATE_EVENT_ID = "update_preferences"
 """`event_id` of a `session.update` during a call. It identifies the refusal of the update among other errors."""
 MAX_INSTRUCTIONS_CHARS = 4000
 """Characters of a visitor's instructions. Longer ones are cut."""
