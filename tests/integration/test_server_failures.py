@@ -250,7 +250,7 @@ async def test_the_line_drops_in_the_middle_of_a_reply(
     assert told[:2] == [fake_server_variants.TYPED, fake_server_variants.TYPED], (
         "the second server was told what had been said"
     )
-    assert "No connection for a call: lost" in caplog.text
+    assert "upstream: connection ended failure=lost" in caplog.text
 
 
 @pytest.mark.parametrize("with_error", [True, False])
@@ -276,7 +276,7 @@ async def test_the_servers_hour_is_over(
         )
         assert last.notice is None
     assert there.connection_count == 2
-    assert "No connection for a call: expired" in caplog.text
+    assert "upstream: connection ended failure=expired" in caplog.text
 
 
 @IN_CALL_AND_CHAT

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from starlette.websockets import WebSocketDisconnect
@@ -29,7 +28,7 @@ from voicechat.logs import error_location
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
-from voicechat.upstream.reconnecting_client import USAGE_DRAIN_TIMEOUT_S
+from voicechat.upstream.usage_drain import drain_usage
 
 from . import gateway_client
 from .client_event_policy import (
@@ -191,20 +190,24 @@ class GatewaySession:
         raise WebSocketDisconnect(1006, "stalled")
 
     async def _drain_usage(self, upstream: ClientConnection) -> None:
-        """The session is over: replies that are still being made are ended, and what they cost is booked."""
+        """Cancel the responses still in flight after the session, and bill their usage."""
         if self._endpoint.kind is ServerKind.OFFLINE:
-            return  # nobody is paid
-        cancelled: set[str] = set()
-        with suppress(TimeoutError, ConnectionClosed, ConnectionFailed):
-            async with asyncio.timeout(USAGE_DRAIN_TIMEOUT_S):
-                while self._responses.count_in_flight(time.monotonic()):
-                    for reply in self._responses.active_ids:
-                        if reply not in cancelled:
-                            cancelled.add(reply)
-                            await upstream.send(write_json(_cancel_event(reply)))
-                    event = self._parse_event(await upstream.recv())
-                    if event is not None:
-                        self._track_events(self._bootstrap.handle_late_event(event)[0], time.monotonic())
+            return  # the embedded server bills nobody
+
+        async def bill_next_event() -> None:
+            event = self._parse_event(await upstream.recv())
+            if event is not None:
+                self._track_events(self._bootstrap.handle_late_event(event)[0], time.monotonic())
+
+        async def cancel(response_id: str) -> None:
+            await upstream.send(write_json(_cancel_event(response_id)))
+
+        await drain_usage(
+            is_pending=lambda: bool(self._responses.count_in_flight(time.monotonic())),
+            active_ids=lambda: self._responses.active_ids,
+            cancel=cancel,
+            handle_next_event=bill_next_event,
+        )
 
     # ---------------------------------------------------------------- from the client to the server
 

@@ -139,8 +139,3 @@ def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Fai
 def loggable_code(text: object) -> str:
     """An error code or close reason as a log may hold it: one in the form of an identifier, else "(not shown)"."""
     return text if isinstance(text, str) and re.fullmatch(r"[a-z_.]{1,80}", text) else "(not shown)"
-
-
-def backoff_seconds(attempt: int) -> float:
-    """Pause before try number `attempt` (0, 1, 2, ...): 0.5, 1, 2, 4, then 8 s."""
-    return min(0.5 * 2.0**attempt, 8.0)

@@ -1,7 +1,6 @@
-"""What a call's server has been told of its session, and what it is still to be told of the visitor's wishes. Pure.
+"""Session configuration sync: the settings a server has been sent, and updates for changed call preferences. Pure.
 
-The owner of that truth: it is right after a lost connection, after wishes that came while there was none, and after a
-server has refused some of them.
+Stays right after a lost connection, after preferences changed without a connection, and after rejected ones.
 """
 
 from __future__ import annotations
@@ -17,38 +16,40 @@ Event = dict[str, Any]
 
 
 class SessionConfigSync:
-    """Of one call; also an observer of its line."""
+    """Session configuration of one call; also an observer of its connection."""
 
     def __init__(self) -> None:
         self._sent_update: Event | None = None
-        """The `session.update` that says all that this connection's server has been told; None: there is none."""
+        """`session.update` with all settings that this connection's server has been sent; None without a connection."""
         self._previous_update: Event | None = None
-        """The same before the newest wishes, which may yet be refused."""
+        """The same before the newest preferences, which the server may still reject."""
         self._has_rejection = False
-        """The server did not take the newest wishes, and nobody has been told yet."""
+        """The server rejected the newest preferences, and the rejection has not been taken."""
 
     def start_connection(self, update: Event) -> Event:
-        """A connection is being opened with this `session.update`."""
+        """Record that a connection is being opened with this `session.update`, and return it."""
         self._sent_update = self._previous_update = update
         return update
 
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
-        """Nothing is to be learned from it."""
+        """Ignore the event."""
 
     def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """A server event."""
+        """Handle a server event: restore the former settings after a rejection."""
         error = get_object(event, "error")
         if event.get("type") == "error" and get_string(error, "event_id") == LIVE_UPDATE_EVENT_ID:
             self._sent_update, self._has_rejection = self._previous_update, True
 
     def take_rejection(self) -> bool:
-        """Whether wishes were refused since this was last asked."""
+        """Return whether preferences were rejected since the last call of this method."""
         refused, self._has_rejection = self._has_rejection, False
         return refused
 
     def build_updates(self, target: Event, filter_unsupported: Callable[[Event], Event]) -> list[Event]:
-        """The events that tell a server which is connected what is `wanted` otherwise than it was told. `filter_unsupported`: a
-        `session.update` as this server takes it."""
+        """Return the events that change the connected server's settings to those of `target`.
+
+        `filter_unsupported`: returns a `session.update` without fields that this server rejects.
+        """
         before = self._sent_update
         if before is None:
             return []

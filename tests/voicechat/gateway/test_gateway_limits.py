@@ -16,6 +16,7 @@ from voicechat.gateway.client_event_policy import MAX_IN_FLIGHT_RESPONSES
 from voicechat.limits.budget import BillingService
 from voicechat.limits.pricing import SpendLimits
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.upstream import usage_drain
 
 MINI_MODEL = "gpt-realtime-mini"
 EIGHT_CENTS_USAGE: Event = {"output_tokens": 4000, "output_token_details": {"audio_tokens": 4000}}
@@ -74,7 +75,7 @@ async def test_a_reply_that_was_only_asked_for_is_cancelled_as_it_begins() -> No
 
 
 async def test_a_server_that_never_says_what_it_cost_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_session, "USAGE_DRAIN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(usage_drain, "USAGE_DRAIN_TIMEOUT_S", 0.2)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_gateway(url) as ours:
         async with connected_client(ours.url()) as client:

@@ -17,7 +17,6 @@ from voicechat.upstream import connection as module
 from voicechat.upstream.connection import (
     ConnectionFailed,
     Failure,
-    backoff_seconds,
     failure_of_close,
     failure_of_error,
     failure_of_status,
@@ -288,7 +287,3 @@ def test_every_way_to_end_has_a_word() -> None:
     for status in range(100, 600):
         for body in (b"", b"no JSON", b"[" * 100_000, b"7", b'{"error":7}', b'{"error":{"code":[]}}'):
             assert isinstance(failure_of_status(status, body), Failure)
-
-
-def test_pauses_grow_and_are_bounded() -> None:
-    assert [backoff_seconds(attempt) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]

@@ -104,10 +104,10 @@ async def test_a_refused_field_is_left_out_and_named(param: bool, echo: bool, ca
     assert third["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
     assert "eagerness" not in third["audio"]["input"]["turn_detection"]
     assert third["instructions"] == UPDATE["session"]["instructions"]
-    named = [record.getMessage() for record in caplog.records if "refused a session setting" in record.getMessage()]
+    named = [record.getMessage() for record in caplog.records if "rejected a setting" in record.getMessage()]
     assert len(named) == 2
-    assert "audio.input.noise_reduction (unknown_parameter)" in named[0]
-    assert "audio.input.turn_detection.eagerness (unknown_parameter)" in named[1]
+    assert "field=audio.input.noise_reduction code=unknown_parameter" in named[0]
+    assert "field=audio.input.turn_detection.eagerness code=unknown_parameter" in named[1]
     assert CANARY not in caplog.text
 
 
