@@ -12,16 +12,14 @@ twice and mean two things to two readers.
 from __future__ import annotations
 
 import binascii
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from voicechat.config.session_update import SessionMode
 from voicechat.protocol.beta_dialect import Dialect, client_to_beta, client_to_ga
-from voicechat.protocol.event_fields import get_object, get_response_id, get_string
-
-Event = dict[str, Any]
+from voicechat.protocol.event_fields import RawEvent, get_object, get_response_id, get_string
+from voicechat.protocol.json_codec import InvalidJson, NotAnObject, read_object, write_json
 
 MAX_AUDIO_BYTES = 15 * 2**20
 """Of sound in one `input_audio_buffer.append`: the protocol's own bound."""
@@ -90,7 +88,7 @@ class ClientEventRejected(Exception):
         self.event_id: str | None = None
         """Of the client event, where it had a usable one."""
 
-    def to_event(self, event_id: str) -> Event:
+    def to_event(self, event_id: str) -> RawEvent:
         """The protocol's `error` event, in GA; `event_id`: of the new event itself."""
         error = {
             "type": "invalid_request_error",
@@ -112,7 +110,7 @@ class InFlightResponses:
         self._last_event_at: dict[str, float] = {}
         """By id, when the server last spoke of it."""
 
-    def register_request(self, event: Event, now: float) -> None:
+    def register_request(self, event: RawEvent, now: float) -> None:
         """A `response.create` is about to be sent on. Raises `Refusal` when there are too many replies already."""
         if self.count_in_flight(now) >= MAX_IN_FLIGHT_RESPONSES:
             message = f"{MAX_IN_FLIGHT_RESPONSES} responses are in progress already; wait until one of them is done."
@@ -161,7 +159,7 @@ class InFlightResponses:
             self._requested.remove(found)
 
 
-def _accept_all(_: Event) -> None:
+def _accept_all(_: RawEvent) -> None:
     """Refuses nothing."""
 
 
@@ -175,7 +173,7 @@ class ClientEventPolicy:
         *,
         requested_model: str = "",
         dialect: Dialect = Dialect.GA,
-        check_budget: Callable[[Event], None] = _accept_all,
+        check_budget: Callable[[RawEvent], None] = _accept_all,
     ) -> None:
         """`max_output_tokens` of one reply. `requested_model`: the `?model=` that the client named when it connected; as that
         was ignored, the same name in an update is too. `speaks`: the client's dialect. `admit`: called last with every
@@ -196,19 +194,19 @@ class ClientEventPolicy:
             raise ClientEventRejected("invalid_event", "Expected a text WebSocket message, got a binary one.")
         event_id: str | None = None
         try:
-            event = read_json(message)
+            event = _read_event(message)
             event_id = _get_event_id(event)
             out: list[str] = []
             for old in client_to_ga(event) if self._dialect is Dialect.BETA else [event]:
                 new = self._check_event(old)
-                out += map(write_json, client_to_beta(new) if server_dialect is Dialect.BETA else [new])
+                out += map(_write_event, client_to_beta(new) if server_dialect is Dialect.BETA else [new])
                 self._check_budget(new)
             return out
         except ClientEventRejected as refusal:
             refusal.event_id = event_id
             raise
 
-    def _check_event(self, event: Event) -> Event:
+    def _check_event(self, event: RawEvent) -> RawEvent:
         """The event as it may be sent on."""
         kind = event.get("type")
         if kind is None:
@@ -231,7 +229,7 @@ class ClientEventPolicy:
             self._check_item(event.get("item"), "item")
         return event
 
-    def _check_session(self, session: Any) -> Event:
+    def _check_session(self, session: Any) -> RawEvent:
         if session is None:
             raise ClientEventRejected("missing_required_parameter", "Missing required parameter: 'session'.", "session")
         new = self._check_settings(session, "session", _SESSION_FIELDS)
@@ -244,18 +242,18 @@ class ClientEventPolicy:
             self._is_pcm16 = wanted["type"] == "audio/pcm"  # one sample of the other formats is one byte
         return new
 
-    def _check_response(self, response: Any) -> Event:
+    def _check_response(self, response: Any) -> RawEvent:
         new = self._check_settings(response, "response", _RESPONSE_FIELDS)
         items = new.get("input")
         for index, item in enumerate(items if isinstance(items, list) else []):
             self._check_item(item, f"response.input[{index}]")
         return new
 
-    def _check_settings(self, given: Any, path: str, allowed: frozenset[str]) -> Event:
+    def _check_settings(self, given: Any, path: str, allowed: frozenset[str]) -> RawEvent:
         """Settings of a session or a response as they may be sent on."""
         if not isinstance(given, dict):
             raise _wrong_type(path, "an object")
-        new: Event = {}
+        new: RawEvent = {}
         for name, value in given.items():
             if name in _FORBIDDEN_FIELDS:
                 if value is None or (name == "model" and value == self._requested_model):
@@ -352,7 +350,7 @@ def _check_tools(tools: Any, path: str) -> None:
             raise ClientEventRejected("invalid_value", _FUNCTIONS_ONLY_MESSAGE, f"{path}[{index}].type")
 
 
-def _get_event_id(event: Event) -> str | None:
+def _get_event_id(event: RawEvent) -> str | None:
     given = event.get("event_id")
     if given is None:
         return None
@@ -367,32 +365,21 @@ def _wrong_type(param: str, wanted: str) -> ClientEventRejected:
     return ClientEventRejected("invalid_type", f"Invalid type for '{param}': expected {wanted}.", param)
 
 
-# ---------------------------------------------------------------- JSON
-
-
-def _reject_constant(_: str) -> float:
-    raise ValueError("no JSON")
-
-
-_decode: Callable[[str], Any] = json.JSONDecoder(parse_constant=_reject_constant).decode
-_encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def read_json(text: str) -> Event:
-    """The object that the text means. Raises `Refusal`: strictly JSON, without NaN."""
+def _read_event(text: str) -> RawEvent:
     try:
-        event = _decode(text)
-    except (ValueError, RecursionError):
-        raise ClientEventRejected("invalid_json", "The message is not valid JSON.") from None
-    if not isinstance(event, dict):
-        raise ClientEventRejected("invalid_event", "Expected a JSON object with a 'type'.")
-    return event
+        return read_object(text)
+    except NotAnObject:
+        raise ClientEventRejected("invalid_event", "Expected a JSON object with a 'type'.") from None
+    except InvalidJson:
+        raise _invalid_json() from None
 
 
-def write_json(event: Event) -> str:
-    """The event in ASCII, so that half a character (a lone surrogate) goes over the wire as it came. Raises `Refusal`:
-    a number that is too large for JSON."""
+def _write_event(event: RawEvent) -> str:
     try:
-        return _encode(event)
-    except (ValueError, RecursionError):
-        raise ClientEventRejected("invalid_json", "The message is not valid JSON.") from None
+        return write_json(event)
+    except InvalidJson:  # a number that is too large
+        raise _invalid_json() from None
+
+
+def _invalid_json() -> ClientEventRejected:
+    return ClientEventRejected("invalid_json", "The message is not valid JSON.")

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from voicechat.gateway.redaction import WRONG_KEY_MESSAGE, redact_text
 from voicechat.limits.pricing import SpendStatus
+from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
-
-Event = dict[str, Any]
 
 UNREACHABLE_MESSAGE = "The Realtime server behind this one cannot be reached. Try again later."
 CONNECTION_LOST_MESSAGE = "The connection to the Realtime server was lost."
@@ -38,7 +36,7 @@ class TerminalError:
     message: str
     type: str = "invalid_request_error"
 
-    def to_event(self, event_id: str) -> Event:
+    def to_event(self, event_id: str) -> RawEvent:
         """The protocol's `error` event, in GA."""
         error = {"type": self.type, "code": self.code, "message": self.message, "param": None, "event_id": None}
         return {"type": "error", "event_id": event_id, "error": error}

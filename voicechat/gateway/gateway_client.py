@@ -7,7 +7,6 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -15,12 +14,11 @@ from voicechat.gateway.redaction import REDACTED, redact_text
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionTicket
 from voicechat.protocol.beta_dialect import Dialect, server_to_beta
+from voicechat.protocol.event_fields import RawEvent
+from voicechat.protocol.json_codec import write_json
 from voicechat.transport.stall_watchdog import StallWatchdog
 
-from .client_event_policy import write_json
 from .error_events import CloseFrame, TerminalError
-
-Event = dict[str, Any]
 
 STALL_TIMEOUT_S = 60.0
 """Who takes nothing for so long is gone, whatever the socket says. Pings do not tell: they wait behind the messages."""
@@ -100,7 +98,7 @@ class GatewayClient:
             # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
             raise WebSocketDisconnect(1006, "closed") from None
 
-    async def send_event(self, event: Event) -> None:
+    async def send_event(self, event: RawEvent) -> None:
         """A GA event."""
         for known in server_to_beta(event) if self.dialect is Dialect.BETA else [event]:
             await self.send_text(write_json(known))

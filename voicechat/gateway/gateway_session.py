@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from starlette.websockets import WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
@@ -19,14 +19,16 @@ from websockets.exceptions import ConnectionClosed
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.gateway.redaction import encoded_variants, redact_event, secrets_of
+from voicechat.gateway.redaction import encoded_variants, redact_event
 from voicechat.limits.budget import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
 from voicechat.protocol.beta_dialect import Dialect
+from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
+from voicechat.protocol.json_codec import InvalidJson, read_object, write_json
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
 from voicechat.upstream.usage_drain import drain_usage
 
@@ -36,8 +38,6 @@ from .client_event_policy import (
     ClientEventPolicy,
     ClientEventRejected,
     InFlightResponses,
-    read_json,
-    write_json,
 )
 from .error_events import (
     BUDGET_ERRORS,
@@ -55,8 +55,6 @@ from .gateway_client import GatewayClient, GatewaySlot, new_event_id
 from .session_bootstrap import BootstrapStage, SessionBootstrap
 
 log = logging.getLogger(__name__)
-
-Event = dict[str, Any]
 
 FATAL_ERROR_CLOSE_TIMEOUT_S = 1.0
 """Seconds in which a server that has said a fatal error closes; then we do."""
@@ -89,8 +87,8 @@ class GatewaySession:
         self._mode = mode
         self._max_duration_s = float(settings.max_call_seconds) if mode is SessionMode.VOICE else float("inf")
         """Seconds. A written chat is bounded by its silence alone, as on the page."""
-        self._secrets = secrets_of(endpoint)
-        client.secret_variants = encoded_variants(endpoint.credentials)
+        self._secrets = endpoint.secrets.all
+        client.secret_variants = encoded_variants(endpoint.secrets.credentials)
         self._responses = InFlightResponses()
         speaks = client.dialect
         self._policy = ClientEventPolicy(
@@ -143,7 +141,7 @@ class GatewaySession:
 
     # ---------------------------------------------------------------- money and time
 
-    def _check_budget(self, event: Event) -> None:
+    def _check_budget(self, event: RawEvent) -> None:
         """Raises `Refusal` for a client's event that would cost too much."""
         budget = self._billing.status
         if budget.is_exceeded and event["type"] in BILLABLE_EVENTS:
@@ -151,7 +149,7 @@ class GatewaySession:
         if event["type"] == "response.create":
             self._responses.register_request(event, time.monotonic())
 
-    def _track_events(self, events: list[Event], now: float) -> None:
+    def _track_events(self, events: list[RawEvent], now: float) -> None:
         """Book what these events of the server, in GA, say of replies and of money."""
         for event in events:
             self._billing.on_event(event, now)
@@ -301,7 +299,7 @@ class GatewaySession:
                 answers = beginning.handle_timeout()
             await self._send_upstream_events(upstream, answers)
 
-    async def _send_upstream_events(self, upstream: ClientConnection, events: list[Event]) -> None:
+    async def _send_upstream_events(self, upstream: ClientConnection, events: list[RawEvent]) -> None:
         for answer in events:
             await upstream.send(write_json(answer))
 
@@ -328,12 +326,12 @@ class GatewaySession:
             failure_of_close(frame.code if frame else None, frame.reason if frame else "", None)
         )
 
-    def _parse_event(self, message: str | bytes) -> Event | None:
+    def _parse_event(self, message: str | bytes) -> RawEvent | None:
         """The event; None for what is none: it is not ours to pass on."""
         try:
-            event = read_json(message if isinstance(message, str) else message.decode())
-        except (ClientEventRejected, UnicodeDecodeError):
-            log.warning("A message from %s was not JSON and is ignored.", self._endpoint.host)
+            event = read_object(message)
+        except InvalidJson:
+            log.warning("gateway: ignoring a message that is not JSON host=%s", self._endpoint.host)
             return None
         return event if isinstance(event.get("type"), str) else None
 
@@ -358,7 +356,7 @@ class GatewaySession:
         return self._check_limits(time.monotonic())
 
 
-def _cancel_event(response_id: str) -> Event:
+def _cancel_event(response_id: str) -> RawEvent:
     """The event, in both dialects, that ends this reply; "": the conversation's, of a server that numbers none."""
     return {
         "type": "response.cancel",

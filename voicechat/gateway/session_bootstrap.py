@@ -8,14 +8,11 @@ between us and the server, also when they come late.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from voicechat.protocol.beta_dialect import Dialect, server_to_ga
-from voicechat.protocol.event_fields import get_object, get_string
+from voicechat.protocol.event_fields import RawEvent, get_object, get_string
 from voicechat.protocol.unsupported_fields import UnsupportedFields
 from voicechat.upstream.handshake import Handshake
-
-Event = dict[str, Any]
 
 MAX_EARLY_EVENTS = 100
 """Events before the confirmation. A server that sends more has begun without confirming."""
@@ -35,13 +32,13 @@ class BootstrapStage(StrEnum):
 class SessionBootstrap:
     """Server events in, events for the server out; then `first()` has what the client is to see."""
 
-    def __init__(self, update: Event, unsupported: UnsupportedFields, host: str) -> None:
+    def __init__(self, update: RawEvent, unsupported: UnsupportedFields, host: str) -> None:
         """`update`: our `session.update`, in GA. `refused`: what this server refused before. `host`: for the log."""
         self.stage = BootstrapStage.AWAITING_GREETING
         self._handshake = Handshake(update, unsupported, host)
-        self._created_event: Event | None = None
-        self._updated_event: Event | None = None
-        self._early_events: list[Event] = []
+        self._created_event: RawEvent | None = None
+        self._updated_event: RawEvent | None = None
+        self._early_events: list[RawEvent] = []
 
     @property
     def server_dialect(self) -> Dialect:
@@ -64,7 +61,7 @@ class SessionBootstrap:
         sound_in = get_object(get_object(_get_session(self._updated_event), "audio"), "input")
         return get_string(get_object(sound_in, "transcription"), "model")
 
-    def handle_event(self, event: Event) -> list[Event]:
+    def handle_event(self, event: RawEvent) -> list[RawEvent]:
         """An event of the server, as it came -> events for it, as it takes them.
 
         Raises ConnectionFailed when it says that the session is of no use.
@@ -83,14 +80,14 @@ class SessionBootstrap:
             self._proceed_unconfirmed()
         return answers
 
-    def handle_timeout(self) -> list[Event]:
+    def handle_timeout(self) -> list[RawEvent]:
         """Nothing came for a while: a server may wait for the client to begin, or never confirm."""
         if self.stage is BootstrapStage.AWAITING_GREETING:
             return self._send_update()
         self._proceed_unconfirmed()
         return []
 
-    def initial_events(self) -> list[Event]:
+    def initial_events(self) -> list[RawEvent]:
         """What the client sees first, in GA: `session.created`, and what the server sent besides."""
         if self._updated_event is None:
             seen = [*([self._created_event] if self._created_event else []), *self._early_events]
@@ -100,7 +97,7 @@ class SessionBootstrap:
             seen = [created, *self._early_events]
         return [_without_client_secret(event) for event in seen]
 
-    def handle_late_event(self, event: Event) -> tuple[list[Event], list[Event]]:
+    def handle_late_event(self, event: RawEvent) -> tuple[list[RawEvent], list[RawEvent]]:
         """A later event of the server, as it came -> (GA events for the client, events for the server).
 
         Raises ConnectionFailed as `receive()` does.
@@ -108,7 +105,7 @@ class SessionBootstrap:
         known, answers = self._translate_late_event(event)
         return [_without_client_secret(one) for one in known], answers
 
-    def _translate_late_event(self, event: Event) -> tuple[list[Event], list[Event]]:
+    def _translate_late_event(self, event: RawEvent) -> tuple[list[RawEvent], list[RawEvent]]:
         if self.stage is BootstrapStage.CONFIRMED:
             return [event] if self.server_dialect is Dialect.GA else server_to_ga(event), []
         known, answers = self._handshake.handle_event(event)
@@ -120,7 +117,7 @@ class SessionBootstrap:
             return [], answers
         return known, answers
 
-    def _send_update(self) -> list[Event]:
+    def _send_update(self) -> list[RawEvent]:
         self.stage = BootstrapStage.UPDATE_SENT
         return self._handshake.send_settings()
 
@@ -130,12 +127,12 @@ class SessionBootstrap:
             self._handshake.proceed_unconfirmed()
 
 
-def _get_session(event: Event | None) -> Event:
+def _get_session(event: RawEvent | None) -> RawEvent:
     session = (event or {}).get("session")
     return session if isinstance(session, dict) else {}
 
 
-def _without_client_secret(event: Event) -> Event:
+def _without_client_secret(event: RawEvent) -> RawEvent:
     """The event without the secret for a browser to connect with, which some servers put into a session: it is the
     operator's. The same object where there is none."""
     session = _get_session(event)

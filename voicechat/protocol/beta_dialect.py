@@ -42,9 +42,9 @@ from .beta_dialect_fields import (
     shape_to_beta,
     shape_to_ga,
 )
+from .event_fields import RawEvent
 
-Event = dict[str, Any]
-Translate = Callable[[Event], list[Event]]
+Translate = Callable[[RawEvent], list[RawEvent]]
 
 
 class Dialect(StrEnum):
@@ -64,7 +64,7 @@ _SESSION_EVENTS_TO_GA = {
 _SESSION_EVENTS_TO_BETA = {ga: beta for beta, ga in _SESSION_EVENTS_TO_GA.items()}
 
 
-def _session_to_ga(event: Event) -> list[Event]:
+def _session_to_ga(event: RawEvent) -> list[RawEvent]:
     old = event.get("session")
     if not isinstance(old, dict):
         return [event]
@@ -78,7 +78,7 @@ def _session_to_ga(event: Event) -> list[Event]:
     return [{**event, "type": _SESSION_EVENTS_TO_GA.get(name, name), "session": session}]
 
 
-def _session_to_beta(event: Event) -> list[Event]:
+def _session_to_beta(event: RawEvent) -> list[RawEvent]:
     old = event.get("session")
     if not isinstance(old, dict):
         return [event]
@@ -107,7 +107,7 @@ def _translate_part(part: Any, part_types: dict[str, str]) -> Any:
 def _item_translator(part_types: dict[str, str], new_type: str | None = None) -> Translate:
     """An event about one item; `name`: its own new name."""
 
-    def translate(event: Event) -> list[Event]:
+    def translate(event: RawEvent) -> list[RawEvent]:
         new = {**event, "type": new_type or event["type"]}
         if "item" in event:
             new["item"] = _translate_item(event["item"], part_types)
@@ -116,10 +116,10 @@ def _item_translator(part_types: dict[str, str], new_type: str | None = None) ->
     return translate
 
 
-def _response_translator(shape: Callable[[Event], Event], part_types: dict[str, str]) -> Translate:
+def _response_translator(shape: Callable[[RawEvent], RawEvent], part_types: dict[str, str]) -> Translate:
     """An event with a `response`: its fields, and the items in it."""
 
-    def translate(event: Event) -> list[Event]:
+    def translate(event: RawEvent) -> list[RawEvent]:
         old = event.get("response")
         if not isinstance(old, dict):
             return [event]
@@ -135,7 +135,7 @@ def _response_translator(shape: Callable[[Event], Event], part_types: dict[str, 
 def _error_param_translator(paths: list[tuple[str, str]]) -> Translate:
     """An `error` whose `param` (and the message that quotes it) names a field as the other side knows it."""
 
-    def translate(event: Event) -> list[Event]:
+    def translate(event: RawEvent) -> list[RawEvent]:
         error = event.get("error")
         param = error.get("param") if isinstance(error, dict) else None
         if not isinstance(error, dict) or not isinstance(param, str):
@@ -154,13 +154,13 @@ def _error_param_translator(paths: list[tuple[str, str]]) -> Translate:
 # ---------------------------------------------------------------- items: once in beta, twice in GA
 
 
-def _is_beta_item(item: Any) -> TypeGuard[Event]:
+def _is_beta_item(item: Any) -> TypeGuard[RawEvent]:
     """Whether beta has a way of its own to tell that this item is final."""
     kinds = ("message", "function_call", "function_call_output")
     return isinstance(item, dict) and item.get("type", "message") in kinds
 
 
-def _is_final(item: Event) -> bool:
+def _is_final(item: RawEvent) -> bool:
     """Whether an item is complete when beta tells of it. Of a reply's it is only begun.
 
     OpenAI says `in_progress` of what is begun; speaches says `incomplete`, perhaps with the first words in it.
@@ -171,9 +171,9 @@ def _is_final(item: Event) -> bool:
     return status == "completed" or (status is None and bool(item.get("content") or item.get("arguments")))
 
 
-def _make_item_done(event: Event, item: Event) -> Event:
+def _make_item_done(event: RawEvent, item: RawEvent) -> RawEvent:
     """What an additional `conversation.item.done` has of the event that it is made from."""
-    done: Event = {"type": "conversation.item.done"}
+    done: RawEvent = {"type": "conversation.item.done"}
     if isinstance(event.get("event_id"), str):
         done["event_id"] = f"{event['event_id']}_done"
     done["previous_item_id"] = event.get("previous_item_id")
@@ -181,7 +181,7 @@ def _make_item_done(event: Event, item: Event) -> Event:
     return done
 
 
-def _created_to_ga(event: Event) -> list[Event]:
+def _created_to_ga(event: RawEvent) -> list[RawEvent]:
     [added] = _item_translator(_PART_TYPES_TO_GA, "conversation.item.added")(event)
     item = added.get("item")
     if not _is_beta_item(item) or not _is_final(item):
@@ -189,7 +189,7 @@ def _created_to_ga(event: Event) -> list[Event]:
     return [added, _make_item_done(event, item)]
 
 
-def _output_done_to_ga(event: Event) -> list[Event]:
+def _output_done_to_ga(event: RawEvent) -> list[RawEvent]:
     [done] = _item_translator(_PART_TYPES_TO_GA)(event)
     item = done.get("item")
     return [_make_item_done(event, item), done] if _is_beta_item(item) else [done]
@@ -255,28 +255,28 @@ _SERVER_TO_BETA: dict[str, Translate] = {
 }
 
 
-def _translate(event: Event, translators: dict[str, Translate]) -> list[Event]:
+def _translate(event: RawEvent, translators: dict[str, Translate]) -> list[RawEvent]:
     name = event.get("type")
     translate = translators.get(name) if isinstance(name, str) else None
     return [event] if translate is None else translate(event)
 
 
-def client_to_ga(event: Event) -> list[Event]:
+def client_to_ga(event: RawEvent) -> list[RawEvent]:
     """A beta client's event as GA client events. `event_id` stays, so that errors find their cause."""
     return _translate(event, _CLIENT_TO_GA)
 
 
-def client_to_beta(event: Event) -> list[Event]:
+def client_to_beta(event: RawEvent) -> list[RawEvent]:
     """A GA client's event as what a beta server takes."""
     return _translate(event, _CLIENT_TO_BETA)
 
 
-def server_to_ga(event: Event) -> list[Event]:
+def server_to_ga(event: RawEvent) -> list[RawEvent]:
     """A beta server's event as GA server events; none for an `item.done` that other events carry already."""
     return _translate(event, _SERVER_TO_GA)
 
 
-def server_to_beta(event: Event) -> list[Event]:
+def server_to_beta(event: RawEvent) -> list[RawEvent]:
     """A GA server's event as what a beta client understands; none for `item.done`, which beta does not have."""
     return _translate(event, _SERVER_TO_BETA)
 
@@ -284,7 +284,7 @@ def server_to_beta(event: Event) -> list[Event]:
 _BETA_ONLY_EVENTS = frozenset({*_EVENT_NAMES_TO_GA, "transcription_session.created", "transcription_session.updated"})
 
 
-def speaks_beta(event: Event) -> bool:
+def speaks_beta(event: RawEvent) -> bool:
     """Whether this event of a server shows that the server speaks beta. False also where an event does not tell.
 
     Telling are: a session or response of beta's flat fields, and names that only beta has. Not telling is

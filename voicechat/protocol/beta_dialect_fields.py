@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-Event = dict[str, Any]
+from .event_fields import RawEvent
+
 Convert = Callable[[Any], Any]
 
 # ---------------------------------------------------------------- values
@@ -135,7 +136,7 @@ _MISSING = object()
 # ---------------------------------------------------------------- shapes
 
 
-def _set_nested(owned: Event, path: tuple[str, ...], value: Any) -> bool:
+def _set_nested(owned: RawEvent, path: tuple[str, ...], value: Any) -> bool:
     """Set a nested value; what is on the way is copied. False (and nothing set) where something else is in the way."""
     head, rest = path[0], path[1:]
     if not rest:
@@ -151,7 +152,7 @@ def _set_nested(owned: Event, path: tuple[str, ...], value: Any) -> bool:
     return True
 
 
-def _pop_nested(owned: Event, path: tuple[str, ...]) -> Any:
+def _pop_nested(owned: RawEvent, path: tuple[str, ...]) -> Any:
     """Remove a nested value and return it, or `_MISSING`. What is on the way is copied, and goes when it gets empty."""
     head, rest = path[0], path[1:]
     if not rest:
@@ -170,7 +171,7 @@ def _pop_nested(owned: Event, path: tuple[str, ...]) -> Any:
     return value
 
 
-def shape_to_ga(fields: tuple[FieldMapping, ...], old: Event) -> Event:
+def shape_to_ga(fields: tuple[FieldMapping, ...], old: RawEvent) -> RawEvent:
     """An object of beta's fields with GA's. What is not there stays away, null stays null."""
     new = {key: value for key, value in old.items() if key not in _DROPPED_IN_GA}
     for field in fields:
@@ -181,7 +182,7 @@ def shape_to_ga(fields: tuple[FieldMapping, ...], old: Event) -> Event:
     return new
 
 
-def shape_to_beta(fields: tuple[FieldMapping, ...], old: Event) -> Event:
+def shape_to_beta(fields: tuple[FieldMapping, ...], old: RawEvent) -> RawEvent:
     """The way back. What GA nests and beta does not know stays where it is."""
     new = dict(old)
     for field in fields:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Event = Mapping[str, Any]
+RawEvent = dict[str, Any]
+"""An event as JSON, as it is read from a socket or written to one."""
 
 
 def get_string(event: Event, key: str) -> str:

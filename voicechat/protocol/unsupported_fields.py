@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Event = dict[str, Any]
+from .event_fields import RawEvent
+
 FieldPath = tuple[str, ...]
 """Where a field is within `session`, for example ("audio", "input", "turn_detection")."""
 
@@ -56,7 +57,7 @@ class UnsupportedFields:
         while len(self._fields) > MAX_REMEMBERED_FIELDS:
             del self._fields[next(iter(self._fields))]
 
-    def filter_update(self, update: Event) -> Event:
+    def filter_update(self, update: RawEvent) -> RawEvent:
         """The `session.update` without what was refused before. Another value of the same field is tried again."""
         for path, value in list(self._fields):
             found, now = look_up(update.get("session"), path)
@@ -85,7 +86,7 @@ def rejects_ga(error: Mapping[str, Any]) -> bool:
     return False
 
 
-def find_rejected_field(name: str, update: Event) -> FieldPath | None:
+def find_rejected_field(name: str, update: RawEvent) -> FieldPath | None:
     """The field of `update` to leave out when a server refuses `name`; None when there is none of that name.
 
     The whole object where one of its fields makes no sense without the other: `{"type": ...}`, `{"model": ...}`.
@@ -101,7 +102,7 @@ def find_rejected_field(name: str, update: Event) -> FieldPath | None:
     return None if path in _CONTAINERS else path
 
 
-def is_required(path: FieldPath, update: Event) -> bool:
+def is_required(path: FieldPath, update: RawEvent) -> bool:
     """Whether the session cannot be what it is for without this field.
 
     The formats are none: where they cannot be chosen they are what we ask for, PCM16 at 24 kHz.
@@ -110,9 +111,9 @@ def is_required(path: FieldPath, update: Event) -> bool:
     return path == ("type",) or (written and path == ("output_modalities",))
 
 
-def keep_essential_fields(update: Event) -> Event:
+def keep_essential_fields(update: RawEvent) -> RawEvent:
     """The `session.update` with only what every server knows: for a refusal that does not say what it is about."""
-    session: Event = {}
+    session: RawEvent = {}
     for path in _ESSENTIAL_FIELDS:
         found, value = look_up(update["session"], path)
         if found:
@@ -123,10 +124,10 @@ def keep_essential_fields(update: Event) -> Event:
     return {**update, "session": session}
 
 
-def without_field(update: Event, path: FieldPath) -> Event:
+def without_field(update: RawEvent, path: FieldPath) -> RawEvent:
     """A copy of the `session.update` that lacks a field."""
 
-    def cut(table: Mapping[str, Any], rest: FieldPath) -> Event:
+    def cut(table: Mapping[str, Any], rest: FieldPath) -> RawEvent:
         kept = {key: value for key, value in table.items() if key != rest[0] or len(rest) > 1}
         if len(rest) > 1 and isinstance(kept.get(rest[0]), Mapping):
             kept[rest[0]] = cut(kept[rest[0]], rest[1:])

@@ -18,6 +18,7 @@ from typing import Any
 
 from voicechat.config.transcription import DEFAULT_TRANSCRIPTION_MODEL
 from voicechat.protocol.beta_dialect import Dialect, client_to_beta, server_to_ga, speaks_beta
+from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import FATAL, ConnectionFailed, Failure, failure_of_error, loggable_code
 from voicechat.protocol.unsupported_fields import (
     FieldPath,
@@ -32,8 +33,6 @@ from voicechat.protocol.unsupported_fields import (
 )
 
 log = logging.getLogger(__name__)
-
-Event = dict[str, Any]
 
 _TRANSCRIPTION: FieldPath = ("audio", "input", "transcription")
 MAX_REJECTED_FIELDS = 6
@@ -92,13 +91,13 @@ class Rejection:
 class Handshake:
     """The beginning of one connection."""
 
-    def __init__(self, update: Event, unsupported_fields: UnsupportedFields, host: str = "the server") -> None:
-        """`update`: the GA `session.update`. `unsupported_fields`: the fields that this server rejected before; new ones
+    def __init__(self, update: RawEvent, unsupported_fields: UnsupportedFields, host: str = "the server") -> None:
+        """`update`: the GA `session.update`. `unsupported_fields`: fields that this server rejected before; new ones
         are added. `host`: for the log."""
         self.phase = HandshakePhase.OPENED
         self._profile = Profile.FULL_GA
         self._event_id_prefix = str(update.get("event_id") or "session_update")
-        self._update: Event = {**unsupported_fields.filter_update(update), "event_id": self._event_id_prefix}
+        self._update: RawEvent = {**unsupported_fields.filter_update(update), "event_id": self._event_id_prefix}
         self._requested_update = self._update
         """The settings before this server rejected any of them."""
         self._unsupported_fields = unsupported_fields
@@ -116,7 +115,7 @@ class Handshake:
 
     # ---------------------------------------------------------------- what is sent
 
-    def send_settings(self) -> list[Event]:
+    def send_settings(self) -> list[RawEvent]:
         """Return the settings to send, once the server has greeted or is not going to."""
         self.phase = HandshakePhase.SETTINGS_SENT
         return self.to_wire(self._update)
@@ -126,19 +125,19 @@ class Handshake:
         if self.phase is HandshakePhase.SETTINGS_SENT:
             self.phase = HandshakePhase.IN_USE if self._has_received_event else HandshakePhase.IN_USE_SILENT
 
-    def filter_unsupported(self, update: Event) -> Event:
+    def filter_unsupported(self, update: RawEvent) -> RawEvent:
         """Return another GA `session.update` without fields that this server is known to reject."""
         update = self._unsupported_fields.filter_update(update)
         update = _without_transcription_model(update) if Profile.KEEPS_SERVER_MODEL in self._profile else update
         return keep_essential_fields(update) if Profile.ESSENTIALS_ONLY in self._profile else update
 
-    def to_wire(self, event: Event) -> list[Event]:
+    def to_wire(self, event: RawEvent) -> list[RawEvent]:
         """Return a GA client event in the server's dialect."""
         return [event] if self.dialect is Dialect.GA else client_to_beta(event)
 
     # ---------------------------------------------------------------- what is received
 
-    def handle_event(self, event: Event) -> tuple[list[Event], list[Event]]:
+    def handle_event(self, event: RawEvent) -> tuple[list[RawEvent], list[RawEvent]]:
         """Handle a server event, which has a `type`. Return (GA events for the caller, events to send at once).
 
         Raises `ConnectionFailed` when the session cannot be used.
@@ -162,24 +161,26 @@ class Handshake:
             self.phase = HandshakePhase.IN_USE
         return self._to_ga(event), []
 
-    def _to_ga(self, event: Event) -> list[Event]:
+    def _to_ga(self, event: RawEvent) -> list[RawEvent]:
         return [event] if self.dialect is Dialect.GA else server_to_ga(event)
 
-    def _keep_server_model(self, created: Event) -> None:
+    def _keep_server_model(self, created: RawEvent) -> None:
         """Keep the transcription model that the server has, where ours is only the default."""
         if self.phase is not HandshakePhase.OPENED or created["type"] != "session.created":
             return
         theirs = [look_up(event.get("session"), (*_TRANSCRIPTION, "model"))[1] for event in self._to_ga(created)]
-        ours: Event = look_up(self._update["session"], _TRANSCRIPTION)[1] or {}
+        ours: RawEvent = look_up(self._update["session"], _TRANSCRIPTION)[1] or {}
         if any(theirs) and ours.get("model") == DEFAULT_TRANSCRIPTION_MODEL:
             self._profile |= Profile.KEEPS_SERVER_MODEL
             self._requested_update = self._update = _without_transcription_model(self._update)
 
-    def _handle_error(self, error: object) -> list[Event] | None:
+    def _handle_error(self, error: object) -> list[RawEvent] | None:
         """Return the events to send after an error about the settings; None for any other error."""
         failure = failure_of_error(error)
         if failure is not None and (failure in FATAL or self.phase is not HandshakePhase.IN_USE):
-            log.info("upstream: %s ends the session failure=%s code=%s", self._host, failure.value, _error_code(error))
+            log.info(
+                "upstream: session refused host=%s failure=%s code=%s", self._host, failure.value, _error_code(error)
+            )
             raise ConnectionFailed(failure)
         if failure is not None or not isinstance(error, Mapping) or self.phase is HandshakePhase.OPENED:
             return None
@@ -189,7 +190,7 @@ class Handshake:
         action = self._choose_action(rejection)
         if action in (RejectionAction.KEEP_ESSENTIALS, RejectionAction.REMOVE_FIELD, RejectionAction.GIVE_UP):
             name = ".".join(rejection.path or ["unnamed"])
-            log.warning("upstream: %s rejected a setting field=%s code=%s", self._host, name, _error_code(error))
+            log.warning("upstream: setting rejected host=%s field=%s code=%s", self._host, name, _error_code(error))
         return self._apply(action, rejection)
 
     # ---------------------------------------------------------------- settings that the server rejects
@@ -233,7 +234,7 @@ class Handshake:
         """Return whether updates sent before the field's removal may still be rejected for it."""
         return path is not None and self._removed_fields.get(path, 0) > 0
 
-    def _apply(self, action: RejectionAction, rejection: Rejection) -> list[Event]:
+    def _apply(self, action: RejectionAction, rejection: Rejection) -> list[RawEvent]:
         """Carry out the action. Return the events to send."""
         path = rejection.path
         match action:
@@ -260,20 +261,20 @@ class Handshake:
             return renamed if isinstance(renamed, str) and renamed != full else name
         return name
 
-    def _switch_to_beta(self) -> list[Event]:
+    def _switch_to_beta(self) -> list[RawEvent]:
         """Translate everything from now on. Return the events to send."""
-        log.info("upstream: %s speaks dialect=beta", self._host)
+        log.info("upstream: dialect detected host=%s dialect=beta", self._host)
         self._profile |= Profile.BETA
         return [] if self.phase is HandshakePhase.OPENED else self._resend_settings(self._update)
 
-    def _resend_settings(self, update: Event) -> list[Event]:
+    def _resend_settings(self, update: RawEvent) -> list[RawEvent]:
         """Return the settings under a new id, which tells their rejections from those of earlier updates."""
         self._updates_sent += 1
         self._update = {**update, "event_id": f"{self._event_id_prefix}_{self._updates_sent}"}
         return self.to_wire(self._update)
 
 
-def _without_transcription_model(update: Event) -> Event:
+def _without_transcription_model(update: RawEvent) -> RawEvent:
     """Return the `session.update` without our default transcription model and the prompt made for it."""
     ours = look_up(update["session"], _TRANSCRIPTION)[1] or {}
     has_language = "language" in ours

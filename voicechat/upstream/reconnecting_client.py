@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.protocol.event_fields import get_response_id
+from voicechat.protocol.event_fields import RawEvent, get_response_id
 from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage
@@ -21,7 +21,6 @@ from .usage_drain import drain_usage
 
 log = logging.getLogger(__name__)
 
-Event = dict[str, Any]
 EndpointSource = Callable[[], Endpoint | Failure]
 
 
@@ -31,7 +30,7 @@ class EventObserver(Protocol):
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
         """Handle a new connection that is ready; nothing has been sent over it yet."""
 
-    def on_event(self, event: Event, now: float) -> None:
+    def on_event(self, event: RawEvent, now: float) -> None:
         """Handle a server event."""
 
 
@@ -60,7 +59,7 @@ class ReconnectingClient:
         call: CallStateMachine,
         settings: Settings,
         get_endpoint: EndpointSource,
-        build_update: Callable[[Endpoint], Event],
+        build_update: Callable[[Endpoint], RawEvent],
         *,
         observers: Sequence[EventObserver] = (),
         on_ready: Callable[[], None] = lambda: None,
@@ -100,7 +99,7 @@ class ReconnectingClient:
         """Return whether a connection is ready."""
         return self._connection is not None
 
-    def send(self, events: list[Event]) -> None:
+    def send(self, events: list[RawEvent]) -> None:
         """Send the events. Without a connection drop them: the next one is sent the whole conversation."""
         if self._connection is not None:
             for event in events:
@@ -112,7 +111,7 @@ class ReconnectingClient:
         if self._connection is not None:
             self._connection.append_audio(audio)
 
-    def filter_unsupported(self, update: Event) -> Event:
+    def filter_unsupported(self, update: RawEvent) -> RawEvent:
         """Return the `session.update` without fields that the connected server is known to reject."""
         return self._connection.filter_unsupported(update) if self._connection is not None else update
 
@@ -167,7 +166,7 @@ class ReconnectingClient:
             self._is_renewing = True
             await connection.close()
 
-    def _remaining_lifetime_s(self, event: Event) -> float | None:
+    def _remaining_lifetime_s(self, event: RawEvent) -> float | None:
         """Return the seconds that the session has left, or None when the event does not state them."""
         session = event.get("session")
         ends = session.get("expires_at") if isinstance(session, dict) else None
@@ -227,7 +226,7 @@ class ReconnectingClient:
                 await asyncio.wait([renewing])  # it may be closing the connection
         return Failure.LOST
 
-    def _notify_observers(self, event: Event) -> float:
+    def _notify_observers(self, event: RawEvent) -> float:
         """Show an event to the observers; returns when."""
         now, reply = self._clock(), get_response_id(event)
         if event["type"] == "response.created":

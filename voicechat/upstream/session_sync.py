@@ -10,23 +10,21 @@ from typing import Any
 
 from voicechat.config.call_preferences import LIVE_UPDATE_EVENT_ID, build_live_update
 from voicechat.protocol.endpoint import Endpoint
-from voicechat.protocol.event_fields import get_object, get_string
-
-Event = dict[str, Any]
+from voicechat.protocol.event_fields import RawEvent, get_object, get_string
 
 
 class SessionConfigSync:
     """Session configuration of one call; also an observer of its connection."""
 
     def __init__(self) -> None:
-        self._sent_update: Event | None = None
+        self._sent_update: RawEvent | None = None
         """`session.update` with all settings that this connection's server has been sent; None without a connection."""
-        self._previous_update: Event | None = None
+        self._previous_update: RawEvent | None = None
         """The same before the newest preferences, which the server may still reject."""
         self._has_rejection = False
         """The server rejected the newest preferences, and the rejection has not been taken."""
 
-    def start_connection(self, update: Event) -> Event:
+    def start_connection(self, update: RawEvent) -> RawEvent:
         """Record that a connection is being opened with this `session.update`, and return it."""
         self._sent_update = self._previous_update = update
         return update
@@ -45,7 +43,7 @@ class SessionConfigSync:
         refused, self._has_rejection = self._has_rejection, False
         return refused
 
-    def build_updates(self, target: Event, filter_unsupported: Callable[[Event], Event]) -> list[Event]:
+    def build_updates(self, target: RawEvent, filter_unsupported: Callable[[RawEvent], RawEvent]) -> list[RawEvent]:
         """Return the events that change the connected server's settings to those of `target`.
 
         `filter_unsupported`: returns a `session.update` without fields that this server rejects.

@@ -8,7 +8,7 @@ import pytest
 
 from voicechat.config.settings import Settings
 from voicechat.gateway.error_events import CloseFrame, close_frame_for_client, error_for_failure
-from voicechat.gateway.redaction import redact_event, secrets_of
+from voicechat.gateway.redaction import redact_event
 from voicechat.gateway.session_bootstrap import MAX_EARLY_EVENTS, BootstrapStage, SessionBootstrap
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.failures import ConnectionFailed, Failure
@@ -150,12 +150,12 @@ def test_no_code_is_a_normal_end() -> None:
 
 def test_secrets_are_those_of_headers_and_address() -> None:
     in_the_address = Settings.from_env({"REALTIME_URL": "wss://u:passw0rd@h/v1/realtime"}).endpoint()
-    assert "passw0rd" in secrets_of(in_the_address)
+    assert "passw0rd" in in_the_address.secrets.credentials
     environ = {"REALTIME_URL": "wss://h/v1/realtime?api_key=key-in-query", "REALTIME_API_KEY": "key-in-header"}
     endpoint = Settings.from_env(environ).endpoint()
-    assert set(secrets_of(endpoint)) == {"key-in-query", "key-in-header"}
+    assert set(endpoint.secrets.all) == {"key-in-query", "key-in-header"}
     event = error_event(code=None, message="The key-in-header of proj_1234567890 is wrong.")
-    assert redact_event(event, secrets_of(endpoint))["error"]["message"] == "The (hidden) of (hidden) is wrong."
+    assert redact_event(event, endpoint.secrets.all)["error"]["message"] == "The (hidden) of (hidden) is wrong."
 
 
 def test_what_is_clean_stays_the_same_object() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 from typing import Any
 
@@ -13,14 +14,14 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import accept_session, running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of, make_connection
-from voicechat.upstream import connection as module
-from voicechat.upstream.connection import (
+from voicechat.protocol.failures import (
     ConnectionFailed,
     Failure,
     failure_of_close,
     failure_of_error,
     failure_of_status,
 )
+from voicechat.upstream import connection as module
 
 
 async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> None:
@@ -172,7 +173,10 @@ async def test_garbage_is_skipped() -> None:
         assert [(await anext(events))["type"] for _ in range(3)] == ["session.created", "session.updated", "at.last"]
 
 
-async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_late_audio_is_dropped_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(module, "MAX_QUEUED_AUDIO_EVENTS", 3)
     monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)  # the socket is full
     got: list[dict[str, Any]] = []
@@ -192,7 +196,7 @@ async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.Monkey
         connection.send({"type": "last"})
         async with asyncio.timeout(5):
             await done.wait()
-        assert connection.dropped_audio_events == 7
+    assert caplog.messages.count("upstream: dropped_audio_events=7") == 1
     assert [event["audio"] for event in got if "audio" in event] == ["7", "8", "9"]
     assert [event["number"] for event in got if "number" in event] == list(range(10))
 

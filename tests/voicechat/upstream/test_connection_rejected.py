@@ -20,7 +20,8 @@ from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of
 from voicechat.config.settings import Endpoint, ServerKind
-from voicechat.upstream.connection import ConnectionFailed, Failure, RealtimeConnection, open_socket
+from voicechat.protocol.failures import ConnectionFailed, Failure
+from voicechat.upstream.connection import RealtimeConnection, open_socket
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, ServerKind, Settings, TurnDetection
+from voicechat.protocol.failures import ConnectionFailed, Failure
 from voicechat.protocol.unsupported_fields import (
     MAX_REMEMBERED_FIELDS,
     UnsupportedFields,
@@ -27,7 +28,7 @@ from voicechat.protocol.unsupported_fields import (
     rejects_ga,
     without_field,
 )
-from voicechat.upstream.connection import ConnectionFailed, Failure, RealtimeConnection
+from voicechat.upstream.connection import RealtimeConnection
 from voicechat.upstream.handshake import MAX_REJECTED_FIELDS
 
 Event = dict[str, Any]
@@ -104,7 +105,7 @@ async def test_a_refused_field_is_left_out_and_named(param: bool, echo: bool, ca
     assert third["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
     assert "eagerness" not in third["audio"]["input"]["turn_detection"]
     assert third["instructions"] == UPDATE["session"]["instructions"]
-    named = [record.getMessage() for record in caplog.records if "rejected a setting" in record.getMessage()]
+    named = [record.getMessage() for record in caplog.records if "setting rejected" in record.getMessage()]
     assert len(named) == 2
     assert "field=audio.input.noise_reduction code=unknown_parameter" in named[0]
     assert "field=audio.input.turn_detection.eagerness code=unknown_parameter" in named[1]
@@ -121,7 +122,7 @@ async def test_what_was_refused_is_not_sent_again(caplog: pytest.LogCaptureFixtu
         await connect_and_update(to, update)
     assert len(there.session_updates) == 4
     assert there.session_updates[3] == there.session_updates[2]
-    assert "refused" not in caplog.text
+    assert "rejected" not in caplog.text
 
 
 async def test_several_fields_refused_at_once() -> None:
@@ -184,7 +185,7 @@ async def test_a_refusal_that_names_nothing_of_ours(error: Event, caplog: pytest
     there = await raise_for_rule(lambda _: error)
     assert len(there.session_updates) == 2, "once more with what every server knows, and no more"
     assert there.session_updates[1] == keep_essential_fields(UPDATE)["session"]
-    assert "not named" in caplog.text
+    assert "field=unnamed" in caplog.text
     assert CANARY not in caplog.text
 
 
