@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -118,12 +119,22 @@ class RealtimeConnection:
     """
 
     def __init__(
-        self, endpoint: Endpoint, session_update: RawEvent, *, connect_seconds: float = 10.0, ready_seconds: float = 5.0
+        self,
+        endpoint: Endpoint,
+        session_update: RawEvent,
+        *,
+        connect_seconds: float = 10.0,
+        ready_seconds: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        """`clock` and `sleep`: for the read rate limit."""
         self._endpoint = endpoint
         self._handshake = Handshake(session_update, endpoint.unsupported_fields, endpoint.host)
         self._connect_seconds = connect_seconds
         self._ready_seconds = ready_seconds
+        self._clock = clock
+        self._sleep = sleep
         self._socket: ClientConnection | None = None
         self._sender: asyncio.Task[None] | None = None
         self._send_queue: deque[tuple[bool, str]] = deque()  # (is audio, JSON text)
@@ -133,7 +144,7 @@ class RealtimeConnection:
         self._received_events: deque[RawEvent] = deque()
         """Events of the last message that `events()` has not yielded yet."""
         self._early_events: deque[RawEvent] = deque()
-        self._read_rate_limit: ReadRateLimit | None = None
+        self._read_rate_limit = ReadRateLimit(clock())
         self._ignored_messages = 0
         """Messages that are not events."""
         self._dropped_audio_events = 0
@@ -238,11 +249,9 @@ class RealtimeConnection:
                     loggable_code(reason) if reason else "none",
                 )
                 raise ConnectionFailed(failure) from None
-            now = asyncio.get_running_loop().time()
-            self._read_rate_limit = self._read_rate_limit or ReadRateLimit(now)
-            pause = self._read_rate_limit.take(len(message), now)
-            if pause:
-                await asyncio.sleep(pause)
+            pause_s = self._read_rate_limit.take(len(message), self._clock())
+            if pause_s:
+                await self._sleep(pause_s)
             with suppress(InvalidJson):
                 event = read_object(message, allow_nan=True)
                 if isinstance(event.get("type"), str) and _has_valid_ids(event):

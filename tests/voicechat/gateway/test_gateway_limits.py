@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.running_gateway import Event, append_event, connected_client, running_gateway
 from voicechat.gateway import gateway, gateway_session
-from voicechat.gateway.client_event_policy import MAX_IN_FLIGHT_RESPONSES
+from voicechat.gateway.in_flight_responses import MAX_IN_FLIGHT_RESPONSES
 from voicechat.limits.budget import BillingService
+from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.pricing import SpendLimits
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.upstream import usage_drain
@@ -82,10 +83,9 @@ async def test_a_server_that_never_says_what_it_cost_is_not_waited_for_long(monk
             await client.next_event()
             await there.send(response_created("r1"))
             await client.next_event()
-        left = time.monotonic()
-        await there.wait_for("response.cancel")
-        await ours.wait_until_empty()
-        assert time.monotonic() - left < 2
+        async with asyncio.timeout(2):
+            await there.wait_for("response.cancel")
+            await ours.wait_until_empty()
         await there.wait_closed()
 
 
@@ -226,45 +226,55 @@ async def test_no_client_chooses_a_dearer_model_for_what_is_heard() -> None:
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
 async def test_a_session_in_which_nobody_says_anything_ends(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_session, "IDLE_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.05)
-    there = ScriptedRealtimeServer()
+    monkeypatch.setattr(gateway_session, "IDLE_TIMEOUT_S", 100.0)  # the longest duration is far away then
+    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
+    there, clock = ScriptedRealtimeServer(), ManualClock()
+    almost_s = 99.0
     async with (
         running_server(there.handle_connection) as url,
-        running_gateway(url) as ours,
+        running_gateway(url, clock=clock) as ours,
         connected_client(ours.url(path)) as client,
     ):
         await client.next_event()
-        began = time.monotonic()
-        for _ in range(4):
-            await asyncio.sleep(0.2)
+        for number in range(1, 5):
+            await clock.advance(almost_s)
+            await clock.wait_for_reads(2)  # the limits were checked
             await client.send({"type": "response.cancel"})
+            await there.wait_for("response.cancel", number)
         for _ in range(4):
-            await asyncio.sleep(0.2)
+            await clock.advance(almost_s)
+            await clock.wait_for_reads(2)
             await there.send({"type": "rate_limits.updated"})
+            assert (await client.next_event())["type"] == "rate_limits.updated"
+        await clock.advance(almost_s + 1.0)
         assert await client.read_until_closed() == (1001, "invalid_request_error.session_idle")
         assert client.received[-1]["error"]["code"] == "session_idle"
-        assert time.monotonic() - began >= 2.5
         await ours.wait_until_empty()
         await there.wait_closed()
 
 
 async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.05)
-    monkeypatch.setattr(gateway_session, "OVERRUN_GRACE_S", 0.5)
-    there = ScriptedRealtimeServer()
-    async with running_server(there.handle_connection) as url, running_gateway(url) as ours:
-        ours.gateway._settings = replace(ours.gateway._settings, max_call_seconds=1)
+    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
+    there, clock = ScriptedRealtimeServer(), ManualClock()
+    async with running_server(there.handle_connection) as url, running_gateway(url, clock=clock) as ours:
+        ours.gateway._settings = replace(ours.gateway._settings, max_call_seconds=100)
         async with connected_client(ours.url("/text-chat")) as writes, connected_client(ours.url()) as speaks:
             await writes.next_event()
             await speaks.next_event()
+            await clock.advance(99.9)
+            await clock.wait_for_reads(6)  # the limits of both were checked
+            assert ours.gateway.connection_count == 2
+            await clock.advance(0.1)
             assert await speaks.read_until_closed() == (1001, "invalid_request_error.session_expired")
-            began = time.monotonic()
             async with connected_client(ours.url()) as heard:
                 await heard.next_event()
                 await there.send(response_created("r1"))
+                await heard.next_event()
+                await clock.advance(100.0 + OVERRUN_GRACE_S - 0.1)
+                await clock.wait_for_reads(6)
+                assert ours.gateway.connection_count == 2, "a reply may be heard to its end"
+                await clock.advance(0.1)
                 assert (await heard.read_until_closed())[0] == 1001
-                assert time.monotonic() - began >= 1.5, "a reply may be heard to its end"
             assert ours.gateway.connection_count == 1, "a written session is as long as one likes"
 
 
@@ -288,20 +298,20 @@ async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_progr
 
 
 async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() -> None:
-    there = ScriptedRealtimeServer()
+    there, clock = ScriptedRealtimeServer(), ManualClock()
+    clock.moves_by_itself = True
     async with (
         running_server(there.handle_connection) as url,
-        running_gateway(url, MAX_MESSAGES_PER_SECOND="100") as ours,
+        running_gateway(url, clock=clock, MAX_MESSAGES_PER_SECOND="100") as ours,
         connected_client(ours.url()) as client,
     ):
         await client.next_event()
-        began = time.monotonic()
-        await client.send(*[append_event(bytes(2))] * 530)
+        await client.send(*[append_event(bytes(2))] * 500)
         await there.wait_for("input_audio_buffer.append", 500)
-        at_once = time.monotonic() - began
+        assert not any(clock.sleeps), "five seconds' worth may come at once"
+        await client.send(*[append_event(bytes(2))] * 30)
         await there.wait_for("input_audio_buffer.append", 530)
-        assert time.monotonic() - began >= 0.29, "thirty more than five seconds' worth"
-        assert at_once < 5.0, "what may come at once is not held back"
+        assert sum(clock.sleeps) == pytest.approx(0.3), "thirty more"
 
 
 async def test_the_operator_says_how_large_a_message_may_be() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime.fake_realtime_server import accept_session, running_server
 from voicechat.limits import read_rate_limit
 from voicechat.limits.read_rate_limit import BURST_MESSAGES, EXTRA_MESSAGE_BYTES, MAX_MESSAGES_PER_S, ReadRateLimit
@@ -47,15 +47,19 @@ async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch
                 await socket.send(json.dumps({"type": "flood", "number": sent}))
                 sent += 1
 
-    update = {"type": "session.update", "session": {}}
-    async with running_server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
-        loop, heard = asyncio.get_running_loop(), 0
-        began = loop.time()
-        async for event in connection.events():
-            heard += event["type"] == "flood"
-            if loop.time() - began >= 0.5:
+    update, clock, received = {"type": "session.update", "session": {}}, ManualClock(), 0
+    clock.moves_by_itself = True
+    async with (
+        running_server(talk) as url,
+        RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update, clock=clock, sleep=clock.sleep) as connection,
+    ):
+        async for _ in connection.events():
+            received += 1
+            if received == 100:
+                assert not clock.sleeps, "a burst is read at once"
+            if received == 600:
                 break
-    assert 200 < heard < 800
+    assert sum(clock.sleeps) == pytest.approx(0.5), "500 messages beyond the burst, at 1000 a second"
 
 
 async def test_an_id_that_is_none_is_no_event() -> None:
