@@ -105,7 +105,7 @@ class ClientEventPolicy:
         if not isinstance(kind, str):
             raise wrong_type("type", "a string")
         if kind not in _ALLOWED_EVENTS:
-            raise invalid_value("There is no client event of this type.", "type")
+            raise invalid_value("The protocol has no client event of this type.", "type")
         if kind.startswith("input_audio_buffer.") and self._mode is SessionMode.TEXT:
             raise invalid_value("This endpoint is for text; sound is heard at /realtime-voice.", "type")
         if kind == "input_audio_buffer.append":

@@ -68,7 +68,7 @@ _ERROR_BY_FAILURE = {
     Failure.WRONG_ADDRESS: TerminalError(
         "server_unreachable",
         1014,
-        "There is no Realtime server at the address that this server was set up with. Its operator has to check it.",
+        "The address that this server was set up with belongs to no Realtime server. Its operator has to check it.",
         type="server_error",
     ),
     Failure.QUOTA: TerminalError(

@@ -41,8 +41,7 @@ class RealtimeGateway:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """`endpoint`: returns the server to connect to now, or why there is none. `sleep`: for the pauses of rate
-        limits."""
+        """`endpoint`: returns the server to connect to now, or the failure. `sleep`: for the pauses of rate limits."""
         self._settings = settings
         self._billing = billing or BillingService()
         self._admission = admission or AdmissionController(ConcurrencyLimits.from_settings(settings))
@@ -104,7 +103,7 @@ class RealtimeGateway:
 
     @contextmanager
     def _claim_slot(self, mode: SessionMode, visitor: str, endpoint: Endpoint | Failure) -> Iterator[GatewaySlot]:
-        """Claim a slot and release it at the end. `slot.ticket.refusal` says why there is none."""
+        """Claim a slot and release it at the end. `slot.ticket.refusal` is set when all slots are taken."""
         slot = GatewaySlot(self._clock)
         slot.ticket = self._admission.request_admission(
             slot, AdmissionKind.API_CLIENT, visitor, uses_offline=needs_offline_session(endpoint)

@@ -194,7 +194,7 @@ class GatewaySession:
     async def _drain_usage(self, upstream: ClientConnection) -> None:
         """Cancel the responses still in flight after the session, and bill their usage."""
         if self._endpoint.kind is ServerKind.OFFLINE:
-            return  # the embedded server bills nobody
+            return  # the embedded server costs nothing
 
         async def bill_next_event() -> None:
             event = self._parse_event(await upstream.recv())

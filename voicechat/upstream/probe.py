@@ -13,7 +13,7 @@ from websockets.uri import get_proxy, parse_uri
 from voicechat.config.settings import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
-"""Seconds for a server to accept a connection. A slower one is no use for a conversation."""
+"""Seconds for a server to accept a connection. A slower one is too slow for a conversation."""
 CACHE_TTL_S = 10.0
 """Seconds for which an answer is reused, so that monitoring /health does not probe at every request."""
 

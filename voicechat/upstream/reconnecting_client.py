@@ -192,7 +192,7 @@ class ReconnectingClient:
                 try:
                     return await self._forward_events(connection)
                 finally:
-                    # The embedded server bills nobody.
+                    # The embedded server costs nothing.
                     if self._call.stage in TERMINAL_STAGES and not self._is_embedded_server:
                         await self._drain_usage(connection)
         except ConnectionFailed as failed:

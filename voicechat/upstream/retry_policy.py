@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RetryHistory:
-    """Summary of all outcomes of one call."""
+    """Summary of a call's outcomes so far."""
 
     loading_deadline: float
     """Time until which `LOADING` is waited for."""

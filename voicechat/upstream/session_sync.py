@@ -14,7 +14,7 @@ from voicechat.protocol.event_fields import RawEvent, get_object, get_string
 
 
 class SessionConfigSync:
-    """Session configuration of one call; also an observer of its connection."""
+    """Tracks the session configuration of a call, as an observer of its connection."""
 
     def __init__(self) -> None:
         self._sent_update: RawEvent | None = None
