@@ -1,4 +1,4 @@
-"""The relay between real sockets: what goes through, what does not, and how it ends."""
+"""Gateway sessions between real sockets: beginning, rules, errors and dialects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATHS = tuple(WEBSOCKET_ROUTES)
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_first_event_tells_the_session_with_the_operators_settings(path: str) -> None:
+async def test_first_event_has_the_operators_settings(path: str) -> None:
     script = ScriptedRealtimeServer()
     environment = {"VOICE": "marin", "INSTRUCTIONS": "Be a pirate.", "TEXT_INSTRUCTIONS": "Be a poet."}
     async with (
@@ -48,14 +48,14 @@ async def test_the_first_event_tells_the_session_with_the_operators_settings(pat
         assert await client.next_event() == {"type": "response.done", "response": {"id": "r"}}
 
 
-async def test_what_a_client_says_at_once_waits_for_the_operators_settings() -> None:
-    told, over = asyncio.Event(), asyncio.Event()
+async def test_early_client_events_wait_for_the_operators_settings() -> None:
+    confirm, over = asyncio.Event(), asyncio.Event()
     seen: list[str] = []
 
     async def talk(socket: ServerConnection) -> None:
         await send_events(socket, {"type": "session.created", "session": {"type": "realtime"}})
         seen.append(json.loads(await socket.recv())["type"])
-        await told.wait()
+        await confirm.wait()
         await send_events(socket, {"type": "session.updated", "session": {"type": "realtime", "voice": "x"}})
         seen.extend([json.loads(message)["type"] async for message in socket])
         over.set()
@@ -66,7 +66,7 @@ async def test_what_a_client_says_at_once_waits_for_the_operators_settings() -> 
         connected_client(ours.url()) as client,
     ):
         await client.send({"type": "response.create"})
-        told.set()
+        confirm.set()
         assert (await client.next_event())["session"] == {"type": "realtime", "voice": "x"}
         await client.send({"type": "input_audio_buffer.clear"})
     async with asyncio.timeout(5):
@@ -74,7 +74,7 @@ async def test_what_a_client_says_at_once_waits_for_the_operators_settings() -> 
     assert seen == ["session.update", "response.create", "input_audio_buffer.clear"]
 
 
-async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
+async def test_unconfirming_server_is_used() -> None:
     heard: asyncio.Queue[Event] = asyncio.Queue()
 
     async def talk(socket: ServerConnection) -> None:
@@ -97,7 +97,7 @@ async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
     assert heard.get_nowait()["type"] == "session.update"
 
 
-async def test_a_setting_that_the_server_refuses_is_left_out_unseen() -> None:
+async def test_rejected_setting_is_removed_without_the_client() -> None:
     """And the next client's session begins without it."""
     updates: list[Event] = []
 
@@ -119,7 +119,7 @@ async def test_a_setting_that_the_server_refuses_is_left_out_unseen() -> None:
     assert ["max_output_tokens" in update for update in updates] == [True, False, False]
 
 
-async def test_what_is_no_event_of_the_server_is_not_passed_on() -> None:
+async def test_server_messages_that_are_not_events_are_ignored() -> None:
     async def talk(socket: ServerConnection) -> None:
         for garbage in ("{", b"\xff", "[]", '{"type":3}', '{"type":"x","y":NaN}'):
             await socket.send(garbage)
@@ -134,7 +134,7 @@ async def test_what_is_no_event_of_the_server_is_not_passed_on() -> None:
 
 
 @pytest.mark.parametrize("offered", [["realtime"], ["realtime", "openai-insecure-api-key.sk-visitors"], None])
-async def test_keys_of_clients_are_ignored_and_never_passed_on(
+async def test_client_keys_are_ignored_and_not_forwarded(
     offered: list[Any] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -163,7 +163,7 @@ async def test_keys_of_clients_are_ignored_and_never_passed_on(
 # ---------------------------------------------------------------- rules and errors
 
 
-async def test_broken_messages_get_an_error_and_the_socket_lives_on() -> None:
+async def test_invalid_messages_get_an_error_and_the_session_goes_on() -> None:
     script = ScriptedRealtimeServer()
     async with (
         running_server(script.handle_connection) as url,
@@ -186,14 +186,14 @@ async def test_broken_messages_get_an_error_and_the_socket_lives_on() -> None:
         for message, code, param in wrong:
             error = await client.send_expecting_error(message)
             assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, param)
-            told = isinstance(message, dict) and len(message["event_id"]) <= 512
-            assert error["event_id"] == ("e" if told else None)
+            has_valid_id = isinstance(message, dict) and len(message["event_id"]) <= 512
+            assert error["event_id"] == ("e" if has_valid_id else None)
         await client.send({"type": "input_audio_buffer.commit"})
         await script.wait_for("input_audio_buffer.commit")
     assert [event["type"] for event in script.received] == ["input_audio_buffer.commit"]
 
 
-async def test_the_largest_append_goes_through_and_a_larger_message_closes() -> None:
+async def test_largest_append_is_forwarded_and_a_larger_message_closes() -> None:
     got: asyncio.Queue[int] = asyncio.Queue()
 
     async def talk(socket: ServerConnection) -> None:
@@ -224,7 +224,7 @@ BETA_HANDSHAKES = (
 
 
 @pytest.mark.parametrize(("query", "how"), BETA_HANDSHAKES)
-async def test_a_beta_client_is_understood(query: str, how: dict[str, Any]) -> None:
+async def test_beta_client_is_translated(query: str, how: dict[str, Any]) -> None:
     script = ScriptedRealtimeServer()
     async with (
         running_server(script.handle_connection) as url,
@@ -252,7 +252,7 @@ async def test_a_beta_client_is_understood(query: str, how: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("query", ["", "?dialect=beta"], ids=["GA client", "beta client"])
-async def test_a_server_that_only_speaks_beta(query: str) -> None:
+async def test_beta_server_is_translated(query: str) -> None:
     got: asyncio.Queue[Event] = asyncio.Queue()
 
     async def talk(socket: ServerConnection) -> None:

@@ -30,7 +30,7 @@ PATHS = tuple(WEBSOCKET_ROUTES)
         (4999, "忙"),
     ],
 )
-async def test_close_codes_and_reasons_of_the_server_reach_the_client(code: int, reason: str) -> None:
+async def test_server_close_frame_reaches_the_client(code: int, reason: str) -> None:
     script = ScriptedRealtimeServer()
     async with (
         running_server(script.handle_connection) as url,
@@ -45,7 +45,7 @@ async def test_close_codes_and_reasons_of_the_server_reach_the_client(code: int,
         await ours.wait_until_empty()
 
 
-async def test_a_server_that_vanishes_is_a_lost_connection() -> None:
+async def test_server_cut_ends_the_session_as_lost() -> None:
     script = ScriptedRealtimeServer()
     async with (
         running_server(script.handle_connection) as url,
@@ -58,7 +58,7 @@ async def test_a_server_that_vanishes_is_a_lost_connection() -> None:
         await ours.wait_until_empty()
 
 
-async def test_no_secret_of_the_operator_in_errors_or_reasons() -> None:
+async def test_errors_and_close_reasons_hold_no_secret() -> None:
     script = ScriptedRealtimeServer()
     async with (
         running_server(script.handle_connection) as url,
@@ -110,7 +110,7 @@ async def test_no_secret_of_the_operator_in_errors_or_reasons() -> None:
         (fake_faulty_servers.rejects_session_update(), "settings_refused", (1011, None)),
     ],
 )
-async def test_a_server_that_takes_nobody(
+async def test_server_refusal_reaches_the_client_as_its_error(
     fault: fake_faulty_servers.FaultyServer, code: str, close: tuple[int, str | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -125,16 +125,16 @@ async def test_a_server_that_takes_nobody(
         await ours.wait_until_empty()
 
 
-async def test_nobody_is_there() -> None:
+async def test_unreachable_server_is_reported() -> None:
     async with fake_faulty_servers.silent_tcp_server() as url:
-        gone = url
-    async with running_gateway(gone) as ours, connected_client(ours.url()) as client:
+        url_of_stopped = url
+    async with running_gateway(url_of_stopped) as ours, connected_client(ours.url()) as client:
         assert (await client.read_until_closed())[0] == 1014
         assert client.received[0]["error"]["code"] == "server_unreachable"
         await ours.wait_until_empty()
 
 
-async def test_the_embedded_server_is_still_loading() -> None:
+async def test_loading_embedded_server_is_reported() -> None:
     async with (
         running_gateway(endpoint=lambda: Failure.LOADING) as ours,
         connected_client(ours.url("/text-chat")) as client,
@@ -143,7 +143,7 @@ async def test_the_embedded_server_is_still_loading() -> None:
         assert client.received[0]["error"]["code"] == "server_loading"
 
 
-async def test_more_programs_than_places() -> None:
+async def test_client_beyond_the_slots_is_refused() -> None:
     script = ScriptedRealtimeServer()
     async with running_server(script.handle_connection) as url, running_gateway(url, MAX_SOCKETS="2") as ours:
         async with connected_client(ours.url()) as first, connected_client(ours.url("/text-chat")) as second:
@@ -157,7 +157,7 @@ async def test_more_programs_than_places() -> None:
             assert (await fourth.next_event())["type"] == "session.created"
 
 
-async def test_compression_is_not_used() -> None:
+async def test_connections_are_not_compressed() -> None:
     script = ScriptedRealtimeServer()
     async with (
         running_server(script.handle_connection) as url,

@@ -1,4 +1,4 @@
-"""What a program's session may cost and how long it may last, between real sockets."""
+"""Limits of gateway sessions between real sockets: costs, rates and duration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def response_done(reply: str, usage: Event = EIGHT_CENTS_USAGE) -> Event:
 # ---------------------------------------------------------------- replies in flight at the end
 
 
-async def test_what_was_being_said_is_paid_when_the_client_goes() -> None:
+async def test_active_responses_are_billed_after_the_client_leaves() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService()
     async with (
         running_server(there.handle_connection) as url,
@@ -56,7 +56,7 @@ async def test_what_was_being_said_is_paid_when_the_client_goes() -> None:
     assert accounts.daily_spend.today_usd == pytest.approx(0.16)
 
 
-async def test_a_reply_that_was_only_asked_for_is_cancelled_as_it_begins() -> None:
+async def test_requested_response_is_cancelled_when_it_begins() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService()
     async with (
         running_server(there.handle_connection) as url,
@@ -75,7 +75,7 @@ async def test_a_reply_that_was_only_asked_for_is_cancelled_as_it_begins() -> No
     assert accounts.daily_spend.today_usd == pytest.approx(0.08)
 
 
-async def test_a_server_that_never_says_what_it_cost_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_usage_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage_drain, "USAGE_DRAIN_TIMEOUT_S", 0.2)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_gateway(url) as ours:
@@ -89,7 +89,7 @@ async def test_a_server_that_never_says_what_it_cost_is_not_waited_for_long(monk
         await there.wait_closed()
 
 
-async def test_nothing_is_waited_for_at_a_server_that_nobody_pays() -> None:
+async def test_embedded_server_usage_is_not_waited_for() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -104,7 +104,7 @@ async def test_nothing_is_waited_for_at_a_server_that_nobody_pays() -> None:
     assert not there.received_of("response.cancel")
 
 
-async def test_a_session_that_is_cut_by_the_day_pays_for_its_last_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_session_ended_by_the_daily_budget_bills_its_last_response(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicechat.limits.budget.OVERRUN_GRACE_S", 0.0)
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
@@ -125,7 +125,7 @@ async def test_a_session_that_is_cut_by_the_day_pays_for_its_last_reply(monkeypa
 # ---------------------------------------------------------------- how many, how much
 
 
-async def test_one_client_has_only_so_many_replies_in_flight() -> None:
+async def test_requests_beyond_the_in_flight_limit_get_an_error() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -153,7 +153,7 @@ COSTLY_EVENTS: list[Event] = [
 ]
 
 
-async def test_once_the_money_is_spent_nothing_more_is_bought() -> None:
+async def test_billable_events_beyond_the_budget_get_an_error() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
         running_server(there.handle_connection) as url,
@@ -175,7 +175,7 @@ async def test_once_the_money_is_spent_nothing_more_is_bought() -> None:
         assert (await client.read_until_closed())[0] == 1008
 
 
-async def test_the_money_of_a_day_ends_a_session_in_which_nothing_happens() -> None:
+async def test_daily_budget_ends_an_idle_session() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
         running_server(there.handle_connection) as url,
@@ -190,7 +190,7 @@ async def test_the_money_of_a_day_ends_a_session_in_which_nothing_happens() -> N
         await ours.wait_until_empty()
 
 
-async def test_a_reply_beside_the_one_that_is_done_may_be_heard_to_its_end() -> None:
+async def test_budget_waits_for_a_parallel_response() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(call_usd=0.05))
     async with (
         running_server(there.handle_connection) as url,
@@ -206,7 +206,7 @@ async def test_a_reply_beside_the_one_that_is_done_may_be_heard_to_its_end() -> 
         assert (await client.read_until_closed())[0] == 1008
 
 
-async def test_no_client_chooses_a_dearer_model_for_what_is_heard() -> None:
+async def test_transcription_model_stays_the_operators() -> None:
     there = ScriptedRealtimeServer()
     wanted: dict[str, Any] = {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe", "language": "zh"}}}}
     async with (
@@ -225,7 +225,7 @@ async def test_no_client_chooses_a_dearer_model_for_what_is_heard() -> None:
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
-async def test_a_session_in_which_nobody_says_anything_ends(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_session_ends(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_session, "IDLE_TIMEOUT_S", 100.0)  # the longest duration is far away then
     monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
     there, clock = ScriptedRealtimeServer(), ManualClock()
@@ -253,7 +253,7 @@ async def test_a_session_in_which_nobody_says_anything_ends(path: str, monkeypat
         await there.wait_closed()
 
 
-async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_voice_session_ends_at_the_maximum_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
     there, clock = ScriptedRealtimeServer(), ManualClock()
     async with running_server(there.handle_connection) as url, running_gateway(url, clock=clock) as ours:
@@ -278,26 +278,26 @@ async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.
             assert ours.gateway.connection_count == 1, "a written session is as long as one likes"
 
 
-async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_programs(
+async def test_daily_quota_ends_voice_sessions_of_its_visitor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(visitor_quota_s=100)
     monkeypatch.setattr(gateway, "visitor_key", lambda socket: socket.headers.get("user-agent", ""))
     async with running_server(there.handle_connection) as url, running_gateway(url, accounts=accounts) as ours:
-        async with connected_client(ours.url(), user_agent_header="somebody") as client:
+        async with connected_client(ours.url(), user_agent_header="visitor-a") as client:
             await client.next_event()
-            accounts.daily_quota.add("somebody", 99.9)
+            accounts.daily_quota.add("visitor-a", 99.9)
             assert await client.read_until_closed() == (1008, "insufficient_quota.visitor_day_spent")
             assert client.received[-1]["error"]["code"] == "visitor_day_spent"
-        async with connected_client(ours.url(), user_agent_header="somebody") as client:
+        async with connected_client(ours.url(), user_agent_header="visitor-a") as client:
             assert await client.read_until_closed() == (1008, "insufficient_quota.visitor_day_spent")
-        async with connected_client(ours.url("/text-chat"), user_agent_header="somebody") as client:
+        async with connected_client(ours.url("/text-chat"), user_agent_header="visitor-a") as client:
             assert (await client.next_event())["type"] == "session.created"
         async with connected_client(ours.url()) as client:
-            assert (await client.next_event())["type"] == "session.created", "somebody else's day"
+            assert (await client.next_event())["type"] == "session.created", "another visitor's quota"
 
 
-async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() -> None:
+async def test_client_beyond_the_message_rate_is_read_slowly_and_loses_none() -> None:
     there, clock = ScriptedRealtimeServer(), ManualClock()
     clock.moves_by_itself = True
     async with (
@@ -314,7 +314,7 @@ async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() 
         assert sum(clock.sleeps) == pytest.approx(0.3), "thirty more"
 
 
-async def test_the_operator_says_how_large_a_message_may_be() -> None:
+async def test_message_size_limit_is_the_operators() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,

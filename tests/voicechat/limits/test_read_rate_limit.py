@@ -19,14 +19,14 @@ from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.upstream.connection import MAX_ID_CHARS, RealtimeConnection
 
 
-def test_nobody_within_the_bounds_ever_waits() -> None:
+def test_rate_limit_within_the_bounds_never_pauses() -> None:
     ours = ReadRateLimit(0.0)
     assert not any(ours.take(10_000, number / 200) for number in range(10_000))
     assert ours.take(8 * 2**20, 60.0) == 0.0, "a whole reply in one message"
 
 
 @given(st.lists(st.integers(0, 20_000_000), min_size=1, max_size=50))
-def test_whoever_waits_as_told_takes_no_more_than_that(sizes: list[int]) -> None:
+def test_rate_limit_with_its_pauses_keeps_the_rate(sizes: list[int]) -> None:
     ours, now = ReadRateLimit(100.0), 100.0
     for size in sizes:
         now += ours.take(size, now)
@@ -34,7 +34,7 @@ def test_whoever_waits_as_told_takes_no_more_than_that(sizes: list[int]) -> None
     assert now - 100.0 == pytest.approx(max(0.0, (counted - BURST_MESSAGES) / MAX_MESSAGES_PER_S))
 
 
-async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_flooding_server_is_read_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_rate_limit, "MAX_MESSAGES_PER_S", 1000.0)
     monkeypatch.setattr(read_rate_limit, "BURST_MESSAGES", 100.0)
 
@@ -60,7 +60,7 @@ async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch
     assert sum(clock.sleeps) == pytest.approx(0.5), "500 messages beyond the burst, at 1000 a second"
 
 
-async def test_an_id_that_is_none_is_no_event() -> None:
+async def test_event_with_a_long_id_is_ignored() -> None:
     async def talk(socket: ServerConnection) -> None:
         await accept_session(socket)
         name = "x" * (MAX_ID_CHARS + 1)

@@ -28,7 +28,7 @@ Event = dict[str, Any]
 
 
 @given(st.floats(1, 86_400))
-def test_a_session_is_renewed_in_its_life_and_late_in_it(life_s: float) -> None:
+def test_renewal_times_are_late_in_the_lifetime(life_s: float) -> None:
     quietly, latest = renewal_times(life_s)
     assert life_s * 0.7 <= quietly < latest < life_s
     assert life_s - latest <= 20
@@ -113,7 +113,7 @@ class RunningCall:
         await asyncio.wait([self.task])
 
 
-async def test_a_quiet_call_is_renewed_before_its_session_ends() -> None:
+async def test_renewal_of_an_idle_call_precedes_the_session_end() -> None:
     there = SessionLimitServer(1.2)
     async with running_server(there.handle_connection) as url:
         held = RunningCall(url)
@@ -126,11 +126,11 @@ async def test_a_quiet_call_is_renewed_before_its_session_ends() -> None:
         assert held.call.notice is None
         await held.end()
         items = [event["item"] for event in there.connections[1] if event["type"] == "conversation.item.create"]
-        told = [(item["role"], item["content"][0]["text"]) for item in items]
-        assert told == [("user", "Hello"), ("assistant", "Hi.")]
+        sent = [(item["role"], item["content"][0]["text"]) for item in items]
+        assert sent == [("user", "Hello"), ("assistant", "Hi.")]
 
 
-async def test_a_call_in_the_middle_of_a_word_is_renewed_at_the_last_moment() -> None:
+async def test_renewal_while_the_visitor_speaks_waits_for_the_last_moment() -> None:
     life_s, clock = 3600.0, ManualClock()
     earliest_s, latest_s = renewal_times(life_s)
     there = SessionLimitServer(life_s, wall_clock=clock)
@@ -150,7 +150,7 @@ async def test_a_call_in_the_middle_of_a_word_is_renewed_at_the_last_moment() ->
 
 
 @pytest.mark.parametrize("ends", [None, "soon", -5, 10**12, True], ids=str)
-async def test_an_end_that_makes_no_sense_is_not_waited_for(ends: object) -> None:
+async def test_renewal_ignores_an_invalid_expiry(ends: object) -> None:
     async def talk(socket: ServerConnection) -> None:
         await send_events(socket, {"type": "session.created", "session": {"type": "realtime", "expires_at": ends}})
         async for message in socket:
@@ -182,14 +182,16 @@ STEPS = st.lists(
 
 @given(STEPS, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple[str, Any]], ours: bool) -> None:
+def test_reconnect_after_any_interruptions_sends_the_conversation_on_the_page(
+    steps: list[tuple[str, Any]], ours: bool
+) -> None:
     """`ours`: the server leaves interruptions to us."""
     now = 100.0
     call = CallStateMachine(Conversation(), Settings(replay_items=1000), now)
     call.handle_connected(now)
     call.handle_event(server_vad_confirmed(interrupt_response=not ours), now)
 
-    def told() -> list[tuple[str, str]]:
+    def sent_conversation() -> list[tuple[str, str]]:
         call.handle_disconnected(CallStage.RECONNECTING, now)
         created = [e["item"] for e in call.handle_connected(now) if e["type"] == "conversation.item.create"]
         call.handle_event(server_vad_confirmed(interrupt_response=not ours), now)
@@ -219,7 +221,7 @@ def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple
                     call.next_frame(now)
                     now += 0.02
             case "cut":
-                known = told()
+                known = sent_conversation()
                 shown = [(b.role, b.text) for b in call.conversation.bubbles() if b.text.strip()]
                 assert known == shown
         for event in events:
