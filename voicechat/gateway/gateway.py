@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicechat.config.session_update import SessionMode
-from voicechat.config.settings import Endpoint, Settings
+from voicechat.config.settings import Settings
 from voicechat.limits.budget import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
+from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
 from voicechat.security.visitor_cookie import visitor_key
 

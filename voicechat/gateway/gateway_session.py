@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
-from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.config.settings import Settings
 from voicechat.gateway.redaction import encoded_variants, redact_event
 from voicechat.limits.budget import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
@@ -26,6 +26,7 @@ from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
 from voicechat.protocol.beta_dialect import Dialect
+from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
 from voicechat.protocol.json_codec import InvalidJson, read_object, write_json

@@ -10,7 +10,7 @@ from contextlib import suppress
 from websockets.exceptions import InvalidURI
 from websockets.uri import get_proxy, parse_uri
 
-from voicechat.config.settings import Endpoint
+from voicechat.protocol.endpoint import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
 """Seconds for a server to accept a connection. A slower one is too slow for a conversation."""

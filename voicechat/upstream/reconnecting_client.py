@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.config.settings import Settings
+from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_fields import RawEvent, get_response_id
 from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
