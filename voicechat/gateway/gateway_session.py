@@ -27,9 +27,11 @@ from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.protocol.event_dispatcher import EventDispatcher
 from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
 from voicechat.protocol.json_codec import InvalidJson, read_object, write_json
+from voicechat.protocol.server_events import parse_event
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
 from voicechat.upstream.usage_drain import drain_usage
 
@@ -94,6 +96,7 @@ class GatewaySession:
         self._secrets = endpoint.secrets.all
         client.secret_variants = encoded_variants(endpoint.secrets.credentials)
         self._responses = InFlightResponses()
+        self._dispatcher = EventDispatcher(billing.event_handlers(), self._responses.event_handlers())
         self._policy = ClientEventPolicy(
             mode, max_tokens, requested_model=requested_model, dialect=client.dialect, check_budget=self._check_budget
         )
@@ -157,8 +160,7 @@ class GatewaySession:
     def _track_events(self, events: list[RawEvent], now: float) -> None:
         """Track responses and costs in these server events, which are in GA."""
         for event in events:
-            self._billing.on_event(event, now)
-            self._responses.on_event(event, now)
+            self._dispatcher.dispatch(parse_event(event), now)
 
     def _check_limits(self, now: float) -> TerminalError | None:
         """Return why the session has to end now, or None."""

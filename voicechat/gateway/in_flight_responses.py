@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
 
-from voicechat.protocol.event_fields import RawEvent, get_object, get_response_id, get_string
+from voicechat.protocol.event_dispatcher import EventHandlers
+from voicechat.protocol.event_fields import RawEvent, get_string
+from voicechat.protocol.server_events import ResponseCreated, ResponseDone, ServerError, ServerEvent
 
 from .client_event_errors import ClientEventRejected
 
@@ -36,22 +36,25 @@ class InFlightResponses:
             raise ClientEventRejected("too_many_responses", message)
         self._requested.append((get_string(event, "event_id"), now))
 
-    def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """Handle a server event, in GA. Never raises, whatever the server sends."""
-        kind, response_id = event.get("type"), get_response_id(event)
-        if kind == "response.created":
-            # Also one that the server creates by itself: a request counts again when its response is created.
-            self._pop_request()
-            self._last_event_at[response_id] = now
-            if len(self._last_event_at) > MAX_TRACKED_RESPONSES:
-                del self._last_event_at[next(iter(self._last_event_at))]
-        elif kind == "response.done":
-            if self._last_event_at.pop(response_id, None) is None:
-                self._pop_request()  # not every server sends `response.created`
-        elif kind == "error":
-            self._drop_failed_request(get_string(get_object(event, "error"), "event_id"))
-        elif response_id in self._last_event_at:
-            self._last_event_at[response_id] = now
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers for `EventDispatcher`."""
+        return {ServerEvent: self._on_event}
+
+    def _on_event(self, event: ServerEvent, now: float) -> None:
+        match event:
+            case ResponseCreated():
+                # Also one that the server creates by itself: a request counts again when its response is created.
+                self._pop_request()
+                self._last_event_at[event.response_id] = now
+                if len(self._last_event_at) > MAX_TRACKED_RESPONSES:
+                    del self._last_event_at[next(iter(self._last_event_at))]
+            case ResponseDone():
+                if self._last_event_at.pop(event.response_id, None) is None:
+                    self._pop_request()  # not every server sends `response.created`
+            case ServerError():
+                self._drop_failed_request(event.event_id)
+            case _ if event.response_id in self._last_event_at:
+                self._last_event_at[event.response_id] = now
 
     def count_in_flight(self, now: float) -> int:
         """Return the number of responses requested or active."""

@@ -11,8 +11,17 @@ from typing import Any, Protocol
 
 from voicechat.config.settings import Settings
 from voicechat.protocol.endpoint import Endpoint, ServerKind
-from voicechat.protocol.event_fields import RawEvent, get_response_id
+from voicechat.protocol.event_dispatcher import EventDispatcher, EventHandlers
+from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.notices import Notice
+from voicechat.protocol.server_events import (
+    InputCommitted,
+    ResponseCreated,
+    ResponseDone,
+    ServerEvent,
+    SessionEvent,
+    parse_event,
+)
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage
 
@@ -31,8 +40,8 @@ class EventObserver(Protocol):
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
         """Handle a new connection that is ready; nothing has been sent over it yet."""
 
-    def on_event(self, event: RawEvent, now: float) -> None:
-        """Handle a server event."""
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers by class of event."""
 
 
 RENEWAL_POLL_S = 0.25
@@ -79,6 +88,14 @@ class ReconnectingClient:
         self._get_endpoint = get_endpoint
         self._build_update = build_update
         self._observers = observers
+        self._dispatcher = EventDispatcher(
+            {
+                ResponseCreated: self._on_response_created,
+                ResponseDone: self._on_response_done,
+                InputCommitted: self._on_committed,
+            },
+            *(observer.event_handlers() for observer in observers),
+        )
         self._on_ready = on_ready
         self._on_change = on_change
         self._clock = clock
@@ -167,14 +184,12 @@ class ReconnectingClient:
             self._is_renewing = True
             await connection.close()
 
-    def _remaining_lifetime_s(self, event: RawEvent) -> float | None:
+    def _remaining_lifetime_s(self, event: ServerEvent) -> float | None:
         """Return the seconds that the session has left, or None when the event does not state them."""
-        session = event.get("session")
-        ends = session.get("expires_at") if isinstance(session, dict) else None
-        if not isinstance(ends, int | float) or event.get("type") not in ("session.created", "session.updated"):
+        if not isinstance(event, SessionEvent) or event.session.expires_at is None:
             return None
-        left = ends - self._wall_clock()
-        return left if 0 < left < MAX_SESSION_LIFETIME_S else None
+        left_s = event.session.expires_at - self._wall_clock()
+        return left_s if 0 < left_s < MAX_SESSION_LIFETIME_S else None
 
     async def _run_connection(self) -> Failure:
         """Run one connection from opening to its end; return the failure that ended it."""
@@ -213,10 +228,12 @@ class ReconnectingClient:
         """Pass server events to the call until a fatal one. Raises `ConnectionFailed` when the connection ends."""
         call, renewing = self._call, None
         try:
-            async for event in connection.events():
+            async for raw in connection.events():
+                event, now = parse_event(raw), self._clock()
                 if renewing is None and (life_s := self._remaining_lifetime_s(event)) is not None:
                     renewing = asyncio.create_task(self._renew(connection, life_s))
-                self.send(call.handle_event(event, self._notify_observers(event)))
+                self._dispatcher.dispatch(event, now)
+                self.send(call.handle_event(event, now))
                 self._on_change()
                 if call.fatal_failure is not None:
                     return call.fatal_failure
@@ -227,25 +244,22 @@ class ReconnectingClient:
                 await asyncio.wait([renewing])  # it may be closing the connection
         return Failure.LOST
 
-    def _notify_observers(self, event: RawEvent) -> float:
-        """Show an event to the observers; returns when."""
-        now, reply = self._clock(), get_response_id(event)
-        if event["type"] == "response.created":
-            self._unbilled_response_id, self._response_expected = reply, False
-        elif event["type"] == "response.done" and reply == self._unbilled_response_id:
+    def _on_response_created(self, event: ResponseCreated, now: float) -> None:
+        self._unbilled_response_id, self._response_expected = event.response_id, False
+
+    def _on_response_done(self, event: ResponseDone, now: float) -> None:
+        if event.response_id == self._unbilled_response_id:
             self._unbilled_response_id = ""
-        elif event["type"] == "input_audio_buffer.committed":
-            self._response_expected = True
-        for observer in self._observers:
-            observer.on_event(event, now)
-        return now
+
+    def _on_committed(self, event: InputCommitted, now: float) -> None:
+        self._response_expected = True
 
     async def _drain_usage(self, connection: RealtimeConnection) -> None:
         """Cancel the response that is active or about to start, and wait for its usage."""
         events = connection.events()
 
         async def observe_next_event() -> None:
-            self._notify_observers(await anext(events))
+            self._dispatcher.dispatch(parse_event(await anext(events)), self._clock())
 
         async def cancel(response_id: str) -> None:
             connection.send({"type": "response.cancel", "response_id": response_id})

@@ -5,12 +5,13 @@ Stays right after a lost connection, after preferences changed without a connect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from voicechat.config.call_preferences import LIVE_UPDATE_EVENT_ID, build_live_update
 from voicechat.protocol.endpoint import Endpoint
-from voicechat.protocol.event_fields import RawEvent, get_object, get_string
+from voicechat.protocol.event_dispatcher import EventHandlers
+from voicechat.protocol.event_fields import RawEvent
+from voicechat.protocol.server_events import ServerError
 
 
 class SessionConfigSync:
@@ -32,10 +33,13 @@ class SessionConfigSync:
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
         """Ignore the event."""
 
-    def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """Handle a server event: restore the former settings after a rejection."""
-        error = get_object(event, "error")
-        if event.get("type") == "error" and get_string(error, "event_id") == LIVE_UPDATE_EVENT_ID:
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers for `EventDispatcher`."""
+        return {ServerError: self._on_error}
+
+    def _on_error(self, event: ServerError, now: float) -> None:
+        """Restore the former settings after a rejection."""
+        if event.event_id == LIVE_UPDATE_EVENT_ID:
             self._sent_update, self._has_rejection = self._previous_update, True
 
     def take_rejection(self) -> bool:
