@@ -93,7 +93,7 @@ class FakeRtcPage:
 async def running_call(
     endpoint: EndpointResolver, visitor: Visitor | None = None, **changed: Any
 ) -> AsyncIterator[FakeRtcPage]:
-    page = FakeRtcPage(RealtimeHandler(Settings(**changed), endpoint), visitor)
+    page = FakeRtcPage(RealtimeHandler(Settings().with_changes(**changed), endpoint), visitor)
     try:
         await page.start()
         yield page

@@ -80,7 +80,8 @@ def make_settings(url: str, **changed: Any) -> Settings:
         "text_instructions": fake_server_variants.PROMPT,
     }
     quick: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
-    return Settings(realtime_url=url, **{"realtime_api_key": fake_server_variants.KEY, **told, **quick, **changed})
+    defaults = {"realtime_url": url, "realtime_api_key": fake_server_variants.KEY}
+    return Settings().with_changes(**{**defaults, **told, **quick, **changed})
 
 
 @asynccontextmanager

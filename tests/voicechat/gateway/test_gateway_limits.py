@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -257,7 +256,7 @@ async def test_voice_session_ends_at_the_maximum_duration(monkeypatch: pytest.Mo
     monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
     there, clock = ScriptedRealtimeServer(), ManualClock()
     async with running_server(there.handle_connection) as url, running_gateway(url, clock=clock) as ours:
-        ours.gateway._settings = replace(ours.gateway._settings, max_call_seconds=100)
+        ours.gateway._settings = ours.gateway._settings.with_changes(max_call_seconds=100)
         async with connected_client(ours.url("/text-chat")) as writes, connected_client(ours.url()) as speaks:
             await writes.next_event()
             await speaks.next_event()
