@@ -12,8 +12,7 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from voicechat.config.security_settings import ANY_ORIGIN, normalize_origin
-
-LOOPBACK_HOSTNAMES = frozenset({"localhost"})
+from voicechat.protocol.endpoint import is_loopback_host
 
 
 def parse_hostname(text: str) -> str:
@@ -52,7 +51,7 @@ def is_known_host(host: str, allowed: Collection[str]) -> bool:
     """Whether a Host header names this computer: for an app that listens to this computer alone. A page that was served
     under another name and now points here is not to be trusted."""
     name = parse_hostname(host)
-    if ANY_ORIGIN in allowed or name in LOOPBACK_HOSTNAMES or name.endswith(".localhost"):
+    if ANY_ORIGIN in allowed or is_loopback_host(name):
         return True
     try:
         ipaddress.ip_address(name)

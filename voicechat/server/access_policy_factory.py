@@ -13,7 +13,6 @@ words.py       the one sentence for whoever is not let in
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +20,7 @@ from functools import partial
 import gradio as gr
 
 from voicechat.config.settings import Settings
+from voicechat.protocol.endpoint import is_loopback_host
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.gradio.pending_offers import PendingOffers
 from voicechat.security.middleware import Guard
@@ -48,12 +48,5 @@ def create_access_policy(settings: Settings, page: gr.Blocks, get_share_url: Cal
         script_hashes=tuple(hash_inline_scripts(str(page.head).encode())),
         pending_offers=PendingOffers(partial(RtcConnection.find, rtc)),
         get_public_origins=public_origins,
-        loopback_only=_is_loopback(settings.host) and not settings.share,
+        loopback_only=is_loopback_host(settings.host) and not settings.share,
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 
 from voicechat.audio.format import FRAME_S, RATE
+from voicechat.protocol.json_codec import InvalidJson, read_object
 
 FRAME_BYTES = round(RATE * FRAME_S) * 2
 MAX_UNACKED_FRAMES = 40
@@ -69,11 +70,9 @@ class FlowControl:
         if len(text) > MAX_CONTROL_CHARS:
             raise ProtocolViolation(CLOSE_POLICY_VIOLATION)
         try:
-            message = json.loads(text)
-        except (ValueError, RecursionError):
+            message = read_object(text, allow_nan=True)
+        except InvalidJson:
             raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA) from None
-        if not isinstance(message, dict):
-            raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA)
         if message.get("type") != "taken":
             return
         frames = message.get("frames")

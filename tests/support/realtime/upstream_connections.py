@@ -6,7 +6,8 @@ import pytest
 
 from voicechat.config.session_update import build_session_update
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.upstream.connection import ConnectionFailed, Failure, RealtimeConnection
+from voicechat.protocol.failures import ConnectionFailed, Failure
+from voicechat.upstream.connection import RealtimeConnection
 
 KEY = "sk-test-secret"
 UPDATE = build_session_update(Settings())
