@@ -172,7 +172,7 @@ async def test_malformed_requests_get_a_sentence(open_app: ProtectedApp) -> None
 
 
 async def test_a_body_that_never_ends_holds_nothing(open_app: ProtectedApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicechat.security.middleware.BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("voicechat.security.middleware.request_body.BODY_TIMEOUT_S", 0.1)
 
     async def drops() -> AsyncIterator[bytes]:
         yield b"{"
