@@ -36,7 +36,7 @@ def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(
     page = context.new_page()
     page.goto(password_app.url)
     assert page.title() == "Realtime Voice Chat"
-    assert page.locator("#why").inner_text() == "架設這個網頁的人設了密碼。"
+    assert page.locator("#why").inner_text() == "這個網頁需要密碼。"
     page.keyboard.type("wrong horse")  # the field has the focus
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_text="密碼不對。").wait_for()
