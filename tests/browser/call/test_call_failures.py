@@ -178,7 +178,7 @@ def test_of_two_quick_changes_of_the_microphone_the_last_one_counts(app: AppProc
     caller = BrowserPage(browser, app.url, after=SLOW_MICROPHONE_SCRIPT)
     try:
         caller.start_call()
-        caller.page.evaluate("() => Promise.all([voiceOtherMicrophone(), voiceOtherMicrophone()])")
+        caller.page.evaluate("() => Promise.all([voiceSwitchMicrophone(), voiceSwitchMicrophone()])")
         assert caller.microphone_track_states() == [["ended"], ["ended"], ["live"]]
         caller.hang_up()
         caller.wait_until(MICROPHONES_RELEASED_JS)

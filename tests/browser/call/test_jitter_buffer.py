@@ -1,4 +1,4 @@
-"""The jitter buffer of a call over a web socket (voicechat/ui/static/web_audio.js), driven sample by sample, without a call."""
+"""Jitter buffer of a WebSocket call (voicechat/ui/static/web_audio.js), driven frame by frame without a call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ DRIVE_SCRIPT = """(steps) => {
     for (let i = 0; i < count; i++) {
       if (what === "push") buffer.push(Float32Array.from({ length: 480 }, () => (loud ? next++ : 0)));
       else { const out = new Float32Array(480); buffer.pull(out); heard.push(...out); }
-      most = Math.max(most, buffer.level);
+      most = Math.max(most, buffer.bufferedSamples);
     }
-    levels.push(buffer.level);
+    levels.push(buffer.bufferedSamples);
   }
-  return { heard, levels, most, dry: buffer.dry, target: buffer.target };
+  return { heard, levels, most, dry: buffer.underrunCount, target: buffer.target };
 }"""
 """Pushes and pulls frames of 480; loud ones hold 1, 2, 3... throughout, so that what is lost or repeated shows."""
 

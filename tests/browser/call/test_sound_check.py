@@ -75,7 +75,7 @@ def test_all_is_well(open_page: OpenPage, app: AppProcess) -> None:
     assert "can you hear me" in row_text(caller, "level", "run")
     expect(caller.page.locator("#voice-chat")).to_be_hidden()
     caller.play_speech(load_clip("en", "human", 0).samples)
-    assert row_text(caller, "level", "ok") == "You are heard well."
+    assert row_text(caller, "level", "ok") == "Your voice is clear."
     begun = caller.audio_clock_s()
     caller.wait_until_loud(begun)  # the melody
     expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
@@ -136,7 +136,7 @@ def test_no_way_for_udp_and_a_call_that_knows_it(open_page: OpenPage, app: AppPr
     start_check(caller)
     row_text(caller, "level", "run")
     assert "UDP does not get through" in row_text(caller, "network", "trouble")
-    caller.page.get_by_role("button", name="Take it at once from now on").click()
+    caller.page.get_by_role("button", name="Always use the web connection").click()
     row_text(caller, "network", "ok")
     caller.press_call_button()  # which also ends the check
     expect(caller.page.locator("#voice-check")).to_be_hidden()
@@ -193,7 +193,8 @@ def test_a_note_is_told_from_noise_and_from_speech(measurements: Page, rate: int
         note = 0.05 * np.sin(2 * np.pi * hertz * time)
         tone, loud, plain = (
             measurements.evaluate(
-                "([s, rate, f]) => [voiceMeasures.tone(s, rate, f), voiceMeasures.prominence(s, rate, f)]",
+                """([s, rate, f]) => ['toneDbfs', 'toneProminenceDb'].map(
+                    (name) => voiceAudioMeasurements[name](s, rate, f))""",
                 [samples.tolist(), rate, hertz],
             )
             for samples in (note, note + noise / 10, noise)
@@ -203,7 +204,10 @@ def test_a_note_is_told_from_noise_and_from_speech(measurements: Page, rate: int
     speech = load_clip("en", "human", 0).samples
     blocks = [speech[at : at + 1024] for at in range(0, len(speech) - 1024, 2400)]
     stands_out = [
-        measurements.evaluate("([s, f]) => voiceMeasures.prominence(s, 24000, f)", [block.tolist(), hertz]) > 12
+        measurements.evaluate(
+            "([s, f]) => voiceAudioMeasurements.toneProminenceDb(s, 24000, f)", [block.tolist(), hertz]
+        )
+        > 12
         for block in blocks
         for hertz in (784, 1047)
     ]
@@ -222,7 +226,7 @@ def test_a_note_is_told_from_noise_and_from_speech(measurements: Page, rate: int
 )
 def test_the_verdict_on_a_voice(measurements: Page, room: float, voice: float, peak: float, verdict: str) -> None:
     levels, peaks = [room] * 30 + [voice] * 30, [0.01] * 30 + [peak] * 30
-    assert measurements.evaluate("([l, p]) => voiceMeasures.verdict(l, p)", [levels, peaks]) == verdict
+    assert measurements.evaluate("([l, p]) => voiceAudioMeasurements.classifyLevel(l, p)", [levels, peaks]) == verdict
 
 
 @pytest.mark.parametrize(
@@ -235,4 +239,4 @@ def test_the_verdict_on_a_voice(measurements: Page, room: float, voice: float, p
     ],
 )
 def test_a_tune_that_comes_back(measurements: Page, notes: list[float], echo: bool) -> None:
-    assert measurements.evaluate("(notes) => voiceMeasures.echoes(notes)", notes) is echo
+    assert measurements.evaluate("(notes) => voiceAudioMeasurements.hasEcho(notes)", notes) is echo

@@ -42,7 +42,7 @@ def test_the_second_visitor_waits_and_is_in_when_the_first_hangs_up(one_call_app
         # The other way round, and this time the line is left.
         first.press_call_button()
         first.wait_for_stage("waiting")
-        expect(first.page.locator(CALL_BUTTON)).to_have_accessible_name("Leave the line")
+        expect(first.page.locator(CALL_BUTTON)).to_have_accessible_name("Leave the queue")
         first.press_call_button()
         first.wait_for_stage("ended", timeout=10)
         first.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")

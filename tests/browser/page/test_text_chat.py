@@ -336,17 +336,17 @@ def test_wishes_are_told_to_a_running_call_and_the_page_says_when_they_count(
     opened = echo_server.received_of("session.update")[-1]["session"]
     assert opened["audio"]["input"]["transcription"]["language"] == "zh"
     choose_option(page, "wish-pace", "Patient: lets you think")
-    expect(said).to_have_text("Counts from now on.")
+    expect(said).to_have_text("Takes effect now.")
     told = echo_server.wait_for("session.update", updates + 1)[-1]["session"]
     assert told["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 800
     assert "output" not in told["audio"] and "instructions" not in told
-    choose_option(page, "wish-preset", "My own words")
+    choose_option(page, "wish-preset", "Custom")
     page.page.locator("#wish-words textarea").fill("Be a pirate.")
     page.page.locator("#wish-words textarea").blur()
-    expect(said).to_have_text("Counts from the next answer on.")
+    expect(said).to_have_text("Takes effect with the next answer.")
     assert echo_server.wait_for("session.update", updates + 2)[-1]["session"]["instructions"] == "Be a pirate."
     choose_option(page, "wish-model", "the-better")
-    expect(page.page.locator("#wishes-status")).to_have_text("Counts from the next call on.")
+    expect(page.page.locator("#wishes-status")).to_have_text("Takes effect with the next call.")
     choose_option(page, "wish-voice", "marin")
     expect(said).to_contain_text("next call")
     assert len(echo_server.received_of("session.update")) == updates + 2, (

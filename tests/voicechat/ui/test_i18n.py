@@ -56,7 +56,7 @@ def test_sentences_end_as_sentences_do(table: dict[str, tuple[str, str]]) -> Non
 
 def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
     scripts = "".join(path.read_text("utf-8") for path in STATIC_DIR.glob("*.js"))
-    used = set(re.findall(r"(?:hint|endUnasked)\(\"(\w+)\"", scripts))
+    used = set(re.findall(r"(?:showHint|endUnexpectedly)\(\"(\w+)\"", scripts))
     used |= set(re.findall(r'Error: "(\w+)"', scripts)) | {"busy"}
     assert {f"hint_{code}" for code in used} == {code for code in SCRIPT_TEXTS if code.startswith("hint_")}
     for prefix in ("word", "name"):
@@ -65,7 +65,7 @@ def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
         assert code in SCRIPT_TEXTS
     check = (STATIC_DIR / "sound_check.js").read_text("utf-8")
     used = set(re.findall(r"text\.(check_\w+)", check)) | {"check_start", "check_privacy", "check_later", "check_close"}
-    used |= {f"check_{code}" for code in re.findall(r"row\(\"\w+\", \"\w+\", \"(\w+)\"", check)}
+    used |= {f"check_{code}" for code in re.findall(r"renderRow\(\"\w+\", \"\w+\", \"(\w+)\"", check)}
     used |= {f"check_title_{name}" for name in ("microphone", "level", "echo", "network")}
     used |= {f"check_{code}" for code in ("denied", "missing", "busy", "silent", "quiet", "loud")}
     used |= {f"check_{code}" for code in ("asked", "asked_only", "no_echo", "loudspeaker")}

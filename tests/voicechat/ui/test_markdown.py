@@ -9,28 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.ui.widgets.markdown import WORD_JOINER, escape_markdown, safe_model_markdown, with_strikethrough
+from voicechat.ui.widgets.markdown import (
+    WORD_JOINER,
+    escape_with_entities,
+    safe_model_markdown,
+    with_strikethrough,
+)
 
 
 @pytest.mark.parametrize(
     "text", ["a<b", "`a<b`", "**no**", "[x](http://y)", "$$x$$", "<script>", "&amp;", "a|b", "~~x~~"]
 )
 def test_a_persons_signs_are_shown_and_mean_nothing(text: str) -> None:
-    shown = escape_markdown(text)
+    shown = escape_with_entities(text)
     assert html.unescape(shown) == text
     assert not re.search(r"[`*_\[\]<>$|~]", shown)
 
 
 @pytest.mark.parametrize("text", ["1. one", "- one", "+ one", "# one", "    one", "a\n2) two", "==="])
 def test_a_line_a_person_begins_is_no_list_heading_or_code(text: str) -> None:
-    shown = escape_markdown(text)
+    shown = escape_with_entities(text)
     assert not re.search(r"^\s*(\d+[.)]|[-+#=]|    )", shown, re.MULTILINE)
     assert html.unescape(shown).replace("\u2060", "").replace("\xa0", " ") == text
 
 
 @given(st.text(alphabet="ab <>&`*\n1.-#", max_size=40))
 def test_nothing_of_a_persons_text_is_lost(text: str) -> None:
-    assert html.unescape(escape_markdown(text)).replace("\u2060", "").replace("\xa0", " ") == text
+    assert html.unescape(escape_with_entities(text)).replace("\u2060", "").replace("\xa0", " ") == text
 
 
 def test_a_models_html_is_text_and_its_code_is_code() -> None:

@@ -64,7 +64,7 @@ def test_the_line_and_the_picture_behind_it() -> None:
         format_latency_breakdown(TYPED_TURN, "en")
     ), "the newest first"
     assert 'class="waited" style="left:33.3%;width:15.0%"' in picture
-    assert "you spoke" in picture and "silence waited" in picture
+    assert "you spoke" in picture and "waiting for silence" in picture
 
 
 def test_answers_to_what_was_typed_have_no_percentiles_and_old_ones_are_not_drawn() -> None:

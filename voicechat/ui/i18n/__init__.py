@@ -1,8 +1,8 @@
 """Texts of the page in English and in Traditional Chinese (Taiwan).
 
 Gradio translates the static labels in the browser (`I18N`). Sentences made on the server are looked up by code, in the
-language of the visitor's browser (`negotiate_locale`). A test checks that every code has its sentences. The texts of the
-login page and of denied requests are in voicechat/security (auth/login_page.py, denials.py).
+language of the visitor's browser (`negotiate_locale`). A test checks that every code has its sentences. The login page
+and denied requests have their texts in voicechat/security (auth/login_page.py, denials.py).
 """
 
 from .choices import ENDPOINTING_SPEEDS, LANGUAGES, NOISE_REDUCTIONS, PREFERENCE_MESSAGES, PRESETS

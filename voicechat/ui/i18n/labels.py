@@ -20,7 +20,7 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_export_json": "Data (JSON)",
         "voice_export_srt": "Subtitles (SRT)",
         "voice_export_wav": "Recording (WAV)",
-        "voice_export_note": "The recording is kept for this page only: you are on the left channel, the model on the right. "
+        "voice_export_note": "The recording is kept for this page only: the left channel is you, the right one the model. "
         "Clear deletes it, and so does closing the page.",
         "voice_export_note_text": "Calls are not recorded here.",
         "voice_tab": "Voice",
@@ -46,7 +46,7 @@ LABELS: dict[str, dict[str, str]] = {
         "key_placeholder": "OpenAI API key",
         "key_use": "Use",
         "key_forget": "Forget",
-        "key_note": "Kept in the memory of this page's session only. Used for calls and chats that you start from then on.",
+        "key_note": "Kept in the memory of this page's session only. Used for calls and chats started from then on.",
     },
     "zh-TW": {
         "app_title": "# 即時語音對話",

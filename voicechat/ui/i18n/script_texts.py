@@ -79,8 +79,7 @@ SCRIPT_TEXTS: TranslationTable = {
     "check_no_https": (
         "Browsers allow the microphone only on https pages and on localhost, and this address has no https. Ask the "
         "administrator for a public link (SHARE=1).",
-        "瀏覽器只允許 https 網頁或 localhost 使用麥克風，而這個網址沒有 https。"
-        "請向管理員索取公開連結（SHARE=1）。",
+        "瀏覽器只允許 https 網頁或 localhost 使用麥克風，而這個網址沒有 https。請向管理員索取公開連結（SHARE=1）。",
     ),
     "check_https": ("Open with https", "改用 https 開啟"),
     "check_say": (

@@ -44,11 +44,11 @@ CALL_NOTICE_TEXTS: TranslationTable = {
     ),
     # ---- failures: why a call could not start or continue (voicechat.protocol.failures)
     "wrong_key": (
-        "The server rejected the API key. The administrator has to check it.",
+        "The server did not accept the API key. The administrator has to check it.",
         "伺服器不接受 API 金鑰，請管理員檢查金鑰。",
     ),
     "wrong_own_key": (
-        "The server rejected your API key. Check it, or continue without it.",
+        "The server did not accept your API key. Check it, or continue without it.",
         "伺服器不接受你的 API 金鑰，請檢查金鑰，或改為不使用它。",
     ),
     "wrong_address": (
@@ -56,7 +56,7 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "該位址不是 Realtime 伺服器，請管理員檢查位址。",
     ),
     "model_not_found": (
-        "The server does not have the selected model. The administrator has to select another.",
+        "The server does not have the chosen model. The administrator has to choose another.",
         "伺服器沒有所選的模型，請管理員改選其他模型。",
     ),
     "day_spent": (
@@ -98,10 +98,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "通話已達伺服器的時間上限，請重新撥打，繼續對話。",
     ),
     "refused_settings": (
-        "The server rejected the call's settings. The log has the details.",
+        "The server refused the call's settings. The log has the details.",
         "伺服器拒絕了通話設定，細節請看程式的紀錄。",
     ),
-    "server_error": ("The server had an error. Call again in a moment.", "伺服器發生問題，請稍後再通話。"),
+    "server_error": ("The server had a problem. Call again in a moment.", "伺服器發生問題，請稍後再通話。"),
     # ---- other notices (voicechat.protocol.notices)
     "idle_timeout": (
         "The call was ended after a long silence.",
@@ -111,7 +111,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The microphone stopped sending sound, so the call was ended.",
         "麥克風已經沒有聲音傳來，通話已自動結束。",
     ),
-    "time_limit": ("The call reached its time limit. Call again to continue.", "通話已達時間上限，請重新撥打，繼續對話。"),
+    "time_limit": (
+        "The call reached its time limit. Call again to continue.",
+        "通話已達時間上限，請重新撥打，繼續對話。",
+    ),
     "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
     "renewing": ("Renewing the connection; the conversation continues…", "正在更新連線，對話會繼續…"),
     "wish_refused": (
@@ -157,10 +160,10 @@ CHAT_NOTICE_TEXTS: TranslationTable = {
         "對話已達伺服器的時間上限，請重新連線繼續。",
     ),
     "refused_settings": (
-        "The server rejected the chat's settings. The log has the details.",
+        "The server refused the chat's settings. The log has the details.",
         "伺服器拒絕了對話設定，細節請看程式的紀錄。",
     ),
-    "server_error": ("The server had an error. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
+    "server_error": ("The server had a problem. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
     "server_busy": ("All chat slots are in use. Try again in a moment.", "目前連線已滿，請稍後再試。"),
     "closing_soon": (
         "The server is closing for maintenance: this chat ends within {seconds} seconds.",
