@@ -20,7 +20,7 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_export_json": "Data (JSON)",
         "voice_export_srt": "Subtitles (SRT)",
         "voice_export_wav": "Recording (WAV)",
-        "voice_export_note": "The recording is kept for this page only: the left channel is you, the right one the model. "
+        "voice_export_note": "The recording is kept for this page only, you on the left and the model on the right. "
         "Clear deletes it, and so does closing the page.",
         "voice_export_note_text": "Calls are not recorded here.",
         "voice_tab": "Voice",
