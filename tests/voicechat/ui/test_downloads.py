@@ -1,4 +1,4 @@
-"""What a visitor saves: for them alone, once, and as it is when it is fetched."""
+"""Downloads: tickets, their limits, and the content of each file format."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def text_download(content: bytes = b"content") -> Download:
     return Download("name.txt", "text/plain", lambda: [content])
 
 
-async def test_a_ticket_counts_once(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+async def test_ticket_is_valid_once(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
     where = downloads.create_url(text_download())
     assert (await http_client.head(where)).status_code == 405
     answer = await http_client.get(where)
@@ -66,7 +66,7 @@ async def test_a_ticket_counts_once(http_client: httpx.AsyncClient, downloads: D
     assert (await http_client.get(where)).status_code == 404
 
 
-async def test_a_ticket_is_old_after_a_minute(
+async def test_ticket_expires_after_a_minute(
     http_client: httpx.AsyncClient, downloads: Downloads, clock: ManualClock
 ) -> None:
     where = downloads.create_url(text_download())
@@ -74,7 +74,7 @@ async def test_a_ticket_is_old_after_a_minute(
     assert (await http_client.get(where)).status_code == 404
 
 
-async def test_nobody_guesses(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+async def test_unknown_ticket_is_not_found(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
     tickets = {downloads.create_url(text_download()) for _ in range(100)}
     assert len(tickets) == 100
     assert min(len(ticket.rpartition("/")[2]) for ticket in tickets) == 43
@@ -82,7 +82,7 @@ async def test_nobody_guesses(http_client: httpx.AsyncClient, downloads: Downloa
         assert (await http_client.get(guess)).status_code == 404
 
 
-async def test_tickets_have_a_bound(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+async def test_tickets_are_bounded(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
     first = downloads.create_url(text_download())
     last = [downloads.create_url(text_download(b"%d" % n)) for n in range(MAX_TICKETS)][-1]
     assert (await http_client.get(first)).status_code == 404
@@ -108,7 +108,7 @@ async def fetch_download(
     return await web.get(downloads.create_url(download))
 
 
-async def test_every_kind(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+async def test_every_format_is_served(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
     who = visitor()
     answers = {kind: await fetch_download(http_client, downloads, kind, who) for kind in ExportFormat}
     for kind, answer in answers.items():
@@ -122,7 +122,7 @@ async def test_every_kind(http_client: httpx.AsyncClient, downloads: Downloads) 
 
 
 @pytest.mark.parametrize("kind", ExportFormat)
-async def test_there_may_be_nothing_to_save(kind: ExportFormat) -> None:
+async def test_empty_conversation_has_no_download(kind: ExportFormat) -> None:
     assert create_download(kind, Visitor(), "en", WHEN) is None
     cleared = visitor()
     await cleared.clear()
@@ -130,7 +130,7 @@ async def test_there_may_be_nothing_to_save(kind: ExportFormat) -> None:
 
 
 @pytest.mark.parametrize("kind", ExportFormat)
-async def test_what_is_cleared_is_not_handed_out_any_more(
+async def test_cleared_conversation_is_not_served(
     kind: ExportFormat, http_client: httpx.AsyncClient, downloads: Downloads
 ) -> None:
     who = visitor()
@@ -140,7 +140,7 @@ async def test_what_is_cleared_is_not_handed_out_any_more(
     assert (await http_client.get(downloads.create_url(download))).content == b""
 
 
-async def test_a_page_that_is_closed_leaves_no_recording() -> None:
+async def test_closed_page_deletes_the_recording() -> None:
     who: Any = visitor()
     who.on_page_closed()
     assert who.recording.sample_count == 0

@@ -42,7 +42,7 @@
     // For the component a queued call is already connected.
     const inQueue = stop && document.querySelector('#status [data-stage="waiting"]');
     const state = inQueue || button.querySelector('[title="spinner"]') ? "wait" : stop ? "stop" : "start";
-    const wording = inQueue ? "line" : state;
+    const wording = inQueue ? "queue" : state;
     button.dataset.word = text[`word_${wording}`]; // shown under the button by the style sheet
     setAccessibleName(button, `name_${wording}`);
     const before = button.dataset.state;
