@@ -40,23 +40,23 @@ UNPLUG_MICROPHONE_JS = """() => {
 def wait_until_empty(echo_app: AppProcess, echo_server: EchoRealtimeServer) -> Iterator[Callable[[float], float]]:
     """Yield a function that waits until app and server have no call and no chat left; it returns the seconds."""
 
-    def nobody(seconds: float) -> float:
+    def wait(seconds: float) -> float:
         begun = time.monotonic()
         echo_app.wait_for_health(
             lambda health: (health["calls"], health["chats"], echo_server.open_connections) == (0, 0, 0), seconds
         )
         return time.monotonic() - begun
 
-    yield nobody
-    nobody(20)
+    yield wait
+    wait(20)
 
 
-def open_call(browser: Browser, house: AppProcess, before: str) -> BrowserPage:
-    caller = BrowserPage(browser, house.url, before=before)
+def open_call(browser: Browser, app: AppProcess, before: str) -> BrowserPage:
+    caller = BrowserPage(browser, app.url, before=before)
     caller.start_call()
     if before:
         caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
-    assert house.health()["calls"] == 1
+    assert app.health()["calls"] == 1
     return caller
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.beside
 def one_call_app(tmp_path: Path) -> Iterator[AppProcess]:
     with (
         running_echo_server() as echo,
-        running_app(tmp_path / "log.txt", REALTIME_URL=echo.url, REALTIME_API_KEY="sk-nobody", MAX_CALLS="1") as app,
+        running_app(tmp_path / "log.txt", REALTIME_URL=echo.url, REALTIME_API_KEY="sk-unused", MAX_CALLS="1") as app,
     ):
         app.wait_for_health(lambda health: health["status"] == "ok")
         yield app

@@ -13,7 +13,7 @@ NO_UDP_SCRIPT = """(() => {
     constructor(given) { super({ ...given, iceServers: [], iceTransportPolicy: "relay" }); }
   };
 })();"""
-"""Prevents any WebRTC path: only TURN servers are allowed, and there is none."""
+"""Prevents any WebRTC path: only TURN servers are allowed, and none is configured."""
 
 FAKE_AUDIO_DEVICES_SCRIPT = """
 (() => {
