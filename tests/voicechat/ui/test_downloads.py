@@ -47,7 +47,7 @@ async def http_client(downloads: Downloads) -> AsyncIterator[httpx.AsyncClient]:
     assert openapi_schema(router)["paths"] == {}
     app = FastAPI()
     app.include_router(router)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here/") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test/") as client:
         yield client
 
 
@@ -56,22 +56,22 @@ def text_download(content: bytes = b"content") -> Download:
 
 
 async def test_ticket_is_valid_once(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
-    where = downloads.create_url(text_download())
-    assert (await http_client.head(where)).status_code == 405
-    answer = await http_client.get(where)
+    url = downloads.create_url(text_download())
+    assert (await http_client.head(url)).status_code == 405
+    answer = await http_client.get(url)
     assert (answer.status_code, answer.content) == (200, b"content")
     assert answer.headers["content-disposition"] == 'attachment; filename="name.txt"'
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert (await http_client.get(where)).status_code == 404
+    assert (await http_client.get(url)).status_code == 404
 
 
 async def test_ticket_expires_after_a_minute(
     http_client: httpx.AsyncClient, downloads: Downloads, clock: ManualClock
 ) -> None:
-    where = downloads.create_url(text_download())
+    url = downloads.create_url(text_download())
     clock.now += TICKET_LIFETIME_S
-    assert (await http_client.get(where)).status_code == 404
+    assert (await http_client.get(url)).status_code == 404
 
 
 async def test_unknown_ticket_is_not_found(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
@@ -89,28 +89,28 @@ async def test_tickets_are_bounded(http_client: httpx.AsyncClient, downloads: Do
     assert (await http_client.get(last)).content == b"%d" % (MAX_TICKETS - 1)
 
 
-# -------------------------------------------------------------------- what is in the files
+# -------------------------------------------------------------------- content of the files
 
 
-def visitor() -> Visitor:
-    who = Visitor()
-    who.conversation.add_user_message("現在幾點？", 1.0)
-    who.recording = Recording(60)
-    who.recording.write_microphone(0.0, np.full(480, 5, dtype=np.int16))
-    return who
+def make_visitor() -> Visitor:
+    visitor = Visitor()
+    visitor.conversation.add_user_message("現在幾點？", 1.0)
+    visitor.recording = Recording(60)
+    visitor.recording.write_microphone(0.0, np.full(480, 5, dtype=np.int16))
+    return visitor
 
 
 async def fetch_download(
-    web: httpx.AsyncClient, downloads: Downloads, kind: ExportFormat, who: Visitor
+    web: httpx.AsyncClient, downloads: Downloads, kind: ExportFormat, visitor: Visitor
 ) -> httpx.Response:
-    download = create_download(kind, who, "zh-TW", WHEN)
+    download = create_download(kind, visitor, "zh-TW", WHEN)
     assert download is not None
     return await web.get(downloads.create_url(download))
 
 
 async def test_every_format_is_served(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
-    who = visitor()
-    answers = {kind: await fetch_download(http_client, downloads, kind, who) for kind in ExportFormat}
+    visitor = make_visitor()
+    answers = {kind: await fetch_download(http_client, downloads, kind, visitor) for kind in ExportFormat}
     for kind, answer in answers.items():
         assert answer.headers["content-type"] == MEDIA_TYPES[kind]
         assert f'"voice-chat-20260504-030201.{kind}"' in answer.headers["content-disposition"]
@@ -124,7 +124,7 @@ async def test_every_format_is_served(http_client: httpx.AsyncClient, downloads:
 @pytest.mark.parametrize("kind", ExportFormat)
 async def test_empty_conversation_has_no_download(kind: ExportFormat) -> None:
     assert create_download(kind, Visitor(), "en", WHEN) is None
-    cleared = visitor()
+    cleared = make_visitor()
     await cleared.clear()
     assert create_download(kind, cleared, "en", WHEN) is None
 
@@ -133,15 +133,15 @@ async def test_empty_conversation_has_no_download(kind: ExportFormat) -> None:
 async def test_cleared_conversation_is_not_served(
     kind: ExportFormat, http_client: httpx.AsyncClient, downloads: Downloads
 ) -> None:
-    who = visitor()
-    download = create_download(kind, who, "en", WHEN)
+    visitor = make_visitor()
+    download = create_download(kind, visitor, "en", WHEN)
     assert download is not None
-    await who.clear()
+    await visitor.clear()
     assert (await http_client.get(downloads.create_url(download))).content == b""
 
 
 async def test_closed_page_deletes_the_recording() -> None:
-    who: Any = visitor()
-    who.on_page_closed()
-    assert who.recording.sample_count == 0
-    assert create_download(ExportFormat.RECORDING, who, "en", WHEN) is None
+    visitor: Any = make_visitor()
+    visitor.on_page_closed()
+    assert visitor.recording.sample_count == 0
+    assert create_download(ExportFormat.RECORDING, visitor, "en", WHEN) is None
