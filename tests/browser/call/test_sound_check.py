@@ -82,7 +82,7 @@ def test_sound_check_passes(open_page: OpenPage, app: AppProcess) -> None:
     expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
     wait_until_microphones_released(caller)
     caller.page.get_by_role("button", name="Yes", exact=True).click()
-    assert "not disturbed" in row_text(caller, "echo", "ok")
+    assert "does not disturb" in row_text(caller, "echo", "ok")
     assert "UDP" in row_text(caller, "network", "ok")
     assert app.health()["calls"] == 0
     caller.page.get_by_role("button", name="Close", exact=True).click()
@@ -94,7 +94,7 @@ def test_echo_of_the_loudspeaker_is_detected(open_page: OpenPage) -> None:
     start_check(caller)
     row_text(caller, "level", "run")
     caller.play_speech(load_clip("en", "human", 0).samples)
-    assert "interrupt themselves" in row_text(caller, "echo", "trouble")
+    assert "interrupt itself" in row_text(caller, "echo", "trouble")
     caller.page.get_by_role("button", name="Use push to talk").click()
     row_text(caller, "echo", "ok")
     assert caller.page.evaluate("document.documentElement.dataset.pushToTalk") == "on"
@@ -136,7 +136,7 @@ def test_blocked_udp_is_detected_and_the_call_uses_the_websocket(open_page: Open
     caller = open_page(before=NO_UDP_SCRIPT)
     start_check(caller)
     row_text(caller, "level", "run")
-    assert "UDP does not get through" in row_text(caller, "network", "trouble")
+    assert "blocks UDP" in row_text(caller, "network", "trouble")
     caller.page.get_by_role("button", name="Always use the web connection").click()
     row_text(caller, "network", "ok")
     caller.press_call_button()  # the call also ends the check
@@ -161,7 +161,7 @@ def test_unreachable_server_and_stopped_audio_clock(open_page: OpenPage) -> None
     caller.page.locator("#voice-devices-drawer button").first.click()
     caller.page.locator("#voice-check-open").click()
     expect(caller.page.locator("#voice-check-close")).to_be_focused()
-    assert "does not answer" in row_text(caller, "network", "trouble")
+    assert "does not respond" in row_text(caller, "network", "trouble")
     expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
     wait_until_microphones_released(caller)
 

@@ -257,7 +257,7 @@ def test_own_key_is_used_and_not_shown(open_chat: Callable[..., TextChatPage], e
     page.page.locator("#text-connect").click()
     page.wait_for_chat_stage("ended")
     page.page.locator("#own-key-forget").click()
-    expect(page.page.locator("#own-key-status")).to_contain_text("No key of yours")
+    expect(page.page.locator("#own-key-status")).to_contain_text("Your own key is not in use")
     page.send_and_await_reply("again")
     assert echo_server.authorizations[-1] == f"Bearer {OPERATOR_KEY}"
 
