@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(30)
 KEY_REFUSED = "The server did not accept the API key."
 NO_MODEL = "The server does not have the chosen model."
 NO_CREDIT = "The account has no credit left."
-FULL = "All lines of the server are busy."
+FULL = "The server has no free connection."
 
 REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]] = {
     "key, 401": (lambda: faults.rejects_handshake(401), Failure.WRONG_KEY, KEY_REFUSED, "status=401"),

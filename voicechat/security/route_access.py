@@ -1,7 +1,7 @@
-"""Which paths there are, and what each asks for. Pure.
+"""Route access: the allowed routes and the access class of each. Pure.
 
-Gradio serves more than this page uses: proxies, files by name, uploads, OAuth, an API for every button. What is not
-named here is not there.
+Gradio serves more than this page uses: proxies, files by name, uploads, OAuth, an API for every button. Every route
+that is not listed here is denied.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ GRADIO_API_PREFIX = "/gradio_api"
 
 
 class RouteAccess(Enum):
-    """What a path is, and with it who may use it."""
+    """Access class of a route: decides who may use it."""
 
     PUBLIC = "open"
-    """Anyone, from anywhere: says only whether there is service."""
+    """Anyone, from any origin. Such a route reveals only whether the app works."""
     LOGIN = "login"
-    """Where the password is sent to."""
+    """Receives the login form."""
     PAGE = "page"
-    """The page itself, a document."""
+    """An HTML document."""
     ASSET = "part"
-    """What the page is made of, and our own routes that it uses."""
+    """A file of the page, or one of the app's own routes that the page uses."""
     QUEUE_JOIN = "join"
-    """Gradio: a button was pressed."""
+    """Gradio: an event of the page, such as a pressed button."""
     EVENT_STREAM = "session"
-    """Gradio: what came of it, as a stream."""
+    """Gradio: results of the events, as a stream."""
     COMPONENT_CALL = "component"
-    """Gradio: fastrtc's component asks its server, with offers of connections among it."""
+    """Gradio: a call of fastrtc's component to its server, WebRTC offers included."""
     API = "program"
-    """For programs: the sockets and the figures."""
+    """For programs: the WebSocket endpoints and the metrics."""
     LOOPBACK_ONLY = "local"
-    """Gradio's `launch()` calls this itself, over the network interface of this computer."""
+    """Called by Gradio's `launch()` itself, from this computer."""
     UNLISTED = "closed"
+    """Denied: a route that this module does not list."""
 
 
 _EXACT_ROUTES = {
@@ -77,8 +78,11 @@ _ROUTE_PATTERNS = (
 
 
 def classify_route(method: str, path: str, file_paths: frozenset[str] = frozenset()) -> RouteAccess:
-    """What a request asks for. `path` as ASGI has it, decoded once; `files`: paths of this computer's files that the
-    page shows. Web sockets have the method WEBSOCKET."""
+    """Return the access class of a request.
+
+    `method`: WEBSOCKET for a WebSocket handshake. `path`: decoded once, as ASGI gives it.
+    `file_paths`: paths of the local files that the page shows.
+    """
     exact = _EXACT_ROUTES.get((method, path)) or _EXACT_ROUTES.get((method, path.rstrip("/")))
     if exact is not None:
         return exact
@@ -90,7 +94,7 @@ def classify_route(method: str, path: str, file_paths: frozenset[str] = frozense
             if unquote(path.removeprefix(f"{GRADIO_API_PREFIX}/file=")) in file_paths
             else RouteAccess.UNLISTED
         )
-    for wanted, pattern, found in _ROUTE_PATTERNS:
-        if wanted == method and pattern.fullmatch(path):
-            return found
+    for route_method, pattern, access in _ROUTE_PATTERNS:
+        if route_method == method and pattern.fullmatch(path):
+            return access
     return RouteAccess.UNLISTED

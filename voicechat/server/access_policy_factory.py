@@ -23,7 +23,7 @@ from voicechat.config.settings import Settings
 from voicechat.protocol.endpoint import is_loopback_host
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.gradio.pending_offers import PendingOffers
-from voicechat.security.middleware import Guard
+from voicechat.security.guard import Guard
 from voicechat.security.security_headers import hash_inline_scripts
 from voicechat.transport.gradio_component import RtcConnection, component_input_indexes, find_webrtc_component
 from voicechat.ui.widgets.chatbox import avatar_paths
