@@ -29,6 +29,7 @@ def _report_availability(store: ModelStore, environ: Mapping[str, str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m offline.models", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("command", choices=["fetch", "check"])
     command = parser.parse_args(argv).command

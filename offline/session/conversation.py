@@ -6,22 +6,18 @@ memory always knows what was said, and of a spoken reply only what was heard.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from offline.protocol.audio_formats import BYTES_PER_MS, encode_audio, to_base64
+from offline.audio import BYTES_PER_MS, duration_ms
+from offline.chinese_text import WORD_PATTERN
+from offline.protocol.audio_formats import encode_audio, to_base64
 from offline.protocol.outputs import Json, ProtocolError
 from offline.protocol.worker_messages import LlmMessage, Role, ToolCall
 
 MAX_STORED_AUDIO_BYTES = 10 * 60 * 1000 * BYTES_PER_MS
 """Sound kept for `conversation.item.retrieve`: ten minutes a session, the oldest goes first."""
-
-WORD_PATTERN = re.compile(
-    r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)"
-)
-"""A word with the space before it; in Chinese, a character."""
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 MessagePartType = Literal["input_text", "input_audio", "output_text", "output_audio"]
@@ -64,7 +60,7 @@ class MessagePart:
 
     def append_clause(self, text: str, audio: bytes) -> None:
         """Append one spoken clause."""
-        ms = len(audio) / BYTES_PER_MS
+        ms = duration_ms(audio)
         self.text += text
         self.clauses.append(SpokenClause(text, ms))
         if self.truncated_at_ms is None:

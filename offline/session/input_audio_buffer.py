@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS
+from offline.audio import duration_ms
 
 MAX_BUFFER_MS = 300_000
 """Sound a client may collect before it commits: five minutes."""
@@ -23,7 +23,7 @@ class InputAudioBuffer:
     @property
     def duration_ms(self) -> float:
         """Length of what is in the buffer."""
-        return len(self._data) / 2 / SAMPLES_PER_MS
+        return duration_ms(self._data)
 
     def has_room(self, ms: float) -> bool:
         """Whether so much sound still fits."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS, InputAudioDecoder, from_base64
+from offline.audio import SAMPLES_PER_MS
+from offline.protocol.audio_formats import InputAudioDecoder, from_base64
 from offline.protocol.outputs import Json, ProtocolError, invalid_value, missing_parameter
 from offline.protocol.worker_messages import CaptionRequest, ReplyRequest, SpeechPaused, SpeechResumed
 from offline.stt.turn_detection import TurnSegmenter, TurnSignal, TurnSignalKind, VadModel

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from offline.protocol.audio_formats import BYTES_PER_MS, decode_recording, from_base64
+from offline.audio import duration_ms
+from offline.protocol.audio_formats import decode_recording, from_base64
 from offline.protocol.outputs import IdGenerator, Json, invalid_type, invalid_value, missing_parameter
 
 from .conversation import ConversationHistory, ConversationItem, MessagePart, MessagePartType, TranscriptStatus
@@ -91,9 +92,7 @@ def _parse_part(raw: Any, path: str, role: str, audio_format: str) -> MessagePar
             raise missing_parameter(f"{path}.audio")
         return MessagePart(allowed, transcript)
     pcm = decode_recording(audio_format, from_base64(audio, f"{path}.audio"), f"{path}.audio")
-    return MessagePart(
-        allowed, "", has_public_transcript=False, audio=bytearray(pcm), duration_ms=len(pcm) / BYTES_PER_MS
-    )
+    return MessagePart(allowed, "", has_public_transcript=False, audio=bytearray(pcm), duration_ms=duration_ms(pcm))
 
 
 def _read_text(raw: Json, key: str, path: str, default: str | None = None, limit: int = MAX_TEXT_CHARS) -> str:

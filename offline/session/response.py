@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from offline.protocol.audio_formats import BYTES_PER_MS, encode_audio, to_base64
+from offline.audio import BYTES_PER_MS, duration_ms
+from offline.llm.token_estimate import estimate_tokens
+from offline.protocol.audio_formats import encode_audio, to_base64
 from offline.protocol.outputs import Json, Outbox
 from offline.protocol.worker_messages import ReplyDone, ReplyRequest
 
@@ -85,7 +86,7 @@ class Response:
             return
         item, part = self._open_part("output_audio")
         part.append_clause(text, audio)
-        self.spoken_ms += len(audio) / BYTES_PER_MS
+        self.spoken_ms += duration_ms(audio)
         if text:
             self._send_item_event("response.output_audio_transcript.delta", item, content_index=0, delta=text)
         audio_format = self.settings["audio"]["output"]["format"]["type"]
@@ -129,10 +130,10 @@ class Response:
 
     def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
         """End it now; its text tokens are estimated, since the workers' own count comes too late."""
-        written = sum(approximate_tokens(part.text) for item in self.output for part in item.parts)
+        written = sum(estimate_tokens(part.text) for item in self.output for part in item.parts)
         read = 0
         if self.stage is ResponseStage.GENERATING:
-            read = sum(approximate_tokens(message.text) for message in self.build_request().messages)
+            read = sum(estimate_tokens(message.text) for message in self.build_request().messages)
         usage = self._usage_json(ReplyDone(self.id, "stopped", input_tokens=read, output_tokens=written))
         self.finish("cancelled", {"type": "cancelled", "reason": reason}, usage)
 
@@ -235,9 +236,3 @@ class Response:
             self._send_item_event("response.output_audio_transcript.done", item, content_index=0, transcript=part.text)
             full = {"type": "audio", "transcript": part.text}
         self._send_item_event("response.content_part.done", item, content_index=0, part=full)
-
-
-def approximate_tokens(text: str) -> int:
-    """About how many tokens a text has: a Chinese character is one, other text one per four characters."""
-    chinese = len(re.findall(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]", text))
-    return chinese + math.ceil((len(text) - chinese) / 4)

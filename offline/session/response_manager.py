@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Literal
 
-from offline.protocol.audio_formats import BYTES_PER_MS
+from offline.audio import duration_s
 from offline.protocol.outputs import Json, ProtocolError, invalid_type, invalid_value
 from offline.protocol.session_config import cannot_update_voice, merge_response_settings
 from offline.protocol.worker_messages import Generate, ReplyDone, ReplySpeech, ReplyText, ReplyToolCall, StopGeneration
@@ -143,9 +143,7 @@ class ResponseManager:
         elif isinstance(result, ReplySpeech):
             self.has_spoken = True
             response.add_speech(result.text, result.audio)
-            self.playback_ends_at = (
-                max(self.playback_ends_at, self._context.now) + len(result.audio) / BYTES_PER_MS / 1000
-            )
+            self.playback_ends_at = max(self.playback_ends_at, self._context.now) + duration_s(result.audio)
         elif isinstance(result, ReplyToolCall):
             response.add_tool_call(result.name, result.arguments)
         else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS
+from offline.audio import SAMPLES_PER_MS, duration_ms
 from offline.protocol.json_codec import read_json
 from offline.protocol.outputs import (
     IdGenerator,
@@ -97,11 +97,6 @@ class Session:
         }
 
     # ------------------------------------------------------------------ what goes in
-
-    @property
-    def item_ids(self) -> list[str]:
-        """Ids of the conversation's items, in order."""
-        return [item.id for item in self._context.conversation.items]
 
     def start(self) -> list[Output]:
         """The connection is open."""
@@ -247,7 +242,7 @@ class Session:
             "input_audio",
             has_public_transcript=False,
             audio=bytearray(audio),
-            duration_ms=len(audio) / 2 / SAMPLES_PER_MS,
+            duration_ms=duration_ms(audio),
         )
         item = ConversationItem(item_id, "message", "user", parts=[part], transcript_status=TranscriptStatus.PENDING)
         self._commit_item(item)

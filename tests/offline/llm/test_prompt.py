@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offline.chinese_text import contains_han, to_full_width_punctuation, to_traditional
 from offline.llm import prompt
 from offline.llm.clause_splitter import (
     CHINESE_CLAUSE_OVERHEAD_CHARS,
@@ -29,7 +30,6 @@ from offline.llm.tool_calls import (
 )
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest, Role, ToolCall
 from offline.tts import mandarin_g2p
-from offline.tts.chinese_text import contains_han, to_full_width_punctuation, to_traditional
 
 TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.support.speech_samples import error_rate, load_speech_samples
+from offline.audio import resample_to_16k
 from offline.pipeline.loader import Pipeline, load_pipeline
 from offline.protocol.worker_messages import (
     FinalTranscript,
@@ -24,7 +25,6 @@ from offline.protocol.worker_messages import (
     ToolCall,
     WorkResult,
 )
-from offline.stt.recognition_rules import resample_to_16k
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 RESULT_TIMEOUT_S = 90.0

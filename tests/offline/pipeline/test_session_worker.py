@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from offline.pipeline.priority_executor import PriorityExecutor
-from offline.pipeline.reply_generator import ModelRuntime
+from offline.pipeline.model_runtime import ModelRuntime
 from offline.pipeline.session_worker import LoadedModels, PipelineSessionWorker
 from offline.protocol.worker_messages import (
     CaptionDelta,

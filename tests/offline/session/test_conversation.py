@@ -200,7 +200,7 @@ def test_items_are_placed_where_the_client_says() -> None:
     first, second = bench.create_message("1")["id"], bench.create_message("2")["id"]
     between = bench.create_message("1.5", previous_item_id=first)["id"]
     front = bench.create_message("0", previous_item_id="root")["id"]
-    assert bench.session.item_ids == [front, first, between, second] == bench.checker.item_order
+    assert bench.item_ids == [front, first, between, second] == bench.checker.item_order
     error = single_error(
         bench.send_event(
             "conversation.item.create",
@@ -224,7 +224,7 @@ def test_items_are_deleted() -> None:
     )
     assert single_error(bench.send_event("conversation.item.delete", item_id=first))["code"] == "item_not_found"
     bench.send_event("response.create")
-    assert bench.session.item_ids == [second] and bench.model_context() == [("user", "2")]
+    assert bench.item_ids == [second] and bench.model_context() == [("user", "2")]
 
 
 def test_a_turn_deleted_before_its_words_are_known_is_not_answered() -> None:
@@ -316,7 +316,7 @@ def test_stored_sound_is_bounded() -> None:
         first = first or committed["item_id"]
     parts = bench.send_event("conversation.item.retrieve", item_id=first)[0]["item"]["content"]
     assert parts[0]["audio"] == ""
-    last = bench.send_event("conversation.item.retrieve", item_id=bench.session.item_ids[-1])[0]["item"]
+    last = bench.send_event("conversation.item.retrieve", item_id=bench.item_ids[-1])[0]["item"]
     assert len(last["content"][0]["audio"]) > 1000
 
 

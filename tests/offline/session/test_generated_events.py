@@ -155,7 +155,7 @@ class GeneratedActions:
             if pauses := bench.all_work(SpeechPaused):
                 bench.deliver(ProvisionalTranscript(pauses[-1 - arguments[0] % len(pauses)].item_id, arguments[1]))
         elif kind == "truncate":
-            if known := bench.session.item_ids:
+            if known := bench.item_ids:
                 bench.send_event("conversation.item.truncate", item_id=known[-1], content_index=0, audio_end_ms=30)
         elif kind == "reply":
             self.deliver_reply_result(*arguments)
@@ -163,7 +163,7 @@ class GeneratedActions:
             bench.advance(arguments[0])
 
     def act_on_item(self, what: str, index: int) -> None:
-        known = self.driver.session.item_ids
+        known = self.driver.item_ids
         if not known:
             return
         item_id = known[index % len(known)]
@@ -207,7 +207,7 @@ class GeneratedActions:
                 bench.deliver(ReplyDone(work.response_id, "stop", 1, 0, 1))
         if bench.close is None:
             bench.checker.assert_all_done()
-            assert bench.checker.item_order == bench.session.item_ids
+            assert bench.checker.item_order == bench.item_ids
         assert_work_is_consistent(bench)
 
 

@@ -140,7 +140,7 @@ def test_out_of_band_responses_leave_the_conversation_alone() -> None:
     events = bench.deliver_text("Ada.") + bench.finish_reply()
     assert not [kind for kind in event_types(events) if kind.startswith("conversation.")]
     assert single_event(events, "response.done")["response"]["metadata"] == {"kind": "title"}
-    assert bench.session.item_ids == [item["id"]]
+    assert bench.item_ids == [item["id"]]
     assert event_types(bench.deliver(ReplySpeech(default, "Hello.", tone(20))))[0] == "response.output_item.added"
     third = bench.send_event("response.create", response={"conversation": "none", "input": []})[0]["response"]["id"]
     assert event_types(bench.send_event("response.cancel"))[-2:] == ["response.done", "rate_limits.updated"]

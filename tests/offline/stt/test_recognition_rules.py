@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offline.audio import STT_SAMPLE_RATE, FloatAudio
 from offline.protocol.worker_messages import LanguageCode
 from offline.stt.recognition_rules import (
     CAPTION_WINDOW_MAX_S,
-    STT_SAMPLE_RATE,
-    Audio,
     LanguageVote,
     RecognitionResult,
     choose_language,
@@ -50,10 +49,10 @@ class BeepRecognizer:
     def __init__(self) -> None:
         self.audio_lengths_s: list[float] = []
 
-    def mandarin_probability(self, audio: Audio) -> float:
+    def mandarin_probability(self, audio: FloatAudio) -> float:
         return 0.0
 
-    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
+    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
         self.audio_lengths_s.append(len(audio) / STT_SAMPLE_RATE)
         levels = np.round(audio * 1000).astype(int)
         beeps = levels[np.flatnonzero(np.diff(levels, prepend=0) > 0)]

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from offline.audio import STT_SAMPLE_RATE, FloatAudio
 from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
 from offline.llm.prompt import Prompt
 from offline.pipeline.session_worker import PipelineSessionWorker
 from offline.protocol.worker_messages import LanguageCode, ProvisionalTranscript, ReplyDone, WorkResult
-from offline.stt.recognition_rules import STT_SAMPLE_RATE, Audio, RecognitionResult
+from offline.stt.recognition_rules import RecognitionResult
 
 RESULT_TIMEOUT_S = 10.0
 
@@ -25,10 +26,10 @@ class FakeRecognizer:
     transcription_count: int = 0
     longest_audio_s: float = 0.0
 
-    def mandarin_probability(self, audio: Audio) -> float:
+    def mandarin_probability(self, audio: FloatAudio) -> float:
         return self.chinese_probability
 
-    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
+    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
         self.longest_audio_s = max(self.longest_audio_s, len(audio) / STT_SAMPLE_RATE)
         self.transcription_count += 1
         if self.transcript is None:

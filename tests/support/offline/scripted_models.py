@@ -18,8 +18,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
+from offline.audio import SAMPLE_RATE
 from offline.protocol.worker_messages import (
-    SAMPLE_RATE,
     CaptionDelta,
     CaptionRequest,
     FinalTranscript,

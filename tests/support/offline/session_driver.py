@@ -198,7 +198,12 @@ class SessionDriver:
         self.now += seconds
         return self.collect(self.session.tick(self.now))
 
-    # ------------------------------------------------------------------ habits
+    @property
+    def item_ids(self) -> list[str]:
+        """Ids of the conversation's items in order, as the session holds them."""
+        return [item.id for item in self.session._context.conversation.items]
+
+    # ------------------------------------------------------------------ shortcuts
 
     def update(self, **session: Any) -> list[Json]:
         """`session.update`."""
