@@ -170,9 +170,9 @@ class NaivePipeline:
 
     def measure_reply_s(self, utterance: SpeechSample) -> float:
         """Seconds from the end of the turn to the reply's sound, all of it ready."""
+        from offline.audio import resample_to_16k
         from offline.llm.prompt import build_prompt
         from offline.protocol.worker_messages import LanguageCode, LlmMessage, ReplyRequest
-        from offline.audio import resample_to_16k
 
         pcm = (np.clip(utterance.samples, -1, 1) * 32767).astype("<i2").tobytes()
         begun = time.monotonic()

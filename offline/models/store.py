@@ -130,14 +130,14 @@ def is_intact(path: Path, file: ModelFile, *, rehash: bool = False) -> bool:
     if stat.st_size != file.size_bytes:
         return False
     try:
-        known = _checked_marker_path(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
+        is_checked = _checked_marker_path(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
     except OSError:
-        known = False
-    if known and not rehash:
+        is_checked = False
+    if is_checked and not rehash:
         return True
     if sha256_of(path) != file.sha256:
         return False
-    with suppress(OSError):  # a folder that may only be read: then it is read in full at every start
+    with suppress(OSError):  # a read-only folder: the file is read at every start
         mark_checked(path, file.sha256)
     return True
 
@@ -179,8 +179,8 @@ def find_models(environ: Mapping[str, str] = os.environ, models: Sequence[ModelS
     for model in read_manifest() if models is None else models:
         if all(is_intact(root / model.name / file.name, file) for file in model.files):
             found[model.name] = root / model.name
-    own = environ.get("OFFLINE_LLM")
-    named = llm = Path(own).expanduser() if own else None
+    custom = environ.get("OFFLINE_LLM")
+    custom_llm = llm = Path(custom).expanduser() if custom else None
     if llm is None and LLM_NAME in found:
         llm = next(found[LLM_NAME].glob("*.gguf"))
     kokoro = found.get(KOKORO_NAME)
@@ -189,7 +189,7 @@ def find_models(environ: Mapping[str, str] = os.environ, models: Sequence[ModelS
         moonshine=found.get(MOONSHINE_NAME),
         whisper=found.get(WHISPER_NAME),
         kokoro=None if kokoro is None else next(kokoro.glob("*.onnx")),
-        custom_llm=named,
+        custom_llm=custom_llm,
     )
 
 

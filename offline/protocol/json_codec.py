@@ -18,7 +18,7 @@ def read_json(text: str) -> Any:
     """Decode `text`. Raises `ValueError` for invalid JSON and for JSON nested too deep."""
     try:
         value = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_finite_float)
-        # Whole characters may be escaped as two halves as well; those the reader has joined by now.
+        # A valid character may also be escaped as two surrogates; the decoder has joined those.
         return (
             json.loads(replace_lone_surrogates(json.dumps(value, ensure_ascii=False)))
             if ESCAPED_SURROGATE.search(text)
@@ -41,7 +41,7 @@ def replace_lone_surrogates(text: str) -> str:
 
 
 def _reject_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _parse_finite_float(text: str) -> float:

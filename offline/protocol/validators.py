@@ -121,6 +121,35 @@ def json_schema(value: Any, path: str, current: Any) -> Json:
     return schema
 
 
+def read_string(
+    fields: Json, key: str, prefix: str = "", *, default: str | None = None, limit: int | None = None
+) -> str:
+    """Return a string field; `default` if it is missing or null. `prefix` is the path of `fields`.
+
+    Raises `ProtocolError` for another type, more than `limit` characters, or a missing field without `default`.
+    """
+    value, path = fields.get(key), f"{prefix}.{key}" if prefix else key
+    if value is None:
+        if default is not None:
+            return default
+        raise missing_parameter(path)
+    if not isinstance(value, str):
+        raise invalid_type(path, "a string")
+    if limit is not None and len(value) > limit:
+        raise invalid_value(path, f"At most {limit} characters are accepted.")
+    return value
+
+
+def read_integer(fields: Json, key: str) -> int:
+    """Return an integer field of an event. Raises `ProtocolError` if it is missing or of another type."""
+    value = fields.get(key)
+    if value is None:
+        raise missing_parameter(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise invalid_type(key, "an integer")
+    return value
+
+
 def _exceeds_depth(value: Any, depth: int) -> bool:
     if not isinstance(value, (dict, list)):
         return False

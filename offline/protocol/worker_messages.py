@@ -124,7 +124,7 @@ class StopGeneration:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """No reply is in progress: process these messages ahead, so that the next reply starts sooner. It may be dropped."""
+    """Process these messages ahead of the next reply, while none is in progress. It may be dropped."""
 
     request: ReplyRequest
 
