@@ -86,10 +86,10 @@ class RealtimeServer:
         self._clock = clock
         self._connections: set[ServerConnection] = set()
 
-    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str], detail: str = "") -> None:
+    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str]) -> None:
         """Accept sessions from now on."""
         self._workers, self.model, self.languages = workers, model, tuple(languages)
-        self.status, self.detail = ModelStatus.OK, detail
+        self.status, self.detail = ModelStatus.OK, ""
 
     def set_progress(self, detail: str) -> None:
         """Set the `detail` of `/health` while the models load: one sentence."""

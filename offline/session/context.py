@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 from offline.protocol.outputs import IdGenerator, Json, Outbox
-from offline.protocol.session_config import generation_settings, input_language
+from offline.protocol.session_config import input_language
 from offline.protocol.worker_messages import LanguageCode, Prefill, ReplyRequest
 
 from .conversation import ConversationHistory, ConversationItem, TranscriptStatus, to_llm_messages
@@ -60,12 +61,21 @@ class SessionContext:
 
 def build_reply_request(settings: Json, items: list[ConversationItem]) -> ReplyRequest:
     """Return the request of a reply to `items` under a session's or response's settings."""
-    reply = generation_settings(settings)
+    choice, limit = settings["tool_choice"], settings["max_output_tokens"]
     return ReplyRequest(
-        messages=to_llm_messages(items, reply.instructions),
-        speak=reply.speak,
-        tools=reply.tools,
-        tool_choice=reply.tool_choice,
-        max_tokens=reply.max_tokens,
-        speed=reply.speed,
+        messages=to_llm_messages(items, settings["instructions"]),
+        speak=settings["output_modalities"] == ["audio"],
+        tools=tuple(map(_canonical_tool_json, settings["tools"])),
+        tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
+        max_tokens=None if limit == "inf" else limit,
+        speed=float(settings["audio"]["output"].get("speed", 1.0)),
     )
+
+
+def _canonical_tool_json(tool: Json) -> str:
+    kept = {
+        "name": tool["name"],
+        "description": tool.get("description", ""),
+        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
+    }
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

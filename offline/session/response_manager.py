@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Literal
 
 from offline.audio import duration_s
@@ -21,14 +20,6 @@ MAX_OUT_OF_BAND_RESPONSES = 4
 """Out-of-band responses at a time."""
 
 
-class NextAction(Enum):
-    """Action after the active response has ended."""
-
-    NONE = "nothing"
-    RESPOND = "answer"
-    """Reply to the turn that ended during the response."""
-
-
 class ResponseManager:
     """Creates, updates and ends the responses of a session."""
 
@@ -39,8 +30,8 @@ class ResponseManager:
         self._on_idle = on_idle
         self._conversation_id = context.ids.new("conv")
         self._responses: dict[str, Response] = {}
-        self._next_action = NextAction.NONE
-        self._unanswered_item: ConversationItem | None = None
+        self._queued_turn: ConversationItem | None = None
+        """Turn that ended during the active response and is replied to after it."""
         self.active_response: Response | None = None
         """Response of the default conversation in progress."""
         self.has_spoken = False
@@ -91,7 +82,7 @@ class ResponseManager:
     def respond_to(self, item: ConversationItem) -> None:
         """Respond to a turn without a request: now, or after the active response."""
         if self.active_response is not None:
-            self._next_action, self._unanswered_item = NextAction.RESPOND, item
+            self._queued_turn = item
         else:
             settings = merge_response_settings(self._context.config, None)
             self._start_response(settings, list(self._context.conversation.items), trigger_item=item)
@@ -155,8 +146,8 @@ class ResponseManager:
 
     def on_item_deleted(self, item: ConversationItem) -> None:
         """Remove a deleted item from input that is not generated yet, and cancel its queued reply."""
-        if item is self._unanswered_item:
-            self._next_action, self._unanswered_item = NextAction.NONE, None
+        if item is self._queued_turn:
+            self._queued_turn = None
         for response in self._responses.values():
             if response.stage is ResponseStage.AWAITING_TRANSCRIPTS:
                 response.input_items = [other for other in response.input_items if other is not item]
@@ -165,7 +156,7 @@ class ResponseManager:
 
     def interrupt(self) -> None:
         """Cancel the active response and its playback because the user speaks."""
-        self._next_action = NextAction.NONE
+        self._queued_turn = None
         self.playback_ends_at = self._context.now
         if self.active_response is not None:
             self._cancel_response(self.active_response, "turn_detected")
@@ -193,8 +184,8 @@ class ResponseManager:
         if response is not self.active_response:
             return
         self.active_response = None
-        next_action, self._next_action = self._next_action, NextAction.NONE
-        if next_action is NextAction.RESPOND and self._unanswered_item is not None:
-            self.respond_to(self._unanswered_item)
+        turn, self._queued_turn = self._queued_turn, None
+        if turn is not None:
+            self.respond_to(turn)
         else:
             self._on_idle()
