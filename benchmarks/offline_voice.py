@@ -89,11 +89,11 @@ class OfflineServerProcess:
         )
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            told = json.loads(line)
-            self.url = told.get("listening", self.url)
-            if "ready" in told:
-                if not told["ready"]:
-                    raise SystemExit(told.get("detail", "The server did not start."))
+            status = json.loads(line)
+            self.url = status.get("listening", self.url)
+            if "ready" in status:
+                if not status["ready"]:
+                    raise SystemExit(status.get("detail", "The server did not start."))
                 self.ready_s = time.monotonic() - begun
                 return
         raise SystemExit("The server did not start.")
@@ -165,8 +165,8 @@ class NaivePipeline:
 
         limit_openmp_spinning()
         store, threads = find_models(), os.cpu_count() or 1
-        self._writer, _ = load_llm(store, 1, threads)
-        self._voice, self._hearer = load_speech_models(store, threads)
+        self._llm, _ = load_llm(store, 1, threads)
+        self._tts, self._recognizer = load_speech_models(store, threads)
         self._languages = store.languages
 
     def measure_reply_s(self, utterance: SpeechSample) -> float:
@@ -178,14 +178,14 @@ class NaivePipeline:
         pcm = (np.clip(utterance.samples, -1, 1) * 32767).astype("<i2").tobytes()
         begun = time.monotonic()
         audio = resample_to_16k(pcm)
-        language: LanguageCode = "zh" if self._hearer.mandarin_probability(audio) >= 0.5 else "en"
-        heard = self._hearer.transcribe(audio, language)
+        language: LanguageCode = "zh" if self._recognizer.mandarin_probability(audio) >= 0.5 else "en"
+        transcript = self._recognizer.transcribe(audio, language)
         prompt = build_prompt(
-            ReplyRequest((LlmMessage("user", heard.text),), speak=True), self._languages, 4096, few_shot=True
+            ReplyRequest((LlmMessage("user", transcript.text),), speak=True), self._languages, 4096, few_shot=True
         )
         words: list[str] = []
-        self._writer.generate(prompt, 0, lambda text, _: words.append(text), threading.Event())
-        self._voice.synthesize("".join(words))
+        self._llm.generate(prompt, 0, lambda text, _: words.append(text), threading.Event())
+        self._tts.synthesize("".join(words))
         return time.monotonic() - begun
 
 

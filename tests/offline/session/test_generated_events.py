@@ -200,7 +200,7 @@ class GeneratedActions:
     def finish(self) -> None:
         """Complete all work; then nothing may be open."""
         driver = self.driver
-        for _ in range(2):  # the end of a response may call for another one
+        for _ in range(2):  # the end of a response may start another
             for work in driver.all_work(Recognize):
                 driver.deliver(FinalTranscript(work.item_id, "Done.", "en", 0.5))
             for work in driver.all_work(Generate):
@@ -215,7 +215,7 @@ def assert_work_is_consistent(driver: SessionDriver) -> None:
     """Assert that each work is submitted once, and that only existing speculation is revoked."""
     for kind, name in ((Recognize, "item_id"), (Generate, "response_id"), (StopGeneration, "response_id")):
         asked = [getattr(work, name) for work in driver.all_work(kind)]
-        if kind is not Recognize:  # an item that was deleted may be created again under its name
+        if kind is not Recognize:  # a deleted item may be created again with its id
             assert len(asked) == len(set(asked))
     assert {stop.response_id for stop in driver.all_work(StopGeneration)} <= {
         work.response_id for work in driver.all_work(Generate)

@@ -145,7 +145,7 @@ def test_spoken_turn_sends_the_events_in_order() -> None:
         "role": "user",
         "content": [{"type": "input_audio", "transcript": None}],
     }
-    assert abs(started["audio_start_ms"] - 200) <= 40  # 300 ms of padding before the sound at 500
+    assert abs(started["audio_start_ms"] - 200) <= 40  # 300 ms of padding before the tone at 500 ms
     assert 1300 < stopped["audio_end_ms"] <= 1300 + 200 + 40
     work = driver.last_work(Recognize)
     assert abs(len(work.audio) / 48 - (stopped["audio_end_ms"] - started["audio_start_ms"])) <= 1
@@ -321,15 +321,15 @@ def test_threshold_update_during_a_turn_applies_at_once_and_keeps_its_audio() ->
 
     driver = SessionDriver(**transcription_settings())
     driver.update(**threshold(0.97))
-    assert driver.append_audio(silence(310)) + driver.append_audio(tone(800)) == [], "deafer than that tone is loud"
+    assert driver.append_audio(silence(310)) + driver.append_audio(tone(800)) == [], "the tone is below the threshold"
     driver.append_audio(silence(300))
     driver.update(**threshold(0.5))
     (started,) = driver.append_audio(tone(410))
     assert event_types(driver.update(**threshold(0.99))) == ["session.updated"]
-    assert driver.append_audio(tone(400)) == [], "the turn under way goes on"
+    assert driver.append_audio(tone(400)) == [], "the turn continues"
     driver.update(**threshold(0.5))
     events = driver.append_audio(tone(100)) + driver.append_audio(silence(300))
     assert event_types(events)[:2] == ["input_audio_buffer.speech_stopped", "input_audio_buffer.committed"]
     assert events[0]["item_id"] == started["item_id"]
     lasted = events[0]["audio_end_ms"] - started["audio_start_ms"]
-    assert 910 + 200 <= lasted <= 910 + 300 + 250, "padding, all of the sound, and the silence"
+    assert 910 + 200 <= lasted <= 910 + 300 + 250, "padding, all audio, and the silence"

@@ -250,7 +250,7 @@ def test_read_json_replaces_lone_surrogates_and_keeps_pairs() -> None:
     update = '{"type": "session.update", "session": {"type": "realtime", "instructions": "%s"}}'
     events = driver.send_frame(update % r"\ud83d \ud83d\ude00 \udc00\u4f60")
     assert events[0]["session"]["instructions"] == "\ufffd \U0001f600 \ufffd\u4f60"
-    # What was valid text before stays as it was, also a written-out escape.
+    # Valid text stays, also an escaped backslash before "u".
     assert driver.send_frame(update % r"\\ud83d")[0]["session"]["instructions"] == r"\ud83d"
 
 

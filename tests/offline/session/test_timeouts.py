@@ -57,7 +57,7 @@ def test_idle_timeout_after_stopped_playback_starts_at_once(end: str) -> None:
         driver.finish_reply()
         driver.send_event("conversation.item.delete", item_id=item_id)
     else:
-        driver.finish_reply()  # all of it is sent, and most of it not played, when the person speaks
+        driver.finish_reply()  # all is sent, and most of it not yet played, when the user speaks
         driver.speak_turn("Stop.")
         driver.finish_reply()
     assert driver.advance(5.9) == []
@@ -130,7 +130,7 @@ def test_transcript_of_an_earlier_pause_does_not_end_the_turn() -> None:
     assert driver.deliver(ProvisionalTranscript("item_of_another_turn", "I want tea.")) == []
     assert driver.deliver(ProvisionalTranscript(item_id, "I want tea. And.")) == []
     driver.append_audio(tone(300))
-    assert driver.deliver(ProvisionalTranscript(item_id, "I want tea. And cake.")) == []  # spoken on since
+    assert driver.deliver(ProvisionalTranscript(item_id, "I want tea. And cake.")) == []  # speech continued since
     assert driver.append_audio(silence(600)) == []
     events = driver.deliver(ProvisionalTranscript(item_id, "I want tea. And cake, please."))
     assert "input_audio_buffer.committed" in event_types(events)

@@ -99,7 +99,7 @@ def test_turn_detector_counts_silence_from_the_end_of_the_voice() -> None:
     assert end([1000.0] * 10 + [5.0] * 12) == noticed - 2 * RECEIVED_WINDOW_SAMPLES
     assert (
         end([1000.0] * 5 + [5.0] * 17) == noticed - 3 * RECEIVED_WINDOW_SAMPLES
-    )  # a detector that is sure is believed longer
+    )  # a confident probability outweighs the level for longer
     assert end([1000.0] * 10 + [200.0] * 12) == noticed  # in a noisy room only the probability counts
 
 

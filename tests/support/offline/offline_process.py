@@ -25,7 +25,7 @@ class OfflineProcess:
         while line := await self.process.stdout.readline():
             if fact in (facts := json.loads(line)):
                 return dict(facts)
-        raise AssertionError(f"The server ended without saying {fact!r}.")
+        raise AssertionError(f"The server ended without a status line with {fact!r}.")
 
 
 @asynccontextmanager

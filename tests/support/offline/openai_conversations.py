@@ -65,7 +65,7 @@ class CheckedConnection:
             audio = base64.b64encode(pcm[start : start + CHUNK_BYTES]).decode()
             await self.connection.input_audio_buffer.append(audio=audio)
             if real_time:
-                await asyncio.sleep(0.02)  # a microphone is no faster
+                await asyncio.sleep(0.02)  # the rate of a microphone
 
 
 @asynccontextmanager
@@ -185,6 +185,6 @@ async def run_tool_round(url: str) -> tuple[str, str]:
         assert done["status"] == "completed", done
         answer: str = done["output"][0]["content"][0]["text"]
         assert answer and "{" not in answer and WEATHER_TOOL["name"] not in answer, (
-            "an answer is told, not the call recited"
+            "the answer uses the output and does not repeat the call"
         )
         return asked["arguments"], answer

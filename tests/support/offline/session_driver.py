@@ -36,7 +36,7 @@ def parse_event(event: Json) -> BaseModel:
     """Parse the event strictly as the official client's class of its type. Fails on undeclared fields."""
     parsed: BaseModel = SERVER_EVENT_ADAPTER.validate_python(event, strict=True)
     assert event["type"] in get_args(type(parsed).model_fields["type"].annotation), (event["type"], type(parsed))
-    # What the service sends of a session and the official types do not name (seen in recorded traffic).
+    # Session fields that the service sends and the official types lack (seen in recorded traffic).
     extra = {name for name, _ in undeclared_fields(parsed)}
     assert extra <= {"object", "id", "expires_at"} and (not extra or event["type"].startswith("session.")), extra
     return parsed
