@@ -12,7 +12,6 @@ HAN_RANGE = r"\u3400-\u4dbf\u4e00-\u9fff"
 CJK_RANGE = HAN_RANGE + r"\u3040-\u30ff\uf900-\ufaff"
 """Characters written without spaces between words: Chinese, compatibility ideographs and Japanese kana."""
 HAN_CHARACTER = re.compile(f"[{HAN_RANGE}]")
-CJK_CHARACTER = re.compile(f"[{CJK_RANGE}]")
 WORD_PATTERN = re.compile(rf"\s*(?:[{CJK_RANGE}]|[^\s{CJK_RANGE}]+)")
 """A word with the white space before it. A CJK character is a word of its own."""
 

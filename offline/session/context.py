@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from offline.protocol.outputs import IdGenerator, Json, Outbox
 from offline.protocol.session_config import input_language
@@ -28,6 +29,10 @@ class SessionContext:
         """Turn detection settings; None when the client commits turns itself."""
         settings: Json | None = self.config["audio"]["input"]["turn_detection"]
         return settings
+
+    def turn_detection_field(self, name: str) -> Any:
+        """Return a field of the turn detection settings; None without turn detection or without the field."""
+        return (self.turn_detection or {}).get(name)
 
     @property
     def is_transcription_enabled(self) -> bool:

@@ -216,7 +216,7 @@ class Session:
         )
         self._input_audio.apply_settings()
         self._transcripts.drop_stale_captions(self._input_audio.turn_item_id)
-        if (self._context.turn_detection or {}).get("idle_timeout_ms") is None:
+        if self._context.turn_detection_field("idle_timeout_ms") is None:
             self._idle_timeout_at = None
         self.outbox.send("session.updated", session=self._to_json())
 
@@ -237,7 +237,7 @@ class Session:
     def on_turn_started(self) -> None:
         """Interrupt the reply if configured (see `input_turns.TurnListener`)."""
         self._idle_timeout_at = None
-        if (self._context.turn_detection or {}).get("interrupt_response"):
+        if self._context.turn_detection_field("interrupt_response"):
             self._response_manager.interrupt()
 
     def on_turn_ended(self, item_id: str, audio: bytes, *, detected: bool) -> None:
@@ -250,12 +250,12 @@ class Session:
         )
         item = ConversationItem(item_id, "message", "user", parts=[part], transcript_status=TranscriptStatus.PENDING)
         self._commit_item(item)
-        if detected and (self._context.turn_detection or {}).get("create_response"):
+        if detected and self._context.turn_detection_field("create_response"):
             self._respond_to(item)
 
     def predict_request(self) -> ReplyRequest | None:
         """Return the request that would follow the turn (see `input_turns.TurnListener`)."""
-        creates_response = (self._context.turn_detection or {}).get("create_response")
+        creates_response = self._context.turn_detection_field("create_response")
         if (
             not creates_response
             or self._response_manager.active_response is not None
@@ -302,7 +302,7 @@ class Session:
 
     def _start_idle_timer(self) -> None:
         """Start the idle timeout at the end of the reply's playback."""
-        idle_ms = (self._context.turn_detection or {}).get("idle_timeout_ms")
+        idle_ms = self._context.turn_detection_field("idle_timeout_ms")
         if idle_ms is not None:
             self._idle_timeout_at = max(self._context.now, self._response_manager.playback_ends_at) + idle_ms / 1000
 

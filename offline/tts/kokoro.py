@@ -19,10 +19,8 @@ from offline.models.onnx_session import open_onnx_session
 
 MAX_PHONEMES = 508
 """Phonemes of one clause that the model accepts."""
-FRAME_SAMPLES = 600
-"""Samples at 24 kHz of one decoder frame (25 ms)."""
 MARGIN_FRAMES = 3
-"""Frames kept around the audible ones, because the decoder looks that far to both sides."""
+"""Frames (25 ms each) kept around the audible ones, because the decoder looks that far to both sides."""
 SPEECH_LOUDNESS_THRESHOLD = -8.5
 """Value of the loudness curve above which a frame is audible: silence has -9.6 to -9.0, speech more than 0."""
 
