@@ -29,7 +29,6 @@ FORBIDDEN_PHRASES = [
                 r"\bso (many|long)\b",
                 r"\bharmless when\b",
                 r"\bwhat (comes|came)\b",
-                r"\bof one call\b",
                 r"\b(is|are|was|were|be|been|has|have|had) gone\b",
                 r"\bwhat (is|was) gone\b",
                 # "line" of a connection or a queue; a line of text may begin, end and be read.
@@ -42,7 +41,7 @@ FORBIDDEN_PHRASES = [
                 r"\bfree places?\b|\bplaces? (is|are|was|were|becomes?) (free|taken|full|given)\b",
             ),
         ),
-        (0, (r"\bis none\b", r"(^|\. )Of one [a-z]+\.")),
+        (0, (r"\bis none\b", r"(^|\. )Of one [a-z]+\b")),
     )
     for pattern in patterns
 ]
