@@ -100,8 +100,8 @@ def find_forbidden_names(path: Path) -> list[Finding]:
     for node in ast.walk(_tree(path)):
         name = _defined_name(node)
         parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-        for part in FORBIDDEN_NAME_PARTS & {part.lower() for part in parts}:
-            found.append(Finding(str(path.relative_to(ROOT)), getattr(node, "lineno", 0), part, name))
+        forbidden = FORBIDDEN_NAME_PARTS & {part.lower() for part in parts}
+        found += [Finding(str(path.relative_to(ROOT)), getattr(node, "lineno", 0), part, name) for part in forbidden]
     return found
 
 

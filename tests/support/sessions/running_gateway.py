@@ -1,4 +1,4 @@
-"""Our sockets as programs meet them: the relay behind uvicorn in this process, and clients of a few lines."""
+"""Running gateway: the gateway behind uvicorn in this process, and a small client for it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ SHORT_TIMEOUTS = {"CONNECT_SECONDS": "2", "READY_SECONDS": "0.3"}
 
 
 def append_event(pcm: bytes = bytes(960), **more: Any) -> Event:
-    """20 ms of silence, or other sound."""
+    """Return an append event with 20 ms of silence or other audio."""
     return {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode(), **more}
 
 
 class ObservedGateway(RealtimeGateway):
-    """Tells when a program has left."""
+    """Gateway that reports the end of each client's session."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None) -> None:
-        super().__init__(settings, endpoint, accounts)
+    def __init__(self, settings: Settings, endpoint: EndpointSource, billing: BillingService | None) -> None:
+        super().__init__(settings, endpoint, billing)
         self.client_left = asyncio.Event()
 
     async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
@@ -47,20 +47,22 @@ class ObservedGateway(RealtimeGateway):
 
     @property
     def connection_count(self) -> int:
+        """Number of connected clients."""
         return sum(map(self.count_sessions, SessionMode))
 
 
 class RunningGateway:
-    """A running relay."""
+    """A gateway and its port."""
 
     def __init__(self, gateway: ObservedGateway, port: int) -> None:
         self.gateway, self.port = gateway, port
 
     def url(self, path: str = "/realtime-voice") -> str:
+        """Return the WebSocket URL of a path."""
         return f"ws://127.0.0.1:{self.port}{path}"
 
     async def wait_until_empty(self) -> None:
-        """Wait until no program is connected any more."""
+        """Wait until no client is connected."""
         async with asyncio.timeout(5):
             while self.gateway.connection_count:
                 self.gateway.client_left.clear()
@@ -74,17 +76,17 @@ async def running_gateway(
     accounts: BillingService | None = None,
     **environment: str,
 ) -> AsyncIterator[RunningGateway]:
-    """The relay to a server, served as in production."""
+    """Run the gateway to a server until the block ends, with the uvicorn options of production."""
     settings = Settings.from_env(
         {"REALTIME_URL": server_url, "REALTIME_API_KEY": OPERATOR_KEY, **SHORT_TIMEOUTS, **environment}
     )
-    relay = ObservedGateway(settings, endpoint or settings.endpoint, accounts)
+    gateway = ObservedGateway(settings, endpoint or settings.endpoint, accounts)
 
     async def health() -> Health:
         return Health("ok", settings.server_kind, "", 0, 0, 0.0, "1")
 
     app = FastAPI(openapi_url=None)
-    app.include_router(build_router(health, relay))
+    app.include_router(build_router(health, gateway))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
     uvicorn_options.set_options(config, settings.limits.max_message_bytes)
     config.load()
@@ -92,35 +94,38 @@ async def running_gateway(
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     try:
-        yield RunningGateway(relay, server.servers[0].sockets[0].getsockname()[1])
+        yield RunningGateway(gateway, server.servers[0].sockets[0].getsockname()[1])
     finally:
         async with asyncio.timeout(10):
             await server.shutdown()
 
 
 class ApiClient:
-    """A client that keeps what it gets."""
+    """Client that keeps the events it receives."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.received: list[Event] = []
 
     async def send(self, *events: Event) -> None:
+        """Send events."""
         for event in events:
             await self.socket.send(json.dumps(event))
 
     async def next_event(self) -> Event:
+        """Receive one event."""
         async with asyncio.timeout(5):
             self.received.append(json.loads(await self.socket.recv()))
         return self.received[-1]
 
     async def read_until(self, kind: str) -> Event:
+        """Receive events until one of this type, and return it."""
         while (event := await self.next_event())["type"] != kind:
             pass
         return event
 
     async def send_expecting_error(self, *messages: str | bytes | Event) -> Event:
-        """The `error` of the error event that comes next after these messages."""
+        """Send messages; return the `error` of the next event, which must be an error."""
         for message in messages:
             await self.socket.send(json.dumps(message) if isinstance(message, dict) else message)
         event = await self.next_event()
@@ -129,7 +134,7 @@ class ApiClient:
         return error
 
     async def read_until_closed(self) -> tuple[int, str]:
-        """Read on until the socket is closed: the close frame."""
+        """Receive events until the socket is closed, and return code and reason of the close frame."""
         try:
             while True:
                 await self.next_event()
@@ -138,7 +143,7 @@ class ApiClient:
 
 
 @asynccontextmanager
-async def connected_client(url: str, **how: Any) -> AsyncIterator[ApiClient]:
-    """A connected client."""
-    async with connect(url, close_timeout=1, **how) as socket:
+async def connected_client(url: str, **options: Any) -> AsyncIterator[ApiClient]:
+    """Connect a client until the block ends."""
+    async with connect(url, close_timeout=1, **options) as socket:
         yield ApiClient(socket)
