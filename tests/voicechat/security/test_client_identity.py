@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from tests.support.manual_clock import ManualClock
 from voicechat.security.auth.api_tokens import API_KEY_SUBPROTOCOL_PREFIX, extract_tokens, has_valid_token
 from voicechat.security.auth.password_login import (
     ADDRESS_ATTEMPT_BURST,
@@ -93,6 +92,13 @@ def test_tokens_wherever_they_stand() -> None:
     assert not has_valid_token(["é"], ("yes",))
 
 
+class ManualClock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def test_a_cookie_is_worth_something_for_its_password_alone() -> None:
     cookie = PasswordLogin("correct horse").issue_cookie()
     assert PasswordLogin("correct horse").is_valid_cookie(cookie)  # also after a restart
@@ -103,7 +109,7 @@ def test_a_cookie_is_worth_something_for_its_password_alone() -> None:
 
 
 def test_guesses_are_counted_by_where_they_come_from() -> None:
-    clock = ManualClock(0.0)
+    clock = ManualClock()
     password = PasswordLogin("correct horse", clock)
     assert [password.check_password("wrong", "a") for _ in range(ADDRESS_ATTEMPT_BURST + 2)] == [
         False
@@ -118,7 +124,7 @@ def test_guesses_are_counted_by_where_they_come_from() -> None:
 
 
 def test_guesses_from_everywhere_are_counted_together_and_a_person_still_gets_in() -> None:
-    clock = ManualClock(0.0)
+    clock = ManualClock()
     password = PasswordLogin("correct horse", clock)
     answers = [password.check_password("wrong", f"guesser {number}") for number in range(TOTAL_ATTEMPT_BURST + 3)]
     assert answers == [False] * TOTAL_ATTEMPT_BURST + [None] * 3
@@ -128,7 +134,7 @@ def test_guesses_from_everywhere_are_counted_together_and_a_person_still_gets_in
 
 
 def test_guessers_are_bounded() -> None:
-    clock = ManualClock(0.0)
+    clock = ManualClock()
     password = PasswordLogin("correct horse", clock)
     for number in range(MAX_TRACKED_ADDRESSES + 5):
         clock.now += TOTAL_ATTEMPT_REFILL_S
