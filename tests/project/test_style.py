@@ -16,6 +16,7 @@ from tests.support.source_rules import (
     find_forbidden_phrases,
     forbidden_phrases_in,
     function_definitions,
+    imported_names,
     markdown_files,
     python_files,
 )
@@ -94,6 +95,16 @@ def test_function_names_say_what_they_do() -> None:
     names = Counter(name for path in python_files() for name in function_definitions(path))
     assert names["receive"] <= MAX_RECEIVE_DEFINITIONS
     assert not {"say", "hear", "told"} & set(names)
+
+
+def test_test_modules_do_not_import_each_other() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in python_files()
+        for name in imported_names(path)
+        if any(part.startswith("test_") for part in name.split("."))
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_files_have_at_most_400_lines() -> None:

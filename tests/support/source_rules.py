@@ -117,6 +117,17 @@ def function_definitions(path: Path) -> list[str]:
     return [node.name for node in ast.walk(_tree(path)) if isinstance(node, functions)]
 
 
+def imported_names(path: Path) -> list[str]:
+    """Return the imported modules and names, with their modules."""
+    names = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module or ''}.{alias.name}" for alias in node.names]
+    return names
+
+
 @cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
