@@ -116,7 +116,7 @@ async def test_what_is_typed_in_line_is_answered_once_in() -> None:
 @pytest.mark.parametrize("how", ["closed", "left", "vanished"])
 async def test_who_goes_from_the_line_makes_room_for_those_behind(how: str) -> None:
     there = ScriptedRealtimeServer()
-    settings = Settings(vanished_seconds=0.5)
+    settings = Settings().with_changes(vanished_seconds=0.5)
     async with (
         running_server(there.handle_connection) as url,
         started_pages(RealtimeHandler(settings, endpoint_at(url), AdmissionController(ONE_CALL_LIMITS)), 3) as (

@@ -59,8 +59,8 @@ class TextSession:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        self._settings = replace(
-            settings, idle_seconds=settings.chat_idle_seconds, max_call_seconds=NO_LIMIT_S, output_latency_ms=0
+        self._settings = settings.with_changes(
+            idle_seconds=settings.chat_idle_seconds, max_call_seconds=NO_LIMIT_S, output_latency_ms=0
         )
         self._session_billing = SessionBilling(billing or BillingService(), settings, SessionMode.TEXT)
         self._admission = admission

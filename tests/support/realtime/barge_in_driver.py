@@ -39,7 +39,9 @@ class BargeInDriver:
     def __init__(self, **changed: Any) -> None:
         self.now = 100.0
         self.sent: list[Event] = []
-        self.call = CallStateMachine(Conversation(), Settings(**{"echo_guard_threshold": 0.0, **changed}), self.now)
+        self.call = CallStateMachine(
+            Conversation(), Settings().with_changes(**{"echo_guard_threshold": 0.0, **changed}), self.now
+        )
         self.sent += self.call.handle_connected(self.now)
         self.server_sends(server_vad_confirmed(silence_duration_ms=changed.get("vad_silence_ms", 350)))
 

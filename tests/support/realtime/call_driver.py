@@ -20,7 +20,7 @@ class CallDriver:
     def __init__(self, **changed: Any) -> None:
         self.now = 100.0
         self.sent: list[Event] = []
-        self.call = CallStateMachine(Conversation(), Settings(**changed), self.now)
+        self.call = CallStateMachine(Conversation(), Settings().with_changes(**changed), self.now)
         self.sent += self.call.handle_connected(self.now)
 
     def server_sends(self, *events: Event | list[Event]) -> list[Event]:

@@ -98,7 +98,7 @@ async def running_call(
     endpoint: EndpointResolver, visitor: Visitor | None = None, **changed: Any
 ) -> AsyncIterator[FakeRtcPage]:
     """Run a call until the block ends, and check that its slot is free afterwards."""
-    page = FakeRtcPage(RealtimeHandler(Settings(**changed), endpoint), visitor)
+    page = FakeRtcPage(RealtimeHandler(Settings().with_changes(**changed), endpoint), visitor)
     try:
         await page.start()
         yield page

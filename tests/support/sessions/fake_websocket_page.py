@@ -134,7 +134,7 @@ class FakeWebSocketPage:
 
 
 def make_registry(url: str, *, grace_s: float = 0.2, **changed: Any) -> AudioSocketRegistry:
-    return AudioSocketRegistry(RealtimeHandler(Settings(**changed), endpoint_at(url)), grace_s=grace_s)
+    return AudioSocketRegistry(RealtimeHandler(Settings().with_changes(**changed), endpoint_at(url)), grace_s=grace_s)
 
 
 @asynccontextmanager

@@ -85,9 +85,8 @@ def make_settings(url: str, **changed: Any) -> Settings:
         "text_instructions": fake_server_variants.PROMPT,
     }
     timeouts: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
-    return Settings(
-        realtime_url=url, **{"realtime_api_key": fake_server_variants.KEY, **prompts, **timeouts, **changed}
-    )
+    defaults = {"realtime_url": url, "realtime_api_key": fake_server_variants.KEY}
+    return Settings().with_changes(**{**defaults, **prompts, **timeouts, **changed})
 
 
 @asynccontextmanager

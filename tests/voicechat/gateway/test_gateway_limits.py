@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -253,7 +252,7 @@ async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.
     monkeypatch.setattr(gateway_session, "OVERRUN_GRACE_S", 0.5)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_gateway(url) as ours:
-        ours.gateway._settings = replace(ours.gateway._settings, max_call_seconds=1)
+        ours.gateway._settings = ours.gateway._settings.with_changes(max_call_seconds=1)
         async with connected_client(ours.url("/text-chat")) as writes, connected_client(ours.url()) as speaks:
             await writes.next_event()
             await speaks.next_event()
