@@ -36,12 +36,10 @@ from voicechat.limits.waiting_queue import (
     ConcurrencyLimits,
     needs_offline_session,
 )
-from voicechat.logs import error_location, quiet_loggers
+from voicechat.logs import error_location
 from voicechat.protocol.notices import Notice
+from voicechat.session.call_handler import EndpointResolver
 from voicechat.session.visitor import Visitor
-from voicechat.transport.audio_track import install_track
-from voicechat.transport.jitter_buffer import install_jitter_buffer
-from voicechat.transport.rtp_fast_path import install_rtp_fast_path
 from voicechat.transport.stream_handler import PacedStreamHandler
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
@@ -56,9 +54,6 @@ log = logging.getLogger(__name__)
 
 TICK_INTERVAL_S = 0.5
 SILENCE_FRAME: Samples = np.zeros(FRAME, dtype=np.int16)
-
-EndpointResolver = Callable[[str], Endpoint | Failure]
-"""(a visitor's own key or "") -> where to connect now."""
 
 
 class RealtimeHandler(PacedStreamHandler):
@@ -104,10 +99,6 @@ class RealtimeHandler(PacedStreamHandler):
 
     def copy(self) -> RealtimeHandler:
         """A fresh call for one connection; shares only settings, the places and the accounts."""
-        quiet_loggers()
-        install_jitter_buffer()
-        install_track()
-        install_rtp_fast_path()
         return RealtimeHandler(
             self.settings,
             self.resolve_endpoint,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from voicechat.audio.recording import Recording
 from voicechat.config.call_preferences import CallPreferences, EffectiveFrom, effective_from
 from voicechat.conversation.call_clock import CallClock
 from voicechat.conversation.conversation import Conversation
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
+from .call_handler import CallHandler
 from .text_session import TextSession
-
-if TYPE_CHECKING:
-    from realtime_handler import RealtimeHandler
 
 
 class Visitor:
@@ -24,7 +20,7 @@ class Visitor:
         self.conversation = Conversation(max_items)
         self.recording: Recording | None = None
         """Of the calls of this conversation, once there was one and where calls are recorded. Nobody else has it."""
-        self.call: RealtimeHandler | None = None
+        self.call: CallHandler | None = None
         self.text_conversation = Conversation(max_items, text_only=True)
         self.text_session: TextSession | None = None
         self.own_key = ""

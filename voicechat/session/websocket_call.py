@@ -21,17 +21,22 @@ from fastrtc import AdditionalOutputs
 from fastrtc.utils import CloseStream
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from realtime_handler import RealtimeHandler, Snapshot, Visitor
 from voicechat.config.limit_settings import BURST_S
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
+from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule, path_with_token
 from voicechat.transport.stall_watchdog import StallWatchdog
 from voicechat.transport.stream_handler import StreamState, TransportLease
 from voicechat.transport.websocket_protocol import ENDED_MESSAGE, STALL_TIMEOUT_S, FlowControl, ProtocolViolation
+from voicechat.turn_taking.snapshot import Snapshot
+
+from .call_handler import CallHandler
+from .visitor import Visitor
 
 log = logging.getLogger(__name__)
 
 PATH = "/voice-socket"
+ROUTE_RULES = (RouteRule(WEBSOCKET_METHOD, path_with_token(PATH), RouteAccess.ASSET),)
 TICKET_TTL_S = 60.0
 MAX_TICKETS = 256
 """Tickets not yet used; the oldest go first."""
@@ -110,7 +115,7 @@ class AudioSocketRegistry:
 
     def __init__(
         self,
-        prototype: RealtimeHandler,
+        prototype: CallHandler,
         clock: Callable[[], float] = time.monotonic,
         *,
         grace_s: float = RECONNECT_GRACE_S,
@@ -206,7 +211,7 @@ class AudioSocketPump:
     """A call and a socket, sound both ways."""
 
     def __init__(
-        self, websocket: WebSocket, call: RealtimeHandler, lease: TransportLease, ticket: AudioSocketTicket
+        self, websocket: WebSocket, call: CallHandler, lease: TransportLease, ticket: AudioSocketTicket
     ) -> None:
         self._websocket = websocket
         self._call = call
