@@ -217,7 +217,8 @@ async def test_calls_and_chats_share_the_sessions_of_the_embedded_server_and_own
         await page.wait_for_stage(CallStage.QUEUED)
         chat.end_by_user()
         await page.wait_for_stage(CallStage.LISTENING)
-        assert places.offline_sessions == 1
+        client = places.request_admission(page.session, AdmissionKind.API_CLIENT, uses_offline=True)
+        assert client.refusal is Notice.SERVER_BUSY, "the call holds the only session"
         await page.hang_up()
         await chat.wait_closed()
         assert places.is_empty
