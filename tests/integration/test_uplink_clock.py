@@ -22,6 +22,12 @@ def uplink_frames(server: ScriptedRealtimeServer) -> list[np.ndarray]:
     return [np.frombuffer(base64.b64decode(event["audio"]), "<i2") for event in events]
 
 
+def trailing_silence_s(frames: list[np.ndarray]) -> float:
+    """Silence after the last frame with sound; 0.0 without any such frame."""
+    loud = [number for number, frame in enumerate(frames) if frame.any()]
+    return (len(frames) - 1 - loud[-1]) * FRAME_S if loud else 0.0
+
+
 async def wait_for_uplink(
     server: ScriptedRealtimeServer, condition: Callable[[list[np.ndarray]], bool], seconds: float
 ) -> list[np.ndarray]:
@@ -56,13 +62,11 @@ async def test_stalled_microphone_without_loudspeaker_pull_sends_silence_in_real
     async with running_server(server.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
         page.stop_pulling()
-        before = len(uplink_frames(server))
         await page.speak(3000, 0.2)
         began = page.handler.clock()
-        frames = await wait_for_uplink(server, lambda sent: len(sent) >= before + 10 + 1 / FRAME_S, seconds=5)
+        await wait_for_uplink(server, lambda sent: trailing_silence_s(sent) >= 1.0, seconds=5)
         elapsed = page.handler.clock() - began
-        assert not np.concatenate(frames[before + 10 :]).any()
-        assert elapsed >= STALL_THRESHOLD_S + 0.4, "silence never runs ahead of the time that has passed"
+        assert elapsed >= STALL_THRESHOLD_S + 0.9, "silence never runs ahead of the time that has passed"
 
 
 async def test_both_directions_flowing_send_each_microphone_frame_once_and_no_silence() -> None:

@@ -1,8 +1,8 @@
 """Admission control: concurrency limits and a first-come, first-served waiting queue.
 
-Calls, chats and API clients each have a limit; all three share the sessions of the offline server. A visitor who meets a
-limit waits in the queue; an API client is refused and has to try again. A visitor blocked by one limit does not hold up
-those behind who wait for another. Pure: no clock and no tasks. Listeners are notified by callback.
+Calls, chats and API clients each have a limit; all three share the sessions of the offline server. A visitor who meets
+a limit waits in the queue; an API client is refused and has to try again. A visitor blocked by one limit does not hold
+up those behind who wait for another. Pure: no clock and no tasks. Listeners are notified by callback.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ConcurrencyLimits:
 
 
 def needs_offline_session(found: Endpoint | Failure) -> bool:
-    """Return True if a connection to this server takes a session of the offline server, the only one that ever loads."""
+    """Return True if the connection takes a session of the offline server, the only server that ever loads."""
     return found.kind is ServerKind.OFFLINE if isinstance(found, Endpoint) else found is Failure.LOADING
 
 
@@ -125,8 +125,8 @@ class AdmissionTicket:
         self._controller._release(self, AdmissionState.RELEASED)
 
     def switch_server(self, uses_offline: bool) -> bool:
-        """Move the ticket to or from the offline server. Return False if that has no room; a queued ticket always moves,
-        and waits for the other limit."""
+        """Move the ticket to or from the offline server. Return False if that has no room; a queued ticket always
+        moves, and waits for the other limit."""
         return self._controller._switch_server(self, uses_offline)
 
 
@@ -245,8 +245,8 @@ class AdmissionController:
         return [ticket for ticket in self._tickets.values() if ticket.state is AdmissionState.QUEUED]
 
     def _renumber_queue(self) -> list[AdmissionTicket]:
-        """Number the queue; return the tickets whose number changed. A ticket counts as behind another only if both wait
-        for the same limit."""
+        """Number the queue; return the tickets whose number changed. A ticket counts as behind another only if both
+        wait for the same limit."""
         ahead: Counter[tuple[AdmissionKind, bool]] = Counter()
         changed = []
         for ticket in self._queue():

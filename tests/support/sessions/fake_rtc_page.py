@@ -16,6 +16,7 @@ from realtime_handler import CallStage, EndpointResolver, RealtimeHandler, Snaps
 from voicechat.audio.format import FRAME, FRAME_S, RATE
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.session.voice_session import VoiceSession
 
 KEY = "sk-test-secret"
 
@@ -35,6 +36,12 @@ class FakeRtcPage:
         """Of the microphone."""
         self.is_microphone_unplugged = False
         """The microphone delivers nothing any more, not even silence."""
+
+    @property
+    def session(self) -> VoiceSession:
+        """The call, once the page has sent its inputs."""
+        assert self.handler.session is not None
+        return self.handler.session
 
     readyState = "open"
 

@@ -123,7 +123,7 @@ def test_never_above_a_limit_and_nobody_forgotten(
         guest.ticket.release()
         assert_invariants(places, guests)
     assert places.is_empty
-    for number in range(1 + limits.offline_sessions):  # all sessions of the offline server can be taken again, and no more
+    for number in range(1 + limits.offline_sessions):  # every session of the offline server is free again
         is_free = number < min(limits.offline_sessions, limits.api_clients)
         place = FakeAdmissionListener().enter(places, AdmissionKind.API_CLIENT, session=True)
         assert place.refusal is (None if is_free else Notice.SERVER_BUSY)
