@@ -154,12 +154,12 @@ def build(
         if who.call is None or not who.is_in_call:
             stage, _, name = server_status(who.own_key)
             return text, render_status(stage, "not_in_call", name, user_locale)
-        taken = await who.call.send_text(text.strip())
+        taken = who.call.send_text(text)
         return gr.skip() if taken else text, gr.skip()
 
     async def on_stop(who: Visitor) -> None:
         if who.call is not None:
-            await who.call.interrupt()
+            who.call.interrupt()
 
     async def on_clear(who: Visitor) -> list[ChatMessage]:
         await who.clear()
