@@ -26,7 +26,7 @@ from voicechat.limits.waiting_queue import (
     AdmissionTicket,
     needs_offline_session,
 )
-from voicechat.logs import error_location
+from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
@@ -112,6 +112,7 @@ class BaseSession:
 
     def start(self) -> None:
         """Request admission: connect, wait in the queue, or fail with the reason. Call it inside the event loop."""
+        self._session_id = bind_session_id()
         if self._daily_quota.is_exhausted(self._quota_key):
             self._end(CallStage.FAILED, Notice.VISITOR_DAILY_QUOTA)
             return
@@ -210,6 +211,7 @@ class BaseSession:
     # ---------------------------------------------------------------- upstream
 
     async def _run_upstream(self, upstream: ReconnectingClient) -> None:
+        bind_session_id(self._session_id)  # admission can begin in the task of another session
         try:
             failure = await upstream.run()
             if failure is not None:

@@ -234,9 +234,7 @@ def test_an_error_in_the_thread_that_writes_is_said_without_its_words(caplog: py
     pen(broken)
     pen(done.set)  # the thread goes on
     assert done.wait(10)
-    assert [record.message for record in caplog.records] == [
-        "recording: write failed error=ValueError"
-    ]
+    assert [record.message for record in caplog.records] == ["recording: write failed error=ValueError"]
 
 
 def test_what_was_erased_is_not_written_any_more() -> None:
