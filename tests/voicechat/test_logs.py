@@ -32,10 +32,12 @@ def test_record_inside_a_session_ends_with_its_random_id() -> None:
 async def test_tasks_of_a_session_inherit_its_id_and_others_do_not() -> None:
     async def log_twice() -> list[str]:
         bind_session_id()
-        return [format_record(), await asyncio.create_task(asyncio.to_thread(format_record))]
+        lines = [format_record(), await asyncio.create_task(asyncio.to_thread(format_record))]
+        return [line.partition(" session=")[2] for line in lines]
 
     first, second = await asyncio.gather(log_twice(), log_twice())
     assert first[0] == first[1] != second[0] == second[1]
+    assert len(first[0]) == len(second[0]) == 8
     assert "session=" not in format_record()
 
 
