@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -17,14 +17,13 @@ from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
 from voicechat.protocol.failures import Failure
 from voicechat.security.visitor_cookie import visitor_key
+from voicechat.upstream.reconnecting_client import EndpointSource
 
 from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, error_for_failure
 from .gateway_client import GatewayClient, GatewaySlot, read_client_hello
 from .gateway_session import GatewaySession
 
 log = logging.getLogger(__name__)
-
-EndpointSource = Callable[[], Endpoint | Failure]
 
 
 class RealtimeGateway:

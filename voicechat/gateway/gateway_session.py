@@ -25,7 +25,7 @@ from voicechat.limits.budget import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket
-from voicechat.logs import error_location
+from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
@@ -108,6 +108,7 @@ class GatewaySession:
     async def run(self) -> None:
         """Until one of the two is gone, or it has to end; who is left is then told. Raises `WebSocketDisconnect` when
         it is the client that is gone."""
+        bind_session_id()
         try:
             farewell, last = await self._run_tasks()
         finally:

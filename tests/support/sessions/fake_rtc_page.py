@@ -13,8 +13,10 @@ from fastrtc import AdditionalOutputs
 from fastrtc.utils import CloseStream
 
 from realtime_handler import CallStage, EndpointResolver, RealtimeHandler, Snapshot, Visitor
+from voicechat.audio.format import FRAME, FRAME_S, RATE
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.session.voice_session import VoiceSession
 
 KEY = "sk-test-secret"
 
@@ -34,6 +36,12 @@ class FakeRtcPage:
         """Sample value of the microphone's frames."""
         self.is_microphone_unplugged = False
         """Whether the microphone delivers no frames, not even silence."""
+
+    @property
+    def session(self) -> VoiceSession:
+        """The call, once the page has sent its inputs."""
+        assert self.handler.session is not None
+        return self.handler.session
 
     readyState = "open"
     """State of the data channel; fastrtc reads it."""
@@ -84,6 +92,17 @@ class FakeRtcPage:
     async def wait_for_stage(self, stage: CallStage) -> Snapshot:
         """Wait until the page shows this stage."""
         return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
+
+    def stop_pulling(self) -> None:
+        """Take no more loudspeaker frames. The microphone, which follows them, is silent from then on too."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def speak(self, level: int, seconds: float) -> None:
+        """Send microphone frames of this level at the pace of a browser, whether or not frames are pulled."""
+        for _ in range(round(seconds / FRAME_S)):
+            await self.handler.receive((RATE, np.full((1, FRAME), level, dtype=np.int16)))
+            await asyncio.sleep(FRAME_S)
 
     async def hang_up(self) -> None:
         """End the call as the button and a closed tab do."""

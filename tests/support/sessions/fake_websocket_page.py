@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.config.settings import Settings
 from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.session.voice_session import VoiceSession
 from voicechat.session.websocket_call import PATH, AudioSocketRegistry, AudioSocketTicket
 from voicechat.transport.websocket_protocol import FRAME_BYTES
 
@@ -128,9 +129,14 @@ class FakeWebSocketPage:
         return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
 
     @property
-    def handler(self) -> RealtimeHandler:
+    def session(self) -> VoiceSession:
         assert self.visitor.call is not None
         return self.visitor.call
+
+    @property
+    def handler(self) -> RealtimeHandler:
+        assert isinstance(self.session.handler, RealtimeHandler)
+        return self.session.handler
 
 
 def make_registry(url: str, *, grace_s: float = 0.2, **changed: Any) -> AudioSocketRegistry:

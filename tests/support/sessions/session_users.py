@@ -54,10 +54,10 @@ class CallUser:
         return await self.page.wait_for_snapshot(condition)
 
     async def send_text(self, text: str) -> bool:
-        return await self.page.handler.send_text(text)
+        return self.page.session.send_text(text)
 
     def leave(self) -> None:
-        self.page.handler.end_by_user()
+        self.page.session.end_by_user()
 
 
 class ChatUser:
