@@ -1,4 +1,4 @@
-"""`python -m offline` as a process of its own."""
+"""`python -m offline` as a child process."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tests.support.paths import ROOT
 
 
 class OfflineProcess:
-    """A server process that ends with this one."""
+    """Server process that ends with this one."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
     async def wait_for_line(self, fact: str) -> dict[str, Any]:
-        """The next JSON line with `fact` in it."""
+        """Return the next JSON status line that contains the key `fact`."""
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
             if fact in (facts := json.loads(line)):
                 return dict(facts)
-        raise AssertionError(f"The server ended without saying {fact!r}.")
+        raise AssertionError(f"The server ended without a status line with {fact!r}.")
 
 
 @asynccontextmanager
 async def offline_process(*arguments: str, **environment: str) -> AsyncIterator[OfflineProcess]:
-    """Start `python -m offline` at a free port with the given arguments and environment."""
+    """Start `python -m offline` on a free port with the given arguments and environment."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
