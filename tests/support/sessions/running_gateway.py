@@ -1,4 +1,4 @@
-"""Running gateway: the gateway behind uvicorn in this process, and a small client for it."""
+"""Our sockets as programs meet them: the relay behind uvicorn in this process, and clients of a few lines."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ SHORT_TIMEOUTS = {"CONNECT_SECONDS": "2", "READY_SECONDS": "0.3"}
 
 
 def append_event(pcm: bytes = bytes(960), **more: Any) -> Event:
-    """Return an append event with 20 ms of silence or other audio."""
+    """20 ms of silence, or other sound."""
     return {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode(), **more}
 
 
 class ObservedGateway(RealtimeGateway):
-    """Gateway that reports the end of each client's session."""
+    """Tells when a program has left."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource, billing: BillingService | None) -> None:
-        super().__init__(settings, endpoint, billing)
+    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None) -> None:
+        super().__init__(settings, endpoint, accounts)
         self.client_left = asyncio.Event()
 
     async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
@@ -48,22 +48,20 @@ class ObservedGateway(RealtimeGateway):
 
     @property
     def connection_count(self) -> int:
-        """Number of connected clients."""
         return sum(map(self.count_sessions, SessionMode))
 
 
 class RunningGateway:
-    """A gateway and its port."""
+    """A running relay."""
 
     def __init__(self, gateway: ObservedGateway, port: int) -> None:
         self.gateway, self.port = gateway, port
 
     def url(self, path: str = "/realtime-voice") -> str:
-        """Return the WebSocket URL of a path."""
         return f"ws://127.0.0.1:{self.port}{path}"
 
     async def wait_until_empty(self) -> None:
-        """Wait until no client is connected."""
+        """Wait until no program is connected any more."""
         async with asyncio.timeout(5):
             while self.gateway.connection_count:
                 self.gateway.client_left.clear()
@@ -77,17 +75,17 @@ async def running_gateway(
     accounts: BillingService | None = None,
     **environment: str,
 ) -> AsyncIterator[RunningGateway]:
-    """Run the gateway to a server until the block ends, with the uvicorn options of production."""
+    """The relay to a server, served as in production."""
     settings = Settings.from_env(
         {"REALTIME_URL": server_url, "REALTIME_API_KEY": OPERATOR_KEY, **SHORT_TIMEOUTS, **environment}
     )
-    gateway = ObservedGateway(settings, endpoint or settings.endpoint, accounts)
+    relay = ObservedGateway(settings, endpoint or settings.endpoint, accounts)
 
     async def health() -> Health:
         return Health("ok", settings.server_kind, "", 0, 0, 0.0, "1")
 
     app = FastAPI(openapi_url=None)
-    app.include_router(build_router(health, gateway))
+    app.include_router(build_router(health, relay))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
     uvicorn_options.set_options(config, settings.limits.max_message_bytes)
     config.load()
@@ -95,38 +93,35 @@ async def running_gateway(
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     try:
-        yield RunningGateway(gateway, server.servers[0].sockets[0].getsockname()[1])
+        yield RunningGateway(relay, server.servers[0].sockets[0].getsockname()[1])
     finally:
         async with asyncio.timeout(10):
             await server.shutdown()
 
 
 class ApiClient:
-    """Client that keeps the events it receives."""
+    """A client that keeps what it gets."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.received: list[Event] = []
 
     async def send(self, *events: Event) -> None:
-        """Send events."""
         for event in events:
             await self.socket.send(json.dumps(event))
 
     async def next_event(self) -> Event:
-        """Receive one event."""
         async with asyncio.timeout(5):
             self.received.append(json.loads(await self.socket.recv()))
         return self.received[-1]
 
     async def read_until(self, kind: str) -> Event:
-        """Receive events until one of this type, and return it."""
         while (event := await self.next_event())["type"] != kind:
             pass
         return event
 
     async def send_expecting_error(self, *messages: str | bytes | Event) -> Event:
-        """Send messages; return the `error` of the next event, which must be an error."""
+        """The `error` of the error event that comes next after these messages."""
         for message in messages:
             await self.socket.send(json.dumps(message) if isinstance(message, dict) else message)
         event = await self.next_event()
@@ -135,7 +130,7 @@ class ApiClient:
         return error
 
     async def read_until_closed(self) -> tuple[int, str]:
-        """Receive events until the socket is closed, and return code and reason of the close frame."""
+        """Read on until the socket is closed: the close frame."""
         try:
             while True:
                 await self.next_event()
@@ -144,7 +139,7 @@ class ApiClient:
 
 
 @asynccontextmanager
-async def connected_client(url: str, **options: Any) -> AsyncIterator[ApiClient]:
-    """Connect a client until the block ends."""
-    async with connect(url, close_timeout=1, **options) as socket:
+async def connected_client(url: str, **how: Any) -> AsyncIterator[ApiClient]:
+    """A connected client."""
+    async with connect(url, close_timeout=1, **how) as socket:
         yield ApiClient(socket)
