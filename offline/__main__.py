@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 
 from offline.models.store import is_intact, models_dir, required_models
+from offline.settings import max_sessions
 
 from .server import REALTIME_PATH, RealtimeServer, error_location
 
@@ -132,9 +133,7 @@ def main() -> int:
     for name in ("websockets", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        capacity = int(os.environ.get("OFFLINE_SESSIONS") or 2)
-        if capacity < 1:
-            raise ValueError
+        capacity = max_sessions()
     except ValueError:
         LOGGER.error("settings: OFFLINE_SESSIONS must be a number of sessions, 1 or more")
         return 2

@@ -27,6 +27,7 @@ from offline.protocol.json_codec import write_json
 from offline.protocol.outputs import CloseConnection, IdGenerator, Outbox, Output, ProtocolError, SendEvent, SubmitWork
 from offline.protocol.worker_messages import SessionWorker, WorkerPool, WorkResult
 from offline.session.session import Session
+from offline.settings import DEFAULT_SESSIONS
 from offline.stt.turn_detection import VadModel, create_silero_vad
 
 LOGGER = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class RealtimeServer:
     def __init__(
         self,
         *,
-        capacity: int = 2,
+        capacity: int = DEFAULT_SESSIONS,
         vad_factory: Callable[[], VadModel] = create_silero_vad,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

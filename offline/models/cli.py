@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             failures = ModelDownloader(root).fetch(required_models(environ))
         except OSError as error:
-            print(f"The models cannot be stored in {root}: {error.strerror or error}.", file=sys.stderr)
+            print(f"The models cannot be kept in {root}: {error.strerror or error}.", file=sys.stderr)
             return 1
         for failure in failures:
             print(failure, file=sys.stderr)

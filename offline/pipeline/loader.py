@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from offline.audio import resample_to_16k
 from offline.models.store import ModelStore, find_models
 from offline.protocol.worker_messages import LanguageCode, LlmMessage, ReplyRequest, WorkResult
+from offline.settings import max_sessions
 from offline.stt.recognition_rules import Recognizer
 
 from .model_runtime import LlmBackend, ModelRuntime, TtsBackend
@@ -26,7 +27,6 @@ CONTEXT_TOKENS = 4096
 """Tokens of one session's context window. Each window takes about 50 MB of memory with the default model."""
 LLM_NICENESS = 10
 """Niceness of the language model's threads, below which speech synthesis and recognition run."""
-DEFAULT_SESSIONS = 2
 
 
 class ModelsMissing(Exception):
@@ -82,7 +82,7 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     if "zh" not in store.languages:
         progress("Mandarin models are missing: English only")
     limit_openmp_spinning()
-    slots = max(1, int(os.environ.get("OFFLINE_SESSIONS") or DEFAULT_SESSIONS))
+    slots = max_sessions()
     threads = max(1, min(4, _cpu_count()))
     started = time.monotonic()
     progress("Loading the speech and language models")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from offline.audio import SAMPLE_RATE
+
+from .audio_formats import G711_SAMPLE_RATE
 from .outputs import Json, ProtocolError, invalid_type, invalid_value, missing_parameter
 from .validators import (
     Validator,
@@ -49,13 +52,13 @@ DEFAULT_SEMANTIC_VAD: Json = {
     "create_response": True,
     "interrupt_response": True,
 }
-PCM_FORMAT: Json = {"type": "audio/pcm", "rate": 24000}
+PCM_FORMAT: Json = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
 def _audio_format(value: Any, path: str, current: Any) -> Json:
     kinds = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
     kept: Json = object_of({"type": kinds, "rate": number(1, 1_000_000, integer=True)}, ("type",))(value, path, None)
-    rate = 24000 if kept["type"] == "audio/pcm" else 8000
+    rate = SAMPLE_RATE if kept["type"] == "audio/pcm" else G711_SAMPLE_RATE
     if kept.get("rate", rate) != rate:
         raise invalid_value(f"{path}.rate", f"The rate of {kept['type']} is {rate}.")
     return dict(PCM_FORMAT) if kept["type"] == "audio/pcm" else {"type": kept["type"]}

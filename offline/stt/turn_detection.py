@@ -25,6 +25,10 @@ RECEIVED_WINDOW_SAMPLES = VAD_WINDOW_SAMPLES * SAMPLE_RATE // STT_SAMPLE_RATE
 WINDOW_MS = RECEIVED_WINDOW_SAMPLES // SAMPLES_PER_MS
 """Milliseconds of one window."""
 
+SEMANTIC_VAD_THRESHOLD = 0.5
+"""Probability from which on a window is speech, with `semantic_vad`."""
+SEMANTIC_VAD_PADDING_MS = 300
+"""Milliseconds of audio before a turn that belong to it, with `semantic_vad`."""
 HYSTERESIS = 0.15
 """Probability below the threshold at which speech ends, so that a wavering probability does not cut a word."""
 MIN_SPEECH_WINDOWS = 3
@@ -201,7 +205,7 @@ class TurnSegmenter:
         self._resampler: Any = soxr.ResampleStream(SAMPLE_RATE, STT_SAMPLE_RATE, 1, dtype="int16", quality="LQ")
         self._pending = b""
         self._settings = settings
-        self.detector = TurnDetector(0.5, 300, 200, origin_sample)
+        self.detector = TurnDetector(SEMANTIC_VAD_THRESHOLD, SEMANTIC_VAD_PADDING_MS, 0, origin_sample)
         self.apply_settings(settings)
 
     def apply_settings(self, settings: Json, transcript: str = "") -> None:
@@ -212,7 +216,8 @@ class TurnSegmenter:
             self.detector.padding_samples = settings["prefix_padding_ms"] * SAMPLES_PER_MS
             self.detector.silence_ms = settings["silence_duration_ms"]
         else:
-            self.detector.threshold, self.detector.padding_samples = 0.5, 300 * SAMPLES_PER_MS
+            self.detector.threshold = SEMANTIC_VAD_THRESHOLD
+            self.detector.padding_samples = SEMANTIC_VAD_PADDING_MS * SAMPLES_PER_MS
             self.detector.silence_ms = semantic_silence_ms(settings["eagerness"], transcript)
 
     def apply_transcript(self, text: str) -> list[TurnSignal]:
