@@ -274,9 +274,9 @@ def _message_ids(raw: Event) -> tuple[str, str]:
 
 
 def _audio_delta(raw: Event) -> AudioDelta:
-    response_id = get_response_id(raw)
+    response_id = get_string(raw, "response_id")
     item_id = get_string(raw, "item_id") or f"{response_id}.message"
-    return AudioDelta(response_id, item_id, get_content_index(raw), get_string(raw, "delta"))
+    return AudioDelta(response_id, item_id, to_count(raw.get("content_index")), get_string(raw, "delta"))
 
 
 def _position_ms(raw: Event, key: str) -> int | None:

@@ -22,7 +22,7 @@ from websockets.protocol import State
 
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.protocol.endpoint import Endpoint, is_valid_header_value
-from voicechat.protocol.event_fields import get_item_ids, get_response_id, get_string
+from voicechat.protocol.event_fields import has_valid_ids
 from voicechat.protocol.failures import (
     RETRYABLE,
     ConnectionFailed,
@@ -66,8 +66,6 @@ FIRST_EVENT_TIMEOUT_S = 1.0
 """To wait for the server's first event, which tells its dialect, before it is told the settings."""
 UNCONFIRMED_TIMEOUT_S = 0.3
 """For a server that has not confirmed its settings before: to wait for refusals."""
-MAX_ID_CHARS = 512
-"""Characters. What is named longer than that is no event: names are kept."""
 CLOSE_TIMEOUT_S = 0.5
 """For the closing handshake; then the connection is cut."""
 
@@ -116,12 +114,6 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
 def _for_key_owner(endpoint: Endpoint, failure: Failure) -> Failure:
     """The failure as the one who can act on it should hear it: a visitor's own key is the visitor's business."""
     return Failure.WRONG_OWN_KEY if endpoint.has_visitor_key and failure is Failure.WRONG_KEY else failure
-
-
-def _has_valid_ids(event: Event) -> bool:
-    """Whether all that an event names has a name that can be one."""
-    names = [get_response_id(event), get_string(event, "previous_item_id"), *get_item_ids(event)]
-    return all(len(name) <= MAX_ID_CHARS for name in names)
 
 
 class RealtimeConnection:
@@ -258,7 +250,7 @@ class RealtimeConnection:
             except (ValueError, RecursionError):
                 self._count_ignored()
                 continue
-            if isinstance(event, dict) and isinstance(event.get("type"), str) and _has_valid_ids(event):
+            if isinstance(event, dict) and isinstance(event.get("type"), str) and has_valid_ids(event):
                 return event
             self._count_ignored()
 
