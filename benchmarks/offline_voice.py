@@ -18,16 +18,14 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.local_machine import ROOT, OtherProcessesCpu
 from benchmarks.support.speech_samples import RATE, SpeechSample, error_rate, load_speech_samples
 
-PROJECT = Path(__file__).resolve().parent.parent
 FRAME_S = 0.02
 LEAD_SILENCE_S = 0.5
 """Seconds of silence before each utterance."""
@@ -85,7 +83,7 @@ class OfflineServerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            cwd=PROJECT,
+            cwd=ROOT,
         )
         assert self.process.stdout is not None
         async for line in self.process.stdout:

@@ -51,7 +51,7 @@ EXAMPLE_FILE_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class PageLanguage:
     """Words of a page in one language."""
 
     index: int
@@ -65,7 +65,7 @@ class Language:
     """Descriptions of values without choices or bounds, by type."""
 
 
-ENGLISH = Language(
+ENGLISH = PageLanguage(
     index=0,
     introduction="""\
 # Settings
@@ -84,7 +84,7 @@ needs a restart. The app does not start with unusable values, and names all of t
     example=" Example: `{}`.",
     values={"text": "text", "limited": "text of up to {} characters", "list": "list", "json": "JSON list"},
 )
-CHINESE = Language(
+CHINESE = PageLanguage(
     index=1,
     introduction="""\
 # 設定
@@ -152,7 +152,7 @@ def format_default(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def format_values(field: FieldInfo, language: Language) -> str:
+def format_values(field: FieldInfo, language: PageLanguage) -> str:
     """Return the values that a setting may have."""
     low, high = bounds_of(field)
     if choices := choices_of(field):
@@ -167,7 +167,7 @@ def format_values(field: FieldInfo, language: Language) -> str:
     return language.values["limited"].format(max_chars) if max_chars else language.values["text"]
 
 
-def render_row(setting: Setting, language: Language) -> str:
+def render_row(setting: Setting, language: PageLanguage) -> str:
     """Return the row of a setting in its table."""
     default = format_default(setting.field.default)
     shown = f"`{default}`" if default else "–"
@@ -182,7 +182,7 @@ def render_row(setting: Setting, language: Language) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def render_page(language: Language, groups: Sequence[type[SettingsBase]] = GROUPS) -> str:
+def render_page(language: PageLanguage, groups: Sequence[type[SettingsBase]] = GROUPS) -> str:
     """Return the page of all settings in one language."""
     parts = [f"<!-- Written by: {COMMAND} -->\n{language.introduction}"]
     for group in groups:

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.offline.offline_process import offline_process
-
-from .test_server import http_get
+from tests.support.offline.offline_process import http_get, offline_process
 
 
 @pytest.fixture(autouse=True)

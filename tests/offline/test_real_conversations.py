@@ -11,39 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-import soundfile
-import soxr
 from jiwer import cer, wer
 
 from tests.support.offline import openai_conversations
 from tests.support.offline.agents_subprocess import run_agents_client
 from tests.support.offline.offline_process import offline_process
-from tests.support.paths import SPEECH
+from tests.support.offline.speech_recordings import ENGLISH, MANDARIN, QUESTION, load_recording, normalized_text, rms
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
-
-ENGLISH = "en/sense-880.flac"
-QUESTION = "en/michael-01.flac"
-MANDARIN = "zh/yunyang-03.flac"
-
-
-def load_recording(file: str) -> tuple[str, bytes]:
-    """Return the text of a recording, and its audio as PCM16 at 24 kHz."""
-    entries = json.loads((SPEECH / "index.json").read_text("utf-8"))
-    text = next(entry["text"] for entry in entries if entry["file"] == file)
-    samples, rate = soundfile.read(SPEECH / file, dtype="float32")
-    louder = soxr.resample(samples, rate, 24_000)
-    return text, (np.clip(louder, -1, 1) * 32767).astype(np.int16).tobytes()
-
-
-def normalized_text(text: str) -> str:
-    """Return letters, digits and spaces only, for error rates."""
-    return "".join(letter for letter in text.lower().replace("-", " ") if letter.isalnum() or letter == " ")
-
-
-def rms(pcm: bytes) -> float:
-    """Return the root mean square of PCM16."""
-    return float(np.sqrt(np.mean(np.frombuffer(pcm, np.int16).astype(float) ** 2)))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

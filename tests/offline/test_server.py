@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import logging
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from offline.protocol.worker_messages import ReplySpeech, WorkResult
 from offline.server import RealtimeServer, SessionConnection
 from offline.stt.turn_detection import VadModel
+from tests.support.offline.offline_process import http_get
 from tests.support.offline.scripted_models import (
     Checkpoint,
     ModelScript,
@@ -47,20 +45,6 @@ async def read_until(connection: ClientConnection, kind: str) -> dict[str, Any]:
 async def send_event(connection: ClientConnection, kind: str, **fields: Any) -> None:
     """Send a client event."""
     await connection.send(json.dumps({"type": kind, **fields}))
-
-
-async def http_get(url: str, path: str) -> tuple[int, str, str]:
-    """Return status, content type and body of a GET request."""
-
-    def ask() -> tuple[int, str, str]:
-        address = url.replace("ws", "http", 1).replace("/v1/realtime", path)
-        try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                return answer.status, answer.headers["Content-Type"], answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers["Content-Type"], error.read().decode()
-
-    return await asyncio.to_thread(ask)
 
 
 async def test_connect_sends_session_created_with_the_model_of_the_url() -> None:

@@ -13,7 +13,7 @@ from scripts.settings_docs import (
     FILES,
     GROUPS,
     ROOT,
-    Language,
+    PageLanguage,
     format_default,
     format_values,
     iter_settings,
@@ -50,7 +50,7 @@ def test_groups_hold_every_setting_once() -> None:
 
 
 @LANGUAGES
-def test_page_has_one_row_of_four_cells_for_every_setting(language: Language) -> None:
+def test_page_has_one_row_of_four_cells_for_every_setting(language: PageLanguage) -> None:
     rows = [line for line in render_page(language).splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == list(SETTINGS)
     assert all(len(re.split(r"(?<!\\)\|", row)) == 6 and "|  |" not in row for row in rows)
@@ -99,22 +99,22 @@ def test_deployment_defaults_name_settings() -> None:
 
 
 def test_setting_without_a_docstring_is_an_error() -> None:
-    class Incomplete(SettingsBase):
+    class WithoutDocstring(SettingsBase):
         one: int = setting(1, "一。")
         """Number."""
         two: int = setting(2, "二。")
 
     with pytest.raises(ValueError, match="two needs a docstring"):
-        list(iter_settings(Incomplete))
+        list(iter_settings(WithoutDocstring))
 
 
 def test_setting_without_a_chinese_meaning_is_an_error() -> None:
-    class Incomplete(SettingsBase):
+    class WithoutChineseMeaning(SettingsBase):
         one: int = setting(1, "")
         """Number."""
 
     with pytest.raises(ValueError, match="one needs a docstring and a Chinese meaning"):
-        list(iter_settings(Incomplete))
+        list(iter_settings(WithoutChineseMeaning))
 
 
 @pytest.mark.parametrize("readme", READMES)

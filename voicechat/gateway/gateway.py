@@ -19,14 +19,13 @@ from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, C
 from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
 from voicechat.security.visitor_cookie import visitor_key
+from voicechat.upstream.reconnecting_client import EndpointSource
 
 from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, TerminalError, error_for_failure
 from .gateway_client import GatewayClient, GatewaySlot, read_client_hello
 from .gateway_session import GatewaySession
 
 log = logging.getLogger(__name__)
-
-EndpointSource = Callable[[], Endpoint | Failure]
 
 
 class RealtimeGateway:

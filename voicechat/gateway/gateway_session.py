@@ -24,7 +24,7 @@ from voicechat.limits.budget import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket
-from voicechat.logs import error_location
+from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_dispatcher import EventDispatcher
@@ -113,6 +113,7 @@ class GatewaySession:
 
         Raises `WebSocketDisconnect` when the client has left.
         """
+        bind_session_id()
         try:
             close_frame, error = await self._run_tasks()
         finally:

@@ -20,7 +20,7 @@ from . import denials
 from .client_identity import ClientIdentity
 from .denials import Denial
 from .origin_check import is_known_host, origin_allowed, own_origins
-from .route_access import RouteAccess
+from .route_access import RouteAccess, RouteTable
 
 COOKIE_REUSE_WINDOW_S = 2.0
 """Seconds in which two first requests of one browser get the same visitor id: two tabs that are opened at once."""
@@ -39,7 +39,7 @@ class AccessPolicy:
         *,
         component_id: int,
         webrtc_input_indexes: Mapping[int, tuple[int, ...]],
-        file_paths: frozenset[str],
+        routes: RouteTable,
         script_hashes: tuple[str, ...],
         pending_offers: PendingOffers,
         get_public_origins: Callable[[], tuple[str, ...]] = tuple,
@@ -49,7 +49,7 @@ class AccessPolicy:
         """Create the policy of one page.
 
         `component_id`, `webrtc_input_indexes`: see gradio/queue_requests.py.
-        `file_paths`: paths of the files that the page shows.
+        `routes`: access rules of all paths.
         `script_hashes`: hashes of the scripts that Gradio adds to the page after it has loaded.
         `get_public_origins`: returns further origins of the app itself; called for every request.
         `loopback_only`: the app listens on loopback only. Without a password, unknown host names are then refused: they
@@ -58,7 +58,7 @@ class AccessPolicy:
         self.settings = settings
         self.component_id = component_id
         self.webrtc_input_indexes = webrtc_input_indexes
-        self.file_paths = file_paths
+        self.routes = routes
         self.script_hashes = script_hashes
         self.pending_offers = pending_offers
         self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None

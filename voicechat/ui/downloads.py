@@ -16,8 +16,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from voicechat.security.route_access import RouteAccess, RouteRule, path_with_token
+
 PATH = "/voice-export"
 """Path below which the tickets are redeemed."""
+ROUTE_RULES = (RouteRule("GET", path_with_token(PATH), RouteAccess.ASSET),)
 TICKET_LIFETIME_S = 60.0
 """Seconds a ticket is valid."""
 MAX_TICKETS = 256

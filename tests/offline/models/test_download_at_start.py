@@ -10,10 +10,9 @@ import pytest
 from offline import __main__ as offline_main
 from offline.models.downloader import JsonProgress
 from offline.models.store import FileSource, ModelFile, ModelSpec
-from tests.voicechat.server.test_offline_process import child_command
+from tests.support.offline.fake_model_host import running_model_host
+from tests.support.offline.offline_process import child_command
 from voicechat.server.offline_process import EmbeddedServer, EmbeddedServerPhase
-
-from .test_downloader import running_model_host
 
 DATA = b"model" * 4000
 FETCHES = """

@@ -24,22 +24,7 @@ from offline.protocol.worker_messages import (
 from offline.session.conversation import WORD_PATTERN, MessagePart, played_words
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error, single_event
-
-from .test_input_turns import SPOKEN_ENDING
-
-
-def session_with_reply(*clauses: str, ms: int = 1000, **session: Any) -> tuple[SessionDriver, str]:
-    """Return a session during a spoken reply, and the reply's item id."""
-    driver = SessionDriver(**session)
-    driver.speak_turn("Tell me a story.")
-    events = driver.deliver_speech(*clauses, ms=ms)
-    return driver, single_event(events, "response.output_item.added")["item"]["id"]
-
-
-def send_truncate(driver: SessionDriver, item_id: str, ms: int) -> list[dict[str, Any]]:
-    """Send `conversation.item.truncate`."""
-    return driver.send_event("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=ms)
-
+from tests.support.offline.session_scenarios import SPOKEN_ENDING, send_truncate, session_with_reply
 
 # ---------------------------------------------------------------------- barge-in
 

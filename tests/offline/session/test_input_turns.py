@@ -19,6 +19,7 @@ from offline.protocol.worker_messages import (
 )
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error, single_event
+from tests.support.offline.session_scenarios import SPOKEN_ENDING
 
 SPOKEN_LADDER = [
     "response.output_item.added",
@@ -27,15 +28,6 @@ SPOKEN_LADDER = [
     "response.output_audio_transcript.delta",
     "response.output_audio.delta",
     "response.output_audio.delta",
-]
-SPOKEN_ENDING = [
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-    "rate_limits.updated",
 ]
 
 

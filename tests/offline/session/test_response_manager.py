@@ -17,9 +17,7 @@ from offline.protocol.worker_messages import (
 )
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error, single_event
-
-from .test_input_turns import SPOKEN_ENDING
-from .test_session_config import WEATHER
+from tests.support.offline.session_scenarios import SPOKEN_ENDING, WEATHER
 
 
 def test_second_response_of_the_default_conversation_is_rejected() -> None:

@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from offline.protocol.json_codec import read_json, write_json
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error, single_event
-
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "Look up the weather for a city.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
+from tests.support.offline.session_scenarios import WEATHER
 
 
 def transcription_settings(**more: Any) -> dict[str, Any]:

@@ -7,8 +7,7 @@ import pytest
 from offline.protocol.worker_messages import ProvisionalTranscript
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_event
-
-from .test_conversation import send_truncate, session_with_reply
+from tests.support.offline.session_scenarios import send_truncate, session_with_reply
 
 
 def test_idle_timeout_creates_a_response() -> None:

@@ -1,4 +1,4 @@
-"""`python -m offline` as a child process."""
+"""Offline server as a child process, HTTP requests to it, and small children in its place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 import json
 import os
 import sys
+import textwrap
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -51,3 +54,22 @@ async def offline_process(*arguments: str, **environment: str) -> AsyncIterator[
             assert process.stdin is not None
             process.stdin.close()
         await process.wait()
+
+
+async def http_get(url: str, path: str) -> tuple[int, str, str]:
+    """Return status, content type and body of a GET request."""
+
+    def ask() -> tuple[int, str, str]:
+        address = url.replace("ws", "http", 1).replace("/v1/realtime", path)
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+    return await asyncio.to_thread(ask)
+
+
+def child_command(source: str) -> list[str]:
+    """Return the command of a child that runs Python source."""
+    return [sys.executable, "-c", textwrap.dedent(source)]

@@ -18,10 +18,11 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.manual_clock import ManualClock
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
-from voicechat.gateway.gateway import EndpointSource, RealtimeGateway
+from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.limits.budget import BillingService
 from voicechat.server import uvicorn_options
 from voicechat.server.routes import Health, build_router
+from voicechat.upstream.reconnecting_client import EndpointSource
 
 Event = dict[str, Any]
 OPERATOR_KEY = "sk-operators-key-0123456789"

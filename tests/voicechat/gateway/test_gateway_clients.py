@@ -16,12 +16,12 @@ from jiwer import wer
 from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
 from pydantic import TypeAdapter
 
-from tests.offline.test_real_conversations import ENGLISH, load_recording, normalized_text, rms
 from tests.support.app.app_process import AppProcess
 from tests.support.offline import openai_conversations
 from tests.support.offline.agents_subprocess import run_agents_client
 from tests.support.offline.scripted_models import ModelScript, ScriptedToolCall, scripted_server, tone
 from tests.support.offline.session_driver import parse_event
+from tests.support.offline.speech_recordings import ENGLISH, load_recording, normalized_text, rms
 from tests.support.paths import ROOT
 from tests.support.sessions.running_gateway import connected_client, running_gateway
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from voicechat.security.route_access import GRADIO_API_PREFIX, RouteAccess, classify_route
+from voicechat.security.route_access import FOUNDATION_RULES, GRADIO_API_PREFIX, RouteAccess, RouteTable
+from voicechat.server.application import ROUTE_RULES
 
 FILE = "/tmp/gradio/ab12/user.svg"
+ROUTES = RouteTable((*FOUNDATION_RULES, *ROUTE_RULES), frozenset({FILE}))
+ROUTES = RouteTable((*FOUNDATION_RULES, *ROUTE_RULES), frozenset({FILE}))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +29,7 @@ FILE = "/tmp/gradio/ab12/user.svg"
     ],
 )
 def test_route_of_the_page_is_listed(method: str, path: str, expected: RouteAccess) -> None:
-    assert classify_route(method, path, frozenset({FILE})) is expected
+    assert ROUTES.classify(method, path) is expected
 
 
 @pytest.mark.parametrize(
@@ -60,4 +63,4 @@ def test_route_of_the_page_is_listed(method: str, path: str, expected: RouteAcce
     ],
 )
 def test_other_routes_are_unlisted(method: str, path: str) -> None:
-    assert classify_route(method, path, frozenset({FILE})) is RouteAccess.UNLISTED
+    assert ROUTES.classify(method, path) is RouteAccess.UNLISTED

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.client_identity import ClientIdentity, identify_client
-from voicechat.security.route_access import RouteAccess, classify_route
+from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess
 
 _STATE_KEY = "voicechat.security"
 
@@ -30,10 +30,10 @@ def attach_context(scope: Scope, access_policy: AccessPolicy) -> None:
     """
     client = identify_client(scope, access_policy.settings.trusted_proxies)
     path = _path_below_root(scope)
-    method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+    method = WEBSOCKET_METHOD if scope["type"] == "websocket" else scope["method"]
     state = scope.setdefault("state", {})
     state["visitor"] = client.visitor_key
-    state[_STATE_KEY] = RequestContext(client, classify_route(method, path, access_policy.file_paths), path)
+    state[_STATE_KEY] = RequestContext(client, access_policy.routes.classify(method, path), path)
 
 
 def get_context(scope: Scope) -> RequestContext:

@@ -12,13 +12,15 @@ import gradio as gr
 from fastrtc import WebRTC
 from gradio.events import Dependency
 
-from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.conversation.conversation import Bubble
+from voicechat.security.gradio.pending_offers import MAX_PENDING_OFFERS
+from voicechat.session.call_handler import CallHandler
+from voicechat.session.visitor import Visitor
 from voicechat.session.websocket_call import AudioSocketRegistry
-from voicechat.transport.gradio_component import MAX_PENDING_OFFERS, bind_additional_outputs
+from voicechat.transport.gradio_component import bind_additional_outputs
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.transport.stream_handler import SERVER_RTC_CONFIGURATION
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, Locale, get_message, label
 from voicechat.ui.widgets.chatbox import (
     ChatMessage,
@@ -74,7 +76,7 @@ def render_status(
 
 
 def build(
-    prototype: RealtimeHandler,
+    prototype: CallHandler,
     server_status: ServerStatusProvider,
     audio_sockets: AudioSocketRegistry,
     visitor: gr.State,
@@ -158,12 +160,12 @@ def build(
         if session_visitor.call is None or not session_visitor.is_in_call:
             stage, _, name = server_status(session_visitor.own_key)
             return text, render_status(stage, "not_in_call", name, user_locale)
-        is_sent = await session_visitor.call.send_text(text.strip())
+        is_sent = session_visitor.call.send_text(text)
         return gr.skip() if is_sent else text, gr.skip()
 
     async def on_stop(session_visitor: Visitor) -> None:
         if session_visitor.call is not None:
-            await session_visitor.call.interrupt()
+            session_visitor.call.interrupt()
 
     async def on_clear(session_visitor: Visitor) -> list[ChatMessage]:
         await session_visitor.clear()
