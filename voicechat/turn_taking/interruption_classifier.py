@@ -3,7 +3,7 @@
 The first sound ducks the reply and does not stop it. Then a voice that lasts, or words, interrupt the reply; a sound
 without words, or a backchannel such as "mm", resumes it.
 
-    IDLE ── start_speech() ──▶ SPEECH_ACTIVE ── end_speech() ──▶ SPEECH_ENDED ── the reply ran out ──▶ AWAITING_TRANSCRIPT
+    IDLE ── start_speech() ──▶ SPEECH_ACTIVE ── end_speech() ──▶ SPEECH_ENDED ── reply ran out ──▶ AWAITING_TRANSCRIPT
 """
 
 from __future__ import annotations
