@@ -61,10 +61,6 @@ class Response:
     id: str
     status: ResponseStatus = ResponseStatus.REQUESTED
 
-    @property
-    def is_stale(self) -> bool:
-        return self.status in STALE_STATUSES
-
     def apply(self, transition: ResponseTransition) -> None:
         """Change the status by the table."""
         self.status = RESPONSE_TRANSITIONS[self.status].get(transition, self.status)
@@ -86,7 +82,7 @@ class ResponseRegistry:
     def is_stale(self, response_id: str, item_id: str = "") -> bool:
         """Return whether audio and text of this response are refused."""
         response = self._responses.get(response_id or item_id)
-        return response is not None and response.is_stale
+        return response is not None and response.status in STALE_STATUSES
 
     def is_ignored(self, response_id: str) -> bool:
         """Return whether items of this response are deleted at the server."""
@@ -144,6 +140,11 @@ class ResponseRegistry:
     def is_active(self) -> bool:
         """The server is making a response that is wanted."""
         return self._current is not None and self._current.status is ResponseStatus.ACTIVE
+
+    def is_wanted(self, response_id: str) -> bool:
+        """Return whether this is the response that the server is making, and it is wanted."""
+        current = self._current
+        return current is not None and current.id == response_id != "" and current.status is ResponseStatus.ACTIVE
 
     def request(self) -> None:
         """Note that a response was requested."""

@@ -1,6 +1,6 @@
 """Server events as small frozen values: each event is parsed once, leniently, and dispatched by its class. Pure.
 
-A server may leave out or misshape any field: a missing text is "", a missing object {}, a missing count 0. No call raises.
+A server may leave out or misshape any field: a missing text is "", a missing object {}, a missing count 0.
 An event of a type that is not in the table stays as it came, in `UnknownEvent`.
 """
 
@@ -274,9 +274,9 @@ def _message_ids(raw: Event) -> tuple[str, str]:
 
 
 def _audio_delta(raw: Event) -> AudioDelta:
-    response_id = get_response_id(raw)
+    response_id = get_string(raw, "response_id")
     item_id = get_string(raw, "item_id") or f"{response_id}.message"
-    return AudioDelta(response_id, item_id, get_content_index(raw), get_string(raw, "delta"))
+    return AudioDelta(response_id, item_id, to_count(raw.get("content_index")), get_string(raw, "delta"))
 
 
 def _position_ms(raw: Event, key: str) -> int | None:

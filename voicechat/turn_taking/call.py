@@ -102,27 +102,28 @@ class CallStateMachine(CallLifecycle):
 
     def handle_event(self, event: server_events.ServerEvent, now: float) -> list[Event]:
         """Take a server event; never raises. Return the events to send."""
-        events = self._barge_in.reject_stale(event, self.stage is CallStage.USER_SPEAKING)
-        if isinstance(event, server_events.AudioDelta):
+        if isinstance(event, server_events.AudioDelta) and self._registry.is_wanted(event.response_id):
             self._handle_audio_delta(event, now)
-            return events
+            return []
+        events = self._barge_in.reject_stale(event, self.stage is CallStage.USER_SPEAKING)
         self.conversation.apply(event, self.conversation.clock.elapsed_s(now))
         handler = _HANDLERS.get(type(event))
         return events if handler is None else events + handler(self, event, now)
 
-    def _handle_audio_delta(self, event: server_events.AudioDelta, now: float) -> None:
+    def _handle_audio_delta(self, event: server_events.AudioDelta, now: float) -> list[Event]:
         if self.conversation.is_text_only:  # a server that speaks although text was requested
             self._touch(now)
-            return
+            return []
         pcm = event.decode()
         if pcm is None:
             log.warning("call: audio delta ignored reason=not_base64")
-            return
+            return []
         taken = self.playback.push(event.item_id, event.content_index, event.response_id, pcm, now)
         if taken:
             self.conversation.add_audio(event.item_id, event.content_index, event.response_id, taken)
             if not self._registry.is_active:  # a server that does not announce its responses
                 self._mark_active(event.response_id)
+        return []
 
     def _handle_audio_done(self, event: server_events.AudioDone, now: float) -> list[Event]:
         self.playback.finish_part(event.item_id, event.content_index)
@@ -381,6 +382,7 @@ class CallStateMachine(CallLifecycle):
 
 
 _HANDLERS: dict[type[server_events.ServerEvent], Callable[[CallStateMachine, Any, float], list[Event]]] = {
+    server_events.AudioDelta: CallStateMachine._handle_audio_delta,
     server_events.AudioDone: CallStateMachine._handle_audio_done,
     server_events.TextDelta: CallStateMachine._handle_text_delta,
     server_events.SessionUpdated: CallStateMachine._handle_session_updated,

@@ -21,7 +21,7 @@ from websockets.protocol import State
 
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.protocol.endpoint import Endpoint, is_valid_header_value
-from voicechat.protocol.event_fields import RawEvent, get_item_ids, get_response_id, get_string
+from voicechat.protocol.event_fields import RawEvent, has_valid_ids
 from voicechat.protocol.failures import (
     ConnectionFailed,
     Failure,
@@ -51,8 +51,6 @@ FIRST_EVENT_TIMEOUT_S = 1.0
 """Seconds to wait for the server's first event, which shows its dialect, before sending the settings."""
 UNCONFIRMED_TIMEOUT_S = 0.3
 """Seconds to wait for rejections from a server that did not confirm its settings before."""
-MAX_ID_CHARS = 512
-"""Characters of an id. Events with longer ones are ignored, because ids are kept."""
 CLOSE_TIMEOUT_S = 0.5
 """Seconds for the closing handshake; then the connection is cut."""
 
@@ -101,12 +99,6 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
 def _for_key_owner(endpoint: Endpoint, failure: Failure) -> Failure:
     """Return the failure as its reader can act on it: a visitor's own wrong key concerns the visitor."""
     return Failure.WRONG_OWN_KEY if endpoint.has_visitor_key and failure is Failure.WRONG_KEY else failure
-
-
-def _has_valid_ids(event: RawEvent) -> bool:
-    """Return whether all ids in an event are short enough."""
-    names = [get_response_id(event), get_string(event, "previous_item_id"), *get_item_ids(event)]
-    return all(len(name) <= MAX_ID_CHARS for name in names)
 
 
 class RealtimeConnection:
@@ -254,7 +246,7 @@ class RealtimeConnection:
                 await self._sleep(pause_s)
             with suppress(InvalidJson):
                 event = read_object(message, allow_nan=True)
-                if isinstance(event.get("type"), str) and _has_valid_ids(event):
+                if isinstance(event.get("type"), str) and has_valid_ids(event):
                     return event
             self._count_ignored()
 

@@ -16,7 +16,8 @@ from tests.support.realtime.fake_realtime_server import accept_session, running_
 from voicechat.limits import read_rate_limit
 from voicechat.limits.read_rate_limit import BURST_MESSAGES, EXTRA_MESSAGE_BYTES, MAX_MESSAGES_PER_S, ReadRateLimit
 from voicechat.protocol.endpoint import Endpoint, ServerKind
-from voicechat.upstream.connection import MAX_ID_CHARS, RealtimeConnection
+from voicechat.protocol.event_fields import MAX_ID_CHARS
+from voicechat.upstream.connection import RealtimeConnection
 
 
 def test_rate_limit_within_the_bounds_never_pauses() -> None:

@@ -81,10 +81,24 @@ def test_words_are_known_from_their_beginning(text: str) -> None:
     assert not may_be_backchannel(text)
 
 
+ENGLISH_TEXTS = st.lists(st.sampled_from(["mm", "uh huh", "I see", "got it", "OK", "yeah"]), min_size=1, max_size=6)
+CHINESE_TEXTS = st.lists(st.sampled_from(["嗯", "對", "好的", "是"]), min_size=1, max_size=6)
+MARKS = st.sampled_from([" ", ", ", "... ", "! "])
+
+
+@given(ENGLISH_TEXTS | CHINESE_TEXTS, MARKS, st.data())
+def test_no_prefix_of_a_backchannel_is_taken_for_speech(words: list[str], mark: str, data: st.DataObject) -> None:
+    text = mark.join(words)
+    assert classify_transcript(text) is TranscriptKind.BACKCHANNEL
+    prefix = text[: data.draw(st.integers(0, len(text)))]
+    assert may_be_backchannel(prefix), prefix
+
+
 @given(st.text(max_size=80))
-def test_any_text_is_something_and_its_beginning_never_contradicts_it(text: str) -> None:
-    if classify_transcript(text) is not TranscriptKind.SPEECH:
-        assert may_be_backchannel(text)
+def test_no_prefix_of_any_backchannel_or_empty_text_is_taken_for_speech(text: str) -> None:
+    for end in range(len(text) + 1):
+        if classify_transcript(text[:end]) is not TranscriptKind.SPEECH:
+            assert all(may_be_backchannel(text[:prefix]) for prefix in range(end + 1))
 
 
 def make_classifier() -> InterruptionClassifier:
