@@ -1,8 +1,7 @@
-"""One conversation as a file: Markdown to read, JSON to work with, SRT to lay under the recording. Pure.
+"""Export of a conversation: Markdown to read, JSON for programs, SRT as subtitles of the recording. Pure.
 
-All three hold what was heard. What a reply still meant to say when it was interrupted is marked as such in Markdown and
-JSON, and left out of the subtitles. Times are seconds of the call clock (`voicechat.conversation.call_clock`), the same as in the
-recording.
+All three hold the heard text. The unheard part of an interrupted reply is marked in Markdown and JSON, and left out of
+the subtitles. Times are seconds of the call clock (`voicechat.conversation.call_clock`), as in the recording.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ FORMAT = "realtime-voice-chat/conversation"
 VERSION = 1
 
 MAX_LINE_COLUMNS = 42
-"""Columns of a line of subtitles."""
+"""Columns of a subtitle line."""
 MAX_LINE_CHINESE_CHARS = 20
 """Chinese characters that fill it."""
 MAX_LINES_PER_CUE = 2
 MIN_CUE_MS = 1000
-"""A subtitle stays this long where the speaker's next one leaves the time."""
+"""Milliseconds of a cue, where the speaker's next one leaves the time."""
 MIN_CUE_MS_BEFORE_NEXT = 200
-"""And this long in any case."""
+"""Milliseconds of a cue in any case."""
 
 _WIDE = (
     r"[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
@@ -38,11 +37,11 @@ _WIDE = (
 _CLOSING = r"[，。、；：？！）」』】》〉…—,.;:?!)\]}”’]"
 _OPENING = r"[（「『【《〈]"
 _UNBREAKABLE = re.compile(rf"\s+|{_OPENING}*{_WIDE}{_CLOSING}*|(?:(?!{_WIDE})\S)+{_CLOSING}*")
-"""What a line is not broken within: a word, or one Chinese character with the signs that stick to it."""
+"""Unit without line breaks: a word, or one Chinese character with its punctuation."""
 _WIDE_CHAR = re.compile(_WIDE)
 _SENTENCE_END = re.compile(r"[。？！…]\W*$|[.?!][\"'”’)]*$")
 _SUBTITLE_ESCAPES = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
-"""Players take these for markup, and `-->` for a time."""
+"""Replacements for characters that players take for markup, or in `-->` for a time."""
 _MARKDOWN_SPECIAL = re.compile(r"[\\`*_\[\]#~|$<>&]")
 _MARKDOWN_START = re.compile(r"^([-+=]|\d+(?=[.)]))", re.MULTILINE)
 _LINE_BREAK = re.compile(r"\s*\n\s*")
@@ -52,16 +51,16 @@ _LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
 def to_json(utterances: Iterable[Utterance], exported_at: datetime) -> str:
-    """The conversation as a JSON object, indented:
+    """Return the conversation as an indented JSON object:
 
     - `format`: "realtime-voice-chat/conversation"; `version`: 1
     - `exported_at`: ISO 8601 with the offset from UTC
     - `messages`: in order, each with
       - `role`: "user" or "assistant"
-      - `text`: what was said or typed; of a reply what was heard
-      - `unheard`: the rest of a reply that was interrupted; "" otherwise
+      - `text`: spoken or typed text; of a reply its heard part
+      - `unheard`: the rest of an interrupted reply; "" otherwise
       - `state`: "done", "interrupted", or "pending" and "growing" when the call was under way
-      - `start`, `end`: seconds of the call, as in its recording; equal for what was typed, null for what had no sound
+      - `start`, `end`: seconds of the call, as in its recording; equal for a typed message, null without audio
     """
     messages = [_to_json_message(bubble, span) for bubble, span in utterances]
     whole = {"format": FORMAT, "version": VERSION, "exported_at": _format_iso(exported_at), "messages": messages}
@@ -87,8 +86,8 @@ def _format_iso(moment: datetime) -> str:
 
 
 def to_markdown(utterances: Iterable[Utterance], title: str, names: Mapping[Role, str]) -> str:
-    """The conversation as Markdown under a heading. `names`: who speaks. Every word shows as it was said: no sign in it
-    means anything. What was not heard is struck out."""
+    """Return the conversation as Markdown under a heading. `names`: of the speakers. Texts are escaped, and the unheard
+    part is struck out."""
     parts = [f"# {escape_with_backslashes(title)}\n"]
     for bubble, span in utterances:
         unheard = f"~~{escape_with_backslashes(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
@@ -100,7 +99,7 @@ def to_markdown(utterances: Iterable[Utterance], title: str, names: Mapping[Role
 
 
 def escape_with_backslashes(text: str) -> str:
-    """Markdown that shows `text` exactly, and can still be read as it is: signs are escaped by a backslash."""
+    """Return Markdown that shows `text` exactly: special characters are escaped by a backslash."""
 
     def start(found: re.Match[str]) -> str:
         return f"{found[1]}\\" if found[1].isdigit() else f"\\{found[1]}"
@@ -129,8 +128,8 @@ class Cue:
 
 
 def to_srt(utterances: Iterable[Utterance], names: Mapping[Role, str]) -> str:
-    """The conversation as SubRip: what has a time and words, in cues of two lines at most. Of one speaker no two cues
-    overlap; those of both may, where one spoke over the other."""
+    """Return the conversation as SubRip: all messages with a time and words, in cues of at most two lines. Cues of one
+    speaker do not overlap; cues of both do where one spoke over the other."""
     blocks = []
     for number, cue in enumerate(build_cues(utterances, names), 1):
         time = f"{_format_srt_timestamp(cue.start_ms)} --> {_format_srt_timestamp(cue.end_ms)}"
@@ -144,7 +143,7 @@ def _format_srt_timestamp(ms: int) -> str:
 
 
 def build_cues(utterances: Iterable[Utterance], names: Mapping[Role, str]) -> list[Cue]:
-    """The subtitles in the order of their beginnings."""
+    """Return the cues in the order of their start times."""
     found: list[Cue] = []
     for bubble, span in utterances:
         if span is not None and bubble.text.strip():
@@ -156,7 +155,7 @@ def build_cues(utterances: Iterable[Utterance], names: Mapping[Role, str]) -> li
 
 
 def _build_message_cues(role: Role, text: str, span: TimeSpan, name: str) -> list[Cue]:
-    """One message, its time shared out by how long each part takes to say. The first cue says who speaks."""
+    """Return the cues of one message, with its time divided by spoken length. The first cue names the speaker."""
     said = text.translate(_SUBTITLE_ESCAPES)
     blocks = split_into_cue_lines(f"{name}: {said}")
     weights = [speech_length(" ".join(lines)) for lines in blocks]
@@ -171,26 +170,28 @@ def _build_message_cues(role: Role, text: str, span: TimeSpan, name: str) -> lis
 
 
 def _remove_overlaps(speaker_cues: Sequence[Cue]) -> None:
-    """Cues of one speaker, by beginning: long enough to be read, and none begins before the last one has ended."""
+    """Make ordered cues of one speaker long enough to read, and end each before the next one starts."""
     free = 0
-    for place, cue in enumerate(speaker_cues):
+    for index, cue in enumerate(speaker_cues):
         cue.start_ms = max(cue.start_ms, free)
         wanted = max(cue.end_ms, cue.start_ms + MIN_CUE_MS)
-        if place + 1 < len(speaker_cues):
-            wanted = min(wanted, max(speaker_cues[place + 1].start_ms, cue.start_ms + MIN_CUE_MS_BEFORE_NEXT))
+        if index + 1 < len(speaker_cues):
+            wanted = min(wanted, max(speaker_cues[index + 1].start_ms, cue.start_ms + MIN_CUE_MS_BEFORE_NEXT))
         cue.end_ms = free = wanted
 
 
 def count_columns(text: str) -> float:
-    """Columns."""
+    """Return the columns that a text fills."""
     return (
         len(text) + len(_WIDE_CHAR.findall(text)) * (MAX_LINE_COLUMNS - MAX_LINE_CHINESE_CHARS) / MAX_LINE_CHINESE_CHARS
     )
 
 
 def split_into_cue_lines(text: str) -> list[list[str]]:
-    """A text as subtitles of at most `MAX_LINES_PER_CUE` lines of at most `MAX_LINE_COLUMNS` columns. One ends at the end of a sentence where
-    the next sentence does not fit in whole. Nothing is lost but white space at the breaks."""
+    """Return a text as cues of at most `MAX_LINES_PER_CUE` lines of at most `MAX_LINE_COLUMNS` columns.
+
+    A cue ends with a sentence where the next sentence does not fit. Only white space at the breaks is lost.
+    """
     blocks: list[list[str]] = []
     so_far = ""  # the text of the last block, while it is whole sentences
     for sentence in _split_sentences(text):
@@ -206,7 +207,7 @@ def split_into_cue_lines(text: str) -> list[list[str]]:
 
 
 def _split_sentences(text: str) -> list[str]:
-    """Each with the white space behind it, as one space."""
+    """Return the sentences, each with the white space behind it as one space."""
     found = [""]
     for piece in _UNBREAKABLE.findall(text.strip()):
         if not piece.isspace() and _SENTENCE_END.search(found[-1].rstrip()):
@@ -216,7 +217,7 @@ def _split_sentences(text: str) -> list[str]:
 
 
 def _wrap_lines(text: str) -> list[str]:
-    """Filled line by line; what is longer than a line in itself is cut."""
+    """Return the text in full lines; a word that is longer than a line is cut."""
     lines, current, used = list[str](), "", 0.0
     for piece in _UNBREAKABLE.findall(text):
         piece = " " if piece.isspace() else piece

@@ -1,7 +1,7 @@
-"""The items of a conversation and their order. Pure; `conversation.py` decides what happens to them.
+"""Items of a conversation and their order. Pure; `conversation.py` decides what happens to them.
 
-An item is known by our id. Usually that is the server's own; where a server gives an item that we created another id,
-the two are remembered as one.
+An item has an id of ours, which usually is the server's. Where a server gives another id to an item that we created,
+the id is kept as an alias.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ from .traditional_chinese import IncrementalCaption, to_traditional_parts
 Role = Literal["user", "assistant"]
 
 MAX_CONTENT_PARTS = 16
-"""Of one item. Models make one or two."""
+"""Content parts of one item. Models make one or two."""
 MAX_UNRESOLVED = 200
-"""Links to items that have not been seen, and items of ours not yet confirmed. Older ones are given up."""
+"""Links to unseen items, and unconfirmed items of ours, remembered. Older ones are dropped."""
 
 
 class BubbleState(StrEnum):
-    """How final a message is."""
+    """State of a message."""
 
     PENDING = "pending"
-    """Nothing to show yet: someone began to speak, or a reply was begun."""
+    """Begun, without text to show."""
     GROWING = "growing"
     DONE = "done"
     INTERRUPTED = "interrupted"
 
 
 OPEN_STATES = (BubbleState.PENDING, BubbleState.GROWING)
-"""More of it may come."""
+"""States in which more text may come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """One message as a person sees it."""
+    """One message as the page shows it."""
 
     item_id: str
     role: Role
     text: str
-    """What was said, or of an interrupted reply what was heard."""
+    """Text of the message; of an interrupted reply its heard part."""
     unheard: str
-    """The rest of an interrupted reply; "" otherwise."""
+    """Unheard part of an interrupted reply; "" otherwise."""
     state: BubbleState
 
 
 class Utterance(NamedTuple):
-    """A message and when it was said; None: it had no sound, or the server did not tell."""
+    """A message and its time; None without audio, or when the server does not report it."""
 
     bubble: Bubble
     span: TimeSpan | None
 
 
 class ItemKind(Enum):
-    """What an item is. The values are the roles of the protocol."""
+    """Kind of an item. The values are the roles of the protocol."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -69,7 +69,7 @@ class ItemKind(Enum):
 
 @dataclass(slots=True)
 class Item:
-    """One item, whatever is known of it so far."""
+    """One item, as far as it is known."""
 
     id: str
     kind: ItemKind
@@ -79,23 +79,23 @@ class Item:
     is_on_server: bool = False
     """The server has it in its conversation."""
     has_speech_stopped: bool = False
-    """Of a spoken turn: the server noticed its end."""
+    """The server noticed the end of this spoken turn."""
     is_replayed: bool = False
-    """Told again to this connection as text: it has no audio there that could be truncated."""
+    """Replayed to this connection as text: it has no audio there that could be truncated."""
     span: TimeSpan | None = None
-    """When it was said: the visitor's words as the server noticed them, a reply as the loudspeaker had it."""
+    """Time of a spoken turn as the server noticed it, of a reply as it was played."""
     _cached_caption: tuple[Bubble, Bubble] | None = None
-    """The last bubble, and the same as people read it."""
+    """The last bubble, and its caption."""
     _incremental_caption: IncrementalCaption = field(default_factory=IncrementalCaption)
 
     def part(self, index: int) -> ContentPart:
-        """The content part at `index`, created when it is new; one that nobody keeps where there are too many."""
+        """Return the content part at `index`, created when it is new; one that is not kept after too many parts."""
         if index not in self.parts and len(self.parts) >= MAX_CONTENT_PARTS:
             return ContentPart()
         return self.parts.setdefault(index, ContentPart())
 
     def truncate(self, index: int, heard_ms: int) -> None:
-        """It was interrupted after `heard_ms` of the part at `index`: what came behind that was not heard."""
+        """Mark the item as interrupted after `heard_ms` of the part at `index`: the rest was not heard."""
         self.part(index).truncate(heard_ms * 24)
         for later, part in self.parts.items():
             if later > index:
@@ -103,12 +103,12 @@ class Item:
         self.state = BubbleState.INTERRUPTED
 
     def extend_span(self, span: TimeSpan) -> None:
-        """It was being said then, too."""
+        """Add a time to the span."""
         self.span = span if self.span is None else self.span.union(span)
 
     @property
     def is_open(self) -> bool:
-        """More of it may come."""
+        """More text may come."""
         return self.state in OPEN_STATES
 
     @property
@@ -117,12 +117,12 @@ class Item:
 
     @property
     def full_text(self) -> str:
-        """All of its text, heard or not."""
+        """All text, heard or not."""
         return "".join(part.text for _, part in sorted(self.parts.items()))
 
     @property
     def text(self) -> str:
-        """What was said, or heard."""
+        """Text without the unheard part."""
         return "".join(part.heard_text for _, part in sorted(self.parts.items()))
 
     @property
@@ -130,7 +130,7 @@ class Item:
         return "".join(part.unheard_text for _, part in sorted(self.parts.items()))
 
     def to_bubble(self) -> Bubble | None:
-        """How it is shown; None for what is not: tools, turns in which nothing was said, replies without a word yet."""
+        """Return the message to show; None for tool calls, turns without words and replies without text."""
         text, unheard = self.text, self.unheard
         if self.kind is ItemKind.OTHER or (self.kind is ItemKind.ASSISTANT and not self.full_text):
             return None
@@ -140,9 +140,9 @@ class Item:
         return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state)
 
     def to_caption(self) -> Bubble | None:
-        """`bubble()` as people read it: Chinese in Traditional characters. Converted once per change.
+        """Return the message with Chinese in Traditional characters. It is converted once per change.
 
-        While the item is open, its caption only gets longer; when it is finished, it is settled once.
+        The caption of an open item only grows; it is corrected once when the item is finished.
         """
         bubble = self.to_bubble()
         if bubble is None:
@@ -161,13 +161,13 @@ class Item:
         return shown
 
     def to_message_item(self) -> dict[str, Any]:
-        """It as a text item for `conversation.item.create`."""
+        """Return the item as text for `conversation.item.create`."""
         content = {"type": "input_text" if self.kind is ItemKind.USER else "output_text", "text": self.text.strip()}
         return {"id": self.id, "type": "message", "role": self.kind.value, "content": [content]}
 
 
 class Items:
-    """Items in order. Iterating gives a copy of the list, so items may be removed on the way."""
+    """Items in order. Iteration runs over a copy, so that items may be removed meanwhile."""
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
@@ -188,24 +188,24 @@ class Items:
     # ---------------------------------------------------------------- finding
 
     def find(self, item_id: str) -> Item | None:
-        """By our id or the server's."""
+        """Return an item by our id or the server's; None when it is unknown."""
         return self._items.get(self._id_aliases.get(item_id, item_id))
 
     def server_id(self, item_id: str) -> str:
-        """The id by which the server knows an item."""
+        """Return the id by which the server knows an item."""
         return next((name for name, ours in self._id_aliases.items() if ours == item_id), item_id)
 
     def get_previous(self, item: Item) -> Item | None:
-        """The item right before this one."""
-        place = self._order.index(item.id)
-        return self._items[self._order[place - 1]] if place else None
+        """Return the item right before this one."""
+        index = self._order.index(item.id)
+        return self._items[self._order[index - 1]] if index else None
 
     def open_response_items(self, response_id: str) -> list[Item]:
-        """Unfinished assistant items of a response; an item of which no response is known belongs to any."""
+        """Return the open assistant items of a response; an item without a known response belongs to any."""
         return [i for i in self if i.kind is ItemKind.ASSISTANT and i.is_open and i.response_id in (response_id, "")]
 
     def get_or_create(self, item_id: str, kind: ItemKind) -> Item:
-        """The item, put at the end when it is new."""
+        """Return the item, added at the end when it is new."""
         item = self.find(item_id)
         if item is None:
             item = self._add(Item(item_id, kind))
@@ -236,15 +236,15 @@ class Items:
     # ---------------------------------------------------------------- changing
 
     def create(self, kind: ItemKind, state: BubbleState) -> Item:
-        """A new item of ours at the end."""
+        """Add a new item of ours at the end."""
         return self._add(Item(self.generate_id(), kind, state))
 
     def mark_unconfirmed(self, item: Item) -> None:
-        """The server was asked to create it: its next item of that text is this one."""
+        """Expect the server's confirmation: its next item with that text is this one."""
         self._unconfirmed.append(item.id)
 
     def unconfirmed(self) -> list[Item]:
-        """Items that the server was asked to create and has not spoken of."""
+        """Return the items that the server was asked to create and has not confirmed."""
         return [item for item_id in self._unconfirmed if (item := self._items.get(item_id)) is not None]
 
     def set_previous(self, item: Item, previous_item_id: str) -> None:
@@ -261,7 +261,7 @@ class Items:
             self._followers[before] = item.id
 
     def _move_after(self, before: str, item_id: str) -> None:
-        """The items that are linked to this one, one behind the other, go with it."""
+        """Move an item behind another one, together with the items that are linked to it one by one."""
         start = self._order.index(item_id)
         end = start + 1
         while end < len(self._order) and self._previous_ids.get(self._order[end]) == self._order[end - 1]:
@@ -270,8 +270,8 @@ class Items:
         if before in chain:  # a server that links in a circle
             return
         del self._order[start:end]
-        place = self._order.index(before) + 1
-        self._order[place:place] = chain
+        index = self._order.index(before) + 1
+        self._order[index:index] = chain
 
     def _add(self, item: Item) -> Item:
         self._items[item.id] = item
@@ -284,14 +284,14 @@ class Items:
         return item
 
     def remove(self, item: Item) -> None:
-        """Forget an item."""
+        """Remove an item."""
         del self._items[item.id]
         self._order.remove(item.id)
         self._previous_ids.pop(item.id, None)
         self._remove_aliases(item.id)
 
     def assign_new_id(self, item: Item) -> None:
-        """Give an item a fresh id of ours, which is also what the server will know it by."""
+        """Give an item a new id of ours, by which the server will know it too."""
         old, new = item.id, self.generate_id()
         self._order[self._order.index(old)] = new
         del self._items[old]
@@ -304,19 +304,19 @@ class Items:
         self._id_aliases = {name: ours for name, ours in self._id_aliases.items() if ours != item_id}
 
     def generate_id(self) -> str:
-        """An id no server chooses."""
+        """Return a new id that no server chooses."""
         self._id_counter += 1
         return f"rvc_{self._id_counter:06d}"
 
     def reset_connection(self) -> None:
-        """Another server, or another connection: its ids and promises mean nothing any more."""
+        """Drop the server's ids, links and confirmations before another connection."""
         self._followers.clear()
         self._previous_ids.clear()
         self._id_aliases.clear()
         self._unconfirmed.clear()
 
     def clear(self) -> None:
-        """Forget all items."""
+        """Remove all items."""
         self._items.clear()
         self._order.clear()
         self.reset_connection()

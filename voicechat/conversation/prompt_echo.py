@@ -1,6 +1,6 @@
 """Transcription prompts, and transcripts that only repeat them. Pure.
 
-Recognisers "hear" their own prompt in silence: such a transcript says nothing and is emptied.
+Recognizers return their own prompt for silence: such a transcript is emptied.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEYWORDS_INTRO_CHINESE = "對話中可能提到："
 SEPARATOR = "、"
 """Separator between keywords."""
 MIN_ECHO_KEYWORDS = 3
-"""Of so many names, all in our order and nothing else, nobody's speech consists."""
+"""Keywords in our order, and nothing else, that are taken for an echo."""
 _NON_WORD = re.compile(r"[\W_]+")
 _ECHOED_PROMPTS = [_NON_WORD.sub("", prompt) for prompt in PROMPTS]
 _ECHO_PREFIXES = tuple(
@@ -29,17 +29,17 @@ _ECHO_PREFIXES = tuple(
     for text in (SENTENCE_PROMPT + KEYWORDS_INTRO_CHINESE, KEYWORDS_INTRO_CHINESE, KEYWORDS_INTRO)
 )
 _ECHO_FIRST_CHARS = frozenset("以對对Nn")
-"""What those begin with, in either script and case."""
+"""First characters of these prefixes, in either script and case."""
 
 
 def strip_prompt_echo(transcript: str, prompt: str = "") -> str:
-    """The transcript, or "" when it is nothing but our prompt: models hear it in silence, once or again and again,
-    with other punctuation, and in Simplified characters. `prompt`: what the server said it was given."""
+    """Return the transcript, or "" when it only repeats our prompt: once or more, with other punctuation, or in
+    Simplified characters. `prompt`: the transcription prompt that the server confirmed."""
     letters = _NON_WORD.sub("", transcript)
     names = _NON_WORD.sub("", prompt) if prompt.count(SEPARATOR) >= MIN_ECHO_KEYWORDS - 1 else ""
     echoes = [echo for echo in (*_ECHOED_PROMPTS, names) if echo and letters and len(letters) % len(echo) == 0]
     if not echoes and letters[:1] not in _ECHO_FIRST_CHARS:
-        return transcript  # as most are: no need to look closer
+        return transcript  # most transcripts: no need to look closer
     letters = _normalize(letters)
     if any(letters == _normalize(echo) * (len(letters) // len(echo)) for echo in echoes):
         return ""
@@ -47,7 +47,7 @@ def strip_prompt_echo(transcript: str, prompt: str = "") -> str:
 
 
 def _normalize(letters: str) -> str:
-    """Letters as they are compared: in one script and case."""
+    """Return letters in one script and case, to compare them."""
     return to_traditional(letters).replace("臺", "台").casefold()
 
 

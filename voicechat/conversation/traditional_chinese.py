@@ -1,9 +1,9 @@
-"""Captions in the script the reader expects: Chinese is shown in Traditional characters as used in Taiwan. Pure.
+"""Traditional Chinese captions: Chinese text in Traditional characters as used in Taiwan. Pure.
 
-Speech recognisers and voice models mix both scripts. OpenCC's `s2tw` changes the script only; `s2twp` would also change
+Speech recognizers and voice models mix both scripts. OpenCC's `s2tw` changes the script only; `s2twp` would also change
 words and damages good Taiwanese text. Phrase rules need context, so a finished text is converted as a whole, always
-from the raw text and never the result again. While a text grows, `IncrementalCaption` adds to what it has shown and never
-changes it. An item keeps its captions; nothing is kept here, where it would outlive the visitor's Clear.
+from the raw text. The caption of a growing text (`IncrementalCaption`) only grows. Items keep their captions; this
+module keeps no text, which would outlive the visitor's Clear.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .traditional_chinese_rules import AMBIGUOUS_CHARS, HALF_WIDTH_PUNCTUATION, 
 
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_OR_HANGUL = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
-"""Kana and hangul: the characters beside them are Japanese or Korean and stay as they are."""
+"""Kana and hangul: characters beside them are Japanese or Korean and are not converted."""
 _SENTENCE = re.compile(r"[^。！？!?\n「」『』“”\"（）()]+")
 
 CONTEXT_CHARS = 24
-"""Letters before a new piece that are converted along with it; words that matter are shorter."""
+"""Letters before a new piece that are converted with it as context."""
 MAX_HELD_CHARS = 2
-"""The most letters of a growing text that wait for what follows them."""
+"""Last letters of a growing text that wait for the letters after them."""
 
 
 @lru_cache(maxsize=1)
@@ -33,14 +33,14 @@ def _converter() -> Any:
 
 
 def is_chinese(text: str) -> bool:
-    """Chinese characters, and no kana or hangul that would make it another language."""
+    """Return whether a text has Chinese characters, and no kana or hangul of another language."""
     return _HAN.search(text) is not None and _KANA_OR_HANGUL.search(text) is None
 
 
 def to_traditional(text: str) -> str:
-    """`text` as people in Taiwan write it; unchanged when it is not Chinese. The length stays.
+    """Return `text` as it is written in Taiwan, with the same length; unchanged when it is not Chinese.
 
-    Of a mostly Chinese text only the sentences and quotations with kana or hangul in them stay as they are.
+    In a mostly Chinese text, sentences and quotations with kana or hangul are not converted.
     """
     if _HAN.search(text) is None:
         return text
@@ -48,7 +48,7 @@ def to_traditional(text: str) -> str:
     if others >= len(_HAN.findall(text)):
         return text
     converted: str = _converter().convert(text)
-    if len(converted) != len(text):  # no longer letter by letter: nothing is known of the places in it
+    if len(converted) != len(text):  # not letter by letter: its indices are unknown
         return text if others else converted
     shown = apply_corrections(text, converted)
     if not others:
@@ -61,7 +61,7 @@ def to_traditional(text: str) -> str:
 
 
 def to_traditional_parts(head: str, tail: str) -> tuple[str, str]:
-    """Both halves of one text, converted together so that context reaches across the cut."""
+    """Return both halves of one text, converted together so that context reaches across the cut."""
     whole = to_traditional(head + tail)
     if len(whole) != len(head) + len(tail):
         return to_traditional(head), to_traditional(tail)
@@ -69,10 +69,10 @@ def to_traditional_parts(head: str, tail: str) -> tuple[str, str]:
 
 
 class IncrementalCaption:
-    """The caption of a text that grows: what was shown stays, letter by letter, until the text is finished.
+    """Caption of a growing text: shown letters do not change until the text is finished.
 
-    The last letters wait, at most HELD of them and only where the words that follow may change them (皇后, 以后). What
-    a longer context would still have changed is corrected once, by `to_traditional()` of the finished text.
+    At most `MAX_HELD_CHARS` last letters wait, where the words after them may change them (皇后, 以后). A longer
+    context corrects the caption once, by `to_traditional()` of the finished text.
     """
 
     __slots__ = ("_raw", "_shown")
@@ -82,8 +82,8 @@ class IncrementalCaption:
         self._shown = ""
 
     def update(self, raw: str) -> str:
-        """What to show of `raw`, all that has come so far. Takes as long as the new piece is, not the whole."""
-        if not raw.startswith(self._raw):  # not a longer one but another text
+        """Return the caption of `raw`, the whole text so far, in time proportional to the new piece."""
+        if not raw.startswith(self._raw):  # another text
             self._shown = ""
         self._raw = raw
         known, decided = len(self._shown), len(raw) - _undecided_suffix_length(raw)
@@ -98,7 +98,7 @@ class IncrementalCaption:
 
 
 def _undecided_suffix_length(raw: str) -> int:
-    """How many of the last letters what follows may still change."""
+    """Return how many of the last letters may change with the letters after them."""
     if raw[-1:] in HALF_WIDTH_PUNCTUATION and _HAN.search(raw[-CONTEXT_CHARS:]):
         return 1
     for count in range(min(MAX_HELD_CHARS, len(raw)), 0, -1):

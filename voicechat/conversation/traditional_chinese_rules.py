@@ -1,7 +1,7 @@
-"""Where OpenCC's `s2tw` is not what people in Taiwan write: a short list, each entry from ordinary talk. Pure.
+"""Corrections of OpenCC's `s2tw` to Taiwanese usage: a short list from ordinary talk. Pure.
 
-Only letters change, never words (软件 becomes 軟件, not 軟體), and every entry keeps the length of the text, so that a
-place in the raw text is the same place in the caption.
+Only letters change, never words (软件 becomes 軟件, not 軟體), and every entry keeps the length of the text, so that
+indices in the raw text and in the caption are the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _CHAR_CORRECTIONS = {
-    ("台", "臺"): "台",  # 台灣, 台北, 舞台: nobody but an authority writes 臺
+    ("台", "臺"): "台",  # 台灣, 台北, 舞台: only authorities write 臺
     ("污", "汙"): "污",  # 污染: what newspapers print
     ("祕", "秘"): "祕",  # 祕書: the Ministry's own choice, and good as it is
     ("癡", "痴"): "癡",
@@ -18,7 +18,7 @@ _CHAR_CORRECTIONS = {
     ("岩", "巖"): "岩",  # 岩石
     ("账", "賬"): "帳",  # 帳號, 帳單
 }
-"""(as it was, as OpenCC has it): as it is written."""
+"""(raw letter, letter by OpenCC): Taiwanese letter."""
 
 _WORD_CORRECTIONS = {
     "了解": "了解",  # 瞭解 where the speaker's text has that; never forced

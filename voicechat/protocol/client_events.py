@@ -1,4 +1,4 @@
-"""The events that a call sends, each with an `event_id` that says what it was about. Pure."""
+"""Client events of a call, each with an `event_id` that names its purpose. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from voicechat.audio.playback_buffer import Truncation
 Event = dict[str, Any]
 
 IGNORABLE_ERROR_PREFIXES = ("truncate_", "delete_", "cancel_", "guard_", "update_")
-"""Beginnings of the ids of events whose refusal changes nothing for the visitor."""
+"""Prefixes of the ids of events whose failure the visitor does not notice."""
 RESPONSE_EVENT_PREFIX = "answer_"
-"""Beginning of the ids of what asks for a reply."""
+"""Prefix of the ids of `response.create` events."""
 
 
 class ClientEventBuilder:
-    """Builds the events of one call and counts them."""
+    """Builds and numbers the client events of one call."""
 
     def __init__(self) -> None:
         self._event_count = 0
@@ -25,34 +25,34 @@ class ClientEventBuilder:
         return {**event, "event_id": f"{id_prefix}_{self._event_count}"}
 
     def with_event_ids(self, id_prefix: str, events: list[Event]) -> list[Event]:
-        """Events made elsewhere, with their ids."""
+        """Return events that were built elsewhere, with ids."""
         return [self._with_event_id(id_prefix, event) for event in events]
 
     def create_item(self, item: Event) -> Event:
-        """Add a typed message."""
+        """Return the event that adds a typed message."""
         return self._with_event_id("say", {"type": "conversation.item.create", "item": item})
 
     def create_response(self) -> Event:
-        """Ask for a reply."""
+        """Return the event that requests a reply."""
         return self._with_event_id("answer", {"type": "response.create"})
 
     def cancel_response(self, response_id: str) -> Event:
-        """Stop a reply; "" stops the one being made."""
+        """Return the event that cancels a reply; "" means the one being made."""
         event = {"type": "response.cancel"}
         return self._with_event_id("cancel", {**event, "response_id": response_id} if response_id else event)
 
     def delete_items(self, item_ids: list[str]) -> list[Event]:
-        """Delete items, by the server's ids."""
+        """Return the events that delete items, by the server's ids."""
         return [
             self._with_event_id("delete", {"type": "conversation.item.delete", "item_id": name}) for name in item_ids
         ]
 
     def update_turn_detection(self, turn_detection: Event) -> Event:
-        """Change how the server's voice detector listens."""
+        """Return the event that changes the server's voice detector."""
         session = {"type": "realtime", "audio": {"input": {"turn_detection": turn_detection}}}
         return self._with_event_id("guard", {"type": "session.update", "session": session})
 
     def truncate_item(self, truncation: Truncation, item_id: str) -> Event:
-        """Say how much was heard of an item, which the server knows by `item_id`."""
+        """Return the event that tells how much was heard of an item, which the server knows by `item_id`."""
         about = {"item_id": item_id, "content_index": truncation.content_index, "audio_end_ms": truncation.heard_ms}
         return self._with_event_id("truncate", {"type": "conversation.item.truncate", **about})

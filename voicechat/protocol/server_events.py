@@ -1,6 +1,6 @@
 """Server events as small frozen values: each event is parsed once, leniently, and dispatched by its class. Pure.
 
-A server may leave out or misshape any field: a missing text is "", a missing object {}, a missing count 0. No call raises.
+A server may leave out or misshape any field: a missing text is "", a missing object {}, a missing count 0.
 An event of a type that is not in the table stays as it came, in `UnknownEvent`.
 """
 

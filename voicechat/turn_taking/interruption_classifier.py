@@ -1,9 +1,9 @@
-"""Duck, then decide: is a sound that the visitor makes over a reply an interruption, or a cough? Pure, times handed in.
+"""Interruption classifier: decides whether a sound over a reply is an interruption or a cough. Pure: times go in.
 
-At the first sound the voice is lowered, not stopped. What comes next decides: a voice that goes on, or words, interrupt
-the reply; a sound in which nothing was said, or an "mm" that only shows that one listens, lets it go on.
+The first sound ducks the reply and does not stop it. Then a voice that lasts, or words, interrupt the reply; a sound
+without words, or a backchannel such as "mm", resumes it.
 
-    IDLE ── begin() ──▶ SPEAKING ── stopped() ──▶ STOPPED ── the reply ran out, its answer was refused ──▶ LEFT
+    IDLE ── start_speech() ──▶ SPEECH_ACTIVE ── end_speech() ──▶ SPEECH_ENDED ── reply ran out ──▶ AWAITING_TRANSCRIPT
 """
 
 from __future__ import annotations
@@ -12,49 +12,48 @@ import re
 from enum import Enum
 
 MIN_INTERRUPTION_S = 0.4
-"""Seconds of voice that are an interruption. A cough or an "mm" takes 0.2-0.35 s, two syllables of a sentence 0.4;
-agents in the field wait for 0.3-0.5 s, and meanwhile talk on aloud, which ours does not."""
+"""Seconds of voice that are an interruption. A cough or an "mm" takes 0.2-0.35 s, two syllables of a sentence 0.4 s.
+Other voice agents wait for 0.3-0.5 s at full loudness."""
 VAD_ONSET_S = 0.15
-"""How long a voice has lasted when `speech_started` comes: detectors want 0.1 s of it, the rest is the way."""
+"""Seconds that a voice has lasted when `speech_started` comes: detectors need 0.1 s, the rest is the network."""
 SPEECH_STOPPED_SLACK_S = 0.05
-"""For a `speech_stopped` that is a little late."""
+"""Seconds of tolerance for a late `speech_stopped`."""
 MAX_CLASSIFICATION_S = 1.5
-"""At most so long is a sound judged that does not end, however long a silence the server waits for."""
+"""Seconds after which a sound that does not end is an interruption, even if the server waits for a longer silence."""
 TRANSCRIPT_TIMEOUT_S = 2.0
-"""So long after the end of a sound its words are waited for. Then it counts as an interruption: stopping for nothing is
-better than ignoring a person."""
+"""Seconds that the transcript of a sound is awaited. Then it counts as an interruption: stopping for nothing is better
+than ignoring the visitor."""
 MAX_UTTERANCES = 8
-"""Sounds judged together: somebody who makes more of them wants to be heard."""
+"""Sounds classified together; one more is an interruption."""
 
 
 class ClassifierState(Enum):
-    """What is being judged."""
+    """Progress of a classification."""
 
     IDLE = "idle"
-    """Nothing."""
     SPEECH_ACTIVE = "speaking"
-    """A sound has begun over the reply, and lasts."""
+    """A sound over the reply lasts."""
     SPEECH_ENDED = "stopped"
-    """It was short. What was said in it is awaited."""
+    """The sound was short. Its transcript is awaited."""
     AWAITING_TRANSCRIPT = "left"
-    """The same, but the reply has run out meanwhile: it is the visitor's turn, if anything was said."""
+    """The same, after the reply has run out: the turn is the visitor's if it has words."""
 
 
 class InterruptionVerdict(Enum):
-    """What a sound turned out to be."""
+    """Result of a classification."""
 
     INTERRUPT = "interrupt"
     FALSE_INTERRUPTION = "resume"
     PENDING = "wait"
-    """The reply has run out, and whether there is anything to answer is not known yet."""
+    """The reply has run out, and the transcript that decides is still awaited."""
 
 
 class TranscriptKind(Enum):
-    """What a transcript is."""
+    """Kind of a transcript."""
 
     EMPTY = "nothing"
     BACKCHANNEL = "backchannel"
-    """A word that shows that one listens, and wants no answer."""
+    """A word of a listener that wants no reply."""
     SPEECH = "words"
 
 
@@ -68,20 +67,20 @@ _ENGLISH_PATTERN = "|".join(sorted(map(re.escape, _ENGLISH_BACKCHANNELS), key=le
 BACKCHANNEL_PATTERN = re.compile(
     rf"(?:(?:[{_CHINESE_BACKCHANNEL_CHARS}]的?|(?:{_ENGLISH_PATTERN})(?![a-z]))\s*){{1,6}}"
 )
-"""The whole of a transcript without its marks, at most six times: 嗯嗯, 對對對, "okay, yeah"."""
+"""A whole transcript without punctuation: one to six backchannels (嗯嗯, 對對對, "okay, yeah")."""
 
 
 MAX_BACKCHANNEL_CHARS = 60
-"""Characters of a transcript that can be nothing but that."""
+"""Characters of the longest backchannel."""
 
 
 def _normalize(text: str) -> str:
-    """In small letters, without marks."""
+    """Return the text in lower case, without punctuation."""
     return " ".join(re.sub(r"[\W_]+", " ", text.lower()).split())
 
 
 def classify_transcript(text: str) -> TranscriptKind:
-    """What a whole transcript is."""
+    """Return the kind of a whole transcript."""
     plain = _normalize(text)
     if not plain:
         return TranscriptKind.EMPTY
@@ -89,68 +88,68 @@ def classify_transcript(text: str) -> TranscriptKind:
 
 
 def may_be_backchannel(text: str) -> bool:
-    """Whether the beginning of a transcript may still become nothing but a backchannel: "m", "uh", "I s"."""
+    """Return whether the start of a transcript may still become a backchannel: "m", "uh", "I s"."""
     plain = _normalize(text)
     if classify_transcript(plain) is not TranscriptKind.SPEECH:
         return True
-    places = [
-        place for place in range(min(len(plain), MAX_BACKCHANNEL_CHARS)) if not place or not plain[place - 1].isascii()
+    word_starts = [
+        index for index in range(min(len(plain), MAX_BACKCHANNEL_CHARS)) if not index or not plain[index - 1].isascii()
     ]
-    places += [found.end() for found in re.finditer(" ", plain[:MAX_BACKCHANNEL_CHARS])]
+    word_starts += [found.end() for found in re.finditer(" ", plain[:MAX_BACKCHANNEL_CHARS])]
     return any(
-        classify_transcript(plain[:place]) is not TranscriptKind.SPEECH
-        and any(word.startswith(plain[place:]) for word in _ENGLISH_BACKCHANNELS)
-        for place in places
+        classify_transcript(plain[:start]) is not TranscriptKind.SPEECH
+        and any(word.startswith(plain[start:]) for word in _ENGLISH_BACKCHANNELS)
+        for start in word_starts
     )
 
 
 class InterruptionClassifier:
-    """Judges the sounds that are made over one reply, one after the other or several together."""
+    """Classifies the sounds over one reply, one by one or several together."""
 
     def __init__(self, silence_s: float) -> None:
-        """`silence_s`: the silence after which the server says that speech has stopped."""
+        """`silence_s`: seconds of silence before the server sends `speech_stopped`."""
         self.state = ClassifierState.IDLE
         self.speech_stopped_at = 0.0
-        """When the last sound ended."""
+        """Time at which the last sound ended."""
         self.set_silence_duration(silence_s)
         self._speech_started_at = 0.0
         self._current_item_id = ""
         self._transcript_kinds: dict[str, TranscriptKind | None] = {}
-        """Item of each sound -> what was said in it; None as long as that is not known."""
+        """Kind of transcript by item of each sound; None while it is awaited."""
 
     def set_silence_duration(self, silence_s: float) -> None:
-        """The server says that speech has stopped after so long a silence."""
+        """Set the seconds of silence before the server sends `speech_stopped`."""
         self._max_speech_s = min(
             MAX_CLASSIFICATION_S, MIN_INTERRUPTION_S - VAD_ONSET_S + silence_s + SPEECH_STOPPED_SLACK_S
         )
 
     @property
     def classifying(self) -> bool:
-        """A sound is being judged while the reply goes on."""
+        """A sound is being classified while the reply goes on."""
         return self.state in (ClassifierState.SPEECH_ACTIVE, ClassifierState.SPEECH_ENDED)
 
     @property
     def speech_started_at(self) -> float:
-        """When the server noticed the sound that lasts."""
+        """Time at which the server noticed the sound that lasts."""
         return self._speech_started_at
 
     def start_speech(self, item_id: str, now: float) -> InterruptionVerdict | None:
-        """A sound begins over the reply."""
+        """Start to classify a sound over the reply."""
         if self.state is ClassifierState.SPEECH_ACTIVE:
-            self._transcript_kinds.pop(self._current_item_id, None)  # it never ended: the server has thrown it away
+            self._transcript_kinds.pop(self._current_item_id, None)  # it has no end: the server dropped it
         self.state, self._current_item_id, self._speech_started_at = ClassifierState.SPEECH_ACTIVE, item_id, now
         self._transcript_kinds[item_id] = None
         return InterruptionVerdict.INTERRUPT if len(self._transcript_kinds) > MAX_UTTERANCES else None
 
     def end_speech(self, item_id: str, now: float) -> InterruptionVerdict | None:
-        """The sound has ended, so the server says."""
+        """Note the end of the sound."""
         if self.state is not ClassifierState.SPEECH_ACTIVE or item_id not in ("", self._current_item_id):
             return None
         self.state, self.speech_stopped_at = ClassifierState.SPEECH_ENDED, now
         return self._judge_transcripts()
 
     def apply_transcript(self, item_id: str, text: str, *, is_final: bool) -> InterruptionVerdict | None:
-        """`text` was said in a sound; `whole`: and nothing else. "" also when it could not be transcribed."""
+        """Classify a sound by its transcript, "" also after a failure. `is_final`: no more of it comes."""
         if self.state is ClassifierState.IDLE or item_id not in self._transcript_kinds:
             return None
         if not is_final:
@@ -161,21 +160,21 @@ class InterruptionClassifier:
     def _judge_transcripts(self) -> InterruptionVerdict | None:
         if self.state is ClassifierState.SPEECH_ACTIVE or None in self._transcript_kinds.values():
             return None
-        listens = TranscriptKind.BACKCHANNEL in self._transcript_kinds.values()
-        # Nobody is spoken to any more: an "mm" is an answer then.
+        has_backchannel = TranscriptKind.BACKCHANNEL in self._transcript_kinds.values()
+        # After the end of the reply, an "mm" is an answer.
         return (
             InterruptionVerdict.INTERRUPT
-            if self.state is ClassifierState.AWAITING_TRANSCRIPT and listens
+            if self.state is ClassifierState.AWAITING_TRANSCRIPT and has_backchannel
             else InterruptionVerdict.FALSE_INTERRUPTION
         )
 
     def tick_20ms(
         self, now: float, voice_s: float, reply_in_progress: bool, server_responds: bool
     ) -> InterruptionVerdict | None:
-        """Time has passed; ask every 20 ms.
+        """Classify a sound by its duration, every 20 ms.
 
-        `voice_s`: how long a voice has been in the microphone without a pause. `audible`: the reply still goes on.
-        `answered`: the server will answer the visitor's turn by itself.
+        `voice_s`: seconds of voice in the microphone without a pause. `reply_in_progress`: the reply still goes on.
+        `server_responds`: the server will answer the visitor's turn by itself.
         """
         match self.state:
             case ClassifierState.IDLE:
@@ -189,8 +188,8 @@ class InterruptionClassifier:
         return InterruptionVerdict.INTERRUPT if now - self.speech_stopped_at >= TRANSCRIPT_TIMEOUT_S else None
 
     def reset(self) -> list[str]:
-        """It is decided. Returns the items in which nothing was said."""
-        nothing = [item_id for item_id, found in self._transcript_kinds.items() if found is TranscriptKind.EMPTY]
+        """End the classification. Return the items without words."""
+        empty = [item_id for item_id, found in self._transcript_kinds.items() if found is TranscriptKind.EMPTY]
         self.state, self._current_item_id = ClassifierState.IDLE, ""
         self._transcript_kinds.clear()
-        return nothing
+        return empty

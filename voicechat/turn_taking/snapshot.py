@@ -1,4 +1,4 @@
-"""What the page shows of a call: where it is, what was said, and what went wrong. Values only."""
+"""Snapshot of a call for the page: its stage, its messages, its notice. Values only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .turn_latency import LatencySummary
 
 
 class CallStage(StrEnum):
-    """Where a call is. Exactly one at any time."""
+    """Stage of a call. Exactly one at any time."""
 
     IDLE = "idle"
     QUEUED = "waiting"
-    """In line, for all places are taken."""
+    """In the waiting queue, because all slots are taken."""
     CONNECTING = "connecting"
     LISTENING = "listening"
     USER_SPEAKING = "hearing"
@@ -34,7 +34,7 @@ TERMINAL_STAGES = frozenset({CallStage.ENDED, CallStage.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the page shows of a call."""
+    """Everything that the page shows of a call."""
 
     bubbles: tuple[Bubble, ...]
     stage: CallStage
@@ -43,10 +43,10 @@ class Snapshot:
     server_name: str = ""
     """`Endpoint.name` of the newest connection; "" before the first."""
     latency: LatencySummary | None = None
-    """How long answers took; None before the first."""
+    """Latency of the replies; None before the first."""
     cost: CostSummary | None = None
-    """What was spent; None before the first connection."""
+    """Cost so far; None before the first connection."""
     queue_position: int = 0
-    """In line: 1 is next. 0 when not waiting."""
+    """Position in the waiting queue: 1 is next, 0 is outside the queue."""
     notice_seconds: int = 0
-    """Of a notice that names a time."""
+    """Seconds that the notice names; 0 when it names none."""

@@ -1,14 +1,14 @@
-"""How long a visitor waited for each answer, and for what: events and times in, finished turns out. Pure.
+"""Turn latency: how long the visitor waited for each reply, and for which part. Pure: events and times go in.
 
-Every answer is measured from the true end of speech to the ear, on one clock (ours), and split into what can be acted
-on: the silence that the server waits for (a setting), the model, and the way to the loudspeaker.
+Each reply is measured from the true end of speech to the ear, on one clock, and split into the parts that can be
+improved: the silence that the server waits for (a setting), the model, and the playout.
 
-Where speech truly ended: `audio_end_ms` of `speech_stopped` is where the server stopped listening, counted in sound
-received since the connection began, so it *includes* the silence it waited for (OpenAI's reference: "includes the
-`min_silence_duration_ms`"; the embedded server's detector gives the end of its last silent window, counting only whole
-windows of 32 ms, so up to 31 ms less than the setting). The end of speech is therefore `audio_end_ms` less the silence
-setting, put on our clock by when that sound was sent. `semantic_vad` waits for as long as it likes and does not say:
-with `silence_ms=0` the wait counted is only that for the server's word. A typed turn has no wait at all.
+The true end of speech: `audio_end_ms` of `speech_stopped` is the position at which the server stopped listening, in
+audio since the connection began. It includes the silence that the server waited for (OpenAI's reference: "includes the
+`min_silence_duration_ms`"). The embedded server counts whole windows of 32 ms, up to 31 ms less than the setting. The
+end of speech is `audio_end_ms` less the silence setting, put on our clock by when that audio was sent.
+`semantic_vad` does not report its silence: with `silence_ms=0` the wait is only that for `speech_stopped`. A typed turn
+has no such wait.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from voicechat.protocol.server_events import (
 )
 
 MAX_ANCHORS = 512
-"""Pieces of microphone sound remembered: 10 s of 20 ms frames; the server speaks of a turn's end well within that."""
+"""Microphone frames of 20 ms remembered: 10 s. The server reports the end of a turn well within that."""
 MAX_FINISHED_TURNS = 256
 """Finished turns remembered."""
 MAX_RESPONSE_IDS = 64
 """Responses remembered that belong to earlier turns."""
 MAX_ITEMS_PER_RESPONSE = 16
-"""Spoken items of one answer that are followed to the loudspeaker."""
+"""Spoken items of one reply that are followed to the loudspeaker."""
 TOOL_CALL_TYPES = frozenset({"function_call", "mcp_call"})
-"""Items after which another response answers the turn."""
+"""Types of items after which another response answers the turn."""
 
 
 class LatencySpan(NamedTuple):
-    """One bar of the waterfall, in seconds from when the visitor began to speak."""
+    """One bar of the waterfall, in seconds since the visitor began to speak."""
 
     name: str
     """spoke, waited, transcribing, thinking, speaking or heard."""
@@ -57,46 +57,46 @@ class LatencySpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
-    """One answer, in seconds: `total_s` is the sum of the three."""
+    """Latency of one reply in seconds: `total_s` is the sum of the three parts."""
 
     total_s: float
-    """From the end of speech to the first sound of the answer at the ear."""
+    """End of speech to the first audio of the reply at the ear."""
     endpointing_s: float
-    """End of speech to the server having noticed it; 0 for a typed message."""
+    """End of speech to the server's `speech_stopped`; 0 for a typed message."""
     model_s: float
-    """Noticed to the first sound received, tool calls included."""
+    """`speech_stopped` to the first audio received, tool calls included."""
     playout_s: float
-    """Received to heard: our buffer, the network to the browser, its loudspeaker."""
+    """First audio received to heard: our buffer, the network to the browser, its loudspeaker."""
     is_typed: bool
     spans: tuple[LatencySpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """The answers of one call, for people."""
+    """Latency of the replies of one call."""
 
     recent: tuple[TurnLatency, ...]
     """The newest, oldest first; at least one."""
     p50_s: float | None
-    """Of the answers to what was spoken; None when all was typed."""
+    """Median of replies to spoken turns; None when all turns were typed."""
     p95_s: float | None
 
 
 class LatencyPhase(Enum):
-    """How far the newest turn is."""
+    """Progress of the newest turn."""
 
     NONE = "none"
     USER_SPEAKING = "spoken"
     """The visitor speaks."""
     AWAITING_RESPONSE = "noticed"
-    """The server knows that they have finished, and thinks."""
+    """The server has noticed the end of speech, and the model thinks."""
     AWAITING_PLAYOUT = "answered"
-    """Sound of the answer was received, and has not been played yet."""
+    """Audio of the reply was received, and has not been played."""
 
 
 @dataclass(slots=True)
 class _TurnTimestamps:
-    """Moments of one turn on our clock, each no earlier than the one before."""
+    """Times of one turn on our clock, each no earlier than the one before."""
 
     started_at: float
     is_typed: bool = False
@@ -106,10 +106,10 @@ class _TurnTimestamps:
     transcribed_at: float | None = None
     first_audio_at: float = 0.0
     last_audio_at: float = 0.0
-    """The newest sound of the answer."""
+    """Arrival of the newest audio of the reply."""
     playout_started_at: float = 0.0
     playout_ended_at: float = 0.0
-    """The end of what was heard of the answer, so far."""
+    """End of the reply's played audio, so far."""
     response_ids: set[str] = field(default_factory=set)
     item_ids: set[str] = field(default_factory=set)
 
@@ -138,11 +138,11 @@ class _TurnTimestamps:
 
 
 class TurnLatencyTracker:
-    """The turns of one call. `now` is one monotonic clock, in seconds, in all methods."""
+    """Latency of the turns of one call. `now`: seconds on one monotonic clock."""
 
     def __init__(self, silence_ms: int, *, padding_ms: int = 0, output_latency_ms: int = 0) -> None:
-        """`silence_ms`: the server's silence setting, 0 where it has none. `padding_ms`: sound before speech that its
-        `audio_start_ms` includes. `output_latency_ms`: from our handing over a sample to the ear."""
+        """`silence_ms`: the server's silence setting, 0 without one. `padding_ms`: audio before speech that
+        `audio_start_ms` includes. `output_latency_ms`: time from our output of a sample to the ear."""
         self._silence_s = silence_ms / 1000
         self._padding_s = padding_ms / 1000
         self._latency_s = output_latency_ms / 1000
@@ -150,54 +150,54 @@ class TurnLatencyTracker:
         self._current = _TurnTimestamps(0.0)
         self._sent_samples = 0
         self._anchors: deque[tuple[int, float]] = deque(maxlen=MAX_ANCHORS)
-        """(samples sent, when the last of them was), in order."""
+        """(samples sent, time of the last of them), in order."""
         self._earlier_response_ids: deque[str] = deque(maxlen=MAX_RESPONSE_IDS)
         self._finished: deque[_TurnTimestamps] = deque(maxlen=MAX_FINISHED_TURNS)
         self._is_playing = False
         self.version = 0
-        """Grows whenever a finished turn may look different; not with every frame of an answer that goes on."""
+        """Grows whenever a finished turn may look different, but not with every frame of a reply."""
 
-    # ---------------------------------------------------------------- what came of it
+    # ---------------------------------------------------------------- results
 
     @property
     def last(self) -> TurnLatency | None:
-        """The newest answer that was heard."""
+        """Latency of the newest reply that was heard."""
         return self._finished[-1].latency() if self._finished else None
 
     def recent(self, n: int = 8) -> tuple[TurnLatency, ...]:
-        """The newest answers, oldest first."""
+        """Return the newest latencies, oldest first."""
         return tuple(turn.latency() for turn in list(self._finished)[-n:]) if n > 0 else ()
 
     def percentiles(self) -> tuple[float, float] | None:
-        """p50 and p95, in seconds, of the answers to what was spoken (nearest rank); None before the first."""
+        """Return p50 and p95 in seconds of replies to spoken turns (nearest rank); None before the first."""
         totals = sorted(turn.playout_started_at - turn.speech_ended_at for turn in self._finished if not turn.is_typed)
         if not totals:
             return None
         return _nearest_rank(totals, 50), _nearest_rank(totals, 95)
 
     def summary(self) -> LatencySummary | None:
-        """All of it; None before the first answer."""
+        """Return the latency of all replies; None before the first."""
         if not self._finished:
             return None
         p50, p95 = self.percentiles() or (None, None)
         return LatencySummary(self.recent(), p50, p95)
 
-    # ---------------------------------------------------------------- what happens
+    # ---------------------------------------------------------------- events
 
     def add_sent_audio(self, samples: int, now: float) -> None:
-        """So many more samples of the microphone, at 24 kHz, were sent."""
+        """Count samples of the microphone, at 24 kHz, that were sent."""
         self._sent_samples += samples
         self._anchors.append((self._sent_samples, now))
 
     def on_connected(self, endpoint: object, now: float) -> None:
-        """Another connection: it counts sound from 0, and an answer under way on the old one is not to be had here."""
+        """Start on another connection: it counts audio from 0, and a reply of the old one does not come over it."""
         self._sent_samples = 0
         self._anchors.clear()
         if self._phase is not LatencyPhase.AWAITING_PLAYOUT:
             self._phase = LatencyPhase.NONE
 
     def start_typed_turn(self, now: float) -> None:
-        """A message was typed and sent."""
+        """Start the turn of a typed message."""
         self._start_turn(
             _TurnTimestamps(now, is_typed=True, speech_ended_at=now, endpointed_at=now), LatencyPhase.AWAITING_RESPONSE
         )
@@ -217,8 +217,8 @@ class TurnLatencyTracker:
         }
 
     def on_frame_played(self, item_ids: Iterable[str], now: float) -> TurnLatency | None:
-        """20 ms were handed to the loudspeaker, with sound of these items; of none: silence. Returns the turn whose
-        answer begins to be heard with it."""
+        """Note that 20 ms with audio of these items were played; without items it was silence. Return the latency of
+        the turn whose reply starts with them."""
         begun, sounding = None, False
         for item_id in item_ids:
             sounding = True
@@ -341,7 +341,7 @@ class TurnLatencyTracker:
             self._phase = LatencyPhase.NONE
 
     def _find_playing_turn(self, item_id: str) -> _TurnTimestamps | None:
-        """The turn whose answer is at the loudspeaker, if that is its item."""
+        """Return the turn whose reply is being played, if the item is part of it."""
         for turn in list(self._finished)[-2:]:
             if item_id in turn.item_ids:
                 return turn
@@ -349,5 +349,5 @@ class TurnLatencyTracker:
 
 
 def _nearest_rank(ordered: list[float], percent: int) -> float:
-    """Nearest rank."""
+    """Return the percentile of ordered values by the nearest rank."""
     return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

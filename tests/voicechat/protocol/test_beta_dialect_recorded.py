@@ -19,6 +19,7 @@ from tests.data.recorded_sessions import (
 )
 from voicechat.conversation.conversation import Bubble, BubbleState, Conversation
 from voicechat.protocol.beta_dialect import client_to_beta, client_to_ga, server_to_beta, server_to_ga, speaks_beta
+from voicechat.protocol.server_events import parse_event
 
 Event = dict[str, Any]
 
@@ -36,7 +37,7 @@ def bubbles(events: Iterable[Event]) -> tuple[Bubble, ...]:
     """What people see of it."""
     conversation = Conversation()
     for event in events:
-        conversation.apply(event)
+        conversation.apply(parse_event(event))
     return conversation.bubbles()
 
 
