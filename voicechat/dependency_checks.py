@@ -32,7 +32,11 @@ def find_target(target: str) -> Any:
 def require_function(target: str, parameters: Collection[str]) -> Any:
     """Return the function that `target` names. Raise DependencyChanged unless it has exactly these parameters."""
     function = find_target(target)
-    if not callable(function) or list(inspect.signature(function).parameters) != list(parameters):
+    try:
+        found = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError) as error:
+        raise DependencyChanged(target, type(error).__name__) from error
+    if found != list(parameters):
         raise DependencyChanged(target, "parameters")
     return function
 

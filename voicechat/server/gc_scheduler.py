@@ -1,9 +1,9 @@
-"""When Python looks for garbage: through everything in moments in which nobody is in a conversation.
+"""Schedule of Python's full garbage collections: in moments without a conversation.
 
-A full collection stops the whole process: 110 ms with 48 calls (measured), a stutter in all of them. Left to itself
-Python did so every two minutes. It cannot wait for ever, though: a call that is over leaves 0.17 MB (measured) which
-only a full collection finds. So it is done when all is quiet; in a house that is never quiet, once there is so much of
-it, and else six times as rarely as by itself.
+A full collection stops the whole process, 110 ms with 48 calls (measured): a stutter in all of them. Python by itself
+did so every two minutes. Each ended call leaves 0.17 MB (measured) that only a full collection frees. So collections
+run when the app is idle. In an app that is never idle they run after many ended calls, or six times less often than by
+default.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from voicechat.limits.waiting_queue import AdmissionController
 
 GEN0_THRESHOLD, GEN1_THRESHOLD = gc.get_threshold()[:2]
 GEN2_DISABLED = 2**31 - 1
-"""Collections of the middle generation after which Python itself would look through everything."""
+"""Collections of the middle generation before Python starts a full one: practically never."""
 IDLE_GEN1_COLLECTIONS, BUSY_GEN1_COLLECTIONS = 10, 60
-"""The same, for us: when nobody is in a conversation, and otherwise. 10 is Python's own. 48 calls make one in 10 s."""
+"""The same for this scheduler: without conversations, and with. Python's default is 10. 48 calls cause one in 10 s."""
 MAX_ENDED_CONVERSATIONS = 50
-"""Conversations that are over: 10 MB."""
+"""Ended conversations, 10 MB, after which a full collection runs in spite of open ones."""
 CHECK_INTERVAL_S = 5.0
-"""Between two looks."""
+"""Seconds between two checks."""
 TASK_NAME = "garbage"
-"""The name of the task."""
 
 
 def disable_automatic_full_gc() -> None:
-    """What there is now stays, and is not looked through again but in a quiet moment."""
+    """Collect once, exempt all current objects from collections, and disable automatic full ones."""
     gc.set_threshold(GEN0_THRESHOLD, GEN1_THRESHOLD, GEN2_DISABLED)
     _collect_and_freeze()
 
@@ -41,14 +40,14 @@ def _collect_and_freeze() -> None:
 
 
 class GcScheduler:
-    """Of one process with these places."""
+    """Scheduler of one process with this admission controller."""
 
     def __init__(self, admission: AdmissionController) -> None:
         self._admission = admission
         self._ended_at_last_collection = admission.finished_count
 
     def collect_if_due(self) -> bool:
-        """Collect, if it is worth it in this moment. Returns whether it was done."""
+        """Run a full collection if it is due. Return whether it ran."""
         ended, since = self._admission.finished_count - self._ended_at_last_collection, gc.get_count()[2]
         if self._admission.is_empty and (ended or since >= IDLE_GEN1_COLLECTIONS):
             _collect_and_freeze()
@@ -61,15 +60,15 @@ class GcScheduler:
 
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
-        """In the loop of the conversations: looks now and then. Only so long does Python leave it to us."""
+        """Check regularly in this event loop. On exit, restore Python's own thresholds."""
         thresholds = gc.get_threshold()
         disable_automatic_full_gc()
-        watching = asyncio.create_task(self._run(), name=TASK_NAME)
+        task = asyncio.create_task(self._run(), name=TASK_NAME)
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            task.cancel()
+            await asyncio.wait([task])
             gc.set_threshold(*thresholds)
 
     async def _run(self) -> None:

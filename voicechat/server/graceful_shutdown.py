@@ -1,8 +1,8 @@
-"""How the process ends when it is told to (SIGTERM, Ctrl+C): whoever is talking may finish, for a while.
+"""Graceful shutdown after SIGTERM or Ctrl+C: open conversations may finish, for a limited time.
 
-Two ways to start the app have two ways to end. Under `uvicorn app:app` the server holds the main thread and the
-signals; under `python app.py` it runs in a thread of Gradio's, and the signals are ours. Both servers are told to end
-only when the last conversation is over; what they do by themselves would cut everybody off.
+Under `uvicorn app:app` the server holds the main thread and the signals. Under `python app.py` it runs in a thread of
+Gradio's, and this module takes the signals. Both servers stop after the last conversation. By themselves they would cut
+all of them off.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGBREAK] if hasattr(signal, "SIGBREAK") else []))
 DRAIN_OVERRUN_S = 2.0
-"""Beyond the time that was given, for conversations to be put away. Then the server closes what is left."""
+"""Seconds beyond the drain time in which conversations are released. Then the server closes the rest."""
 FINAL_NOTICE_S = 1.0
-"""After the last conversation, for the pages to be told that it is over."""
+"""Seconds after the last conversation in which the pages receive their last update."""
 DUPLICATE_SIGNAL_S = 0.3
-"""A second signal so soon is the first one: process managers and terminals send it twice."""
+"""Seconds in which a second signal counts as the first one: process managers and terminals send it twice."""
 
 
 class ShutdownPhase(Enum):
-    """Where the process is in its life."""
+    """Phase of the process."""
 
     SERVING = "serving"
     DRAINING = "draining"
@@ -43,10 +43,10 @@ class ShutdownPhase(Enum):
 
 
 class GracefulShutdown:
-    """The end of one process."""
+    """Shutdown of one process."""
 
     def __init__(self, admission: AdmissionController, drain_s: float) -> None:
-        """`seconds`: that conversations may still last."""
+        """`drain_s`: seconds that open conversations may still last."""
         self.phase = ShutdownPhase.SERVING
         self._admission = admission
         self._drain_s = drain_s
@@ -58,29 +58,30 @@ class GracefulShutdown:
 
     @property
     def is_shutting_down(self) -> bool:
-        """Nobody is let in any more."""
+        """New conversations are refused."""
         return self.phase is not ShutdownPhase.SERVING
 
     def attach_server(self, server: uvicorn.Server) -> None:
-        """A server starts, in the running event loop: from now on conversations may finish first."""
+        """Stop this server, which starts in the running event loop, after the last conversation only."""
         self._loop, self._server = asyncio.get_running_loop(), server
         if threading.current_thread() is threading.main_thread() and _owns_signal_handlers(server):
             self.install_signal_handlers()
 
     def install_signal_handlers(self) -> None:
-        """Take the signals. In the main thread."""
+        """Handle the signals. Call it in the main thread."""
         for each in SIGNALS:
             signal.signal(each, self.on_signal)
 
     def wait(self) -> None:
-        """Block the main thread until all is over; signals are taken meanwhile."""
-        while not self._finished.wait(1.0):  # without a limit Windows would not let a signal through
+        """Block the main thread until the shutdown is complete. Signals are handled meanwhile."""
+        while not self._finished.wait(1.0):  # without a timeout Windows would not deliver signals
             pass
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
+        """Start the drain; end at once on a later second signal."""
         now = time.monotonic()
         if self._loop is None:
-            raise SystemExit(0)  # nobody is served yet
+            raise SystemExit(0)  # the server has not started
         if self.phase is ShutdownPhase.SERVING:
             self.phase, self._signalled_at = ShutdownPhase.DRAINING, now
             self._loop.call_soon_threadsafe(self._start_drain)
@@ -91,16 +92,16 @@ class GracefulShutdown:
         self._drain_task = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
-        """Until nobody talks any more, or the time is up."""
-        alone = self._admission.is_empty
-        if not alone:
-            log.info("The app ends when all conversations are over, in %.0f s at the latest.", self._drain_s)
+        """Wait for the last conversation or the end of the drain time, then stop the server."""
+        is_idle = self._admission.is_empty
+        if not is_idle:
+            log.info("shutdown: waiting for open conversations max_s=%.0f", self._drain_s)
         emptied = asyncio.Event()
         self._admission.begin_shutdown(self._drain_s, emptied.set)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s + DRAIN_OVERRUN_S):
                 await emptied.wait()
-        if not alone:
+        if not is_idle:
             await asyncio.sleep(FINAL_NOTICE_S)
         self.phase = ShutdownPhase.STOPPED
         if self._server is not None:
@@ -109,17 +110,17 @@ class GracefulShutdown:
 
 
 def _owns_signal_handlers(server: uvicorn.Server) -> bool:
-    """uvicorn has taken the signals for this server: not in tests, which start one without."""
+    """Return whether uvicorn handles the signals for this server. Tests start servers without."""
     return any(getattr(signal.getsignal(each), "__self__", None) is server for each in SIGNALS)
 
 
 def close_tunnels() -> None:
-    """Of public links: processes that would outlive this one."""
+    """End the tunnel processes of public links, which would outlive this process."""
     for tunnel in CURRENT_TUNNELS:
         tunnel.kill()
 
 
 def exit_immediately(code: int) -> NoReturn:
-    """Without waiting for anybody. The embedded server sees by itself that we are gone."""
+    """End the process without waiting. The embedded server notices the closed pipe and ends too."""
     close_tunnels()
     os._exit(code)

@@ -1,10 +1,10 @@
-"""The embedded Realtime server's process: started when no key is set, restarted when it dies, ended with the app.
+"""Process of the embedded Realtime server: started without a key, restarted when it ends, stopped with the app.
 
-It runs in a process of its own so that thinking never makes a call stutter. It is told apart from any other server by
-nothing but its address: the call reaches it over a WebSocket like every other Realtime server.
+A process of its own keeps inference from making calls stutter. Calls connect to it over a WebSocket, as to every other
+Realtime server.
 
-The child holds the reading end of a pipe whose writing end is ours: when this process goes, however it goes, the pipe
-closes and the child ends too.
+The child holds the reading end of a pipe whose writing end is in this process. However this process ends, the pipe
+closes, and the child ends too.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ log = logging.getLogger(__name__)
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "offline", "--host", "127.0.0.1", "--port", "0", "--exit-with-parent")
 COMMAND_WITH_DOWNLOAD = (*COMMAND, "--fetch")
-"""The same, but files of models that are missing are fetched first."""
+"""The same, with a download of missing model files first."""
 
 INITIAL_BACKOFF_S = 0.5
-"""Seconds before the first restart; doubled for each further one up to `LONGEST_PAUSE_S`."""
+"""Seconds before the first restart, doubled for each further one up to `MAX_BACKOFF_S`."""
 MAX_BACKOFF_S = 30.0
 HEALTHY_UPTIME_S = 60.0
-"""A child that lived this long was healthy: the next pause starts from the first again."""
+"""Seconds after which a child counts as healthy: the next backoff starts from the beginning."""
 STOP_TIMEOUT_S = 3.0
 
 
 class EmbeddedServerPhase(StrEnum):
-    """Where the embedded server is in its life."""
+    """Phase of the embedded server."""
 
     STOPPED = "stopped"
     DOWNLOADING = "fetching"
-    """Files of models are being fetched: minutes, the first time."""
+    """Model files are downloaded: minutes, the first time."""
     LOADING = "loading"
     READY = "ready"
     RESTARTING = "restarting"
     FAILED = "failed"
-    """It runs but cannot load its models. Tried again now and then: someone may be fetching them."""
+    """It cannot load its models. It is restarted now and then, in case they have been downloaded."""
 
 
 class EmbeddedServer:
-    """Owner of the child process. Thread-safe; one thread watches the child and is the only writer of its state."""
+    """Owner of the child process. Thread-safe: one thread supervises the child and alone writes its state."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class EmbeddedServer:
         self._child: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
 
-    # ---------------------------------------------------------------- what others may ask
+    # ---------------------------------------------------------------- state
 
     @property
     def phase(self) -> EmbeddedServerPhase:
@@ -79,12 +79,12 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str | None:
-        """`ws://…/v1/realtime` when the server answers there with its models loaded, else None."""
+        """`ws://…/v1/realtime` while the server is ready, else None."""
         return self._url if self._phase is EmbeddedServerPhase.READY else None
 
     @property
     def detail(self) -> str:
-        """One sentence for the operator: what is being loaded, or why the last child ended."""
+        """One sentence for the operator: current step of the start, or reason of the last end."""
         return self._detail
 
     @property
@@ -93,7 +93,7 @@ class EmbeddedServer:
 
     @property
     def model(self) -> str:
-        """The language model by name; "" before it is loaded."""
+        """Name of the language model; "" before it is loaded."""
         return self._model
 
     @property
@@ -101,14 +101,14 @@ class EmbeddedServer:
         return self._child.pid if self._child and self._child.poll() is None else None
 
     def wait(self, phase: EmbeddedServerPhase, timeout: float) -> bool:
-        """Block until `phase` is reached; False after `timeout` seconds."""
+        """Block until `phase` is reached. Return False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._phase is phase, timeout)
 
     # ---------------------------------------------------------------- life
 
     def start(self) -> None:
-        """Start the child and its watcher; a second call does nothing."""
+        """Start the child and its supervisor. A second call does nothing."""
         if self._thread is not None:
             return
         self._set_phase(EmbeddedServerPhase.LOADING, "The embedded server is starting.")
@@ -117,7 +117,7 @@ class EmbeddedServer:
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """End the child; returns when it is gone."""
+        """Stop the child and wait for its end."""
         self._stopping.set()
         child = self._child
         if child is not None and child.poll() is None:
@@ -148,13 +148,13 @@ class EmbeddedServer:
                 pause = MAX_BACKOFF_S
             elif time.monotonic() - began > HEALTHY_UPTIME_S:
                 pause = INITIAL_BACKOFF_S
-            log.warning("%s It is started again in %.1f s.", reason, pause)
+            log.warning("embedded server: restarting in_s=%.1f reason=%s", pause, reason)
             self._set_phase(phase, reason)
             self._sleep(pause)
             pause = min(pause * 2, MAX_BACKOFF_S)
 
     def _run_child(self) -> tuple[EmbeddedServerPhase, str]:
-        """Run one child to its end; returns what that means and why, as one sentence for the operator."""
+        """Run one child to its end. Return the next phase, and the reason as one sentence for the operator."""
         try:
             child = subprocess.Popen(
                 self._command,
@@ -163,37 +163,37 @@ class EmbeddedServer:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                # Ctrl+C in a terminal goes to all processes of the group; this one has to outlive the last call.
+                # Ctrl+C in a terminal reaches the whole process group. The child has to outlive the last call.
                 start_new_session=True,
             )
         except OSError as error:
             return EmbeddedServerPhase.RESTARTING, f"The embedded server could not be started: {error.strerror}."
         self._child = child
-        if self._stopping.is_set():  # stop() ran while the child was being born
+        if self._stopping.is_set():  # stop() ran during the start of the child
             child.terminate()
         assert child.stdout is not None
         url: str | None = None
         failure = ""
         for line in child.stdout:
             try:
-                said = json.loads(line)
+                status = json.loads(line)
             except ValueError:
-                continue  # not for us: a library wrote to stdout
-            if not isinstance(said, dict):
+                continue  # output of a library
+            if not isinstance(status, dict):
                 continue
-            if "listening" in said:
-                url = str(said["listening"])
-            if "fetching" in said:
-                self._set_phase(EmbeddedServerPhase.DOWNLOADING, str(said["fetching"]))
-            if "progress" in said and self._phase is not EmbeddedServerPhase.FAILED:
-                self._set_phase(EmbeddedServerPhase.LOADING, str(said["progress"]))
-            if said.get("ready") is False:
-                failure = str(said.get("detail", ""))
-                child.terminate()  # it would go on answering that it has no models
-            if said.get("ready") is True:
-                self._languages = tuple(str(x) for x in said.get("languages", ()))
-                self._model = str(said.get("model", ""))
-                log.info("The embedded server is ready.")
+            if "listening" in status:
+                url = str(status["listening"])
+            if "fetching" in status:
+                self._set_phase(EmbeddedServerPhase.DOWNLOADING, str(status["fetching"]))
+            if "progress" in status and self._phase is not EmbeddedServerPhase.FAILED:
+                self._set_phase(EmbeddedServerPhase.LOADING, str(status["progress"]))
+            if status.get("ready") is False:
+                failure = str(status.get("detail", ""))
+                child.terminate()  # it would keep running without models
+            if status.get("ready") is True:
+                self._languages = tuple(str(x) for x in status.get("languages", ()))
+                self._model = str(status.get("model", ""))
+                log.info("embedded server: ready model=%s", self._model)
                 self._set_phase(EmbeddedServerPhase.READY, "", url)
         code = child.wait()
         if child.stdin is not None:

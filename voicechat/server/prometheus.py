@@ -1,7 +1,7 @@
-"""What happens in this process, as figures for Prometheus. None is about one visitor.
+"""Metrics of this process for Prometheus. No metric is about a single visitor.
 
-Names follow Prometheus' conventions: base units (seconds, USD), `_total` for what only grows. Labels take few values;
-what does not look like one of our codes is counted as "other".
+Names follow Prometheus' conventions: base units (seconds, USD) and `_total` for counters. Labels have few values; an
+unknown or malformed value counts as "other".
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from .offline_process import EmbeddedServerPhase
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCY_BUCKETS_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""Fine where people feel a difference."""
+"""Seconds. The steps are fine where people notice a difference."""
 LABEL_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MAX_LABEL_VALUES = 40
-"""Values of one label: a server's codes must not make it grow without end."""
+"""Values of one label, whatever codes a server sends."""
 OTHER_LABEL = "other"
 
 
 class _BoundedLabelValues:
-    """The values of one label, bounded in form and number."""
+    """Values of one label, bounded in form and number."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def normalize(self, value: str) -> str:
+        """Return the value, or "other"."""
         if value in self._known:
             return value
         if not LABEL_PATTERN.fullmatch(value) or len(self._known) >= MAX_LABEL_VALUES:
@@ -43,7 +44,7 @@ class _BoundedLabelValues:
 
 
 class Metrics:
-    """The figures of one process; each object has a registry of its own. Methods may be called from any thread."""
+    """Metrics of one process. Each object has its own registry; all methods are thread-safe."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -66,33 +67,33 @@ class Metrics:
         self._reconnects = Counter(
             "reconnects", "Connections to the Realtime server renewed in a conversation.", **made
         )
-        self._waiting = Gauge("visitors_waiting", "Visitors in line for a place.", **made)
+        self._waiting = Gauge("visitors_waiting", "Visitors in the waiting queue.", **made)
         self._embedded_phase: Enum | None = None
         self._outcomes = _BoundedLabelValues()
-        for mode in SessionMode:  # shown from the beginning, with 0
+        for mode in SessionMode:  # exported from the start, with 0
             self._open.labels(mode.value)
             self._started.labels(mode.value)
         for asked in ("spoken", "typed"):
             self._turns.labels(asked)
 
     def record_call_started(self, mode: SessionMode = SessionMode.VOICE) -> None:
-        """A call (or, with `SessionMode.TEXT`, a chat) began."""
+        """Count the start of a call or, with `SessionMode.TEXT`, a chat."""
         self._open.labels(mode.value).inc()
         self._started.labels(mode.value).inc()
 
     def record_call_ended(self, outcome: str, mode: SessionMode = SessionMode.VOICE) -> None:
-        """It ended; `outcome` is a code ("hung_up", "time_limit", "lost"), never a sentence."""
+        """Count its end. `outcome`: a code such as "hung_up", "time_limit" or "lost"."""
         self._open.labels(mode.value).dec()
         self._ended.labels(mode.value, self._outcomes.normalize(outcome)).inc()
 
     def record_turn(self, latency_s: float | None) -> None:
-        """An answer was heard, so many seconds after the visitor's last word; None: they had typed."""
+        """Count an answer, `latency_s` after the end of the visitor's speech; None after typed text."""
         self._turns.labels("typed" if latency_s is None else "spoken").inc()
         if latency_s is not None and math.isfinite(latency_s):
             self._latency.observe(max(0.0, latency_s))
 
     def record_tokens(self, added: TokenUsage) -> None:
-        """What was used since the last time: `meter.tokens.since(before)`."""
+        """Add the tokens used since the last call: `meter.tokens.since(before)`."""
         counts = asdict(added)
         for kind in ("text", "audio", "image"):
             counts[f"{kind}_in"] = max(0, counts[f"{kind}_in"] - counts[f"{kind}_cached"])
@@ -102,20 +103,20 @@ class Metrics:
                 self._tokens.labels(kind).inc(count)
 
     def record_cost(self, usd: float | None) -> None:
-        """What was spent since the last time; None: not known."""
+        """Add the cost since the last call; None when it is unknown."""
         if usd is not None and math.isfinite(usd) and usd > 0:
             self._spent.inc(usd)
 
     def record_reconnect(self) -> None:
-        """A conversation's connection was renewed."""
+        """Count a renewed upstream connection."""
         self._reconnects.inc()
 
     def set_queue_length(self, visitors: int) -> None:
-        """So many are in line now."""
+        """Set the number of visitors in the waiting queue."""
         self._waiting.set(visitors)
 
     def set_embedded_phase(self, phase: EmbeddedServerPhase) -> None:
-        """Where the embedded server is in its life. Where there is none, never called: it is not among the figures."""
+        """Set the phase of the embedded server. Without one it is never called, and the metric does not exist."""
         if self._embedded_phase is None:
             self._embedded_phase = Enum(
                 "embedded_server",
@@ -127,5 +128,5 @@ class Metrics:
         self._embedded_phase.state(phase.value)
 
     def render(self) -> bytes:
-        """All figures, in the text format, of type `METRICS_CONTENT_TYPE`."""
+        """Return all metrics in the text format of type `METRICS_CONTENT_TYPE`."""
         return generate_latest(self.registry)

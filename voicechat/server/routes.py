@@ -22,7 +22,7 @@ from .prometheus import METRICS_CONTENT_TYPE
 WEBSOCKET_ROUTES = {
     "/realtime-voice": SessionMode.VOICE,
     "/text-chat": SessionMode.TEXT,
-    "/v1/realtime": SessionMode.VOICE,  # where the official client looks, given `base_url="http://HOST:PORT/v1"`
+    "/v1/realtime": SessionMode.VOICE,  # address of the official client with `base_url="http://HOST:PORT/v1"`
 }
 ROUTE_RULES = (
     RouteRule("GET", "/health", RouteAccess.PUBLIC),
@@ -39,27 +39,27 @@ class Health:
     """The body of `GET /health`."""
 
     status: str
-    """ok, loading (the embedded server's models), failed (they are missing), unreachable (another server), or draining
-    (the app ends and takes nobody any more)."""
+    """ok, loading (the embedded server's models), failed (its models are missing), unreachable (another server), or
+    draining (the app is shutting down)."""
     server: str
-    """Which kind of Realtime server answers calls: offline, openai or custom."""
+    """Kind of the Realtime server: offline, openai or custom."""
     model: str
-    """"" when the server chooses."""
+    """Model name; "" when the server chooses."""
     calls: int
-    """Voice calls open now: on the page, and programs at /realtime-voice and /v1/realtime."""
+    """Open voice calls: on the page, and of programs at /realtime-voice and /v1/realtime."""
     chats: int
-    """Text chats open now: on the page, and programs at /text-chat."""
+    """Open text chats: on the page, and of programs at /text-chat."""
     uptime_s: float
-    """Seconds since the app was started."""
+    """Seconds since the start of the app."""
     version: str
     detail: str = ""
-    """With any status but "ok": one sentence why."""
+    """One sentence with the reason of any status but "ok"."""
 
 
 def build_router(
     health: Callable[[], Awaitable[Health]], gateway: RealtimeGateway, render_metrics: Callable[[], bytes] | None = None
 ) -> APIRouter:
-    """The routes; `health` is asked on every request. Without `figures`, for Prometheus, there is no /metrics."""
+    """Return the router. `health` is called on every request. Without `render_metrics` there is no /metrics."""
     router = APIRouter()
 
     @router.get(
@@ -72,7 +72,7 @@ def build_router(
         now = await health()
         return JSONResponse(asdict(now), status_code=200 if now.status == "ok" else 503)
 
-    # Monitors that only want to know whether there is service ask so.
+    # Some monitors request the status only.
     router.add_api_route("/health", get_health, methods=["HEAD"], include_in_schema=False)
 
     @router.get("/openapi.json", summary="These routes, as OpenAPI", response_model=dict[str, Any])
@@ -102,15 +102,15 @@ def _websocket_endpoint(gateway: RealtimeGateway, mode: SessionMode) -> Callable
 
 
 def openapi_schema(router: APIRouter) -> dict[str, Any]:
-    """The HTTP routes as OpenAPI: ours only, however the app was started."""
+    """Return our HTTP routes as OpenAPI, without Gradio's."""
     about = f"The page is at /. WebSocket endpoints, described in docs/protocol.md: {', '.join(WEBSOCKET_ROUTES)}."
     return get_openapi(title=TITLE, version=VERSION, description=about, routes=router.routes)
 
 
 def render_docs_page(router: APIRouter) -> str:
-    """The same as a page that needs nothing from any other host, as FastAPI's own does."""
+    """Return the routes as a page that loads nothing from other hosts, unlike FastAPI's."""
     known = [(route.path, route.summary or "") for route in router.routes if isinstance(route, APIRoute)]
-    rows = [  # the links are relative: a proxy may show all of this under a path of its own
+    rows = [  # relative links work under a proxy's path too
         f'<li><a href="{path.lstrip("/") or "./"}">GET {path}</a> {summary}</li>'
         for path, summary in [("/", "The page"), *known]
     ]

@@ -1,8 +1,7 @@
-"""How uvicorn is to treat WebSockets, and its own end, whoever starts it: `python app.py` through Gradio, or
-`uvicorn app:app`.
+"""Options of every uvicorn server in this process: WebSocket limits and pings, proxies, shutdown.
 
-Gradio's `launch()` passes none of these options on, and under `uvicorn app:app` the app is imported after the command
-line was read. Both make their sockets in `Server.startup()`, so that is where the options are set.
+Gradio's `launch()` passes no such options on, and under `uvicorn app:app` the app is imported after the command line
+was read. Both create their sockets in `Server.startup()`, so the options are set there.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ from .uvicorn_read_ahead import RECEIVE_EVENT, ReadAheadProtocol
 
 DEFAULT_MAX_MESSAGE_BYTES = LimitSettings().max_message_bytes
 UVICORN_DEFAULT_MAX_MESSAGE_BYTES = 16 * 2**20
-"""What uvicorn takes unless told otherwise."""
+"""Bytes, uvicorn's own default."""
 GRACEFUL_SHUTDOWN_S = 1
-"""For requests that are being answered when the server ends. A page keeps one open as long as it is there."""
+"""Seconds for open requests when the server stops. Every open page holds one."""
 PING_INTERVAL_S = 2.5
-"""Between two pings: something to be acknowledged, also where nobody says a word. The answer may take its time, for it
-waits behind what a slow reader has still to read."""
+"""Seconds between two pings. TCP then has data to acknowledge, also on a silent connection. A slow reader may answer
+late, after the messages before the ping."""
 UVICORN_DEFAULT_PING_INTERVAL_S = 20.0
 TCP_USER_TIMEOUT_MS = 6500
-"""Who acknowledges nothing of what was sent, not even in its kernel, for so long is gone, and so is who has no room for
-more. Where the system can be told so (Linux); elsewhere it takes the minutes that TCP takes."""
+"""Milliseconds without any acknowledgement by the client's kernel, or without room for data, before a connection is
+closed. Linux only; elsewhere it takes TCP's own minutes."""
 
 
 def set_options(config: Config, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> None:
-    """No compression: sound in base64 hardly gets smaller, and each message would wait for it, at some 100 kB of memory
-    for each connection. A message size or pings that someone chose on the command line stay. No log of headers and
-    messages, which uvicorn writes at DEBUG: what is said and the keys that clients send must not be in a log.
+    """Set the options. A message size or ping interval from the command line is kept.
 
-    X-Forwarded-For is for the guard to judge: uvicorn would have written it over the true peer's address, and believes
-    whom it was not told to (under Gradio, in a container)."""
+    Compression is off: base64 audio hardly shrinks, and it costs 100 kB of memory for each connection. uvicorn's DEBUG
+    log of headers and messages is off: visitors' words and keys must not reach a log. X-Forwarded-For is left to
+    `voicechat.security`: uvicorn would overwrite the peer's address, and trusts proxies that were not configured.
+    """
     config.ws_per_message_deflate = False
     if not config.loaded and config.ws == "auto":
         config.ws = ReadAheadProtocol
@@ -52,7 +51,7 @@ def set_options(config: Config, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYT
     if config.ws_ping_interval == UVICORN_DEFAULT_PING_INTERVAL_S:
         config.ws_ping_interval = PING_INTERVAL_S
     config.proxy_headers = False
-    if config.loaded and isinstance(config.loaded_app, ProxyHeadersMiddleware):  # too late to be told
+    if config.loaded and isinstance(config.loaded_app, ProxyHeadersMiddleware):  # already loaded: unwrap it
         config.loaded_app = config.loaded_app.app
     if config.ws_max_size == UVICORN_DEFAULT_MAX_MESSAGE_BYTES:
         config.ws_max_size = max_message_bytes
@@ -64,7 +63,7 @@ def set_options(config: Config, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYT
 
 
 def set_tcp_user_timeout(sockets: Iterable[Any]) -> None:
-    """Connections that these sockets accept end when the other side has vanished without a word."""
+    """Close connections that these sockets accept when their clients vanish silently."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     for each in sockets:
         if option is not None and each.family in (socket.AF_INET, socket.AF_INET6):
@@ -88,7 +87,7 @@ def install(
     async def with_options(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
         set_options(self.config, max_message_bytes)
         await startup(self, sockets)
-        for each in getattr(self, "servers", ()):  # none where the port could not be had
+        for each in getattr(self, "servers", ()):  # missing when the port is not available
             set_tcp_user_timeout(each.sockets)
         on_server_start(self)
 

@@ -1,8 +1,8 @@
-"""A web socket that is read on while a few small messages wait.
+"""WebSocket protocol of uvicorn that keeps reading while a few small messages wait.
 
-uvicorn stops reading after every message until the app has taken it, and begins again: two calls of the system for each
-20 ms of sound, 7 % of what a call over a web socket costs. Here it stops when several wait, or a large one. A client is
-held back as before, a few messages later. uvicorn 0.54 is pinned.
+uvicorn by itself stops reading after every message until the app has received it: two system calls for each 20 ms of
+audio, 7 % of a call's processor time. Here it stops after several messages or a large one. A client is still held back,
+a few messages later.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 RECEIVE_EVENT = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.send_receive_event_to_app"
 MAX_QUEUED_MESSAGES = 8
-"""Messages that may wait: 160 ms of sound."""
+"""Queued messages, 160 ms of audio, after which reading stops."""
 MAX_READ_AHEAD_BYTES = 8192
-"""Bytes. 20 ms of sound have 960, in an event of the protocol some 1,500."""
+"""Bytes of a message above which reading stops. 20 ms of audio have 960, in a Realtime event about 1,500."""
 
 
 class ReadAheadProtocol(WebSocketsSansIOProtocol):
-    """One client's connection."""
+    """Connection of one client."""
 
     def send_receive_event_to_app(self) -> None:
-        """A message is whole."""
+        """Queue a complete message. Pause reading unless it is small and few are queued."""
         small = sum(map(len, self.frames)) <= MAX_READ_AHEAD_BYTES
-        on = small and not self.read_paused and self.queue.qsize() < MAX_QUEUED_MESSAGES
-        self.read_paused = self.read_paused or on  # so it is not paused
+        keeps_reading = small and not self.read_paused and self.queue.qsize() < MAX_QUEUED_MESSAGES
+        self.read_paused = self.read_paused or keeps_reading  # uvicorn pauses only what is not paused yet
         super().send_receive_event_to_app()
-        if on:
+        if keeps_reading:
             self.read_paused = False

@@ -1,8 +1,8 @@
-"""Sound between aiortc and a call, without the detours: fastrtc's and aiortc's insides, each with its reason.
+"""Audio track between aiortc and a call, without threads and queues in between. Replaces fastrtc's.
 
-fastrtc 0.0.34 and aiortc 1.16 are pinned. As they are, a frame of the visitor's goes through a thread, five tasks and
-two queues before the call has it, and one of the model's through as many back: most of what a call costs. Here a packet
-is decoded where it arrives, and a frame is encoded where it is asked for (`benchmarks/load.py`).
+By default a microphone frame passes a thread, five tasks and two queues before the call has it, and a loudspeaker frame
+as many back: most of a call's processor time. Here a packet is decoded where it arrives, and a frame is encoded where
+it is requested (`benchmarks/load.py`). `patched_internals.py` lists what this relies on.
 """
 
 from __future__ import annotations
@@ -34,41 +34,43 @@ OPUS_CODEC = "opus"
 DECODER_WORKER = "aiortc.rtcrtpreceiver:decoder_worker"
 SAMPLE_TIME_BASE = Fraction(1, RATE)
 REFETCH_INTERVAL_FRAMES = 25
-"""Frames of 20 ms, after which a page that does not fetch what it is shown is asked again."""
+"""Frames, 0.5 s, after which a page that fetched no update is asked again."""
 
 # -------------------------------------------------------------------- from the browser
 
 
 class InlineDecoderQueue(asyncio.Queue[Any]):
-    """Takes the place of the queue that aiortc's decoder thread fills for a track: decodes each packet as it comes, and
-    gives the sound to `hear` at once. Lives in the call's event loop; what comes before `open()` is kept."""
+    """Decoder in place of the queue that aiortc's decoder thread fills for a track.
+
+    It decodes each packet on arrival, in the call's event loop, and passes the audio on at once. Audio before
+    `start_delivery()` is kept.
+    """
 
     def __init__(self, on_pcm: Callable[[bytes], None]) -> None:
-        """`hear`: takes PCM16 mono at 24 kHz. Must not raise."""
+        """`on_pcm`: takes PCM16 mono at 24 kHz. Must not raise."""
         super().__init__()
         self.codec_name = ""
-        """The name of what the browser sends, once it is known."""
+        """Codec of the browser's packets; "" before the first."""
         self._on_pcm = on_pcm
         self._early_pcm: deque[bytes] | None = deque(maxlen=MAX_EARLY_PACKETS)
         self._decode: Callable[[Any], bytes] = _decode_nothing
         self._decode_error: Any = None
 
     def start_delivery(self) -> None:
-        """The call takes the sound from now on."""
+        """Pass the kept audio on, and all audio from now on."""
         early, self._early_pcm = self._early_pcm or (), None
         for pcm in early:
             self._on_pcm(pcm)
 
     def attach(self, packets: queue.Queue[Any], decode_error: Any) -> None:
-        """From now on, what aiortc puts into `packets` is decoded here, and not in a thread. `failed`: its event for a
-        packet that could not be decoded."""
+        """Decode what aiortc puts into `packets` from now on. `decode_error`: its event for an undecodable packet."""
         self._decode_error = decode_error
         while not packets.empty():
             self._on_packet(packets.get_nowait())
         packets.put = self._on_packet  # type: ignore[method-assign, assignment]
 
     def _on_packet(self, task: Any) -> None:
-        """(codec, encoded frame); None when the track has ended."""
+        """Decode one (codec, encoded frame). None is the end of the track."""
         if task is None:
             self.put_nowait(None)
             return
@@ -77,7 +79,7 @@ class InlineDecoderQueue(asyncio.Queue[Any]):
             self.codec_name, self._decode = codec.name, _make_decoder(codec)
         try:
             pcm = self._decode(encoded)
-        except (ValueError, av.FFmpegError):  # av's is mostly a ValueError too
+        except (ValueError, av.FFmpegError):  # most of av's errors are ValueErrors too
             self._decode_error.set()
             return
         if self._early_pcm is not None:
@@ -91,7 +93,7 @@ def _decode_nothing(_: Any) -> bytes:
 
 
 def _make_decoder(codec: Any) -> Callable[[Any], bytes]:
-    """How frames of this codec are decoded to PCM16 at 24 kHz. Browsers send Opus, others what else aiortc takes."""
+    """Return a decoder from this codec to PCM16 at 24 kHz. Browsers send Opus; other clients any codec of aiortc."""
     if codec.name.lower() == OPUS_CODEC:
         decoder = opus.create_decoder()
         return lambda encoded: decoder.decode(encoded.data)
@@ -108,12 +110,12 @@ def _make_decoder(codec: Any) -> Callable[[Any], bytes]:
 
 
 class OpusPacket:
-    """What aiortc wants of an `av.FakeRtpPacket` that it sends on as it is, and no more."""
+    """Encoded packet with the attributes that aiortc reads of an `av.Packet`."""
 
     __slots__ = ("_data", "pts")
 
     time_base = TIME_BASE
-    """aiortc's own, so that it has nothing to convert."""
+    """Time base of aiortc's Opus encoder: no conversion is needed."""
 
     def __init__(self, data: bytes, pts: int) -> None:
         """`pts`: samples at 48 kHz, as Opus counts them."""
@@ -125,22 +127,24 @@ class OpusPacket:
 
 
 class VoiceTrack(AudioCallback):  # type: ignore[misc]
-    """fastrtc's track, both ways, for a `PacedStreamHandler`, which keeps the pace itself: what it gives is encoded and sent at
-    once. fastrtc's own resamples each frame in a task of its own, keeps it in a queue without a bound, and waits there
-    a second time; aiortc then encodes in a thread, as everything that is not yet a packet."""
+    """fastrtc's track, both ways, for a `PacedStreamHandler`. Its frames are encoded and sent at once.
+
+    The handler itself keeps the pace. fastrtc's own track resamples each frame in a task, queues it without a bound and
+    waits a second time. aiortc then encodes it in a thread.
+    """
 
     def __init__(self, track: Any, event_handler: Any, **others: Any) -> None:
         super().__init__(track, event_handler, **others)
         self._decoder_queue = InlineDecoderQueue(event_handler.on_webrtc_audio)
-        track._source._queue = self._decoder_queue  # aiortc asks for it when the connection stands
+        track._source._queue = self._decoder_queue  # aiortc reads it when the connection is established
         self.has_started = False
         self._encoder = opus.create_encoder()
         self._sent_samples = 0
         """Samples sent, at 24 kHz."""
         self.has_consumer = False
-        """The page fetches what it is shown (`rtc_page.bind_additional_outputs`)."""
+        """The page fetches updates (`gradio_component.bind_additional_outputs`)."""
         self._unfetched_frames = 0
-        """Frames since the page was asked to, while it does not; 0: it was not asked yet."""
+        """Frames since the page was asked to fetch, while it does not; 0 before it was asked."""
 
     async def start(self) -> None:
         if not self.has_started:
@@ -151,25 +155,28 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
             self._decoder_queue.start_delivery()
 
     async def next_packet(self) -> tuple[bytes, int]:
-        """The next 20 ms as an Opus packet, and its place in samples at 48 kHz; at the handler's pace. Raises
-        `MediaStreamError` at the end."""
+        """Return the next 20 ms as an Opus packet and its position in samples at 48 kHz, at the handler's pace.
+
+        Raise MediaStreamError at the end.
+        """
         while True:
             samples = await self.next_samples()
             if data := self._encoder.encode(samples.tobytes()):
-                place, self._sent_samples = self._sent_samples * 2, self._sent_samples + samples.size
-                return data, place
+                position, self._sent_samples = self._sent_samples * 2, self._sent_samples + samples.size
+                return data, position
 
     async def recv(self) -> Any:
-        """What aiortc's own sender takes."""
+        """Return the next packet or frame for aiortc's own sender."""
         if self._decoder_queue.codec_name.lower() in ("", OPUS_CODEC):
             return OpusPacket(*await self.next_packet())
-        samples = await self.next_samples()  # for no browser: aiortc encodes it
+        samples = await self.next_samples()  # a client without Opus: aiortc encodes the frame
         frame = opus.to_av_frame(samples)
         frame.pts, frame.time_base = self._sent_samples, SAMPLE_TIME_BASE
         self._sent_samples += samples.size
         return frame
 
     async def next_samples(self) -> NDArray[np.int16]:
+        """Return the next 20 ms. Send the handler's updates to the page meanwhile."""
         if not self.has_started:
             await self.start()
         while self.readyState == "live":
@@ -188,8 +195,11 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
         raise MediaStreamError
 
     def _request_refetch(self) -> None:
-        """Gradio's page drops the request while it believes that the last call is still fetching, after a sleep for
-        instance: this call would say "connecting" for ever."""
+        """Repeat the request to fetch while the page ignores it.
+
+        After a sleep, for instance, the page believes that the last call is still fetching and drops the request. The
+        call would then show "connecting" forever.
+        """
         if self.has_consumer or not self._unfetched_frames:
             return
         self._unfetched_frames += 1
@@ -197,7 +207,7 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
             self.channel.send(create_message("fetch_output", []))
 
 
-# -------------------------------------------------------------------- in place of theirs
+# -------------------------------------------------------------------- installation
 
 
 def install_track() -> None:
@@ -222,7 +232,7 @@ def install_track() -> None:
 def _decoder_worker(
     stock: Callable[..., None], loop: asyncio.AbstractEventLoop, packets: Any, output: Any, decode_error: Any
 ) -> None:
-    """aiortc's decoder thread. One that works for an `Ear` ends at once."""
+    """Run aiortc's decoder thread. The thread of an `InlineDecoderQueue` ends at once."""
     if isinstance(output, InlineDecoderQueue):
         loop.call_soon_threadsafe(output.attach, packets, decode_error)
     else:

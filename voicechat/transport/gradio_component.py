@@ -1,4 +1,4 @@
-"""What fastrtc's component in the page needs besides a handler. fastrtc 0.0.34 is pinned."""
+"""Access to fastrtc's component in the page: its connections, its inputs, and the updates that it shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastrtc import WebRTC
 
 
 class RtcConnection:
-    """One WebRTC connection at fastrtc's end."""
+    """One WebRTC connection of fastrtc's component."""
 
     def __init__(self, rtc: WebRTC, webrtc_id: str) -> None:
         self._rtc, self._id = rtc, webrtc_id
@@ -19,11 +19,11 @@ class RtcConnection:
 
     @classmethod
     def find(cls, rtc: WebRTC, webrtc_id: str) -> RtcConnection | None:
-        """None when there is none of that name."""
+        """Return the connection with this id, or None."""
         return cls(rtc, webrtc_id) if webrtc_id in rtc.pcs else None
 
     async def wait_connected(self) -> bool:
-        """Wait until it stands (True), or has ended (False)."""
+        """Wait until the connection is established (True) or has ended (False)."""
         changed = asyncio.Event()
         self._peer.on("connectionstatechange", changed.set)
         try:
@@ -35,30 +35,32 @@ class RtcConnection:
         return bool(self._peer.connectionState == "connected")
 
     async def close(self) -> None:
-        """Close it, and let fastrtc forget it: of an offer that failed on the way it knows no end by itself."""
+        """Close the connection and remove it from fastrtc, which does not notice the end of a failed offer."""
         await self._peer.close()
         for track in self._rtc.clean_up(self._id):
             track.stop()
 
 
 async def close_connection(rtc: WebRTC, webrtc_id: str) -> None:
-    """Close fastrtc's end of a connection that carries nothing any more; without a word from the browser it would hold
-    its place, and its sockets, for half a minute. Harmless when there is none."""
+    """Close a connection that carries no audio any more. Do nothing when there is none.
+
+    Without a message from the browser it would hold its slot and its sockets for half a minute.
+    """
     connection = rtc.pcs.get(webrtc_id)
     if connection is not None:
         await connection.close()
 
 
 def find_webrtc_component(page: gr.Blocks) -> WebRTC:
-    """fastrtc's component in this page. Raises ValueError unless there is exactly one."""
+    """Return fastrtc's component of this page. Raise ValueError unless there is exactly one."""
     (found,) = (block for block in page.blocks.values() if isinstance(block, WebRTC))
     return found
 
 
 def component_input_indexes(page: gr.Blocks, component: WebRTC) -> dict[int, tuple[int, ...]]:
-    """For every function of the page, where among its inputs the component's value is."""
+    """Return, for every function of the page, the indexes of the component among its inputs."""
     return {
-        number: tuple(place for place, each in enumerate(function.inputs) if each is component)
+        number: tuple(index for index, each in enumerate(function.inputs) if each is component)
         for number, function in page.fns.items()
     }
 
@@ -71,11 +73,11 @@ def bind_additional_outputs(
     *,
     concurrency_limit: int,
 ) -> None:
-    """Show what the handler emits as `AdditionalOutputs`: `present(*inputs, *emitted)` gives the page's outputs.
+    """Show the handler's `AdditionalOutputs`: `present(*inputs, *emitted)` returns the page's outputs.
 
-    `WebRTC.on_additional_outputs` without its traps: it shows a progress overlay for the whole call; a notice that
-    arrives after the hang-up starts it for a connection that is gone, which waits for ever; and when it ends without a
-    yield, Gradio empties every output.
+    This replaces `WebRTC.on_additional_outputs`, which shows a progress overlay for the whole call. A notice after the
+    hang-up starts it for a closed connection, and it waits forever. When it ends without a yield, Gradio empties every
+    output.
     """
     nothing = tuple(gr.skip() for _ in outputs)
 
@@ -83,8 +85,8 @@ def bind_additional_outputs(
         if webrtc_id in rtc.connections:
             for track in rtc.connections[webrtc_id]:
                 track.has_consumer = True
-            async for news in rtc.output_stream(webrtc_id):
-                yield present(*values, *news.args)
+            async for update in rtc.output_stream(webrtc_id):
+                yield present(*values, *update.args)
         yield nothing
 
     rtc.state_change(

@@ -1,8 +1,8 @@
-"""ICE servers for a browser's call: the operator's own relay, or fresh credentials of a provider.
+"""ICE servers for a browser's call: the operator's own TURN server, or credentials of a TURN provider.
 
-The page asks before every call. Credentials are kept as long as a call that starts now can use them to its end. A
-provider that fails or is slow gives none, is left alone for a while, and costs one line in the log: the call then goes
-the direct way. Nothing that a provider says or is told reaches a log.
+The page requests them before every call. Credentials are cached while a call that starts now can use them to its end.
+After a failure the provider is not asked for a while, and calls continue without TURN. No request or response of a
+provider reaches a log.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 RtcConfigurationProvider = Callable[[], Awaitable[dict[str, Any]]]
 
 REQUEST_TIMEOUT_S = 2.0
-"""For the whole question: someone has pressed the button and waits."""
+"""Seconds for the whole request: the visitor has pressed the button and waits."""
 RETRY_DELAY_S = 60.0
-"""Before a provider that failed is asked again."""
+"""Seconds before a failed provider is asked again."""
 MAX_TTL_S = 48 * 3600
-"""What Cloudflare gives at most."""
+"""Seconds, the longest lifetime that Cloudflare grants."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """One HTTP request for credentials; its repr names the provider only."""
+    """HTTP request for credentials. Its repr names the provider only."""
 
     provider: str
     method: str = field(repr=False)
@@ -43,7 +43,7 @@ class CredentialRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProviderBaseUrls:
-    """Base addresses of the providers; tests have their own."""
+    """Base addresses of the providers. Tests use their own."""
 
     cloudflare: str = "https://rtc.live.cloudflare.com"
     twilio: str = "https://api.twilio.com"
@@ -51,7 +51,7 @@ class ProviderBaseUrls:
 
 
 def static_servers(settings: IceSettings) -> tuple[IceServer, ...]:
-    """The servers for which nobody needs to be asked; empty when the operator named none."""
+    """Return the servers that the operator configured; empty without any."""
     if settings.ice_servers or not settings.turn_url:
         return settings.ice_servers
     server: IceServer = {"urls": [settings.turn_url]}
@@ -61,7 +61,7 @@ def static_servers(settings: IceSettings) -> tuple[IceServer, ...]:
 
 
 def credential_request(settings: IceSettings, ttl_s: int, base_urls: ProviderBaseUrls) -> CredentialRequest | None:
-    """How the provider is asked for credentials that last `ttl_s` seconds; None when none is configured."""
+    """Return the request for credentials that last `ttl_s` seconds; None without a provider."""
     if settings.cloudflare_turn_key_id:
         url = f"{base_urls.cloudflare}/v1/turn/keys/{settings.cloudflare_turn_key_id}/credentials/generate-ice-servers"
         bearer = {"Authorization": f"Bearer {settings.cloudflare_turn_key_api_token}"}
@@ -78,7 +78,7 @@ def credential_request(settings: IceSettings, ttl_s: int, base_urls: ProviderBas
 
 
 class IceServerProvider:
-    """Owner of the credentials. `max_call_s` is how long a call may need them."""
+    """Cache of the credentials. `max_call_s`: longest time that a call needs them."""
 
     def __init__(
         self,
@@ -103,8 +103,7 @@ class IceServerProvider:
 
     @property
     def rtc_configuration(self) -> RtcConfigurationProvider | None:
-        """For fastrtc's WebRTC(rtc_configuration=...), which takes a plain function and no method; None: nothing is
-        configured, and the page need not ask."""
+        """Function for `WebRTC(rtc_configuration=...)`, which accepts no method; None without ICE servers."""
         if not self._static_servers and self._request is None:
             return None
 
@@ -114,8 +113,7 @@ class IceServerProvider:
         return configuration
 
     async def get_servers(self) -> tuple[IceServer, ...]:
-        """The ICE servers for a call that starts now; empty when there are none. Never raises, and takes at most
-        `timeout_s` seconds."""
+        """Return the ICE servers for a call that starts now, within `timeout_s` seconds. Never raises."""
         if self._request is None:
             return self._static_servers
         try:
@@ -141,6 +139,6 @@ class IceServerProvider:
 
     def _on_failure(self, request: CredentialRequest, reason: str) -> None:
         if self._clock() < self._refresh_at:
-            return  # another call that waited for the same answer has said so
+            return  # logged by another call that waited for the same response
         self._servers, self._refresh_at = (), self._clock() + RETRY_DELAY_S
-        log.warning("%s gives no TURN credentials (%s): calls go the direct way.", request.provider, reason)
+        log.warning("ice: no TURN credentials, continuing without TURN provider=%s reason=%s", request.provider, reason)

@@ -1,4 +1,4 @@
-"""Jitter buffer for a visitor's voice: bounded, and never waits for packets that are lost. Replaces aiortc's."""
+"""Bounded jitter buffer for the microphone that never waits for lost packets. Replaces aiortc's."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 from voicechat.dependency_checks import DependencyChanged, find_target, require_function
 
 MAX_EARLY_PACKETS = 250
-"""Packets of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
+"""Packets, 5 s of the microphone, kept until the data channel is open and the call accepts them."""
 
 
 def _sequence_distance(origin: int, number: int) -> int:
-    """From one 16-bit sequence number forward to another."""
+    """Return the forward distance between two 16-bit sequence numbers."""
     return (number - origin) & 0xFFFF
 
 
 class VoiceJitterBuffer:
-    """Packets in order with at most `GAP` of them (20 ms each) held back.
+    """Packets in order, at most `MAX_HELD_PACKETS` of them (20 ms each) held back.
 
-    aiortc's own buffer holds four back from the start, and after one lost packet up to sixteen for the rest of the
-    call: there is no retransmission for audio, so a hole is never filled. Here a hole is given up as soon as more than
-    `GAP` newer packets wait behind it. With Opus one packet is one frame.
+    aiortc's own buffer holds back four packets from the start. After one lost packet it holds up to sixteen for the
+    rest of the call: audio has no retransmission, so the gap is never filled. Here a gap is skipped as soon as more
+    than `MAX_HELD_PACKETS` newer packets wait behind it. With Opus one packet is one frame.
     """
 
     MAX_HELD_PACKETS = 2
     RESET_DISTANCE = 100
-    """Sequence numbers this far away mean that the sender began anew."""
+    """Distance in sequence numbers that means a restarted sender."""
 
     def __init__(self, make_frame: Callable[..., Any]) -> None:
         self._make_frame = make_frame
@@ -35,7 +35,7 @@ class VoiceJitterBuffer:
         self._held_packets: dict[int, Any] = {}
 
     def add(self, packet: Any) -> tuple[bool, Any | None]:
-        """aiortc's contract: (whether to ask for a key frame, the next complete frame or None)."""
+        """Return, as aiortc expects, whether to request a key frame, and the next complete frame or None."""
         number = packet.sequence_number
         if self._next_sequence is None:
             self._next_sequence = number
@@ -44,7 +44,7 @@ class VoiceJitterBuffer:
             self._held_packets.clear()
             self._next_sequence = number
         elif ahead >= 0x8000:
-            return False, None  # too late: what follows it was already played
+            return False, None  # too late: its successors were already played
         self._held_packets[number] = packet
         if self._next_sequence not in self._held_packets:
             if len(self._held_packets) <= self.MAX_HELD_PACKETS:
@@ -73,7 +73,7 @@ def install_jitter_buffer() -> None:
 
 
 class _JitterBufferFactory:
-    """Stands in for aiortc's JitterBuffer class: ours for audio, theirs for video."""
+    """Stand-in for aiortc's JitterBuffer class: `VoiceJitterBuffer` for audio, aiortc's own for video."""
 
     def __init__(self, stock: Any, make_frame: Callable[..., Any]) -> None:
         self._stock = stock

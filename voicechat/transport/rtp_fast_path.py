@@ -1,9 +1,10 @@
-"""The way of a sound packet through aioice and aiortc, made short. aioice 0.13 and aiortc 1.16 are pinned.
+"""Fast path of audio packets through aioice and aiortc. `patched_internals.py` lists what this relies on.
 
-As it is, one that comes is first taken for STUN until that fails with an exception, then waits in a queue for a task,
-which reads header extensions that nobody asks for. Here it goes from the socket to the receiver in one go. One that
-goes is put together from five objects, kept for a retransmission that there is not for sound, and handed through six
-coroutines; here it is a header before the payload. Everything else, RTCP and DTLS and the data channel, goes as ever.
+By default a received packet is first parsed as STUN, which fails with an exception. It then waits in a queue for a
+task, which parses unused header extensions. Here it goes from the socket to the receiver in one call.
+
+A sent packet is by default built from five objects, kept for a retransmission that audio does not use, and passed
+through six coroutines. Here it is a header before the payload. RTCP, DTLS and the data channel are not changed.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ log = logging.getLogger(__name__)
 
 MAX_STUN_FIRST_BYTE = 3
 MIN_RTP_FIRST_BYTE, MAX_RTP_FIRST_BYTE = 128, 191
-"""First bytes of packets (RFC 7983)."""
+"""First byte of a packet by protocol (RFC 7983)."""
 MIN_RTCP_SECOND_BYTE, MAX_RTCP_SECOND_BYTE = 192, 223
-"""Second bytes of what begins like RTP (RFC 5761)."""
+"""Second byte of an RTCP packet, which begins like RTP (RFC 5761)."""
 DTLS_RUN_NAME, _SENDER_PREFIX = "_RTCDtlsTransport__run", "_RTCRtpSender__"
 _SENDER_PRIVATE_NAMES = (
     *("mid", "rtp_header_extensions_map", "rtp_started", "rtp_exited", "track"),
@@ -48,11 +49,11 @@ RELIED_ON = {
 }
 """Attributes that the replaced methods use, by the class whose code must know them."""
 NTP_UNIX_OFFSET_S = 2_208_988_800
-"""Seconds from 1900, where NTP begins, to 1970."""
+"""Seconds from 1900, the origin of NTP, to 1970."""
 
 
 class _NullHeaderExtensionMap:
-    """Takes the place of aiortc's map of header extensions: none of them says anything about sound."""
+    """Stand-in for aiortc's map of header extensions, of which audio needs none."""
 
     _empty = rtp.HeaderExtensions()
 
@@ -85,7 +86,7 @@ def install_rtp_fast_path() -> None:
 
 
 def _skip_stun_parsing(stock: Callable[..., None]) -> Callable[..., None]:
-    """Of `StunProtocol`: what cannot be STUN is not parsed as if it were."""
+    """Return `StunProtocol.datagram_received` that passes other packets on without parsing them."""
 
     @functools.wraps(stock)
     def datagram_received(self: Any, data: bytes, addr: tuple[Any, ...]) -> None:
@@ -98,12 +99,12 @@ def _skip_stun_parsing(stock: Callable[..., None]) -> Callable[..., None]:
 
 
 def _bypass_receive_queue(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
-    """Of `RTCDtlsTransport`, once it is connected: sound goes past the queue until the end."""
+    """Return `RTCDtlsTransport.__run` that delivers audio past its queue while it runs."""
 
     @functools.wraps(stock)
     async def run(self: Any) -> None:
         connection = self.transport._connection
-        theirs = connection.data_received
+        deliver_to_queue = connection.data_received
 
         def data_received(data: bytes, component: int) -> None:
             if (
@@ -113,7 +114,7 @@ def _bypass_receive_queue(stock: Callable[..., Coroutine[Any, Any, None]]) -> Ca
             ):
                 _deliver_rtp_packet(self, data)
             else:
-                theirs(data, component)
+                deliver_to_queue(data, component)
 
         connection.data_received = data_received
         try:
@@ -125,27 +126,27 @@ def _bypass_receive_queue(stock: Callable[..., Coroutine[Any, Any, None]]) -> Ca
 
 
 def _deliver_rtp_packet(transport: Any, data: bytes) -> None:
-    """One packet, to the receiver it is for."""
+    """Pass one packet to its receiver."""
     try:
         packet = rtp.RtpPacket.parse(transport._rx_srtp.unprotect(data), _NULL_EXTENSION_MAP)
-    except (pylibsrtp.Error, ValueError):  # not meant for us, or misshapen
+    except (pylibsrtp.Error, ValueError):  # for another session, or malformed
         return
     receiver = transport._rtp_router.route_rtp(packet)
     if receiver is None:
         return
-    handling = receiver._handle_rtp_packet(packet, arrival_time_ms=0)  # only video asks when it arrived
+    handling = receiver._handle_rtp_packet(packet, arrival_time_ms=0)  # only video uses the arrival time
     try:
         handling.send(None)
     except StopIteration:
         return
-    handling.close()  # it would wait: only video does, for feedback of its own
+    handling.close()  # only video waits here, to send feedback
 
 
 # -------------------------------------------------------------------- to the browser
 
 
 def _send_encoded_track(stock: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
-    """Of `RTCRtpSender`: its loop, for a track that gives what is encoded already."""
+    """Return `RTCRtpSender._run_rtp` with a short loop for tracks that return encoded packets."""
 
     @functools.wraps(stock)
     async def run(self: Any, codec: Any) -> None:
@@ -160,7 +161,7 @@ def _send_encoded_track(stock: Callable[..., Coroutine[Any, Any, None]]) -> Call
         except (asyncio.CancelledError, ConnectionError, MediaStreamError):
             pass
         except Exception as error:
-            log.error("A call's sound ends: %s", type(error).__name__)
+            log.error("rtp: sending ended error=%s", type(error).__name__)
         finally:
             track.stop()
             setattr(self, f"{_SENDER_PREFIX}track", None)
@@ -170,16 +171,16 @@ def _send_encoded_track(stock: Callable[..., Coroutine[Any, Any, None]]) -> Call
 
 
 async def _run_send_loop(sender: Any, track: Any, payload_type: int) -> None:
-    """Until the track ends (`MediaStreamError`), or the connection (`ConnectionError`)."""
-    said = rtp.HeaderExtensions(mid=getattr(sender, f"{_SENDER_PREFIX}mid"))
-    profile, value = getattr(sender, f"{_SENDER_PREFIX}rtp_header_extensions_map").set(said)
+    """Send packets until the track ends (MediaStreamError) or the connection ends (ConnectionError)."""
+    extensions = rtp.HeaderExtensions(mid=getattr(sender, f"{_SENDER_PREFIX}mid"))
+    profile, value = getattr(sender, f"{_SENDER_PREFIX}rtp_header_extensions_map").set(extensions)
     extended = struct.pack("!HH", profile, len(value) // 4) + value if value else b""
     first = 0x90 if extended else 0x80
     sequence, origin, marker = random.randrange(0x8000), random.getrandbits(32), 0x80
     packets = octets = 0
     while True:
-        payload, place = await track.next_packet()
-        timestamp = (origin + place) & 0xFFFFFFFF
+        payload, position = await track.next_packet()
+        timestamp = (origin + position) & 0xFFFFFFFF
         head = struct.pack("!BBHLL", first, marker | payload_type, sequence, timestamp, sender._ssrc)
         transport = sender.transport
         pair = transport.transport._connection._nominated.get(1)
@@ -188,7 +189,7 @@ async def _run_send_loop(sender: Any, track: Any, payload_type: int) -> None:
         await pair.protocol.send_data(transport._tx_srtp.protect(head + extended + payload), pair.remote_addr)
         sequence, marker = (sequence + 1) & 0xFFFF, 0
         packets, octets = packets + 1, octets + len(payload)
-        # What the sender's reports tell the browser.
+        # Values of the sender's reports to the browser.
         setattr(sender, f"{_SENDER_PREFIX}ntp_timestamp", int((time.time() + NTP_UNIX_OFFSET_S) * 2**32))
         setattr(sender, f"{_SENDER_PREFIX}rtp_timestamp", timestamp)
         setattr(sender, f"{_SENDER_PREFIX}packet_count", packets)

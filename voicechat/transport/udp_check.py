@@ -1,7 +1,7 @@
-"""Whether the browser's UDP packets reach this server: the network part of the page's sound check.
+"""UDP check: whether the browser's packets reach this server. It is the network part of the page's sound check.
 
-A call is tried as it would be (ICE and DTLS, the same servers to help), but without sound: the page opens a data
-channel, and either it opens or it does not. No Realtime session, and no place in the line of calls.
+It is a call without audio: ICE and DTLS with the same ICE servers. The page tries to open a data channel. It uses no
+Realtime session and no slot of the waiting queue.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 PATH = "/udp-check"
 ROUTE_RULES = tuple(RouteRule(method, PATH, RouteAccess.ASSET) for method in ("GET", "POST"))
 MAX_CONCURRENT_CHECKS = 8
-"""Checks at the same time; each holds a UDP port per network interface."""
+"""Checks at the same time. Each holds a UDP port for each network interface."""
 CHECK_TIMEOUT_S = 8.0
-"""A check that is not closed by the page ends by itself; the page waits three seconds."""
+"""Seconds after which a check ends that the page has not closed. The page waits three seconds."""
 ANSWER_TIMEOUT_S = 3.0
-"""To make the answer: gathering this computer's own addresses."""
+"""Seconds to create the answer, with the addresses of this computer."""
 MAX_OFFER_BYTES = 32_000
-"""Bytes of a request; an offer with a dozen candidates has 3,000."""
+"""Bytes of a request. An offer with a dozen candidates has 3,000."""
 
 
 class UdpCheck:
-    """Owner of the checks that are running."""
+    """Owner of the running checks."""
 
     def __init__(
         self,
@@ -53,26 +53,28 @@ class UdpCheck:
 
     @property
     def running_count(self) -> int:
-        """Places taken."""
+        """Number of running checks."""
         return len(self._running)
 
     async def wait_idle(self) -> None:
-        """Wait until the checks that run now are over."""
+        """Wait until the checks that run now have ended."""
         await asyncio.gather(*self._running)
 
     def add_to(self, router: APIRouter) -> None:
-        """Serve the check. The route is for the page alone, and is in no list of routes."""
+        """Add the check's routes. They are for the page alone, and not in the API description."""
         router.add_route(PATH, self._get_configuration, methods=["GET"], include_in_schema=False)
         router.add_route(PATH, self._answer_offer, methods=["POST"], include_in_schema=False)
 
     async def _get_configuration(self, _: Request) -> Response:
-        """What fastrtc's component is given for a call."""
+        """Return the configuration that fastrtc's component gets for a call."""
         configuration = await self._rtc_configuration() if self._rtc_configuration is not None else {}
         return JSONResponse(configuration, headers={"Cache-Control": "no-store"})
 
     async def _answer_offer(self, request: Request) -> Response:
-        """POST {"type": "offer", "sdp": ...}, all candidates in it -> {"type": "answer", "sdp": ...}. 400, 413 or 503
-        without a body."""
+        """Answer {"type": "offer", "sdp": ...}, with all candidates, by {"type": "answer", "sdp": ...}.
+
+        Errors are 400, 413 or 503, without a body.
+        """
         body = bytearray()
         try:
             async for part in request.stream():
@@ -88,27 +90,27 @@ class UdpCheck:
         except (TypeError, ValueError, RecursionError):
             return Response(status_code=400)
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        over = asyncio.Event()
-        # Whatever follows, this task closes the connection and gives the place back.
-        task = asyncio.create_task(self._close_when_done(connection, over))
+        done = asyncio.Event()
+        # This task closes the connection and frees the slot in every case.
+        task = asyncio.create_task(self._close_when_done(connection, done))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         silence_hangup_errors(asyncio.get_running_loop())
 
-        def look() -> None:
+        def on_state_change() -> None:
             if connection.connectionState in ("failed", "closed"):
-                over.set()
+                done.set()
 
-        connection.on("connectionstatechange", look)
+        connection.on("connectionstatechange", on_state_change)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await connection.setRemoteDescription(offer)
                 if connection.sctp is None or connection.getTransceivers():
-                    raise ValueError("not a data channel alone")
+                    raise ValueError("not only a data channel")
                 await connection.setLocalDescription(await connection.createAnswer())
-        except Exception as error:  # aiortc raises whatever an SDP that makes no sense runs into
-            log.debug("An offer cannot be answered: %s", type(error).__name__)
-            over.set()
+        except Exception as error:  # aiortc raises many kinds of error for an invalid SDP
+            log.debug("udp check: invalid offer error=%s", type(error).__name__)
+            done.set()
             return Response(status_code=400)
         answer = connection.localDescription
         return JSONResponse({"type": answer.type, "sdp": answer.sdp}, headers={"Cache-Control": "no-store"})
@@ -121,7 +123,7 @@ class UdpCheck:
 
 
 def parse_offer(body: bytes) -> dict[str, Any]:
-    """An offer's two fields. Raises TypeError or ValueError when the body is anything else."""
+    """Return the two fields of an offer. Raise TypeError or ValueError for any other body."""
     value = json.loads(body)
     if not isinstance(value, dict) or set(value) != {"type", "sdp"} or value["type"] != "offer":
         raise ValueError("not an offer")

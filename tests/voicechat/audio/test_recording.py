@@ -35,11 +35,11 @@ def read_stereo(made: Recording) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
 
 def level_interval_s(side: NDArray[np.int16], level: int) -> list[float]:
     """Seconds at which a level begins and ends; [] when it is not there."""
-    places = np.flatnonzero(side == level)
-    return [round(places[0] / RATE, 3), round((places[-1] + 1) / RATE, 3)] if len(places) else []
+    indexes = np.flatnonzero(side == level)
+    return [round(indexes[0] / RATE, 3), round((indexes[-1] + 1) / RATE, 3)] if len(indexes) else []
 
 
-def test_the_visitor_is_left_and_the_model_right() -> None:
+def test_recording_has_the_visitor_left_and_the_model_right() -> None:
     made = Recording(60)
     for k in range(100):
         made.write_microphone(k * FRAME_S, frame(7 if k < 50 else 0))
@@ -51,7 +51,7 @@ def test_the_visitor_is_left_and_the_model_right() -> None:
     assert np.count_nonzero(left) == np.count_nonzero(right) == RATE, "nothing but what was said"
 
 
-def test_late_and_bunched_frames_stay_in_order_without_a_gap() -> None:
+def test_late_and_bunched_frames_are_recorded_without_a_gap() -> None:
     """A network that hesitates for 0.4 s, and a busy computer for 0.08 s, lose nothing."""
     made = Recording(60)
     for k in range(100):
@@ -62,7 +62,7 @@ def test_late_and_bunched_frames_stay_in_order_without_a_gap() -> None:
     assert left.tolist() == right.tolist() == np.repeat(np.arange(1, 101), FRAME).tolist()
 
 
-def test_a_microphone_that_stalls_becomes_silence() -> None:
+def test_microphone_stall_is_recorded_as_silence() -> None:
     made = Recording(60)
     for k in range(300):
         at = k * FRAME_S
@@ -76,7 +76,7 @@ def test_a_microphone_that_stalls_becomes_silence() -> None:
     assert (right == 3).all()
 
 
-def test_lost_packets_do_not_pull_the_sides_apart() -> None:
+def test_lost_packets_keep_the_channels_aligned() -> None:
     """Every tenth frame is lost: after a minute the microphone is still where the clock is."""
     made = Recording(120)
     for k in range(3000):
@@ -90,14 +90,14 @@ def test_lost_packets_do_not_pull_the_sides_apart() -> None:
     assert ends == pytest.approx(60.0, abs=0.25)
 
 
-def test_a_microphone_with_a_fast_clock_does_not_run_ahead() -> None:
+def test_fast_microphone_clock_is_corrected() -> None:
     made = Recording(120)
     for k in range(3000):
         made.write_microphone(k * FRAME_S * 0.99, frame(1))
     assert made.duration_s == pytest.approx(3000 * FRAME_S * 0.99, abs=0.15)
 
 
-def test_a_long_pause_of_the_loudspeaker_is_silence_where_it_was() -> None:
+def test_speaker_pause_is_recorded_as_silence() -> None:
     made = Recording(60)
     for k in range(50):
         made.write_speaker(k * FRAME_S + (0.5 if k >= 25 else 0), frame(8))
@@ -107,7 +107,7 @@ def test_a_long_pause_of_the_loudspeaker_is_silence_where_it_was() -> None:
     assert (right[RATE:] == 8).all()
 
 
-def test_no_longer_than_allowed() -> None:
+def test_recording_ends_at_its_maximum_length() -> None:
     made = Recording(2)
     for k in range(200):
         made.write_microphone(k * FRAME_S, frame(1))
@@ -120,14 +120,14 @@ def test_no_longer_than_allowed() -> None:
     assert made.duration_s == 2.0
 
 
-def test_what_floods_in_takes_no_more_room_than_time() -> None:
+def test_burst_of_frames_is_bounded_by_the_clock() -> None:
     made = Recording(60)
     for _ in range(1000):
         made.write_microphone(0.5, frame(1))
     assert made.duration_s <= 0.5 + 1.0 + FRAME_S
 
 
-def test_long_calls_leave_the_memory() -> None:
+def test_long_recording_moves_to_the_disk() -> None:
     """And what is read back from the disk is what was said."""
     made = Recording(120)
     for k in range(50 * 30):
@@ -139,7 +139,7 @@ def test_long_calls_leave_the_memory() -> None:
     assert not right.any()
 
 
-def test_clear_erases_and_begins_anew() -> None:
+def test_clear_erases_and_starts_again() -> None:
     made = Recording(60)
     made.write_microphone(0.0, frame(1))
     reading = made.iter_wav()
@@ -152,7 +152,7 @@ def test_clear_erases_and_begins_anew() -> None:
     assert (right == 4).all()
 
 
-def test_what_is_closed_takes_nothing_until_it_is_cleared() -> None:
+def test_closed_recording_accepts_nothing_until_it_is_cleared() -> None:
     made = Recording(60)
     made.write_microphone(0.0, frame(1))
     made.close()
@@ -165,7 +165,7 @@ def test_what_is_closed_takes_nothing_until_it_is_cleared() -> None:
     assert made.sample_count == FRAME
 
 
-def test_a_full_disk_ends_the_recording_and_not_the_call(
+def test_full_disk_ends_the_recording_and_not_the_call(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -181,7 +181,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(
 
 
 class SlowDisk:
-    """A pen that writes when it is told to."""
+    """Disk executor that runs its jobs on demand."""
 
     def __init__(self) -> None:
         self.jobs: list[Callable[[], None]] = []
@@ -194,7 +194,7 @@ class SlowDisk:
             self.jobs.pop(0)()
 
 
-def test_a_call_does_not_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_does_not_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """And who reads what was not written yet, hears it all the same."""
     disk, touched = SlowDisk(), []
     monkeypatch.setattr(SpooledAudio, "flush", lambda _: touched.append("settle"))
@@ -211,7 +211,7 @@ def test_a_call_does_not_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> N
         disk.run_jobs()
 
 
-def test_a_disk_that_does_not_keep_up_ends_the_recording(caplog: pytest.LogCaptureFixture) -> None:
+def test_slow_disk_ends_the_recording(caplog: pytest.LogCaptureFixture) -> None:
     disk = SlowDisk()
     made = Recording(600, disk)
     for k in range(50 * (MAX_QUEUED_WRITES + 2)):
@@ -224,7 +224,7 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording(caplog: pytest.LogCaptu
     assert made.sample_count == FRAME
 
 
-def test_an_error_in_the_thread_that_writes_is_said_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_executor_error_is_logged_by_its_kind_only(caplog: pytest.LogCaptureFixture) -> None:
     pen, done = new_disk_executor(), Event()
     pen(lambda: None)
 
@@ -237,7 +237,7 @@ def test_an_error_in_the_thread_that_writes_is_said_without_its_words(caplog: py
     assert [record.message for record in caplog.records] == ["recording: write failed error=ValueError"]
 
 
-def test_what_was_erased_is_not_written_any_more() -> None:
+def test_erased_audio_is_not_written() -> None:
     disk = SlowDisk()
     made = Recording(60, disk)
     for k in range(100):
@@ -251,7 +251,7 @@ def test_what_was_erased_is_not_written_any_more() -> None:
     assert left.tolist() == [2] * FRAME
 
 
-def test_a_disk_that_fails_later_ends_only_the_recording_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_disk_error_ends_only_its_own_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: SpooledAudio) -> None:
         raise OSError(28, "No space left on device")
 
@@ -272,7 +272,7 @@ def test_a_disk_that_fails_later_ends_only_the_recording_it_is_about(monkeypatch
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.integers(0, 3)), min_size=1, max_size=200))
 @settings(deadline=None)
-def test_it_is_the_same_whenever_the_disk_writes(steps: list[tuple[bool, float, int]]) -> None:
+def test_recording_is_the_same_whenever_the_disk_writes(steps: list[tuple[bool, float, int]]) -> None:
     disk, at = SlowDisk(), 0.0
     quick, slow = Recording(20), Recording(20, disk)
     for number, (model, pause, jobs) in enumerate(steps):
@@ -288,7 +288,7 @@ def test_it_is_the_same_whenever_the_disk_writes(steps: list[tuple[bool, float, 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3), st.integers(0, 1200)), max_size=120))
 @settings(deadline=None)
-def test_whatever_comes_whenever_is_a_whole_file_within_its_bound(steps: list[tuple[bool, float, int]]) -> None:
+def test_any_frames_at_any_time_give_a_valid_bounded_file(steps: list[tuple[bool, float, int]]) -> None:
     made, at = Recording(5), 0.0
     for model, pause, count in steps:
         at += pause * 0.1

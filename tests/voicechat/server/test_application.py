@@ -1,4 +1,4 @@
-"""Where calls and chats of one process go."""
+"""Endpoints, status and queue workers of one application."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from voicechat.upstream.connection import Failure
 KEY = "sk-visitor-canary"
 
 
-def test_with_no_key_a_call_waits_for_the_embedded_server() -> None:
-    house = app.create_application(Settings())
-    assert house.resolve_endpoint() is Failure.LOADING
-    assert house.server_status() == ("loading", None, "offline")
+def test_endpoint_without_a_key_waits_for_the_embedded_server() -> None:
+    application = app.create_application(Settings())
+    assert application.resolve_endpoint() is Failure.LOADING
+    assert application.server_status() == ("loading", None, "offline")
 
 
 @pytest.mark.parametrize("settings", [Settings(), Settings(openai_api_key="sk-operator")], ids=["offline", "openai"])
-def test_a_visitors_own_key_goes_to_openai(settings: Settings) -> None:
-    house = app.create_application(settings)
-    endpoint = house.resolve_endpoint(KEY)
+def test_endpoint_with_a_visitors_key_is_openai(settings: Settings) -> None:
+    application = app.create_application(settings)
+    endpoint = application.resolve_endpoint(KEY)
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.kind, endpoint.host) == (ServerKind.OPENAI, "api.openai.com")
     assert endpoint.headers == {"Authorization": f"Bearer {KEY}"}
-    assert house.server_status(KEY) == ("idle", None, "openai_own_key")
+    assert application.server_status(KEY) == ("idle", None, "openai_own_key")
 
 
-def test_where_visitors_keys_are_not_taken_they_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = app.create_application(Settings(allow_own_key=False))
-    assert house.resolve_endpoint(KEY) is Failure.LOADING
-    assert house.embedded_server is not None
-    monkeypatch.setattr(house.embedded_server, "_url", "ws://127.0.0.1:1/v1/realtime")
-    monkeypatch.setattr(house.embedded_server, "_phase", EmbeddedServerPhase.READY)
-    endpoint = house.resolve_endpoint(KEY)
+def test_endpoint_ignores_visitors_keys_where_they_are_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    application = app.create_application(Settings(allow_own_key=False))
+    assert application.resolve_endpoint(KEY) is Failure.LOADING
+    assert application.embedded_server is not None
+    monkeypatch.setattr(application.embedded_server, "_url", "ws://127.0.0.1:1/v1/realtime")
+    monkeypatch.setattr(application.embedded_server, "_phase", EmbeddedServerPhase.READY)
+    endpoint = application.resolve_endpoint(KEY)
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.kind, endpoint.headers) == (ServerKind.OFFLINE, {})
-    assert house.server_status(KEY)[2] == "offline"
+    assert application.server_status(KEY)[2] == "offline"
 
 
-def test_all_calls_taken_leaves_gradio_workers_for_everything_else() -> None:
+def test_queue_workers_suffice_while_all_calls_are_taken() -> None:
     """Each call may have two endless generators, and each chat one; they hold their workers to their end."""
     settings = Settings(max_calls=8, max_chats=32)
     page = app.create_application(settings).page

@@ -1,4 +1,4 @@
-"""Full collections of garbage wait until nobody is in a conversation."""
+"""Full collections wait for moments without a conversation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReferenceCycle:
 
 
 class UnnotifiedListener:
-    """Whom a place tells."""
+    """Admission listener that ignores every change."""
 
     def on_admission_changed(self) -> None:
         raise AssertionError
@@ -73,14 +73,14 @@ def test_automatic_full_collections_are_disabled() -> None:
 
 
 class GcRig:
-    """Places, the garbage of those who leave them, and somebody who may be in."""
+    """Scheduler with an admission controller, and garbage of ended calls."""
 
     def __init__(self) -> None:
-        self.places = AdmissionController(ConcurrencyLimits())
-        self.scheduler = GcScheduler(self.places)
+        self.admission = AdmissionController(ConcurrencyLimits())
+        self.scheduler = GcScheduler(self.admission)
 
     def admit(self) -> AdmissionTicket:
-        return self.places.request_admission(UnnotifiedListener(), AdmissionKind.CALL)
+        return self.admission.request_admission(UnnotifiedListener(), AdmissionKind.CALL)
 
 
 @pytest.fixture
@@ -89,17 +89,17 @@ def gc_rig() -> GcRig:
     return GcRig()
 
 
-def test_garbage_waits_for_a_quiet_moment(gc_rig: GcRig) -> None:
-    somebody = gc_rig.admit()
+def test_collection_waits_for_an_idle_app(gc_rig: GcRig) -> None:
+    ticket = gc_rig.admit()
     ring = make_old_garbage()
     assert not gc_rig.scheduler.collect_if_due()
     assert ring() is not None
-    somebody.release()
+    ticket.release()
     assert gc_rig.scheduler.collect_if_due()
     assert ring() is None
 
 
-def test_what_one_call_leaves_is_found_when_it_is_over(gc_rig: GcRig) -> None:
+def test_collection_after_a_call_frees_its_garbage(gc_rig: GcRig) -> None:
     gc_rig.admit().release()
     ring = make_old_garbage(2)
     assert gc_rig.scheduler.collect_if_due()
@@ -107,7 +107,7 @@ def test_what_one_call_leaves_is_found_when_it_is_over(gc_rig: GcRig) -> None:
     assert not gc_rig.scheduler.collect_if_due(), "and then there is nothing to do"
 
 
-def test_garbage_does_not_wait_for_ever(gc_rig: GcRig) -> None:
+def test_collection_runs_in_a_busy_app_after_many_collections_of_generation_1(gc_rig: GcRig) -> None:
     gc_rig.admit()
     ring = make_old_garbage(gc_scheduler.BUSY_GEN1_COLLECTIONS)
     assert gc_rig.scheduler.collect_if_due()
@@ -126,7 +126,7 @@ def test_always_busy_app_does_not_grow(gc_rig: GcRig) -> None:
     assert staying.state is AdmissionState.ADMITTED
 
 
-def test_garbage_is_found_that_has_lived_through_a_quiet_moment(gc_rig: GcRig) -> None:
+def test_collection_frees_garbage_that_was_frozen(gc_rig: GcRig) -> None:
     rings = [ReferenceCycle()]
     ring = weakref.ref(rings[0])
     make_old_garbage()
@@ -137,15 +137,15 @@ def test_garbage_is_found_that_has_lived_through_a_quiet_moment(gc_rig: GcRig) -
     assert ring() is None
 
 
-async def test_the_watch_goes_on(gc_rig: GcRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_scheduler_keeps_checking(gc_rig: GcRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc_scheduler, "CHECK_INTERVAL_S", 0.0)
     async with gc_rig.scheduler.run_in_background():
         for _ in range(2):
-            gone, old = asyncio.Event(), make_old_garbage()()
+            collected, old = asyncio.Event(), make_old_garbage()()
             assert old is not None
-            weakref.finalize(old, gone.set)
+            weakref.finalize(old, collected.set)
             del old
-            await asyncio.wait_for(gone.wait(), 5)
+            await asyncio.wait_for(collected.wait(), 5)
     assert not is_watching()
 
 
@@ -156,14 +156,14 @@ def is_watching() -> bool:
 @pytest.mark.parametrize("served_by", ["gradio", "any server"])
 async def test_scheduler_runs_however_the_page_is_served(served_by: str) -> None:
     """`python app.py` lets Gradio make the application, `uvicorn app:app` takes ours."""
-    home = app.create_application(Settings.from_env({"OPENAI_API_KEY": "sk-none"}))
+    application = app.create_application(Settings.from_env({"OPENAI_API_KEY": "sk-none"}))
     if served_by == "gradio":
-        served: FastAPI = App.create_app(home.page, app_kwargs=gradio_app_kwargs(home))
+        served: FastAPI = App.create_app(application.page, app_kwargs=gradio_app_kwargs(application))
     else:
-        served = build_asgi_app(home)
+        served = build_asgi_app(application)
     before = gc.get_threshold()
     async with served.router.lifespan_context(served):
         assert is_watching()
         assert gc.get_threshold()[2] == gc_scheduler.GEN2_DISABLED
     assert not is_watching()
-    assert gc.get_threshold() == before, "nobody is without full collections whom nobody watches"
+    assert gc.get_threshold() == before, "restored without the scheduler"

@@ -1,4 +1,4 @@
-"""The app ends while people talk: they are told, may finish, and nobody comes in any more."""
+"""Shutdown while conversations are open: they are notified and may finish, and new ones are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def short_closing_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_lifecycle, "MIN_SHUTDOWN_NOTICE_S", 0.3)
 
 
-async def test_who_is_in_is_told_and_who_waits_is_sent_away() -> None:
+async def test_shutdown_notifies_open_calls_and_refuses_queued_ones() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         prototype = RealtimeHandler(
@@ -41,18 +41,18 @@ async def test_who_is_in_is_told_and_who_waits_is_sent_away() -> None:
         await two.wait_for_stage(CallStage.QUEUED)
         prototype.admission.begin_shutdown(7.0)
         assert (await two.wait_for_stage(CallStage.FAILED)).notice == Notice.CLOSING
-        told = await one.wait_for_snapshot(lambda s: s.notice == Notice.CLOSING_SOON)
-        assert (told.stage, told.notice_seconds) == (CallStage.LISTENING, 7)
+        snapshot = await one.wait_for_snapshot(lambda s: s.notice == Notice.CLOSING_SOON)
+        assert (snapshot.stage, snapshot.notice_seconds) == (CallStage.LISTENING, 7)
         late = FakeRtcPage(prototype)
         await late.start()
         assert (await late.wait_for_stage(CallStage.FAILED)).notice == Notice.CLOSING
-        assert (await one.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING, "nobody was saying anything"
+        assert (await one.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING, "the call was idle"
         for page in (one, two, late):
             await page.hang_up()
         assert prototype.admission.is_empty
 
 
-async def test_a_reply_is_heard_to_its_end() -> None:
+async def test_shutdown_lets_a_reply_finish() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -63,7 +63,7 @@ async def test_a_reply_is_heard_to_its_end() -> None:
         assert page.visitor.conversation.captions()[-1].unheard == ""
 
 
-async def test_who_goes_on_talking_is_cut_when_the_time_is_up() -> None:
+async def test_shutdown_ends_a_call_after_the_drain_time() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -73,21 +73,21 @@ async def test_who_goes_on_talking_is_cut_when_the_time_is_up() -> None:
         assert (await page.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING
 
 
-async def test_a_chat_ends_too() -> None:
-    there, places = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits())
+async def test_shutdown_ends_a_chat() -> None:
+    there, admission = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits())
     async with running_server(there.handle_connection) as url:
-        chat = TextSession(Settings(), chat_at(url), places, Conversation(text_only=True))
+        chat = TextSession(Settings(), chat_at(url), admission, Conversation(text_only=True))
         chat.start()
         reader = FakeChatPage(chat)
         await reader.wait_for_stage(CallStage.LISTENING)
-        places.begin_shutdown(7.0)
+        admission.begin_shutdown(7.0)
         await reader.wait_for_snapshot(lambda s: s.notice == Notice.CLOSING_SOON)
         assert (await reader.wait_for_stage(CallStage.ENDED)).notice == Notice.CLOSING
         await chat.wait_closed()
-        assert places.is_empty
+        assert admission.is_empty
 
 
-async def test_a_program_whose_reply_does_not_end() -> None:
+async def test_shutdown_ends_a_gateway_client_whose_reply_does_not_end() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -102,7 +102,7 @@ async def test_a_program_whose_reply_does_not_end() -> None:
         assert client.received[-1]["error"]["code"] == "server_closing"
 
 
-async def test_the_server_ends_when_the_last_one_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_server_stops_after_the_last_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     class Server:
         should_exit = False
 
@@ -110,17 +110,17 @@ async def test_the_server_ends_when_the_last_one_has_gone(monkeypatch: pytest.Mo
         def on_admission_changed(self) -> None: ...
 
         def on_shutdown(self, grace_s: float) -> None:
-            told.set_result(grace_s)
+            notified.set_result(grace_s)
 
-    told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    notified: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     monkeypatch.setattr("voicechat.server.graceful_shutdown.FINAL_NOTICE_S", 0.0)
-    places, running = AdmissionController(ConcurrencyLimits()), Server()
-    ending = GracefulShutdown(places, 60.0)
-    ending.attach_server(running)  # type: ignore[arg-type]
-    place = places.request_admission(ShutdownListener(), AdmissionKind.CALL)
-    ending.on_signal(15, None)
-    ending.on_signal(15, None)  # the same once more, as process managers do: nothing else happens
-    assert await told == 60.0 and ending.is_shutting_down and not running.should_exit
-    place.release()
-    await asyncio.to_thread(ending.wait)
+    admission, running = AdmissionController(ConcurrencyLimits()), Server()
+    shutdown = GracefulShutdown(admission, 60.0)
+    shutdown.attach_server(running)  # type: ignore[arg-type]
+    ticket = admission.request_admission(ShutdownListener(), AdmissionKind.CALL)
+    shutdown.on_signal(15, None)
+    shutdown.on_signal(15, None)  # the same once more, as process managers do: nothing else happens
+    assert await notified == 60.0 and shutdown.is_shutting_down and not running.should_exit
+    ticket.release()
+    await asyncio.to_thread(shutdown.wait)
     assert running.should_exit

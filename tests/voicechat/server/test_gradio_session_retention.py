@@ -23,13 +23,13 @@ def state_holder(monkeypatch: pytest.MonkeyPatch) -> BoundedStateHolder:
     """Of a page with one state, room for three of which two are closed."""
     monkeypatch.setattr(session_retention, "MAX_SESSIONS", 3)
     monkeypatch.setattr(session_retention, "MAX_CLOSED_SESSIONS", 2)
-    gone: list[object] = []
+    deleted: list[object] = []
     with gr.Blocks() as page:
-        state = gr.State(Visitor(), delete_callback=gone.append)
+        state = gr.State(Visitor(), delete_callback=deleted.append)
         state.change(lambda _: None, state, None)
     made = BoundedStateHolder()
     made.set_blocks(page)
-    made.__dict__.update(gone=gone, state=state._id)
+    made.__dict__.update(deleted=deleted, state=state._id)
     return made
 
 
@@ -40,7 +40,7 @@ def open_session(pages: BoundedStateHolder, name: str, **visitor: object) -> Vis
     return who
 
 
-def test_beyond_the_most_a_closed_page_goes_first_then_one_where_nothing_happens(
+def test_eviction_takes_closed_pages_first_and_idle_ones_next(
     state_holder: BoundedStateHolder,
 ) -> None:
     talking = open_session(state_holder, "talking", text_session=object())
@@ -51,16 +51,16 @@ def test_beyond_the_most_a_closed_page_goes_first_then_one_where_nothing_happens
     assert list(state_holder.session_data) == ["talking", "looking", "fourth"]
     open_session(state_holder, "fifth")
     assert list(state_holder.session_data) == ["talking", "fourth", "fifth"]
-    assert state_holder.__dict__["gone"] == [closed, looking]  # and each was told
+    assert state_holder.__dict__["deleted"] == [closed, looking]  # their callbacks ran
     for name in ("fourth", "fifth"):
         open_session(state_holder, name, text_session=object())
     open_session(state_holder, "sixth")
     assert list(state_holder.session_data) == ["fourth", "fifth", "sixth"]
-    assert state_holder.__dict__["gone"][-1] is talking
+    assert state_holder.__dict__["deleted"][-1] is talking
     assert set(state_holder.time_last_used) == set(state_holder.session_data)
 
 
-def test_a_page_in_use_is_not_the_oldest(state_holder: BoundedStateHolder) -> None:
+def test_eviction_spares_a_page_in_use(state_holder: BoundedStateHolder) -> None:
     for name in ("one", "two", "three"):
         open_session(state_holder, name)
     state_holder["one"]
@@ -68,7 +68,7 @@ def test_a_page_in_use_is_not_the_oldest(state_holder: BoundedStateHolder) -> No
     assert list(state_holder.session_data) == ["three", "one", "four"]
 
 
-def test_a_closed_page_is_forgotten_after_its_time_or_when_many_are_closed(
+def test_closed_page_is_evicted_after_its_lifetime_or_beyond_the_limit(
     state_holder: BoundedStateHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("one", "two", "three"):
@@ -85,9 +85,9 @@ def test_a_closed_page_is_forgotten_after_its_time_or_when_many_are_closed(
     assert list(state_holder.session_data) == ["three", "open"]
 
 
-def test_notes_on_a_forgotten_event_go_nowhere() -> None:
+def test_analytics_of_a_pruned_event_are_dropped() -> None:
     analytics = session_retention.PrunedEventAnalytics()
-    analytics["gone"]["status"] = "success"
+    analytics["closed"]["status"] = "success"
     assert not analytics
 
 
@@ -114,7 +114,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_nothing_is_left_of_an_event_once_the_page_has_its_outcome(
+def test_event_is_pruned_once_the_page_has_its_outcome(
     served_page: tuple[gr.Blocks, httpx.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, http = served_page
@@ -147,10 +147,10 @@ def test_nothing_is_left_of_an_event_once_the_page_has_its_outcome(
     wait_until(lambda: looks.count >= 2)
     assert answers("slow") == ["PATIENCE"]  # the page may take its time
 
-    ask("gone", "never read")
+    ask("closed", "never read")
     wait_until(lambda: [one["status"] for one in queue.event_analytics.values()] == ["success"])
-    held.session_data["gone"].is_closed = True
-    held.time_last_used["gone"] -= session_retention.UNREAD_OUTCOME_TTL
+    held.session_data["closed"].is_closed = True
+    held.time_last_used["closed"] -= session_retention.UNREAD_OUTCOME_TTL
     wait_until(lambda: not queue.event_ids_to_events)
-    assert "gone" in held.session_data
-    assert "gone" not in queue.pending_messages_per_session
+    assert "closed" in held.session_data
+    assert "closed" not in queue.pending_messages_per_session

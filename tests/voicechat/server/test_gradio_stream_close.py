@@ -1,4 +1,4 @@
-"""An event that crosses the end of its page's stream is heard of (in a browser: `tests/browser/page/test_event_stream_end.py`)."""
+"""Order of an event and the end of its page's stream (in a browser: `tests/browser/page/test_event_stream_end.py`)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_close_message_is_recognised_by_its_prefix() -> None:
     assert CLOSE_MESSAGE.startswith(CLOSE_MESSAGE_PREFIX)
 
 
-async def test_an_event_is_acknowledged_when_the_page_has_closed_its_stream() -> None:
+async def test_event_is_acknowledged_after_the_page_has_closed_its_stream() -> None:
     words = StreamCloseBarrier()
     await words.wait_closed("page")  # nothing has ended
     page = FakeStreamReader(words, "data: {}", CLOSE_MESSAGE)
@@ -67,7 +67,7 @@ async def test_an_event_is_acknowledged_when_the_page_has_closed_its_stream() ->
     assert page.received == ["data: {}", CLOSE_MESSAGE]
 
 
-async def test_a_page_that_opens_another_stream_has_read_it() -> None:
+async def test_another_stream_of_a_page_ends_the_wait() -> None:
     words = StreamCloseBarrier()
     first = FakeStreamReader(words, CLOSE_MESSAGE)
     await first.wait_for_messages(1)
@@ -84,7 +84,7 @@ async def test_a_page_that_opens_another_stream_has_read_it() -> None:
     await asyncio.wait_for(again, 1)
 
 
-async def test_nobody_waits_long_where_a_proxy_hides_that_the_browser_closed_it(
+async def test_wait_behind_a_proxy_that_hides_the_close_is_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stream_close, "CLOSE_TIMEOUT_S", 0.05)
@@ -96,7 +96,7 @@ async def test_nobody_waits_long_where_a_proxy_hides_that_the_browser_closed_it(
     assert not words._pending_closes
 
 
-async def test_a_stream_that_breaks_off_is_passed_on_as_it_is() -> None:
+async def test_stream_without_a_closing_message_is_not_changed() -> None:
     words = StreamCloseBarrier()
     page = FakeStreamReader(words, "data: {}")
     await asyncio.wait_for(page.wait_until_finished(), 1)

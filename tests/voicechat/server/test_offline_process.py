@@ -40,7 +40,7 @@ def has_exited(pid: int) -> bool:
     return False
 
 
-def test_it_becomes_ready_and_says_where(servers: list[EmbeddedServer]) -> None:
+def test_server_becomes_ready_with_its_address(servers: list[EmbeddedServer]) -> None:
     server = EmbeddedServer(child_command(HEALTHY_CHILD))
     servers.append(server)
     assert server.phase is EmbeddedServerPhase.STOPPED
@@ -64,7 +64,7 @@ def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
     assert server.url is None
 
 
-def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> None:
+def test_child_that_exits_is_restarted(servers: list[EmbeddedServer]) -> None:
     pauses: list[float] = []
     server = EmbeddedServer(child_command(HEALTHY_CHILD), sleep=pauses.append)
     servers.append(server)
@@ -96,7 +96,7 @@ def test_a_child_that_dies_is_started_again(servers: list[EmbeddedServer]) -> No
     ],
     ids=["it dies at once", "it has no models"],
 )
-def test_a_child_that_does_not_come_up_is_retried_slowly_and_says_why(
+def test_child_that_fails_to_start_is_retried_with_backoff_and_a_reason(
     servers: list[EmbeddedServer], source: str, phase: EmbeddedServerPhase, expected: list[float], detail: str
 ) -> None:
     pauses: list[float] = []
@@ -118,7 +118,7 @@ def test_a_child_that_does_not_come_up_is_retried_slowly_and_says_why(
     assert detail in seen[-1][1]
 
 
-def test_the_child_ends_when_the_app_is_killed() -> None:
+def test_child_ends_when_the_app_is_killed() -> None:
     """SIGKILL leaves no time for clean-up: the child notices by itself that its parent's pipe is closed."""
     app = subprocess.Popen(
         [

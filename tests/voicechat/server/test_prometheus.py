@@ -29,7 +29,7 @@ def read_metrics(metrics: Metrics) -> MetricValues:
     return parse_metrics(metrics.render().decode())
 
 
-def test_calls_and_chats_open_and_in_all() -> None:
+def test_conversations_are_counted_open_and_in_total() -> None:
     metrics = Metrics()
     assert read_metrics(metrics)[("voice_chat_conversations_open", "voice")] == 0
     metrics.record_call_started()
@@ -45,7 +45,7 @@ def test_calls_and_chats_open_and_in_all() -> None:
     assert found[("voice_chat_conversations_ended_total", "voice", "hung_up")] == 1
 
 
-def test_latency_of_spoken_turns_only() -> None:
+def test_latency_is_recorded_for_spoken_turns_only() -> None:
     metrics = Metrics()
     for latency_s in (0.55, 0.95, None, 30.0):
         metrics.record_turn(latency_s)
@@ -58,7 +58,7 @@ def test_latency_of_spoken_turns_only() -> None:
     assert found[("voice_chat_turn_latency_seconds_sum",)] == pytest.approx(31.5)
 
 
-def test_tokens_by_kind_with_the_cached_apart_and_money() -> None:
+def test_tokens_are_counted_by_kind_and_cost_is_added() -> None:
     metrics = Metrics()
     metrics.record_tokens(TokenUsage(text_in=10, text_cached=4, audio_out=7, transcription_seconds=2.5))
     metrics.record_tokens(TokenUsage(text_in=1))
@@ -79,7 +79,7 @@ def test_reconnects() -> None:
     assert found[("voice_chat_reconnects_total",)] == 1
 
 
-def test_a_label_takes_no_sentences_and_not_any_number_of_words() -> None:
+def test_label_values_are_bounded_in_form_and_number() -> None:
     metrics = Metrics()
     metrics.record_call_ended("My name is Ada, and my key is sk-123")
     for number in range(3 * MAX_LABEL_VALUES):
@@ -93,7 +93,7 @@ def test_a_label_takes_no_sentences_and_not_any_number_of_words() -> None:
     assert codes["other"] == 2 * MAX_LABEL_VALUES + 1
 
 
-def test_the_embedded_server_has_one_phase_at_a_time_and_none_where_there_is_none() -> None:
+def test_embedded_phase_is_one_at_a_time_and_absent_without_a_server() -> None:
     metrics = Metrics()
     assert "embedded" not in metrics.render().decode()
     metrics.set_embedded_phase(EmbeddedServerPhase.LOADING)
@@ -110,7 +110,7 @@ def test_two_applications_share_no_metrics() -> None:
 
 
 @pytest.mark.parametrize("with_metrics", [True, False])
-async def test_the_route(with_metrics: bool) -> None:
+async def test_metrics_route_returns_the_text_format(with_metrics: bool) -> None:
     async def health() -> Health:
         return Health("ok", "custom", "m", 0, 0, 0.0, "0")
 

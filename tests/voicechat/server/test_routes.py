@@ -1,4 +1,4 @@
-"""HTTP beside the page, reachability, and the front door's sockets, however the app was started."""
+"""HTTP routes beside the page, the probe of the server, and the sockets of the running app."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_health() -> None:
         assert list(answer.json().items()) == list(zip(fields, ["ok", "custom", "m", 1, 2, 3.5, "0", ""], strict=True))
 
 
-async def test_a_monitor_may_ask_for_the_head_of_health() -> None:
+async def test_health_answers_head_requests() -> None:
     async with routes_client(HEALTHY) as http:
         assert (await http.head("/health")).status_code == 200
     async with routes_client(Health("loading", "offline", "", 0, 0, 0.0, "0", "Not yet.")) as http:
@@ -75,7 +75,7 @@ async def test_openapi_describes_our_routes_and_names_the_sockets() -> None:
     assert all(path in described["info"]["description"] for path in WEBSOCKET_ROUTES)
 
 
-async def test_the_page_of_routes_needs_no_other_host() -> None:
+async def test_docs_page_loads_nothing_from_other_hosts() -> None:
     async with routes_client(HEALTHY) as http:
         page = (await http.get("/docs")).text
     assert "/health" in page and "/realtime-voice" in page
@@ -100,14 +100,14 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-async def test_an_open_and_a_closed_port() -> None:
+async def test_probe_tells_an_open_from_a_closed_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"ws://127.0.0.1:{listening.getsockname()[1]}/v1/realtime?api_key=sk-secret"
         assert await make_probe(address).check() == ""
     assert await make_probe(address).check() == "The Realtime server at 127.0.0.1 cannot be reached."
 
 
-async def test_an_answer_is_kept_for_a_while_and_shared(no_proxy: pytest.MonkeyPatch) -> None:
+async def test_probe_result_is_cached_and_shared(no_proxy: pytest.MonkeyPatch) -> None:
     now, knocks = 100.0, 0
 
     async def knock(host: str, port: int) -> None:
@@ -127,7 +127,7 @@ async def test_an_answer_is_kept_for_a_while_and_shared(no_proxy: pytest.MonkeyP
     assert await ours.check() == "" and knocks == 2
 
 
-async def test_a_server_that_does_not_answer(no_proxy: pytest.MonkeyPatch) -> None:
+async def test_probe_reports_a_server_that_does_not_answer(no_proxy: pytest.MonkeyPatch) -> None:
     async def knock(host: str, port: int) -> None:
         raise TimeoutError
 
@@ -135,7 +135,7 @@ async def test_a_server_that_does_not_answer(no_proxy: pytest.MonkeyPatch) -> No
     assert CONNECT_TIMEOUT_S <= 2
 
 
-async def test_no_probe_behind_a_proxy(no_proxy: pytest.MonkeyPatch) -> None:
+async def test_probe_is_skipped_behind_a_proxy(no_proxy: pytest.MonkeyPatch) -> None:
     async def knock(host: str, port: int) -> None:
         raise AssertionError("only the proxy knows the way")
 
@@ -149,11 +149,11 @@ async def test_no_probe_behind_a_proxy(no_proxy: pytest.MonkeyPatch) -> None:
     assert probe_address(here) == ("127.0.0.1", 9), "a server on this computer is reached directly"
 
 
-# ---------------------------------------------------------------- the front door
+# ---------------------------------------------------------------- the running app
 
 
 @pytest.mark.parametrize("command", [["app.py"], ["-m", "uvicorn", "app:app"]], ids=["python app.py", "uvicorn"])
-async def test_the_sockets_of_the_running_app(command: list[str], tmp_path: Path) -> None:
+async def test_running_app_serves_its_sockets(command: list[str], tmp_path: Path) -> None:
     sound: list[int] = []
     go_on = asyncio.Event()
 
@@ -196,7 +196,7 @@ async def test_the_sockets_of_the_running_app(command: list[str], tmp_path: Path
             assert set(described["paths"]) == {"/health", "/openapi.json", "/docs", "/metrics"}
             assert "/text-chat" in app.fetch_text("/docs")
 
-            # Told to end, it lets the reply be finished, takes nobody any more, and is gone without an error.
+            # On SIGTERM it lets the reply finish, refuses new clients, and exits without an error.
             async with connected_client(f"{base}/v1/realtime") as last:
                 await last.next_event()
                 await last.send({"type": "response.create", "event_id": "slow"})

@@ -1,4 +1,4 @@
-"""How uvicorn treats connections, whoever starts it."""
+"""Options of uvicorn servers, however they are started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicechat.server import uvicorn_options
 from voicechat.server.uvicorn_options import PING_INTERVAL_S, TCP_USER_TIMEOUT_MS
 
 
-async def test_who_vanishes_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_vanishes_silently_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Together within ten seconds; on a real link that goes down it takes 8.5 to 9.5."""
     assert TCP_USER_TIMEOUT_MS / 1000 + PING_INTERVAL_S < 9.5
     monkeypatch.setattr(uvicorn.Server, "startup", uvicorn.Server.startup)

@@ -40,7 +40,7 @@ class PausedApp:
 
 async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  uvicorn tells nobody
+        while not condition():  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
 
 
@@ -58,12 +58,12 @@ async def connected_client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tup
     try:
         async with connect(f"ws://127.0.0.1:{port}", compression=None) as client:
             yield app, client
-        assert await app.received.get() is None  # and it is told that the client has gone
+        assert await app.received.get() is None  # the disconnect message
     finally:
         await server.shutdown()
 
 
-async def test_small_messages_are_read_on_and_the_client_is_held_back_when_several_wait(
+async def test_small_messages_are_read_ahead_until_several_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with connected_client(monkeypatch) as (app, client):
@@ -89,7 +89,7 @@ async def test_small_messages_are_read_on_and_the_client_is_held_back_when_sever
         await app.wait_for_read_paused(yes=False)
 
 
-async def test_after_a_large_message_nothing_is_read_until_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reading_pauses_after_a_large_message(monkeypatch: pytest.MonkeyPatch) -> None:
     async with connected_client(monkeypatch) as (app, client):
         await client.send("x" * (MAX_READ_AHEAD_BYTES + 1))
         await app.wait_for_read_paused(yes=True)

@@ -1,4 +1,4 @@
-"""Sound between aiortc and a call: Opus, the ear, and a whole connection without a browser."""
+"""Audio between aiortc and a call: Opus, the decoder queue, and a whole connection without a browser."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PCMU = RTCRtpCodecParameters(mimeType="audio/PCMU", clockRate=8000, channels=1, 
 
 
 def speech_frames() -> list[bytes]:
-    """Two seconds of somebody, 20 ms each."""
+    """Two seconds of speech in frames of 20 ms."""
     samples = (load_clip("en", "human", 3).samples[: 24_000 * 2] * 32767).astype("<i2")
     return [samples[at : at + FRAME].tobytes() for at in range(0, len(samples) - FRAME + 1, FRAME)]
 
@@ -73,7 +73,7 @@ def opus_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     return str(request.param)
 
 
-def test_speech_goes_through_opus_and_back(opus_backend: str) -> None:
+def test_opus_round_trip_keeps_speech(opus_backend: str) -> None:
     encoder, decoder = opus.create_encoder(), opus.create_decoder()
     packets = [encoder.encode(frame) for frame in speech_frames()]
     assert all(0 < len(packet) < 600 for packet in packets)
@@ -82,12 +82,12 @@ def test_speech_goes_through_opus_and_back(opus_backend: str) -> None:
     assert correlation(speech_frames(), heard) > 0.97
 
 
-def test_what_is_no_opus_is_said_to_be_none(opus_backend: str) -> None:
+def test_decoder_refuses_what_is_not_opus(opus_backend: str) -> None:
     with pytest.raises(ValueError, match="not Opus"):
         opus.create_decoder().decode(b"\xff" * 3)
 
 
-def test_silence_costs_nothing_and_what_follows_it_is_whole(opus_backend: str) -> None:
+def test_encoder_caches_silence_and_keeps_the_speech_after_it(opus_backend: str) -> None:
     """The encoder is not asked for silence again and again; what is heard is the same as if it were."""
     silence = [bytes(FRAME * 2)] * 100
     said = [*speech_frames()[:50], *silence, *speech_frames()[50:]]
@@ -110,7 +110,7 @@ def test_silence_costs_nothing_and_what_follows_it_is_whole(opus_backend: str) -
     assert np.sqrt(((ours - theirs) ** 2).mean()) < 0.02 * np.sqrt((theirs**2).mean())
 
 
-# -------------------------------------------------------------------- the ear
+# -------------------------------------------------------------------- the decoder queue
 
 
 def opus_packets() -> list[JitterFrame]:
@@ -118,40 +118,40 @@ def opus_packets() -> list[JitterFrame]:
     return [JitterFrame(encoder.encode(frame), 960 * number) for number, frame in enumerate(speech_frames())]
 
 
-async def test_what_comes_before_the_call_takes_it_is_kept() -> None:
+async def test_decoder_queue_keeps_audio_until_delivery_starts() -> None:
     heard: list[bytes] = []
-    ear, packets = InlineDecoderQueue(heard.append), queue.Queue[Any]()
+    decoder_queue, packets = InlineDecoderQueue(heard.append), queue.Queue[Any]()
     first, *others = opus_packets()
     packets.put((OPUS, first))  # aiortc may be quicker than its thread
-    ear.attach(packets, threading.Event())
+    decoder_queue.attach(packets, threading.Event())
     for packet in others[:49]:
         packets.put((OPUS, packet))
     assert (len(heard), packets.qsize()) == (0, 0)
-    ear.start_delivery()
+    decoder_queue.start_delivery()
     assert len(heard) == 50
     for packet in others[49:]:
         packets.put((OPUS, packet))
     assert correlation(speech_frames(), heard) > 0.97
     packets.put(None)
-    assert await ear.get() is None, "the track has ended"
+    assert await decoder_queue.get() is None, "the track has ended"
 
 
-async def test_a_packet_that_is_no_sound_is_left_out() -> None:
+async def test_decoder_queue_drops_an_undecodable_packet() -> None:
     heard: list[bytes] = []
-    ear, packets, failed = InlineDecoderQueue(heard.append), queue.Queue[Any](), threading.Event()
-    ear.attach(packets, failed)
-    ear.start_delivery()
+    decoder_queue, packets, failed = InlineDecoderQueue(heard.append), queue.Queue[Any](), threading.Event()
+    decoder_queue.attach(packets, failed)
+    decoder_queue.start_delivery()
     packets.put((OPUS, JitterFrame(b"\xff" * 3, 0)))
     assert failed.is_set() and not heard
     packets.put((OPUS, opus_packets()[0]))
     assert len(heard) == 1
 
 
-async def test_who_sends_no_opus_is_heard_too() -> None:
+async def test_decoder_queue_decodes_other_codecs() -> None:
     heard: list[bytes] = []
-    ear, packets = InlineDecoderQueue(heard.append), queue.Queue[Any]()
-    ear.attach(packets, threading.Event())
-    ear.start_delivery()
+    decoder_queue, packets = InlineDecoderQueue(heard.append), queue.Queue[Any]()
+    decoder_queue.attach(packets, threading.Event())
+    decoder_queue.start_delivery()
     encoder = get_encoder(PCMU)
     for number, pcm in enumerate(speech_frames()):
         frame = opus.to_av_frame(np.frombuffer(pcm, "<i2"))
@@ -161,7 +161,7 @@ async def test_who_sends_no_opus_is_heard_too() -> None:
     assert correlation(speech_frames(), heard) > 0.8, "telephone quality"
 
 
-def test_another_fastrtc_or_aiortc_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_replaces_nothing_in_another_fastrtc_or_aiortc(monkeypatch: pytest.MonkeyPatch) -> None:
     other = lambda loop, something, else_: None  # noqa: E731
     monkeypatch.setattr(mixin, "AudioCallback", AudioCallback)
     monkeypatch.setattr(rtcrtpreceiver, "decoder_worker", other)
@@ -286,7 +286,7 @@ def patched_media_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     assert installed[0] is VoiceTrack
 
 
-async def test_sound_goes_both_ways_and_the_end_is_noticed(
+async def test_connection_carries_audio_both_ways_and_its_end_is_noticed(
     patched_media_stack: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     talker, ended = SpeakingHandler(), asyncio.Event()
@@ -309,7 +309,7 @@ async def test_sound_goes_both_ways_and_the_end_is_noticed(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_opus_packets_are_what_aiortc_takes() -> None:
+def test_opus_packet_is_accepted_by_aiortc() -> None:
     packet = audio_track.OpusPacket(b"sound", 1920)
     assert get_encoder(OPUS).pack(packet) == ([b"sound"], 1920)
     assert not isinstance(packet, av.frame.Frame)
@@ -337,7 +337,7 @@ class FakeHandlerAndChannel:
         self.sent_types.append(json.loads(message)["type"])
 
 
-async def test_a_page_that_does_not_fetch_what_it_is_shown_is_asked_again() -> None:
+async def test_page_that_does_not_fetch_an_update_is_asked_again() -> None:
     """Its last call may still be fetching, and then Gradio drops the request."""
     shown = FakeHandlerAndChannel()
     track = VoiceTrack.__new__(VoiceTrack)

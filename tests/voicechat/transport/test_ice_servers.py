@@ -74,7 +74,7 @@ class ManualClock:
 @pytest.mark.parametrize(
     "shape", [lambda s: {"iceServers": s}, lambda s: {"iceServers": [s]}, lambda s: {"ice_servers": [s]}]
 )
-async def test_a_provider_is_asked_in_its_own_way(
+async def test_request_has_the_form_of_each_provider(
     settings: IceSettings, path: str, proof: str, shape: Callable[[object], object]
 ) -> None:
     async with FakeTurnProvider(shape(ISSUED_SERVER)).running() as provider:
@@ -85,7 +85,7 @@ async def test_a_provider_is_asked_in_its_own_way(
     assert proof in provider.requests[0]
 
 
-async def test_credentials_are_kept_while_a_call_could_use_them_to_its_end() -> None:
+async def test_credentials_are_cached_while_a_call_can_use_them_to_its_end() -> None:
     clock = ManualClock()
     async with FakeTurnProvider({"iceServers": [ISSUED_SERVER]}).running() as provider:
         turn = IceServerProvider(CLOUDFLARE, CALL_S, base_urls=provider.hosts, clock=clock)
@@ -107,7 +107,7 @@ async def test_credentials_are_kept_while_a_call_could_use_them_to_its_end() -> 
     ],
     ids=["refuses", "another shape", "no ICE servers"],
 )
-async def test_a_provider_that_fails_gives_none_and_one_line(
+async def test_failed_provider_gives_no_servers_and_one_log_line(
     provider: FakeTurnProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()
@@ -121,7 +121,7 @@ async def test_a_provider_that_fails_gives_none_and_one_line(
         assert await turn.get_servers() == (ISSUED_SERVER,)
 
 
-async def test_a_provider_that_does_not_answer_costs_little(caplog: pytest.LogCaptureFixture) -> None:
+async def test_silent_provider_delays_a_call_briefly(caplog: pytest.LogCaptureFixture) -> None:
     async with FakeTurnProvider({}).running() as provider:
         provider.is_silent = True
         turn = IceServerProvider(HUGGING_FACE, CALL_S, base_urls=provider.hosts, timeout_s=0.2)
@@ -130,7 +130,7 @@ async def test_a_provider_that_does_not_answer_costs_little(caplog: pytest.LogCa
     assert len([r for r in caplog.records if r.name == "voicechat.transport.ice_servers"]) == 1
 
 
-async def test_a_provider_that_is_not_there_is_no_error() -> None:
+async def test_unreachable_provider_raises_nothing() -> None:
     nowhere = "http://127.0.0.1:1"
     assert (
         await IceServerProvider(TWILIO, CALL_S, base_urls=ProviderBaseUrls(nowhere, nowhere, nowhere)).get_servers()
@@ -147,11 +147,11 @@ async def test_no_credential_reaches_a_log(caplog: pytest.LogCaptureFixture) -> 
     assert SECRET not in caplog.text + repr(turn._request) and "key-id" not in repr(turn._request)
 
 
-def test_nobody_is_asked_where_nothing_is_configured() -> None:
+def test_provider_is_not_asked_without_configuration() -> None:
     assert IceServerProvider(IceSettings(), CALL_S).rtc_configuration is None
 
 
-async def test_an_own_relay_needs_no_provider() -> None:
+async def test_configured_turn_server_needs_no_provider() -> None:
     own = IceSettings(turn_url="turn:me:3478", turn_username="u", turn_credential="c", turn_hf_token=SECRET)
     servers = ({"urls": ["turn:me:3478"], "username": "u", "credential": "c"},)
     nowhere = ProviderBaseUrls("", "", "")
@@ -160,7 +160,7 @@ async def test_an_own_relay_needs_no_provider() -> None:
     assert await IceServerProvider(named, CALL_S, base_urls=nowhere).get_servers() == ({"urls": ["stun:s"]},)
 
 
-async def test_the_component_asks_before_every_call() -> None:
+async def test_component_requests_servers_before_every_call() -> None:
     configuration = IceServerProvider(IceSettings(turn_url="turn:me:3478"), CALL_S).rtc_configuration
     component = fastrtc.WebRTC(modality="audio", mode="send-receive", rtc_configuration=configuration)
     assert await component.resolve_rtc_configuration() == {"iceServers": [{"urls": ["turn:me:3478"]}]}
@@ -177,7 +177,7 @@ JSON: Any = st.recursive(
 
 
 @given(JSON)
-def test_whatever_a_provider_says_is_ice_servers_or_nothing(said: object) -> None:
+def test_any_response_of_a_provider_becomes_ice_servers_or_nothing(said: object) -> None:
     for server in extract_ice_servers(said):
         assert server["urls"] and all(url.startswith(("turn:", "stun:")) for url in server["urls"])
         assert all(isinstance(value, str) for key, value in server.items() if key != "urls")

@@ -405,7 +405,7 @@ def test_installing_replaces_only_the_audio_buffer(monkeypatch: pytest.MonkeyPat
 def test_another_aiortc_keeps_its_own_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     for other in (object, None):
         monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", other)
-        with pytest.raises(DependencyChanged, match="aiortc.rtcrtpreceiver:JitterBuffer"):
+        with pytest.raises(DependencyChanged, match="JitterBuffer"):
             install_jitter_buffer()
         assert rtcrtpreceiver.JitterBuffer is other
 

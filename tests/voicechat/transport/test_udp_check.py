@@ -37,7 +37,7 @@ async def wait_until_none_left(check: UdpCheck) -> None:
     assert check.running_count == 0
 
 
-async def test_where_packets_arrive_the_channel_opens_and_closing_it_gives_the_place_back() -> None:
+async def test_check_opens_a_channel_and_its_close_frees_the_slot() -> None:
     check = UdpCheck(None, timeout_s=60)
     async with check_client(check) as page:
         peer, asked, opened = await create_offer()
@@ -51,7 +51,7 @@ async def test_where_packets_arrive_the_channel_opens_and_closing_it_gives_the_p
         await wait_until_none_left(check)
 
 
-async def test_a_check_that_nobody_closes_ends_by_itself_and_one_too_many_is_refused() -> None:
+async def test_check_times_out_and_one_above_the_limit_is_refused() -> None:
     check = UdpCheck(None, max_concurrent=1, timeout_s=0.5)
     async with check_client(check) as page:
         peer, asked, _ = await create_offer()
@@ -76,7 +76,7 @@ async def test_a_check_that_nobody_closes_ends_by_itself_and_one_too_many_is_ref
         (b"x" * (MAX_OFFER_BYTES + 1), 413),
     ],
 )
-async def test_what_is_no_offer_is_refused_and_holds_no_place(body: bytes, status: int) -> None:
+async def test_invalid_offer_is_refused_and_takes_no_slot(body: bytes, status: int) -> None:
     check = UdpCheck(None, timeout_s=60)
     async with check_client(check) as page:
         answer = await page.post(PATH, content=body)
@@ -84,7 +84,7 @@ async def test_what_is_no_offer_is_refused_and_holds_no_place(body: bytes, statu
         await wait_until_none_left(check)
 
 
-async def test_the_page_checks_with_the_servers_that_a_call_would_have() -> None:
+async def test_check_uses_the_ice_servers_of_a_call() -> None:
     async def relay() -> dict[str, object]:
         return {"iceServers": [{"urls": ["turn:relay.example"]}]}
 

@@ -1,8 +1,8 @@
-"""What Gradio 5.50.0 remembers of pages and of their events, with an end to it.
+"""Bounded memory of Gradio's sessions and events.
 
-By itself it keeps every event with all that came with it (what was typed, a visitor's key) until the process ends, and
-for each of the last 10,000 pages a copy of the page's description: 0.14 MB each, 1.4 GB in all. Here an event is
-forgotten when its page has its outcome, a page an hour after it was closed, and sooner when there are very many.
+Gradio by itself keeps every event until the process ends, with typed text and visitors' keys. It also keeps a copy of
+the page's description for each of the last 10,000 pages: 0.14 MB each, 1.4 GB in all. Here an event is deleted when its
+page has the outcome. A session is deleted an hour after its page was closed, and sooner when there are very many.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from voicechat.dependency_checks import DependencyChanged, find_target, require_
 from voicechat.session.visitor import Visitor
 
 MAX_SESSIONS = 1000
-"""Pages remembered, open or closed."""
+"""Sessions kept, of open and closed pages."""
 MAX_CLOSED_SESSIONS = 200
-"""Of them, pages that were closed: a browser that has slept comes back to the same page."""
+"""Sessions of closed pages among them: a browser that slept returns to the same session."""
 CLOSED_SESSION_TTL = timedelta(hours=1)
-"""How long a closed page is remembered after its last event. As Gradio's own measure, which empties it only."""
+"""Lifetime of a closed page's session after its last event, as in Gradio, which only empties it."""
 UNREAD_OUTCOME_TTL = timedelta(minutes=1)
-"""After that nobody comes for the outcome of a closed page's events: what it asks for later has outcomes of its own."""
+"""Time after which a closed page no longer fetches the outcome of its events."""
 
 RELIED_ON = {
     "gradio.queueing:Queue.__init__": {
@@ -48,47 +48,49 @@ RELIED_ON = {
 
 
 class PrunedEventAnalytics(dict[str, dict[str, Any]]):
-    """Gradio's notes on its events. It may write to one that has been forgotten."""
+    """Gradio's analytics by event. Gradio may write to an event that was deleted."""
 
     def __missing__(self, _: str) -> dict[str, Any]:
         return {}
 
 
 class BoundedStateHolder(StateHolder):  # type: ignore[misc]  # Gradio has no types of its own
-    """Every page's session. Made and used by Gradio; all of it in the event loop of the page."""
+    """Sessions of all pages, created and used by Gradio in the page's event loop."""
 
     def __init__(self) -> None:
         super().__init__()
         self._queue: Queue | None = None
 
     def set_blocks(self, blocks: gr.Blocks) -> None:
-        """Gradio says whose pages these are."""
+        """Note the queue of the page. Called by Gradio."""
         super().set_blocks(blocks)
         self._queue = blocks._queue
         self._queue.event_analytics = PrunedEventAnalytics()
 
     def update(self, session_id: str) -> None:
-        """Gradio uses this page's session."""
+        """Note a use of this session, and evict others when there are too many. Called by Gradio."""
         if session_id in self.session_data:
             self.session_data.move_to_end(session_id)
         while len(self.session_data) > MAX_SESSIONS:
             self.evict(self._eviction_candidate())
 
     def _eviction_candidate(self) -> str:
-        """Of all pages but the one just used, that which is missed least: a closed one; then one with no call or chat;
-        of these the one not used for the longest time."""
+        """Return the session to evict, never the one just used.
+
+        A closed page goes first, then one without a call or chat, and of equals the least recently used.
+        """
         names: list[str] = list(self.session_data)[:-1]
         closed = (name for name in names if self.session_data[name].is_closed)
         idle = (name for name in names if not _has_active_session(self.session_data[name]))
         return next(closed, None) or next(idle, None) or names[0]
 
     def delete_all_expired_state(self) -> None:
-        """Gradio calls this once a second."""
+        """Evict what has expired. Called by Gradio once a second."""
         now = datetime.now()
         closed = [name for name, state in self.session_data.items() if state.is_closed]
         unused = {name: now - self.time_last_used.get(name, now) for name in closed}
-        for place, name in enumerate(closed):
-            if place < len(closed) - MAX_CLOSED_SESSIONS or unused[name] > CLOSED_SESSION_TTL:
+        for index, name in enumerate(closed):
+            if index < len(closed) - MAX_CLOSED_SESSIONS or unused[name] > CLOSED_SESSION_TTL:
                 self.evict(name)
         for name in list(self.session_data):
             self.delete_state(name, expired_only=True)
@@ -96,8 +98,8 @@ class BoundedStateHolder(StateHolder):  # type: ignore[misc]  # Gradio has no ty
             prune_events(self._queue, {name for name in closed if unused[name] > UNREAD_OUTCOME_TTL})
 
     def evict(self, session_id: str) -> None:
-        """Nothing is left of this page."""
-        self.delete_state(session_id)  # its states may have to do something about it
+        """Delete a session and its events."""
+        self.delete_state(session_id)  # the delete callbacks of its states run
         self.session_data.pop(session_id, None)
         self.time_last_used.pop(session_id, None)
         if self._queue is not None:
@@ -105,20 +107,19 @@ class BoundedStateHolder(StateHolder):  # type: ignore[misc]  # Gradio has no ty
 
 
 def _has_active_session(state: SessionState) -> bool:
-    """A call or a chat is under way in this page."""
+    """Return whether this page has a call or chat under way."""
     visitors = (value for value in state.state_data.values() if isinstance(value, Visitor))
-    return any(who.is_in_call or who.text_session is not None for who in visitors)
+    return any(visitor.is_in_call or visitor.text_session is not None for visitor in visitors)
 
 
 def prune_events(queue: Queue, closed_sessions: set[str]) -> None:
-    """Forget the events that wait no more, run no more, and whose outcome the page has; or nobody will ask for, as of
-    the pages `gone`."""
-    at_work = [event for job in queue.active_jobs for event in job or ()]
+    """Delete finished events whose page has the outcome, and those of `closed_sessions`, which fetch no outcome."""
+    running = [event for job in queue.active_jobs for event in job or ()]
     waiting = [event for each in queue.event_queue_per_concurrency_id.values() for event in each.queue]
-    under_way = {event._id for event in (*at_work, *waiting)}
+    under_way = {event._id for event in (*running, *waiting)}
     outcomes, unread = queue.pending_messages_per_session, queue.pending_event_ids_session
     for name in [name for name in unread if name in closed_sessions or name not in outcomes]:
-        if under_way.isdisjoint(unread[name]):  # else Gradio has something to say to it yet
+        if under_way.isdisjoint(unread[name]):  # otherwise an outcome is still to come
             outcomes.pop(name, None)
             del unread[name]
     kept = under_way.union(*unread.values())

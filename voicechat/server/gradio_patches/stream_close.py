@@ -1,10 +1,11 @@
-"""Gradio ends the stream on which a page learns the outcome of its events when nothing is under way, and the page opens
-another for its next event. But an event that is sent while the stream's last word is still on its way finds the stream
-open at the page and ended here: of that event the page would hear nothing until it sends one more, and a call would say
-"connecting" to its end.
+"""Order between the end of a page's event stream and the acknowledgement of its next event.
 
-Here an event that comes in that moment runs at once, but is acknowledged only when the page has read the last word,
-which it shows by closing the stream: then it knows that it needs another. Gradio 5.50 is pinned.
+Gradio ends the stream of a page without pending events, and the page opens another for its next event. An event that is
+sent while the closing message is in transit finds the stream open at the page and ended here. The page would receive no
+outcome of it until its next event, and a call would show "connecting" to its end.
+
+Here such an event runs at once, but it is acknowledged only when the page has closed the stream. The page then knows
+that it needs another.
 """
 
 from __future__ import annotations
@@ -27,45 +28,47 @@ QUEUE_PUSH, STREAMING_RESPONSE = "gradio.queueing:Queue.push", "gradio.routes:St
 STREAM_PATH = "/queue/data"
 CLOSE_MESSAGE_PREFIX = 'data: {"msg":"close_stream"'
 CLOSE_TIMEOUT_S = 2.0
-"""At most so long a page is waited for: not every proxy says that a browser has closed something."""
+"""Seconds to wait for a page: some proxies do not pass on that a browser closed a stream."""
 
 
 class StreamCloseBarrier:
-    """The pages that have yet to read the last word of their stream, by Gradio's session hash. In one event loop."""
+    """Streams whose closing message is in transit, by Gradio's session hash. Lives in one event loop."""
 
     def __init__(self) -> None:
         self._pending_closes: dict[str, asyncio.Event] = {}
 
     async def wait_closed(self, session_hash: str) -> None:
-        """Wait until that page has read it, if it is to."""
-        if unread := self._pending_closes.get(session_hash):
+        """Wait until this page has closed its stream, if one is closing."""
+        if closed := self._pending_closes.get(session_hash):
             with suppress(TimeoutError):
-                await asyncio.wait_for(unread.wait(), CLOSE_TIMEOUT_S)
+                await asyncio.wait_for(closed.wait(), CLOSE_TIMEOUT_S)
 
     async def hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
-        """A stream of Gradio's, kept open after its last word until the page closes it: whoever reads this is cancelled
-        then."""
-        self._mark_closed(session_hash)  # it opens another
-        last = None
+        """Yield Gradio's stream, and keep it open after the closing message until the page closes it.
+
+        The reader of this generator is cancelled then.
+        """
+        self._mark_closed(session_hash)  # the page has opened another stream
+        closing = None
         async for message in stream:
             if isinstance(message, str) and message.startswith(CLOSE_MESSAGE_PREFIX):
-                last = message  # Gradio's stream ends now: not in its middle, where it would drop the page's events
-                mine = self._pending_closes[session_hash] = asyncio.Event()
+                closing = message  # sent after Gradio's stream has ended, as Gradio drops events if it is cancelled
+                closed = self._pending_closes[session_hash] = asyncio.Event()
             else:
                 yield message
-        if last is None:
+        if closing is None:
             return
         try:
-            yield last
+            yield closing
             await asyncio.sleep(CLOSE_TIMEOUT_S)
         finally:
-            mine.set()
-            if self._pending_closes.get(session_hash) is mine:
+            closed.set()
+            if self._pending_closes.get(session_hash) is closed:
                 del self._pending_closes[session_hash]
 
     def _mark_closed(self, session_hash: str) -> None:
-        if unread := self._pending_closes.pop(session_hash, None):
-            unread.set()
+        if closed := self._pending_closes.pop(session_hash, None):
+            closed.set()
 
 
 def install() -> None:
