@@ -1,8 +1,13 @@
 """`python -m offline`: the Realtime server as a process. It listens at once and loads the models meanwhile.
 
-JSON lines on stdout report its progress to the parent process: `{"listening": URL, "port": N}`; with `--fetch` and
-missing files `{"fetching": SENTENCE}`; some `{"progress": SENTENCE}`; then `{"ready": true, "model": NAME, "languages":
-[...], "seconds": S}` or `{"ready": false, "detail": REASON}`. Logs go to stderr.
+JSON lines on stdout report its progress to the parent process, in this order:
+
+    {"listening": URL, "port": N}
+    {"fetching": SENTENCE}      some, with `--fetch` and missing files
+    {"progress": SENTENCE}      some
+    {"ready": true, "model": NAME, "languages": [...], "seconds": S} or {"ready": false, "detail": REASON}
+
+Logs go to stderr.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Prompt builder: pure functions from a reply request to llama.cpp's chat completion request.
 
-The beginning of the prompt stays the same from turn to turn, because processed tokens are reused (10 ms per token on
+The beginning of the prompt stays the same from turn to turn: processed tokens are reused (10 ms per token on
 two cores). The rules are therefore the same for all languages, and the history is trimmed rarely but deeply.
 """
 

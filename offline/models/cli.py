@@ -1,6 +1,6 @@
 """Command line of the model store: download missing model files or verify those on disk.
 
-python -m offline.models fetch    download what is missing (exit code 1 when English is not available afterwards)
+python -m offline.models fetch    download missing files (exit code 1 without all files for English)
 python -m offline.models check    read every file again and compare its sha256
 """
 

@@ -22,6 +22,7 @@ class SessionContext:
     config: Json
     """Current settings. An update replaces the whole value."""
     now: float
+    """Seconds of the caller's monotonic clock."""
     conversation: ConversationHistory = field(default_factory=ConversationHistory)
 
     @property

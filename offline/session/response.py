@@ -60,6 +60,7 @@ class Response:
     stage: ResponseStage = ResponseStage.AWAITING_TRANSCRIPTS
     output: list[ConversationItem] = field(default_factory=list)
     spoken_ms: float = 0.0
+    """Milliseconds of audio generated so far."""
 
     def __post_init__(self) -> None:
         self.outbox.send("response.created", response=self.to_json("in_progress"))

@@ -37,7 +37,7 @@ class ResponseManager:
         self.has_spoken = False
         """Whether the model has spoken in this session, which fixes its voice."""
         self.playback_ends_at = context.now
-        """Time at which a client that plays at once has played all audio sent."""
+        """Time (as `SessionContext.now`) at which a client that plays at once has played all audio sent."""
 
     # ------------------------------------------------------------------ creation
 

@@ -1,8 +1,8 @@
 """Kokoro v1.0 with one voice style: phonemes -> speech.
 
-The published model is one graph. Here it is split into its encoder (phonemes -> duration, pitch and loudness curves; 30
-ms) and its decoder (curves -> samples; 0.35 s per second of speech on two cores). The encoder adds about 0.4 s of
-silence before each clause and 0.7 s after it; the decoder receives the audible frames only.
+The published model is one graph. Here it is split in two. The encoder (phonemes -> duration, pitch and loudness curves)
+takes 30 ms. The decoder (curves -> samples) takes 0.35 s per second of speech on two cores. The encoder adds silence to
+each clause: about 0.4 s before it and 0.7 s after it. The decoder receives the audible frames only.
 """
 
 from __future__ import annotations
