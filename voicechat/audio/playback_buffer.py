@@ -7,7 +7,7 @@ buffer is empty. Samples that were returned count as heard: they cannot be calle
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -79,22 +79,12 @@ class _Chunk:
     offset: int = 0
 
 
-@dataclass(slots=True)
-class UnderrunStats:
-    """Pauses in the middle of a reply because no audio had arrived."""
-
-    count: int = 0
-    total_ms: float = 0.0
-    longest_ms: float = 0.0
-
-
 @dataclass
 class PlaybackBuffer:
     """Queue of the loudspeaker, and owner of the count of heard samples."""
 
     responses: StaleResponses
     prebuffer_ms: int = 60
-    underruns: UnderrunStats = field(default_factory=UnderrunStats)
     state: PlaybackState = PlaybackState.EMPTY
     played_samples: int = 0
     """Samples handed out so far, silence not counted."""
@@ -109,8 +99,6 @@ class PlaybackBuffer:
         self._fade_tail: Samples | None = None
         """Faded end of the interrupted audio, for the next frame."""
         self._buffering_since = 0.0
-        self._underrun_since: float | None = None
-        self._underrun_part: _PartAudio | None = None
         self._gain = self._target_gain = 1.0
 
     # ---------------------------------------------------------------- in
@@ -175,10 +163,10 @@ class PlaybackBuffer:
             self._fade_tail = None
             return out
         if self.state is PlaybackState.BUFFERING and self._is_prebuffered(now):
-            self._start_playing(now)
+            self.state = PlaybackState.PLAYING
         if self.state is not PlaybackState.PLAYING:
             return out
-        filled, last = 0, self._queue[0].part
+        filled = 0
         while filled < FRAME and self._queue:
             chunk = self._queue[0]
             count = min(FRAME - filled, len(chunk.samples) - chunk.offset)
@@ -189,15 +177,12 @@ class PlaybackBuffer:
             filled += count
             if chunk.offset == len(chunk.samples):
                 self._queue.popleft()
-                last = chunk.part
         if self._gain != 1.0 or self._target_gain != 1.0:
             out = self._apply_gain(out)
         self._queued_samples -= filled
         self.played_samples += filled
         if not self._queue:
             self.state = PlaybackState.EMPTY
-            if not last.is_complete:
-                self._underrun_since, self._underrun_part = now + filled / RATE, last
         return out
 
     def set_gain(self, gain: float) -> None:
@@ -216,17 +201,6 @@ class PlaybackBuffer:
         enough = self._queued_samples >= RATE * self.prebuffer_ms // 1000
         whole = all(chunk.part.is_complete for chunk in self._queue)
         return enough or whole or now - self._buffering_since >= PREBUFFER_TIMEOUT_S
-
-    def _start_playing(self, now: float) -> None:
-        self.state = PlaybackState.PLAYING
-        if self._underrun_since is None or self._underrun_part is None:
-            return
-        if self._underrun_part.response_id == self._queue[0].part.response_id:
-            gap_ms = max(0.0, (now - self._underrun_since) * 1000)
-            self.underruns.count += 1
-            self.underruns.total_ms += gap_ms
-            self.underruns.longest_ms = max(self.underruns.longest_ms, gap_ms)
-        self._underrun_since = self._underrun_part = None
 
     def _prune_parts(self) -> None:
         """Forget the oldest parts that were played to their end."""
@@ -275,7 +249,6 @@ class PlaybackBuffer:
         self._queue.clear()
         self._frame_parts = []
         self._queued_samples = 0
-        self._underrun_since = self._underrun_part = None
         self._gain = self._target_gain = 1.0
         self.state = PlaybackState.EMPTY
         return cuts

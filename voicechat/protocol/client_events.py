@@ -15,7 +15,7 @@ RESPONSE_EVENT_PREFIX = "answer_"
 
 
 class ClientEventBuilder:
-    """Builds and numbers the client events of one call."""
+    """Builds and numbers the client events of a call."""
 
     def __init__(self) -> None:
         self._event_count = 0

@@ -28,12 +28,12 @@ MAX_TIMESTAMP = 2**40
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """Base of all events, with the ids by which any event says what it is about."""
+    """Base of all events, with the ids of the response and the item that an event is about."""
 
     response_id: str
-    """"" when the event names no response."""
+    """Id of the response; "" when the event names none."""
     item_id: str
-    """"" when the event names no item, or names it only inside an object."""
+    """Id of the item; "" when the event names none, or names it inside an object."""
 
     @property
     def item_ids(self) -> list[str]:
@@ -58,7 +58,7 @@ class ServerItem:
 
     id: str
     type: str
-    """"message" where the server gives none; "" where it is no text."""
+    """Type of the item: "message" when it is missing, "" when it is not a string."""
     role: str
     is_completed: bool
     texts: tuple[str, ...]
@@ -203,7 +203,7 @@ class ResponseCreated(ServerEvent):
 @dataclass(frozen=True, slots=True)
 class ResponseDone(ServerEvent):
     status: str
-    """"completed" where the server gives none; "" where it is no text."""
+    """Status of the response: "completed" when it is missing, "" when it is not a string."""
     output: tuple[ServerItem, ...]
     usage: Event
     error: object

@@ -29,7 +29,7 @@ class AecWarmupState(Enum):
 
 
 class AecWarmup:
-    """AEC warm-up of one call."""
+    """AEC warm-up of a call."""
 
     def __init__(self, threshold: float) -> None:
         """`threshold`: of the voice detector (0-1) during the warm-up; 0 for no warm-up."""

@@ -28,7 +28,7 @@ SEMANTIC_VAD_SILENCE_S = 0.8
 
 
 class BargeIn:
-    """Barge-in of one call."""
+    """Barge-in of a call."""
 
     def __init__(
         self,

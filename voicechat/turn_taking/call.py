@@ -42,7 +42,7 @@ COLLIDED_TURN_TIMEOUT_S = 1.5
 
 
 class CallStateMachine(CallLifecycle):
-    """The state of one call. `conversation` outlives it and belongs to the visitor."""
+    """The state of a call. `conversation` outlives it and belongs to the visitor."""
 
     def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
         super().__init__(conversation, settings, now)
@@ -54,7 +54,7 @@ class CallStateMachine(CallLifecycle):
         guarded = settings.server_kind is not ServerKind.CUSTOM  # elsewhere an update in mid-call may do anything
         self._aec_warmup = AecWarmup(settings.echo_guard_threshold if guarded else 0.0)
         self._unsent_messages = 0
-        """Messages typed without a connection: the next one is told all of them."""
+        """Messages typed without a connection: all of them are replayed to the next one."""
         conversation.clock.start(now)
 
     @property

@@ -1,4 +1,4 @@
-"""Lifecycle of one call: its stage, its notice and its times. Pure."""
+"""Lifecycle of a call: its stage, its notice and its times. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIN_SHUTDOWN_NOTICE_S = 2.0
 
 
 class CallLifecycle:
-    """Stage, notice and times of one call. `CallStateMachine` adds the reasons why they change."""
+    """Stage, notice and times of a call. `CallStateMachine` adds the reasons why they change."""
 
     def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
         self.conversation = conversation
@@ -56,7 +56,7 @@ class CallLifecycle:
             self._changes += 1
 
     def queued(self, queue_position: int, now: float) -> None:
-        """Wait in the queue; position 1 is next. Waiting is no time of the call."""
+        """Wait in the queue; position 1 is next. The time in the queue does not count for the call."""
         self._enter_stage(CallStage.QUEUED, now)
         self.conversation.clock.stop(now)
         if queue_position != self._queue_position:

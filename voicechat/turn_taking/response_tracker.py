@@ -13,7 +13,7 @@ from .user_turn import UserTurn, UserTurnStatus, UserTurnTransition
 
 
 class ResponseTracker:
-    """Replies of one call: the one at the server is `registry`'s current one."""
+    """Replies of a call: the one at the server is `registry`'s current one."""
 
     def __init__(self, registry: ResponseRegistry) -> None:
         self.registry = registry

@@ -51,8 +51,8 @@ def classify_error(error: ServerError, tracker: ResponseTracker, *, client_side:
             tracker.defer_request()
         return ErrorAction.IGNORE
     if code in HARMLESS_CODES or error.event_id.startswith(IGNORABLE_ERROR_PREFIXES):
-        # A reply that was requested meanwhile is not meant.
-        if code == "response_cancel_not_active" and registry.is_busy:
+        # The error is about a cancelled reply: one that was requested or announced meanwhile goes on.
+        if code == "response_cancel_not_active" and registry.is_busy and not registry.is_active:
             registry.release()
             return ErrorAction.REQUEST_RESPONSE
         return ErrorAction.IGNORE

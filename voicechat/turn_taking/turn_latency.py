@@ -73,7 +73,7 @@ class TurnLatency:
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """Latency of the replies of one call."""
+    """Latency of the replies of a call."""
 
     recent: tuple[TurnLatency, ...]
     """The newest, oldest first; at least one."""
@@ -138,7 +138,7 @@ class _TurnTimestamps:
 
 
 class TurnLatencyTracker:
-    """Latency of the turns of one call. `now`: seconds on one monotonic clock."""
+    """Latency of the turns of a call. `now`: seconds on one monotonic clock."""
 
     def __init__(self, silence_ms: int, *, padding_ms: int = 0, output_latency_ms: int = 0) -> None:
         """`silence_ms`: the server's silence setting, 0 without one. `padding_ms`: audio before speech that

@@ -67,7 +67,7 @@ USER_TURN_TRANSITIONS: Mapping[UserTurnTransition, Mapping[UserTurnStatus, UserT
 
 
 class UserTurn:
-    """The newest spoken turn of one call."""
+    """The newest spoken turn of a call."""
 
     def __init__(self) -> None:
         self.status = UserTurnStatus.NONE

@@ -132,20 +132,6 @@ def test_half_a_sample_waits_for_its_other_half(driver: PlaybackDriver) -> None:
     assert out[out != 0].tolist() == list(range(1, 2401))
 
 
-def test_gaps_are_counted_within_a_reply_and_not_between_replies(driver: PlaybackDriver) -> None:
-    driver.playback.push("a", 0, "r", pcm(100), driver.now)
-    driver.play(10)
-    driver.playback.push("a", 0, "r", pcm(100), driver.now)
-    driver.play(10)
-    assert driver.playback.underruns.count == 1
-    assert driver.playback.underruns.total_ms == pytest.approx(100, abs=1)
-    driver.playback.finish_response("r")
-    driver.play(50)
-    driver.playback.push("b", 0, "r2", pcm(100), driver.now)
-    driver.play(10)
-    assert driver.playback.underruns.count == 1
-
-
 def test_the_queue_is_bounded(driver: PlaybackDriver) -> None:
     minute = pcm(60_000)
     taken = sum(driver.playback.push("a", 0, "r", minute, driver.now) for _ in range(12))
