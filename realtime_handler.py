@@ -16,27 +16,21 @@ import numpy as np
 from voicechat.audio.format import FRAME, Samples
 from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
 from voicechat.audio.uplink_buffer import UplinkBuffer
-from voicechat.config.settings import Endpoint, Settings
+from voicechat.config.settings import Settings
 from voicechat.conversation import traditional_chinese
 from voicechat.limits.budget import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
-from voicechat.logs import quiet_loggers
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.session.call_handler import EndpointResolver
 from voicechat.session.visitor import Visitor
 from voicechat.session.voice_session import VoiceSession
-from voicechat.transport.audio_track import install_track
-from voicechat.transport.jitter_buffer import install_jitter_buffer
-from voicechat.transport.rtp_fast_path import install_rtp_fast_path
 from voicechat.transport.stream_handler import PacedStreamHandler
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 __all__ = ["CallStage", "EndpointResolver", "Failure", "Notice", "RealtimeHandler", "Snapshot", "Visitor"]
 
 SILENCE_FRAME: Samples = np.zeros(FRAME, dtype=np.int16)
-
-EndpointResolver = Callable[[str], Endpoint | Failure]
-"""Returns the server to connect to now, for a visitor's own key or ""."""
 
 
 class RealtimeHandler(PacedStreamHandler):
@@ -66,10 +60,6 @@ class RealtimeHandler(PacedStreamHandler):
 
     def copy(self) -> RealtimeHandler:
         """Return a fresh handler for one connection. It shares settings, admission and billing."""
-        quiet_loggers()
-        install_jitter_buffer()
-        install_track()
-        install_rtp_fast_path()
         return RealtimeHandler(
             self.settings,
             self.resolve_endpoint,

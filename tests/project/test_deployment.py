@@ -110,7 +110,7 @@ def test_a_link_that_cannot_be_made_is_said_and_the_page_is_served(
     share_url: str | None, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = FakeBlocks(share_url)
-    monkeypatch.setattr(app, "settings", Settings(share=True, root_path="/voice"))
+    monkeypatch.setattr(app.application, "settings", Settings(share=True, root_path="/voice"))
     for name in ("start", "stop"):
         monkeypatch.setattr(app.application, name, lambda: None)
     monkeypatch.setattr(app.application, "page", page)
@@ -122,7 +122,7 @@ def test_a_link_that_cannot_be_made_is_said_and_the_page_is_served(
 
 
 def test_the_page_says_that_models_are_being_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = app.Application(Settings(fetch_models=True))
+    house = app.create_application(Settings(fetch_models=True))
     assert house.embedded_server is not None
     monkeypatch.setattr(house.embedded_server, "_phase", EmbeddedServerPhase.DOWNLOADING)
     stage, notice, _ = house.server_status()

@@ -20,7 +20,7 @@ from . import denials
 from .client_identity import ClientIdentity
 from .denials import Denial
 from .origin_check import is_known_host, origin_allowed, own_origins
-from .route_access import RouteAccess
+from .route_access import RouteAccess, RouteTable
 
 COOKIE_REUSE_WINDOW_S = 2.0
 """Two tabs that are opened at once both come without a cookie: they are given the same."""
@@ -38,24 +38,24 @@ class AccessPolicy:
         *,
         component_id: int,
         webrtc_input_indexes: Mapping[int, tuple[int, ...]],
-        file_paths: frozenset[str],
+        routes: RouteTable,
         script_hashes: tuple[str, ...],
         pending_offers: PendingOffers,
         get_public_origins: Callable[[], tuple[str, ...]] = tuple,
         loopback_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`component`, `places`: see `requests.py`. `files`: paths of files that the page shows.
+        """`component`, `places`: see `requests.py`. `routes`: the access rules of all paths.
         `scripts`: hashes of those that Gradio puts into the page once it has begun. `names`: further
         origins of our own, asked every time. `loopback_only`: the app listens to this computer alone and has no password,
         so that a name it does not know is another page's trick."""
         self.settings = settings
-        self.component_id, self.webrtc_input_indexes, self.file_paths, self.script_hashes = (
+        self.component_id, self.webrtc_input_indexes, self.script_hashes = (
             component_id,
             webrtc_input_indexes,
-            file_paths,
             script_hashes,
         )
+        self.routes = routes
         self.pending_offers = pending_offers
         self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None
         self._get_public_origins = get_public_origins

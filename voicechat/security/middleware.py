@@ -32,7 +32,7 @@ from . import denials
 from .access_policy import AccessPolicy
 from .client_identity import LOGIN_COOKIE, VISITOR_COOKIE, ClientIdentity, identify_client
 from .denials import Denial
-from .route_access import GRADIO_API_PREFIX, RouteAccess, classify_route
+from .route_access import GRADIO_API_PREFIX, WEBSOCKET_METHOD, RouteAccess
 from .security_headers import COMMON_HEADERS, content_security_policy, hash_inline_scripts
 
 log = logging.getLogger(__name__)
@@ -86,9 +86,7 @@ class RequestGuard:
     async def serve(self) -> None:
         """Let it through, or say why not."""
         web = self._scope["type"] == "websocket"
-        found = classify_route(
-            "WEBSOCKET" if web else self._scope["method"], self._path, self._access_policy.file_paths
-        )
+        found = self._access_policy.routes.classify(WEBSOCKET_METHOD if web else self._scope["method"], self._path)
         refusal = self._access_policy.check(found, self._client, self._headers, self._scope.get("subprotocols", []))
         if refusal is None and self._access_policy.requires_login(found, self._client):
             if found is RouteAccess.PAGE:

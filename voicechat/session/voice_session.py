@@ -206,10 +206,10 @@ class VoiceSession(BaseSession):
         """Send due silence and barge-in verdicts, once per 20 ms.
 
         Events that come anyway drive this clock: microphone frames, pulled loudspeaker frames and the coarse tick. The
-        first after the due time does the work (2 us); the others return at the comparison. A timer of its own would cost
-        7-20 us per 20 ms and call, as much as one frame both ways (9 us). A verdict needs speech, so microphone frames
-        arrive, and it falls in time even if no loudspeaker frame is pulled. Silence is due when the microphone stalls:
-        then the pull paces it, or the coarse tick sends up to 0.5 s at once, never more than the time that has passed.
+        first after the due time does the work (2 us); the others return at the comparison. A timer of its own costs
+        7-20 us per tick, as much as one frame both ways (9 us). A verdict needs speech, so microphone frames arrive,
+        and it falls in time even if no loudspeaker frame is pulled. Silence is due when the microphone stalls: then the
+        pull paces it, or the coarse tick sends up to 0.5 s at once, never more than the time that has passed.
         """
         if now < self._uplink_due_at:
             return

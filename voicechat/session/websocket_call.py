@@ -24,17 +24,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from voicechat.config.limit_settings import BURST_S
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
+from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule, path_with_token
 from voicechat.transport.stall_watchdog import StallWatchdog
-from voicechat.transport.stream_handler import PacedStreamHandler, StreamState, TransportLease
+from voicechat.transport.stream_handler import StreamState, TransportLease
 from voicechat.transport.websocket_protocol import ENDED_MESSAGE, STALL_TIMEOUT_S, FlowControl, ProtocolViolation
 from voicechat.turn_taking.snapshot import Snapshot
 
+from .call_handler import CallHandler
 from .visitor import Visitor
 from .voice_session import VoiceSession
 
 log = logging.getLogger(__name__)
 
 PATH = "/voice-socket"
+ROUTE_RULES = (RouteRule(WEBSOCKET_METHOD, path_with_token(PATH), RouteAccess.ASSET),)
 TICKET_TTL_S = 60.0
 MAX_TICKETS = 256
 """Unused tickets. The oldest go first."""
@@ -112,12 +115,12 @@ class AudioSocketRegistry:
 
     def __init__(
         self,
-        prototype: PacedStreamHandler,
+        prototype: CallHandler,
         clock: Callable[[], float] = time.monotonic,
         *,
         grace_s: float = RECONNECT_GRACE_S,
     ) -> None:
-        """`prototype`: handler that is copied for each call that starts here. It sets `Visitor.call`."""
+        """`prototype`: copied for each call that starts here."""
         self.prototype = prototype
         self._clock = clock
         self._grace_s = grace_s

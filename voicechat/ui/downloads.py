@@ -16,7 +16,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from voicechat.security.route_access import RouteAccess, RouteRule, path_with_token
+
 PATH = "/voice-export"
+ROUTE_RULES = (RouteRule("GET", path_with_token(PATH), RouteAccess.ASSET),)
 TICKET_LIFETIME_S = 60.0
 MAX_TICKETS = 256
 """Tickets not yet used; the oldest go first."""

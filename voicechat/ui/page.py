@@ -6,9 +6,10 @@ import json
 
 import gradio as gr
 
-from realtime_handler import RealtimeHandler, Visitor
 from voicechat.config.settings import Settings
 from voicechat.security.visitor_cookie import visitor_key
+from voicechat.session.call_handler import CallHandler
+from voicechat.session.visitor import Visitor
 from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.ui.widgets.chatbox import STATIC_DIR, queue_concurrency_limit
@@ -77,7 +78,7 @@ def count_queue_workers(settings: Settings) -> int:
 
 
 def build_page(
-    prototype: RealtimeHandler,
+    prototype: CallHandler,
     server_status: ServerStatusProvider,
     downloads: Downloads,
     audio_sockets: AudioSocketRegistry,

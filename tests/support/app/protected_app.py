@@ -11,9 +11,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-import app as front_door
+import app
 from voicechat.config.security_settings import SecuritySettings
 from voicechat.config.settings import Settings
+from voicechat.server.application import build_asgi_app
 
 PASSWORD, TOKEN = "correct horse battery", "token-of-a-program-01"
 SOCKET_PATHS = ["/realtime-voice", "/text-chat", "/v1/realtime"]
@@ -24,10 +25,10 @@ class ProtectedApp:
     """The app with these settings, and those who come to it."""
 
     def __init__(self, **guard: Any) -> None:
-        self.application = front_door.Application(
+        self.application = app.create_application(
             Settings(realtime_url="ws://127.0.0.1:9", security=SecuritySettings(**guard))
         )
-        self.app: FastAPI = front_door.build_asgi_app(self.application)
+        self.app: FastAPI = build_asgi_app(self.application)
         self.access_policy = self.application.access_policy
 
     def browser_client(self, address: str = REMOTE_ADDRESS, base: str = "http://voice.localhost") -> httpx.AsyncClient:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from voicechat.config.env_values import SettingsError
 from voicechat.config.security_settings import SecuritySettings, normalize_origin
 from voicechat.security.origin_check import is_known_host, origin_allowed, own_origins
-from voicechat.security.route_access import GRADIO_API_PREFIX, RouteAccess, classify_route
+from voicechat.security.route_access import FOUNDATION_RULES, GRADIO_API_PREFIX, RouteAccess, RouteTable
 from voicechat.security.security_headers import content_security_policy, hash_inline_scripts
+from voicechat.server.application import ROUTE_RULES
 
 # ---------------------------------------------------------------- settings
 
@@ -61,6 +62,7 @@ def test_settings_are_read() -> None:
 # ---------------------------------------------------------------- doors
 
 FILE = "/tmp/gradio/ab12/user.svg"
+ROUTES = RouteTable((*FOUNDATION_RULES, *ROUTE_RULES), frozenset({FILE}))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ FILE = "/tmp/gradio/ab12/user.svg"
     ],
 )
 def test_what_the_page_uses_is_there(method: str, path: str, expected: RouteAccess) -> None:
-    assert classify_route(method, path, frozenset({FILE})) is expected
+    assert ROUTES.classify(method, path) is expected
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_what_the_page_uses_is_there(method: str, path: str, expected: RouteAcce
     ],
 )
 def test_all_the_rest_is_not(method: str, path: str) -> None:
-    assert classify_route(method, path, frozenset({FILE})) is RouteAccess.UNLISTED
+    assert ROUTES.classify(method, path) is RouteAccess.UNLISTED
 
 
 # ---------------------------------------------------------------- origins

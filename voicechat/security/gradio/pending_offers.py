@@ -6,13 +6,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Protocol
 
-from voicechat.transport.gradio_component import MAX_PENDING_OFFERS, RtcConnection
-
+MAX_PENDING_OFFERS = 24
+"""Connections that were offered and are not established yet. Each costs a certificate and a UDP port per network
+interface. fastrtc counts them among its calls."""
 MAX_OFFERS_PER_VISITOR = 4
 """Of one visitor: a call, its second try, and the same in another tab."""
 CONNECT_TIMEOUT_S = 10.0
 """Seconds until a connection has to stand. The page gives up after three and takes its other way."""
+
+
+class OfferedConnection(Protocol):
+    """One WebRTC connection of this server, from its offer on."""
+
+    async def wait_connected(self) -> bool:
+        """Wait until it is established (True) or has ended (False)."""
+
+    async def close(self) -> None:
+        """Close it and free what it holds."""
 
 
 class PendingOffers:
@@ -20,7 +32,7 @@ class PendingOffers:
 
     def __init__(
         self,
-        find_connection: Callable[[str], RtcConnection | None],
+        find_connection: Callable[[str], OfferedConnection | None],
         *,
         max_pending: int = MAX_PENDING_OFFERS,
         max_per_visitor: int = MAX_OFFERS_PER_VISITOR,

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from realtime_handler import Visitor
 from voicechat.config.settings import SettingsError, check_key
+from voicechat.session.visitor import Visitor
 from voicechat.ui.i18n import KEY_MESSAGES, Locale, get_message, label
 from voicechat.ui.widgets.status_bar import StatusRefresh
 

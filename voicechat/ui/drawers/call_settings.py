@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from realtime_handler import Visitor
 from voicechat.config.call_preferences import MAX_INSTRUCTIONS_CHARS, CallPreferences, EndpointingSpeed
 from voicechat.config.settings import Language, NoiseReduction, Settings
 from voicechat.limits.pricing import PRICES
 from voicechat.protocol.endpoint import ServerKind
+from voicechat.session.visitor import Visitor
 from voicechat.ui.i18n import (
     ENDPOINTING_SPEEDS,
     LANGUAGES,

@@ -10,10 +10,10 @@ from weakref import WeakValueDictionary
 import gradio as gr
 from gradio.events import Dependency
 
-from realtime_handler import Visitor
 from voicechat.config.settings import Settings
 from voicechat.conversation.export import to_json, to_markdown, to_srt
 from voicechat.conversation.items import Role, Utterance
+from voicechat.session.visitor import Visitor
 from voicechat.ui.downloads import Download, Downloads
 from voicechat.ui.i18n import EXPORT_TEXTS, Locale, get_message, label
 

@@ -13,10 +13,11 @@ import gradio as gr
 from gradio.context import Context
 from gradio.events import Dependency
 
-from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.conversation.conversation import Bubble
+from voicechat.session.call_handler import CallHandler
 from voicechat.session.text_session import TextSession
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES
+from voicechat.session.visitor import Visitor
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, CONNECT_BUTTON_LABELS, Locale, get_message, label
 from voicechat.ui.widgets.chatbox import (
     PENDING_PLACEHOLDER,
@@ -66,7 +67,7 @@ def connect_button(connected: bool, locale: Locale) -> gr.Button:
 
 
 def build(
-    prototype: RealtimeHandler,
+    prototype: CallHandler,
     server_status: ServerStatusProvider,
     visitor: gr.State,
     locale: gr.State,

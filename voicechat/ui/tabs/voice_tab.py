@@ -1,6 +1,6 @@
 """The voice tab: one round button, live captions of both sides, volume, typed messages, clear, and the status bar.
 
-The tab owns nothing of a call. It shows snapshots that the call hands out (`realtime_handler.Snapshot`), always whole:
+The tab owns nothing of a call. It shows snapshots that the call hands out (`Snapshot`), always whole:
 fastrtc's output event is one endless generator per call, and increments would be lost between it and other events.
 """
 
@@ -12,13 +12,15 @@ import gradio as gr
 from fastrtc import WebRTC
 from gradio.events import Dependency
 
-from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.conversation.conversation import Bubble
+from voicechat.security.gradio.pending_offers import MAX_PENDING_OFFERS
+from voicechat.session.call_handler import CallHandler
+from voicechat.session.visitor import Visitor
 from voicechat.session.websocket_call import AudioSocketRegistry
-from voicechat.transport.gradio_component import MAX_PENDING_OFFERS, bind_additional_outputs
+from voicechat.transport.gradio_component import bind_additional_outputs
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.transport.stream_handler import SERVER_RTC_CONFIGURATION
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, Locale, get_message, label
 from voicechat.ui.widgets.chatbox import (
     ChatMessage,
@@ -73,7 +75,7 @@ def render_status(
 
 
 def build(
-    prototype: RealtimeHandler,
+    prototype: CallHandler,
     server_status: ServerStatusProvider,
     audio_sockets: AudioSocketRegistry,
     visitor: gr.State,

@@ -13,10 +13,10 @@ import gradio as gr
 from fastrtc import WebRTC
 from gradio.components import Component
 
-from realtime_handler import Snapshot, Visitor
+from voicechat.session.visitor import Visitor
 from voicechat.session.websocket_call import AudioSocketRegistry, AudioSocketTicket
 from voicechat.transport.gradio_component import close_connection
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import Locale
 from voicechat.ui.widgets.chatbox import queue_concurrency_limit
 

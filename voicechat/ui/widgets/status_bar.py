@@ -9,7 +9,7 @@ from typing import Any
 
 from gradio.components import Component
 
-from realtime_handler import CallStage
+from voicechat.turn_taking.snapshot import CallStage
 from voicechat.ui.i18n import SERVER_NAMES, Locale, get_message
 
 ServerStatusProvider = Callable[[str], tuple[CallStage | str, str | None, str]]
