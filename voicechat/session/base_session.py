@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ from voicechat.limits.waiting_queue import (
     AdmissionTicket,
     needs_offline_session,
 )
-from voicechat.logs import error_location
+from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.call import CallStateMachine
@@ -81,6 +82,8 @@ class BaseSession:
         self._last_seen_at = clock()
         """Last sign of life from the page."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._log_context = copy_context()
+        self._log_context.run(bind_session_id)
 
     # ---------------------------------------------------------------- for subclasses
 
@@ -112,6 +115,9 @@ class BaseSession:
 
     def start(self) -> None:
         """Request admission: connect, wait in the queue, or fail with the reason. Call it inside the event loop."""
+        self._run_in_log_context(self._request_admission)
+
+    def _request_admission(self) -> None:
         if self._daily_quota.is_exhausted(self._quota_key):
             self._end(CallStage.FAILED, Notice.VISITOR_DAILY_QUOTA)
             return
@@ -122,7 +128,7 @@ class BaseSession:
 
     def on_admission_changed(self) -> None:
         try:
-            self._apply_admission()
+            self._run_in_log_context(self._apply_admission)
         except Exception as error:
             self.fail(error)
         self._on_change()
@@ -176,7 +182,8 @@ class BaseSession:
 
     def fail(self, error: Exception) -> None:
         """End the session because of an internal error, and log its place in the code."""
-        log.error("session: internal error kind=%s error=%s", self.admission_kind, error_location(error))
+        kind, location = self.admission_kind, error_location(error)
+        self._run_in_log_context(log.error, "session: internal error kind=%s error=%s", kind, location)
         self._end(CallStage.FAILED, Notice.INTERNAL)
 
     def _end(self, stage: CallStage, notice: str) -> None:
@@ -206,6 +213,11 @@ class BaseSession:
         """Wait until every task of the session has ended."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    def _run_in_log_context(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call the function with this session's id for the log, which tasks created by it inherit. Callers may come from
+        a transport, or from another session that has freed its slot."""
+        self._log_context.copy().run(function, *arguments)
 
     # ---------------------------------------------------------------- upstream
 
