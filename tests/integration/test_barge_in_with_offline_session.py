@@ -29,6 +29,7 @@ from tests.support.offline.scripted_models import tone, tone_probability
 from voicechat.config.session_update import build_session_update
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 
@@ -100,7 +101,7 @@ class CallWithOfflineSession:
         while self.to_call and self.to_call[0][0] <= self.now:
             event = self.to_call.pop(0)[1]
             self.received_types.append(event["type"] if event["type"] != "error" else f"error {event['error']['code']}")
-            self.send_to_session(self.call.handle_event(event, self.now))
+            self.send_to_session(self.call.handle_event(parse_event(event), self.now))
 
     # ---------------------------------------------------------------- the visitor
 

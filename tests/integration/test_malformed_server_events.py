@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.realtime.event_observation import observe
 from voicechat.audio.playback_buffer import MAX_UNFINISHED_PARTS
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Settings
@@ -21,7 +22,9 @@ from voicechat.gateway.client_event_policy import MAX_TRACKED_RESPONSES, InFligh
 from voicechat.gateway.session_bootstrap import SessionBootstrap
 from voicechat.limits.budget import BillingService, SessionBilling
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.protocol.event_dispatcher import EventDispatcher
 from voicechat.protocol.failures import ConnectionFailed
+from voicechat.protocol.server_events import parse_event
 from voicechat.protocol.unsupported_fields import UnsupportedFields
 from voicechat.server.prometheus import Metrics
 from voicechat.turn_taking.call import CallStateMachine
@@ -58,6 +61,9 @@ class EventConsumers:
         self.latency = TurnLatencyTracker(200)
         self.session_sync = SessionConfigSync()
         self.in_flight = InFlightResponses()
+        self.dispatcher = EventDispatcher(
+            *(one.event_handlers() for one in (self.billing, self.latency, self.session_sync, self.in_flight))
+        )
         update = {**build_session_update(self.settings, mode, kind=ServerKind.CUSTOM), "event_id": "s"}
         self.session_sync.start_connection(update)
         self.handshake = Handshake(update, UnsupportedFields())
@@ -73,9 +79,9 @@ class EventConsumers:
 
     def on_event(self, event: Event) -> None:
         self.now += 0.001
-        for one in (self.billing, self.latency, self.session_sync, self.in_flight):
-            one.on_event(event, self.now)
-        self.call.handle_event(event, self.now)
+        parsed = parse_event(event)
+        self.dispatcher.dispatch(parsed, self.now)
+        self.call.handle_event(parsed, self.now)
         self.call.snapshot()
 
     def on_first_event(self, event: Event) -> None:
@@ -222,5 +228,5 @@ def test_sounds_that_are_never_ended_are_forgotten_once_they_were_heard() -> Non
 def test_replies_that_are_never_ended_are_not_all_counted() -> None:
     replies = InFlightResponses()
     for number in range(2000):
-        replies.on_event({"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)
+        observe(replies, {"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)
     assert replies.count_in_flight(0.0) == MAX_TRACKED_RESPONSES

@@ -10,6 +10,7 @@ import pytest
 
 import app
 from tests.support.realtime import server_events
+from tests.support.realtime.event_observation import observe
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.running_gateway import connected_client, running_gateway
 from tests.support.sessions.session_users import IN_CALL_AND_CHAT, CallUser, SessionFactory, running_call_user
@@ -47,12 +48,12 @@ def test_what_one_conversation_spends_is_booked_for_all() -> None:
     for account in (one, other):
         account.open()
         account.on_connected(make_endpoint(), 0)
-    one.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
-    one.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+    observe(one, response_done("r1", EIGHT_CENTS_USAGE), 1)
+    observe(one, response_done("r1", EIGHT_CENTS_USAGE), 1)
     assert one.cost is not None and one.cost.usd == pytest.approx(0.08)
     assert other.cost is not None and other.cost.usd == 0
     assert one.status is other.status is SpendStatus.DAY_WARNING
-    other.on_event(response_done("r1", EIGHT_CENTS_USAGE), 2)
+    observe(other, response_done("r1", EIGHT_CENTS_USAGE), 2)
     assert one.status is SpendStatus.DAY_EXCEEDED and accounts.is_day_exceeded
     one.close("day_spent")
     one.close("hung_up")
@@ -68,7 +69,7 @@ def test_a_visitors_own_key_and_the_embedded_server_spend_nothing_of_the_operato
     for there in (make_endpoint(has_visitor_key=True), make_endpoint(kind=ServerKind.OFFLINE)):
         account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
         account.on_connected(there, 0)
-        account.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+        observe(account, response_done("r1", EIGHT_CENTS_USAGE), 1)
         assert account.cost is not None
         assert account.cost.usd == pytest.approx(0.08 if there.has_visitor_key else 0.0)
         assert account.cost.is_free is not there.has_visitor_key
@@ -79,15 +80,15 @@ def test_a_visitors_own_key_and_the_embedded_server_spend_nothing_of_the_operato
 def test_a_conversation_that_moves_adds_up_and_what_is_not_known_stays_so() -> None:
     account = SessionBilling(BillingService(), Settings(), SessionMode.TEXT)
     account.on_connected(make_endpoint(), 0)
-    account.on_event(response_done("r1", ONE_CENT_USAGE), 1)
+    observe(account, response_done("r1", ONE_CENT_USAGE), 1)
     account.on_connected(make_endpoint(), 2)  # the same server again, which numbers its replies from one again
-    account.on_event(response_done("r1", ONE_CENT_USAGE), 3)
+    observe(account, response_done("r1", ONE_CENT_USAGE), 3)
     account.on_connected(make_endpoint(has_visitor_key=True), 4)
-    account.on_event(response_done("r1", ONE_CENT_USAGE), 5)
+    observe(account, response_done("r1", ONE_CENT_USAGE), 5)
     assert account.cost is not None
     assert account.cost.usd == pytest.approx(0.03) and account.cost.tokens.audio_out == 1500
     account.on_connected(make_endpoint(model="of-my-own"), 6)
-    account.on_event(response_done("r2", ONE_CENT_USAGE), 7)
+    observe(account, response_done("r2", ONE_CENT_USAGE), 7)
     assert account.cost.usd is None
 
 
@@ -95,12 +96,12 @@ def test_the_operators_cap_counts_the_operators_money() -> None:
     accounts = BillingService(SpendLimits(call_usd=0.05))
     account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
     account.on_connected(make_endpoint(has_visitor_key=True, model="of-my-own"), 0)
-    account.on_event(response_done("r1", EIGHT_CENTS_USAGE), 1)
+    observe(account, response_done("r1", EIGHT_CENTS_USAGE), 1)
     account.on_connected(make_endpoint(has_visitor_key=True), 2)
-    account.on_event(response_done("r2", EIGHT_CENTS_USAGE), 3)
+    observe(account, response_done("r2", EIGHT_CENTS_USAGE), 3)
     account.on_connected(make_endpoint(), 4)
     assert account.status is SpendStatus.OK, "that was the visitor's money"
-    account.on_event(response_done("r3", EIGHT_CENTS_USAGE), 5)
+    observe(account, response_done("r3", EIGHT_CENTS_USAGE), 5)
     assert account.status is SpendStatus.CALL_EXCEEDED, "also where the price of something before was not known"
     account.visitor_limit_usd = 0.01
     account.on_connected(make_endpoint(has_visitor_key=True), 6)
@@ -114,7 +115,7 @@ def test_a_cap_that_cannot_hold_is_said_once(caplog: pytest.LogCaptureFixture) -
         for _ in range(2):
             account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
             account.on_connected(make_endpoint(model="of-my-own"), 0)
-            account.on_event(response_done("r1", ONE_CENT_USAGE), 1)
+            observe(account, response_done("r1", ONE_CENT_USAGE), 1)
         assert len(caplog.records) == told
         assert "of-my-own" not in caplog.text
 
@@ -123,7 +124,7 @@ def test_a_reply_may_finish_but_not_for_ever() -> None:
     account = SessionBilling(BillingService(SpendLimits(call_usd=0.01)), Settings(), SessionMode.VOICE)
     account.on_connected(make_endpoint(), 0)
     assert account.must_end(True, 0) is None
-    account.on_event(response_done("r1", ONE_CENT_USAGE), 1)
+    observe(account, response_done("r1", ONE_CENT_USAGE), 1)
     assert account.must_end(False, 1) is None
     assert account.must_end(False, 20) is None
     assert account.must_end(True, 20) is SpendStatus.CALL_EXCEEDED

@@ -1,7 +1,7 @@
-"""What goes to the loudspeaker, and how much of it was heard. Pure: time is handed in, in seconds.
+"""Playback buffer: reply audio waiting for the loudspeaker, and how much of each reply was heard. Pure: time goes in.
 
-Audio is PCM16 mono at 24 kHz. `frame(now)` is asked for once per 20 ms and gives 480 samples, silence when there is
-nothing. What was handed out is heard: it cannot be called back.
+Audio is PCM16 mono at 24 kHz. `next_frame(now)` is called once per 20 ms and returns 480 samples, silence when the
+buffer is empty. Samples that were returned count as heard: they cannot be called back.
 """
 
 from __future__ import annotations
@@ -9,27 +9,38 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from voicechat.audio.format import FRAME, RATE, Samples
 
 FADE_SAMPLES = RATE * 5 // 1000
-"""Samples of the fade-out when playback is cut: a hard edge is heard as a click."""
+"""Samples of the fade-out when playback is interrupted: a hard edge is heard as a click."""
 GAIN_RAMP_SAMPLES = RATE * 30 // 1000
-"""Samples over which the loudness changes from silent to full, or back: quick, and no click."""
+"""Samples of a ramp between silence and full loudness: quick, and without a click."""
 MAX_QUEUED_SAMPLES = RATE * 600
-"""Ten minutes waiting to be played; what comes on top is refused."""
+"""Samples that may wait (ten minutes); more are refused."""
 MAX_REMEMBERED = 64
-"""Parts that were played, responses and items that were dropped; events of older ones no longer arrive."""
+"""Played parts remembered. Audio of older ones no longer arrives."""
 MAX_UNFINISHED_PARTS = 1000
+"""Parts remembered of a server that ends none of them."""
 PREBUFFER_TIMEOUT_S = 0.25
-"""Seconds a half-filled jitter buffer waits for more before what is there is played."""
+"""Seconds before a half-filled buffer is played all the same."""
+
+
+class StaleResponses(Protocol):
+    """Owner of the question whether a response is stale (`voicechat.conversation.responses.ResponseRegistry`)."""
+
+    def is_stale(self, response_id: str, item_id: str = "") -> bool:
+        """Return whether audio of this response is refused."""
+
+    def cancel(self, response_id: str, item_id: str = "") -> None:
+        """Mark a response as interrupted."""
 
 
 class PlaybackState(Enum):
-    """What the loudspeaker is doing."""
+    """State of the loudspeaker."""
 
     EMPTY = "empty"
     BUFFERING = "filling"
@@ -38,7 +49,7 @@ class PlaybackState(Enum):
 
 
 class Truncation(NamedTuple):
-    """An item whose audio was interrupted, with what was heard of it."""
+    """An item whose audio was interrupted, and the ms of it that were heard."""
 
     item_id: str
     content_index: int
@@ -70,7 +81,7 @@ class _Chunk:
 
 @dataclass(slots=True)
 class UnderrunStats:
-    """Times the loudspeaker ran dry in the middle of a reply."""
+    """Pauses in the middle of a reply because no audio had arrived."""
 
     count: int = 0
     total_ms: float = 0.0
@@ -79,8 +90,9 @@ class UnderrunStats:
 
 @dataclass
 class PlaybackBuffer:
-    """The loudspeaker's queue and the owner of "heard"."""
+    """Queue of the loudspeaker, and owner of the count of heard samples."""
 
+    responses: StaleResponses
     prebuffer_ms: int = 60
     underruns: UnderrunStats = field(default_factory=UnderrunStats)
     state: PlaybackState = PlaybackState.EMPTY
@@ -92,21 +104,20 @@ class PlaybackBuffer:
         self._queue: deque[_Chunk] = deque()
         self._queued_samples = 0
         self._frame_at = 0.0
-        self._frame_parts: list[
-            _PartAudio
-        ] = []  # what the frame handed out at `_frame_at` holds sound of, in playing order
-        self._fade_tail: Samples | None = None  # faded rest of what was cut, for the next frame
+        self._frame_parts: list[_PartAudio] = []
+        """Parts with audio in the frame returned at `_frame_at`, in playing order."""
+        self._fade_tail: Samples | None = None
+        """Faded end of the interrupted audio, for the next frame."""
         self._buffering_since = 0.0
         self._underrun_since: float | None = None
         self._underrun_part: _PartAudio | None = None
-        self._dropped: deque[str] = deque(maxlen=MAX_REMEMBERED)
         self._gain = self._target_gain = 1.0
 
     # ---------------------------------------------------------------- in
 
     def push(self, item_id: str, content_index: int, response_id: str, pcm: bytes, now: float) -> int:
-        """Queue audio. Returns the samples taken: 0 for a dropped response and when the queue is full."""
-        if self.is_dropped(response_id, item_id):
+        """Queue audio. Return the samples taken: 0 for a stale response and when the queue is full."""
+        if self.responses.is_stale(response_id, item_id):
             return 0
         part = self._parts.get((item_id, content_index))
         if part is None:
@@ -128,43 +139,34 @@ class PlaybackBuffer:
         return whole
 
     def finish_part(self, item_id: str, content_index: int) -> None:
-        """No more audio of this part will come."""
+        """Note that no more audio of this part will come."""
         part = self._parts.get((item_id, content_index))
         if part is not None:
             part.is_complete = True
             part.odd_byte = b""
 
     def finish_response(self, response_id: str) -> None:
-        """No more audio of this response will come."""
+        """Note that no more audio of this response will come."""
         for part in self._parts.values():
             if part.response_id == response_id:
                 part.is_complete = True
 
-    def drop_response(self, response_id: str) -> None:
-        """Refuse audio of this response from now on. Late deltas of a cancelled response do arrive."""
-        if response_id and response_id not in self._dropped:
-            self._dropped.append(response_id)
-
     def has_response(self, response_id: str) -> bool:
-        """True when sound of this response has come."""
+        """Return whether audio of this response has come."""
         return any(part.response_id == response_id for part in self._parts.values())
 
-    def is_dropped(self, response_id: str, item_id: str) -> bool:
-        """True when audio of this response or item is refused."""
-        return response_id in self._dropped or item_id in self._dropped
-
     def assign_new_ids(self, new_ids: dict[str, str]) -> None:
-        """Items got new ids (old -> new): the conversation moved to a new connection. No more of them will come."""
+        """Rename items (old id -> new id) for a new connection, over which no more of their audio comes."""
         for part in self._parts.values():
-            part.item_id = new_ids.get(part.item_id, f"{part.item_id} (gone)")
+            part.item_id = new_ids.get(part.item_id, f"{part.item_id} (lost)")
+            part.response_id = ""  # the next server may use the id for another response
             part.is_complete = True
         self._parts = {(part.item_id, part.content_index): part for part in self._parts.values()}
-        self._dropped.clear()
 
     # ---------------------------------------------------------------- out
 
     def next_frame(self, now: float) -> Samples:
-        """The next 20 ms for the loudspeaker: int16[480]."""
+        """Return the next 20 ms for the loudspeaker: int16[480]."""
         self._prune_parts()
         self._frame_at, self._frame_parts = now, []
         out = np.zeros(FRAME, dtype=np.int16)
@@ -199,14 +201,11 @@ class PlaybackBuffer:
         return out
 
     def set_gain(self, gain: float) -> None:
-        """Play on at this loudness (1: full), from the next frame on. What is heard softly is heard.
-
-        Holds until it is changed, or until `interrupt()`: what comes after that is played at full loudness.
-        """
+        """Play at this loudness (1: full) from the next frame on, until `interrupt()`. Soft audio counts as heard."""
         self._target_gain = gain
 
     def _apply_gain(self, samples: Samples) -> Samples:
-        """A frame at the loudness that is wanted, on the way there from the present one."""
+        """Return a frame on the ramp from the present loudness to the target."""
         way = self._target_gain - self._gain
         ramp = self._gain + np.sign(way) * np.minimum(np.arange(1, len(samples) + 1) / GAIN_RAMP_SAMPLES, abs(way))
         self._gain = float(ramp[-1])
@@ -230,9 +229,9 @@ class PlaybackBuffer:
         self._underrun_since = self._underrun_part = None
 
     def _prune_parts(self) -> None:
-        """Old parts that were handed out to their end."""
+        """Forget the oldest parts that were played to their end."""
         if len(self._parts) > MAX_REMEMBERED:
-            flooded = len(self._parts) > MAX_UNFINISHED_PARTS  # by a server that ends none of them
+            flooded = len(self._parts) > MAX_UNFINISHED_PARTS
             over = [
                 key
                 for key, part in self._parts.items()
@@ -244,32 +243,30 @@ class PlaybackBuffer:
     # ---------------------------------------------------------------- heard
 
     def item_ids_at(self, now: float) -> list[str]:
-        """The items of which the frame handed out at `now` holds sound."""
+        """Return the items with audio in the frame returned at `now`."""
         return list(dict.fromkeys(part.item_id for part in self._frame_parts)) if now == self._frame_at else []
 
     @property
     def has_queued_audio(self) -> bool:
-        """Audio waits to be played."""
+        """Whether audio waits to be played."""
         return bool(self._queue)
 
     @property
     def queued_ms(self) -> int:
-        """ms of audio waiting to be played."""
+        """Milliseconds of audio waiting to be played."""
         return self._queued_samples * 1000 // RATE
 
     def interrupt(self, now: float) -> list[Truncation]:
-        """Stop at once. Returns what was heard of each part that was cut, in playing order; 0 ms when never played.
+        """Stop at once and cancel the responses. Return the unfinished parts in playing order, with their heard ms.
 
-        What was handed out is on its way and cannot be called back: it is heard too (measured at the ear by
-        `benchmarks/barge_in.py`). So parts handed out to their end are left out.
+        Samples that were returned are on their way and are heard too (measured by `benchmarks/barge_in.py`). Parts
+        returned to their end are therefore left out.
         """
         cuts = []
         for part in list(self._parts.values()):
             if part.received_samples and not (part.is_complete and part.played_samples == part.received_samples):
                 cuts.append(Truncation(part.item_id, part.content_index, part.played_samples * 1000 // RATE))
-            for gone in (part.response_id, part.item_id):
-                if gone and gone not in self._dropped:
-                    self._dropped.append(gone)
+            self.responses.cancel(part.response_id, part.item_id)
         if self.state is PlaybackState.PLAYING and self._queue:
             chunk = self._queue[0]
             rest = chunk.samples[chunk.offset : chunk.offset + FADE_SAMPLES].astype(np.float64)

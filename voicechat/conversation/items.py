@@ -7,7 +7,7 @@ the two are remembered as one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, Literal, NamedTuple
@@ -211,14 +211,16 @@ class Items:
             item = self._add(Item(item_id, kind))
         return item
 
-    def upsert(self, raw: Mapping[str, Any], kind: ItemKind) -> Item | None:
-        """The item that an item object describes, created when it is new; None when the object has no id."""
-        name = raw.get("id")
-        if not isinstance(name, str) or not name:
+    def upsert(self, name: str, kind: ItemKind, typed_text: str) -> Item | None:
+        """Return the item that the server calls `name`, created when it is new; None when `name` is "".
+
+        `typed_text` is the text by which an item of ours is recognized under another id.
+        """
+        if not name:
             return None
         item = self.find(name)
         if item is None:
-            item = self._find_unconfirmed_match(raw, kind)
+            item = self._find_unconfirmed_match(kind, typed_text)
             if item is None:
                 return self._add(Item(name, kind))
             self._id_aliases[name] = item.id
@@ -226,15 +228,10 @@ class Items:
             self._unconfirmed.remove(item.id)
         return item
 
-    def _find_unconfirmed_match(self, raw: Mapping[str, Any], kind: ItemKind) -> Item | None:
-        """An item that we created and the server confirms under another id, told by its text."""
-        content = raw.get("content")
-        first = content[0] if isinstance(content, list) and content else None
-        text = first.get("text") if isinstance(first, Mapping) else None
-        for item in self.unconfirmed():
-            if item.kind is kind and item.text.strip() == text:
-                return item
-        return None
+    def _find_unconfirmed_match(self, kind: ItemKind, typed_text: str) -> Item | None:
+        """Return an item of ours that the server confirms under another id."""
+        found = (item for item in self.unconfirmed() if item.kind is kind and item.text.strip() == typed_text)
+        return next(found, None) if typed_text else None
 
     # ---------------------------------------------------------------- changing
 
@@ -250,9 +247,9 @@ class Items:
         """Items that the server was asked to create and has not spoken of."""
         return [item for item_id in self._unconfirmed if (item := self._items.get(item_id)) is not None]
 
-    def set_previous(self, item: Item, previous_item_id: object) -> None:
-        """Put an item after `previous`. null says nothing: some servers never fill it in."""
-        if not isinstance(previous_item_id, str) or not previous_item_id:
+    def set_previous(self, item: Item, previous_item_id: str) -> None:
+        """Put an item after another one. "" says nothing: some servers never name it."""
+        if not previous_item_id:
             return
         before = self._id_aliases.get(previous_item_id, previous_item_id)
         if before == item.id:

@@ -51,14 +51,9 @@ def _normalize(letters: str) -> str:
     return to_traditional(letters).replace("臺", "台").casefold()
 
 
-def transcription_prompt(session: object) -> str:
-    """The prompt of a `session` object; names that stand in a list of their own, as a prompt would have them."""
-    found = session
-    for name in ("audio", "input", "transcription"):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
-        return ""
-    prompt, keywords = found.get("prompt"), found.get("keywords")
+def transcription_prompt(transcription: Mapping[str, object]) -> str:
+    """Return the prompt of a `transcription` object; its keywords are joined as a prompt would have them."""
+    prompt, keywords = transcription.get("prompt"), transcription.get("keywords")
     if isinstance(prompt, str) and prompt:
         return prompt
     return SEPARATOR.join(map(str, keywords)) if isinstance(keywords, list) else ""

@@ -1,94 +1,74 @@
-"""What is over here while the server still speaks of it: replies given up, items deleted, what Clear took. Pure."""
+"""Deleted items of which the server still sends events, and items to delete once the server has them. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 
-from voicechat.protocol.event_fields import Event, get_item_ids, get_object, get_objects, get_response_id, get_string
+from voicechat.protocol.server_events import (
+    InputCommitted,
+    ItemAdded,
+    ItemDone,
+    OutputItem,
+    ResponseDone,
+    ServerEvent,
+)
+
+from .responses import ResponseRegistry
 
 MAX_TOMBSTONES = 256
-"""Replies and items remembered, of each. Events of older ones no longer arrive."""
-ITEM_CONFIRMING_EVENTS = frozenset(
-    {
-        "input_audio_buffer.committed",
-        "conversation.item.added",
-        "conversation.item.created",
-        "conversation.item.done",
-        "response.done",
-    }
-)
+"""Items remembered. Events of older ones no longer arrive."""
+ITEM_CONFIRMING_EVENTS = (InputCommitted, ItemAdded, ItemDone, ResponseDone)
 """Events after which the items they name are in the server's conversation."""
 
 
 class Tombstones:
-    """Ids and hashes, no text. Belongs to one connection: the next one begins with `clear()`."""
+    """Ids and hashes, no text. Emptied by `clear()` for another connection."""
 
-    def __init__(self) -> None:
-        self._cancelled_responses: deque[str] = deque(maxlen=MAX_TOMBSTONES)
-        self._cleared_responses: deque[str] = deque(maxlen=MAX_TOMBSTONES)
-        """Replies of which nothing may stay at the server either."""
+    def __init__(self, responses: ResponseRegistry) -> None:
+        self._responses = responses
         self._deleted_items: deque[str] = deque(maxlen=MAX_TOMBSTONES)
         self._pending_deletes: deque[str] = deque(maxlen=MAX_TOMBSTONES)
-        """Items forgotten before the server had them: deleted as soon as it does."""
+        """Items deleted here before the server had them."""
         self._deleted_text_hashes: deque[int] = deque(maxlen=MAX_TOMBSTONES)
-        """Hashes of deleted messages that the server has not confirmed: it may do so under a name of its own."""
-
-    def is_cancelled(self, response_id: str) -> bool:
-        return response_id in self._cancelled_responses
+        """Hashes of deleted messages that the server has not confirmed: it may confirm them with ids of its own."""
 
     def is_deleted(self, item_id: str) -> bool:
         return item_id in self._deleted_items
 
-    def mark_cancelled(self, response_id: str) -> None:
-        """Ignore what still comes of a reply."""
-        if response_id and response_id not in self._cancelled_responses:
-            self._cancelled_responses.append(response_id)
-
-    def delete_response_when_seen(self, response_id: str) -> None:
-        """The same, and its items are to be deleted as they come."""
-        self.mark_cancelled(response_id)
-        if response_id and response_id not in self._cleared_responses:
-            self._cleared_responses.append(response_id)
-
     def mark_deleted(self, item_id: str) -> None:
-        """Ignore what still comes of an item that the server was told to delete."""
+        """Ignore later events of an item that the server deletes."""
         if item_id and item_id not in self._deleted_items:
             self._deleted_items.append(item_id)
 
     def delete_item_when_seen(self, item_id: str) -> None:
-        """The same for one that the server does not have yet."""
+        """Ignore later events of an item, and delete it once the server has it."""
         if item_id and item_id not in self._deleted_items:
             self._deleted_items.append(item_id)
             self._pending_deletes.append(item_id)
 
     def delete_message_when_seen(self, text: str) -> None:
-        """A message of ours is deleted before the server confirmed it."""
+        """Delete a message of ours once the server has confirmed it."""
         self._deleted_text_hashes.append(hash(text))
 
-    def _match_deleted_message(self, event: Event) -> None:
-        item = get_object(event, "item")
-        for part in get_objects(item, "content")[:1]:
-            text = hash(get_string(part, "text"))
+    def take_late_items(self, event: ServerEvent) -> list[str]:
+        """Return the deleted items that the server has from this event on. Each is returned once."""
+        if self._deleted_text_hashes and isinstance(event, ItemAdded | ItemDone | OutputItem):
+            text = hash(event.item.typed_text)
             if text in self._deleted_text_hashes:
                 self._deleted_text_hashes.remove(text)
-                self.delete_item_when_seen(get_string(item, "id"))
-
-    def take_late_items(self, event: Event) -> list[str]:
-        """Forgotten items that the server has now, by this event: to be deleted there. Each is given once."""
-        self._match_deleted_message(event)
-        named = get_item_ids(event)
-        if get_response_id(event) in self._cleared_responses:
-            for item_id in named:
+                self.delete_item_when_seen(event.item.id)
+        if self._responses.is_ignored(event.response_id):
+            for item_id in event.item_ids:
                 self.delete_item_when_seen(item_id)
-        if get_string(event, "type") not in ITEM_CONFIRMING_EVENTS:
+        if not self._pending_deletes or not isinstance(event, ITEM_CONFIRMING_EVENTS):
             return []
-        found = [item_id for item_id in dict.fromkeys(named) if item_id in self._pending_deletes]
+        found = [item_id for item_id in dict.fromkeys(event.item_ids) if item_id in self._pending_deletes]
         for item_id in found:
             self._pending_deletes.remove(item_id)
         return found
 
     def clear(self) -> None:
-        """Another connection."""
-        for known in (self._cancelled_responses, self._cleared_responses, self._deleted_items, self._pending_deletes):
-            known.clear()
+        """Forget all: another connection."""
+        self._deleted_items.clear()
+        self._pending_deletes.clear()
         self._deleted_text_hashes.clear()

@@ -14,12 +14,14 @@ from __future__ import annotations
 import binascii
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from voicechat.config.session_update import SessionMode
 from voicechat.protocol.beta_dialect import Dialect, client_to_beta, client_to_ga
-from voicechat.protocol.event_fields import get_object, get_response_id, get_string
+from voicechat.protocol.event_dispatcher import EventHandlers
+from voicechat.protocol.event_fields import get_string
+from voicechat.protocol.server_events import ResponseCreated, ResponseDone, ServerError, ServerEvent
 
 Event = dict[str, Any]
 
@@ -119,22 +121,23 @@ class InFlightResponses:
             raise ClientEventRejected("too_many_responses", message)
         self._requested.append((get_string(event, "event_id"), now))
 
-    def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """A server event, in GA. Never raises for what a server may send."""
-        kind, reply = event.get("type"), get_response_id(event)
-        if kind == "response.created":
-            # Also one that the server begins by itself: what was asked for counts again when it is created.
-            self._pop_request()
-            self._last_event_at[reply] = now
-            if len(self._last_event_at) > MAX_TRACKED_RESPONSES:
-                del self._last_event_at[next(iter(self._last_event_at))]
-        elif kind == "response.done":
-            if self._last_event_at.pop(reply, None) is None:
-                self._pop_request()  # not every server tells that it begins
-        elif kind == "error":
-            self._drop_failed_request(get_string(get_object(event, "error"), "event_id"))
-        elif reply in self._last_event_at:
-            self._last_event_at[reply] = now
+    def event_handlers(self) -> EventHandlers:
+        return {ServerEvent: self._on_event}
+
+    def _on_event(self, event: ServerEvent, now: float) -> None:
+        match event:
+            case ResponseCreated():  # one that the server begins by itself counts too
+                self._pop_request()
+                self._last_event_at[event.response_id] = now
+                if len(self._last_event_at) > MAX_TRACKED_RESPONSES:
+                    del self._last_event_at[next(iter(self._last_event_at))]
+            case ResponseDone():
+                if self._last_event_at.pop(event.response_id, None) is None:
+                    self._pop_request()  # some servers do not announce their responses
+            case ServerError():
+                self._drop_failed_request(event.event_id)
+            case _ if event.response_id in self._last_event_at:
+                self._last_event_at[event.response_id] = now
 
     def count_in_flight(self, now: float) -> int:
         """How many are asked for or being made."""
@@ -177,9 +180,8 @@ class ClientEventPolicy:
         dialect: Dialect = Dialect.GA,
         check_budget: Callable[[Event], None] = _accept_all,
     ) -> None:
-        """`max_output_tokens` of one reply. `requested_model`: the `?model=` that the client named when it connected; as that
-        was ignored, the same name in an update is too. `speaks`: the client's dialect. `admit`: called last with every
-        GA event that may be sent on by its form; may still raise `Refusal`."""
+        """`requested_model`: the `?model=` of the client's connection; ignored there and in updates. `dialect`: the
+        client's. `check_budget`: called last for each accepted GA event; may raise `ClientEventRejected`."""
         self._mode = mode
         self._max_output_tokens = max_output_tokens
         self._requested_model = requested_model

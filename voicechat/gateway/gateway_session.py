@@ -27,7 +27,9 @@ from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
 from voicechat.protocol.beta_dialect import Dialect
+from voicechat.protocol.event_dispatcher import EventDispatcher
 from voicechat.protocol.failures import ConnectionFailed, failure_of_close
+from voicechat.protocol.server_events import parse_event
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
 from voicechat.upstream.reconnecting_client import USAGE_DRAIN_TIMEOUT_S
 
@@ -93,6 +95,7 @@ class GatewaySession:
         self._secrets = secrets_of(endpoint)
         client.secret_variants = encoded_variants(endpoint.credentials)
         self._responses = InFlightResponses()
+        self._dispatcher = EventDispatcher(billing.event_handlers(), self._responses.event_handlers())
         speaks = client.dialect
         self._policy = ClientEventPolicy(
             mode, most, requested_model=requested_model, dialect=speaks, check_budget=self._check_budget
@@ -155,8 +158,7 @@ class GatewaySession:
     def _track_events(self, events: list[Event], now: float) -> None:
         """Book what these events of the server, in GA, say of replies and of money."""
         for event in events:
-            self._billing.on_event(event, now)
-            self._responses.on_event(event, now)
+            self._dispatcher.dispatch(parse_event(event), now)
 
     def _check_limits(self, now: float) -> TerminalError | None:
         """Why the session has to end now, or None."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.config.transcription import build_transcription
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.protocol.event_dispatcher import EventHandlers
+from voicechat.protocol.server_events import ServerEvent
 
 from .daily_quota import OVERRUN_GRACE_S, DailyQuota
 from .pricing import NO_TOKENS, USAGE_EVENTS, DailySpend, SpendLimits, SpendStatus, TokenUsage, UsageMeter
@@ -164,22 +166,24 @@ class SessionBilling:
         free = endpoint.kind is ServerKind.OFFLINE
         return UsageMeter(endpoint.model, str(hearing.get("model", "")), free=free)
 
-    def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """A server event. Never raises for what a server may send."""
-        if event.get("type") not in USAGE_EVENTS:
-            return
-        meter, figures = self._meter, self._billing.metrics
-        tokens, cost = meter.tokens, meter.cost_usd
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers for `EventDispatcher`. They never raise."""
+        return dict.fromkeys(USAGE_EVENTS, self._on_usage)
+
+    def _on_usage(self, event: ServerEvent, now: float) -> None:
+        """Book the usage that an event reports."""
+        meter, metrics = self._meter, self._billing.metrics
+        before, before_usd = meter.tokens, meter.cost_usd
         meter.apply(event)
-        if meter.tokens == tokens:
+        if meter.tokens == before:
             return
         self.version += 1
-        figures.record_tokens(meter.tokens.since(tokens))
+        metrics.record_tokens(meter.tokens.since(before))
         if meter.cost_usd is None:
             self._billing.warn_price_unknown()
         elif not self._has_visitor_key:
-            spent = meter.cost_usd - (cost or 0.0)
-            figures.record_cost(spent)
+            spent = meter.cost_usd - (before_usd or 0.0)
+            metrics.record_cost(spent)
             self._operator_usd += max(0.0, spent)
             self._billing.daily_spend.add(spent)
 

@@ -14,9 +14,16 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from voicechat.protocol.event_fields import Event, get_content_index, get_object, get_string, to_count
+from voicechat.protocol.event_fields import Event, get_object, get_string, to_count
+from voicechat.protocol.server_events import (
+    ResponseDone,
+    ServerEvent,
+    SessionCreated,
+    SessionEvent,
+    SessionUpdated,
+    TranscriptCompleted,
+)
 
 MILLION = 1_000_000
 AUDIO_TOKENS_PER_S = 10
@@ -27,9 +34,8 @@ DAY_S = 86_400
 DATED_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 MODALITIES = ("text", "image", "audio")
 """In the order in which tokens that a server does not sort are attributed."""
-TRANSCRIPTION_COMPLETED = "conversation.item.input_audio_transcription.completed"
-USAGE_EVENTS = frozenset({"response.done", TRANSCRIPTION_COMPLETED, "session.created", "session.updated"})
-"""Events that say something of what was used."""
+USAGE_EVENTS = (ResponseDone, TranscriptCompleted, SessionCreated, SessionUpdated)
+"""Events from which usage is counted."""
 
 
 # ---------------------------------------------------------------- prices
@@ -193,21 +199,17 @@ class UsageMeter:
         """Another connection: nothing is told again over it, and a server may begin anew to number its replies."""
         self._counted.clear()
 
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Fold a server event; those without usage change nothing. Never raises for what a server may send."""
-        kind = event.get("type")
-        if kind == "response.done":
-            response = get_object(event, "response")
-            # xAI puts it beside the response instead of into it.
-            usage = get_object(response, "usage") or get_object(event, "usage")
-            self._add_usage((get_string(response, "id"), -1), parse_response_usage(usage))
-        elif kind == TRANSCRIPTION_COMPLETED:
-            self._add_usage(
-                (get_string(event, "item_id"), get_content_index(event)),
-                parse_transcription_usage(get_object(event, "usage")),
-            )
-        elif kind in ("session.created", "session.updated"):
-            self._learn_models(get_object(event, "session"))
+    def apply(self, event: ServerEvent) -> None:
+        """Count the usage in an event, and learn the models that the server chose. Never raises."""
+        match event:
+            case ResponseDone():
+                self._add_usage((event.response_id, -1), parse_response_usage(event.usage))
+            case TranscriptCompleted():
+                self._add_usage((event.item_id, event.content_index), parse_transcription_usage(event.usage))
+            case SessionEvent():
+                self._model = self._model or event.session.model
+                model = get_string(event.session.transcription, "model")
+                self._transcription_model = self._transcription_model or model
 
     def _add_usage(self, source: tuple[str, int], tokens: TokenUsage) -> None:
         """Add what is new. Some servers complete one transcript several times, each time with all of it."""
@@ -217,11 +219,6 @@ class UsageMeter:
             if len(self._counted) > MAX_REMEMBERED:
                 self._counted.popitem(last=False)
         self.tokens += tokens.since(before)
-
-    def _learn_models(self, session: Event) -> None:
-        self._model = self._model or get_string(session, "model")
-        heard = get_object(get_object(get_object(session, "audio"), "input"), "transcription")
-        self._transcription_model = self._transcription_model or get_string(heard, "model")
 
     @property
     def cost_usd(self) -> float | None:

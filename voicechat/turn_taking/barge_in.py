@@ -1,7 +1,7 @@
-"""What a visitor's sound, message or button does to the reply that is being given. Pure.
+"""Barge-in: how the visitor's voice, message or button affects the reply being given. Pure.
 
-`Call` says what happened; this stops the reply, or lowers it and judges (`ducking.py`), and gives the events that tell
-the server. Where the server does not leave that to us it has stopped the reply by itself at the first sound.
+`CallStateMachine` reports events; this ducks the reply, classifies the sound (`interruption_classifier.py`), stops the
+reply, and returns the client events that tell the server. A server that interrupts by itself stops at the first sound.
 """
 
 from __future__ import annotations
@@ -14,46 +14,70 @@ from voicechat.audio.voice_activity import EnergyVad
 from voicechat.config.settings import Settings, TurnDetection
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.client_events import ClientEventBuilder
-from voicechat.protocol.event_fields import Event, get_object, get_response_id, get_string, to_count
+from voicechat.protocol.event_fields import Event, to_count
+from voicechat.protocol.server_events import InputCommitted, ResponseDone, ServerEvent
 
 from .interruption_classifier import ClassifierState, InterruptionClassifier, InterruptionVerdict
-from .response_tracker import ResponseStatus, ResponseTracker, UserTurnStatus
+from .response_tracker import ResponseTracker
+from .user_turn import UserTurnStatus
 
 DUCKED_GAIN = 0.2
-"""Loudness of a reply while a sound over it is judged (-14 dB): soft enough to speak over, and not gone."""
+"""Loudness of a reply while a sound over it is classified (-14 dB): low enough to speak over, and still audible."""
 SEMANTIC_VAD_SILENCE_S = 0.8
-"""What `semantic_vad` mostly waits after a sound without words."""
+"""Seconds that `semantic_vad` usually waits after a sound without words."""
 
 
 class BargeIn:
-    """Of one call."""
+    """Barge-in of one call."""
 
     def __init__(
         self,
         conversation: Conversation,
         playback: PlaybackBuffer,
-        responses: ResponseTracker,
+        tracker: ResponseTracker,
         client_events: ClientEventBuilder,
         settings: Settings,
     ) -> None:
         self._conversation = conversation
         self._playback = playback
-        self._responses = responses
+        self._tracker = tracker
+        self._registry = tracker.registry
         self._client_events = client_events
         semantic = settings.turn_detection is TurnDetection.SEMANTIC
         self._classifier = InterruptionClassifier(
             SEMANTIC_VAD_SILENCE_S if semantic else settings.vad_silence_ms / 1000
         )
         self._energy_vad = EnergyVad()
-        self.client_side = False
-        """The server leaves interruptions to us, and has confirmed that."""
-        self.needs_response_request = False
-        """The server will not answer the sound that is judged: it could not, or its answer was refused."""
+        self._client_side = False
+        self._needs_response_request = False
+
+    @property
+    def client_side(self) -> bool:
+        """The server leaves interruptions to the client, and has confirmed that."""
+        return self._client_side
+
+    @property
+    def needs_response_request(self) -> bool:
+        """The server will not answer the classified sound: it could not, or its reply was rejected."""
+        return self._needs_response_request
+
+    # ---------------------------------------------------------------- connection
+
+    def handle_connected(self) -> None:
+        """Leave interruptions to the server until it confirms otherwise."""
+        self._client_side = False
+
+    def apply_turn_detection(self, turn_detection: Event) -> None:
+        """Take over the settings that the server confirms."""
+        kind = turn_detection.get("type")
+        self._client_side = turn_detection.get("interrupt_response") is False and kind in list(TurnDetection)
+        if kind == TurnDetection.SERVER and (silence_ms := to_count(turn_detection.get("silence_duration_ms"))):
+            self._classifier.set_silence_duration(silence_ms / 1000)
 
     # ---------------------------------------------------------------- stopping a reply
 
     def truncate_reply(self, now: float) -> list[dict[str, Any]]:
-        """Stop the reply here; returns what tells the server how much of it was heard."""
+        """Stop the reply here. Return the events that tell the server how much of it was heard."""
         events: list[dict[str, Any]] = []
         for cut in self._playback.interrupt(now):
             self._conversation.truncate(*cut)
@@ -61,124 +85,107 @@ class BargeIn:
                 events += self._client_events.with_event_ids("retell", self._conversation.resend_truncated(cut.item_id))
                 continue
             events.append(self._client_events.truncate_item(cut, self._conversation.server_id(cut.item_id)))
-        if self._responses.status is ResponseStatus.ACTIVE:
-            self._playback.drop_response(self._responses.response_id)
-            # Without sound there is nothing to truncate; what was not heard at all is taken out.
-            events += self._client_events.delete_items(self._conversation.cancel_response(self._responses.response_id))
+        if self._registry.is_busy:
+            # Items without audio cannot be truncated; they are deleted.
+            events += self._client_events.delete_items(self._conversation.cancel_response(self._registry.current_id))
         return events
 
     def interrupt(self, now: float) -> list[dict[str, Any]]:
-        """Stop the reply here and at the server, after which nothing is judged any more."""
+        """Stop the reply here and at the server, and end the classification."""
         self.reset()
-        making = self._responses.status is ResponseStatus.ACTIVE and not self._conversation.is_cancelled(
-            self._responses.response_id
-        )
+        was_active = self._registry.is_active
         events = self.truncate_reply(now)
-        return [*events, self._client_events.cancel_response(self._responses.response_id)] if making else events
+        return [*events, self._client_events.cancel_response(self._registry.current_id)] if was_active else events
 
-    def reject_stale(self, event: Event, user_speaking: bool) -> list[dict[str, Any]]:
-        """Turn away, at the first sign of it, what still comes of the conversation before Clear, and an answer to a
-        sound that is no turn, or not yet known to be one. `hearing`: the visitor is speaking."""
-        kind, reply, answers = event.get("type"), get_response_id(event), self._responses
-        events: list[dict[str, Any]] = []
-        if kind == "input_audio_buffer.committed" and answers.user_turn is UserTurnStatus.CLEARED:
-            self._conversation.delete_item_when_seen(get_string(event, "item_id"))
-        new = bool(reply) and reply != answers.response_id and not self._conversation.is_cancelled(reply)
-        undecided = new and self.classifying and not self._playback.has_response(reply)
-        if undecided:
-            self.needs_response_request = True
-            answers.reject_unclassified(reply)
-        if undecided or (new and answers.reject_if_stale(reply, user_speaking)):
-            self._conversation.delete_response_when_seen(reply)
-            self._playback.drop_response(reply)
-            if kind != "response.done":
-                events.append(self._client_events.cancel_response(reply))
+    def reject_stale(self, event: ServerEvent, user_speaking: bool) -> list[dict[str, Any]]:
+        """Reject, at its first event, a reply to what was cleared, to no turn, or to a sound still being classified.
+
+        Return the events that cancel it and delete its items.
+        """
+        if isinstance(event, InputCommitted) and self._tracker.user_turn is UserTurnStatus.CLEARED:
+            self._conversation.delete_item_when_seen(event.item_id)
+        response_id, events = event.response_id, []
+        new = response_id not in ("", self._registry.current_id) and not self._registry.is_stale(response_id)
+        if new and self._reject_response(response_id, user_speaking) and not isinstance(event, ResponseDone):
+            events.append(self._client_events.cancel_response(response_id))
         return events + self._client_events.delete_items(self._conversation.take_late_items(event))
 
-    # ---------------------------------------------------------------- judging a sound
+    def _reject_response(self, response_id: str, user_speaking: bool) -> bool:
+        """Reject a new reply unless it is wanted. Return whether it was rejected."""
+        if self.classifying and not self._playback.has_response(response_id):
+            self._needs_response_request = True
+            self._tracker.reject_unclassified(response_id)
+            return True
+        return self._tracker.reject_if_stale(response_id, user_speaking=user_speaking)
+
+    # ---------------------------------------------------------------- classifying a sound
 
     @property
     def classifying(self) -> bool:
-        """A sound is being judged while the reply goes on, softly."""
+        """A sound is being classified while the reply goes on, ducked."""
         return self._classifier.classifying
 
     @property
     def speech_active(self) -> bool:
-        """The sound that is judged has not ended yet."""
+        """The sound that is classified has not ended."""
         return self._classifier.state is ClassifierState.SPEECH_ACTIVE
 
     @property
     def reply_exhausted(self) -> bool:
-        """The reply has run out, and there may be something to answer."""
+        """The reply has run out while the transcript of the sound is awaited."""
         return self._classifier.state is ClassifierState.AWAITING_TRANSCRIPT
 
     @property
     def reply_in_progress(self) -> bool:
-        """Sound of the reply is waiting, or more of it is to come."""
-        making = self._responses.status is ResponseStatus.ACTIVE and not self._conversation.is_cancelled(
-            self._responses.response_id
-        )
-        return self._playback.has_queued_audio or making
-
-    def apply_session(self, event: Event) -> None:
-        """Settings that the server confirms."""
-        turns = confirmed_turn_detection(event)
-        self.client_side = turns.get("interrupt_response") is False and turns.get("type") in list(TurnDetection)
-        if turns.get("type") == TurnDetection.SERVER and (silence_ms := to_count(turns.get("silence_duration_ms"))):
-            self._classifier.set_silence_duration(silence_ms / 1000)
+        """Audio of the reply is queued, or more of it is to come."""
+        return self._playback.has_queued_audio or self._registry.is_active
 
     def push_audio(self, samples: Samples) -> None:
-        """The next 20 ms of the microphone."""
-        if self.client_side:
+        """Take the next 20 ms of the microphone."""
+        if self._client_side:
             self._energy_vad.push(samples)
 
     def duck_and_classify(self, item_id: str, now: float) -> InterruptionVerdict | None:
-        """The visitor makes a sound over the reply: lower it, and judge."""
+        """Duck the reply and classify a sound over it."""
         if not self.classifying:
             self.reset()
         self._playback.set_gain(DUCKED_GAIN)
         return self._classifier.start_speech(item_id, now)
 
     def end_speech(self, item_id: str, now: float) -> InterruptionVerdict | None:
-        """The sound has ended."""
+        """Note the end of the sound."""
         return self._classifier.end_speech(item_id, now)
 
     def mark_turn_unanswered(self) -> None:
-        """The server cannot answer the visitor's turn by itself."""
+        """Note that the server cannot answer the visitor's turn by itself."""
         if self.classifying:
-            self.needs_response_request = True
+            self._needs_response_request = True
         else:
-            self._responses.queue_turn_response()
+            self._tracker.queue_turn_response()
 
     def apply_transcript(self, item_id: str, *, is_final: bool) -> InterruptionVerdict | None:
-        """The conversation knows more of what was said in a sound; `whole`: all there will be."""
+        """Classify a sound by its transcript. `is_final`: no more of it comes."""
         return self._classifier.apply_transcript(item_id, self._conversation.get_transcript(item_id), is_final=is_final)
 
     def tick_20ms(self, now: float) -> InterruptionVerdict | None:
-        """20 ms have passed."""
+        """Classify a sound by its duration, every 20 ms."""
         if self._classifier.state is ClassifierState.IDLE:
             return None
         voice_s = (
             self._energy_vad.voice_duration_s(now - self._classifier.speech_started_at) if self.speech_active else 0.0
         )
-        return self._classifier.tick_20ms(now, voice_s, self.reply_in_progress, not self.needs_response_request)
+        return self._classifier.tick_20ms(now, voice_s, self.reply_in_progress, not self._needs_response_request)
 
     def resume_false_interruption(self) -> list[dict[str, Any]]:
-        """It was no interruption. Returns what takes sounds without words out of the server's memory."""
-        nothing = self.reset()
-        self._responses.dismiss_turn()
+        """Resume the reply at full loudness. Return the events that delete the sounds without words."""
+        empty = self.reset()
+        self._tracker.dismiss_turn()
         return self._client_events.delete_items(
-            [name for item_id in nothing for name in self._conversation.discard_empty_turn(item_id)]
+            [name for item_id in empty for name in self._conversation.discard_empty_turn(item_id)]
         )
 
     def reset(self) -> list[str]:
-        """Nothing is judged any more: full loudness. Returns the items in which nothing was said."""
-        self.needs_response_request = False
+        """End the classification at full loudness. Return the items without words."""
+        self._needs_response_request = False
         self._playback.set_gain(1.0)
         return self._classifier.reset()
-
-
-def confirmed_turn_detection(event: Event) -> Event:
-    """Of a `session.updated`; empty where there is none."""
-    heard = get_object(get_object(get_object(event, "session"), "audio"), "input")
-    return get_object(heard, "turn_detection") if get_string(event, "type") == "session.updated" else {}

@@ -1,4 +1,4 @@
-"""Where a call is, since when, and what the visitor is told of it. Pure."""
+"""Lifecycle of one call: its stage, its notice and its times. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from voicechat.protocol.notices import Notice
 from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Snapshot
 
 ACTIVE_STAGES = frozenset({CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
-"""Somebody speaks or is about to: no idleness, however long it lasts."""
+"""Stages in which a call never counts as idle."""
 MIN_SHUTDOWN_NOTICE_S = 2.0
-"""So long the visitor can read that the call is about to end, however quiet it is."""
+"""Seconds for which the visitor can read that the call is about to end, even an idle one."""
 
 
 class CallLifecycle:
-    """The stage of one call, with its notice and its times."""
+    """Stage, notice and times of one call. `CallStateMachine` adds the reasons why they change."""
 
     def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
         self.conversation = conversation
@@ -34,7 +34,7 @@ class CallLifecycle:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Differs whenever `snapshot()` may differ."""
+        """Version of `snapshot()`: equal versions have equal snapshots."""
         return self._changes, self.conversation.version
 
     def snapshot(self) -> Snapshot:
@@ -50,13 +50,13 @@ class CallLifecycle:
         )
 
     def set_notice(self, notice: str | None) -> None:
-        """Show a notice, or none."""
+        """Show a notice, or none with None."""
         if notice != self.notice:
             self.notice = notice
             self._changes += 1
 
     def queued(self, queue_position: int, now: float) -> None:
-        """In line for a place; 1: next. What passes in line is no time of the call."""
+        """Wait in the queue; position 1 is next. Waiting is no time of the call."""
         self._enter_stage(CallStage.QUEUED, now)
         self.conversation.clock.stop(now)
         if queue_position != self._queue_position:
@@ -64,14 +64,14 @@ class CallLifecycle:
             self._changes += 1
 
     def admitted(self, now: float) -> None:
-        """There is a place: only from now on time counts."""
+        """Leave the queue: the times of the call start now."""
         self._queue_position = 0
         self._started_at = self._last_activity_at = now
         self._enter_stage(CallStage.CONNECTING, now)
         self.conversation.clock.start(now)
 
     def on_shutdown(self, grace_s: float, now: float) -> None:
-        """The app ends, and in so many seconds at the latest this call."""
+        """Announce that the app ends this call after `grace_s` seconds at the latest."""
         self._shutdown_grace_s, self._shutdown_deadline = grace_s, now + grace_s
         self._changes += 1
 
@@ -81,11 +81,11 @@ class CallLifecycle:
 
     @property
     def fatal_failure(self) -> Failure | None:
-        """A failure said inside the session (no money left) after which going on makes no sense."""
+        """Failure reported inside the session (no money left) after which the call must end."""
         return self._fatal_failure
 
     def expired(self, now: float) -> Notice | None:
-        """Why the call must end now, or None."""
+        """Return why the call must end now, or None."""
         if self.stage is CallStage.QUEUED:
             return None
         if self._shutdown_deadline is not None and self._can_shut_down(now):
@@ -98,14 +98,14 @@ class CallLifecycle:
 
     @property
     def idle(self) -> bool:
-        """Nobody speaks, and nobody waits for an answer."""
+        """The visitor is silent and awaits no reply."""
         return self.stage is CallStage.LISTENING
 
     def _can_shut_down(self, now: float) -> bool:
         assert self._shutdown_deadline is not None
-        left = self._shutdown_deadline - now
-        told = self._shutdown_grace_s - left >= MIN_SHUTDOWN_NOTICE_S
-        return left <= 0 or (told and (self.idle or not self.is_connected))
+        left_s = self._shutdown_deadline - now
+        was_shown = self._shutdown_grace_s - left_s >= MIN_SHUTDOWN_NOTICE_S
+        return left_s <= 0 or (was_shown and (self.idle or not self.is_connected))
 
     def _enter_stage(self, stage: CallStage, now: float) -> None:
         if stage is not self.stage and self.stage not in TERMINAL_STAGES:
@@ -113,6 +113,10 @@ class CallLifecycle:
             self._stage_since = now
             self._changes += 1
 
+    def _touch(self, now: float) -> None:
+        """Note activity: the call is not idle."""
+        self._last_activity_at = now
+
     def _idle_s(self, now: float) -> float:
-        """Seconds since anything happened."""
+        """Return the seconds since the last activity or change of stage."""
         return now - max(self._stage_since, self._last_activity_at)

@@ -14,13 +14,25 @@ with `silence_ms=0` the wait counted is only that for the server's word. A typed
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from voicechat.audio.format import FRAME_S, RATE
-from voicechat.protocol.event_fields import Event, get_object, get_objects, get_response_id, get_string, to_count
+from voicechat.protocol.event_dispatcher import EventHandlers
+from voicechat.protocol.event_fields import Event, to_count
+from voicechat.protocol.server_events import (
+    AudioDelta,
+    InputCommitted,
+    ResponseCreated,
+    ResponseDone,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptCompleted,
+    TranscriptFailed,
+)
 
 MAX_ANCHORS = 512
 """Pieces of microphone sound remembered: 10 s of 20 ms frames; the server speaks of a turn's end well within that."""
@@ -30,12 +42,8 @@ MAX_RESPONSE_IDS = 64
 """Responses remembered that belong to earlier turns."""
 MAX_ITEMS_PER_RESPONSE = 16
 """Spoken items of one answer that are followed to the loudspeaker."""
-TRANSCRIPT_FINAL_EVENTS = frozenset(
-    {
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.input_audio_transcription.failed",
-    }
-)
+TOOL_CALL_TYPES = frozenset({"function_call", "mcp_call"})
+"""Items after which another response answers the turn."""
 
 
 class LatencySpan(NamedTuple):
@@ -194,29 +202,19 @@ class TurnLatencyTracker:
             _TurnTimestamps(now, is_typed=True, speech_ended_at=now, endpointed_at=now), LatencyPhase.AWAITING_RESPONSE
         )
 
-    def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """Fold a server event. Never raises for what a server may send, in any order."""
-        kind = event.get("type")
-        if kind == "input_audio_buffer.speech_started":
-            started = self._time_of_position(event, "audio_start_ms", now, self._padding_s)
-            self._start_turn(
-                _TurnTimestamps(now if started is None else started, item_id=get_string(event, "item_id")),
-                LatencyPhase.USER_SPEAKING,
-            )
-        elif kind in ("input_audio_buffer.speech_stopped", "input_audio_buffer.committed"):
-            self._mark_endpointed(event, now, kind == "input_audio_buffer.speech_stopped")
-        elif kind in TRANSCRIPT_FINAL_EVENTS:
-            self._mark_transcribed(get_string(event, "item_id"), now)
-            self.version += 1
-        elif kind == "response.created":
-            self._match_response(get_response_id(event))
-        elif kind == "response.output_audio.delta":
-            self._handle_audio_delta(event, now)
-        elif kind == "response.done":
-            self._handle_response_done(event)
-            self.version += 1
-        elif kind == "session.updated":
-            self._apply_session(get_object(event, "session"))
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers for `EventDispatcher`. None of them raises, in any order of events."""
+        return {
+            SpeechStarted: self._on_speech_started,
+            SpeechStopped: self._on_speech_stopped,
+            InputCommitted: self._on_committed,
+            TranscriptCompleted: self._on_transcript,
+            TranscriptFailed: self._on_transcript,
+            ResponseCreated: self._on_response_created,
+            AudioDelta: self._on_audio_delta,
+            ResponseDone: self._on_response_done,
+            SessionUpdated: self._on_session_updated,
+        }
 
     def on_frame_played(self, item_ids: Iterable[str], now: float) -> TurnLatency | None:
         """20 ms were handed to the loudspeaker, with sound of these items; of none: silence. Returns the turn whose
@@ -241,93 +239,105 @@ class TurnLatencyTracker:
 
     # ---------------------------------------------------------------- inside
 
-    def _apply_session(self, session: Event) -> None:
-        """What the server says of how it finds the end of a turn goes before what was asked of it."""
-        detection = get_object(get_object(get_object(session, "audio"), "input"), "turn_detection")
+    def _on_session_updated(self, event: SessionUpdated, now: float) -> None:
+        """Take over the silence that the server confirms."""
+        self._apply_turn_detection(event.session.turn_detection)
+
+    def _apply_turn_detection(self, detection: Event) -> None:
         if detection.get("type") == "semantic_vad":
             self._silence_s = 0.0
         elif isinstance(detection.get("silence_duration_ms"), int | float):
             self._silence_s = to_count(detection["silence_duration_ms"]) / 1000
 
+    def _on_speech_started(self, event: SpeechStarted, now: float) -> None:
+        started = self._time_of_position(event.audio_start_ms, now, self._padding_s)
+        turn = _TurnTimestamps(now if started is None else started, item_id=event.item_id)
+        self._start_turn(turn, LatencyPhase.USER_SPEAKING)
+
     def _start_turn(self, turn: _TurnTimestamps, phase: LatencyPhase) -> None:
         self._earlier_response_ids.extend(self._current.response_ids)
         self._current, self._phase = turn, phase
 
-    def _time_of_position(self, event: Event, key: str, now: float, shift_s: float) -> float | None:
-        """When the sound at a server's position, `shift_s` moved, was spoken; None when that cannot be told.
+    def _time_of_position(self, position_ms: int | None, now: float, shift_s: float) -> float | None:
+        """Return when the audio at a server's position, shifted by `shift_s`, was spoken; None when it is unknown.
 
-        Sound is sent no earlier than it is spoken, so of all pieces sent since, the promptest one tells: a piece that
-        was held up (a slow network, a reconnect) would put it too late.
+        Audio is sent no earlier than it is spoken, so the least delayed frame since then gives the time: a frame that
+        was held up (a slow network, a reconnect) would give too late a time.
         """
-        if not isinstance(event.get(key), int | float):
+        if position_ms is None:
             return None
-        position = round((to_count(event.get(key)) / 1000 + shift_s) * RATE)
+        position = round((position_ms / 1000 + shift_s) * RATE)
         times = [at - (sent - position) / RATE for sent, at in self._anchors if sent >= position]
         return min(min(times), now) if times else None
 
-    def _mark_endpointed(self, event: Event, now: float, detected: bool) -> None:
-        if self._phase is LatencyPhase.NONE and detected:  # the beginning was lost, with a connection perhaps
-            end = self._speech_end_time(event, now)
-            self._start_turn(_TurnTimestamps(end, item_id=get_string(event, "item_id")), LatencyPhase.USER_SPEAKING)
+    def _on_speech_stopped(self, event: SpeechStopped, now: float) -> None:
+        end = self._speech_end_time(event.audio_end_ms, now)
+        if self._phase is LatencyPhase.NONE:  # the start was lost, perhaps with a connection
+            self._start_turn(_TurnTimestamps(end, item_id=event.item_id), LatencyPhase.USER_SPEAKING)
+        self._mark_endpointed(event.item_id, end, now)
+
+    def _on_committed(self, event: InputCommitted, now: float) -> None:
+        self._mark_endpointed(event.item_id, self._speech_end_time(None, now), now)
+
+    def _mark_endpointed(self, item_id: str, end: float, now: float) -> None:
         if self._phase is not LatencyPhase.USER_SPEAKING:
             return
         turn = self._current
-        turn.item_id = get_string(event, "item_id") or turn.item_id
+        turn.item_id = item_id or turn.item_id
         turn.endpointed_at = max(now, turn.started_at)
-        turn.speech_ended_at = min(max(self._speech_end_time(event, now), turn.started_at), turn.endpointed_at)
+        turn.speech_ended_at = min(max(end, turn.started_at), turn.endpointed_at)
         self._phase = LatencyPhase.AWAITING_RESPONSE
 
-    def _speech_end_time(self, event: Event, now: float) -> float:
-        end = self._time_of_position(event, "audio_end_ms", now, -self._silence_s)
+    def _speech_end_time(self, audio_end_ms: int | None, now: float) -> float:
+        end = self._time_of_position(audio_end_ms, now, -self._silence_s)
         return now - self._silence_s if end is None else end
 
-    def _mark_transcribed(self, item_id: str, now: float) -> None:
+    def _on_transcript(self, event: TranscriptCompleted | TranscriptFailed, now: float) -> None:
         turns = (
             [self._current]
             if self._phase in (LatencyPhase.AWAITING_RESPONSE, LatencyPhase.AWAITING_PLAYOUT)
             else list(self._finished)[-2:]
         )
         for turn in turns:
-            if item_id and item_id == turn.item_id and turn.transcribed_at is None:
+            if event.item_id and event.item_id == turn.item_id and turn.transcribed_at is None:
                 turn.transcribed_at = max(now, turn.endpointed_at)
+        self.version += 1
 
-    def _match_response(self, reply: str) -> bool:
-        """Whether a response answers the turn under way; one that was there before it does not."""
-        if self._phase is LatencyPhase.AWAITING_RESPONSE and reply not in self._earlier_response_ids:
-            if reply and len(self._current.response_ids) < MAX_RESPONSE_IDS:
-                self._current.response_ids.add(reply)
+    def _on_response_created(self, event: ResponseCreated, now: float) -> None:
+        self._match_response(event.response_id)
+
+    def _match_response(self, response_id: str) -> bool:
+        """Return whether a response answers the turn under way; a response that began before the turn does not."""
+        if response_id in self._earlier_response_ids:
+            return False
+        if self._phase is LatencyPhase.AWAITING_RESPONSE:
+            if response_id and len(self._current.response_ids) < MAX_RESPONSE_IDS:
+                self._current.response_ids.add(response_id)
             return True
-        if (
-            self._phase in (LatencyPhase.NONE, LatencyPhase.USER_SPEAKING)
-            and reply
-            and reply not in self._earlier_response_ids
-        ):
-            self._earlier_response_ids.append(reply)
+        if response_id and self._phase in (LatencyPhase.NONE, LatencyPhase.USER_SPEAKING):
+            self._earlier_response_ids.append(response_id)
         return False
 
-    def _handle_audio_delta(self, event: Event, now: float) -> None:
-        reply = get_response_id(event)
-        item_id = get_string(event, "item_id") or f"{reply}.message"
+    def _on_audio_delta(self, event: AudioDelta, now: float) -> None:
         turn = self._current
-        if self._match_response(reply):
+        if self._match_response(event.response_id):
             turn.first_audio_at = turn.last_audio_at = max(now, turn.endpointed_at)
-            turn.item_ids.add(item_id)
+            turn.item_ids.add(event.item_id)
             self._phase = LatencyPhase.AWAITING_PLAYOUT
             return
         answered = [turn] if self._phase is LatencyPhase.AWAITING_PLAYOUT else []
         for one in answered + list(self._finished)[-1:]:
-            if item_id in one.item_ids or (reply and reply in one.response_ids):
+            if event.item_id in one.item_ids or (event.response_id and event.response_id in one.response_ids):
                 one.last_audio_at = max(one.last_audio_at, now)
                 if len(one.item_ids) < MAX_ITEMS_PER_RESPONSE:
-                    one.item_ids.add(item_id)
+                    one.item_ids.add(event.item_id)
 
-    def _handle_response_done(self, event: Event) -> None:
-        """An answer without sound, of which no more is to come: nothing to measure."""
-        if self._phase is not LatencyPhase.AWAITING_RESPONSE or not self._match_response(get_response_id(event)):
+    def _on_response_done(self, event: ResponseDone, now: float) -> None:
+        """Measure nothing for an answer without audio, unless a tool call says that another one follows."""
+        self.version += 1
+        if self._phase is not LatencyPhase.AWAITING_RESPONSE or not self._match_response(event.response_id):
             return
-        response = get_object(event, "response")
-        called = any(item.get("type") in ("function_call", "mcp_call") for item in get_objects(response, "output"))
-        if not called:
+        if not any(item.type in TOOL_CALL_TYPES for item in event.output):
             self._phase = LatencyPhase.NONE
 
     def _find_playing_turn(self, item_id: str) -> _TurnTimestamps | None:

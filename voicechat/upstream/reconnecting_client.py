@@ -10,8 +10,15 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.protocol.event_fields import get_response_id
+from voicechat.protocol.event_dispatcher import EventDispatcher, EventHandlers
 from voicechat.protocol.notices import Notice
+from voicechat.protocol.server_events import (
+    InputCommitted,
+    ResponseCreated,
+    ResponseDone,
+    SessionEvent,
+    parse_event,
+)
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage
 
@@ -24,13 +31,13 @@ EndpointSource = Callable[[], Endpoint | Failure]
 
 
 class EventObserver(Protocol):
-    """Watches what passes, and changes nothing."""
+    """Observes connections and server events, and changes nothing."""
 
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
         """A connection to this server is ready; nothing has been sent over it yet."""
 
-    def on_event(self, event: Event, now: float) -> None:
-        """A server event."""
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers by class of event."""
 
 
 MAX_INITIAL_RETRIES = 2
@@ -84,6 +91,14 @@ class ReconnectingClient:
         self._get_endpoint = get_endpoint
         self._build_update = build_update
         self._observers = observers
+        self._dispatcher = EventDispatcher(
+            {
+                ResponseCreated: self._on_response_created,
+                ResponseDone: self._on_response_done,
+                InputCommitted: self._on_committed,
+            },
+            *(observer.event_handlers() for observer in observers),
+        )
         self._on_ready = on_ready
         self._on_change = on_change
         self._clock = clock
@@ -178,14 +193,12 @@ class ReconnectingClient:
             self._is_renewing = True
             await connection.close()
 
-    def _remaining_lifetime_s(self, event: Event) -> float | None:
-        """Seconds that the session has left, where this event tells."""
-        session = event.get("session")
-        ends = session.get("expires_at") if isinstance(session, dict) else None
-        if not isinstance(ends, int | float) or event.get("type") not in ("session.created", "session.updated"):
+    def _remaining_lifetime_s(self, event: SessionEvent) -> float | None:
+        """Return the seconds that the session has left; None when the server does not say."""
+        if event.session.expires_at is None:
             return None
-        left = ends - self._wall_clock()
-        return left if 0 < left < MAX_SESSION_LIFETIME_S else None
+        left_s = event.session.expires_at - self._wall_clock()
+        return left_s if 0 < left_s < MAX_SESSION_LIFETIME_S else None
 
     async def _run_connection(self) -> Failure:
         """One connection from opening to its end; returns why it ended."""
@@ -209,10 +222,13 @@ class ReconnectingClient:
                 self._on_ready()
                 self._on_change()
                 try:
-                    async for event in connection.events():
-                        if renewing is None and (life_s := self._remaining_lifetime_s(event)) is not None:
-                            renewing = asyncio.create_task(self._renew(connection, life_s))
-                        self.send(call.handle_event(event, self._notify_observers(event)))
+                    async for raw in connection.events():
+                        event, now = parse_event(raw), self._clock()
+                        if renewing is None and isinstance(event, SessionEvent):
+                            if (life_s := self._remaining_lifetime_s(event)) is not None:
+                                renewing = asyncio.create_task(self._renew(connection, life_s))
+                        self._dispatcher.dispatch(event, now)
+                        self.send(call.handle_event(event, now))
                         self._on_change()
                         if call.fatal_failure is not None:
                             return call.fatal_failure
@@ -228,18 +244,15 @@ class ReconnectingClient:
                 await asyncio.wait([renewing])  # it may be closing the connection
         return Failure.LOST
 
-    def _notify_observers(self, event: Event) -> float:
-        """Show an event to the observers; returns when."""
-        now, reply = self._clock(), get_response_id(event)
-        if event["type"] == "response.created":
-            self._unbilled_response_id, self._response_expected = reply, False
-        elif event["type"] == "response.done" and reply == self._unbilled_response_id:
+    def _on_response_created(self, event: ResponseCreated, now: float) -> None:
+        self._unbilled_response_id, self._response_expected = event.response_id, False
+
+    def _on_response_done(self, event: ResponseDone, now: float) -> None:
+        if event.response_id == self._unbilled_response_id:
             self._unbilled_response_id = ""
-        elif event["type"] == "input_audio_buffer.committed":
-            self._response_expected = True
-        for observer in self._observers:
-            observer.on_event(event, now)
-        return now
+
+    def _on_committed(self, event: InputCommitted, now: float) -> None:
+        self._response_expected = True
 
     async def _drain_usage(self, connection: RealtimeConnection) -> None:
         """The call is over: a reply that is still being made, or about to be, is ended, and it is waited for what it
@@ -252,4 +265,4 @@ class ReconnectingClient:
                     if self._unbilled_response_id not in ("", ended):
                         ended = self._unbilled_response_id
                         connection.send({"type": "response.cancel", "response_id": ended})
-                    self._notify_observers(await anext(events))
+                    self._dispatcher.dispatch(parse_event(await anext(events)), self._clock())

@@ -6,12 +6,13 @@ server has refused some of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from voicechat.config.call_preferences import LIVE_UPDATE_EVENT_ID, build_live_update
 from voicechat.protocol.endpoint import Endpoint
-from voicechat.protocol.event_fields import get_object, get_string
+from voicechat.protocol.event_dispatcher import EventHandlers
+from voicechat.protocol.server_events import ServerError
 
 Event = dict[str, Any]
 
@@ -35,10 +36,12 @@ class SessionConfigSync:
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
         """Nothing is to be learned from it."""
 
-    def on_event(self, event: Mapping[str, Any], now: float) -> None:
-        """A server event."""
-        error = get_object(event, "error")
-        if event.get("type") == "error" and get_string(error, "event_id") == LIVE_UPDATE_EVENT_ID:
+    def event_handlers(self) -> EventHandlers:
+        """Return the handlers for `EventDispatcher`."""
+        return {ServerError: self._on_error}
+
+    def _on_error(self, event: ServerError, now: float) -> None:
+        if event.event_id == LIVE_UPDATE_EVENT_ID:
             self._sent_update, self._has_rejection = self._previous_update, True
 
     def take_rejection(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 
@@ -48,7 +49,7 @@ class BargeInDriver:
         answers: list[Event] = []
         for some in events:
             for event in some if isinstance(some, list) else [some]:
-                answers += self.call.handle_event(event, self.now)
+                answers += self.call.handle_event(parse_event(event), self.now)
         self.sent += answers
         return answers
 

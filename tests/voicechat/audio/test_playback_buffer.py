@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from voicechat.audio.format import FRAME, RATE
 from voicechat.audio.playback_buffer import FADE_SAMPLES, MAX_REMEMBERED, PlaybackBuffer, PlaybackState, Truncation
+from voicechat.conversation.responses import ResponseRegistry
 
 FRAME_DURATION_S = 0.02
 
@@ -41,7 +42,7 @@ class PlaybackDriver:
 
 @pytest.fixture
 def driver() -> PlaybackDriver:
-    return PlaybackDriver(PlaybackBuffer())
+    return PlaybackDriver(PlaybackBuffer(ResponseRegistry()))
 
 
 def test_silence_when_there_is_nothing(driver: PlaybackDriver) -> None:
@@ -119,7 +120,7 @@ def test_late_audio_of_what_was_interrupted_is_refused(driver: PlaybackDriver) -
 
 
 def test_a_response_is_refused_before_its_first_sound(driver: PlaybackDriver) -> None:
-    driver.playback.drop_response("r")
+    driver.playback.responses.cancel("r")
     assert driver.playback.push("a", 0, "r", pcm(500), driver.now) == 0
 
 
@@ -173,7 +174,7 @@ def test_items_move_to_a_new_connection(driver: PlaybackDriver) -> None:
 @given(st.lists(st.integers(1, 4000), max_size=20), st.integers(1, 1200))
 @settings(max_examples=60)
 def test_every_sample_comes_out_once_and_in_order(sizes: list[int], seed: int) -> None:
-    playback = PlaybackBuffer()
+    playback = PlaybackBuffer(ResponseRegistry())
     clock = PlaybackDriver(playback)
     samples = (np.arange(sum(sizes)) % 30_000 + 1).astype("<i2")
     out = []
@@ -195,7 +196,7 @@ class PlaybackMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.playback = PlaybackBuffer()
+        self.playback = PlaybackBuffer(ResponseRegistry())
         self.now = 0.0
         self.pulled_samples = 0
         self.dropped = 0
@@ -259,7 +260,7 @@ TestPlaybackMachine = PlaybackMachine.TestCase
 
 
 def test_ducked_sound_is_soft_without_a_click_and_counts_as_heard() -> None:
-    speaker = PlaybackBuffer()
+    speaker = PlaybackBuffer(ResponseRegistry())
     speaker.push("a1", 0, "r1", np.full(24_000, 10_000, "<i2").tobytes(), 0.0)
     speaker.finish_part("a1", 0)
     speaker.next_frame(0.0)
@@ -283,7 +284,7 @@ def test_ducked_sound_is_soft_without_a_click_and_counts_as_heard() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(1, 4)), max_size=20))
 def test_any_loudness_is_reached_without_a_click(wishes: list[tuple[float, int]]) -> None:
-    speaker = PlaybackBuffer()
+    speaker = PlaybackBuffer(ResponseRegistry())
     speaker.push("a1", 0, "r1", np.full(24_000 * 2, 10_000, "<i2").tobytes(), 0.0)
     heard, now = [np.array([10_000])], 0.0
     for gain, frames in wishes:

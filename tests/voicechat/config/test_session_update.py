@@ -14,6 +14,7 @@ from voicechat.config.settings import ServerKind, Settings
 from voicechat.config.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.prompt_echo import strip_prompt_echo
+from voicechat.protocol.server_events import parse_event
 
 
 def sent_session(mode: SessionMode = SessionMode.VOICE, **environ: str) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def test_an_echo_of_the_prompt_is_nothing_said(echo: str) -> None:
         *server_events.turn_committed("u1"),
         server_events.transcription_completed("u1", echo),
     ):
-        conversation.apply(event)
+        conversation.apply(parse_event(event))
     assert conversation.bubbles() == ()
 
 

@@ -12,6 +12,7 @@ from voicechat.config.transcription import KEYWORD_PROMPT, SENTENCE_PROMPT, buil
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.prompt_echo import strip_prompt_echo
 from voicechat.protocol.endpoint import ServerKind
+from voicechat.protocol.server_events import parse_event
 
 NAMES = "Node.js, 台積電，Acme  Cloud、, Node.js"
 
@@ -58,8 +59,8 @@ def test_nothing_for_others(model: str) -> None:
 def said(model: str, language: Language, transcript: str) -> list[str]:
     conversation = Conversation()
     session = {"audio": {"input": {"transcription": hints(model, language)}}}
-    conversation.apply({"type": "session.updated", "session": session})
-    conversation.apply(server_events.transcription_completed("u1", transcript))
+    conversation.apply(parse_event({"type": "session.updated", "session": session}))
+    conversation.apply(parse_event(server_events.transcription_completed("u1", transcript)))
     return [bubble.text for bubble in conversation.bubbles()]
 
 
@@ -82,6 +83,6 @@ def test_a_name_that_was_said_stays(words: str) -> None:
 @pytest.mark.parametrize("session", [None, [], {"audio": None}, {"audio": {"input": {"transcription": {"prompt": 3}}}}])
 def test_a_session_of_another_shape_is_no_error(session: object) -> None:
     conversation = Conversation()
-    conversation.apply({"type": "session.updated", "session": session})
-    conversation.apply(server_events.transcription_completed("u1", "Hello."))
+    conversation.apply(parse_event({"type": "session.updated", "session": session}))
+    conversation.apply(parse_event(server_events.transcription_completed("u1", "Hello.")))
     assert len(conversation.bubbles()) == 1

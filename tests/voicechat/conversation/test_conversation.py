@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.realtime import server_events
 from voicechat.conversation.conversation import BubbleState, Conversation
+from voicechat.protocol.server_events import parse_event
 
 
 def fold(*events: dict[str, Any] | list[dict[str, Any]]) -> Conversation:
@@ -26,7 +27,7 @@ def apply_all(conversation: Conversation, *events: dict[str, Any] | list[dict[st
                 samples = len(event["delta"]) * 3 // 8
                 conversation.add_audio(event["item_id"], event["content_index"], event["response_id"], samples)
             else:
-                conversation.apply(event)
+                conversation.apply(parse_event(event))
 
 
 def messages(conversation: Conversation) -> list[tuple[str, str]]:
@@ -278,7 +279,7 @@ def test_cleared_means_that_late_words_do_not_come_back() -> None:
 def test_unknown_events_change_nothing(event: dict[str, Any]) -> None:
     conversation = fold(server_events.complete_response("r1", "a1", "Hi.", 300))
     version = conversation.version
-    conversation.apply(event)
+    conversation.apply(parse_event(event))
     assert conversation.version == version
 
 
@@ -321,7 +322,7 @@ TYPES = sorted({event["type"] for event in TURN} | {"conversation.item.truncated
 def test_garbage_never_raises(events: list[tuple[str, dict[str, Any]]]) -> None:
     conversation = Conversation(max_items=5)
     for kind, fields in events:
-        conversation.apply({**fields, "type": kind})
+        conversation.apply(parse_event({**fields, "type": kind}))
         bubbles = conversation.bubbles()
         assert len(bubbles) <= 5
         assert len({bubble.item_id for bubble in bubbles}) == len(bubbles)

@@ -17,6 +17,7 @@ from tests.data.recorded_sessions import AZURE_SPOKEN, OPENAI_SPOKEN, OPENAI_TOO
 from tests.support.realtime import server_events
 from voicechat.conversation.conversation import Bubble, Conversation
 from voicechat.protocol.beta_dialect import server_to_ga
+from voicechat.protocol.server_events import parse_event
 
 Event = dict[str, Any]
 TRANSCRIPTION_PREFIX = "conversation.item.input_audio_transcription."
@@ -49,7 +50,7 @@ def group_by_stream(events: Iterable[Event]) -> list[list[Event]]:
 def fold_events(events: Iterable[Event]) -> Conversation:
     conversation = Conversation()
     for event in events:
-        conversation.apply(event)
+        conversation.apply(parse_event(event))
     return conversation
 
 
@@ -213,7 +214,7 @@ def test_a_cut_reply_keeps_what_was_heard(events: list[Event], data: st.DataObje
     conversation = fold_events(events[:place])
     conversation.add_audio("a1", 0, "r1", 400 * 24)
     for event in [truncated("a1", 200), *events[place:]]:
-        conversation.apply(event)
+        conversation.apply(parse_event(event))
     cut = next(bubble for bubble in conversation.bubbles() if bubble.item_id == "a1")
     assert cut == Bubble("a1", "assistant", cut.text, cut.unheard, cut.state.INTERRUPTED)
     assert cut.text == "Good" and cut.unheard.strip() == "morning."
@@ -238,7 +239,7 @@ def test_links_in_a_circle_lose_nothing() -> None:
         [server_events.transcription_completed("u1", "One."), server_events.transcription_completed("u2", "Two.")]
     )
     for item, after in (("u1", "u2"), ("u2", "u1"), ("u1", "u2")):
-        conversation.apply(server_events.turn_committed(item, after)[1])
+        conversation.apply(parse_event(server_events.turn_committed(item, after)[1]))
     assert sorted(bubble.item_id for bubble in conversation.bubbles()) == ["u1", "u2"]
 
 

@@ -28,6 +28,7 @@ from voicechat.conversation.export import (
     to_srt,
 )
 from voicechat.conversation.items import Bubble, BubbleState, Role
+from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 
@@ -61,7 +62,7 @@ class TimedCall:
     def server_sends(self, *events: dict[str, object] | list[dict[str, object]]) -> None:
         for some in events:
             for event in some if isinstance(some, list) else [some]:
-                self.call.handle_event(event, self.now)
+                self.call.handle_event(parse_event(event), self.now)
 
     def advance(self, seconds: float) -> None:
         for _ in range(round(seconds / FRAME_S)):

@@ -11,6 +11,7 @@ from tests.support.realtime import server_events
 from voicechat.conversation import traditional_chinese
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.conversation.traditional_chinese import MAX_HELD_CHARS, IncrementalCaption, to_traditional
+from voicechat.protocol.server_events import parse_event
 
 from .test_traditional_chinese import counted_conversions
 
@@ -62,12 +63,12 @@ def test_growing_letter_by_letter_ends_at_the_settled_caption(raw: str, final: s
 
 def test_what_a_late_word_reveals_is_settled_at_the_end() -> None:
     conversation = Conversation()
-    conversation.apply(server_events.transcription_delta("u1", "国会议"))
+    conversation.apply(parse_event(server_events.transcription_delta("u1", "国会议")))
     assert conversation.captions()[0].text == "國會議"
-    conversation.apply(server_events.transcription_delta("u1", "の話です"))
+    conversation.apply(parse_event(server_events.transcription_delta("u1", "の話です")))
     growing = conversation.captions()[0]
     assert (growing.text[:3], growing.state) == ("國會議", BubbleState.GROWING), "shown is shown"
-    conversation.apply(server_events.transcription_completed("u1", "国会议の話です"))
+    conversation.apply(parse_event(server_events.transcription_completed("u1", "国会议の話です")))
     settled = conversation.captions()[0]
     assert (settled.text, settled.state) == ("国会议の話です", BubbleState.DONE)
 
@@ -86,17 +87,17 @@ def test_a_long_reply_is_not_converted_again_and_again() -> None:
     text = ("我们后天在台北的面馆见面，头发干了再出发。" * 200)[:4000]
     conversation = Conversation()
     for event in server_events.response_started("r1", "a1"):
-        conversation.apply(event)
+        conversation.apply(parse_event(event))
     with counted_conversions() as done:
         for start in range(0, len(text), 4):
             delta, *_ = server_events.clause_deltas("r1", "a1", text[start : start + 4], 0)
-            conversation.apply(delta)
+            conversation.apply(parse_event(delta))
             shown = conversation.captions()[0].text
         assert len(shown) >= len(text) - MAX_HELD_CHARS
         assert max(map(len, done)) <= traditional_chinese.CONTEXT_CHARS + MAX_HELD_CHARS + 4
         done.clear()
         for event in server_events.response_finished("r1", "a1", text):
-            conversation.apply(event)
+            conversation.apply(parse_event(event))
             conversation.captions()
         assert done == [text], "settled once"
     assert conversation.captions()[0].text == to_traditional(text)

@@ -15,6 +15,7 @@ from tests.support.realtime import server_events
 from voicechat.conversation import traditional_chinese
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.traditional_chinese import to_traditional, to_traditional_parts
+from voicechat.protocol.server_events import parse_event
 
 
 @pytest.mark.parametrize(("raw", "shown"), PAIRS)
@@ -59,7 +60,7 @@ def counted_conversions() -> Iterator[list[str]]:
 def conversation_saying(texts: list[str]) -> Conversation:
     conversation = Conversation(max_items=2000)
     for number, text in enumerate(texts):
-        conversation.apply(server_events.transcription_completed(f"u{number}", text))
+        conversation.apply(parse_event(server_events.transcription_completed(f"u{number}", text)))
     return conversation
 
 
@@ -72,16 +73,16 @@ def test_only_what_changed_is_converted_again() -> None:
         done.clear()
         assert conversation.captions() == first
         assert done == [], "nothing changed"
-        conversation.apply(server_events.transcription_delta("u600", "台湾的"))
-        conversation.apply(server_events.transcription_delta("u600", "头发"))
+        conversation.apply(parse_event(server_events.transcription_delta("u600", "台湾的")))
+        conversation.apply(parse_event(server_events.transcription_delta("u600", "头发")))
         assert conversation.captions()[600].text == "台灣的頭", "the last letter waits for the next"
         assert done == ["台湾的头发"]
         done.clear()
-        conversation.apply(server_events.transcription_completed("u600", "台湾的头发"))
+        conversation.apply(parse_event(server_events.transcription_completed("u600", "台湾的头发")))
         assert conversation.captions()[600].text == "台灣的頭髮"
         assert done == ["台湾的头发"], "settled once"
         done.clear()
-        conversation.apply(server_events.transcription_delta("u600", "late"))
+        conversation.apply(parse_event(server_events.transcription_delta("u600", "late")))
         assert conversation.captions()[600].text == "台灣的頭髮"
         assert done == [], "nothing new"
 
@@ -92,7 +93,7 @@ def test_a_cut_is_a_change() -> None:
         *server_events.response_started("r1", "a1"),
         *server_events.clause_deltas("r1", "a1", "头发后天", 1000),
     ]:
-        conversation.apply(event)
+        conversation.apply(parse_event(event))
     conversation.add_audio("a1", 0, "r1", 24_000)
     assert conversation.captions()[0].text == "頭髮", "a growing text keeps back what is not decided"
     conversation.truncate("a1", 0, 500)

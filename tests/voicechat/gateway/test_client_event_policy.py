@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.realtime import RealtimeErrorEvent
 
+from tests.support.realtime.event_observation import observe
 from voicechat.config.session_update import SessionMode
 from voicechat.gateway.client_event_policy import (
     MAX_IN_FLIGHT_RESPONSES,
@@ -173,21 +174,21 @@ def test_so_many_replies_and_no_more() -> None:
     replies = InFlightResponses()
     for _ in range(MAX_IN_FLIGHT_RESPONSES):
         replies.register_request({"type": "response.create"}, 0)
-    replies.on_event(response_created("r1"), 1)
+    observe(replies, response_created("r1"), 1)
     with pytest.raises(ClientEventRejected) as refused:
         replies.register_request({"type": "response.create"}, 1)
     assert refused.value.code == "too_many_responses" and str(MAX_IN_FLIGHT_RESPONSES) in refused.value.message
-    replies.on_event(response_done("r1"), 2)
+    observe(replies, response_done("r1"), 2)
     replies.register_request({"type": "response.create"}, 2)
     assert (replies.count_in_flight(2), replies.active_ids) == (MAX_IN_FLIGHT_RESPONSES, [])
 
 
 def test_replies_that_nobody_asked_for_are_in_flight_too() -> None:
     replies = InFlightResponses()
-    replies.on_event(response_created("r1"), 0)
+    observe(replies, response_created("r1"), 0)
     assert (replies.count_in_flight(0), replies.active_ids) == (1, ["r1"])
-    replies.on_event(response_done("r1"), 1)
-    replies.on_event(response_done("r1"), 1)
+    observe(replies, response_done("r1"), 1)
+    observe(replies, response_done("r1"), 1)
     assert replies.count_in_flight(1) == 0
 
 
@@ -195,27 +196,27 @@ def test_a_reply_that_is_refused_is_not_in_flight() -> None:
     replies = InFlightResponses()
     for name in ("a", "b"):
         replies.register_request({"type": "response.create", "event_id": name}, 0)
-    replies.on_event(error_for("of something else"), 0)
+    observe(replies, error_for("of something else"), 0)
     assert replies.count_in_flight(0) == 2
-    replies.on_event(error_for("b"), 0)
-    replies.on_event(error_for(None), 0)
-    replies.on_event(error_for(None), 0)
+    observe(replies, error_for("b"), 0)
+    observe(replies, error_for(None), 0)
+    observe(replies, error_for(None), 0)
     assert replies.count_in_flight(0) == 0
 
 
 def test_a_server_that_tells_only_of_the_end() -> None:
     replies = InFlightResponses()
     replies.register_request({"type": "response.create"}, 0)
-    replies.on_event(response_done("r1"), 1)
+    observe(replies, response_done("r1"), 1)
     assert replies.count_in_flight(1) == 0
 
 
 def test_a_reply_of_which_nothing_is_heard_is_forgotten() -> None:
     replies = InFlightResponses()
     replies.register_request({"type": "response.create"}, 0)
-    replies.on_event(response_created("r1"), 0)
+    observe(replies, response_created("r1"), 0)
     replies.register_request({"type": "response.create"}, 0)
-    replies.on_event({"type": "response.output_text.delta", "response_id": "r1", "delta": "x"}, 60)
+    observe(replies, {"type": "response.output_text.delta", "response_id": "r1", "delta": "x"}, 60)
     assert replies.count_in_flight(RESPONSE_EXPIRY_S - 1) == 2
     assert (replies.count_in_flight(RESPONSE_EXPIRY_S), replies.active_ids) == (1, ["r1"])
     assert replies.count_in_flight(RESPONSE_EXPIRY_S + 60) == 0
@@ -236,7 +237,7 @@ def test_whatever_a_server_says_of_replies(events: list[Event]) -> None:
     replies = InFlightResponses()
     replies.register_request({"type": "response.create", "event_id": "a"}, 0)
     for event in events:
-        replies.on_event(event, 0)
+        observe(replies, event, 0)
     assert 0 <= replies.count_in_flight(0) <= 1 + len(events) and replies.count_in_flight(RESPONSE_EXPIRY_S) == 0
 
 

@@ -23,6 +23,7 @@ from voicechat.limits.pricing import (
     UsageMeter,
     parse_response_usage,
 )
+from voicechat.protocol.server_events import parse_event
 
 RECORDED = ROOT / "tests" / "data" / "recorded_sessions"
 MINI, WHISPER = "gpt-realtime-2.1-mini", "gpt-realtime-whisper"
@@ -54,7 +55,7 @@ def completed(usage: Any, item: str = "item_1") -> dict[str, Any]:
 def make_meter(*events: dict[str, Any], model: str = MINI, heard_by: str = WHISPER, free: bool = False) -> UsageMeter:
     made = UsageMeter(model, heard_by, free=free)
     for event in events:
-        made.apply(event)
+        made.apply(parse_event(event))
     return made
 
 
@@ -172,7 +173,7 @@ EVENTS = st.lists(
 def test_nothing_a_server_sends_raises_or_takes_money_back(events: list[dict[str, Any]]) -> None:
     running, before, paid = UsageMeter(MINI, WHISPER, free=False), NO_TOKENS, 0.0
     for event in events:
-        running.apply(event)
+        running.apply(parse_event(event))
         now = running.tokens
         assert all(value >= getattr(before, key) for key, value in asdict(now).items())
         for kind in ("text", "audio", "image"):

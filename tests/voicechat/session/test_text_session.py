@@ -15,6 +15,7 @@ from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
+from voicechat.protocol.server_events import parse_event
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.upstream.connection import Failure
@@ -377,8 +378,8 @@ async def test_a_chat_and_a_call_know_nothing_of_each_other() -> None:
     visitor = Visitor()
     visitor.text_conversation.add_user_message("written")
     assert visitor.conversation.bubbles() == ()
-    visitor.conversation.apply(server_events.speech_started("u1"))
-    visitor.conversation.apply(server_events.transcription_completed("u1", "spoken"))
+    visitor.conversation.apply(parse_event(server_events.speech_started("u1")))
+    visitor.conversation.apply(parse_event(server_events.transcription_completed("u1", "spoken")))
     assert [bubble.text for bubble in visitor.text_conversation.bubbles()] == ["written"]
     await visitor.clear()
     assert [bubble.text for bubble in visitor.text_conversation.bubbles()] == ["written"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.realtime.event_observation import observe
 from voicechat.turn_taking.turn_latency import MAX_FINISHED_TURNS, TurnLatency, TurnLatencyTracker
 
 RATE = 24_000
@@ -52,10 +53,10 @@ def speak(turns: TurnLatencyTracker, seconds: float, since: float = 0.0, began: 
 def one_turn(turns: TurnLatencyTracker, at: float = 0.0) -> None:
     """Speech from 1.0 to 2.0 s, noticed at 2.45; sound at 2.75, heard at 2.83. `silence_ms`: 350."""
     base = BASE_TIME_S + at
-    turns.on_event(started(), base + 1.2)
-    turns.on_event(stopped(2350), base + 2.45)
-    turns.on_event(created(), base + 2.46)
-    turns.on_event(delta(), base + 2.75)
+    observe(turns, started(), base + 1.2)
+    observe(turns, stopped(2350), base + 2.45)
+    observe(turns, created(), base + 2.46)
+    observe(turns, delta(), base + 2.75)
     turns.on_frame_played(["a1"], base + 2.83)
 
 
@@ -78,8 +79,8 @@ def test_the_waterfall() -> None:
     turns = TurnLatencyTracker(350)
     speak(turns, 2.4)
     one_turn(turns)
-    turns.on_event(transcript(), BASE_TIME_S + 2.9)
-    turns.on_event(delta(), BASE_TIME_S + 3.0)
+    observe(turns, transcript(), BASE_TIME_S + 2.9)
+    observe(turns, delta(), BASE_TIME_S + 3.0)
     turns.on_frame_played(["a1"], BASE_TIME_S + 3.98)
     turns.on_frame_played([], BASE_TIME_S + 4.0)
     assert spans(turns.last) == {
@@ -124,9 +125,9 @@ def test_a_new_connection_counts_sound_from_nothing() -> None:
 def test_without_a_usable_position_the_silence_setting_tells(ms: int | None) -> None:
     turns = TurnLatencyTracker(350)
     speak(turns, 2.4)
-    turns.on_event(started(), BASE_TIME_S + 1.2)
-    turns.on_event(stopped(ms), BASE_TIME_S + 2.4)
-    turns.on_event(delta(), BASE_TIME_S + 2.5)
+    observe(turns, started(), BASE_TIME_S + 1.2)
+    observe(turns, stopped(ms), BASE_TIME_S + 2.4)
+    observe(turns, delta(), BASE_TIME_S + 2.5)
     turns.on_frame_played(["a1"], BASE_TIME_S + 2.5)
     assert turns.last is not None and turns.last.endpointing_s == pytest.approx(0.35)
 
@@ -134,8 +135,8 @@ def test_without_a_usable_position_the_silence_setting_tells(ms: int | None) -> 
 def test_a_typed_turn_has_no_wait_and_is_no_voice_to_voice() -> None:
     turns = TurnLatencyTracker(350)
     turns.start_typed_turn(5.0)
-    turns.on_event(created(), 5.1)
-    turns.on_event(delta(), 5.4)
+    observe(turns, created(), 5.1)
+    observe(turns, delta(), 5.4)
     turns.on_frame_played(["a1"], 5.5)
     last = turns.last
     assert last is not None and last.is_typed
@@ -148,11 +149,11 @@ def test_late_sound_of_an_interrupted_reply_is_not_the_next_answer() -> None:
     turns = TurnLatencyTracker(350)
     speak(turns, 2.4)
     one_turn(turns)
-    turns.on_event(started(4000, "u2"), BASE_TIME_S + 4.1)
-    turns.on_event(stopped(5350, "u2"), BASE_TIME_S + 5.4)
-    turns.on_event(delta("r1"), BASE_TIME_S + 5.45)
-    turns.on_event(created("r2"), BASE_TIME_S + 5.5)
-    turns.on_event(delta("r2", "a2"), BASE_TIME_S + 5.9)
+    observe(turns, started(4000, "u2"), BASE_TIME_S + 4.1)
+    observe(turns, stopped(5350, "u2"), BASE_TIME_S + 5.4)
+    observe(turns, delta("r1"), BASE_TIME_S + 5.45)
+    observe(turns, created("r2"), BASE_TIME_S + 5.5)
+    observe(turns, delta("r2", "a2"), BASE_TIME_S + 5.9)
     turns.on_frame_played([], BASE_TIME_S + 5.95)
     assert len(turns.recent()) == 1
     turns.on_frame_played(["a2"], BASE_TIME_S + 6.0)
@@ -164,7 +165,7 @@ def test_late_sound_of_an_interrupted_reply_is_not_the_next_answer() -> None:
 def test_what_was_silenced_before_it_was_heard_is_no_answer() -> None:
     turns = TurnLatencyTracker(350)
     turns.start_typed_turn(1.0)
-    turns.on_event(delta(), 1.2)
+    observe(turns, delta(), 1.2)
     turns.on_frame_played([], 1.3)
     assert turns.last is None
 
@@ -185,18 +186,19 @@ def test_a_finished_turn_is_news_once_and_again_when_its_answer_has_ended() -> N
 def test_the_silence_that_the_server_says_it_waits_for_goes_before_the_setting() -> None:
     turns = TurnLatencyTracker(350)
     detection = {"type": "server_vad", "silence_duration_ms": 500}
-    turns.on_event(event("session.updated", session={"audio": {"input": {"turn_detection": detection}}}), BASE_TIME_S)
+    observe(turns, event("session.updated", session={"audio": {"input": {"turn_detection": detection}}}), BASE_TIME_S)
     speak(turns, 2.4)
     one_turn(turns)
     assert turns.last is not None and turns.last.endpointing_s == pytest.approx(0.60)
-    turns.on_event(event("session.updated", session={"audio": {"input": {"turn_detection": None}}}), BASE_TIME_S + 3)
-    turns.on_event(
+    observe(turns, event("session.updated", session={"audio": {"input": {"turn_detection": None}}}), BASE_TIME_S + 3)
+    observe(
+        turns,
         event("session.updated", session={"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}),
         BASE_TIME_S + 3,
     )
-    turns.on_event(started(4000, "u2"), BASE_TIME_S + 4.0)
-    turns.on_event(stopped(None, "u2"), BASE_TIME_S + 5.0)
-    turns.on_event(delta("r2", "a2"), BASE_TIME_S + 5.3)
+    observe(turns, started(4000, "u2"), BASE_TIME_S + 4.0)
+    observe(turns, stopped(None, "u2"), BASE_TIME_S + 5.0)
+    observe(turns, delta("r2", "a2"), BASE_TIME_S + 5.3)
     turns.on_frame_played(["a2"], BASE_TIME_S + 5.4)
     assert turns.recent()[-1].endpointing_s == pytest.approx(0.0)
 
@@ -205,10 +207,10 @@ def test_a_cough_over_a_reply_that_goes_on_is_no_turn_whose_wait_is_shown() -> N
     turns = TurnLatencyTracker(350)
     speak(turns, 2.4)
     one_turn(turns)
-    turns.on_event(started(4000, "u2"), BASE_TIME_S + 4.1)
-    turns.on_event(stopped(4650, "u2"), BASE_TIME_S + 4.7)
+    observe(turns, started(4000, "u2"), BASE_TIME_S + 4.1)
+    observe(turns, stopped(4650, "u2"), BASE_TIME_S + 4.7)
     for frame in range(50):
-        turns.on_event(delta("r1"), BASE_TIME_S + 4.7 + frame * 0.02)
+        observe(turns, delta("r1"), BASE_TIME_S + 4.7 + frame * 0.02)
         assert turns.on_frame_played(["a1"], BASE_TIME_S + 4.7 + frame * 0.02) is None
     assert len(turns.recent()) == 1
     assert spans(turns.last)["heard"][1] == pytest.approx(4.7)
@@ -217,14 +219,14 @@ def test_a_cough_over_a_reply_that_goes_on_is_no_turn_whose_wait_is_shown() -> N
 def test_a_tool_call_belongs_to_thinking_and_an_empty_reply_ends_the_turn() -> None:
     turns = TurnLatencyTracker(350)
     turns.start_typed_turn(1.0)
-    turns.on_event(created("r1"), 1.1)
-    turns.on_event(done("r1", {"type": "function_call", "id": "f"}), 1.3)
-    turns.on_event(delta("r2", "a2"), 2.0)
+    observe(turns, created("r1"), 1.1)
+    observe(turns, done("r1", {"type": "function_call", "id": "f"}), 1.3)
+    observe(turns, delta("r2", "a2"), 2.0)
     turns.on_frame_played(["a2"], 2.0)
     assert turns.last is not None and turns.last.model_s == pytest.approx(1.0)
     turns.start_typed_turn(3.0)
-    turns.on_event(done("r3"), 3.1)
-    turns.on_event(delta("r4", "a4"), 30.0)  # of its own accord, after a long silence
+    observe(turns, done("r3"), 3.1)
+    observe(turns, delta("r4", "a4"), 30.0)  # of its own accord, after a long silence
     turns.on_frame_played(["a4"], 30.0)
     assert len(turns.recent()) == 1
 
@@ -234,14 +236,14 @@ def test_percentiles_are_of_turns_that_happened_and_memory_is_bounded() -> None:
     assert turns.percentiles() is None and turns.last is None and turns.recent() == ()
     for number in range(1, 21):
         now = 1000.0 * number
-        turns.on_event(stopped(None, f"u{number}"), now)
-        turns.on_event(delta(f"r{number}", f"a{number}"), now)
+        observe(turns, stopped(None, f"u{number}"), now)
+        observe(turns, delta(f"r{number}", f"a{number}"), now)
         turns.on_frame_played([f"a{number}"], now + number / 10)
     assert turns.percentiles() == pytest.approx((1.0, 1.9))
     assert [round(turn.total_s, 1) for turn in turns.recent(2)] == [1.9, 2.0]
     for number in range(MAX_FINISHED_TURNS + 50):
         turns.start_typed_turn(number)
-        turns.on_event(delta(f"x{number}", "a"), number)
+        observe(turns, delta(f"x{number}", "a"), number)
         turns.on_frame_played(["a"], number)
     assert len(turns.recent(10 * MAX_FINISHED_TURNS)) == MAX_FINISHED_TURNS
 
@@ -288,7 +290,7 @@ def test_in_any_order_nothing_raises_and_no_part_is_negative(steps: list[Any], s
         now += later
         match what:
             case "receive":
-                turns.on_event(event, now)
+                observe(turns, event, now)
             case "frame":
                 turns.on_frame_played([item], now)
             case "silence":

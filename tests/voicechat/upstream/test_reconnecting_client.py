@@ -19,6 +19,7 @@ from tests.support.realtime.fake_realtime_server import running_server, send_eve
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.notices import Notice
+from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.reconnecting_client import ReconnectingClient, renewal_times
@@ -177,12 +178,12 @@ def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple
     now = 100.0
     call = CallStateMachine(Conversation(), Settings(replay_items=1000), now)
     call.handle_connected(now)
-    call.handle_event(server_vad_confirmed(interrupt_response=not ours), now)
+    call.handle_event(parse_event(server_vad_confirmed(interrupt_response=not ours)), now)
 
     def told() -> list[tuple[str, str]]:
         call.handle_disconnected(CallStage.RECONNECTING, now)
         created = [e["item"] for e in call.handle_connected(now) if e["type"] == "conversation.item.create"]
-        call.handle_event(server_vad_confirmed(interrupt_response=not ours), now)
+        call.handle_event(parse_event(server_vad_confirmed(interrupt_response=not ours)), now)
         return [(item["role"], item["content"][0]["text"]) for item in created]
 
     for number, (step, value) in enumerate([*steps, ("cut", "")]):
@@ -213,4 +214,4 @@ def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple
                 shown = [(b.role, b.text) for b in call.conversation.bubbles() if b.text.strip()]
                 assert known == shown
         for event in events:
-            call.handle_event(event, now)
+            call.handle_event(parse_event(event), now)
