@@ -13,6 +13,7 @@ import pytest
 from realtime_handler import RealtimeHandler
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_chat_page import FakeChatPage
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
 from tests.support.sessions.running_gateway import connected_client, running_gateway
@@ -23,7 +24,6 @@ from tests.support.sessions.session_users import (  # noqa: F401  (two are fixtu
     no_secrets_logged,
     no_tasks_left,
 )
-from tests.voicechat.session.test_text_session import FakeChatPage
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits

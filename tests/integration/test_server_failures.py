@@ -200,7 +200,7 @@ async def test_the_money_runs_out_during_a_reply(
         assert NO_CREDIT in notice_text_for(person, last)
         assert [bubble.text for bubble in last.bubbles] == [fake_server_variants.TYPED]
     assert there.connection_count == 1
-    assert "A reply failed: quota" in caplog.text
+    assert "call: reply failed reason=quota" in caplog.text
 
 
 # -------------------------------------------------------------------- what heals

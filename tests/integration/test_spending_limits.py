@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import app
+from tests.support.app.prometheus_samples import read_metrics
 from tests.support.realtime import server_events
 from tests.support.realtime.event_observation import observe
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.running_gateway import connected_client, running_gateway
 from tests.support.sessions.session_users import IN_CALL_AND_CHAT, CallUser, SessionFactory, running_call_user
-from tests.voicechat.server.test_prometheus import read_metrics
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.limits.budget import BillingService, SessionBilling

@@ -12,10 +12,10 @@ from websockets.asyncio.server import ServerConnection
 
 from realtime_handler import RealtimeHandler, Visitor
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_chat_page import FakeChatPage
+from tests.support.sessions.fake_chat_page import endpoint_source as chat_at
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
-from tests.voicechat.session.test_text_session import FakeChatPage
-from tests.voicechat.session.test_text_session import endpoint_source as chat_at
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
-from voicechat.config.settings import Endpoint, ServerKind, Settings
+from tests.support.sessions.fake_chat_page import KEY, FakeChatPage, endpoint_source, running_chat
+from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
@@ -19,62 +18,6 @@ from voicechat.protocol.server_events import parse_event
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.upstream.connection import Failure
-
-KEY = "sk-canary-0000"
-
-
-def endpoint_source(url: str) -> Callable[[], Endpoint]:
-    return lambda: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
-
-
-class FakeChatPage:
-    """The page: takes what it is shown."""
-
-    def __init__(self, chat: TextSession) -> None:
-        self.chat = chat
-        self.snapshot: Snapshot = chat.snapshot
-        self._changed = asyncio.Condition()
-        self._task = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        async for snapshot in self.chat.snapshots():
-            async with self._changed:
-                self.snapshot = snapshot
-                self._changed.notify_all()
-
-    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
-        async with asyncio.timeout(10), self._changed:
-            await self._changed.wait_for(lambda: condition(self.snapshot))
-        return self.snapshot
-
-    async def wait_for_stage(self, stage: CallStage) -> Snapshot:
-        return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
-
-    async def wait_until_finished(self) -> Snapshot:
-        async with asyncio.timeout(10):
-            await self._task
-        return self.snapshot
-
-    def disconnect(self) -> None:
-        self._task.cancel()
-
-
-@asynccontextmanager
-async def running_chat(
-    endpoint: Callable[[], Endpoint | Failure], conversation: Conversation | None = None, **changed: Any
-) -> AsyncIterator[FakeChatPage]:
-    book = AdmissionController(ConcurrencyLimits(chats=1))
-    chat = TextSession(Settings(**changed), endpoint, book, conversation or Conversation(text_only=True))
-    chat.start()
-    reader = FakeChatPage(chat)
-    try:
-        yield reader
-    finally:
-        chat.end_by_user()
-        async with asyncio.timeout(5):
-            await chat.wait_closed()
-            await reader.wait_until_finished()
-        assert book.count_admitted(AdmissionKind.CHAT) == 0
 
 
 def messages(snapshot: Snapshot) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import APIRouter
 
 from realtime_handler import CallStage, Notice, RealtimeHandler, Visitor
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
@@ -138,13 +139,6 @@ async def test_what_is_not_spoken_here_ends_the_call(messages: list[bytes | str]
 
 
 # -------------------------------------------------------------------- tickets
-
-
-class ManualClock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def assert_ticket_rejected(page: FakeWebSocketPage, ticket: str) -> None:
