@@ -76,10 +76,11 @@ class BaseSession:
         self._daily_quota = billing.daily_quota
         self._quota_key = quota_key
         self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
+        self._created_at = clock()
         conversation.reset_connection()
-        self._call = CallStateMachine(conversation, settings, clock())
+        self._call = CallStateMachine(conversation, settings, self._created_at)
         self._live: LiveCall | None = None
-        self._last_seen_at = clock()
+        self._last_seen_at = self._created_at
         """Last sign of life from the page."""
         self._tasks: list[asyncio.Task[None]] = []
         self._log_context = copy_context()
@@ -122,13 +123,13 @@ class BaseSession:
             self._end(CallStage.FAILED, Notice.VISITOR_DAILY_QUOTA)
             return
         self._ticket.request(uses_offline=needs_offline_session(self._endpoint_source()))
-        self._apply_admission()
+        self._apply_admission(self._created_at)  # not a moment later: time in the queue is not time of the call
         if self.is_active:
             self._tasks.append(asyncio.create_task(self._run_tick_loop()))
 
     def on_admission_changed(self) -> None:
         try:
-            self._run_in_log_context(self._apply_admission)
+            self._run_in_log_context(self._apply_admission, self.clock())
         except Exception as error:
             self.fail(error)
         self._on_change()
@@ -137,14 +138,14 @@ class BaseSession:
         self._call.on_shutdown(grace_s, self.clock())
         self._on_change()
 
-    def _apply_admission(self) -> None:
+    def _apply_admission(self, now: float) -> None:
         if self._ticket.refusal is not None:
             self._end(CallStage.FAILED, self._ticket.refusal)
         elif self._ticket.state is AdmissionState.ADMITTED:
-            self._call.admitted(self.clock())
+            self._call.admitted(now)
             self._go_live()
         else:
-            self._call.queued(self._ticket.queue_position, self.clock())
+            self._call.queued(self._ticket.queue_position, now)
 
     def _go_live(self) -> None:
         """Open billing, quota meter and connection of the admitted session."""
