@@ -216,8 +216,10 @@ class BaseSession:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     def _run_in_log_context(self, function: Callable[..., None], *arguments: object) -> None:
-        """Call the function with this session's id for the log, which tasks created by it inherit. Callers may come from
-        a transport, or from another session that has freed its slot."""
+        """Call the function with this session's id for the log; tasks that it creates inherit the id.
+
+        The caller may be a transport, or another session that has freed its slot.
+        """
         self._log_context.copy().run(function, *arguments)
 
     # ---------------------------------------------------------------- upstream
