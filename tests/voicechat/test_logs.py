@@ -22,7 +22,7 @@ async def fail_with_own_error() -> None:
     raise ConnectionError("of our own")
 
 
-async def test_aiortc_may_send_to_a_page_that_has_gone_and_nothing_else_is_hidden(
+async def test_hangup_errors_of_aiortc_are_silenced_and_others_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -39,7 +39,7 @@ async def test_aiortc_may_send_to_a_page_that_has_gone_and_nothing_else_is_hidde
 
 
 @pytest.mark.parametrize("name", ["fastrtc", "websockets"])
-def test_no_words_and_no_keys_in_the_log_of_others(name: str) -> None:
+def test_quiet_loggers_raise_level_at_debug(name: str) -> None:
     logger = logging.getLogger(name)
     before = logger.level
     try:
@@ -50,7 +50,7 @@ def test_no_words_and_no_keys_in_the_log_of_others(name: str) -> None:
         logger.setLevel(before)
 
 
-def test_where_names_the_place_and_not_the_words() -> None:
+def test_error_location_has_place_without_message() -> None:
     try:
         raise ValueError("a secret")
     except ValueError as error:

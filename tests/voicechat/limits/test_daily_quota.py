@@ -1,4 +1,4 @@
-"""A visitor's seconds of a day."""
+"""Daily quota: seconds of calls per visitor and day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicechat.limits.daily_quota import OVERRUN_GRACE_S, DailyQuota, QuotaMeter
 DAY = 86_400.0
 
 
-def test_a_day_ends_and_another_begins() -> None:
+def test_quota_is_reset_at_midnight_utc() -> None:
     wall = ManualClock(100 * DAY + 5)
     allowance = DailyQuota(60, wall)
     allowance.add("a", 59)
@@ -26,7 +26,7 @@ def test_a_day_ends_and_another_begins() -> None:
     assert not allowance.is_exhausted("a"), "yesterday's do not count"
 
 
-def test_who_is_not_known_and_no_limit() -> None:
+def test_quota_without_visitor_or_limit_is_never_exhausted() -> None:
     allowance, free = DailyQuota(1, ManualClock(100 * DAY + 5)), DailyQuota(0, ManualClock(100 * DAY + 5))
     allowance.add("", 100)
     free.add("a", 100)
@@ -35,14 +35,14 @@ def test_who_is_not_known_and_no_limit() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 10))))
-def test_as_many_are_kept_as_said_and_the_newest_of_them(added: list[tuple[str, float]]) -> None:
+def test_quota_keeps_the_most_recent_visitors(added: list[tuple[str, float]]) -> None:
     allowance = DailyQuota(1, ManualClock(100 * DAY + 5), max_visitors=3)
     for visitor, seconds in added:
         allowance.add(visitor, seconds)
         assert len(allowance._used_s) <= 3 and next(reversed(allowance._used_s)) == visitor
 
 
-def test_two_calls_at_once_count_both_and_a_reply_may_end() -> None:
+def test_quota_counts_simultaneous_calls_and_lets_reply_finish() -> None:
     allowance = DailyQuota(10, ManualClock(100 * DAY + 5))
     one, two = QuotaMeter(allowance, "a", 0.0), QuotaMeter(allowance, "a", 0.0)
     assert not one.must_end(True, 4.0) and not two.must_end(True, 4.0)

@@ -32,27 +32,27 @@ def pass_through_buffer(numbers: list[int]) -> list[int]:
     return frames
 
 
-def test_packets_in_order_are_not_held_back() -> None:
+def test_packets_in_order_are_not_delayed() -> None:
     numbers = list(range(65_500, 65_600))
     assert pass_through_buffer(numbers) == numbers
 
 
-def test_a_swap_is_put_right() -> None:
+def test_swapped_packets_are_reordered() -> None:
     assert pass_through_buffer([1, 2, 4, 3, 5, 6]) == [1, 2, 3, 4, 5]
 
 
-def test_a_lost_packet_costs_little_and_only_once() -> None:
+def test_lost_packet_delays_briefly_and_once() -> None:
     numbers = [number for number in range(1000) if number % 50 != 10]
     frames = pass_through_buffer(numbers)
     assert frames == numbers[: len(frames)]
     assert len(numbers) - len(frames) <= VoiceJitterBuffer.MAX_HELD_PACKETS
 
 
-def test_a_sender_that_begins_anew() -> None:
+def test_restarted_sender_is_followed() -> None:
     assert pass_through_buffer([1, 2, 3, 40_000, 40_001])[3:] == [40_000, 40_001]
 
 
-def test_aiortcs_own_buffer_stays_late_after_losses() -> None:
+def test_stock_buffer_stays_late_after_losses() -> None:
     """The reason for ours: should a newer aiortc do better, ours can go."""
     stock = JitterBuffer(capacity=16, prefetch=4)
     delivered = sum(stock.add(FakeRtpPacket(n))[1] is not None for n in range(300) if n != 100)
@@ -60,7 +60,7 @@ def test_aiortcs_own_buffer_stays_late_after_losses() -> None:
 
 
 @given(st.lists(st.floats(0, 60), min_size=1, max_size=200), st.integers(0, 0xFFFF), st.randoms(use_true_random=False))
-def test_any_network_gives_packets_once_in_order_and_soon(
+def test_any_network_gives_packets_once_in_order_and_bounded(
     delays: list[float], first: int, chance: random.Random
 ) -> None:
     sent = [(first + n, n * 20 + delay) for n, delay in enumerate(delays) if chance.random() > 0.05]
@@ -75,7 +75,7 @@ def test_any_network_gives_packets_once_in_order_and_soon(
         assert len(buffer._held_packets) <= VoiceJitterBuffer.MAX_HELD_PACKETS + 1
 
 
-def test_installing_replaces_only_the_audio_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_replaces_only_the_audio_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", JitterBuffer)
     install_jitter_buffer()
     installed = rtcrtpreceiver.JitterBuffer
@@ -85,7 +85,7 @@ def test_installing_replaces_only_the_audio_buffer(monkeypatch: pytest.MonkeyPat
     assert isinstance(rtcrtpreceiver.JitterBuffer(capacity=512, is_video=True), JitterBuffer)
 
 
-def test_another_aiortc_keeps_its_own_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_with_other_aiortc_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for other in (object, None):
         monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", other)
         with pytest.raises(DependencyChanged, match=r"aiortc\.rtcrtpreceiver:JitterBuffer"):

@@ -103,13 +103,13 @@ async def started_handler(time: SteppedClock, failing: str = "") -> RecordingStr
     return echo
 
 
-async def test_the_pages_inputs_arrive_without_fastrtcs_own(clock: SteppedClock) -> None:
+async def test_start_up_passes_inputs_without_fastrtcs_own(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     assert echo.inputs == ["visitor"]
     assert echo.stream_state is StreamState.OPEN
 
 
-async def test_a_tab_closed_before_it_sent_its_inputs(clock: SteppedClock) -> None:
+async def test_start_up_after_closed_tab_does_not_start(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     channel = FakeDataChannel()
     echo.set_channel(channel)
@@ -122,7 +122,7 @@ async def test_a_tab_closed_before_it_sent_its_inputs(clock: SteppedClock) -> No
     assert echo.end_count == 1
 
 
-async def test_one_frame_per_20_ms(clock: SteppedClock) -> None:
+async def test_output_is_one_frame_per_20_ms(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     for _ in range(100):
         rate, frame = await echo.emit()
@@ -131,7 +131,7 @@ async def test_one_frame_per_20_ms(clock: SteppedClock) -> None:
     assert np.diff(echo.frame_times) == pytest.approx(np.full(99, 0.02))
 
 
-async def test_a_call_that_something_else_carries(clock: SteppedClock) -> None:
+async def test_lease_excludes_fastrtc_and_older_leases(clock: SteppedClock) -> None:
     """fastrtc still asks, and takes half a minute to say that the connection has ended."""
     echo = await started_handler(clock)
     await echo.emit()
@@ -154,7 +154,7 @@ async def test_a_call_that_something_else_carries(clock: SteppedClock) -> None:
     assert echo.end_count == 1
 
 
-async def test_a_frame_is_not_handed_to_two(clock: SteppedClock) -> None:
+async def test_lease_taken_during_wait_gets_the_frame_alone(clock: SteppedClock) -> None:
     """Whoever waits for a frame while another takes over gets none."""
     echo = await started_handler(clock)
     await echo.emit()
@@ -167,7 +167,7 @@ async def test_a_frame_is_not_handed_to_two(clock: SteppedClock) -> None:
     assert (await echo.next_output(carrier))[0] == 24000
 
 
-async def test_a_call_that_begins_without_fastrtc(clock: SteppedClock) -> None:
+async def test_start_without_webrtc_starts_call_and_reports_failure(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     carrier = echo.take_over_transport()
     await echo.start_without_webrtc(["visitor"])
@@ -180,12 +180,12 @@ async def test_a_call_that_begins_without_fastrtc(clock: SteppedClock) -> None:
     assert broken.stream_state is StreamState.CLOSING_GRACE
 
 
-async def test_frames_before_the_inputs_are_there(clock: SteppedClock) -> None:
+async def test_output_before_inputs_has_frames(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     assert (await echo.emit())[1].shape == (1, 480)
 
 
-async def test_news_go_in_between_and_never_delay_a_frame(clock: SteppedClock) -> None:
+async def test_updates_between_frames_never_delay_a_frame(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     echo.pending_updates = [str(number) for number in range(1000)]
     outputs = [await echo.emit() for _ in range(200)]
@@ -195,7 +195,7 @@ async def test_news_go_in_between_and_never_delay_a_frame(clock: SteppedClock) -
     assert np.diff(echo.frame_times) == pytest.approx(np.full(len(echo.frame_times) - 1, 0.02))
 
 
-async def test_a_channel_that_closes_under_a_message_is_no_error(
+async def test_channel_closed_under_message_logs_no_error(
     clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     echo, channel, over = RecordingStreamHandler(clock), FakeDataChannel(), asyncio.Event()
@@ -216,7 +216,7 @@ async def test_a_channel_that_closes_under_a_message_is_no_error(
     assert "InvalidStateError" not in caplog.text
 
 
-async def test_no_news_over_a_closed_channel(clock: SteppedClock) -> None:
+async def test_closed_channel_gets_no_updates(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     echo.pending_updates = ["lost"]
     echo.channel.readyState = "closed"  # type: ignore[union-attr]
@@ -224,7 +224,7 @@ async def test_no_news_over_a_closed_channel(clock: SteppedClock) -> None:
         assert not isinstance(await echo.emit(), AdditionalOutputs)
 
 
-async def test_late_frames_are_made_up_for_and_long_pauses_are_not(clock: SteppedClock) -> None:
+async def test_late_frames_are_made_up_for_and_long_pauses_not(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     await echo.emit()
     clock.now += 0.07
@@ -238,7 +238,7 @@ async def test_late_frames_are_made_up_for_and_long_pauses_are_not(clock: Steppe
     assert echo.frame_times[6] - echo.frame_times[5] == pytest.approx(0.02)
 
 
-async def test_goodbye_tells_the_page_first(clock: SteppedClock) -> None:
+async def test_begin_close_sends_last_update_first(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     await echo.emit()
     echo.pending_updates = ["the end"]
@@ -253,7 +253,7 @@ async def test_goodbye_tells_the_page_first(clock: SteppedClock) -> None:
 
 
 @pytest.mark.parametrize("failing", ["start", "microphone", "speaker", "news"])
-async def test_an_error_ends_the_call_and_tells_no_one_its_words(
+async def test_error_in_any_hook_ends_call_without_its_message(
     clock: SteppedClock, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     echo = await started_handler(clock, failing)
@@ -265,7 +265,7 @@ async def test_an_error_ends_the_call_and_tells_no_one_its_words(
     assert "what the visitor said" not in caplog.text + outputs[-1].msg
 
 
-async def test_shutdown_happens_once_and_never_raises(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_shutdown_runs_once_and_never_raises(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
     echo = await started_handler(clock, "over")
     await echo.shutdown()
     await echo.shutdown()
@@ -273,7 +273,7 @@ async def test_shutdown_happens_once_and_never_raises(clock: SteppedClock, caplo
     assert "what the visitor said" not in caplog.text
 
 
-async def test_the_microphone_comes_in_20_ms_frames_of_24_khz(clock: SteppedClock) -> None:
+async def test_resample_gives_20_ms_frames_at_24_khz(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     chunks = []
     for number in range(50):
@@ -292,7 +292,7 @@ async def test_the_microphone_comes_in_20_ms_frames_of_24_khz(clock: SteppedCloc
     assert echo.received_audio == chunks[5].astype("<i2").tobytes()
 
 
-def test_the_pacer_waits_for_what_is_left() -> None:
+def test_pacer_waits_for_the_rest() -> None:
     pacer = Pacer()
     assert pacer.remaining_s(5.0) == 0
     pacer.tick()
