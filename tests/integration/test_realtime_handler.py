@@ -250,7 +250,7 @@ async def test_two_visitors_have_separate_conversations() -> None:
         await first.wait_for_snapshot(lambda snapshot: bool(snapshot.bubbles))
         await second.start()
         assert (await second.wait_for_stage(CallStage.LISTENING)).bubbles == ()
-        assert prototype.snapshot is None
+        assert prototype.session is None
         await first.hang_up()
         await second.hang_up()
     assert not there.received_of("conversation.item.create")

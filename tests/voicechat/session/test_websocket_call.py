@@ -271,7 +271,7 @@ async def test_call_lost_by_webrtc_continues_over_socket() -> None:
             assert page.handler is old.handler
             frames = len(old.frames)
             await old.hang_up()
-            assert page.handler.is_active
+            assert page.session.is_active
             await there.send(server_events.response_finished("r1", "a1", "One two three four"))
             last = await page.wait_for_stage(CallStage.LISTENING)
             assert [bubble.text for bubble in last.bubbles] == ["One two three four"]
@@ -330,11 +330,11 @@ async def test_lost_socket_continues_over_next_one() -> None:
         first = FakeWebSocketPage(sockets)
         first.connect(first.request_ticket())
         await first.wait_for_stage(CallStage.LISTENING)
-        call = first.handler
+        call = first.session
         first.disconnect(1006)
         async with running_websocket_call(sockets, first.visitor) as second:
             await second.wait_until(lambda: len(second.frames) > 5)
-            assert second.handler is call
+            assert second.session is call
             await first.wait_until_done()
             assert call.is_active
             await there.send(server_events.complete_response("r1", "a1", "Still here.", 100))
