@@ -108,13 +108,3 @@ class RealtimeHandler(PacedStreamHandler):
 
     def next_update(self, now: float) -> Snapshot | None:
         return self.session.next_update() if self.session is not None else None
-
-    @property
-    def is_active(self) -> bool:
-        """The call has started and has not ended."""
-        return self.session is not None and self.session.is_active
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """Present state of the call; None before it has started."""
-        return self.session.snapshot if self.session is not None else None

@@ -159,7 +159,7 @@ class CallWithOfflineSession:
         self.advance(0.6)
 
 
-def test_a_cough_and_an_mm_leave_the_reply_alone() -> None:
+def test_reply_after_cough_and_backchannel_continues() -> None:
     for words, shown in (("", []), ("Mm-hmm.", [("user", "Mm-hmm.")])):
         both = CallWithOfflineSession(1)
         both.start_reply()
@@ -173,7 +173,7 @@ def test_a_cough_and_an_mm_leave_the_reply_alone() -> None:
         assert len(loud) in range(150, 153), "and heard to its end"
 
 
-def test_a_short_word_stops_the_reply_and_is_answered_once() -> None:
+def test_reply_after_short_word_stops_and_word_is_answered_once() -> None:
     for clauses in (1, 3):
         both = CallWithOfflineSession(2, clauses)
         both.start_reply()
@@ -184,7 +184,7 @@ def test_a_short_word_stops_the_reply_and_is_answered_once() -> None:
         assert both.shown_messages()[3] == ("assistant", "".join(REPLY[:clauses]).strip())
 
 
-def test_a_sentence_stops_the_reply_and_is_answered_without_being_asked_about() -> None:
+def test_reply_after_sentence_stops_and_server_answers_unasked() -> None:
     both = CallWithOfflineSession(3)
     both.start_reply()
     both.make_sound(1.5, "Count backwards instead.")
@@ -211,7 +211,9 @@ STEPS = st.lists(
 @given(STEPS, st.integers(0, 10_000), st.integers(1, 3))
 @example([("sound", (0.26, "Stop.")), ("say", "Hello")], 0, 1)  # the reply is complete there before it is stopped
 @settings(max_examples=80, deadline=None)
-def test_the_model_remembers_what_the_page_shows(steps: list[tuple[str, Any]], seed: int, clauses: int) -> None:
+def test_conversation_in_any_order_is_same_for_model_and_page(
+    steps: list[tuple[str, Any]], seed: int, clauses: int
+) -> None:
     both = CallWithOfflineSession(seed, clauses)
     both.start_reply()
     for step, value in steps:

@@ -1,5 +1,4 @@
-"""What a visitor wants otherwise, told to the server of a running call: whenever it was said, and as that server takes
-it."""
+"""Preferences of a visitor during a call: sent when connected, kept across connections, reported when rejected."""
 
 from __future__ import annotations
 
@@ -45,7 +44,7 @@ class SlowConfirmingServer(ScriptedRealtimeServer):
                 self._changed.notify_all()
 
 
-async def test_what_was_wanted_while_connecting_is_told_when_there_is_a_connection() -> None:
+async def test_preferences_set_while_connecting_are_sent_once_connected() -> None:
     there = SlowConfirmingServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await asyncio.wait_for(there.update_received.wait(), 5)
@@ -61,7 +60,7 @@ async def test_what_was_wanted_while_connecting_is_told_when_there_is_a_connecti
         assert silence_ms_of(there.session_update) == 350 and silence_ms_of(told) == 800
 
 
-async def test_what_was_wanted_while_the_line_was_lost_is_in_the_next_ones_settings() -> None:
+async def test_preferences_set_while_reconnecting_are_in_next_session_update() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -82,7 +81,7 @@ async def test_what_was_wanted_while_the_line_was_lost_is_in_the_next_ones_setti
         )
 
 
-async def test_a_setting_that_the_server_refuses_is_said_and_not_thought_told() -> None:
+async def test_preferences_rejected_by_server_show_notice_and_are_sent_again() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -104,7 +103,7 @@ async def test_a_setting_that_the_server_refuses_is_said_and_not_thought_told() 
         assert again["session"]["instructions"] == "Be a pirate.", "told once more: the server has not taken it"
 
 
-async def test_a_call_keeps_its_model_and_the_next_one_has_the_other() -> None:
+async def test_model_preference_during_call_applies_to_next_call() -> None:
     asked: list[str] = []
 
     def note(request: Request) -> Response | None:
@@ -124,7 +123,7 @@ async def test_a_call_keeps_its_model_and_the_next_one_has_the_other() -> None:
     assert asked == ["model=m", "model=better"]
 
 
-async def test_what_a_server_refuses_of_one_visitor_is_not_remembered_for_the_others() -> None:
+async def test_unsupported_field_of_one_visitor_is_still_sent_for_others() -> None:
     class PromptRejectingServer(ScriptedRealtimeServer):
         async def handle_connection(self, socket: ServerConnection) -> None:
             await send_events(socket, {"type": "session.created", "session": {}})
@@ -154,7 +153,7 @@ async def test_what_a_server_refuses_of_one_visitor_is_not_remembered_for_the_ot
     }
 
 
-async def test_a_server_with_a_transcription_model_of_its_own_keeps_it() -> None:
+async def test_transcription_model_of_server_is_kept() -> None:
     class OwnModelServer(ScriptedRealtimeServer):
         async def handle_connection(self, socket: ServerConnection) -> None:
             model = {"audio": {"input": {"transcription": {"model": "its-own"}}}}

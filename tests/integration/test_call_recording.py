@@ -1,4 +1,4 @@
-"""The recording of a call: what the microphone gave and the loudspeaker was given, on the clock of the captions."""
+"""Recording of a call: microphone and loudspeaker on the clock of the captions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def wait_for_samples(page: FakeRtcPage, samples: int) -> None:
     await page.wait_until(lambda: recording.sample_count >= samples)
 
 
-async def test_both_sides_are_recorded_as_they_were_heard() -> None:
+async def test_recording_has_both_sides_as_heard() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -49,7 +49,7 @@ async def test_both_sides_are_recorded_as_they_were_heard() -> None:
     assert utterance.span.end == pytest.approx(end, abs=0.1)
 
 
-async def test_an_interrupted_reply_is_cut_in_the_recording_too() -> None:
+async def test_recording_of_interrupted_reply_is_cut() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -67,7 +67,7 @@ async def test_an_interrupted_reply_is_cut_in_the_recording_too() -> None:
     assert not right[-RATE // 4 :].any()
 
 
-async def test_the_next_call_is_recorded_behind_the_first() -> None:
+async def test_recording_of_next_call_is_appended() -> None:
     visitor = Visitor()
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
@@ -85,7 +85,7 @@ async def test_the_next_call_is_recorded_behind_the_first() -> None:
 
 
 @pytest.mark.parametrize("in_call", [True, False], ids=["in the call", "after it"])
-async def test_clear_erases_the_recording(in_call: bool) -> None:
+async def test_recording_after_clear_is_empty(in_call: bool) -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -106,14 +106,14 @@ async def test_clear_erases_the_recording(in_call: bool) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"record_calls": False}], ids=["not recorded"])
-async def test_nothing_is_recorded_where_that_is_not_wanted(changed: dict[str, Any]) -> None:
+async def test_recording_switched_off_does_not_exist(changed: dict[str, Any]) -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url), **changed) as page:
         await page.wait_for_stage(CallStage.LISTENING)
         assert page.visitor.recording is None
 
 
-async def test_nothing_is_recorded_of_a_page_that_has_gone() -> None:
+async def test_recording_after_page_closed_takes_nothing() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -125,7 +125,7 @@ async def test_nothing_is_recorded_of_a_page_that_has_gone() -> None:
         assert page.visitor.recording.sample_count == 0
 
 
-async def test_a_visitor_who_waits_in_line_is_not_recorded() -> None:
+async def test_recording_of_queued_call_does_not_exist() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url), max_calls=1) as page:
         await page.wait_for_stage(CallStage.LISTENING)

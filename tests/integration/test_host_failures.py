@@ -1,4 +1,4 @@
-"""What an operator's computer may refuse: a port, a file, room on the disk. Each is one sentence, and no traceback."""
+"""Failures of the operator's computer: port, file, disk. Each is one sentence without a traceback."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def limited_disk(size: int) -> Iterator[None]:
 # -------------------------------------------------------------------- the port
 
 
-def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_with_taken_port_exits_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
@@ -58,7 +58,7 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     ["PORT=7861".encode("utf-16"), b"VOICE=caf\xe9\n", b"VOICE=a\x00b\n", None],
     ids=["UTF-16, as PowerShell writes it", "Latin-1", "a zero byte", "a folder"],
 )
-def test_an_env_file_that_cannot_be_read(
+def test_env_file_unreadable_exits_with_one_sentence(
     content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -73,9 +73,7 @@ def test_an_env_file_that_cannot_be_read(
     assert str(refusal.value) == f"The file .env cannot be read: {why}."
 
 
-def test_a_mark_at_the_beginning_of_an_env_file_is_no_part_of_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_env_file_with_byte_order_mark_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows' Notepad writes one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORT", "")
@@ -88,7 +86,7 @@ def test_a_mark_at_the_beginning_of_an_env_file_is_no_part_of_a_name(
 
 
 @pytest.mark.parametrize("why", ["a file in its place", "no room"])
-def test_models_that_cannot_be_kept(
+def test_model_folder_not_writable_is_reported(
     why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "models"
@@ -112,7 +110,7 @@ def test_models_that_cannot_be_kept(
     assert said in {f"The models cannot be kept in {root}: {word}." for word in words}
 
 
-def test_models_in_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+def test_model_folder_read_only_is_used(tmp_path: Path) -> None:
     path = tmp_path / "voices.bin"
     path.write_bytes(b"model")
     (tmp_path / "voices.bin.checked").mkdir()  # nothing can be written in its place
@@ -120,7 +118,9 @@ def test_models_in_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
     assert store.is_intact(path, file)
 
 
-def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_folder_without_home_directory_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As in a container under a number without a name."""
 
     def homeless() -> Path:
@@ -132,7 +132,7 @@ def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert capsys.readouterr().err.strip() == "There is no home folder: set OFFLINE_MODELS to a folder for the models."
 
 
-def test_a_recording_for_which_there_is_no_room() -> None:
+def test_recording_on_full_disk_ends() -> None:
     recording = Recording(60)
     frame = np.ones(FRAME, dtype=np.int16)
     with limited_disk(MAX_MEMORY_BYTES + 20_000):
@@ -146,7 +146,7 @@ def test_a_recording_for_which_there_is_no_room() -> None:
     assert recording.state is RecordingState.OPEN and recording.sample_count == FRAME
 
 
-async def test_a_call_goes_on_unrecorded_when_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_call_on_full_disk_continues_unrecorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicechat.audio.spooled_audio.MAX_MEMORY_BYTES", 2000)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:

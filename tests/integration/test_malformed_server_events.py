@@ -1,4 +1,4 @@
-"""A server that floods, or says what makes no sense: nothing raises, and nothing grows without end."""
+"""Malformed and flooding server events: nothing raises, and nothing grows without a bound."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ EVENTS = st.builds(lambda kind, fields: {**fields, "type": kind}, st.sampled_fro
 
 @settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=25), st.booleans())
-def test_whatever_a_server_says_nothing_raises(events: list[Event], text_only: bool) -> None:
+def test_call_with_any_server_events_never_raises(events: list[Event], text_only: bool) -> None:
     ears = EventConsumers(text_only)
     for event in events:
         ears.on_event(event)
@@ -205,7 +205,7 @@ def deep_size(thing: object) -> int:
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_is_not_kept(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_flooded_by_server_stays_bounded(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio_text_alignment, "MAX_TEXT_CHARS", 20_000)
     kept = {}
     for kind in TYPES:
@@ -217,7 +217,7 @@ def test_a_flood_is_not_kept(flood: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert {about: size for about, size in kept.items() if size > MAX_KEPT_BYTES} == {}
 
 
-def test_sounds_that_are_never_ended_are_forgotten_once_they_were_heard() -> None:
+def test_playback_of_unfinished_parts_forgets_played_ones() -> None:
     ears = EventConsumers(text_only=False)
     for number in range(3000):
         ears.on_event({"type": "response.output_audio.delta", "item_id": f"a{number}", "delta": "AAAA" * 200})
@@ -225,7 +225,7 @@ def test_sounds_that_are_never_ended_are_forgotten_once_they_were_heard() -> Non
     assert len(ears.call.playback._parts) <= MAX_UNFINISHED_PARTS + 1
 
 
-def test_replies_that_are_never_ended_are_not_all_counted() -> None:
+def test_latency_of_unfinished_responses_stays_bounded() -> None:
     replies = InFlightResponses()
     for number in range(2000):
         observe(replies, {"type": "response.created", "response": {"id": f"r{number}"}}, 0.0)

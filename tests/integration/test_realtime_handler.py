@@ -1,4 +1,4 @@
-"""A voice call from the browser's frames to a server's socket and back, with fastrtc's part played by the test."""
+"""Voice call from the browser's frames to a Realtime server and back. The test plays fastrtc's part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicechat.config.settings import DuckingMode, Settings
 from voicechat.limits.waiting_queue import AdmissionKind
 
 
-async def test_a_conversation() -> None:
+async def test_call_one_turn_goes_from_microphone_to_loudspeaker() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -52,7 +52,7 @@ async def test_a_conversation() -> None:
     await there.wait_closed()
 
 
-async def test_speaking_over_a_reply() -> None:
+async def test_barge_in_by_server_truncates_reply_at_heard_length() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -77,7 +77,7 @@ async def test_speaking_over_a_reply() -> None:
         assert (bubble.text + bubble.unheard).split() == ["One", "two", "three", "four"]
 
 
-async def test_what_is_said_before_the_connection_is_ready_is_not_lost() -> None:
+async def test_speech_before_connection_is_sent_once_connected() -> None:
     there = ScriptedRealtimeServer()
     ready = asyncio.Event()
 
@@ -95,7 +95,7 @@ async def test_what_is_said_before_the_connection_is_ready_is_not_lost() -> None
         assert loud >= 18
 
 
-async def test_a_microphone_that_falls_silent_in_mid_word_is_silence_to_the_server() -> None:
+async def test_stalled_microphone_sends_silence() -> None:
     """Packets that stop (a stalled headset, a sender that saves silence) must not leave a turn open for ever."""
     silent = asyncio.Event()
 
@@ -120,7 +120,7 @@ async def test_a_microphone_that_falls_silent_in_mid_word_is_silence_to_the_serv
             await silent.wait()
 
 
-async def test_a_typed_message_and_clear() -> None:
+async def test_typed_message_is_answered_and_clear_deletes_both() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -136,7 +136,7 @@ async def test_a_typed_message_and_clear() -> None:
         await page.wait_for_snapshot(lambda snapshot: not snapshot.bubbles)
 
 
-async def test_whoever_types_learns_whether_it_was_taken() -> None:
+async def test_typed_message_blank_long_or_late_is_not_accepted() -> None:
     there = ScriptedRealtimeServer()
     assert RealtimeHandler(Settings(), endpoint_at("ws://127.0.0.1:1")).session is None, "too early"
     async with (
@@ -153,7 +153,7 @@ async def test_whoever_types_learns_whether_it_was_taken() -> None:
     assert len(there.received_of("conversation.item.create")) == 1
 
 
-async def test_a_call_that_is_over_is_no_call_to_the_page() -> None:
+async def test_visitor_after_end_is_not_in_call_before_disconnect() -> None:
     """fastrtc may take a while to notice that a call has ended; the page must not wait for it."""
     there = ScriptedRealtimeServer()
     visitor = Visitor()
@@ -171,7 +171,7 @@ async def test_a_call_that_is_over_is_no_call_to_the_page() -> None:
     assert not visitor.is_in_call
 
 
-async def test_a_second_call_goes_on_where_the_first_ended() -> None:
+async def test_second_call_replays_first_conversation() -> None:
     there = ScriptedRealtimeServer()
     visitor = Visitor()
     async with running_server(there.handle_connection) as url:
@@ -191,7 +191,7 @@ async def test_a_second_call_goes_on_where_the_first_ended() -> None:
     assert visitor.snapshot().bubbles == ()
 
 
-async def test_a_connection_lost_in_the_middle_of_a_reply_comes_back() -> None:
+async def test_connection_lost_in_reply_reconnects_and_plays_received_audio() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -217,7 +217,7 @@ async def test_a_connection_lost_in_the_middle_of_a_reply_comes_back() -> None:
         await there.wait_for("input_audio_buffer.append", before + 5)
 
 
-async def test_the_servers_hour_is_over_and_the_call_goes_on() -> None:
+async def test_session_expired_reconnects() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -227,7 +227,7 @@ async def test_the_servers_hour_is_over_and_the_call_goes_on() -> None:
         )
 
 
-async def test_garbage_does_not_end_a_call() -> None:
+async def test_malformed_events_do_not_end_call() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -239,7 +239,7 @@ async def test_garbage_does_not_end_a_call() -> None:
         await page.wait_for_snapshot(lambda snapshot: [b.text for b in snapshot.bubbles][-1:] == ["Still here."])
 
 
-async def test_two_visitors_do_not_meet() -> None:
+async def test_two_visitors_have_separate_conversations() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         prototype = RealtimeHandler(Settings(), endpoint_at(url))
@@ -250,13 +250,13 @@ async def test_two_visitors_do_not_meet() -> None:
         await first.wait_for_snapshot(lambda snapshot: bool(snapshot.bubbles))
         await second.start()
         assert (await second.wait_for_stage(CallStage.LISTENING)).bubbles == ()
-        assert prototype.snapshot is None
+        assert prototype.session is None
         await first.hang_up()
         await second.hang_up()
     assert not there.received_of("conversation.item.create")
 
 
-async def test_the_pace_holds_while_a_lot_arrives() -> None:
+async def test_output_pace_under_load_is_real_time() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -274,7 +274,7 @@ def peak_level(frames: list[np.ndarray]) -> int:
     return int(np.abs(np.concatenate(frames)).max())
 
 
-async def test_a_cough_over_a_reply_on_the_wire() -> None:
+async def test_cough_over_reply_ducks_and_resumes() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -304,7 +304,7 @@ async def test_a_cough_over_a_reply_on_the_wire() -> None:
         assert there.received_of("conversation.item.truncate") == []
 
 
-async def test_a_voice_over_a_reply_on_the_wire() -> None:
+async def test_speech_over_reply_truncates_and_cancels() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -333,7 +333,7 @@ async def test_a_voice_over_a_reply_on_the_wire() -> None:
         assert page.snapshots[-1].stage is CallStage.USER_SPEAKING
 
 
-async def test_the_first_reply_is_guarded_on_the_wire() -> None:
+async def test_first_reply_raises_and_restores_vad_threshold() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)

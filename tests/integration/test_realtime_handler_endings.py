@@ -1,4 +1,4 @@
-"""How a voice call ends or does not begin: refusals, no place, no money, limits, a tab that is closed or vanishes."""
+"""Ends of a voice call: rejections, limits, budgets, closed and vanished tabs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from voicechat.upstream.connection import Failure
         (("session_limit_reached", 1008), Failure.SERVER_FULL),
     ],
 )
-async def test_a_refusal_is_said_and_ends_the_call(
+async def test_call_rejected_by_server_fails_with_notice(
     talk_then_close: tuple[str, int], failure: Failure, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -50,7 +50,7 @@ async def test_a_refusal_is_said_and_ends_the_call(
     assert "secret words" not in ours
 
 
-async def test_a_wrong_key_at_the_door() -> None:
+async def test_call_with_http_401_fails_with_wrong_key() -> None:
     from http import HTTPStatus
 
     from websockets.asyncio.server import Request, Response
@@ -66,13 +66,13 @@ async def test_a_wrong_key_at_the_door() -> None:
         assert (await page.wait_for_stage(CallStage.FAILED)).notice == Failure.WRONG_KEY
 
 
-async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
+async def test_call_to_unreachable_server_fails(unused_tcp_port: int) -> None:
     async with running_call(endpoint_at(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime")) as page:
         assert (await page.wait_for_stage(CallStage.FAILED)).notice == Failure.UNREACHABLE
         assert {snapshot.stage for snapshot in page.snapshots} == {CallStage.CONNECTING, CallStage.FAILED}
 
 
-async def test_a_server_whose_models_are_loading() -> None:
+async def test_call_while_models_load_waits_for_them() -> None:
     there = ScriptedRealtimeServer()
     places: list[Endpoint | Failure] = [Failure.LOADING]
     async with running_server(there.handle_connection) as url, running_call(lambda _: places[0]) as page:
@@ -81,7 +81,7 @@ async def test_a_server_whose_models_are_loading() -> None:
         assert (await page.wait_for_stage(CallStage.LISTENING)).notice is None
 
 
-async def test_no_money_in_the_middle_of_a_call() -> None:
+async def test_call_with_exhausted_quota_of_key_fails() -> None:
     there = ScriptedRealtimeServer()
     failed = {"id": "r1", "status": "failed", "status_details": {"error": {"code": "insufficient_quota"}}}
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
@@ -90,7 +90,7 @@ async def test_no_money_in_the_middle_of_a_call() -> None:
         assert (await page.wait_for_stage(CallStage.FAILED)).notice == Failure.QUOTA
 
 
-async def test_a_tab_closed_while_connecting() -> None:
+async def test_tab_closed_while_connecting_releases_everything() -> None:
     arrived = asyncio.Event()
     left = asyncio.Event()
 
@@ -110,7 +110,7 @@ async def test_a_tab_closed_while_connecting() -> None:
         assert all(task.done() for task in page.session._tasks)
 
 
-async def test_all_places_taken() -> None:
+async def test_call_above_limit_fails_and_next_is_admitted() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         book = AdmissionController(ConcurrencyLimits(calls=1))
@@ -135,7 +135,7 @@ async def test_all_places_taken() -> None:
 @pytest.mark.parametrize(
     ("limit", "notice"), [({"idle_seconds": 0}, Notice.IDLE), ({"max_call_seconds": 0}, Notice.TIME_LIMIT)]
 )
-async def test_limits_end_a_call(limit: dict[str, int], notice: Notice) -> None:
+async def test_call_at_time_or_idle_limit_ends(limit: dict[str, int], notice: Notice) -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url), **limit) as page:
         last = await page.wait_for_stage(CallStage.ENDED)
@@ -143,7 +143,7 @@ async def test_limits_end_a_call(limit: dict[str, int], notice: Notice) -> None:
         await page.wait_until(lambda: page.close_message is not None)
 
 
-async def test_a_page_that_vanishes_frees_its_line() -> None:
+async def test_vanished_page_frees_its_slot() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -157,7 +157,7 @@ async def test_a_page_that_vanishes_frees_its_line() -> None:
         assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0
 
 
-async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
+async def test_internal_error_ends_call_with_notice() -> None:
     there = ScriptedRealtimeServer()
 
     def endpoint(_: str) -> Endpoint:
@@ -167,7 +167,7 @@ async def test_an_error_of_ours_ends_the_call_and_is_said() -> None:
         assert (await page.wait_for_stage(CallStage.FAILED)).notice == Notice.INTERNAL
 
 
-async def test_a_visitors_day_ends_the_call_politely_and_the_next_one_is_refused() -> None:
+async def test_daily_quota_ends_call_and_refuses_next() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(visitor_quota_s=100)
     visitor = Visitor()
     visitor.visitor_key = "somebody"

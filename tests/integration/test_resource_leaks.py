@@ -1,4 +1,4 @@
-"""Thirty times in a row: lines that are lost, visitors who come back, computers that sleep. Nothing piles up."""
+"""Resource leaks: thirty lost connections, calls and clients in a row, and computers that sleep."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from realtime_handler import RealtimeHandler
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_chat_page import FakeChatPage
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
 from tests.support.sessions.running_gateway import connected_client, running_gateway
@@ -23,7 +24,6 @@ from tests.support.sessions.session_users import (  # noqa: F401  (two are fixtu
     no_secrets_logged,
     no_tasks_left,
 )
-from tests.voicechat.session.test_text_session import FakeChatPage
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
@@ -51,7 +51,7 @@ async def no_resources_leaked() -> AsyncIterator[None]:
 
 
 @IN_CALL_AND_CHAT
-async def test_a_line_that_is_lost_again_and_again(start_session: SessionFactory) -> None:
+async def test_connection_lost_repeatedly_leaves_nothing(start_session: SessionFactory) -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -74,7 +74,7 @@ async def test_a_line_that_is_lost_again_and_again(start_session: SessionFactory
     assert there.connection_count == REPETITIONS + 1
 
 
-async def test_a_socket_of_a_page_that_is_lost_again_and_again() -> None:
+async def test_audio_socket_lost_repeatedly_leaves_nothing() -> None:
     there, visitor = ScriptedRealtimeServer(), Visitor()
     async with running_server(there.handle_connection) as url:
         sockets = AudioSocketRegistry(RealtimeHandler(Settings(), endpoint_at(url)), grace_s=5)
@@ -96,7 +96,7 @@ async def test_a_socket_of_a_page_that_is_lost_again_and_again() -> None:
         assert (there.connection_count, sockets.prototype.admission.count_admitted(AdmissionKind.CALL)) == (1, 0)
 
 
-async def test_a_visitor_who_calls_again_and_again() -> None:
+async def test_calls_in_a_row_leave_nothing() -> None:
     there, visitor = ScriptedRealtimeServer(), Visitor()
     async with running_server(there.handle_connection) as url:
         prototype = RealtimeHandler(Settings(max_calls=1), endpoint_at(url))
@@ -109,7 +109,7 @@ async def test_a_visitor_who_calls_again_and_again() -> None:
     assert there.connection_count == REPETITIONS
 
 
-async def test_a_program_that_connects_again_and_again() -> None:
+async def test_gateway_clients_in_a_row_leave_nothing() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_gateway(url, MAX_SOCKETS="1") as ours:
         for number in range(REPETITIONS):
@@ -134,7 +134,7 @@ class SleepSkippingClock:
         return asyncio.get_running_loop().time() + self.slept_s
 
 
-async def test_a_call_on_a_computer_that_slept_for_an_hour() -> None:
+async def test_call_after_an_hour_of_sleep_ends() -> None:
     """Server and browser are one laptop, and its clock counts the night: the call is over, and that is said."""
     there, clock = ScriptedRealtimeServer(), SleepSkippingClock()
     async with running_server(there.handle_connection) as url:
@@ -154,7 +154,7 @@ async def test_a_call_on_a_computer_that_slept_for_an_hour() -> None:
     assert there.connection_count <= 2
 
 
-async def test_a_call_whose_browser_wakes_first_goes_on() -> None:
+async def test_call_whose_browser_wakes_first_continues() -> None:
     """The microphone delivers again before anybody looks at the clock."""
     there, clock = ScriptedRealtimeServer(), SleepSkippingClock()
     async with running_server(there.handle_connection) as url:
@@ -174,7 +174,7 @@ async def test_a_call_whose_browser_wakes_first_goes_on() -> None:
     assert there.connection_count == 2
 
 
-async def test_a_chat_on_a_computer_that_slept_for_an_hour() -> None:
+async def test_chat_after_an_hour_of_sleep_ends() -> None:
     there, clock = ScriptedRealtimeServer(), SleepSkippingClock()
     async with running_server(there.handle_connection) as url:
         book = AdmissionController(ConcurrencyLimits(chats=1))

@@ -1,4 +1,4 @@
-"""A call and a chat with every kind of server: what differs from one to the next is not the visitor's business."""
+"""Calls and chats with every kind of server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @IN_CALL_AND_CHAT
-async def test_a_message_is_answered_by_every_kind(
+async def test_message_is_answered_by_every_server(
     kind: type[fake_server_variants.OfficialServer], start_session: SessionFactory
 ) -> None:
     there = kind()
@@ -46,7 +46,7 @@ async def test_a_message_is_answered_by_every_kind(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_voice_is_answered_by_every_kind(kind: type[fake_server_variants.OfficialServer]) -> None:
+async def test_speech_is_answered_by_every_server(kind: type[fake_server_variants.OfficialServer]) -> None:
     there = kind()
     async with there.running() as url, running_call_user(url, ready_seconds=kind.confirm_timeout_s) as person:
         await person.wait_for_snapshot(is_listening)
@@ -61,7 +61,7 @@ async def test_a_voice_is_answered_by_every_kind(kind: type[fake_server_variants
     "kind",
     [fake_server_variants.BetaServer, fake_server_variants.UnannouncedBetaServer, fake_server_variants.SpeachesServer],
 )
-async def test_a_conversation_is_told_again_in_beta(kind: type[fake_server_variants.OfficialServer]) -> None:
+async def test_conversation_is_replayed_in_beta_dialect(kind: type[fake_server_variants.OfficialServer]) -> None:
     there = kind()
     async with there.running() as url, running_call_user(url, ready_seconds=kind.confirm_timeout_s) as person:
         await person.wait_for_snapshot(is_listening)
@@ -86,7 +86,7 @@ async def test_a_conversation_is_told_again_in_beta(kind: type[fake_server_varia
         fake_server_variants.SpeachesServer,
     ],
 )
-async def test_a_reply_is_interrupted_also_where_truncating_is_unknown(
+async def test_reply_is_interrupted_without_truncate_support(
     kind: type[fake_server_variants.OfficialServer],
 ) -> None:
     there = kind()

@@ -1,4 +1,4 @@
-"""Every way a server can fail, told to a person: what they read, what the log holds, and that nothing hangs."""
+"""Failures of a server: the notice that the visitor reads, the log, and the end without a hang."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
 
 @pytest.mark.parametrize("name", REFUSALS)
 @IN_CALL_AND_CHAT
-async def test_what_no_second_try_can_heal(
+async def test_fatal_failure_ends_session_at_once(
     name: str, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     make, failure, words, logged = REFUSALS[name]
@@ -135,7 +135,7 @@ async def test_what_no_second_try_can_heal(
     ids=["502", "a model that does not load", "closed at once"],
 )
 @IN_CALL_AND_CHAT
-async def test_what_is_tried_again_in_vain(
+async def test_retryable_failure_ends_session_after_retries(
     make: Callable[[], faults.FaultyServer],
     failure: Failure,
     words: str,
@@ -154,7 +154,7 @@ async def test_what_is_tried_again_in_vain(
 
 @pytest.mark.parametrize("make", [lambda: faults.rejects_handshake(401), lambda: faults.closes_without_event(3000, "")])
 @IN_CALL_AND_CHAT
-async def test_a_visitors_own_wrong_key_is_their_business(
+async def test_own_wrong_key_is_reported_to_visitor(
     make: Callable[[], faults.FaultyServer], start_session: SessionFactory
 ) -> None:
     fault = make()
@@ -169,7 +169,7 @@ async def test_a_visitors_own_wrong_key_is_their_business(
 
 
 @IN_CALL_AND_CHAT
-async def test_nobody_there(
+async def test_unreachable_server_fails(
     unused_tcp_port: int, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with start_session(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") as person:
@@ -180,7 +180,7 @@ async def test_nobody_there(
 
 
 @IN_CALL_AND_CHAT
-async def test_somebody_there_who_says_nothing(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
+async def test_silent_server_fails(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
     async with faults.silent_tcp_server() as url, start_session(url, connect_seconds=0.1) as person:
         last = await person.wait_for_snapshot(is_over)
         assert (last.stage, last.notice) == (CallStage.FAILED, Failure.UNREACHABLE)
@@ -188,7 +188,7 @@ async def test_somebody_there_who_says_nothing(start_session: SessionFactory, ca
 
 
 @IN_CALL_AND_CHAT
-async def test_the_money_runs_out_during_a_reply(
+async def test_quota_exhausted_during_reply_fails(
     start_session: SessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     there = faults.OutOfQuotaServer()
@@ -207,7 +207,7 @@ async def test_the_money_runs_out_during_a_reply(
 
 
 @IN_CALL_AND_CHAT
-async def test_a_first_event_that_comes_late(start_session: SessionFactory) -> None:
+async def test_late_first_event_is_awaited(start_session: SessionFactory) -> None:
     there = faults.LoadingServer()
     async with there.running() as url, start_session(url, ready_seconds=5.0) as person:
         await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.CONNECTING)
@@ -218,9 +218,7 @@ async def test_a_first_event_that_comes_late(start_session: SessionFactory) -> N
 
 
 @IN_CALL_AND_CHAT
-async def test_a_first_event_that_comes_later_than_anyone_waits(
-    start_session: SessionFactory, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_first_event_after_timeout_fails(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
     there = faults.LoadingServer()
     async with there.running() as url, start_session(url, ready_seconds=0.05) as person:
         await person.wait_for_snapshot(is_listening)
@@ -231,7 +229,7 @@ async def test_a_first_event_that_comes_later_than_anyone_waits(
 
 
 @IN_CALL_AND_CHAT
-async def test_the_line_drops_in_the_middle_of_a_reply(
+async def test_connection_lost_in_reply_reconnects(
     start_session: SessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     there = faults.DroppingServer()
@@ -255,7 +253,7 @@ async def test_the_line_drops_in_the_middle_of_a_reply(
 
 @pytest.mark.parametrize("with_error", [True, False])
 @IN_CALL_AND_CHAT
-async def test_the_servers_hour_is_over(
+async def test_session_expired_reconnects(
     with_error: bool, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     there = faults.ExpiringServer()
@@ -280,7 +278,7 @@ async def test_the_servers_hour_is_over(
 
 
 @IN_CALL_AND_CHAT
-async def test_nonsense_all_around(start_session: SessionFactory) -> None:
+async def test_malformed_events_are_ignored(start_session: SessionFactory) -> None:
     there = faults.NonsenseServer()
     async with there.running() as url, start_session(url) as person:
         await person.wait_for_snapshot(is_listening)
@@ -291,7 +289,7 @@ async def test_nonsense_all_around(start_session: SessionFactory) -> None:
 
 
 @IN_CALL_AND_CHAT
-async def test_twenty_megabytes_in_one_message(start_session: SessionFactory) -> None:
+async def test_message_of_20_mb_is_accepted(start_session: SessionFactory) -> None:
     there = faults.HugeMessageServer(20_000_000)
     async with there.running() as url, start_session(url) as person:
         await person.wait_for_snapshot(is_listening)
@@ -305,7 +303,7 @@ async def test_twenty_megabytes_in_one_message(start_session: SessionFactory) ->
 
 
 @IN_CALL_AND_CHAT
-async def test_more_than_anybody_takes_in_one_message(start_session: SessionFactory) -> None:
+async def test_message_above_limit_reconnects(start_session: SessionFactory) -> None:
     """The line is closed, and the next one serves."""
     there = faults.HugeMessageServer(33 * 2**20)
     async with there.running() as url, start_session(url) as person:

@@ -1,4 +1,4 @@
-"""Money in whole conversations: what the page is told, and how a cap ends a call, a chat and a program's session."""
+"""Budgets in whole sessions: what the page shows, and how a limit ends calls, chats and API sessions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import app
+from tests.support.app.prometheus_samples import read_metrics
 from tests.support.realtime import server_events
 from tests.support.realtime.event_observation import observe
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.running_gateway import connected_client, running_gateway
 from tests.support.sessions.session_users import IN_CALL_AND_CHAT, CallUser, SessionFactory, running_call_user
-from tests.voicechat.server.test_prometheus import read_metrics
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.limits.budget import BillingService, SessionBilling
@@ -41,7 +41,7 @@ def response_done(reply: str, usage: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- accounts
 
 
-def test_what_one_conversation_spends_is_booked_for_all() -> None:
+def test_billing_of_two_sessions_shares_daily_spend() -> None:
     metrics = Metrics()
     accounts = BillingService(SpendLimits(day_usd=0.09), metrics)
     one, other = (SessionBilling(accounts, Settings(), SessionMode.VOICE) for _ in range(2))
@@ -64,7 +64,7 @@ def test_what_one_conversation_spends_is_booked_for_all() -> None:
     assert found[("voice_chat_conversations_ended_total", "voice", "day_spent")] == 1
 
 
-def test_a_visitors_own_key_and_the_embedded_server_spend_nothing_of_the_operators() -> None:
+def test_billing_of_own_key_and_offline_server_spends_nothing_of_operator() -> None:
     accounts = BillingService(SpendLimits(call_usd=0.01, day_usd=0.01))
     for there in (make_endpoint(has_visitor_key=True), make_endpoint(kind=ServerKind.OFFLINE)):
         account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
@@ -77,7 +77,7 @@ def test_a_visitors_own_key_and_the_embedded_server_spend_nothing_of_the_operato
     assert accounts.daily_spend.today_usd == 0
 
 
-def test_a_conversation_that_moves_adds_up_and_what_is_not_known_stays_so() -> None:
+def test_billing_across_servers_adds_up_and_unknown_stays_unknown() -> None:
     account = SessionBilling(BillingService(), Settings(), SessionMode.TEXT)
     account.on_connected(make_endpoint(), 0)
     observe(account, response_done("r1", ONE_CENT_USAGE), 1)
@@ -92,7 +92,7 @@ def test_a_conversation_that_moves_adds_up_and_what_is_not_known_stays_so() -> N
     assert account.cost.usd is None
 
 
-def test_the_operators_cap_counts_the_operators_money() -> None:
+def test_call_limit_of_operator_counts_only_operator_spending() -> None:
     accounts = BillingService(SpendLimits(call_usd=0.05))
     account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
     account.on_connected(make_endpoint(has_visitor_key=True, model="of-my-own"), 0)
@@ -108,7 +108,7 @@ def test_the_operators_cap_counts_the_operators_money() -> None:
     assert account.status is SpendStatus.OK, "what is not known cannot be judged"
 
 
-def test_a_cap_that_cannot_hold_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_price_with_limit_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     for caps, told in ((SpendLimits(), 0), (SpendLimits(call_usd=1.0), 1)):
         accounts = BillingService(caps)
         caplog.clear()
@@ -120,7 +120,7 @@ def test_a_cap_that_cannot_hold_is_said_once(caplog: pytest.LogCaptureFixture) -
         assert "of-my-own" not in caplog.text
 
 
-def test_a_reply_may_finish_but_not_for_ever() -> None:
+def test_exceeded_budget_lets_reply_finish_within_grace() -> None:
     account = SessionBilling(BillingService(SpendLimits(call_usd=0.01)), Settings(), SessionMode.VOICE)
     account.on_connected(make_endpoint(), 0)
     assert account.must_end(True, 0) is None
@@ -131,7 +131,7 @@ def test_a_reply_may_finish_but_not_for_ever() -> None:
     assert account.must_end(False, 21) is SpendStatus.CALL_EXCEEDED
 
 
-def test_when_the_day_is_spent_only_own_keys_go_on() -> None:
+def test_exceeded_day_lets_only_own_keys_connect() -> None:
     house = app.create_application(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
     house.billing.daily_spend.add(0.05)
     assert house.resolve_endpoint() is Failure.DAILY_BUDGET_SPENT
@@ -142,7 +142,9 @@ def test_when_the_day_is_spent_only_own_keys_go_on() -> None:
 
 
 @IN_CALL_AND_CHAT
-async def test_a_warning_and_then_a_polite_end(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
+async def test_session_near_limit_warns_and_at_limit_ends_after_reply(
+    start_session: SessionFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     there, caps = ScriptedRealtimeServer(), BillingService(SpendLimits(call_usd=0.09))
     async with (
         running_server(there.handle_connection) as url,
@@ -172,7 +174,7 @@ async def test_a_warning_and_then_a_polite_end(start_session: SessionFactory, ca
 
 
 @IN_CALL_AND_CHAT
-async def test_a_day_that_is_spent_elsewhere_ends_a_call(start_session: SessionFactory) -> None:
+async def test_day_exceeded_elsewhere_ends_session(start_session: SessionFactory) -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
         running_server(there.handle_connection) as url,
@@ -185,7 +187,7 @@ async def test_a_day_that_is_spent_elsewhere_ends_a_call(start_session: SessionF
 
 
 @IN_CALL_AND_CHAT
-async def test_what_a_reply_cost_is_booked_when_the_visitor_leaves_in_the_middle_of_it(
+async def test_reply_cancelled_by_leaving_is_billed(
     start_session: SessionFactory,
 ) -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService()
@@ -209,7 +211,7 @@ async def test_what_a_reply_cost_is_booked_when_the_visitor_leaves_in_the_middle
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1])
-async def test_a_tab_that_goes_while_the_price_is_awaited_still_pays(pause_s: float) -> None:
+async def test_tab_closed_while_usage_is_awaited_is_billed(pause_s: float) -> None:
     """The page tells of the hang-up, and the browser's connection closes at any moment after it."""
     there, accounts = ScriptedRealtimeServer(), BillingService()
     async with (
@@ -232,7 +234,7 @@ async def test_a_tab_that_goes_while_the_price_is_awaited_still_pays(pause_s: fl
 
 
 @IN_CALL_AND_CHAT
-async def test_a_reply_that_was_only_asked_for_is_paid_too(start_session: SessionFactory) -> None:
+async def test_requested_reply_after_leaving_is_billed(start_session: SessionFactory) -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService()
     async with (
         running_server(there.handle_connection) as url,
@@ -251,7 +253,7 @@ async def test_a_reply_that_was_only_asked_for_is_paid_too(start_session: Sessio
 
 
 @IN_CALL_AND_CHAT
-async def test_a_server_that_never_says_what_it_cost_is_left_soon(start_session: SessionFactory) -> None:
+async def test_server_without_usage_is_left_within_timeout(start_session: SessionFactory) -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         async with start_session(url, realtime_model=MINI_MODEL) as person:
@@ -268,7 +270,7 @@ async def test_a_server_that_never_says_what_it_cost_is_left_soon(start_session:
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
-async def test_a_programs_session_is_counted_and_ends(path: str) -> None:
+async def test_gateway_session_at_limit_is_counted_and_ends(path: str) -> None:
     there, metrics = ScriptedRealtimeServer(), Metrics()
     accounts = BillingService(SpendLimits(call_usd=0.09), metrics)
     async with (

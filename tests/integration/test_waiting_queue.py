@@ -1,4 +1,4 @@
-"""Visitors who wait in line for a call or a chat, with real sockets behind."""
+"""Waiting queue with real sockets: calls and chats."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from websockets.asyncio.server import ServerConnection
 
 from realtime_handler import RealtimeHandler, Visitor
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_chat_page import FakeChatPage
+from tests.support.sessions.fake_chat_page import endpoint_source as chat_at
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
-from tests.voicechat.session.test_text_session import FakeChatPage
-from tests.voicechat.session.test_text_session import endpoint_source as chat_at
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
@@ -46,7 +46,7 @@ def peak_level(events: list[dict[str, str]]) -> int:
     return max(np.abs(np.frombuffer(base64.b64decode(e["audio"]), "<i2")).max() for e in events)
 
 
-async def test_who_waits_is_told_the_number_and_is_in_by_themselves() -> None:
+async def test_queued_call_shows_position_and_is_admitted() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -69,7 +69,7 @@ async def test_who_waits_is_told_the_number_and_is_in_by_themselves() -> None:
         await late.hang_up()
 
 
-async def test_nothing_said_in_line_is_kept_and_no_time_counts() -> None:
+async def test_queued_call_keeps_no_audio_and_counts_no_time() -> None:
     there, now = ScriptedRealtimeServer(), 0.0
     settings = Settings(max_call_seconds=60, idle_seconds=60)
     async with (
@@ -97,7 +97,7 @@ async def test_nothing_said_in_line_is_kept_and_no_time_counts() -> None:
         assert peak_level(there.received_of("input_audio_buffer.append")) == 0
 
 
-async def test_what_is_typed_in_line_is_answered_once_in() -> None:
+async def test_message_typed_in_queue_is_answered_after_admission() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -114,7 +114,7 @@ async def test_what_is_typed_in_line_is_answered_once_in() -> None:
 
 
 @pytest.mark.parametrize("how", ["closed", "left", "vanished"])
-async def test_who_goes_from_the_line_makes_room_for_those_behind(how: str) -> None:
+async def test_queued_call_that_leaves_moves_others_up(how: str) -> None:
     there = ScriptedRealtimeServer()
     settings = Settings().with_changes(vanished_seconds=0.5)
     async with (
@@ -137,7 +137,7 @@ async def test_who_goes_from_the_line_makes_room_for_those_behind(how: str) -> N
         assert there.connection_count == 1 and two.handler.admission.count_admitted(AdmissionKind.CALL) == 1
 
 
-async def test_a_full_line_and_a_visitor_with_too_many_calls() -> None:
+async def test_full_queue_and_visitor_limit_refuse() -> None:
     there = ScriptedRealtimeServer()
     places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=1, calls_per_visitor=1))
     async with (
@@ -158,7 +158,7 @@ async def test_a_full_line_and_a_visitor_with_too_many_calls() -> None:
             await page.hang_up()
 
 
-async def test_a_call_over_a_web_socket_waits_too() -> None:
+async def test_audio_socket_call_is_queued_and_admitted() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -174,7 +174,7 @@ async def test_a_call_over_a_web_socket_waits_too() -> None:
         await page.wait_until_done()
 
 
-async def test_chats_wait_too_and_those_in_line_can_leave_it() -> None:
+async def test_queued_chat_can_leave_and_others_are_admitted() -> None:
     there, places = ScriptedRealtimeServer(), AdmissionController(ONE_CALL_LIMITS)
     async with running_server(there.handle_connection) as url:
         chats = [TextSession(Settings(), chat_at(url), places, Conversation(text_only=True)) for _ in range(3)]
@@ -195,7 +195,7 @@ async def test_chats_wait_too_and_those_in_line_can_leave_it() -> None:
         assert places.is_empty
 
 
-async def test_calls_and_chats_share_the_sessions_of_the_embedded_server_and_own_keys_do_not() -> None:
+async def test_offline_sessions_are_shared_by_calls_and_chats_without_own_key() -> None:
     there, places = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits(offline_sessions=1, queue_length=2))
     async with running_server(there.handle_connection) as url:
 
@@ -225,7 +225,7 @@ async def test_calls_and_chats_share_the_sessions_of_the_embedded_server_and_own
     assert there.connection_count == 3
 
 
-async def test_the_embedded_server_may_need_a_moment_to_see_that_a_session_is_over() -> None:
+async def test_full_offline_server_is_tried_again() -> None:
     there, turned_away = ScriptedRealtimeServer(), 0
 
     async def talk(socket: ServerConnection) -> None:

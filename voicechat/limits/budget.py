@@ -1,6 +1,6 @@
-"""The money of one process: what its conversations spend, whether they may go on, and where the figures go.
+"""Budget of the process: spending of its sessions, the limits that end them, and the metrics sink.
 
-Nothing here changes a conversation: an `SessionBilling` watches the events that pass, and who owns the conversation asks it.
+Nothing here changes a session: `SessionBilling` observes its events, and the session asks whether it must end.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ log = logging.getLogger(__name__)
 
 
 class MetricsSink(Protocol):
-    """Where what happens is counted, for whoever runs the app (`voicechat.server.prometheus.Metrics`)."""
+    """Sink of metrics for the operator (`voicechat.server.prometheus.Metrics`)."""
 
     def record_call_started(self, mode: SessionMode) -> None:
-        """A conversation began."""
+        """Count the start of a session."""
 
     def record_call_ended(self, outcome: str, mode: SessionMode) -> None:
-        """It ended; `outcome` is a code."""
+        """Count the end of a session; `outcome` is a code."""
 
     def record_turn(self, latency_s: float | None) -> None:
-        """An answer was heard so long after the last word; None: that word was typed."""
+        """Count a turn and its latency; None for a typed turn."""
 
     def record_tokens(self, added: TokenUsage) -> None:
-        """More was used."""
+        """Add used tokens."""
 
     def record_cost(self, usd: float | None) -> None:
-        """More was spent."""
+        """Add spent money."""
 
     def record_reconnect(self) -> None:
-        """A conversation goes on over another connection."""
+        """Count a session that continues over another connection."""
 
 
 class NullMetrics:
-    """`Figures` that nobody reads."""
+    """Sink that discards everything."""
 
     def record_call_started(self, mode: SessionMode) -> None:
         pass
@@ -69,7 +69,7 @@ class NullMetrics:
 
 
 class BillingService:
-    """What all conversations of this process share: the caps, the day's ledger, visitors' days and the figures."""
+    """State that all sessions of the process share: spend limits, daily spend, daily quota and metrics."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class BillingService:
         visitor_quota_s: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`visitor_quota_s`: seconds of calls that one visitor has in a day; 0: no limit. `clock`: seconds since 1970."""
+        """`visitor_quota_s`: seconds of calls of one visitor in a day; 0: no limit. `clock`: seconds since 1970."""
         self.limits = limits or SpendLimits()
         self.metrics: MetricsSink = metrics or NullMetrics()
         self.daily_spend = DailySpend(clock)
@@ -88,30 +88,30 @@ class BillingService:
 
     @property
     def is_day_exceeded(self) -> bool:
-        """No more of the operator's money may be spent today (UTC)."""
+        """The operator's limit for today (UTC) is reached."""
         return self.limits.evaluate(0.0, self.daily_spend.today_usd) is SpendStatus.DAY_EXCEEDED
 
     def warn_price_unknown(self) -> None:
-        """A conversation spends money whose amount nobody knows. Said once, to whoever set a cap."""
+        """Warn the operator, once and only if a limit is set, that a session spends an unknown amount."""
         if not self._has_warned and (self.limits.call_usd or self.limits.day_usd):
             self._has_warned = True
-            log.warning("The price of the model in use is not known: MAX_CALL_COST and MAX_DAY_COST cannot hold.")
+            log.warning("billing: the price of the model in use is unknown, MAX_CALL_COST and MAX_DAY_COST cannot hold")
 
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """What the page shows of the money of one conversation."""
+    """Cost of one session, for the page."""
 
     usd: float | None = 0.0
-    """So far; None: the price is not known."""
+    """USD so far; None: the price is unknown."""
     tokens: TokenUsage = NO_TOKENS
     is_free: bool = False
-    """The embedded server: nobody is paid."""
+    """The offline server costs nothing."""
     status: SpendStatus = SpendStatus.OK
 
 
 class SessionBilling:
-    """One call or chat: what the server says it used is booked as it happens."""
+    """Billing of one session: books usage as the server reports it."""
 
     def __init__(self, billing: BillingService, settings: Settings, mode: SessionMode) -> None:
         self._billing = billing
@@ -121,34 +121,34 @@ class SessionBilling:
         self._endpoint: Endpoint | None = None
         self._meter = UsageMeter("", "", free=True)
         self._earlier_usd: float | None = 0.0
-        """USD on earlier meters of this conversation."""
+        """USD on earlier meters of this session."""
         self._earlier_tokens = NO_TOKENS
         self._operator_usd = 0.0
-        """Of the operator's money, as far as prices are known: what a visitor paid with their own key is not in it."""
+        """USD of the operator, as far as prices are known. Usage under a visitor's own key is not included."""
         self._exceeded_at: float | None = None
-        """Since when no more may be spent."""
+        """Time at which the budget was exceeded."""
         self.visitor_limit_usd = 0.0
-        """USD that the visitor lets this conversation cost, with whosever key; 0: no cap of theirs."""
+        """USD that the visitor lets this session cost, under any key; 0: no limit."""
         self.version = 0
-        """Grows whenever `money` may have changed."""
+        """Grows whenever `cost` may have changed."""
 
     # ---------------------------------------------------------------- life
 
     def open(self) -> None:
-        """The conversation begins."""
+        """Start billing."""
         self._is_open = True
         self._billing.metrics.record_call_started(self._mode)
 
     def close(self, outcome: str) -> None:
-        """It is over; `outcome` is a code. Harmless when it was not open."""
+        """End billing; `outcome` is a code. Do nothing if it was not open."""
         if self._is_open:
             self._is_open = False
             self._billing.metrics.record_call_ended(outcome, self._mode)
 
-    # ---------------------------------------------------------------- what passes
+    # ---------------------------------------------------------------- events
 
     def on_connected(self, endpoint: Endpoint, now: float) -> None:
-        """A connection to this server is ready. A conversation may move, and a visitor's key may come in between."""
+        """Start metering a connection. A session may move to another server, or to a key of the visitor."""
         if self._endpoint is not None:
             self._billing.metrics.record_reconnect()
         if endpoint != self._endpoint:
@@ -191,7 +191,7 @@ class SessionBilling:
     def _has_visitor_key(self) -> bool:
         return self._endpoint is not None and self._endpoint.has_visitor_key
 
-    # ---------------------------------------------------------------- what came of it
+    # ---------------------------------------------------------------- results
 
     @property
     def server_name(self) -> str:
@@ -205,7 +205,7 @@ class SessionBilling:
 
     @property
     def status(self) -> SpendStatus:
-        """How the operator's money stands. A visitor's own is their own affair, and the embedded server takes none."""
+        """Worse of the operator's status and that of the visitor's own limit. The offline server costs nothing."""
         if self._is_free:
             return SpendStatus.OK
         operators = SpendLimits() if self._has_visitor_key else self._billing.limits
@@ -217,7 +217,7 @@ class SessionBilling:
         )
 
     def must_end(self, idle: bool, now: float) -> SpendStatus | None:
-        """Why the conversation has to end now, or None. Unless all is `quiet`, what is being said may finish first."""
+        """Return why the session has to end now, or None. Unless it is idle, a reply may finish first."""
         budget = self.status
         if not budget.is_exceeded:
             self._exceeded_at = None
@@ -243,5 +243,5 @@ class SessionBilling:
 
 
 def _add_known(one: float | None, other: float | None) -> float | None:
-    """What is not known stays unknown."""
+    """Add two amounts; None, unknown, stays unknown."""
     return None if one is None or other is None else one + other

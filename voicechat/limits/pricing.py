@@ -1,6 +1,6 @@
-"""What a conversation costs: usage reported by the server -> tokens and seconds -> US dollars. Pure.
+"""Pricing: usage reported by the server -> tokens and seconds -> US dollars; spend limits and daily spend. Pure.
 
-Prices stand in `prices.json`, with their date. They are list prices; the bill is the provider's.
+`prices.json` holds dated list prices. The provider's bill may differ.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from voicechat.protocol.server_events import (
 
 MILLION = 1_000_000
 AUDIO_TOKENS_PER_S = 10
-"""Audio tokens of a second of speech heard: a token is 100 ms."""
+"""Audio tokens per second of input speech: a token is 100 ms."""
 MAX_REMEMBERED = 256
-"""Responses and transcripts remembered, so that an event that comes twice is paid once."""
+"""Responses and transcripts remembered, so that a repeated event is counted once."""
 DAY_S = 86_400
 DATED_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 MODALITIES = ("text", "image", "audio")
-"""In the order in which tokens that a server does not sort are attributed."""
+"""Modalities, in the order in which tokens without one are attributed."""
 USAGE_EVENTS = (ResponseDone, TranscriptCompleted, SessionCreated, SessionUpdated)
 """Events from which usage is counted."""
 
@@ -57,31 +57,31 @@ class ModelPrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """A price table and where it is from."""
+    """Price table with its source."""
 
     date: str
-    """The day on which the prices were looked up, YYYY-MM-DD."""
+    """Date of the prices, YYYY-MM-DD."""
     sources: tuple[str, ...]
     models: Mapping[str, ModelPrice]
     transcription: Mapping[str, float]
     """USD per minute of speech."""
 
     def for_model(self, model: str) -> ModelPrice | None:
-        """The price of a model; None when it is not known. Dated snapshots cost what their model costs."""
+        """Return the price of a model, or None if unknown. A dated snapshot costs the same as its model."""
         return self.models.get(_base_model(model))
 
     def for_transcription(self, model: str) -> float | None:
-        """USD per minute; None when it is not known."""
+        """Return USD per minute, or None if unknown."""
         return self.transcription.get(_base_model(model))
 
 
 def _base_model(model: str) -> str:
-    """A model without the provider that gateways put before it and without the date of its snapshot."""
+    """Return the model name without a provider prefix and without a snapshot date."""
     return DATED_SNAPSHOT.sub("", model.strip().lower().rsplit("/", 1)[-1])
 
 
 def load_prices(path: Path) -> PriceTable:
-    """Read a price table. Raises OSError, ValueError, KeyError or TypeError when it is not one."""
+    """Read a price table. Raise OSError, ValueError, KeyError or TypeError if it is invalid."""
     data = json.loads(path.read_text("utf-8"))
     models = {name: ModelPrice(**price) for name, price in data["usd_per_million_tokens"].items()}
     minutes = {name: float(price) for name, price in data["usd_per_minute"].items()}
@@ -96,7 +96,7 @@ PRICES = load_prices(Path(__file__).with_name("prices.json"))
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Counts so far. What is cached is a part of what came in: never more than it, never beside it."""
+    """Used tokens and seconds. Cached tokens are part of the input tokens, never more."""
 
     text_in: int = 0
     text_cached: int = 0
@@ -115,7 +115,7 @@ class TokenUsage:
         return TokenUsage(**{key: value + getattr(other, key) for key, value in asdict(self).items()})
 
     def since(self, before: TokenUsage) -> TokenUsage:
-        """What was added since `before`; nothing falls below 0."""
+        """Return the difference to `before`; no field falls below 0."""
         return TokenUsage(**{key: max(0, value - getattr(before, key)) for key, value in asdict(self).items()})
 
 
@@ -123,7 +123,7 @@ NO_TOKENS = TokenUsage()
 
 
 def parse_response_usage(usage: Event) -> TokenUsage:
-    """The usage of one response. Any part may be missing or misshapen; nothing raises.
+    """Return the usage of one response. Any part may be missing or malformed; never raise.
 
     Tokens a server counts without saying of what (reasoning, or no details at all) are text; unsorted cached tokens are
     text first too, where the discount is smallest: an estimate that errs upwards.
@@ -158,7 +158,7 @@ def _by_modality(details: Event, total: int) -> dict[str, int]:
 
 
 def parse_transcription_usage(usage: Event) -> TokenUsage:
-    """The usage of one transcript: seconds, or else tokens."""
+    """Return the usage of one transcript: seconds, or else tokens."""
     if "seconds" in usage:
         return TokenUsage(transcription_seconds=_parse_seconds(usage["seconds"]))
     details = get_object(usage, "input_token_details")
@@ -167,14 +167,14 @@ def parse_transcription_usage(usage: Event) -> TokenUsage:
 
 
 def _parse_seconds(value: object) -> float:
-    """From 0 to a day; 0 for anything else."""
+    """Return seconds from 0 to a day; 0 for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
     return float(value) if 0 <= value <= DAY_S else 0.0
 
 
 def model_cost_usd(tokens: TokenUsage, price: ModelPrice) -> float:
-    """USD for the model's tokens; the transcription is not in it."""
+    """Return USD for the model's tokens, without transcription."""
     counts = {field.name: getattr(tokens, field.name) for field in fields(ModelPrice)}
     for kind in MODALITIES:
         counts[f"{kind}_in"] -= counts[f"{kind}_cached"]
@@ -183,24 +183,24 @@ def model_cost_usd(tokens: TokenUsage, price: ModelPrice) -> float:
 
 
 class UsageMeter:
-    """What one call or chat has used and cost."""
+    """Usage and cost of one session."""
 
     def __init__(self, model: str, transcription_model: str, *, free: bool, prices: PriceTable = PRICES) -> None:
-        """`free`: the server is our own. Where a name is "" (the server chooses), the session it reports is asked."""
+        """`free`: the offline server. A name may be "": then the session reported by the server has it."""
         self.tokens = NO_TOKENS
         self._model = model
         self._transcription_model = transcription_model
         self._free = free
         self._prices = prices
         self._counted: OrderedDict[tuple[str, int], TokenUsage] = OrderedDict()
-        """By response, or by part of an item, what was counted already."""
+        """Counted usage, by response or by part of an item."""
 
     def forget_counted(self) -> None:
-        """Another connection: nothing is told again over it, and a server may begin anew to number its replies."""
+        """Forget counted ids for a new connection, whose server may number its responses from one again."""
         self._counted.clear()
 
     def apply(self, event: ServerEvent) -> None:
-        """Count the usage in an event, and learn the models that the server chose. Never raises."""
+        """Count the usage of an event, and learn the models that the server chose. Never raise."""
         match event:
             case ResponseDone():
                 self._add_usage((event.response_id, -1), parse_response_usage(event.usage))
@@ -212,7 +212,7 @@ class UsageMeter:
                 self._transcription_model = self._transcription_model or model
 
     def _add_usage(self, source: tuple[str, int], tokens: TokenUsage) -> None:
-        """Add what is new. Some servers complete one transcript several times, each time with all of it."""
+        """Add new usage. Some servers complete one transcript several times, each time in full."""
         before = self._counted.pop(source, NO_TOKENS) if source[0] else NO_TOKENS
         if source[0]:
             self._counted[source] = before + tokens.since(before)
@@ -222,7 +222,7 @@ class UsageMeter:
 
     @property
     def cost_usd(self) -> float | None:
-        """USD so far; 0.0 on our own server; None when the price of what was used is not known."""
+        """USD so far; 0.0 on the offline server; None if a price is unknown."""
         if self._free:
             return 0.0
         price = self._prices.for_model(self._model)
@@ -241,29 +241,25 @@ class UsageMeter:
 
 
 class SpendStatus(StrEnum):
-    """How the money stands; what is worse goes first."""
+    """State of the budget, in rising severity."""
 
     OK = "fine"
     CALL_WARNING = "call_near"
-    """80 % of a call's cap are spent."""
+    """80 % of the call's limit are spent."""
     DAY_WARNING = "day_near"
     CALL_EXCEEDED = "call_spent"
     """The call has to end."""
     DAY_EXCEEDED = "day_spent"
-    """Every call has to end, and none may begin before the next day (UTC)."""
+    """Every call has to end; new ones start on the next day (UTC)."""
 
     @property
     def is_exceeded(self) -> bool:
         return self in (SpendStatus.CALL_EXCEEDED, SpendStatus.DAY_EXCEEDED)
 
-    @property
-    def is_warning(self) -> bool:
-        return self in (SpendStatus.CALL_WARNING, SpendStatus.DAY_WARNING)
-
 
 @dataclass(frozen=True, slots=True)
 class SpendLimits:
-    """How much may be spent, in USD; 0: no cap."""
+    """Limits in USD; 0: no limit."""
 
     call_usd: float = 0.0
     day_usd: float = 0.0
@@ -271,7 +267,7 @@ class SpendLimits:
     WARNING_SHARE = 0.8
 
     def evaluate(self, spent_call_usd: float | None, spent_today_usd: float) -> SpendStatus:
-        """`call_usd`: of this call, None when unknown (no cap of money can hold then); `today_usd`: of all calls."""
+        """Return the status. `spent_call_usd`: None when unknown (no limit can hold then)."""
         if self._share(spent_today_usd, self.day_usd) >= 1:
             return SpendStatus.DAY_EXCEEDED
         if self._share(spent_call_usd or 0.0, self.call_usd) >= 1:
@@ -288,7 +284,7 @@ class SpendLimits:
 
 
 class DailySpend:
-    """Money the operator spent today (UTC), by all calls of this process. Not for threads: it lives in one loop."""
+    """Spending of the operator today (UTC), over all sessions of this process. For one event loop, not for threads."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: seconds since 1970, as `time.time`."""
@@ -300,12 +296,12 @@ class DailySpend:
         return int(self._clock() // DAY_S)
 
     def _roll_over(self) -> None:
-        # Only forwards: a clock set back by a second at midnight must not forgive a day's spending.
+        # Never back: a clock set back by a second at midnight must not forgive a day's spending.
         if self._current_day() > self._day:
             self._day, self._usd = self._current_day(), 0.0
 
     def add(self, usd: float) -> None:
-        """More was spent. What is no amount of money (negative, nan) is not booked."""
+        """Book an amount. Ignore negative and non-finite ones."""
         self._roll_over()
         if math.isfinite(usd) and usd > 0:
             self._usd += usd

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -75,12 +76,15 @@ class BaseSession:
         self._daily_quota = billing.daily_quota
         self._quota_key = quota_key
         self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
+        self._created_at = clock()
         conversation.reset_connection()
-        self._call = CallStateMachine(conversation, settings, clock())
+        self._call = CallStateMachine(conversation, settings, self._created_at)
         self._live: LiveCall | None = None
-        self._last_seen_at = clock()
+        self._last_seen_at = self._created_at
         """Last sign of life from the page."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._log_context = copy_context()
+        self._log_context.run(bind_session_id)
 
     # ---------------------------------------------------------------- for subclasses
 
@@ -112,18 +116,20 @@ class BaseSession:
 
     def start(self) -> None:
         """Request admission: connect, wait in the queue, or fail with the reason. Call it inside the event loop."""
-        self._session_id = bind_session_id()
+        self._run_in_log_context(self._request_admission)
+
+    def _request_admission(self) -> None:
         if self._daily_quota.is_exhausted(self._quota_key):
             self._end(CallStage.FAILED, Notice.VISITOR_DAILY_QUOTA)
             return
         self._ticket.request(uses_offline=needs_offline_session(self._endpoint_source()))
-        self._apply_admission()
+        self._apply_admission(self._created_at)  # not a moment later: time in the queue is not time of the call
         if self.is_active:
             self._tasks.append(asyncio.create_task(self._run_tick_loop()))
 
     def on_admission_changed(self) -> None:
         try:
-            self._apply_admission()
+            self._run_in_log_context(self._apply_admission, self.clock())
         except Exception as error:
             self.fail(error)
         self._on_change()
@@ -132,14 +138,14 @@ class BaseSession:
         self._call.on_shutdown(grace_s, self.clock())
         self._on_change()
 
-    def _apply_admission(self) -> None:
+    def _apply_admission(self, now: float) -> None:
         if self._ticket.refusal is not None:
             self._end(CallStage.FAILED, self._ticket.refusal)
         elif self._ticket.state is AdmissionState.ADMITTED:
-            self._call.admitted(self.clock())
+            self._call.admitted(now)
             self._go_live()
         else:
-            self._call.queued(self._ticket.queue_position, self.clock())
+            self._call.queued(self._ticket.queue_position, now)
 
     def _go_live(self) -> None:
         """Open billing, quota meter and connection of the admitted session."""
@@ -177,7 +183,8 @@ class BaseSession:
 
     def fail(self, error: Exception) -> None:
         """End the session because of an internal error, and log its place in the code."""
-        log.error("session: internal error kind=%s error=%s", self.admission_kind, error_location(error))
+        kind, location = self.admission_kind, error_location(error)
+        self._run_in_log_context(log.error, "session: internal error kind=%s error=%s", kind, location)
         self._end(CallStage.FAILED, Notice.INTERNAL)
 
     def _end(self, stage: CallStage, notice: str) -> None:
@@ -208,10 +215,16 @@ class BaseSession:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
+    def _run_in_log_context(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call the function with this session's id for the log; tasks that it creates inherit the id.
+
+        The caller may be a transport, or another session that has freed its slot.
+        """
+        self._log_context.copy().run(function, *arguments)
+
     # ---------------------------------------------------------------- upstream
 
     async def _run_upstream(self, upstream: ReconnectingClient) -> None:
-        bind_session_id(self._session_id)  # admission can begin in the task of another session
         try:
             failure = await upstream.run()
             if failure is not None:

@@ -12,7 +12,6 @@ import pytest
 
 from realtime_handler import RealtimeHandler
 from tests.support.realtime import fake_server_variants
-from tests.voicechat.session.test_text_session import FakeChatPage
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.budget import BillingService
@@ -22,6 +21,7 @@ from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS, get_message
 
+from .fake_chat_page import FakeChatPage
 from .fake_rtc_page import FakeRtcPage
 
 

@@ -1,25 +1,18 @@
-"""A visitor's seconds of a day."""
+"""Daily quota: seconds of calls per visitor and day."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.manual_clock import ManualClock
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S, DailyQuota, QuotaMeter
 
 DAY = 86_400.0
 
 
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 100 * DAY + 5
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_day_ends_and_another_begins() -> None:
-    wall = ManualClock()
+def test_quota_is_reset_at_midnight_utc() -> None:
+    wall = ManualClock(100 * DAY + 5)
     allowance = DailyQuota(60, wall)
     allowance.add("a", 59)
     assert not allowance.is_exhausted("a")
@@ -33,8 +26,8 @@ def test_a_day_ends_and_another_begins() -> None:
     assert not allowance.is_exhausted("a"), "yesterday's do not count"
 
 
-def test_who_is_not_known_and_no_limit() -> None:
-    allowance, free = DailyQuota(1, ManualClock()), DailyQuota(0, ManualClock())
+def test_quota_without_visitor_or_limit_is_never_exhausted() -> None:
+    allowance, free = DailyQuota(1, ManualClock(100 * DAY + 5)), DailyQuota(0, ManualClock(100 * DAY + 5))
     allowance.add("", 100)
     free.add("a", 100)
     assert not allowance.is_exhausted("") and not free.is_exhausted("a")
@@ -42,15 +35,15 @@ def test_who_is_not_known_and_no_limit() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 10))))
-def test_as_many_are_kept_as_said_and_the_newest_of_them(added: list[tuple[str, float]]) -> None:
-    allowance = DailyQuota(1, ManualClock(), max_visitors=3)
+def test_quota_keeps_the_most_recent_visitors(added: list[tuple[str, float]]) -> None:
+    allowance = DailyQuota(1, ManualClock(100 * DAY + 5), max_visitors=3)
     for visitor, seconds in added:
         allowance.add(visitor, seconds)
         assert len(allowance._used_s) <= 3 and next(reversed(allowance._used_s)) == visitor
 
 
-def test_two_calls_at_once_count_both_and_a_reply_may_end() -> None:
-    allowance = DailyQuota(10, ManualClock())
+def test_quota_counts_simultaneous_calls_and_lets_reply_finish() -> None:
+    allowance = DailyQuota(10, ManualClock(100 * DAY + 5))
     one, two = QuotaMeter(allowance, "a", 0.0), QuotaMeter(allowance, "a", 0.0)
     assert not one.must_end(True, 4.0) and not two.must_end(True, 4.0)
     assert not one.must_end(False, 6.0), "something is being said"

@@ -1,4 +1,4 @@
-"""Money: counted once, cached at its own price, unknown said as unknown, and a cap that holds."""
+"""Pricing: usage counted once, cached tokens at their price, unknown prices, spend limits."""
 
 from __future__ import annotations
 
@@ -59,72 +59,72 @@ def make_meter(*events: dict[str, Any], model: str = MINI, heard_by: str = WHISP
     return made
 
 
-def test_a_reply_costs_what_the_table_says() -> None:
+def test_response_costs_table_price() -> None:
     # (100 text x 0.60 + 200 cached x 0.06 + 500 audio x 10 + 500 cached x 0.30 + 50 x 2.40 + 150 x 20) / 1e6
     assert make_meter(done(USAGE)).cost_usd == pytest.approx((60 + 12 + 5000 + 150 + 120 + 3000) / 1e6)
 
 
-def test_a_minute_of_speech_transcribed() -> None:
+def test_transcription_costs_table_price_per_minute() -> None:
     assert make_meter(completed({"type": "duration", "seconds": 60})).cost_usd == pytest.approx(0.017)
     in_tokens = {"type": "tokens", "input_tokens": 610, "input_token_details": {"text_tokens": 10, "audio_tokens": 600}}
     assert make_meter(completed(in_tokens), heard_by="gpt-4o-transcribe").cost_usd == pytest.approx(0.006)
 
 
-def test_usage_beside_the_response_counts_and_in_both_places_counts_once() -> None:
+def test_usage_in_two_places_counts_once() -> None:
     beside = {"type": "response.done", "response": {"id": "r"}, "usage": USAGE}
     assert make_meter(beside).tokens == parse_response_usage(USAGE)
     assert make_meter({**done(USAGE), "usage": USAGE}).tokens == parse_response_usage(USAGE)
 
 
-def test_the_same_event_twice_is_paid_once() -> None:
+def test_repeated_event_counts_once() -> None:
     assert make_meter(done(USAGE), done(USAGE)).tokens == make_meter(done(USAGE)).tokens
     assert make_meter(done(USAGE), done(USAGE, "resp_2")).tokens.text_in == 600
 
 
-def test_a_transcript_completed_again_with_more_adds_only_what_is_new() -> None:
+def test_transcript_completed_again_adds_only_the_difference() -> None:
     growing = [completed({"type": "duration", "seconds": seconds}) for seconds in (2, 5, 5)]
     assert make_meter(*growing).tokens.transcription_seconds == 5
 
 
-def test_tokens_without_details_are_text() -> None:
+def test_tokens_without_details_count_as_text() -> None:
     assert parse_response_usage({"input_tokens": 10, "output_tokens": 4}) == TokenUsage(text_in=10, text_out=4)
     reasoned = {"output_tokens": 30, "output_token_details": {"text_tokens": 10, "audio_tokens": 5}}
     assert parse_response_usage(reasoned) == TokenUsage(text_out=25, audio_out=5)
 
 
-def test_cached_tokens_of_no_kind_are_attributed_and_never_exceed_what_came_in() -> None:
+def test_cached_tokens_without_details_never_exceed_input() -> None:
     usage = {"input_tokens": 30, "input_token_details": {"text_tokens": 10, "audio_tokens": 20, "cached_tokens": 99}}
     assert parse_response_usage(usage) == TokenUsage(text_in=10, text_cached=10, audio_in=20, audio_cached=20)
 
 
 @pytest.mark.parametrize("model", ["", "my-deployment", "gpt-realtime-99"])
-def test_an_unknown_model_costs_nobody_knows_what(model: str) -> None:
+def test_unknown_model_has_unknown_cost(model: str) -> None:
     assert make_meter(done(USAGE), model=model).cost_usd is None
 
 
-def test_an_unknown_transcription_makes_the_sum_unknown_only_when_it_was_used() -> None:
+def test_unknown_transcription_price_matters_only_when_used() -> None:
     assert make_meter(done(USAGE), heard_by="mine").cost_usd == make_meter(done(USAGE)).cost_usd
     assert make_meter(completed({"seconds": 3}), heard_by="mine").cost_usd is None
 
 
-def test_our_own_server_costs_nothing_and_is_counted() -> None:
+def test_offline_server_costs_nothing_and_is_counted() -> None:
     own = make_meter(done(USAGE), completed({"seconds": 3}), model="whatever", free=True)
     assert (own.cost_usd, own.tokens.audio_out, own.tokens.transcription_seconds) == (0.0, 150, 3.0)
 
 
 @pytest.mark.parametrize("name", ["gpt-realtime-mini-2025-10-06", "openai/gpt-realtime-mini", "GPT-Realtime-Mini"])
-def test_snapshots_and_gateways_cost_what_the_model_costs(name: str) -> None:
+def test_snapshot_and_provider_prefix_cost_the_same(name: str) -> None:
     assert PRICES.for_model(name) == PRICES.models["gpt-realtime-mini"]
 
 
-def test_a_model_that_the_server_chose_is_taken_from_its_session() -> None:
+def test_model_chosen_by_server_is_read_from_session() -> None:
     session = {"model": MINI, "audio": {"input": {"transcription": {"model": WHISPER}}}}
     events = [{"type": "session.created", "session": session}, done(USAGE), completed({"seconds": 60})]
     assert make_meter(*events, model="", heard_by="").cost_usd == make_meter(*events).cost_usd
     assert make_meter(*events).cost_usd is not None
 
 
-def test_the_table_covers_the_defaults_and_says_when_it_was_made() -> None:
+def test_price_table_has_default_models_and_a_date() -> None:
     settings = Settings.from_env({"OPENAI_API_KEY": "sk-x"})
     assert PRICES.for_model(settings.model) and PRICES.for_transcription(WHISPER)
     assert PRICES.date.startswith("20") and PRICES.sources
@@ -134,7 +134,7 @@ def test_the_table_covers_the_defaults_and_says_when_it_was_made() -> None:
 
 
 @pytest.mark.parametrize("name", ["openai_spoken_turn", "openai_tool_call"])
-def test_recorded_sessions_cost_something(name: str) -> None:
+def test_recorded_sessions_have_a_cost(name: str) -> None:
     events = json.loads((RECORDED / f"{name}.json").read_text("utf-8"))["received"]
     recorded = make_meter(*events, model="gpt-realtime", heard_by=WHISPER)
     usages = [event["response"]["usage"] for event in events if event["type"] == "response.done"]
@@ -170,7 +170,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_nothing_a_server_sends_raises_or_takes_money_back(events: list[dict[str, Any]]) -> None:
+def test_any_usage_never_raises_and_cost_never_falls(events: list[dict[str, Any]]) -> None:
     running, before, paid = UsageMeter(MINI, WHISPER, free=False), NO_TOKENS, 0.0
     for event in events:
         running.apply(parse_event(event))
@@ -186,7 +186,7 @@ COUNT = st.integers(0, 10_000)
 
 
 @given(COUNT, COUNT, COUNT, COUNT, COUNT)
-def test_cached_is_never_billed_twice(text: int, audio: int, text_cached: int, audio_cached: int, said: int) -> None:
+def test_cached_tokens_are_billed_once(text: int, audio: int, text_cached: int, audio_cached: int, said: int) -> None:
     cached = {"text_tokens": min(text, text_cached), "audio_tokens": min(audio, audio_cached)}
     details = {"text_tokens": text, "audio_tokens": audio}
     came = {"input_tokens": text + audio, "output_tokens": said, "output_token_details": {"audio_tokens": said}}
@@ -201,7 +201,7 @@ def test_cached_is_never_billed_twice(text: int, audio: int, text_cached: int, a
 
 
 @given(st.permutations([done(USAGE, "a"), done({"input_tokens": 7}, "b"), completed({"seconds": 4}), done(None, "c")]))
-def test_the_order_does_not_matter(events: list[dict[str, Any]]) -> None:
+def test_event_order_does_not_change_tokens(events: list[dict[str, Any]]) -> None:
     assert make_meter(*events).tokens == parse_response_usage(USAGE) + TokenUsage(text_in=7, transcription_seconds=4)
 
 
@@ -221,17 +221,17 @@ def test_the_order_does_not_matter(events: list[dict[str, Any]]) -> None:
         (None, 3.0, SpendStatus.OK),
     ],
 )
-def test_caps(call: float | None, today: float, budget: SpendStatus) -> None:
+def test_spend_limits_evaluate_to_status(call: float | None, today: float, budget: SpendStatus) -> None:
     found = SpendLimits(call_usd=1.0, day_usd=10.0).evaluate(call, today)
     assert found is budget
-    assert (found.is_warning, found.is_exceeded) == (budget.value.endswith("near"), budget.value.endswith("spent"))
+    assert found.is_exceeded == budget.value.endswith("spent")
 
 
-def test_no_cap_never_ends_a_call() -> None:
+def test_spend_limits_of_zero_are_never_exceeded() -> None:
     assert SpendLimits().evaluate(1e9, 1e9) is SpendStatus.OK
 
 
-def test_the_ledger_begins_anew_at_midnight_utc_and_not_when_the_clock_is_set_back() -> None:
+def test_daily_spend_is_reset_at_midnight_utc_and_never_back() -> None:
     now = [10.0 * DAY_S + 5]
     ledger = DailySpend(lambda: now[0])
     for usd in (0.25, 0.5, -3.0, float("nan"), float("inf")):

@@ -1,4 +1,4 @@
-"""Who has a place and who waits, in generated orders of coming and going."""
+"""Admission control in generated orders of requests and releases."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def assert_invariants(places: AdmissionController, guests: list[FakeAdmissionLis
 
 
 @given(LIMITS, st.lists(ACTIONS, max_size=40))
-def test_never_above_a_limit_and_nobody_forgotten(
+def test_admission_in_any_order_keeps_limits_and_queue_order(
     limits: ConcurrencyLimits, moves: list[tuple[object, object, bool]]
 ) -> None:
     places, guests = AdmissionController(limits), list[FakeAdmissionListener]()
@@ -129,7 +129,7 @@ def test_never_above_a_limit_and_nobody_forgotten(
         assert place.refusal is (None if is_free else Notice.SERVER_BUSY)
 
 
-def test_who_is_kept_by_another_limit_keeps_nobody() -> None:
+def test_ticket_blocked_by_one_limit_does_not_block_others() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=1, chats=1, offline_sessions=2, queue_length=3))
     first, call, chat = FakeAdmissionListener(), FakeAdmissionListener(), FakeAdmissionListener()
     first.enter(places, session=True)
@@ -141,7 +141,7 @@ def test_who_is_kept_by_another_limit_keeps_nobody() -> None:
     assert (late.notifications, call.notifications) == ([(AdmissionState.ADMITTED, 0)], [])
 
 
-def test_those_in_line_are_told_as_they_move_up() -> None:
+def test_queued_tickets_are_notified_of_new_positions() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=3))
     guests = [FakeAdmissionListener() for _ in range(4)]
     for guest in guests:
@@ -157,7 +157,7 @@ def test_those_in_line_are_told_as_they_move_up() -> None:
     assert FakeAdmissionListener().enter(places).queue_position == 2
 
 
-def test_a_session_that_is_being_closed_is_not_given_to_the_next_one_yet() -> None:
+def test_releasing_ticket_keeps_its_offline_session() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=2, offline_sessions=1, queue_length=1))
     one, two = FakeAdmissionListener(), FakeAdmissionListener()
     one.enter(places, session=True)
@@ -168,7 +168,7 @@ def test_a_session_that_is_being_closed_is_not_given_to_the_next_one_yet() -> No
     assert two.notifications == [(AdmissionState.ADMITTED, 0)]
 
 
-def test_who_leaves_upon_being_let_in_makes_room_for_the_next() -> None:
+def test_ticket_released_when_admitted_admits_next() -> None:
     class Fickle(FakeAdmissionListener):
         def on_admission_changed(self) -> None:
             super().on_admission_changed()
@@ -182,7 +182,7 @@ def test_who_leaves_upon_being_let_in_makes_room_for_the_next() -> None:
     assert last.notifications[-1] == (AdmissionState.ADMITTED, 0) and places.count_admitted(AdmissionKind.CALL) == 1
 
 
-def test_another_server_in_the_middle_of_it() -> None:
+def test_switch_server_moves_offline_session() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=3, offline_sessions=1, queue_length=1))
     one, two = FakeAdmissionListener(), FakeAdmissionListener()
     assert one.enter(places).switch_server(True)
@@ -194,7 +194,7 @@ def test_another_server_in_the_middle_of_it() -> None:
     assert not place.switch_server(True), "and without it again there is no room for them"
 
 
-def test_one_visitor_has_only_so_many_calls() -> None:
+def test_visitor_limit_refuses_more_calls() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=5, calls_per_visitor=2))
     assert [FakeAdmissionListener().enter(places, visitor="a").refusal for _ in range(3)] == [
         None,
@@ -207,7 +207,7 @@ def test_one_visitor_has_only_so_many_calls() -> None:
     )
 
 
-def test_one_visitor_does_not_fill_the_line() -> None:
+def test_visitor_limit_bounds_queued_chats() -> None:
     places = AdmissionController(ConcurrencyLimits(chats=0, queue_length=5, calls_per_visitor=2))
     refusals = [FakeAdmissionListener().enter(places, AdmissionKind.CHAT, "a").refusal for _ in range(3)]
     assert refusals == [None, None, Notice.VISITOR_CALL_LIMIT]
@@ -216,7 +216,7 @@ def test_one_visitor_does_not_fill_the_line() -> None:
     ] * 3
 
 
-def test_a_full_line_and_programs_are_sent_away() -> None:
+def test_full_queue_and_api_clients_are_refused() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=1, api_clients=1, queue_length=1))
     refusals = [FakeAdmissionListener().enter(places).refusal for _ in range(3)]
     assert refusals == [None, None, Notice.SERVER_BUSY]
@@ -226,7 +226,7 @@ def test_a_full_line_and_programs_are_sent_away() -> None:
     ]
 
 
-def test_the_end_of_the_app() -> None:
+def test_shutdown_refuses_queued_and_notifies_admitted() -> None:
     places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=1))
     inside, waiting = FakeAdmissionListener(), FakeAdmissionListener()
     inside.enter(places)
@@ -255,11 +255,11 @@ def test_the_end_of_the_app() -> None:
         (Failure.DAILY_BUDGET_SPENT, False),
     ],
 )
-def test_only_the_embedded_servers_sessions_are_counted(found: Endpoint | Failure, needed: bool) -> None:
+def test_needs_offline_session_for_offline_and_loading_only(found: Endpoint | Failure, needed: bool) -> None:
     assert needs_offline_session(found) is needed
 
 
-def test_the_limits_are_the_settings() -> None:
+def test_concurrency_limits_come_from_settings() -> None:
     limits = ConcurrencyLimits.from_settings(
         Settings.from_env({"MAX_CALLS": "3", "OFFLINE_SESSIONS": "4", "MAX_WAITING": "5"})
     )

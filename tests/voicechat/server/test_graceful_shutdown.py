@@ -9,10 +9,10 @@ import pytest
 from realtime_handler import RealtimeHandler
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
+from tests.support.sessions.fake_chat_page import FakeChatPage
+from tests.support.sessions.fake_chat_page import endpoint_source as chat_at
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from tests.support.sessions.running_gateway import connected_client, running_gateway
-from tests.voicechat.session.test_text_session import FakeChatPage
-from tests.voicechat.session.test_text_session import endpoint_source as chat_at
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.app.prometheus_samples import parse_metrics, read_metrics
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
@@ -15,18 +15,6 @@ from voicechat.limits.pricing import TokenUsage
 from voicechat.server.offline_process import EmbeddedServerPhase
 from voicechat.server.prometheus import MAX_LABEL_VALUES, Metrics
 from voicechat.server.routes import Health, build_router
-
-MetricValues = dict[tuple[str, ...], float]
-
-
-def parse_metrics(text: str) -> MetricValues:
-    """(name, label values...) -> value."""
-    families = text_string_to_metric_families(text)
-    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
-
-
-def read_metrics(metrics: Metrics) -> MetricValues:
-    return parse_metrics(metrics.render().decode())
 
 
 def test_conversations_are_counted_open_and_in_total() -> None:

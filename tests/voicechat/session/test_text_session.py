@@ -1,17 +1,16 @@
-"""A text chat against real sockets, with the page's reader played by the test."""
+"""Text session against real sockets. The test plays the page."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
-from voicechat.config.settings import Endpoint, ServerKind, Settings
+from tests.support.sessions.fake_chat_page import KEY, FakeChatPage, endpoint_source, running_chat
+from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
@@ -19,62 +18,6 @@ from voicechat.protocol.server_events import parse_event
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.upstream.connection import Failure
-
-KEY = "sk-canary-0000"
-
-
-def endpoint_source(url: str) -> Callable[[], Endpoint]:
-    return lambda: Endpoint(ServerKind.CUSTOM, url, {"Authorization": f"Bearer {KEY}"})
-
-
-class FakeChatPage:
-    """The page: takes what it is shown."""
-
-    def __init__(self, chat: TextSession) -> None:
-        self.chat = chat
-        self.snapshot: Snapshot = chat.snapshot
-        self._changed = asyncio.Condition()
-        self._task = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        async for snapshot in self.chat.snapshots():
-            async with self._changed:
-                self.snapshot = snapshot
-                self._changed.notify_all()
-
-    async def wait_for_snapshot(self, condition: Callable[[Snapshot], bool]) -> Snapshot:
-        async with asyncio.timeout(10), self._changed:
-            await self._changed.wait_for(lambda: condition(self.snapshot))
-        return self.snapshot
-
-    async def wait_for_stage(self, stage: CallStage) -> Snapshot:
-        return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
-
-    async def wait_until_finished(self) -> Snapshot:
-        async with asyncio.timeout(10):
-            await self._task
-        return self.snapshot
-
-    def disconnect(self) -> None:
-        self._task.cancel()
-
-
-@asynccontextmanager
-async def running_chat(
-    endpoint: Callable[[], Endpoint | Failure], conversation: Conversation | None = None, **changed: Any
-) -> AsyncIterator[FakeChatPage]:
-    book = AdmissionController(ConcurrencyLimits(chats=1))
-    chat = TextSession(Settings().with_changes(**changed), endpoint, book, conversation or Conversation(text_only=True))
-    chat.start()
-    reader = FakeChatPage(chat)
-    try:
-        yield reader
-    finally:
-        chat.end_by_user()
-        async with asyncio.timeout(5):
-            await chat.wait_closed()
-            await reader.wait_until_finished()
-        assert book.count_admitted(AdmissionKind.CHAT) == 0
 
 
 def messages(snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -120,7 +63,7 @@ async def answer_second_question(there: ScriptedRealtimeServer, page: FakeChatPa
     return [text for _, text in messages(last)]
 
 
-async def test_a_chat_streams_markdown_as_it_was_written() -> None:
+async def test_chat_reply_streams_markdown_unchanged() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         assert messages(await page.wait_for_stage(CallStage.LISTENING)) == []
@@ -137,7 +80,7 @@ async def test_a_chat_streams_markdown_as_it_was_written() -> None:
         assert done.bubbles[1].state is BubbleState.DONE
 
 
-async def test_the_session_is_a_written_one() -> None:
+async def test_session_update_of_chat_asks_for_text() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -145,7 +88,7 @@ async def test_the_session_is_a_written_one() -> None:
         assert there.session_update["session"]["audio"]["input"]["turn_detection"] is None
 
 
-async def test_stop_keeps_what_was_written_and_the_chat_goes_on() -> None:
+async def test_stop_keeps_received_text() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         await start_first_reply(there, page, "In the ", "Tell me everything")
@@ -158,7 +101,7 @@ async def test_stop_keeps_what_was_written_and_the_chat_goes_on() -> None:
         assert there.received_of("conversation.item.delete") == []
 
 
-async def test_stop_before_the_reply_was_announced() -> None:
+async def test_stop_before_response_created_cancels_it() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         page.chat.send_text("One")
@@ -171,7 +114,7 @@ async def test_stop_before_the_reply_was_announced() -> None:
         assert await answer_second_question(there, page) == ["One", "Two", "Yes."]
 
 
-async def test_stop_with_a_server_that_does_not_announce_its_replies() -> None:
+async def test_stop_without_response_created_cancels_reply() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         page.chat.send_text("One")
@@ -189,7 +132,7 @@ async def test_stop_with_a_server_that_does_not_announce_its_replies() -> None:
         assert there.received_of("conversation.item.delete") == []
 
 
-async def test_a_server_that_speaks_although_it_was_asked_to_write() -> None:
+async def test_audio_reply_in_chat_shows_its_transcript() -> None:
     there, about = (
         ScriptedRealtimeServer(),
         {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0},
@@ -211,7 +154,7 @@ async def test_a_server_that_speaks_although_it_was_asked_to_write() -> None:
         assert there.received_of("conversation.item.truncate") == []
 
 
-async def test_a_reply_that_was_over_before_it_was_cancelled() -> None:
+async def test_cancel_of_finished_reply_is_harmless_and_clear_still_works() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         await start_first_reply(there, page, "Long")
@@ -240,7 +183,7 @@ async def test_a_reply_that_was_over_before_it_was_cancelled() -> None:
         await page.wait_for_snapshot(lambda s: s.bubbles == ())
 
 
-async def test_a_message_ends_the_reply_that_is_being_written() -> None:
+async def test_message_during_reply_cancels_and_is_answered() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         await start_first_reply(there, page, "Long")
@@ -254,7 +197,7 @@ async def test_a_message_ends_the_reply_that_is_being_written() -> None:
         assert [text for _, text in messages(last)] == ["One", "Long", "Two", "Fine."]
 
 
-async def test_clear_empties_both_sides() -> None:
+async def test_clear_deletes_items_here_and_at_server() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         page.chat.send_text("Secret")
@@ -272,7 +215,7 @@ async def test_clear_empties_both_sides() -> None:
         await page.wait_for_snapshot(lambda s: s.bubbles == ())
 
 
-async def test_a_lost_connection_is_mended_and_the_history_told_again() -> None:
+async def test_connection_lost_reconnects_and_replays_history() -> None:
     there, conversation = ScriptedRealtimeServer(), Conversation(text_only=True)
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url), conversation) as page:
         page.chat.send_text("One")
@@ -286,7 +229,7 @@ async def test_a_lost_connection_is_mended_and_the_history_told_again() -> None:
         await page.wait_for_stage(CallStage.LISTENING)
 
 
-async def test_a_question_that_was_lost_with_the_connection_is_asked_again_once() -> None:
+async def test_question_lost_with_connection_is_asked_again_once() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
         page.chat.send_text("One")
@@ -306,7 +249,7 @@ async def test_a_question_that_was_lost_with_the_connection_is_asked_again_once(
 @pytest.mark.parametrize(
     ("code", "failure"), [(3000, Failure.WRONG_KEY), (4004, Failure.MODEL_NOT_FOUND)], ids=["key", "model"]
 )
-async def test_what_cannot_heal_ends_the_chat(code: int, failure: Failure, caplog: pytest.LogCaptureFixture) -> None:
+async def test_fatal_failure_ends_chat(code: int, failure: Failure, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_chat(endpoint_source(url)) as page:
@@ -322,7 +265,7 @@ async def test_what_cannot_heal_ends_the_chat(code: int, failure: Failure, caplo
     assert "secret" not in ours
 
 
-async def test_one_chat_too_many() -> None:
+async def test_chat_above_limit_fails() -> None:
     there, book = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits(chats=1))
     async with running_server(there.handle_connection) as url:
         one, two = (TextSession(Settings(), endpoint_source(url), book, Conversation(text_only=True)) for _ in range(2))
@@ -335,7 +278,7 @@ async def test_one_chat_too_many() -> None:
         assert book.count_admitted(AdmissionKind.CHAT) == 0
 
 
-async def test_a_closed_tab_gives_its_place_back() -> None:
+async def test_closed_tab_frees_its_slot() -> None:
     there, book = ScriptedRealtimeServer(), AdmissionController(ConcurrencyLimits(chats=1))
     async with running_server(there.handle_connection) as url:
         chat = TextSession(Settings(vanished_seconds=1), endpoint_source(url), book, Conversation(text_only=True))
@@ -349,7 +292,7 @@ async def test_a_closed_tab_gives_its_place_back() -> None:
         await there.wait_closed()
 
 
-async def test_an_idle_chat_is_closed_with_a_word() -> None:
+async def test_idle_chat_ends_with_notice() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -359,7 +302,7 @@ async def test_an_idle_chat_is_closed_with_a_word() -> None:
         assert (last.stage, last.notice) == (CallStage.ENDED, Notice.IDLE)
 
 
-async def test_a_long_message_is_kept_back() -> None:
+async def test_message_too_long_is_not_accepted() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -372,7 +315,7 @@ async def test_a_long_message_is_kept_back() -> None:
         assert there.received == []
 
 
-async def test_a_chat_and_a_call_know_nothing_of_each_other() -> None:
+async def test_conversations_of_chat_and_call_are_separate() -> None:
     from realtime_handler import Visitor
 
     visitor = Visitor()

@@ -1,4 +1,4 @@
-"""A call over a web socket: the same call as over WebRTC, for whoever holds a ticket."""
+"""Voice call over an audio socket: tickets, transports and limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from fastapi import APIRouter
 
 from realtime_handler import CallStage, Notice, RealtimeHandler, Visitor
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
@@ -37,7 +38,7 @@ from voicechat.transport.websocket_protocol import (
 )
 
 
-async def test_a_conversation() -> None:
+async def test_socket_call_one_turn_goes_from_microphone_to_loudspeaker() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -71,7 +72,7 @@ async def test_a_conversation() -> None:
     await there.wait_closed()
 
 
-async def test_the_pace_holds_while_a_lot_arrives() -> None:
+async def test_socket_output_pace_under_load_is_real_time() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -83,7 +84,7 @@ async def test_the_pace_holds_while_a_lot_arrives() -> None:
         assert page.handler.clock() - began >= 0.95, "50 frames are a second, whatever arrives"
 
 
-async def test_what_the_page_does_not_take_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unacknowledged_frames_stop_playback_and_close_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that stalls holds the reply up; when it lasts, the browser is gone."""
     monkeypatch.setattr(websocket_call, "STALL_TIMEOUT_S", 0.3)
     there = ScriptedRealtimeServer()
@@ -104,7 +105,7 @@ async def test_what_the_page_does_not_take_is_not_heard(monkeypatch: pytest.Monk
         assert "four" in bubble.unheard, "most of four seconds was never sent"
 
 
-async def test_a_network_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_blocked_network_ends_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_call, "STALL_TIMEOUT_S", 0.2)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
@@ -126,7 +127,7 @@ async def test_a_network_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     ],
     ids=["short", "empty", "large", "no JSON", "long", "flood"],
 )
-async def test_what_is_not_spoken_here_ends_the_call(messages: list[bytes | str], code: int) -> None:
+async def test_invalid_messages_close_socket(messages: list[bytes | str], code: int) -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -140,20 +141,13 @@ async def test_what_is_not_spoken_here_ends_the_call(messages: list[bytes | str]
 # -------------------------------------------------------------------- tickets
 
 
-class ManualClock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 async def assert_ticket_rejected(page: FakeWebSocketPage, ticket: str) -> None:
     await page.connect(ticket)
     assert (page.is_accepted, page.close_code) == (False, CLOSE_UNKNOWN_TICKET)
     assert page.visitor.call is None
 
 
-async def test_a_ticket_counts_once_and_for_a_minute() -> None:
+async def test_ticket_is_valid_once_and_for_a_minute() -> None:
     there, clock = ScriptedRealtimeServer(), ManualClock()
     async with running_server(there.handle_connection) as url:
         sockets = AudioSocketRegistry(RealtimeHandler(Settings(), endpoint_at(url)), clock)
@@ -185,7 +179,7 @@ async def test_tickets_are_bounded() -> None:
     await oldest.wait_until_done()
 
 
-def test_the_route_is_in_no_list() -> None:
+def test_route_is_not_in_openapi_schema() -> None:
     router = APIRouter()
     make_registry("ws://127.0.0.1:1").add_to(router)
     assert openapi_schema(router)["paths"] == {}
@@ -194,7 +188,7 @@ def test_the_route_is_in_no_list() -> None:
 # -------------------------------------------------------------------- how it begins and ends
 
 
-async def test_all_places_taken() -> None:
+async def test_socket_call_above_limit_fails() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         prototype = RealtimeHandler(Settings(), endpoint_at(url), AdmissionController(ConcurrencyLimits(calls=1)))
@@ -209,7 +203,7 @@ async def test_all_places_taken() -> None:
     assert there.connection_count == 1
 
 
-async def test_a_limit_ends_the_call_and_is_said() -> None:
+async def test_socket_call_at_time_limit_ends_with_notice() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -220,7 +214,7 @@ async def test_a_limit_ends_the_call_and_is_said() -> None:
         assert (page.texts, page.close_code) == ([{"type": "ended"}], CLOSE_NORMAL)
 
 
-async def test_a_page_that_vanishes_frees_its_place() -> None:
+async def test_socket_call_of_vanished_page_frees_its_slot() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -232,7 +226,7 @@ async def test_a_page_that_vanishes_frees_its_place() -> None:
         assert page.registry.prototype.admission.count_admitted(AdmissionKind.CALL) == 0
 
 
-async def test_hanging_up_on_the_page_closes_the_socket() -> None:
+async def test_hang_up_on_page_closes_socket() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -242,7 +236,7 @@ async def test_hanging_up_on_the_page_closes_the_socket() -> None:
         assert (page.texts, page.close_code) == ([], CLOSE_NORMAL)
 
 
-async def test_a_connection_that_cannot_be_freed_does_not_keep_the_call_waiting() -> None:
+async def test_failing_release_of_old_transport_does_not_delay_call() -> None:
     async def never() -> None:
         raise ConnectionError
 
@@ -259,7 +253,7 @@ async def test_a_connection_that_cannot_be_freed_does_not_keep_the_call_waiting(
 # -------------------------------------------------------------------- the same call, another way
 
 
-async def test_a_call_that_webrtc_has_lost_goes_on() -> None:
+async def test_call_lost_by_webrtc_continues_over_socket() -> None:
     """Nothing of it begins anew, and fastrtc, which takes half a minute to notice, has no say in it any more."""
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
@@ -277,7 +271,7 @@ async def test_a_call_that_webrtc_has_lost_goes_on() -> None:
             assert page.handler is old.handler
             frames = len(old.frames)
             await old.hang_up()
-            assert page.handler.is_active
+            assert page.session.is_active
             await there.send(server_events.response_finished("r1", "a1", "One two three four"))
             last = await page.wait_for_stage(CallStage.LISTENING)
             assert [bubble.text for bubble in last.bubbles] == ["One two three four"]
@@ -288,7 +282,7 @@ async def test_a_call_that_webrtc_has_lost_goes_on() -> None:
         assert (there.connection_count, page.visitor.call) == (1, None)
 
 
-async def test_a_call_that_has_ended_before_the_socket_came_does_not_begin_anew() -> None:
+async def test_ticket_of_ended_call_starts_no_new_call() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         sockets = make_registry(url, max_call_seconds=1)
@@ -308,7 +302,7 @@ async def test_a_call_that_has_ended_before_the_socket_came_does_not_begin_anew(
         assert there.connection_count == 1 and sockets.prototype.admission.count_admitted(AdmissionKind.CALL) == 0
 
 
-async def test_one_ticket_a_visitor_and_one_reader_a_ticket() -> None:
+async def test_visitor_has_one_ticket_and_ticket_has_one_reader() -> None:
     """Whoever asks again and again holds no more than whoever asks once."""
     sockets, visitor = make_registry("ws://nowhere"), Visitor()
 
@@ -329,18 +323,18 @@ async def test_one_ticket_a_visitor_and_one_reader_a_ticket() -> None:
         assert [snapshot async for snapshot in last.snapshots()] == []
 
 
-async def test_a_socket_that_is_lost_and_made_again() -> None:
+async def test_lost_socket_continues_over_next_one() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         sockets = make_registry(url, grace_s=5)
         first = FakeWebSocketPage(sockets)
         first.connect(first.request_ticket())
         await first.wait_for_stage(CallStage.LISTENING)
-        call = first.handler
+        call = first.session
         first.disconnect(1006)
         async with running_websocket_call(sockets, first.visitor) as second:
             await second.wait_until(lambda: len(second.frames) > 5)
-            assert second.handler is call
+            assert second.session is call
             await first.wait_until_done()
             assert call.is_active
             await there.send(server_events.complete_response("r1", "a1", "Still here.", 100))
@@ -348,7 +342,7 @@ async def test_a_socket_that_is_lost_and_made_again() -> None:
         assert there.connection_count == 1
 
 
-async def test_a_socket_that_is_lost_for_good() -> None:
+async def test_lost_socket_without_another_ends_call() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -361,7 +355,7 @@ async def test_a_socket_that_is_lost_for_good() -> None:
         assert page.snapshots[-1].stage is CallStage.ENDED
 
 
-async def test_a_conversation_goes_on_in_the_next_call() -> None:
+async def test_socket_call_replays_earlier_conversation() -> None:
     there, visitor = ScriptedRealtimeServer(), Visitor()
     async with running_server(there.handle_connection) as url:
         sockets = make_registry(url)
@@ -377,7 +371,7 @@ async def test_a_conversation_goes_on_in_the_next_call() -> None:
             assert [b.text for b in (await page.wait_for_stage(CallStage.LISTENING)).bubbles] == ["Remember me."]
 
 
-async def test_words_nobody_knows_do_no_harm() -> None:
+async def test_unknown_message_types_are_ignored() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.manual_clock import ManualClock
 from voicechat.config.ice_settings import IceSettings, extract_ice_servers
 from voicechat.transport.ice_servers import RETRY_DELAY_S, IceServerProvider, ProviderBaseUrls
 
@@ -52,14 +53,6 @@ class FakeTurnProvider:
             yield self
         finally:
             listening.close()
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,19 @@
-"""The edge to fastrtc and aiortc: pace, frames, the jitter buffer, and errors that stay inside."""
+"""PacedStreamHandler: pace, frames, updates, transports, and errors that stay inside."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import random
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from aiortc import InvalidStateError, rtcrtpreceiver
-from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc import InvalidStateError
 from fastrtc import AdditionalOutputs
 from fastrtc.utils import CloseStream, player_worker_decode
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from voicechat.dependency_checks import DependencyChanged
-from voicechat.logs import quiet_loggers, silence_hangup_errors
-from voicechat.transport import stream_handler
-from voicechat.transport.jitter_buffer import VoiceJitterBuffer, install_jitter_buffer
 from voicechat.transport.stream_handler import PacedStreamHandler, Pacer, StreamState
 
 
@@ -112,13 +103,13 @@ async def started_handler(time: SteppedClock, failing: str = "") -> RecordingStr
     return echo
 
 
-async def test_the_pages_inputs_arrive_without_fastrtcs_own(clock: SteppedClock) -> None:
+async def test_start_up_passes_inputs_without_fastrtcs_own(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     assert echo.inputs == ["visitor"]
     assert echo.stream_state is StreamState.OPEN
 
 
-async def test_a_tab_closed_before_it_sent_its_inputs(clock: SteppedClock) -> None:
+async def test_start_up_after_closed_tab_does_not_start(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     channel = FakeDataChannel()
     echo.set_channel(channel)
@@ -131,7 +122,7 @@ async def test_a_tab_closed_before_it_sent_its_inputs(clock: SteppedClock) -> No
     assert echo.end_count == 1
 
 
-async def test_one_frame_per_20_ms(clock: SteppedClock) -> None:
+async def test_output_is_one_frame_per_20_ms(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     for _ in range(100):
         rate, frame = await echo.emit()
@@ -140,7 +131,7 @@ async def test_one_frame_per_20_ms(clock: SteppedClock) -> None:
     assert np.diff(echo.frame_times) == pytest.approx(np.full(99, 0.02))
 
 
-async def test_a_call_that_something_else_carries(clock: SteppedClock) -> None:
+async def test_lease_excludes_fastrtc_and_older_leases(clock: SteppedClock) -> None:
     """fastrtc still asks, and takes half a minute to say that the connection has ended."""
     echo = await started_handler(clock)
     await echo.emit()
@@ -163,7 +154,7 @@ async def test_a_call_that_something_else_carries(clock: SteppedClock) -> None:
     assert echo.end_count == 1
 
 
-async def test_a_frame_is_not_handed_to_two(clock: SteppedClock) -> None:
+async def test_lease_taken_during_wait_gets_the_frame_alone(clock: SteppedClock) -> None:
     """Whoever waits for a frame while another takes over gets none."""
     echo = await started_handler(clock)
     await echo.emit()
@@ -176,7 +167,7 @@ async def test_a_frame_is_not_handed_to_two(clock: SteppedClock) -> None:
     assert (await echo.next_output(carrier))[0] == 24000
 
 
-async def test_a_call_that_begins_without_fastrtc(clock: SteppedClock) -> None:
+async def test_start_without_webrtc_starts_call_and_reports_failure(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     carrier = echo.take_over_transport()
     await echo.start_without_webrtc(["visitor"])
@@ -189,12 +180,12 @@ async def test_a_call_that_begins_without_fastrtc(clock: SteppedClock) -> None:
     assert broken.stream_state is StreamState.CLOSING_GRACE
 
 
-async def test_frames_before_the_inputs_are_there(clock: SteppedClock) -> None:
+async def test_output_before_inputs_has_frames(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     assert (await echo.emit())[1].shape == (1, 480)
 
 
-async def test_news_go_in_between_and_never_delay_a_frame(clock: SteppedClock) -> None:
+async def test_updates_between_frames_never_delay_a_frame(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     echo.pending_updates = [str(number) for number in range(1000)]
     outputs = [await echo.emit() for _ in range(200)]
@@ -204,7 +195,7 @@ async def test_news_go_in_between_and_never_delay_a_frame(clock: SteppedClock) -
     assert np.diff(echo.frame_times) == pytest.approx(np.full(len(echo.frame_times) - 1, 0.02))
 
 
-async def test_a_channel_that_closes_under_a_message_is_no_error(
+async def test_channel_closed_under_message_logs_no_error(
     clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     echo, channel, over = RecordingStreamHandler(clock), FakeDataChannel(), asyncio.Event()
@@ -225,34 +216,7 @@ async def test_a_channel_that_closes_under_a_message_is_no_error(
     assert "InvalidStateError" not in caplog.text
 
 
-class RTCSctpTransport:
-    """Stands in for aiortc's."""
-
-    async def _transmit(self) -> None:
-        raise ConnectionError("Cannot send encrypted data, not connected")
-
-
-async def fail_with_own_error() -> None:
-    raise ConnectionError("of our own")
-
-
-async def test_aiortc_may_send_to_a_page_that_has_gone_and_nothing_else_is_hidden(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    loop = asyncio.get_running_loop()
-    silence_hangup_errors(loop)
-    silence_hangup_errors(loop)
-    for fails, logged in ((RTCSctpTransport()._transmit, 0), (fail_with_own_error, 1)):
-        caplog.clear()
-        task = loop.create_task(fails())
-        await asyncio.wait([task])
-        del task
-        gc.collect()
-        assert len(caplog.records) == logged
-    assert "of our own" in caplog.text
-
-
-async def test_no_news_over_a_closed_channel(clock: SteppedClock) -> None:
+async def test_closed_channel_gets_no_updates(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     echo.pending_updates = ["lost"]
     echo.channel.readyState = "closed"  # type: ignore[union-attr]
@@ -260,7 +224,7 @@ async def test_no_news_over_a_closed_channel(clock: SteppedClock) -> None:
         assert not isinstance(await echo.emit(), AdditionalOutputs)
 
 
-async def test_late_frames_are_made_up_for_and_long_pauses_are_not(clock: SteppedClock) -> None:
+async def test_late_frames_are_made_up_for_and_long_pauses_not(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     await echo.emit()
     clock.now += 0.07
@@ -274,7 +238,7 @@ async def test_late_frames_are_made_up_for_and_long_pauses_are_not(clock: Steppe
     assert echo.frame_times[6] - echo.frame_times[5] == pytest.approx(0.02)
 
 
-async def test_goodbye_tells_the_page_first(clock: SteppedClock) -> None:
+async def test_begin_close_sends_last_update_first(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     await echo.emit()
     echo.pending_updates = ["the end"]
@@ -289,7 +253,7 @@ async def test_goodbye_tells_the_page_first(clock: SteppedClock) -> None:
 
 
 @pytest.mark.parametrize("failing", ["start", "microphone", "speaker", "news"])
-async def test_an_error_ends_the_call_and_tells_no_one_its_words(
+async def test_error_in_any_hook_ends_call_without_its_message(
     clock: SteppedClock, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     echo = await started_handler(clock, failing)
@@ -301,7 +265,7 @@ async def test_an_error_ends_the_call_and_tells_no_one_its_words(
     assert "what the visitor said" not in caplog.text + outputs[-1].msg
 
 
-async def test_shutdown_happens_once_and_never_raises(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_shutdown_runs_once_and_never_raises(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
     echo = await started_handler(clock, "over")
     await echo.shutdown()
     await echo.shutdown()
@@ -309,7 +273,7 @@ async def test_shutdown_happens_once_and_never_raises(clock: SteppedClock, caplo
     assert "what the visitor said" not in caplog.text
 
 
-async def test_the_microphone_comes_in_20_ms_frames_of_24_khz(clock: SteppedClock) -> None:
+async def test_resample_gives_20_ms_frames_at_24_khz(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     chunks = []
     for number in range(50):
@@ -328,113 +292,8 @@ async def test_the_microphone_comes_in_20_ms_frames_of_24_khz(clock: SteppedCloc
     assert echo.received_audio == chunks[5].astype("<i2").tobytes()
 
 
-# -------------------------------------------------------------------- jitter buffer
-
-
-class FakeRtpPacket:
-    def __init__(self, number: int) -> None:
-        self.sequence_number = number & 0xFFFF
-        self.timestamp = number * 960
-        self._data = str(number).encode()
-
-
-def pass_through_buffer(numbers: list[int]) -> list[int]:
-    buffer = VoiceJitterBuffer(JitterFrame)
-    frames = []
-    for number in numbers:
-        key_frame, frame = buffer.add(FakeRtpPacket(number))
-        assert key_frame is False
-        if frame is not None:
-            frames.append(int(frame.data))
-    return frames
-
-
-def test_packets_in_order_are_not_held_back() -> None:
-    numbers = list(range(65_500, 65_600))
-    assert pass_through_buffer(numbers) == numbers
-
-
-def test_a_swap_is_put_right() -> None:
-    assert pass_through_buffer([1, 2, 4, 3, 5, 6]) == [1, 2, 3, 4, 5]
-
-
-def test_a_lost_packet_costs_little_and_only_once() -> None:
-    numbers = [number for number in range(1000) if number % 50 != 10]
-    frames = pass_through_buffer(numbers)
-    assert frames == numbers[: len(frames)]
-    assert len(numbers) - len(frames) <= VoiceJitterBuffer.MAX_HELD_PACKETS
-
-
-def test_a_sender_that_begins_anew() -> None:
-    assert pass_through_buffer([1, 2, 3, 40_000, 40_001])[3:] == [40_000, 40_001]
-
-
-def test_aiortcs_own_buffer_stays_late_after_losses() -> None:
-    """The reason for ours: should a newer aiortc do better, ours can go."""
-    stock = JitterBuffer(capacity=16, prefetch=4)
-    delivered = sum(stock.add(FakeRtpPacket(n))[1] is not None for n in range(300) if n != 100)
-    assert 299 - delivered > 2 * VoiceJitterBuffer.MAX_HELD_PACKETS
-
-
-@given(st.lists(st.floats(0, 60), min_size=1, max_size=200), st.integers(0, 0xFFFF), st.randoms(use_true_random=False))
-def test_any_network_gives_packets_once_in_order_and_soon(
-    delays: list[float], first: int, chance: random.Random
-) -> None:
-    sent = [(first + n, n * 20 + delay) for n, delay in enumerate(delays) if chance.random() > 0.05]
-    arriving = [number for number, _ in sorted(sent, key=lambda packet: packet[1])]
-    buffer = VoiceJitterBuffer(JitterFrame)
-    last = -1
-    for number in arriving:
-        _, frame = buffer.add(FakeRtpPacket(number))
-        if frame is not None:
-            assert int(frame.data) > last
-            last = int(frame.data)
-        assert len(buffer._held_packets) <= VoiceJitterBuffer.MAX_HELD_PACKETS + 1
-
-
-def test_installing_replaces_only_the_audio_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", JitterBuffer)
-    install_jitter_buffer()
-    installed = rtcrtpreceiver.JitterBuffer
-    install_jitter_buffer()
-    assert rtcrtpreceiver.JitterBuffer is installed, "a second call changes nothing"
-    assert isinstance(rtcrtpreceiver.JitterBuffer(capacity=16, prefetch=4), VoiceJitterBuffer)
-    assert isinstance(rtcrtpreceiver.JitterBuffer(capacity=512, is_video=True), JitterBuffer)
-
-
-def test_another_aiortc_keeps_its_own_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    for other in (object, None):
-        monkeypatch.setattr(rtcrtpreceiver, "JitterBuffer", other)
-        with pytest.raises(DependencyChanged, match="JitterBuffer"):
-            install_jitter_buffer()
-        assert rtcrtpreceiver.JitterBuffer is other
-
-
-# -------------------------------------------------------------------- the rest
-
-
-def test_the_pacer_waits_for_what_is_left() -> None:
+def test_pacer_waits_for_the_rest() -> None:
     pacer = Pacer()
     assert pacer.remaining_s(5.0) == 0
     pacer.tick()
     assert pacer.remaining_s(5.005) == pytest.approx(0.015)
-
-
-@pytest.mark.parametrize("name", ["fastrtc", "websockets"])
-def test_no_words_and_no_keys_in_the_log_of_others(name: str) -> None:
-    logger = logging.getLogger(name)
-    before = logger.level
-    try:
-        logger.setLevel(logging.DEBUG)
-        quiet_loggers()
-        assert not logging.getLogger(f"{name}.client").isEnabledFor(logging.DEBUG)
-    finally:
-        logger.setLevel(before)
-
-
-def test_where_names_the_place_and_not_the_words() -> None:
-    try:
-        raise ValueError("a secret")
-    except ValueError as error:
-        told = stream_handler.error_location(error)
-    assert told.startswith("ValueError at test_stream_handler.py:")

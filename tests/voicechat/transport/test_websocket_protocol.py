@@ -1,4 +1,4 @@
-"""What may come over a call's web socket, and how much may be on the way."""
+"""Audio socket protocol: accepted messages and flow control."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def taken_message(frames: object) -> str:
 
 
 @given(st.lists(st.one_of(st.just("send"), st.integers(0, 60)), max_size=300))
-def test_never_more_on_the_way_than_the_window(steps: list[object]) -> None:
+def test_flow_control_never_exceeds_window(steps: list[object]) -> None:
     wire, sent, told = FlowControl(0.0), 0, 0
     for step in steps:
         if step == "send" and wire.can_send:
@@ -41,13 +41,13 @@ def test_never_more_on_the_way_than_the_window(steps: list[object]) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAME_BYTES - 1, FRAME_BYTES + 1, 10 * FRAME_BYTES])
-def test_a_frame_of_another_size_is_refused(size: int) -> None:
+def test_frame_of_wrong_size_is_rejected(size: int) -> None:
     with pytest.raises(ProtocolViolation) as refused:
         FlowControl(0.0).on_audio(bytes(size), 1.0)
     assert refused.value.close_code == CLOSE_UNSUPPORTED_DATA
 
 
-def test_a_microphone_is_as_fast_as_the_clock() -> None:
+def test_audio_faster_than_real_time_is_rejected() -> None:
     wire = FlowControl(10.0)
     for number in range(50 * 1800):  # half an hour of a sound card that is one per cent fast
         wire.on_audio(FRAME, 10.0 + number * 0.02 / 1.01)
@@ -77,7 +77,7 @@ def test_a_microphone_is_as_fast_as_the_clock() -> None:
         (" " * (MAX_CONTROL_CHARS + 1), CLOSE_POLICY_VIOLATION),
     ],
 )
-def test_words_that_are_refused(text: str, code: int) -> None:
+def test_invalid_control_message_is_rejected(text: str, code: int) -> None:
     wire = FlowControl(0.0)
     for _ in range(3):
         wire.on_frame_sent()
@@ -87,7 +87,7 @@ def test_words_that_are_refused(text: str, code: int) -> None:
     assert refused.value.close_code == code
 
 
-def test_words_nobody_knows_are_ignored() -> None:
+def test_unknown_control_message_is_ignored() -> None:
     wire = FlowControl(0.0)
     wire.on_control('{"type": "news", "frames": 7}')
     wire.on_control("{}")
