@@ -25,9 +25,9 @@ import time
 from collections.abc import Callable
 
 from offline.models.store import is_intact, models_dir, required_models
-from offline.settings import max_sessions
 
 from .server import REALTIME_PATH, RealtimeServer, error_location
+from .settings import max_sessions
 
 LOGGER = logging.getLogger("offline")
 

@@ -27,8 +27,9 @@ from offline.protocol.json_codec import write_json
 from offline.protocol.outputs import CloseConnection, IdGenerator, Outbox, Output, ProtocolError, SendEvent, SubmitWork
 from offline.protocol.worker_messages import SessionWorker, WorkerPool, WorkResult
 from offline.session.session import Session
-from offline.settings import DEFAULT_SESSIONS
 from offline.stt.turn_detection import VadModel, create_silero_vad
+
+from .settings import DEFAULT_SESSIONS
 
 LOGGER = logging.getLogger(__name__)
 

@@ -8,13 +8,14 @@ from functools import partial
 
 import uvicorn
 
-from voicechat.dependency_checks import DependencyChanged
-from voicechat.patched_internals import INTERNAL_USES
-from voicechat.server import uvicorn_options
 from voicechat.server.gradio_patches import disconnect_polling, error_logging, session_retention, stream_close
 from voicechat.transport.audio_track import install_track
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
+
+from .dependency_checks import DependencyChanged
+from .patched_internals import INTERNAL_USES
+from .server import uvicorn_options
 
 log = logging.getLogger(__name__)
 

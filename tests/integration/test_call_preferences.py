@@ -25,7 +25,7 @@ def silence_ms_of(update: Event) -> int:
 
 
 class SlowConfirmingServer(ScriptedRealtimeServer):
-    """Confirms its settings only when it is told to."""
+    """Confirms its settings only on command."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ async def test_preferences_set_while_connecting_are_sent_once_connected() -> Non
         )
         assert page.session._billing.visitor_limit_usd == 0.5
         there.confirmation_allowed.set()
-        (told,) = await there.wait_for("session.update")
-        assert silence_ms_of(there.session_update) == 350 and silence_ms_of(told) == 800
+        (sent_updates,) = await there.wait_for("session.update")
+        assert silence_ms_of(there.session_update) == 350 and silence_ms_of(sent_updates) == 800
 
 
 async def test_preferences_set_while_reconnecting_are_in_next_session_update() -> None:
@@ -86,8 +86,8 @@ async def test_preferences_rejected_by_server_show_notice_and_are_sent_again() -
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
         await page.visitor.set_preferences(CallPreferences(instructions="Be a pirate."))
-        (told,) = await there.wait_for("session.update")
-        assert told["event_id"] == LIVE_UPDATE_EVENT_ID
+        (sent_updates,) = await there.wait_for("session.update")
+        assert sent_updates["event_id"] == LIVE_UPDATE_EVENT_ID
         error = {
             "type": "invalid_request_error",
             "code": "invalid_value",
@@ -170,5 +170,5 @@ async def test_transcription_model_of_server_is_kept() -> None:
         await page.wait_for_stage(CallStage.LISTENING)
         assert "transcription" not in there.session_update["session"]["audio"]["input"]
         await page.visitor.set_preferences(CallPreferences(language=Language.CHINESE))
-        (told,) = await there.wait_for("session.update")
-        assert told["session"]["audio"]["input"]["transcription"] == {"language": "zh"}
+        (sent_updates,) = await there.wait_for("session.update")
+        assert sent_updates["session"]["audio"]["input"]["transcription"] == {"language": "zh"}

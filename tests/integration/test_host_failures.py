@@ -25,7 +25,7 @@ from voicechat.config.settings import Settings, SettingsError
 
 @contextmanager
 def limited_disk(size: int) -> Iterator[None]:
-    """No file can get longer than `size` bytes: what a full disk does to whoever writes."""
+    """Limit every file to `size` bytes, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -42,9 +42,11 @@ def test_app_with_taken_port_exits_with_one_sentence(monkeypatch: pytest.MonkeyP
         port = taken.getsockname()[1]
         settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
         monkeypatch.setattr(app, "settings", settings)
-        house = app.create_application(settings)
-        monkeypatch.setattr(house.shutdown, "install_signal_handlers", lambda: None)  # signals are pytest's here
-        monkeypatch.setattr(app, "application", house)
+        application_under_test = app.create_application(settings)
+        monkeypatch.setattr(
+            application_under_test.shutdown, "install_signal_handlers", lambda: None
+        )  # signals are pytest's here
+        monkeypatch.setattr(app, "application", application_under_test)
         with pytest.raises(SystemExit) as end:
             app.main()
     assert end.value.code == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."

@@ -17,12 +17,10 @@ from tests.support.sessions.fake_chat_page import FakeChatPage
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
 from tests.support.sessions.running_gateway import connected_client, running_gateway
-from tests.support.sessions.session_users import (  # noqa: F401  (two are fixtures)
+from tests.support.sessions.session_users import (
     IN_CALL_AND_CHAT,
     SessionFactory,
     is_listening,
-    no_secrets_logged,
-    no_tasks_left,
 )
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 from tests.support.realtime import fake_server_variants, server_events
-from tests.support.sessions.session_users import (  # noqa: F401  (one is a fixture)
+from tests.support.sessions.session_users import (
     IN_CALL_AND_CHAT,
     SessionFactory,
     is_listening,
     is_shown,
-    no_secrets_logged,
-    no_tasks_left,
     running_call_user,
 )
 from voicechat.turn_taking.snapshot import CallStage

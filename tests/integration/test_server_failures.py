@@ -8,14 +8,12 @@ import pytest
 
 from tests.support.realtime import fake_faulty_servers as faults
 from tests.support.realtime import fake_server_variants
-from tests.support.sessions.session_users import (  # noqa: F401  (two are fixtures)
+from tests.support.sessions.session_users import (
     IN_CALL_AND_CHAT,
     SessionFactory,
     is_listening,
     is_over,
     is_shown,
-    no_secrets_logged,
-    no_tasks_left,
     notice_text_for,
 )
 from voicechat.turn_taking.snapshot import CallStage
@@ -244,8 +242,8 @@ async def test_connection_lost_in_reply_reconnects(
         assert fake_server_variants.REPLY.startswith(back.bubbles[1].text)
         assert await person.send_text(fake_server_variants.TYPED)
         await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(snapshot.bubbles) == 4)
-    told = [event["item"]["content"][0]["text"] for event in there.received if "item" in event]
-    assert told[:2] == [fake_server_variants.TYPED, fake_server_variants.TYPED], (
+    replayed = [event["item"]["content"][0]["text"] for event in there.received if "item" in event]
+    assert replayed[:2] == [fake_server_variants.TYPED, fake_server_variants.TYPED], (
         "the second server was told what had been said"
     )
     assert "upstream: connection ended failure=lost" in caplog.text
@@ -304,7 +302,7 @@ async def test_message_of_20_mb_is_accepted(start_session: SessionFactory) -> No
 
 @IN_CALL_AND_CHAT
 async def test_message_above_limit_reconnects(start_session: SessionFactory) -> None:
-    """The line is closed, and the next one serves."""
+    """The connection is closed, and the next one serves."""
     there = faults.HugeMessageServer(33 * 2**20)
     async with there.running() as url, start_session(url) as person:
         await person.wait_for_snapshot(is_listening)

@@ -109,14 +109,14 @@ def test_call_limit_of_operator_counts_only_operator_spending() -> None:
 
 
 def test_unknown_price_with_limit_warns_once(caplog: pytest.LogCaptureFixture) -> None:
-    for caps, told in ((SpendLimits(), 0), (SpendLimits(call_usd=1.0), 1)):
+    for caps, warnings in ((SpendLimits(), 0), (SpendLimits(call_usd=1.0), 1)):
         accounts = BillingService(caps)
         caplog.clear()
         for _ in range(2):
             account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
             account.on_connected(make_endpoint(model="of-my-own"), 0)
             observe(account, response_done("r1", ONE_CENT_USAGE), 1)
-        assert len(caplog.records) == told
+        assert len(caplog.records) == warnings
         assert "of-my-own" not in caplog.text
 
 
@@ -132,10 +132,10 @@ def test_exceeded_budget_lets_reply_finish_within_grace() -> None:
 
 
 def test_exceeded_day_lets_only_own_keys_connect() -> None:
-    house = app.create_application(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
-    house.billing.daily_spend.add(0.05)
-    assert house.resolve_endpoint() is Failure.DAILY_BUDGET_SPENT
-    assert isinstance(house.resolve_endpoint("sk-visitor-own"), Endpoint)
+    application_under_test = app.create_application(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
+    application_under_test.billing.daily_spend.add(0.05)
+    assert application_under_test.resolve_endpoint() is Failure.DAILY_BUDGET_SPENT
+    assert isinstance(application_under_test.resolve_endpoint("sk-visitor-own"), Endpoint)
 
 
 # ---------------------------------------------------------------- whole conversations
@@ -225,10 +225,10 @@ async def test_tab_closed_while_usage_is_awaited_is_billed(pause_s: float) -> No
         await person.wait_for_snapshot(lambda now: now.stage is CallStage.SPEAKING)
         person.leave()
         await asyncio.sleep(pause_s)
-        gone = asyncio.create_task(person.page.hang_up())
+        hang_up = asyncio.create_task(person.page.hang_up())
         await there.wait_for("response.cancel")
         await there.send(server_events.response_finished("r1", "a1", "One", "cancelled", usage=ONE_CENT_USAGE))
-        await gone
+        await hang_up
         await there.wait_closed()
     assert accounts.daily_spend.today_usd == pytest.approx(0.01)
 

@@ -29,7 +29,7 @@ ONE_CALL_LIMITS = ConcurrencyLimits(calls=1, chats=1, queue_length=2)
 
 @asynccontextmanager
 async def started_pages(prototype: RealtimeHandler, number: int) -> AsyncIterator[list[FakeRtcPage]]:
-    """So many visitors who press the button, one after the other; the first is in."""
+    """Visitors who press the button, one after the other; the first is admitted."""
     there = [FakeRtcPage(prototype) for _ in range(number)]
     try:
         for page in there:

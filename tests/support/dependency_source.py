@@ -21,7 +21,7 @@ def source_hash(target: str) -> str:
     """Return the sha256 of the source of "module:Qualified.name", or of a file: "package/path/in/it".
 
     For a function or class its definition counts, for an attribute or variable every statement that assigns it. Raise
-    LookupError when there is none.
+    LookupError when it does not exist.
     """
     if ":" not in target:
         package, _, path = target.partition("/")

@@ -27,7 +27,7 @@ class ManualClock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has moved by so much."""
+        """Wait until the clock has moved by `seconds`."""
         self.sleeps.append(seconds)
         if self.moves_by_itself or seconds <= 0:
             self.now += max(0.0, seconds)
@@ -51,7 +51,7 @@ class ManualClock:
         self.now = end
 
     async def wait_for_reads(self, count: int) -> None:
-        """Wait until the time was read so many times more."""
+        """Wait until the time was read `count` more times."""
         wanted = self._reads + count
         async with asyncio.timeout(5):
             while self._reads < wanted:

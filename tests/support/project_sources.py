@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tests.support.paths import ROOT
+from .paths import ROOT
 
 PACKAGES = ("voicechat", "offline")
 ENTRY_MODULES = ("app", "realtime_handler")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.support.paths import ROOT
+from .paths import ROOT
 
 PYTHON_ROOTS = ("app.py", "realtime_handler.py", "voicechat", "offline", "scripts", "benchmarks", "docs", "tests")
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}

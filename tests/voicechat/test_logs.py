@@ -98,5 +98,5 @@ def test_error_location_has_place_without_message() -> None:
     try:
         raise ValueError("a secret")
     except ValueError as error:
-        told = error_location(error)
-    assert told.startswith("ValueError at test_logs.py:")
+        location = error_location(error)
+    assert location.startswith("ValueError at test_logs.py:")

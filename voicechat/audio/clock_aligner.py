@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from voicechat.audio.format import RATE
+from .format import RATE
 
 DRIFT_WINDOW_FRAMES = 50
 """Frames, one second, over which drift is judged: one of them arrives as early as it can."""

@@ -19,7 +19,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from voicechat.audio.format import FRAME, RATE
+from .format import FRAME, RATE
 
 log = logging.getLogger(__name__)
 

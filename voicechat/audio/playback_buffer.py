@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from voicechat.audio.format import FRAME, RATE, Samples
+from .format import FRAME, RATE, Samples
 
 FADE_SAMPLES = RATE * 5 // 1000
 """Samples of the fade-out when playback is interrupted: a hard edge is heard as a click."""

@@ -17,9 +17,8 @@ from threading import Lock
 
 import numpy as np
 
-from voicechat.audio.clock_aligner import ClockAligner
-from voicechat.audio.format import RATE, Samples
-
+from .clock_aligner import ClockAligner
+from .format import RATE, Samples
 from .spooled_audio import DiskExecutor, SpooledAudio, run_inline
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from voicechat.audio.format import FRAME, FRAME_S
+from .format import FRAME, FRAME_S
 
 MAX_BUFFERED_FRAMES = 250
 """Frames of 20 ms kept while disconnected: 5 s."""

@@ -10,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-from voicechat.audio.format import FRAME_S, Samples
+from .format import FRAME_S, Samples
 
 HISTORY_FRAMES = 75
 """Frames kept, 1.5 s."""
@@ -19,7 +19,7 @@ PREROLL_FRAMES = 15
 MAX_GAP_FRAMES = 4
 """Quiet frames inside a voice, 0.08 s: the closure of a "t" takes as long."""
 MIN_PEAK_RATIO = 0.15
-"""Share of the loudest frame (-16 dB) below which a frame is no voice: the reverberation of a cough."""
+"""Share of the loudest frame (-16 dB) below which a frame counts as silence, such as the reverberation of a cough."""
 MIN_NOISE_RATIO = 2.0
 """Ratio of a voice to the quietest kept frame (6 dB)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from voicechat.conversation.prompt_echo import strip_prompt_echo, transcription_prompt
 from voicechat.protocol.server_events import (
     FunctionCallDone,
     InputCleared,
@@ -35,6 +34,7 @@ from voicechat.protocol.server_events import (
 
 from .call_clock import TimeSpan
 from .items import BubbleState, Item, ItemKind, Items
+from .prompt_echo import strip_prompt_echo, transcription_prompt
 from .responses import ResponseRegistry
 from .tombstones import Tombstones
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from voicechat.protocol.server_events import (
-    InputCommitted,
-    ItemAdded,
-    ItemDone,
-    OutputItem,
-    ResponseDone,
-    ServerEvent,
-)
+from voicechat.protocol.server_events import InputCommitted, ItemAdded, ItemDone, OutputItem, ResponseDone, ServerEvent
 
 from .responses import ResponseRegistry
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from voicechat.gateway.redaction import WRONG_KEY_MESSAGE, redact_text
 from voicechat.limits.pricing import SpendStatus
 from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+
+from .redaction import WRONG_KEY_MESSAGE, redact_text
 
 UNREACHABLE_MESSAGE = "The Realtime server behind this one cannot be reached. Try again later."
 CONNECTION_LOST_MESSAGE = "The connection to the Realtime server was lost."

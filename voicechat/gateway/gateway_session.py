@@ -19,7 +19,6 @@ from websockets.exceptions import ConnectionClosed
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Settings
-from voicechat.gateway.redaction import encoded_variants, redact_event
 from voicechat.limits.budget import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
@@ -52,6 +51,7 @@ from .error_events import (
 )
 from .gateway_client import GatewayClient, GatewaySlot, new_event_id
 from .in_flight_responses import InFlightResponses
+from .redaction import encoded_variants, redact_event
 from .session_bootstrap import BootstrapStage, SessionBootstrap
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ _AZURE_VM_INFIX = ".cloudapp."
 _CREDENTIAL_PARAMS = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token"})
 """Query parameters in which servers take a key."""
 MIN_SECRET_CHARS = 8
-"""Characters. Anything shorter is no key, and would be found in ordinary words."""
+"""Characters. Shorter values are not keys, and would be found in ordinary words."""
 
 
 class ServerKind(StrEnum):

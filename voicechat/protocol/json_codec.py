@@ -35,7 +35,7 @@ _encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_na
 def read_object(message: str | bytes, *, allow_nan: bool = False) -> RawEvent:
     """Return the object that a message holds. Raises `InvalidJson`.
 
-    `allow_nan`: accept `NaN` and `Infinity`, which servers written in Python send in numbers that nobody reads.
+    `allow_nan`: accept `NaN` and `Infinity`, which servers written in Python send in unused numbers.
     """
     try:
         text = message if isinstance(message, str) else message.decode()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from voicechat.security.middleware.access import AccessMiddleware
+from voicechat.security.middleware.context import attach_context
+from voicechat.security.middleware.errors import ErrorMiddleware
+from voicechat.security.middleware.gradio_requests import GradioRequestMiddleware
+from voicechat.security.middleware.login import LoginMiddleware
+from voicechat.security.middleware.page import PageMiddleware
+from voicechat.security.middleware.response_headers import ResponseHeadersMiddleware
+
 from .access_policy import AccessPolicy
-from .auth.login_middleware import LoginMiddleware
-from .gradio.request_middleware import GradioRequestMiddleware
-from .middleware.access import AccessMiddleware
-from .middleware.context import attach_context
-from .middleware.errors import ErrorMiddleware
-from .middleware.page import PageMiddleware
-from .middleware.response_headers import ResponseHeadersMiddleware
 
 
 class Guard:

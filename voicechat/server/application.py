@@ -24,6 +24,7 @@ from voicechat.limits.pricing import SpendLimits
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.failures import Failure
 from voicechat.security.guard import Guard
+from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
 from voicechat.session import websocket_call
 from voicechat.session.call_handler import CallHandler, EndpointResolver
 from voicechat.session.websocket_call import AudioSocketRegistry
@@ -40,7 +41,6 @@ from . import routes
 from .access_policy_factory import create_access_policy
 from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
-from .gradio_patches.error_logging import EXCEPTION_HANDLERS
 from .offline_process import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
 from .prometheus import Metrics
 from .routes import Health, build_router

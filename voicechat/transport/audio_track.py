@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from voicechat.audio import opus
 from voicechat.audio.format import RATE
 from voicechat.dependency_checks import DependencyChanged, find_target, require_function, require_names
-from voicechat.transport.jitter_buffer import MAX_EARLY_PACKETS
+
+from .jitter_buffer import MAX_EARLY_PACKETS
 
 OPUS_CODEC = "opus"
 DECODER_WORKER = "aiortc.rtcrtpreceiver:decoder_worker"

@@ -42,7 +42,7 @@ class RtcConnection:
 
 
 async def close_connection(rtc: WebRTC, webrtc_id: str) -> None:
-    """Close a connection that carries no audio any more. Do nothing when there is none.
+    """Close a connection that carries no audio any more. Do nothing without one.
 
     Without a message from the browser it would hold its slot and its sockets for half a minute.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.offline.session_driver import SessionDriver, single_event
+from .session_driver import SessionDriver, single_event
 
 SPOKEN_ENDING = [
     "response.output_audio.done",

@@ -162,7 +162,7 @@ class TestRealModels:
         async with connected_client(f"{real_app_url}/v1/realtime", additional_headers=headers) as client:
             await beta_text_turn(client)
 
-    async def test_a_third_program_is_told_that_the_embedded_server_is_full(self, real_app_url: str) -> None:
+    async def test_third_program_gets_server_full_from_the_embedded_server(self, real_app_url: str) -> None:
         async with (
             connected_client(f"{real_app_url}/text-chat") as one,
             connected_client(f"{real_app_url}/text-chat") as two,

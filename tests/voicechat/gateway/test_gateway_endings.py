@@ -8,10 +8,7 @@ import logging
 import pytest
 
 from tests.support.realtime import fake_faulty_servers, fake_server_variants
-from tests.support.realtime.fake_realtime_server import (
-    ScriptedRealtimeServer,
-    running_server,
-)
+from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.running_gateway import OPERATOR_KEY, connected_client, running_gateway
 from voicechat.protocol.failures import Failure
 from voicechat.server.routes import WEBSOCKET_ROUTES

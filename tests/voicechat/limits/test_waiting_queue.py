@@ -21,7 +21,7 @@ from voicechat.protocol.notices import Notice
 
 
 class FakeAdmissionListener:
-    """Holds a place, and remembers what it was told."""
+    """Holds a slot, and records its notifications."""
 
     def __init__(self) -> None:
         self.ticket: AdmissionTicket | None = None
@@ -82,7 +82,7 @@ def assert_invariants(places: AdmissionController, guests: list[FakeAdmissionLis
         assert (
             sum(p.state in (AdmissionState.ADMITTED, AdmissionState.QUEUED) for p in theirs) <= limits.calls_per_visitor
         )
-    for p in line:  # nobody is forgotten: whoever waits could not come in
+    for p in line:  # no ticket is forgotten: a queued one could not be admitted
         full = places.count_admitted(p.kind) == limits.for_kind(p.kind)
         assert full or (p.uses_offline and len(sessions) == limits.offline_sessions)
     for at, p in enumerate(line):

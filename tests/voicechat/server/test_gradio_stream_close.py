@@ -75,7 +75,7 @@ async def test_another_stream_of_a_page_ends_the_wait() -> None:
     second = FakeStreamReader(words, "data: {}", CLOSE_MESSAGE)
     await second.wait_for_messages(2)
     await asyncio.wait_for(acknowledged, 1)
-    await first.close()  # which comes late, and is no sign that the second was read
+    await first.close()  # which comes late, and does not show that the second was read
     again = asyncio.create_task(words.wait_closed("page"))
     for _ in range(20):
         await asyncio.sleep(0)

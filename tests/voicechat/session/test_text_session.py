@@ -210,8 +210,8 @@ async def test_clear_deletes_items_here_and_at_server() -> None:
         )
         await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 2)
         page.chat.clear()
-        gone = [event["item_id"] for event in await there.wait_for("conversation.item.delete", 2)]
-        assert gone == [user["id"], "a1"]
+        deleted_ids = [event["item_id"] for event in await there.wait_for("conversation.item.delete", 2)]
+        assert deleted_ids == [user["id"], "a1"]
         await page.wait_for_snapshot(lambda s: s.bubbles == ())
 
 
@@ -224,8 +224,10 @@ async def test_connection_lost_reconnects_and_replays_history() -> None:
         await page.wait_for_snapshot(lambda s: s.stage is CallStage.LISTENING and len(s.bubbles) == 2)
         there.received.clear()
         await there.abort_connection()
-        told = [event["item"]["content"][0]["text"] for event in await there.wait_for("conversation.item.create", 2)]
-        assert told == ["One", ("Two " * 3000).strip()]
+        created_texts = [
+            event["item"]["content"][0]["text"] for event in await there.wait_for("conversation.item.create", 2)
+        ]
+        assert created_texts == ["One", ("Two " * 3000).strip()]
         await page.wait_for_stage(CallStage.LISTENING)
 
 

@@ -85,7 +85,7 @@ async def test_socket_output_pace_under_load_is_real_time() -> None:
 
 
 async def test_unacknowledged_frames_stop_playback_and_close_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that stalls holds the reply up; when it lasts, the browser is gone."""
+    """A stalled connection holds the reply up; a lasting stall ends the call."""
     monkeypatch.setattr(websocket_call, "STALL_TIMEOUT_S", 0.3)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
@@ -96,10 +96,10 @@ async def test_unacknowledged_frames_stop_playback_and_close_socket(monkeypatch:
         )
         await page.wait_for_stage(CallStage.SPEAKING)
         page.acknowledges_frames = False
-        told = len(page.frames) // 5 * 5
+        messages = len(page.frames) // 5 * 5
         await page.wait_until(lambda: page.close_code is not None)
         assert page.close_code == CLOSE_TRY_AGAIN_LATER
-        assert len(page.frames) == told + MAX_UNACKED_FRAMES
+        assert len(page.frames) == messages + MAX_UNACKED_FRAMES
         await page.wait_until_done()
         (bubble,) = page.visitor.snapshot().bubbles
         assert "four" in bubble.unheard, "most of four seconds was never sent"
@@ -254,7 +254,7 @@ async def test_failing_release_of_old_transport_does_not_delay_call() -> None:
 
 
 async def test_call_lost_by_webrtc_continues_over_socket() -> None:
-    """Nothing of it begins anew, and fastrtc, which takes half a minute to notice, has no say in it any more."""
+    """The call does not restart, and fastrtc, which notices after half a minute, no longer controls it."""
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         sockets = make_registry(url)
@@ -303,7 +303,7 @@ async def test_ticket_of_ended_call_starts_no_new_call() -> None:
 
 
 async def test_visitor_has_one_ticket_and_ticket_has_one_reader() -> None:
-    """Whoever asks again and again holds no more than whoever asks once."""
+    """A visitor who asks repeatedly holds as much as one who asks once."""
     sockets, visitor = make_registry("ws://nowhere"), Visitor()
 
     async def nothing() -> None:

@@ -1,4 +1,4 @@
-"""Credentials of a relay, from a provider on this computer."""
+"""Credentials of a TURN server, from a provider on this computer."""
 
 from __future__ import annotations
 

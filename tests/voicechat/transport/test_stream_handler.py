@@ -46,7 +46,7 @@ class FakeDataChannel:
 
 
 class RecordingStreamHandler(PacedStreamHandler):
-    """Counts what it is asked for; fails where it is told to."""
+    """Counts its calls; fails where the test says."""
 
     def __init__(self, time: SteppedClock, failing: str = "") -> None:
         super().__init__(time, time.sleep)
@@ -155,7 +155,7 @@ async def test_lease_excludes_fastrtc_and_older_leases(clock: SteppedClock) -> N
 
 
 async def test_lease_taken_during_wait_gets_the_frame_alone(clock: SteppedClock) -> None:
-    """Whoever waits for a frame while another takes over gets none."""
+    """A reader that waits during a take-over gets no frame."""
     echo = await started_handler(clock)
     await echo.emit()
     waiting = asyncio.create_task(echo.emit())

@@ -28,16 +28,16 @@ def taken_message(frames: object) -> str:
 
 @given(st.lists(st.one_of(st.just("send"), st.integers(0, 60)), max_size=300))
 def test_flow_control_never_exceeds_window(steps: list[object]) -> None:
-    wire, sent, told = FlowControl(0.0), 0, 0
+    wire, sent, reported = FlowControl(0.0), 0, 0
     for step in steps:
         if step == "send" and wire.can_send:
             wire.on_frame_sent()
             sent += 1
-        elif isinstance(step, int) and told <= step <= sent:
+        elif isinstance(step, int) and reported <= step <= sent:
             wire.on_control(taken_message(step))
-            told = step
-        assert wire.can_send == (sent - told < MAX_UNACKED_FRAMES)
-        assert sent - told <= MAX_UNACKED_FRAMES
+            reported = step
+        assert wire.can_send == (sent - reported < MAX_UNACKED_FRAMES)
+        assert sent - reported <= MAX_UNACKED_FRAMES
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAME_BYTES - 1, FRAME_BYTES + 1, 10 * FRAME_BYTES])

@@ -15,12 +15,7 @@ from voicechat.turn_taking.pending_response import (
     next_pending,
 )
 from voicechat.turn_taking.response_tracker import ResponseTracker
-from voicechat.turn_taking.user_turn import (
-    USER_TURN_TRANSITIONS,
-    UserTurn,
-    UserTurnStatus,
-    UserTurnTransition,
-)
+from voicechat.turn_taking.user_turn import USER_TURN_TRANSITIONS, UserTurn, UserTurnStatus, UserTurnTransition
 
 
 def test_tables_name_every_transition_and_reach_every_status() -> None:

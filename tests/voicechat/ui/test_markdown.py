@@ -9,12 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.ui.widgets.markdown import (
-    WORD_JOINER,
-    escape_with_entities,
-    safe_model_markdown,
-    with_strikethrough,
-)
+from voicechat.ui.widgets.markdown import WORD_JOINER, escape_with_entities, safe_model_markdown, with_strikethrough
 
 
 @pytest.mark.parametrize(

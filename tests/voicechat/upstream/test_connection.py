@@ -14,13 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import accept_session, running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of, make_connection
-from voicechat.protocol.failures import (
-    ConnectionFailed,
-    Failure,
-    failure_of_close,
-    failure_of_error,
-    failure_of_status,
-)
+from voicechat.protocol.failures import ConnectionFailed, Failure, failure_of_close, failure_of_error, failure_of_status
 from voicechat.upstream import connection as module
 
 

@@ -1,4 +1,4 @@
-"""Log records and responses for events that Gradio could not serve, without what came with the event.
+"""Log records and responses for events that Gradio could not serve, without the event's content.
 
 Gradio's own tracebacks end with the error's message. It quotes what a visitor typed, or a key. Malformed requests
 would also fill the log.

@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voicechat.security import denials
 from voicechat.security.access_policy import AccessPolicy
+from voicechat.security.auth.login_page import LoginPrompt, render_login_page
+from voicechat.security.auth.password_login import LOGIN_COOKIE_MAX_AGE_S
 from voicechat.security.client_identity import LOGIN_COOKIE, ClientIdentity
-from voicechat.security.middleware.context import get_context
-from voicechat.security.middleware.request_body import read_body
-from voicechat.security.middleware.responses import document_policy, format_cookie, send_denial
 from voicechat.security.route_access import RouteAccess
 
-from .login_page import LoginPrompt, render_login_page
-from .password_login import LOGIN_COOKIE_MAX_AGE_S
+from .context import get_context
+from .request_body import read_body
+from .responses import document_policy, format_cookie, send_denial
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,7 @@ from voicechat.logs import error_location
 from voicechat.security import denials
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.denials import Denial
-from voicechat.security.middleware.context import RequestContext, get_context
-from voicechat.security.middleware.errors import FailureFilter
-from voicechat.security.middleware.request_body import read_body, replay_body
-from voicechat.security.middleware.responses import send_denial
-from voicechat.security.route_access import GRADIO_API_PREFIX, RouteAccess
-
-from .queue_requests import (
+from voicechat.security.gradio.queue_requests import (
     MAX_BODY_BYTES,
     MAX_OFFER_BYTES,
     MalformedRequest,
@@ -28,6 +22,12 @@ from .queue_requests import (
     parse_component_call,
     parse_queue_join,
 )
+from voicechat.security.route_access import GRADIO_API_PREFIX, RouteAccess
+
+from .context import RequestContext, get_context
+from .errors import FailureFilter
+from .request_body import read_body, replay_body
+from .responses import send_denial
 
 log = logging.getLogger(__name__)
 
