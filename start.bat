@@ -27,7 +27,7 @@ if errorlevel 1 (
   .venv\Scripts\python -m pip install --quiet --disable-pip-version-check -r requirements.txt || exit /b 1
   copy /y requirements.txt .venv\requirements.installed >nul
 )
-.venv\Scripts\python -c "from voicechat.config.settings import *; raise SystemExit(Settings.load().kind != ServerKind.OFFLINE)" 2>nul
+.venv\Scripts\python -c "from voicechat.config.settings import ServerKind, Settings; raise SystemExit(Settings.load().server_kind != ServerKind.OFFLINE)" 2>nul
 if not errorlevel 1 (
   .venv\Scripts\python -m offline.models fetch || exit /b 1
 )

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 make_environment .venv requirements.txt
 # Only the embedded server needs the models. A wrong setting is reported by app.py.
-if .venv/bin/python -c "from voicechat.config.settings import *; raise SystemExit(Settings.load().kind != ServerKind.OFFLINE)" 2>/dev/null; then
+if .venv/bin/python -c "from voicechat.config.settings import ServerKind, Settings; raise SystemExit(Settings.load().server_kind != ServerKind.OFFLINE)" 2>/dev/null; then
   .venv/bin/python -m offline.models fetch
 fi
 exec .venv/bin/python app.py

@@ -1,20 +1,21 @@
-"""What happens at the ear when a reply is interrupted: how soon it is silent, and is what we say was heard true.
+"""Barge-in at the ear: time from an interruption to silence, and error of the reported heard position.
 
     python -m benchmarks.barge_in [--quick] [--json]
 
-The app runs as always, on a scripted Realtime server whose reply is a chirp: its pitch tells which millisecond of it
-one hears. A headless Chromium makes a call; what its audio element plays is recorded on the page's audio clock. The
-server then says `speech_started` in the middle of the reply, again and again. The plain fastrtc way
-(benchmarks/_plain_fastrtc) goes through the same in the same run.
+The app runs unchanged against a scripted Realtime server. The server's reply is a chirp: its pitch gives the position
+in the reply. Headless Chromium makes a call, and the output of its audio element is recorded on the page's audio clock.
+The server sends `speech_started` in the middle of each reply. The plain fastrtc demo
+(benchmarks/support/plain_fastrtc.py) gets the same interruptions in the same run.
 
     ours      the app with DUCKING=off: the first sound stops the reply
-    ducked    the app with DUCKING=on: the first sound lowers it to 20 %, and a voice that goes on stops it
+    ducked    the app with DUCKING=on: the first sound lowers the reply to 20 %, and a continuing voice stops it
+    plain     the plain fastrtc demo
 
-    lowered   from `speech_started` leaving the server to the reply being soft at the ear (ducked only)
-    silence   from `speech_started` leaving the server to the last sound at the ear
-    heard     |audio_end_ms of our `conversation.item.truncate` - the millisecond last heard at the ear|
-    bursts    times the old reply came back after it was silent
-    buffer    mean time the last interruptions' sound lay in the browser's jitter buffer
+    lowered   from sending `speech_started` to a lowered reply at the ear (ducked only)
+    silence   from sending `speech_started` to the last sound at the ear
+    heard     |audio_end_ms of `conversation.item.truncate` - position of the last sound at the ear|
+    bursts    number of times the old reply came back after silence
+    buffer    mean time of audio in the browser's jitter buffer, over the last interruptions
 """
 
 from __future__ import annotations
@@ -23,15 +24,8 @@ import argparse
 import json
 import os
 import random
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,20 +34,19 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.support.chirp import RATE, WINDOW_SAMPLES, has_tone, position_ms
 from benchmarks.support.interrupting_server import InterruptingServer
-from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.local_machine import NO_SERVER_SETTINGS, OtherProcessesCpu, free_port, listening_process
 from tests.data.speech import load_clip
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.chromium import launch_chromium
 
-PROJECT = Path(__file__).resolve().parent.parent
 TARGET_SILENCE_P95_MS, TARGET_HEARD_P95_MS, TARGET_BUFFER_MS = 150.0, 80.0, 150.0
-"""To reach: 95th percentiles of silence and heard, and the jitter buffer after ten interruptions."""
+"""Milliseconds, goals: 95th percentiles of silence and heard, and the jitter buffer after ten interruptions."""
 VAD_DELAY_S = 0.2
-"""From a voice leaving the mouth to a server's noticing it."""
+"""Seconds from a voice to the server's `speech_started`."""
 LISTEN_AFTER_S = 1.2
-"""Seconds listened to after an interruption: a burst would come in these."""
+"""Seconds recorded after an interruption: bursts come in this time."""
 PITCH_WINDOW_SAMPLES = RATE // 25
-"""Samples whose pitch tells the place: 40 ms."""
+"""Samples of one pitch measurement: 40 ms."""
 COLLECT_PEERS_SCRIPT = """
 window.measured = [];
 { const Peer = window.RTCPeerConnection;
@@ -72,34 +65,37 @@ JITTER_BUFFER_STATS_SCRIPT = """async () => {
 
 @dataclass
 class MeasuredInterruption:
-    """One; ms."""
+    """Results of one interruption; ms."""
 
     silence_ms: float
     heard_ms: float | None
-    """What the server was told, minus what was heard; None where it was told nothing."""
+    """Reported position minus heard position; None without a truncation."""
     bursts: int
     buffer_ms: float
     lowered_ms: float | None = None
-    """Until the reply was soft; None where it is not lowered but stopped."""
+    """Time until the reply was lowered; None when it is stopped at once."""
 
 
 def sustained_voice() -> NDArray[np.float32]:
-    """Somebody who speaks for a second: a vowel out of a recording, forth and back."""
+    """Return one second of voice: a recorded vowel, forwards and backwards."""
     vowel = load_clip("en", "human", 3).samples[int(5.40 * RATE) : int(5.46 * RATE)]
     return np.tile(np.concatenate([vowel, vowel[::-1]]), 9)[:RATE].astype(np.float32)
 
 
-def measure_lowered_ms(heard: NDArray[np.float32], said: int) -> float:
-    """ms from sample `said` to where the sound has less than a third of its loudness before."""
+def measure_lowered_ms(heard: NDArray[np.float32], start_sample: int) -> float:
+    """Return the ms from `start_sample` until the level is below a third of the level before it."""
     levels = np.sqrt(
         (heard[: len(heard) // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES) ** 2).mean(axis=1)
     )
-    start = said // WINDOW_SAMPLES
+    start = start_sample // WINDOW_SAMPLES
     return float(np.argmax(levels[start:] < np.median(levels[:start]) / 3)) * WINDOW_SAMPLES * 1000 / RATE
 
 
 def page_clock_offset_s(caller: BrowserPage) -> tuple[float, float]:
-    """(offset, uncertainty) in seconds: page's audio clock = `time.monotonic()` + offset. The quickest of many asks."""
+    """Return (offset, uncertainty) in seconds of the quickest of 30 readings.
+
+    The page's audio clock is `time.monotonic()` + offset.
+    """
     best = (0.0, 1e9)
     for _ in range(30):
         before = time.monotonic()
@@ -113,11 +109,12 @@ def page_clock_offset_s(caller: BrowserPage) -> tuple[float, float]:
 def measure_interruption(
     caller: BrowserPage, server: InterruptingServer, after_s: float, *, ducked: bool
 ) -> MeasuredInterruption:
-    """Let the reply begin, interrupt it `after_s` seconds later, and listen."""
-    told, (delay, count) = len(server.truncate_events), caller.page.evaluate(JITTER_BUFFER_STATS_SCRIPT)
-    begun = caller.audio_clock_s()
+    """Start a reply, interrupt it `after_s` seconds later, and measure the recorded output."""
+    truncations = len(server.truncate_events)
+    delay, count = caller.page.evaluate(JITTER_BUFFER_STATS_SCRIPT)
+    started_s = caller.audio_clock_s()
     server.send_reply()
-    caller.wait_until_loud(begun, level=0.05)
+    caller.wait_until_loud(started_s, level=0.05)
     time.sleep(after_s)
     offset, _ = page_clock_offset_s(caller)
     if ducked:
@@ -127,18 +124,18 @@ def measure_interruption(
     caller.wait_until("(t) => caller.now() > t", at + LISTEN_AFTER_S + 0.2)
     delay_now, count_now = caller.page.evaluate(JITTER_BUFFER_STATS_SCRIPT)
     heard = caller.recorded_output(at - 0.5, at + LISTEN_AFTER_S)
-    sounds = has_tone(heard)
+    tones = has_tone(heard)
     start = int(0.5 * RATE) // WINDOW_SAMPLES
-    quiet = next((i for i in range(start, len(sounds)) if not sounds[i : i + 8].any()), len(sounds))
-    bursts = int((np.diff(sounds[quiet:].astype(int)) == 1).sum())
+    quiet = next((i for i in range(start, len(tones)) if not tones[i : i + 8].any()), len(tones))
+    bursts = int((np.diff(tones[quiet:].astype(int)) == 1).sum())
     end = quiet * WINDOW_SAMPLES
     error = None
-    if len(server.truncate_events) > told:
+    if len(server.truncate_events) > truncations:
         last = (
             position_ms(heard[end - PITCH_WINDOW_SAMPLES - WINDOW_SAMPLES : end - WINDOW_SAMPLES])
             + (PITCH_WINDOW_SAMPLES / 2 + WINDOW_SAMPLES) * 1000 / RATE
         )
-        error = server.truncate_events[told]["audio_end_ms"] - last
+        error = server.truncate_events[truncations]["audio_end_ms"] - last
     emitted = max(1, count_now - count)
     lowered = measure_lowered_ms(heard, int(0.5 * RATE)) if ducked else None
     if ducked:
@@ -149,7 +146,8 @@ def measure_interruption(
 def measure_interruptions(
     browser: Browser, url: str, server: InterruptingServer, count: int, name: str
 ) -> list[MeasuredInterruption]:
-    chance = random.Random(7)
+    """Interrupt `count` replies of one call at random moments."""
+    rng = random.Random(7)
     caller = BrowserPage(browser, url, before=COLLECT_PEERS_SCRIPT)
     try:
         if name == "plain":
@@ -159,44 +157,14 @@ def measure_interruptions(
         server.wait_until_connected()
         caller.wait_until("() => document.querySelector('#voice-call audio')?.srcObject")
         return [
-            measure_interruption(caller, server, chance.uniform(0.6, 3.0), ducked=name == "ducked")
-            for _ in range(count)
+            measure_interruption(caller, server, rng.uniform(0.6, 3.0), ducked=name == "ducked") for _ in range(count)
         ]
     finally:
         caller.close()
 
 
-@contextmanager
-def running_app(command: list[str], port: int, **environment: str) -> Iterator[str]:
-    nobody = dict.fromkeys(("OPENAI_API_KEY", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), "")
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=PROJECT,
-        env={**os.environ, **nobody, "HOST": "127.0.0.1", "PORT": str(port), **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            with suppress(OSError):
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def summarize(found: list[MeasuredInterruption]) -> dict[str, Any]:
-    """Medians and 95th percentiles; ms."""
+    """Return medians and 95th percentiles; ms."""
     silence = [one.silence_ms for one in found]
     heard = [abs(one.heard_ms) for one in found if one.heard_ms is not None]
     lowered = [one.lowered_ms for one in found if one.lowered_ms is not None]
@@ -215,6 +183,7 @@ def summarize(found: list[MeasuredInterruption]) -> dict[str, Any]:
 
 
 def run_benchmark(count: int) -> dict[str, Any]:
+    """Interrupt the app in both modes and the plain demo, `count` times each."""
     report: dict[str, Any] = {}
     others = OtherProcessesCpu([os.getpid()])
     with sync_playwright() as playwright:
@@ -224,8 +193,10 @@ def run_benchmark(count: int) -> dict[str, Any]:
             with server.running():
                 plain = ["-m", "benchmarks.support.plain_fastrtc", str(port), server.url]
                 command = plain if name == "plain" else ["app.py"]
-                with running_app(command, port, REALTIME_URL=server.url, DUCKING=ducking) as url:
-                    found = measure_interruptions(browser, url, server, count, name)
+                address = {"HOST": "127.0.0.1", "PORT": str(port), "REALTIME_URL": server.url}
+                environment = {**NO_SERVER_SETTINGS, **address, "DUCKING": ducking}
+                with listening_process(port, *command, quiet=True, **environment):
+                    found = measure_interruptions(browser, f"http://127.0.0.1:{port}", server, count, name)
             report[name] = summarize(found) | {"each": [asdict(one) for one in found]}
         browser.close()
     report["silence_ratio_p50"] = report["plain"]["silence_p50_ms"] / report["ours"]["silence_p50_ms"]
@@ -252,7 +223,7 @@ def _print_table(report: dict[str, Any]) -> None:
         f"{report['buffer_ratio']:>8.1f}x"
     )
     ours = report["ours"]
-    for said, reached in (
+    for goal, reached in (
         (f"silence p95 <= {TARGET_SILENCE_P95_MS:.0f} ms", ours["silence_p95_ms"] <= TARGET_SILENCE_P95_MS),
         (
             f"heard p95 <= {TARGET_HEARD_P95_MS:.0f} ms",
@@ -261,15 +232,15 @@ def _print_table(report: dict[str, Any]) -> None:
         ("no burst of the old reply", ours["bursts"] == 0),
         (f"jitter buffer <= {TARGET_BUFFER_MS:.0f} ms", ours["buffer_ms"] <= TARGET_BUFFER_MS),
     ):
-        print(f"{'reached' if reached else 'MISSED'}: {said}")
+        print(f"{'reached' if reached else 'MISSED'}: {goal}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.barge_in", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="five interruptions instead of thirty")
+    parser.add_argument("--quick", action="store_true", help="three interruptions instead of thirty: about a minute")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    report = run_benchmark(5 if options.quick else 30)
+    report = run_benchmark(3 if options.quick else 30)
     if options.json:
         print(json.dumps(report, indent=1))
     else:

@@ -1,17 +1,17 @@
-"""How many calls a core carries until the sound breaks, and what one costs.
+"""Load: number of calls that one core carries before the audio breaks, and the cost of one call.
 
     python -m benchmarks.load [--quick] [--json]
 
-The app runs as always, alone on one core. On another are an instant Realtime server and the callers: people's voices,
-over WebRTC (aiortc), over the page's web socket, and as programs at `/realtime-voice`. Calls are added until the sound
-breaks, and the plain fastrtc demo (benchmarks/_plain_fastrtc) goes through the same, in turn, in the same run.
+The app runs unchanged, alone on one core. An instant Realtime server and the callers run on another core. Callers play
+recorded voices over WebRTC (aiortc), over the page's WebSocket, and as programs at `/realtime-voice`. Calls are added
+until the audio breaks. The plain fastrtc demo (benchmarks/support/plain_fastrtc.py) gets the same load in the same run.
 
-    calls      the most that a core carried whole, two windows of six seconds at most to show it (not with --quick)
-    by CPU     how many calls would keep the core busy, by what each costs when there are many of them
-    broken     a frame more than 60 ms later than the promptest of its reply, a lag of the app's loop with a 99th
-               percentile over 40 ms, or a piece of voice that did not come, at either end
+    calls      most calls that a core carried intact, in one of at most two windows of six seconds (not with --quick)
+    by CPU     number of calls that would keep the core busy, by the CPU time of one call under load
+    broken     a frame over 60 ms later than the earliest frame of its reply; an event loop lag over 40 ms (99th
+               percentile); or a missing piece of voice at either end
     CPU        of the app's process, for each call, at the most calls it carried
-    memory     of the app's process, for each call in which nobody speaks
+    memory     of the app's process, for each silent call
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from enum import Enum
@@ -42,20 +42,19 @@ from benchmarks.support.load_callers import (
 )
 from benchmarks.support.load_speech import WINDOW_S, count_lost_pieces
 from benchmarks.support.load_window import LoadRamp, LoadWindow, WindowVerdict
-from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.local_machine import OtherProcessesCpu, free_port
 from benchmarks.support.probed_process import ProbedProcess, disable_gc, pin_to_core, probed_process
 
-from .proxy import free_port
-
 SETTLE_S = 1.5
+"""Seconds between the last handshake and the measurement."""
 CALLS_AT_ONCE = 4
-"""Calls that begin at once: a crowd's handshakes are not what is measured."""
+"""Calls that start at the same time; the cost of handshakes is not measured."""
 MIN_TIMES_PLAIN, MIN_PROGRAMS_PER_CORE, MAX_IDLE_MB = 2.0, 60, 3.0
-"""To reach: WebRTC calls per core beside the plain demo's, calls over a web socket per core, MB for each idle call."""
+"""Goals: ratio of WebRTC calls per core to the plain demo, WebSocket calls per core, MB for each idle call."""
 
 
 class LoadKind(Enum):
-    """What is put under load: (program, server's manner, caller, calls to begin with)."""
+    """Transport under load, and the program that serves it."""
 
     WEBRTC = "webrtc"
     PLAIN = "plain"
@@ -71,18 +70,20 @@ CALLER_TYPES: dict[LoadKind, type[LoadCaller]] = {
 }
 RAMP_START_CALLS = {LoadKind.WEBRTC: 32, LoadKind.PLAIN: 12, LoadKind.SOCKET: 48, LoadKind.PROGRAM: 64}
 QUICK_CALLS = {LoadKind.WEBRTC: 12, LoadKind.PLAIN: 12, LoadKind.SOCKET: 16, LoadKind.PROGRAM: 30}
-"""Calls: of the first step of a ramp, and of the only window of a quick run."""
+"""Number of calls in the first step of a ramp; in the only window of a quick run."""
 KIND_NAMES = {
     LoadKind.WEBRTC: "this app, WebRTC",
     LoadKind.PLAIN: "plain fastrtc, WebRTC",
-    LoadKind.SOCKET: "this app, page's web socket",
+    LoadKind.SOCKET: "this app, page's WebSocket",
     LoadKind.PROGRAM: "this app, /realtime-voice",
 }
 
 
 def _cores() -> tuple[int | None, int | None]:
-    """For the app, and for all the rest; None where processes cannot be pinned, or there is but one. To be asked before
-    anything is pinned."""
+    """Return the cores of the app and of everything else; None without pinning, or with one core.
+
+    Call this before any process is pinned.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return None, None
     cores = sorted(os.sched_getaffinity(0))
@@ -90,17 +91,19 @@ def _cores() -> tuple[int | None, int | None]:
 
 
 class LoadBench:
-    """One program under load, its server, and its callers."""
+    """One program under load, with its server and its callers."""
 
     def __init__(self, kind: LoadKind, cores: tuple[int | None, int | None], stack: ExitStack) -> None:
         self.kind = kind
         behind, front = str(free_port()), str(free_port())
-        core = [[str(one)] if one is not None else [] for one in cores]
-        manner = "echo" if kind is LoadKind.PROGRAM else "talk"
+        core_arguments = [[str(core)] if core is not None else [] for core in cores]
+        mode = "echo" if kind is LoadKind.PROGRAM else "talk"
         program = "plain" if kind is LoadKind.PLAIN else "ours"
         url = f"ws://127.0.0.1:{behind}/v1/realtime"
-        self.server = stack.enter_context(probed_process(["benchmarks.support.load_server", behind, manner, *core[1]]))
-        self.app = stack.enter_context(probed_process(["benchmarks.support.probed_app", program, front, url, *core[0]]))
+        server_command = ["benchmarks.support.load_server", behind, mode, *core_arguments[1]]
+        app_command = ["benchmarks.support.probed_app", program, front, url, *core_arguments[0]]
+        self.server = stack.enter_context(probed_process(server_command))
+        self.app = stack.enter_context(probed_process(app_command))
         self.url = f"http://127.0.0.1:{front}"
         self.callers: list[LoadCaller] = []
         self._config: dict[str, Any] = {}
@@ -109,24 +112,24 @@ class LoadBench:
         return await asyncio.to_thread(process.ask, command)
 
     async def set_call_count(self, count: int, *, speaking: bool = True) -> None:
-        """So many calls, the newest go first."""
+        """Start or end calls until there are `count`. The newest calls end first."""
         self._config = self._config or await fetch_config(self.url)
         while len(self.callers) > count:
-            gone = [self.callers.pop() for _ in range(min(CALLS_AT_ONCE, len(self.callers) - count))]
-            await asyncio.gather(*(one.hang_up() for one in gone))
+            ending = [self.callers.pop() for _ in range(min(CALLS_AT_ONCE, len(self.callers) - count))]
+            await asyncio.gather(*(one.hang_up() for one in ending))
         while len(self.callers) < count:
             made = [
                 CALLER_TYPES[self.kind](GradioPage(self.url, self._config), speaking=speaking)
                 for _ in range(min(CALLS_AT_ONCE, count - len(self.callers)))
             ]
             self.callers += made
-            dialled = await asyncio.gather(*(one.connect() for one in made), return_exceptions=True)
-            for failed in dialled:
-                if isinstance(failed, BaseException):
-                    raise failed
+            outcomes = await asyncio.gather(*(one.connect() for one in made), return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
 
     async def measure_window(self) -> LoadWindow:
-        """Listen for a circle of the conversation."""
+        """Measure one cycle of the conversation in all calls."""
         calls = list(self.callers)
         if self.kind is not LoadKind.PROGRAM:
             await self.ask(self.server, "mark")
@@ -156,7 +159,7 @@ class LoadBench:
         )
 
     def _evaluate_calls(self, calls: list[LoadCaller]) -> tuple[int, list[float], int]:
-        """Words lost on the way to the callers, how late frames came (ms), and calls of which nothing came."""
+        """Return lost pieces of voice, lateness of frames (ms) and the number of calls without audio."""
         lost, late, dropped = 0, [0.0], 0
         for one in calls:
             if not one.recorded_frames:
@@ -167,7 +170,7 @@ class LoadBench:
         return lost, late, dropped
 
     async def try_call_count(self, count: int, ramp: LoadRamp) -> WindowVerdict:
-        """So many calls, whole or not: what breaks once may be somebody else's fault, twice it is broken."""
+        """Measure `count` calls. They are broken after two broken windows: another process may cause one of them."""
         verdict = WindowVerdict.BROKEN
         try:
             await self.set_call_count(count)
@@ -175,7 +178,7 @@ class LoadBench:
             ramp.limited_by = f"no more calls could be made ({type(error).__name__})"
             return WindowVerdict.BROKEN
         for _ in range(2):
-            await asyncio.sleep(SETTLE_S)  # also after a window has been judged, which held the callers up
+            await asyncio.sleep(SETTLE_S)  # the evaluation of a window delays the callers too
             window = await self.measure_window()
             ramp.windows.append(window)
             verdict = window.verdict
@@ -186,7 +189,7 @@ class LoadBench:
         return verdict
 
     async def ramp_up(self, first: int, *, is_near_limit: bool) -> LoadRamp:
-        """Add calls until the sound breaks. `is_near_limit`: the place is about known."""
+        """Add calls until the audio breaks. `is_near_limit`: `first` is close to the limit of an earlier round."""
         ramp, count, broken = LoadRamp(), first, 10**9
         while count not in (0, ramp.max_calls, broken):
             verdict = await self.try_call_count(count, ramp)
@@ -208,7 +211,7 @@ class LoadBench:
         return ramp
 
     async def measure_once(self, count: int) -> LoadRamp:
-        """One window, at a number of calls that is far from breaking."""
+        """Measure one window with a number of calls far below the limit."""
         ramp = LoadRamp()
         await self.set_call_count(count)
         await asyncio.sleep(SETTLE_S)
@@ -218,7 +221,7 @@ class LoadBench:
         return ramp
 
     async def measure_idle_mb(self, few: int, many: int) -> float:
-        """MB for each call in which nobody speaks: the slope between few calls and many."""
+        """Return the MB of a silent call: the slope between `few` and `many` calls."""
         await self.ask(self.server, "listen")
         await self.set_call_count(few, speaking=False)
         await self.set_call_count(0)
@@ -242,7 +245,7 @@ def _print_progress(kind: LoadKind, window: LoadWindow) -> None:
     )
 
 
-# ---------------------------------------------------------------- all of it
+# ---------------------------------------------------------------- the whole benchmark
 
 
 def _make_row(ramps: list[LoadRamp], idle_mb: float | None, *, quick: bool) -> dict[str, Any]:
@@ -262,9 +265,9 @@ def _make_row(ramps: list[LoadRamp], idle_mb: float | None, *, quick: bool) -> d
 
 
 async def _measure_group(
-    group: list[LoadKind], rounds: int, cores: tuple[int | None, int | None], *, quick: bool
+    group: Sequence[LoadKind], rounds: int, cores: tuple[int | None, int | None], *, quick: bool
 ) -> dict[str, Any]:
-    """What runs at the same time, in turn."""
+    """Measure some programs in turns, while all of them run."""
     ramps: dict[LoadKind, list[LoadRamp]] = {kind: [] for kind in group}
     idle: dict[LoadKind, float] = {}
     with ExitStack() as stack:
@@ -283,7 +286,7 @@ async def _measure_group(
 
 
 async def measure(kinds: list[LoadKind], *, quick: bool) -> dict[str, Any]:
-    """WebRTC, ours and the plain demo's in turn; then the sockets."""
+    """Measure WebRTC calls of the app and of the plain demo in turns, then the WebSockets."""
     cores = _cores()
     pin_to_core(cores[1])
     disable_gc()
@@ -299,7 +302,7 @@ async def measure(kinds: list[LoadKind], *, quick: bool) -> dict[str, Any]:
     for name in ("calls_per_core", "calls_by_cpu"):
         if all(rows.get(kind, {}).get(name) for kind in ("webrtc", "plain")):
             report[f"webrtc_times_plain_{name}"] = rows["webrtc"][name] / rows["plain"][name]
-    report["reached"] = {said: bool(test(report)) for said, test in GOALS.items() if _is_measured(test, report)}
+    report["reached"] = {goal: bool(test(report)) for goal, test in GOALS.items() if _is_measured(test, report)}
     return report
 
 
@@ -310,7 +313,7 @@ GOALS: dict[str, Callable[[dict[str, Any]], bool]] = {
     f">= {MIN_PROGRAMS_PER_CORE} programs per core": lambda r: (
         r["rows"]["program"]["calls_per_core"] >= MIN_PROGRAMS_PER_CORE
     ),
-    f">= {MIN_PROGRAMS_PER_CORE} calls over the page's web socket per core": lambda r: (
+    f">= {MIN_PROGRAMS_PER_CORE} calls over the page's WebSocket per core": lambda r: (
         r["rows"]["socket"]["calls_per_core"] >= MIN_PROGRAMS_PER_CORE
     ),
     f"< {MAX_IDLE_MB:.0f} MB for each idle call": lambda r: all(
@@ -328,7 +331,7 @@ def _is_measured(test: Callable[[dict[str, Any]], bool], report: dict[str, Any])
 
 
 def format_table(report: dict[str, Any]) -> str:
-    """For people."""
+    """Return the report as a table."""
 
     def cell(row: dict[str, Any], name: str, form: str) -> str:
         return form.format(row[name]) if name in row else "-"
@@ -342,9 +345,9 @@ def format_table(report: dict[str, Any]) -> str:
             f"{cell(row, 'idle_mb_per_call', '{:.2f}'):>18}"
             + (f"   limited by {row['limited_by']}" if row["limited_by"] else "")
         )
-    for name, said in (("calls_per_core", "WebRTC, ours : plain"), ("calls_by_cpu", "the same, by CPU")):
+    for name, label in (("calls_per_core", "WebRTC, ours : plain"), ("calls_by_cpu", "the same, by CPU")):
         if f"webrtc_times_plain_{name}" in report:
-            lines.append(f"{said:28}{report[f'webrtc_times_plain_{name}']:>14.1f}x")
+            lines.append(f"{label:28}{report[f'webrtc_times_plain_{name}']:>14.1f}x")
     lines += [f"{'reached' if yes else 'MISSED'}: {goal}" for goal, yes in report["reached"].items()]
     if not report["cores_pinned"]:
         lines.append("The app had no core of its own: calls per core are those of the whole computer.")
@@ -352,12 +355,12 @@ def format_table(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute: what a call costs, and no ramps")
-    parser.add_argument("--json", action="store_true", help="the numbers instead of a table")
+    parser.add_argument("--quick", action="store_true", help="under a minute: the cost of a call, without ramps")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
-        "--only", choices=[kind.value for kind in LoadKind], action="append", help="leave out the others"
+        "--only", choices=[kind.value for kind in LoadKind], action="append", help="measure this transport only"
     )
     given = parser.parse_args()
     usual = (LoadKind.WEBRTC, LoadKind.PLAIN, LoadKind.PROGRAM) if given.quick else tuple(LoadKind)

@@ -1,10 +1,10 @@
-"""How soon the offline server answers: from the end of a person's voice to the first sound of the reply.
+"""Response latency of the offline server: from the end of the user's speech to the first audio of the reply.
 
     python -m benchmarks.offline_voice [--quick] [--json] [--language en|zh] [--no-naive]
 
-Recorded utterances are played in real time, in 20 ms frames, over the WebSocket into a server of its own. Beside it
-stands the naive chain, measured in the same run with the same models: wait for the end of the turn, recognise the whole
-utterance, write the whole answer, speak the whole answer, send it.
+Recorded utterances are sent in real time, in 20 ms frames, over a WebSocket to a server of its own. The naive chain is
+measured in the same run with the same models: wait for the end of the turn, then recognise the whole utterance,
+generate the whole answer, synthesise all of it, and send it.
 """
 
 from __future__ import annotations
@@ -18,41 +18,40 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.local_machine import ROOT, OtherProcessesCpu
 from benchmarks.support.speech_samples import RATE, SpeechSample, error_rate, load_speech_samples
 
-PROJECT = Path(__file__).resolve().parent.parent
 FRAME_S = 0.02
 LEAD_SILENCE_S = 0.5
-"""Seconds of quiet before each utterance."""
+"""Seconds of silence before each utterance."""
 PAUSE_AFTER_REPLY_S = 1.0
 """Seconds between the end of a reply and the next utterance."""
 REPLY_TIMEOUT_S = 40.0
+"""Seconds to wait for a reply."""
 NOISE_AMPLITUDE = 3e-4
-"""Amplitude of the room's noise around the voice."""
+"""Amplitude (of 1.0) of the background noise."""
 TARGETS = {"en": (0.8, 1.3), "zh": (1.8, None)}
-"""Seconds: median and 95th percentile to reach on two cores."""
+"""Seconds of latency to reach on two cores: median and 95th percentile."""
 
 
 @dataclass
 class TurnResult:
-    """One utterance and its reply. Times in seconds from the end of the voice."""
+    """Utterance and its reply. Times are in seconds from the end of the speech."""
 
     name: str
     said: str
     heard: str = ""
     reply: str = ""
     stopped_s: float | None = None
-    """`input_audio_buffer.speech_stopped` arrived."""
+    """Time of `input_audio_buffer.speech_stopped`."""
     first_audio_s: float | None = None
     gap_s: float = 0.0
-    """Time without sound within the reply, had it been played as it came."""
+    """Seconds without audio within the reply, if played as it arrived."""
     naive_s: float | None = None
     _audio_arrivals: list[tuple[float, float]] = field(default_factory=list, repr=False)
 
@@ -84,15 +83,15 @@ class OfflineServerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            cwd=PROJECT,
+            cwd=ROOT,
         )
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            told = json.loads(line)
-            self.url = told.get("listening", self.url)
-            if "ready" in told:
-                if not told["ready"]:
-                    raise SystemExit(told.get("detail", "The server did not start."))
+            status = json.loads(line)
+            self.url = status.get("listening", self.url)
+            if "ready" in status:
+                if not status["ready"]:
+                    raise SystemExit(status.get("detail", "The server did not start."))
                 self.ready_s = time.monotonic() - begun
                 return
         raise SystemExit("The server did not start.")
@@ -103,7 +102,7 @@ class OfflineServerProcess:
 
 
 async def run_turn(socket: ClientConnection, utterance: SpeechSample, seed: int) -> TurnResult:
-    """Plays one utterance and takes the reply."""
+    """Send one utterance in real time and receive the reply."""
     turn = TurnResult(utterance.name, utterance.text)
     noise = np.random.default_rng(seed)
     samples = np.concatenate([np.zeros(int(LEAD_SILENCE_S * RATE), np.float32), utterance.samples])
@@ -164,27 +163,27 @@ class NaivePipeline:
 
         limit_openmp_spinning()
         store, threads = find_models(), os.cpu_count() or 1
-        self._writer, _ = load_llm(store, 1, threads)
-        self._voice, self._hearer = load_speech_models(store, threads)
+        self._llm, _ = load_llm(store, 1, threads)
+        self._tts, self._recognizer = load_speech_models(store, threads)
         self._languages = store.languages
 
     def measure_reply_s(self, utterance: SpeechSample) -> float:
-        """Seconds from the end of the turn to the reply's sound, all of it ready."""
+        """Return the seconds from the end of the turn to the complete audio of the reply."""
+        from offline.audio import resample_to_16k
         from offline.llm.prompt import build_prompt
         from offline.protocol.worker_messages import LanguageCode, LlmMessage, ReplyRequest
-        from offline.stt.recognition_rules import resample_to_16k
 
         pcm = (np.clip(utterance.samples, -1, 1) * 32767).astype("<i2").tobytes()
         begun = time.monotonic()
         audio = resample_to_16k(pcm)
-        language: LanguageCode = "zh" if self._hearer.mandarin_probability(audio) >= 0.5 else "en"
-        heard = self._hearer.transcribe(audio, language)
+        language: LanguageCode = "zh" if self._recognizer.mandarin_probability(audio) >= 0.5 else "en"
+        transcript = self._recognizer.transcribe(audio, language)
         prompt = build_prompt(
-            ReplyRequest((LlmMessage("user", heard.text),), speak=True), self._languages, 4096, few_shot=True
+            ReplyRequest((LlmMessage("user", transcript.text),), speak=True), self._languages, 4096, few_shot=True
         )
         words: list[str] = []
-        self._writer.generate(prompt, 0, lambda text, _: words.append(text), threading.Event())
-        self._voice.synthesize("".join(words))
+        self._llm.generate(prompt, 0, lambda text, _: words.append(text), threading.Event())
+        self._tts.synthesize("".join(words))
         return time.monotonic() - begun
 
 
@@ -193,7 +192,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def summarize(language: str, turns: list[TurnResult], others: float | None) -> dict[str, Any]:
-    """The figures of one language; seconds."""
+    """Return the figures of one language, in seconds."""
     first = [t.first_audio_s for t in turns if t.first_audio_s is not None]
     naive = [t.naive_s for t in turns if t.naive_s is not None]
     figures: dict[str, Any] = {

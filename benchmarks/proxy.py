@@ -1,15 +1,15 @@
-"""What our WebSocket endpoint for programs costs: time added to a round trip, and CPU for each connection.
+"""Gateway for programs: added round-trip time, and CPU time of each connection.
 
     python -m benchmarks.proxy [--quick] [--json]
 
-Three processes: a Realtime server that answers each 20 ms of sound with 20 ms of sound at once; our relay, served by
-uvicorn as in production; and the clients (this one), each sending 50 events a second. In turn they connect directly and
-through the relay. A round trip is from a client's event to the server's answer to it.
+Three processes run. A Realtime server answers each 20 ms of audio with 20 ms of audio. The gateway is served by uvicorn
+as in production. The clients (this process) each send 50 events a second, in turns directly and through the gateway. A
+round trip is the time from a client's event to the server's answer to it.
 
-    added     a percentile of the round trips through the relay, minus the same of the direct ones in the same round
-    CPU       user and system time of the relay's process over the time it was measured, for 50 events a second each way
-              that were answered; one core is 100 %
-    per core  100 % / that CPU: how many connections would keep one core busy all the time
+    added     percentile of the round trips through the gateway minus the same percentile of direct ones, in one round
+    CPU       user and system time of the gateway's process in the measured time, for 50 answered events a second each
+              way; one core is 100 %
+    per core  100 % / that CPU: number of connections that would keep one core busy
 """
 
 from __future__ import annotations
@@ -21,15 +21,11 @@ import json
 import logging
 import os
 import random
-import socket
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -38,29 +34,31 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.support.machine_load import OtherProcessesCpu
+from benchmarks.support.local_machine import OtherProcessesCpu, free_port, listening_process
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.server import uvicorn_options
 from voicechat.server.routes import Health, build_router
 
-PROJECT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 10, 50)
+"""Numbers of connections that are measured."""
 PERIOD_S = 0.02
+"""Seconds between two events of a client."""
 FRAME_BASE64 = base64.b64encode(random.Random(1).randbytes(960)).decode()
-"""20 ms of PCM16 at 24 kHz, as a microphone fills it: 1,280 characters."""
+"""20 ms of noise, PCM16 at 24 kHz: 1,280 characters."""
 WARM_UP_S = 1.0
+"""Seconds before the measurement of a round."""
 MAX_ADDED_P95_MS = 3.0
-"""To reach: 95th percentile added at 10 connections."""
+"""Milliseconds, goal: added time at 10 connections, 95th percentile."""
 MIN_CONNECTIONS_PER_CORE = 60
-"""To reach: connections at 50 events a second each way for each core."""
+"""Goal: connections for each core, with 50 events a second each way."""
 
 
-# ---------------------------------------------------------------- the other two processes
+# ---------------------------------------------------------------- server and gateway
 
 
 async def handle_connection(connection: ServerConnection) -> None:
-    """The server's side of one connection: a sound for each sound."""
+    """Answer each audio event of one connection with one audio event."""
     await connection.send(
         json.dumps({"type": "session.created", "event_id": "event_0", "session": {"type": "realtime"}})
     )
@@ -69,23 +67,23 @@ async def handle_connection(connection: ServerConnection) -> None:
         async for message in connection:
             event = json.loads(message)
             if event["type"] == "session.update":
-                answered = {"type": "session.updated", "event_id": "event_1", "session": event["session"]}
+                answer = {"type": "session.updated", "event_id": "event_1", "session": event["session"]}
             else:
-                answered = {**delta, "event_id": event["event_id"], "item_id": "item_1", "delta": event["audio"]}
-            await connection.send(json.dumps(answered))
+                answer = {**delta, "event_id": event["event_id"], "item_id": "item_1", "delta": event["audio"]}
+            await connection.send(json.dumps(answer))
     except ConnectionClosed:
         pass
 
 
 async def run_upstream(port: int) -> None:
-    """The Realtime server, for ever."""
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # whoever only knocks is no fault
+    """Serve as the Realtime server until the process ends."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # the port is probed without a handshake
     async with serve(handle_connection, "127.0.0.1", port, compression=None) as server:
         await server.serve_forever()
 
 
 def gateway_app() -> FastAPI:
-    """What uvicorn serves: the routes of the app, without its page."""
+    """Return the app's routes without its page, as served by uvicorn."""
     settings = Settings.from_env(os.environ)
     uvicorn_options.install()
 
@@ -97,46 +95,19 @@ def gateway_app() -> FastAPI:
     return app
 
 
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def listening_process(port: int, *arguments: str, **environment: str) -> Iterator[int]:
-    """A Python process that listens at `port`, ended with the block. Yields its id."""
-    command = [sys.executable, "-m", *arguments]
-    child = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **environment})
-    try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if child.poll() is not None:
-                    raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}") from None
-                time.sleep(0.05)
-        yield child.pid
-    finally:
-        child.terminate()
-        child.wait()
-
-
 # ---------------------------------------------------------------- the clients
 
 
 @dataclass
 class RoundTrips:
-    """Round trips of some clients, in ms."""
+    """Round trips of all clients in one round, in ms."""
 
     ms: list[float] = field(default_factory=list)
     per_second: float = 0.0
-    """Events that were answered, all connections together."""
+    """Answered events, all connections together."""
     seconds: float = 0.0
     cpu_s: float = 0.0
-    """Of the relay's process, in those seconds."""
+    """CPU time of the gateway's process in `seconds`."""
 
     def percentile(self, share: float) -> float:
         ordered = sorted(self.ms)
@@ -144,7 +115,10 @@ class RoundTrips:
 
 
 async def run_client(connection: ClientConnection, trips: RoundTrips, start: float, seconds: float) -> None:
-    """One client: an event each 20 ms from `start` on, by the clock, however late the answers are."""
+    """Send an event each 20 ms by the clock from `start` on, and collect the round trips.
+
+    Late answers do not delay the next event.
+    """
     sent_at: dict[str, float] = {}
     measured_from = start + WARM_UP_S
     count = int((WARM_UP_S + seconds) / PERIOD_S)
@@ -167,26 +141,27 @@ async def run_client(connection: ClientConnection, trips: RoundTrips, start: flo
 
 
 async def measure_clients(url: str, connections: int, seconds: float, gateway: psutil.Process) -> RoundTrips:
-    """`connections` clients at once, their events spread evenly over each 20 ms."""
+    """Measure `connections` clients at once. Their events are spread evenly over each 20 ms."""
     trips = RoundTrips()
     async with connected_clients(url, connections) as clients:
         start = time.perf_counter() + 0.1
         offsets = [start + index * PERIOD_S / connections for index in range(connections)]
-        talking = [
-            asyncio.create_task(run_client(c, trips, at, seconds)) for c, at in zip(clients, offsets, strict=True)
+        running = [
+            asyncio.create_task(run_client(client, trips, at, seconds))
+            for client, at in zip(clients, offsets, strict=True)
         ]
         await asyncio.sleep(0.1 + WARM_UP_S)
-        before, began = get_cpu_s(gateway), time.perf_counter()
+        cpu_before, began = get_cpu_s(gateway), time.perf_counter()
         await asyncio.sleep(seconds - 0.1)
-        trips.cpu_s, trips.seconds = get_cpu_s(gateway) - before, time.perf_counter() - began
-        await asyncio.gather(*talking)
+        trips.cpu_s, trips.seconds = get_cpu_s(gateway) - cpu_before, time.perf_counter() - began
+        await asyncio.gather(*running)
         trips.per_second = len(trips.ms) / (time.perf_counter() - start - WARM_UP_S)
     return trips
 
 
 @asynccontextmanager
 async def connected_clients(url: str, connections: int) -> AsyncIterator[list[ClientConnection]]:
-    """Connected clients that have seen their session."""
+    """Yield clients that have received `session.created`."""
     clients: list[ClientConnection] = []
     try:
         for _ in range(connections):
@@ -198,7 +173,7 @@ async def connected_clients(url: str, connections: int) -> AsyncIterator[list[Cl
 
 
 def get_cpu_s(process: psutil.Process) -> float:
-    """CPU time that a process has used."""
+    """Return the user and system time of a process, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
@@ -208,40 +183,41 @@ def get_cpu_s(process: psutil.Process) -> float:
 
 @dataclass
 class ProxyRow:
-    """One number of connections; medians over the rounds, with the smallest and largest."""
+    """Results for one number of connections: medians of the rounds, some with minimum and maximum."""
 
     connections: int
     events_per_s: float
     """Each way, all connections together."""
     direct_ms: tuple[float, float]
     """Median and 95th percentile."""
-    relayed_ms: tuple[float, float]
+    gateway_ms: tuple[float, float]
+    """The same through the gateway."""
     added_median_ms: tuple[float, float, float]
-    """Median, smallest, largest of the rounds."""
+    """Median, minimum, maximum of the rounds."""
     added_p95_ms: tuple[float, float, float]
     cpu_percent_each: tuple[float, float, float]
-    """Of one core, for each connection."""
+    """Percent of one core, for each connection."""
     per_core: float
 
 
 def median_and_range(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, smallest, largest."""
+    """Return median, minimum and maximum."""
     return round(statistics.median(values), 3), round(min(values), 3), round(max(values), 3)
 
 
-def make_row(connections: int, direct: list[RoundTrips], relayed: list[RoundTrips]) -> ProxyRow:
-    """Rounds of one number of connections, direct and relayed in turn."""
-    both = list(zip(direct, relayed, strict=True))
-    cpu = [100 * trips.cpu_s / trips.seconds / (trips.per_second * PERIOD_S) for trips in relayed]
+def make_row(connections: int, direct: list[RoundTrips], proxied: list[RoundTrips]) -> ProxyRow:
+    """Return the results for one number of connections; `proxied` are the rounds through the gateway."""
+    both = list(zip(direct, proxied, strict=True))
+    cpu = [100 * trips.cpu_s / trips.seconds / (trips.per_second * PERIOD_S) for trips in proxied]
 
     def middle(trips: list[RoundTrips], share: float) -> float:
         return round(statistics.median(one.percentile(share) for one in trips), 3)
 
     return ProxyRow(
         connections,
-        round(statistics.median(trips.per_second for trips in relayed), 1),
+        round(statistics.median(trips.per_second for trips in proxied), 1),
         (middle(direct, 0.5), middle(direct, 0.95)),
-        (middle(relayed, 0.5), middle(relayed, 0.95)),
+        (middle(proxied, 0.5), middle(proxied, 0.95)),
         median_and_range([b.percentile(0.5) - a.percentile(0.5) for a, b in both]),
         median_and_range([b.percentile(0.95) - a.percentile(0.95) for a, b in both]),
         median_and_range(cpu),
@@ -250,18 +226,19 @@ def make_row(connections: int, direct: list[RoundTrips], relayed: list[RoundTrip
 
 
 async def run_benchmark(rounds: int, seconds: float) -> dict[str, Any]:
-    """All of it."""
+    """Run server and gateway, and measure `rounds` of `seconds` for each number of connections."""
     behind, front = free_port(), free_port()
     direct, through = f"ws://127.0.0.1:{behind}/v1/realtime", f"ws://127.0.0.1:{front}/realtime-voice"
-    server = listening_process(behind, "benchmarks.proxy", "--upstream", str(behind))
-    command = ("uvicorn", "--factory", "benchmarks.proxy:gateway_app", "--log-level", "warning", "--port", str(front))
-    with server as server_pid, listening_process(front, *command, REALTIME_URL=direct, OPENAI_API_KEY="") as relay_pid:
-        others = OtherProcessesCpu([server_pid, relay_pid, os.getpid()])
-        relay = psutil.Process(relay_pid)
+    server = listening_process(behind, "-m", "benchmarks.proxy", "--upstream", str(behind))
+    command = ("-m", "uvicorn", "--factory", "benchmarks.proxy:gateway_app", "--log-level", "warning")
+    proxy = listening_process(front, *command, "--port", str(front), REALTIME_URL=direct, OPENAI_API_KEY="")
+    with server as server_pid, proxy as gateway_pid:
+        others = OtherProcessesCpu([server_pid, gateway_pid, os.getpid()])
+        gateway = psutil.Process(gateway_pid)
         rows = []
         for connections in CONNECTIONS:
             urls = (direct, through)
-            pairs = [[await measure_clients(url, connections, seconds, relay) for url in urls] for _ in range(rounds)]
+            pairs = [[await measure_clients(url, connections, seconds, gateway) for url in urls] for _ in range(rounds)]
             rows.append(make_row(connections, [a for a, _ in pairs], [b for _, b in pairs]))
         busy = others.busy_cores()
     ten = next(row for row in rows if row.connections == 10)
@@ -272,17 +249,17 @@ async def run_benchmark(rounds: int, seconds: float) -> dict[str, Any]:
         "other_programs_cores": None if busy is None else round(busy, 2),
         "reached": {
             f"p95 added < {MAX_ADDED_P95_MS} ms at 10 connections": ten.added_p95_ms[0] < MAX_ADDED_P95_MS,
-            # Of the row nearest to a busy core: a process that mostly sleeps pays for waking up at every event.
+            # The row nearest to a busy core: an idle process also pays for waking up at each event.
             f">= {MIN_CONNECTIONS_PER_CORE} connections per core": rows[-1].per_core >= MIN_CONNECTIONS_PER_CORE,
         },
     }
 
 
 def format_table(result: dict[str, Any]) -> str:
-    """For people."""
+    """Return the result as a table."""
     lines = [
-        f"{result['rounds']} rounds of {result['seconds']} s each; medians (smallest-largest of the rounds).",
-        "connections  events/s   direct p50 p95      relayed p50 p95     added p50            added p95"
+        f"{result['rounds']} rounds of {result['seconds']} s each; medians (minimum-maximum of the rounds).",
+        "connections  events/s   direct p50 p95      gateway p50 p95     added p50            added p95"
         "            CPU each %         per core",
     ]
     for row in result["rows"]:
@@ -290,9 +267,9 @@ def format_table(result: dict[str, Any]) -> str:
             f"{middle:.2f} ({low:.2f}-{high:.2f})"
             for middle, low, high in (row["added_median_ms"], row["added_p95_ms"], row["cpu_percent_each"])
         )
-        direct, relayed = ("{:.2f} {:.2f} ms".format(*row[name]) for name in ("direct_ms", "relayed_ms"))
+        direct, proxied = ("{:.2f} {:.2f} ms".format(*row[name]) for name in ("direct_ms", "gateway_ms"))
         lines.append(
-            f"{row['connections']:>11}  {row['events_per_s']:>8}   {direct:<17}   {relayed:<17}   {added:<20} "
+            f"{row['connections']:>11}  {row['events_per_s']:>8}   {direct:<17}   {proxied:<17}   {added:<20} "
             f"{tail:<20} {cpu:<18} {row['per_core']:.0f}"
         )
     lines += [f"{'reached' if yes else 'MISSED'}: {goal}" for goal, yes in result["reached"].items()]
@@ -301,10 +278,10 @@ def format_table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="under a minute")
-    parser.add_argument("--json", action="store_true", help="the numbers instead of a table")
+    parser.add_argument("--quick", action="store_true", help="one round of four seconds: under a minute")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--upstream", type=int, metavar="PORT", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.upstream:

@@ -1,1 +1,4 @@
-"""A Realtime server for one computer: it listens, thinks and speaks on the CPU, with no key and no network."""
+"""Realtime server for one computer: speech recognition, language model and speech synthesis on the CPU.
+
+It needs no key, and no network once the models are in the cache.
+"""

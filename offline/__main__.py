@@ -1,8 +1,8 @@
-"""`python -m offline`: a Realtime server for one computer. Listens at once, loads its models meanwhile.
+"""`python -m offline`: the Realtime server as a process. It listens at once and loads the models meanwhile.
 
-JSON lines on stdout tell whoever started it how far it is: `{"listening": URL, "port": N}`; with `--fetch`, when files
-are missing, some `{"fetching": SENTENCE}`; some `{"progress": SENTENCE}`; then `{"ready": true, "model": NAME,
-"languages": [...], "seconds": S}` or `{"ready": false, "detail": WHY}`. The log goes to stderr.
+JSON lines on stdout report its progress to the parent process: `{"listening": URL, "port": N}`; with `--fetch` and
+missing files `{"fetching": SENTENCE}`; some `{"progress": SENTENCE}`; then `{"ready": true, "model": NAME, "languages":
+[...], "seconds": S}` or `{"ready": false, "detail": REASON}`. Logs go to stderr.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 
 from offline.models.store import is_intact, models_dir, required_models
+from offline.settings import max_sessions
 
 from .server import REALTIME_PATH, RealtimeServer, error_location
 
@@ -27,27 +28,29 @@ LOGGER = logging.getLogger("offline")
 
 
 def write_status_line(**facts: object) -> None:
-    """One JSON line on stdout."""
+    """Write one JSON line to stdout."""
     print(json.dumps(facts, ensure_ascii=False), flush=True)
 
 
 def download_missing_models(report: Callable[[str], None]) -> None:
-    """Bring the model files that are missing; blocks, for minutes. What cannot be had is told, and found missing later.
+    """Download missing model files. Blocks, possibly for minutes. `report` receives one sentence per step.
 
-    Raises OSError when there is no room for them or no right to write."""
+    A file that no source provides is logged; loading the models then fails. Raises `OSError` when the folder cannot be
+    written.
+    """
     root, models = models_dir(), required_models(os.environ)
     if all(is_intact(root / model.name / file.name, file) for model in models for file in model.files):
         return
     from offline.models.downloader import JsonProgress, ModelDownloader
 
     report("Fetching the speech and language models")
-    for line in ModelDownloader(root, progress=JsonProgress(report)).fetch(models):
-        LOGGER.warning("%s", line)
+    for failure in ModelDownloader(root, progress=JsonProgress(report)).fetch(models):
+        LOGGER.warning("models: download failed reason=%s", failure)
 
 
 async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
-    """Load the models in the background, fetched before where that is wanted, and say how that went."""
-    begun = time.monotonic()
+    """Load the models, with `fetch` after downloading missing files, and report the result."""
+    started = time.monotonic()
     loop = asyncio.get_running_loop()
     try:
         if fetch:
@@ -58,26 +61,26 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
 
         workers = await load_pipeline(lambda sentence: _report_progress(server, loop, sentence))
     except Exception as error:
-        # What loading raises speaks of files and memory, never of a conversation, so its words may be told.
-        LOGGER.error("The models cannot be loaded: %s (%s)", error, error_location(error))
+        # Loading precedes every conversation, so the error's message is safe to log.
+        LOGGER.error("models: loading failed reason=%s error=%s", error, error_location(error))
         server.mark_failed(f"The models cannot be loaded: {error}")
         write_status_line(ready=False, detail=server.detail)
         return
     server.mark_ready(workers, workers.model, workers.languages)
-    seconds = round(time.monotonic() - begun, 2)
+    seconds = round(time.monotonic() - started, 2)
     write_status_line(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
 
 
 def _report_progress(
     server: RealtimeServer, loop: asyncio.AbstractEventLoop, sentence: str, key: str = "progress"
 ) -> None:
-    LOGGER.info("%s", sentence)
+    LOGGER.info("models: %s progress=%s", "downloading" if key == "fetching" else "loading", sentence)
     write_status_line(**{key: sentence})
     loop.call_soon_threadsafe(server.set_progress, sentence)
 
 
 def stop_on_stdin_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Set `stop` when stdin reaches its end, which it does when the process that started this one is gone."""
+    """Set `stop` at the end of stdin, which comes when the parent process ends."""
 
     def wait() -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -90,7 +93,7 @@ def stop_on_stdin_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> N
 
 
 async def serve(host: str, port: int, capacity: int, *, exit_with_parent: bool, fetch: bool) -> int:
-    """Serve until a signal, or the parent's end."""
+    """Serve until a signal or the parent's end. Return the exit status."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -102,39 +105,39 @@ async def serve(host: str, port: int, capacity: int, *, exit_with_parent: bool, 
         stop_on_stdin_eof(loop, stop)
     server = RealtimeServer(capacity=capacity)
     try:
-        async with server.listen(host, port) as listening:
-            bound = next(iter(listening.sockets)).getsockname()[1]
-            shown = f"[{host}]" if ":" in host else host
-            write_status_line(listening=f"ws://{shown}:{bound}{REALTIME_PATH}", port=bound)
+        async with server.listen(host, port) as listener:
+            bound_port = next(iter(listener.sockets)).getsockname()[1]
+            url_host = f"[{host}]" if ":" in host else host
+            write_status_line(listening=f"ws://{url_host}:{bound_port}{REALTIME_PATH}", port=bound_port)
             loading = asyncio.create_task(load_models(server, fetch=fetch))
             await stop.wait()
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
     except OSError as error:
-        LOGGER.error("Cannot listen at %s port %s: %s", host, port, error.strerror or error)
+        LOGGER.error("server: cannot listen host=%s port=%s reason=%s", host, port, error.strerror or error)
         return 1
     return 0
 
 
 def main() -> int:
-    """The command line. Returns the exit status."""
+    """Run the command line. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m offline", description="A Realtime server for one computer.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8765, help="port to listen at, 0: any free one (default: 8765)")
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when stdin reaches its end")
-    parser.add_argument("--fetch", action="store_true", help="first fetch model files that are missing")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8765, help="port to listen on, 0 for a free one (default: %(default)s)"
+    )
+    parser.add_argument("--exit-with-parent", action="store_true", help="exit at the end of stdin")
+    parser.add_argument("--fetch", action="store_true", help="first download missing model files")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("websockets", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        capacity = int(os.environ.get("OFFLINE_SESSIONS") or 2)
-        if capacity < 1:
-            raise ValueError
+        capacity = max_sessions()
     except ValueError:
-        LOGGER.error("OFFLINE_SESSIONS is the number of conversations at a time, 1 or more.")
+        LOGGER.error("settings: OFFLINE_SESSIONS must be a number of sessions, 1 or more")
         return 2
-    # The runner is not closed: that would wait for threads in which models are still being loaded.
+    # The runner stays open: closing it would wait for threads that are still loading models.
     runner = asyncio.Runner()
     serving = serve(
         arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent, fetch=arguments.fetch
@@ -145,4 +148,4 @@ def main() -> int:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    os._exit(status)  # the models' threads hold nothing that needs an orderly end
+    os._exit(status)  # the models' threads have nothing to save

@@ -1,4 +1,4 @@
-"""The sockets of the offline Realtime server: `/v1/realtime` for conversations, `/health` for whoever watches."""
+"""Server: `/v1/realtime` for sessions over WebSocket, `/health` for monitoring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -24,28 +24,33 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from offline.protocol.json_codec import write_json
-from offline.protocol.outputs import CloseConnection, IdGenerator, Output, ProtocolError, SendEvent, SubmitWork
+from offline.protocol.outputs import CloseConnection, IdGenerator, Outbox, Output, ProtocolError, SendEvent, SubmitWork
 from offline.protocol.worker_messages import SessionWorker, WorkerPool, WorkResult
 from offline.session.session import Session
+from offline.settings import DEFAULT_SESSIONS
 from offline.stt.turn_detection import VadModel, create_silero_vad
 
 LOGGER = logging.getLogger(__name__)
 
 REALTIME_PATH = "/v1/realtime"
 MAX_MESSAGE_BYTES = 24 * 2**20
-"""Of one client event: 15 MiB of sound in base64, and some room."""
+"""Bytes of a client event: 15 MiB of audio as base64, and other fields."""
 BACKPRESSURE_BYTES = 4 * 2**20
-"""Unsent output above which nothing more is read from the client."""
+"""Bytes of unsent output above which the server stops reading from the client."""
 MAX_UNSENT_BYTES = 64 * 2**20
-"""Unsent output above which the client is given up."""
+"""Bytes of unsent output above which the client is disconnected."""
 PING_INTERVAL_S = 20
+"""Seconds between two WebSocket pings."""
 PING_TIMEOUT_S = 60
+"""Seconds without a pong before a client is disconnected."""
 OPEN_TIMEOUT_S = 10
+"""Seconds for the opening handshake."""
 CLOSE_TIMEOUT_S = 5
+"""Seconds for the closing handshake."""
 
 
 class ModelStatus(Enum):
-    """Of the models."""
+    """State of the models."""
 
     LOADING = "loading"
     OK = "ok"
@@ -53,25 +58,25 @@ class ModelStatus(Enum):
 
 
 class ConnectionState(Enum):
-    """Of one connection."""
+    """State of one connection."""
 
     OPEN = "open"
     CLOSING = "ending"
-    """The end is queued behind what is still to be sent, or the client was given up."""
+    """The close is queued after other output, or the client was disconnected."""
     CLOSED = "over"
 
 
 class RealtimeServer:
-    """All that the connections of one process share."""
+    """Server with one set of models for all connections."""
 
     def __init__(
         self,
         *,
-        capacity: int = 2,
+        capacity: int = DEFAULT_SESSIONS,
         vad_factory: Callable[[], VadModel] = create_silero_vad,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`capacity`: conversations at a time. `probability` makes a fresh speech detector for each of them."""
+        """`capacity` is the number of sessions at a time. `vad_factory` creates the voice activity detector of each."""
         self.capacity = capacity
         self.status = ModelStatus.LOADING
         self.detail = "The models are being loaded."
@@ -82,23 +87,23 @@ class RealtimeServer:
         self._clock = clock
         self._connections: set[ServerConnection] = set()
 
-    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str], detail: str = "") -> None:
-        """The models are loaded: conversations may begin."""
+    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str]) -> None:
+        """Accept sessions from now on."""
         self._workers, self.model, self.languages = workers, model, tuple(languages)
-        self.status, self.detail = ModelStatus.OK, detail
+        self.status, self.detail = ModelStatus.OK, ""
 
     def set_progress(self, detail: str) -> None:
-        """What is being loaded, as one sentence for `/health`."""
+        """Set the `detail` of `/health` while the models load: one sentence."""
         if self.status is ModelStatus.LOADING:
             self.detail = detail
 
     def mark_failed(self, detail: str) -> None:
-        """The models cannot be loaded. `detail`: why, as one sentence."""
+        """Report that the models cannot be loaded. `detail` is one sentence."""
         self.status, self.detail = ModelStatus.FAILED, detail
 
     @asynccontextmanager
     async def listen(self, host: str, port: int) -> AsyncIterator[Server]:
-        """Listen while the context lasts; port 0 takes a free one. Raises `OSError` when that cannot be."""
+        """Listen while the context lasts. Port 0 takes a free one. Raises `OSError`."""
         async with serve(
             self._handle_connection,
             host,
@@ -118,7 +123,7 @@ class RealtimeServer:
     # ------------------------------------------------------------------ HTTP
 
     def health(self) -> dict[str, Any]:
-        """What `/health` answers."""
+        """Return the JSON of `/health`."""
         return {
             "status": self.status.value,
             "model": self.model,
@@ -143,13 +148,12 @@ class RealtimeServer:
             return _http_response(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.detail}\n")
         return None
 
-    # ------------------------------------------------------------------ conversations
+    # ------------------------------------------------------------------ sessions
 
     async def _handle_connection(self, connection: ServerConnection) -> None:
-        refusal = self._admission_error(connection)
-        if refusal is not None:
-            error, kind, code, reason = refusal
-            await _reject_connection(connection, error, kind, code, reason)
+        rejection = self._admission_error(connection)
+        if rejection is not None:
+            await _reject_connection(connection, *rejection)
             return
         self._connections.add(connection)
         try:
@@ -171,20 +175,20 @@ class RealtimeServer:
 
     async def _run_session(self, connection: ServerConnection) -> None:
         assert self._workers is not None and connection.request is not None
-        wanted = parse_qs(urlsplit(connection.request.path).query).get("model", [""])[0][:128]
+        model = parse_qs(urlsplit(connection.request.path).query).get("model", [""])[0][:128]
         session = Session(
-            model=wanted or self.model,
+            model=model or self.model,
             ids=IdGenerator(random.SystemRandom()),
             vad=self._vad_factory(),
             now=self._clock(),
             unix_time=time.time(),
-            model_is_fixed=bool(wanted),
+            model_is_fixed=bool(model),
         )
         await SessionConnection(connection, session, self._workers, self._clock).run()
 
 
 class SessionConnection:
-    """One connection: carries values between the socket, the session and its desk."""
+    """Connection of one client: passes values between socket, session and worker."""
 
     def __init__(
         self, connection: ServerConnection, session: Session, workers: WorkerPool, clock: Callable[[], float]
@@ -199,11 +203,11 @@ class SessionConnection:
         self._may_read = asyncio.Event()
         self._may_read.set()
         self.timer: asyncio.TimerHandle | None = None
-        """When the session is told the time next; None once the connection is over."""
+        """Timer of the session's next deadline; None after the end of the connection."""
         self._worker: SessionWorker = workers.open(self._handle_result)
 
     async def run(self) -> None:
-        """Until the connection closes."""
+        """Run the session until the connection closes."""
         writer = asyncio.create_task(self._write_loop())
         try:
             self._step(self._session.start)
@@ -211,7 +215,7 @@ class SessionConnection:
         except ConnectionClosed:
             pass
         finally:
-            # From here on the session takes no step: what the desk still delivers goes nowhere, and no timer is set.
+            # A closed connection advances no more: late results are dropped, and no timer is set.
             self._state = ConnectionState.CLOSED
             self._set_timer(None)
             writer.cancel()
@@ -221,7 +225,7 @@ class SessionConnection:
     async def _read_loop(self) -> None:
         async for message in self._connection:
             self._step(lambda message=message: self._handle_message(message))  # type: ignore[misc]
-            await asyncio.sleep(0)  # a second of sound at most, then it is somebody else's turn
+            await asyncio.sleep(0)  # other sessions run after at most one second of audio
             while self._state is ConnectionState.OPEN and self._session.has_pending_audio:
                 self._step(lambda: self._session.process_pending_audio(self._clock()))
                 await asyncio.sleep(0)
@@ -237,19 +241,19 @@ class SessionConnection:
         self._step(lambda: self._session.handle_result(result, self._clock()))
 
     def _step(self, advance: Callable[[], list[Output]]) -> None:
-        """Let the session go one step and carry out what it asks for; a failure ends this connection only."""
+        """Advance the session and execute its outputs. A failure ends this connection only."""
         if self._state is not ConnectionState.OPEN:
             return
         try:
             outputs = advance()
         except Exception as error:
-            LOGGER.error("A session failed: %s", error_location(error))
-            self._session.outbox.drain()
-            self._session.outbox.send_error(
-                ProtocolError("server_error", "The server failed and has to end this session."), kind="server_error"
-            )
-            self._session.outbox.close(1011, "server_error")
-            outputs = self._session.outbox.drain()
+            LOGGER.error("session: failed error=%s", error_location(error))
+            outbox = self._session.outbox
+            outbox.drain()
+            failure = ProtocolError("server_error", "The server failed and has to end this session.")
+            outbox.send_error(failure, kind="server_error")
+            outbox.close(1011, "server_error")
+            outputs = outbox.drain()
         for output in outputs:
             if isinstance(output, SubmitWork):
                 self._worker.submit(output.work)
@@ -276,10 +280,10 @@ class SessionConnection:
         else:
             self._unsent_bytes += len(output)
             if self._unsent_bytes > MAX_UNSENT_BYTES:
-                LOGGER.warning("A client does not read; its session ends.")
+                LOGGER.warning("session: ending because the client does not read unsent_bytes=%d", self._unsent_bytes)
                 self._state = ConnectionState.CLOSING
                 self._unsent.clear()
-                self._connection.transport.abort()  # a farewell would wait behind what it does not read
+                self._connection.transport.abort()  # a close frame would wait behind the unread output
                 return
         self._unsent.append(output)
         self._has_unsent.set()
@@ -306,20 +310,22 @@ class SessionConnection:
 
 
 def select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Take "realtime" when it is offered; keys and the like that browsers offer beside it are ignored."""
+    """Accept "realtime" if offered. Other subprotocols, such as a browser's key, are ignored."""
     return next((name for name in offered if name == "realtime"), None)
 
 
 def error_location(error: BaseException) -> str:
-    """What failed and where, without the error's text, which may hold some of a conversation."""
+    """Return the type of an error and where it was raised, without its message, which may quote a conversation."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
-    return f"{type(error).__name__} in {place}"
+    calls = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))
+    return f"{type(error).__name__} in {calls}"
 
 
 def is_local_page(origin: str) -> bool:
-    """Whether a page of this origin was served by this computer. Any other that someone has open could reach this
-    server too, and keep it busy; programs say no origin."""
+    """Return whether a page of this origin was served by this computer.
+
+    Any other open page could also connect to this server and occupy it. Programs send no origin.
+    """
     try:
         host = urlsplit(origin).hostname or ""
     except ValueError:
@@ -343,10 +349,10 @@ def _http_response(status: HTTPStatus, body: str, kind: str = "text/plain; chars
 async def _reject_connection(
     connection: ServerConnection, error: ProtocolError, kind: str, code: int, reason: str
 ) -> None:
-    detail = {"type": kind, "code": error.code, "message": error.message, "param": error.param, "event_id": None}
-    event = {"type": "error", "event_id": IdGenerator(random.SystemRandom()).new("event"), "error": detail}
-    try:
-        await connection.send(json.dumps(event))
+    outbox = Outbox(IdGenerator(random.SystemRandom()))
+    outbox.send_error(error, kind=kind)
+    with suppress(ConnectionClosed):
+        for output in outbox.drain():
+            if isinstance(output, SendEvent):
+                await connection.send(write_json(output.event))
         await connection.close(code, reason)
-    except ConnectionClosed:
-        pass

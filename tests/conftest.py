@@ -1,4 +1,4 @@
-"""For the whole suite."""
+"""Fixtures and settings of the whole suite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.app.app_process import AppProcess, running_app
 
-# What is tested is what comes out, not how busy the machine is: a stall of a second fails no generated test.
+# Generated tests check results, not speed: a stall of a busy machine must not fail them.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -19,8 +19,10 @@ hypothesis.settings.load_profile("any machine")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The browser last: Playwright's synchronous driver keeps an event loop running in the main thread from then on,
-    and no coroutine test can run beside it. Tests of the long mode only in that."""
+    """Run browser tests last, and tests of the long mode only in that mode.
+
+    Playwright's synchronous driver keeps an event loop running in the main thread. Coroutine tests cannot run after it.
+    """
     if not os.environ.get("LONG"):
         others = [item for item in items if item.get_closest_marker("long") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in others])
@@ -30,11 +32,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """`python app.py` with no key, its models loaded: one for all tests, as starting it takes longer than most."""
-    # So many tokens are ten seconds of speech: a model that rambles is no reason to listen longer.
-    # All its visitors come from this computer, several at once, and may be taken for one.
-    bounds = {"MAX_OUTPUT_TOKENS": "48", "MAX_CALLS_PER_VISITOR": "0"}
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt", **bounds) as app:
+    """Run `python app.py` without a key and with loaded models, once for all tests."""
+    # 48 tokens are ten seconds of speech. All visitors have the same address, so the limit for one visitor is off.
+    limits = {"MAX_OUTPUT_TOKENS": "48", "MAX_CALLS_PER_VISITOR": "0"}
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt", **limits) as app:
         app.first_health = app.wait_for_health(lambda answer: True)
         app.wait_for_health(lambda health: health["http"] == 200, timeout=120)
         yield app

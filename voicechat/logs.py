@@ -1,26 +1,60 @@
-"""Log hygiene: error locations without messages, level floors of other loggers, and known hang-up noise."""
+"""Logging: set-up, session ids, error locations without messages, and level floors of other packages' loggers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import traceback
+from contextvars import ContextVar
 from typing import Any
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+SESSION_ID_BYTES = 4
+"""Random bytes of a session id: enough to find one session in a log, and nothing about its visitor."""
+
+_session_id: ContextVar[str] = ContextVar("session_id", default="")
+
+
+class SessionFormatter(logging.Formatter):
+    """Formatter that ends each record with `session=<id>` when it was logged inside a session."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record. It is formatted in the context in which it was logged."""
+        message = super().formatMessage(record)
+        session_id = _session_id.get()
+        return f"{message} session={session_id}" if session_id else message
+
+
+def bind_session_id(session_id: str = "") -> str:
+    """Give the current context, and all tasks it creates, this session id or a new one. Return the id."""
+    session_id = session_id or secrets.token_hex(SESSION_ID_BYTES)
+    _session_id.set(session_id)
+    return session_id
+
+
+def configure_logging(*, debug: bool) -> None:
+    """Log to stderr with session ids, and restrain the loggers of other packages."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(SessionFormatter(LOG_FORMAT))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler])
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    quiet_loggers()
 
 
 def error_location(error: BaseException) -> str:
-    """Kind and place of an error. Never its message, which may quote what a visitor said."""
+    """Return the kind and source line of an error. Never its message, which may quote a visitor."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
-    return f"{type(error).__name__} at {place}"
+    location = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
+    return f"{type(error).__name__} at {location}"
 
 
 def quiet_loggers() -> None:
-    """Bounds of other people's loggers, also under DEBUG.
+    """Raise the level floors of other packages' loggers, also under DEBUG.
 
-    At DEBUG fastrtc logs every argument and message, and websockets every header and frame: what visitors say and the
-    API key must not be in a log. aiortc warns with a traceback at every hang-up: fastrtc's track then has no frame to
-    give. The others only drown ours.
+    At DEBUG fastrtc logs every argument and message, and websockets every header and frame. Visitors' words and the API
+    key must not reach a log. aiortc logs a traceback at every hang-up, because fastrtc's track then has no frame. The
+    other loggers only drown ours.
     """
     for name in ("fastrtc", "websockets", "httpcore", "httpx", "urllib3", "asyncio", "numba"):
         _raise_level(logging.INFO, name)
@@ -34,8 +68,10 @@ def _raise_level(level: int, name: str) -> None:
 
 
 def silence_hangup_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """aiortc's data channel goes on sending for a moment after a page has gone, in tasks whose errors nobody takes: the
-    loop would log a traceback each. All other errors are logged as ever."""
+    """Ignore send errors of aiortc's data channel in this loop; log all other errors as before.
+
+    After a hang-up the data channel keeps sending for a moment, in tasks whose errors are never retrieved.
+    """
     loop.set_exception_handler(_ignore_send_after_hangup)
 
 

@@ -1,4 +1,4 @@
-"""A Realtime server, scripted: it speaks a chirp, and says on command that the visitor began to speak."""
+"""Scripted Realtime server for benchmarks.barge_in: replies with a chirp and sends `speech_started` on command."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from websockets.exceptions import ConnectionClosed
 from .chirp import chirp
 
 DELTA_BYTES = 24_000 // 5 * 2
-"""Bytes of sound in one event: 200 ms. The whole reply is sent at once, as fast as the network takes it."""
+"""Bytes of audio in one event: 200 ms. A complete reply is sent as fast as the network accepts it."""
 
 
 class InterruptingServer:
-    """Lives in a thread of its own; `speak` and `interrupt` may be called from any."""
+    """Server for one call, with an event loop in a thread of its own. Call its methods from any thread."""
 
     def __init__(self) -> None:
         self.url = ""
         self.truncate_events: list[dict[str, Any]] = []
-        """`conversation.item.truncate` as they came."""
+        """Received `conversation.item.truncate` events, in order."""
         self._loop = asyncio.new_event_loop()
         self._socket: ServerConnection | None = None
         self._connected = threading.Event()
@@ -35,27 +35,26 @@ class InterruptingServer:
         self._deltas = [base64.b64encode(pcm[at : at + DELTA_BYTES]).decode() for at in range(0, len(pcm), DELTA_BYTES)]
 
     def send_reply(self) -> None:
-        """Say the whole reply."""
+        """Send a complete reply."""
         self._turn_count += 1
         asyncio.run_coroutine_threadsafe(
             self._send_reply(f"r{self._turn_count}", f"a{self._turn_count}"), self._loop
         ).result(10)
 
     def start_user_speech(self, *, ends_turn: bool = True) -> float:
-        """`speech_started`, and all that follows a word somebody says (`whole`), or nothing yet. The moment it was sent
-        (`time.monotonic`)."""
+        """Send `speech_started`, and with `ends_turn` the rest of a short turn. Return the time (`time.monotonic`)."""
         return asyncio.run_coroutine_threadsafe(
             self._start_user_speech(f"u{self._turn_count}", ends_turn), self._loop
         ).result(10)
 
     def commit_user_turn(self) -> None:
-        """What follows a word somebody says."""
+        """Send the events that end a user turn."""
         asyncio.run_coroutine_threadsafe(self._commit_user_turn(f"u{self._turn_count}"), self._loop).result(10)
 
     def wait_until_connected(self, seconds: float = 30) -> None:
-        """Until somebody has connected."""
+        """Wait until the app has connected and sent its settings. Raises SystemExit after `seconds`."""
         if not self._connected.wait(seconds):
-            raise SystemExit("Nobody connected.")
+            raise SystemExit("The app did not connect.")
 
     async def _send(self, *events: dict[str, Any]) -> None:
         assert self._socket is not None
@@ -118,6 +117,7 @@ class InterruptingServer:
 
     @contextmanager
     def running(self) -> Iterator[InterruptingServer]:
+        """Serve until the block ends."""
         ready, stop = threading.Event(), asyncio.Event()
         thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(ready, stop),))
         thread.start()

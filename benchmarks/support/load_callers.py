@@ -1,7 +1,7 @@
-"""Callers of the load benchmark: each a visitor with a microphone and an ear, cheap enough to have dozens.
+"""Callers of the load benchmark: visitors with a microphone and a recorder, cheap enough for dozens of them.
 
-The sound of a WebRTC caller was put into Opus beforehand, and what it hears is kept as it comes and decoded after the
-measurement. The connection is aiortc's as far as it is not sound: ICE, DTLS, the keys, the data channel.
+The audio of a WebRTC caller is encoded beforehand, and its received packets are decoded after the measurement. aiortc
+does the rest: ICE, DTLS, keys, data channel.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from .gradio_page import GradioPage
 from .load_speech import FRAME_S, FRAME_SAMPLES, Pcm, decode_opus, microphone_audio, opus_packets
 
 NEW_REPLY_GAP_S = 0.4
-"""No frame for so long: a new reply of one that sends nothing in between, and no stall of the old one."""
+"""Seconds without a frame that mark a new reply. A shorter gap is a stall of the old reply."""
 CONNECT_TIMEOUT_S = 20.0
+"""Seconds until a call counts as not connected."""
 CONNECT_ERRORS = (OSError, TimeoutError, httpx.HTTPError, WebSocketException)
-"""What `Caller.connect` raises."""
+"""Exceptions of `LoadCaller.connect`."""
 ACK_INTERVAL_FRAMES = 5
-"""Frames, after which the page says how many it has taken (voicechat/ui/static/websocket_fallback.js)."""
+"""Frames between two acknowledgements of the page (voicechat/ui/static/websocket_fallback.js)."""
 
 
 class LoadCaller(ABC):
@@ -43,47 +44,48 @@ class LoadCaller(ABC):
         self.page = page
         self.speaking = speaking
         self.recorded_frames: list[tuple[float, int, bytes]] = []
-        """(when it came, its place in samples at 24 kHz, what came) since `keep`."""
+        """(arrival time, position in samples at 24 kHz, payload) since `start_recording`."""
         self.is_recording = False
         self.send_lateness_ms: list[float] = []
-        """How late our own frames left: the generator's lag."""
+        """Lateness of the caller's own frames."""
         self.received_frames = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     @abstractmethod
     async def connect(self) -> None:
-        """Until sound goes both ways. Raises `CONNECT_ERRORS`."""
+        """Connect, and return when audio flows. Raises `CONNECT_ERRORS`."""
 
     @abstractmethod
     async def drop(self) -> None:
-        """Be gone, without a word."""
+        """Drop the connection without closing it."""
 
     async def hang_up(self) -> None:
-        """The call ends as it should."""
+        """End the call regularly."""
         await self.drop()
 
     @abstractmethod
     def recorded_audio(self) -> Pcm:
-        """What was heard while it was kept."""
+        """Return the recorded audio."""
 
     def start_recording(self) -> None:
+        """Forget earlier frames and record from now on."""
         self.recorded_frames, self.send_lateness_ms, self.is_recording = [], [], True
 
     def frame_lateness_ms(self) -> list[float]:
-        """Of each frame that was kept: how much later it came, beside its place, than the promptest of the reply."""
+        """Return for each recorded frame how much later it came than the earliest frame of its reply."""
         late: list[float] = []
         reply: list[float] = []
-        before = 0.0
-        for at, place, _ in self.recorded_frames:
-            if reply and at - before > NEW_REPLY_GAP_S:
+        last_at = 0.0
+        for at, position, _ in self.recorded_frames:
+            if reply and at - last_at > NEW_REPLY_GAP_S:
                 late += [(one - min(reply)) * 1000 for one in reply]
                 reply = []
-            reply.append(at - place / 24_000)
-            before = at
+            reply.append(at - position / 24_000)
+            last_at = at
         return late + [(one - min(reply)) * 1000 for one in reply]
 
     async def _send_microphone(self) -> None:
-        """A frame every 20 ms, by the clock."""
+        """Send a frame every 20 ms, by the clock."""
         start = time.monotonic() + random.random() * FRAME_S
         number = 0
         with suppress(ConnectionError, ConnectionClosed):
@@ -109,7 +111,7 @@ class LoadCaller(ABC):
 
 
 class IdleTrack(MediaStreamTrack):
-    """Makes aiortc offer sound; ours is sent past it."""
+    """Track that makes aiortc offer audio. The caller sends its packets itself."""
 
     kind = "audio"
 
@@ -127,7 +129,7 @@ class IdleTrack(MediaStreamTrack):
 
 
 class WebRtcLoadCaller(LoadCaller):
-    """By WebRTC, as a browser calls: the app, or the plain demo."""
+    """Call over WebRTC, as a browser does, to the app or to the plain demo."""
 
     def __init__(self, page: GradioPage, *, speaking: bool = True) -> None:
         super().__init__(page, speaking=speaking)
@@ -148,10 +150,10 @@ class WebRtcLoadCaller(LoadCaller):
         channel.on("message", self._on_message)
         sender = self._peer.addTrack(IdleTrack())
         await self._peer.setLocalDescription(await self._peer.createOffer())
-        ours = self._peer.localDescription
-        answer = await self.page.offer(self._component, ours.sdp, ours.type, self._webrtc_id)
+        offer = self._peer.localDescription
+        answer = await self.page.offer(self._component, offer.sdp, offer.type, self._webrtc_id)
         if "sdp" not in answer:
-            raise ConnectionError("not taken")
+            raise ConnectionError("offer rejected")
         transport = sender.transport
         transport._handle_rtp_data = self._on_rtp_packet
         await self._peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
@@ -162,13 +164,13 @@ class WebRtcLoadCaller(LoadCaller):
                 await asyncio.sleep(0.02)
         codec = self._peer.getTransceivers()[0]._codecs[0]
         self._send, self._ssrc, self._payload_type = transport._send_rtp, sender._ssrc, codec.payloadType
-        said = HeaderExtensions(mid="0", audio_level=(True, 30), abs_send_time=1)  # as browsers do
-        profile, value = transport._rtp_header_extensions_map.set(said)
+        extensions = HeaderExtensions(mid="0", audio_level=(True, 30), abs_send_time=1)  # as browsers do
+        profile, value = transport._rtp_header_extensions_map.set(extensions)
         self._header_extensions = struct.pack("!HH", profile, len(value) // 4) + value
         self._tasks = [asyncio.create_task(self._send_microphone())]
 
     def _on_message(self, text: str) -> None:
-        """fastrtc's component, over the data channel."""
+        """Answer a data channel message as fastrtc's component does."""
         kind = json.loads(text).get("type")
         value = {"webrtc_id": self._webrtc_id, "textbox": ""}
         event = None
@@ -201,7 +203,7 @@ class WebRtcLoadCaller(LoadCaller):
         await self._send(header + self._header_extensions + payload)
 
     async def _on_rtp_packet(self, data: bytes, arrival_time_ms: int) -> None:
-        self.received += 1
+        self.received_frames += 1
         self._first_packet_received.set()
         if not self.is_recording:
             return
@@ -209,19 +211,19 @@ class WebRtcLoadCaller(LoadCaller):
         timestamp = struct.unpack_from("!L", data, 4)[0]
         if self._first_timestamp is None:
             self._first_timestamp = timestamp
-        place = ((timestamp - self._first_timestamp + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+        position = ((timestamp - self._first_timestamp + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
         start = 12
         if data[0] & 0x10:
             start += 4 + 4 * struct.unpack_from("!H", data, 14)[0]
-        self.recorded_frames.append((at, place // 2, data[start:]))
+        self.recorded_frames.append((at, position // 2, data[start:]))
 
     def recorded_audio(self) -> Pcm:
         return decode_opus(data for _, _, data in self.recorded_frames)
 
     async def drop(self) -> None:
-        """As a computer that is switched off: the sockets are closed, and nothing is said."""
+        """Close the UDP sockets without a goodbye, as a computer that is switched off."""
         await self._cancel_tasks()
-        with suppress(Exception):  # it may not have come so far
+        with suppress(Exception):  # the transport may not exist yet
             await self._peer.getTransceivers()[0].sender.transport.transport._connection.close()
         await self._close()
 
@@ -238,7 +240,7 @@ class WebRtcLoadCaller(LoadCaller):
 
 
 class _WebSocketLoadCaller(LoadCaller):
-    """Either of those that call over a web socket."""
+    """Base of callers over a WebSocket."""
 
     _socket: ClientConnection | None = None
 
@@ -256,7 +258,7 @@ class _WebSocketLoadCaller(LoadCaller):
 
 
 class AudioSocketLoadCaller(_WebSocketLoadCaller):
-    """Over the page's web socket, as browsers call that WebRTC does not reach."""
+    """Call over the page's WebSocket, as a browser without WebRTC does."""
 
     def __init__(self, page: GradioPage, *, speaking: bool = True) -> None:
         super().__init__(page, speaking=speaking)
@@ -271,10 +273,10 @@ class AudioSocketLoadCaller(_WebSocketLoadCaller):
         offer = self.page.event_id(button, "click")
         assert offer is not None
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            carried = {"webrtc_id": self.page.session, "textbox": ""}  # by nothing so far
-            where = (await (await self.page.run_event(offer, [None, carried], button)))[0]
+            call = {"webrtc_id": self.page.session, "textbox": ""}
+            path = (await (await self.page.run_event(offer, [None, call], button)))[0]
             self._watching = await self.page.run_event(self.page.following_event_id(offer), [], button)
-            url = f"{self.page.url.replace('http', 'ws', 1)}/{where}"
+            url = f"{self.page.url.replace('http', 'ws', 1)}/{path}"
             self._socket = await connect(url, compression=None, max_queue=None)
         self._tasks = [
             asyncio.create_task(self._send_microphone()),
@@ -290,18 +292,18 @@ class AudioSocketLoadCaller(_WebSocketLoadCaller):
             async for message in socket:
                 if isinstance(message, str):
                     continue
-                self.received += 1
+                self.received_frames += 1
                 if self.is_recording:
-                    self.recorded_frames.append((time.monotonic(), self.received * FRAME_SAMPLES, message))
-                if self.received % ACK_INTERVAL_FRAMES == 0:
-                    await socket.send(json.dumps({"type": "taken", "frames": self.received}))
+                    self.recorded_frames.append((time.monotonic(), self.received_frames * FRAME_SAMPLES, message))
+                if self.received_frames % ACK_INTERVAL_FRAMES == 0:
+                    await socket.send(json.dumps({"type": "taken", "frames": self.received_frames}))
 
     def recorded_audio(self) -> Pcm:
         return np.frombuffer(b"".join(data for _, _, data in self.recorded_frames), "<i2")
 
 
 class ApiLoadCaller(_WebSocketLoadCaller):
-    """A program at `/realtime-voice`: 20 ms of sound in each event, and as much comes back."""
+    """Program at `/realtime-voice`: sends 20 ms of audio in each event, and receives as much."""
 
     def __init__(self, page: GradioPage, *, speaking: bool = True) -> None:
         super().__init__(page, speaking=speaking)
@@ -330,7 +332,7 @@ class ApiLoadCaller(_WebSocketLoadCaller):
     async def _receive_audio(self, socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):
             async for message in socket:
-                self.received += 1
+                self.received_frames += 1
                 if not self.is_recording:
                     continue
                 event = json.loads(message)

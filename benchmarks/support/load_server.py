@@ -1,10 +1,10 @@
-"""The Realtime server of the load benchmark: it answers at once. A process of its own.
+"""Realtime server of the load benchmark: a process that answers at once.
 
     python -m benchmarks.support.load_server PORT talk|interrupt|echo [CORE]
 
-`talk` holds a conversation in circles (benchmarks/_load_speech): a turn of the visitor, counted in sound received, and
-an answer to it, sent as fast as it is taken. With `interrupt` the next turn begins in the middle of the answer. `echo`
-gives 20 ms of sound for every 20 ms.
+`talk` repeats a cycle (load_speech.py): a user turn, timed by the received audio, and a reply, sent as fast as the
+network accepts it. With `interrupt`, the next turn begins in the middle of the reply. `echo` answers each 20 ms of
+audio with the same 20 ms.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .probed_process import Answer, ProcessProbe, disable_gc, pin_to_core
 from .speech_samples import RATE
 
 DELTA_BYTES = RATE // 5 * 2
-"""Bytes of sound in one event: 200 ms."""
+"""Bytes of audio in one event: 200 ms."""
 REPLY_TEXT = "He might even have been made amiable himself, had he married a more amiable woman."
 REPLY_WORDS = REPLY_TEXT.split()
-APPEND = "input_audio_buffer.append"
+AUDIO_APPEND = "input_audio_buffer.append"
 PART_POSITION = {"output_index": 0, "content_index": 0}
 
 
@@ -39,26 +39,26 @@ def _deltas() -> list[str]:
 
 
 class LoadServer:
-    """All calls."""
+    """One server for all calls."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
         self.cycle_s = CYCLE_S if mode == "talk" else USER_TURN_S + 1.0
         self.is_answering = True
-        """Turns are answered; else the server only listens."""
+        """Whether turns get a reply; otherwise the server only listens."""
         self.recorded_audio: dict[ServerConnection, list[str]] = {}
-        """What has come of each call since `mark`, in base64."""
+        """Audio of each call since `start_recording`, in base64."""
         self.is_recording = False
         self.deltas = _deltas()
 
     def start_recording(self) -> Answer:
-        """From now on, keep what comes."""
+        """Record the audio of all calls from now on."""
         self.is_recording = True
         self.recorded_audio = {connection: [] for connection in self.recorded_audio}
         return {}
 
     def report_recorded(self) -> Answer:
-        """Calls of which something came since `mark`, and words lost on their way from the visitors."""
+        """Stop recording; return the calls with audio, and the pieces of voice lost on the way to the server."""
         self.is_recording = False
         lost = []
         for audio in filter(None, self.recorded_audio.values()):
@@ -69,14 +69,17 @@ class LoadServer:
         return {"calls": len(lost), "silent": silent, "lost_words": sum(lost)}
 
     def start_answering(self) -> Answer:
+        """Reply to turns."""
         self.is_answering = True
         return {}
 
     def stop_answering(self) -> Answer:
+        """Only listen."""
         self.is_answering = False
         return {}
 
     async def handle_connection(self, connection: ServerConnection) -> None:
+        """Serve one call until it ends."""
         self.recorded_audio[connection] = []
         try:
             await send_event(connection, {"type": "session.created", "session": {"type": "realtime"}})
@@ -88,7 +91,7 @@ class LoadServer:
     async def _echo(self, connection: ServerConnection) -> None:
         async for message in connection:
             event = json.loads(message)
-            if event["type"] == APPEND:
+            if event["type"] == AUDIO_APPEND:
                 await connection.send(
                     '{"type":"response.output_audio.delta","response_id":"resp_1","output_index":0,"content_index":0,'
                     f'"event_id":"{event.get("event_id", "")}","item_id":"item_1","delta":"{event["audio"]}"}}'
@@ -100,16 +103,16 @@ class LoadServer:
         received, number, speaking = 0, 0, False
         async for message in connection:
             event = json.loads(message)
-            if event["type"] == APPEND:
+            if event["type"] == AUDIO_APPEND:
                 if self.is_recording and connection in self.recorded_audio:
                     self.recorded_audio[connection].append(event["audio"])
                 received += len(event["audio"]) * 3 // 4 // 2
-                place = received / RATE % self.cycle_s
-                if self.is_answering and not speaking and place < USER_TURN_S:
+                cycle_position_s = received / RATE % self.cycle_s
+                if self.is_answering and not speaking and cycle_position_s < USER_TURN_S:
                     speaking, number = True, number + 1
                     started = {"item_id": f"u{number}", "audio_start_ms": received * 1000 // RATE}
                     await send_event(connection, {"type": "input_audio_buffer.speech_started", **started})
-                elif speaking and place >= USER_TURN_S:
+                elif speaking and cycle_position_s >= USER_TURN_S:
                     speaking = False
                     await self._send_reply(connection, number, received * 1000 // RATE)
             elif event["type"] == "session.update":
@@ -137,9 +140,9 @@ class LoadServer:
             {"type": "response.content_part.added", **about, "part": {"type": "output_audio", "transcript": ""}},
         ):
             await send_event(connection, event)
-        for place, delta in enumerate(self.deltas):
-            if place < len(REPLY_WORDS):
-                word = {"type": "response.output_audio_transcript.delta", **about, "delta": REPLY_WORDS[place] + " "}
+        for index, delta in enumerate(self.deltas):
+            if index < len(REPLY_WORDS):
+                word = {"type": "response.output_audio_transcript.delta", **about, "delta": REPLY_WORDS[index] + " "}
                 await send_event(connection, word)
             await connection.send(
                 f'{{"type":"response.output_audio.delta","response_id":"{made}","item_id":"{item}","output_index":0,'
@@ -157,19 +160,20 @@ class LoadServer:
 
 
 async def send_event(connection: ServerConnection, event: dict[str, Any]) -> None:
+    """Send one event as JSON."""
     await connection.send(json.dumps(event))
 
 
 async def run(port: int, mode: str) -> None:
-    """For ever."""
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # calls that vanish are no fault
-    made = LoadServer(mode)
-    async with serve(made.handle_connection, "127.0.0.1", port, compression=None, max_size=None) as server:
+    """Serve until the process ends, and answer the commands of the benchmark."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # dropped calls are part of the soak test
+    load_server = LoadServer(mode)
+    async with serve(load_server.handle_connection, "127.0.0.1", port, compression=None, max_size=None) as server:
         commands = {
-            "mark": made.start_recording,
-            "heard": made.report_recorded,
-            "talk": made.start_answering,
-            "listen": made.stop_answering,
+            "mark": load_server.start_recording,
+            "heard": load_server.report_recorded,
+            "talk": load_server.start_answering,
+            "listen": load_server.stop_answering,
         }
         ProcessProbe(commands)
         await server.serve_forever()

@@ -1,4 +1,4 @@
-"""What some seconds under load show, and what calls added until the sound broke do. Pure."""
+"""Results of the load benchmark: one window of a few seconds, and one ramp of windows. Pure."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 MAX_FRAME_LATENESS_MS, MAX_LOOP_LAG_MS = 60.0, 40.0
-"""The sound is broken: a frame so late, a 99th percentile of the loop's lag so large."""
+"""Milliseconds above which audio counts as broken: lateness of a frame, event loop lag (99th percentile)."""
 MAX_CALLER_LATENESS_MS = 15.0
-"""A window in which our own frames leave so late (95th percentile) says nothing of the app."""
+"""Milliseconds of the callers' own lateness (95th percentile) above which a window is not valid."""
 
 
 class WindowVerdict(Enum):
-    """What a window shows."""
+    """Result of a window."""
 
-    INTACT = "whole"
+    INTACT = "intact"
     BROKEN = "broken"
     CALLERS_TOO_SLOW = "generator"
-    """The callers could not keep up: nothing is known of the app."""
+    """The callers were too slow, so the window is not valid."""
 
 
 @dataclass
 class LoadWindow:
-    """Some seconds with so many calls."""
+    """Measurements of a few seconds with a number of calls."""
 
     calls: int
     cpu_cores: float
-    """That the app's process kept busy."""
+    """Cores kept busy by the app's process."""
     lag_p99_ms: float
     late_p99_ms: float
     late_max_ms: float
     lost_words: int
     dropped: int
-    """Calls of which nothing came any more, at one end or the other."""
+    """Calls without audio at one of their ends."""
     own_late_ms: float
-    """95th percentile of how late the callers were."""
+    """Lateness of the callers' own frames, 95th percentile."""
 
     @property
     def verdict(self) -> WindowVerdict:
@@ -42,13 +42,13 @@ class LoadWindow:
             return WindowVerdict.BROKEN
         if self.own_late_ms > MAX_CALLER_LATENESS_MS:
             return WindowVerdict.CALLERS_TOO_SLOW
-        whole = self.late_max_ms <= MAX_FRAME_LATENESS_MS and not self.lost_words and not self.dropped
-        return WindowVerdict.INTACT if whole else WindowVerdict.BROKEN
+        is_intact = self.late_max_ms <= MAX_FRAME_LATENESS_MS and not self.lost_words and not self.dropped
+        return WindowVerdict.INTACT if is_intact else WindowVerdict.BROKEN
 
 
 @dataclass
 class LoadRamp:
-    """Calls added until the sound broke."""
+    """Windows with more and more calls, until the audio broke."""
 
     max_calls: int = 0
     windows: list[LoadWindow] = field(default_factory=list)
@@ -56,6 +56,6 @@ class LoadRamp:
 
     @property
     def best_window(self) -> LoadWindow | None:
-        """The window with the most calls that was whole."""
-        whole = [one for one in self.windows if one.verdict is WindowVerdict.INTACT]
-        return max(whole, key=lambda one: one.calls, default=None)
+        """The intact window with the most calls."""
+        intact = [one for one in self.windows if one.verdict is WindowVerdict.INTACT]
+        return max(intact, key=lambda one: one.calls, default=None)

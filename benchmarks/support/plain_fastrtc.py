@@ -1,9 +1,8 @@
-"""The plain way to put a Realtime server behind fastrtc, as fastrtc's own examples do it: a process of its own.
+"""Plain fastrtc demo: a Realtime server behind fastrtc as in fastrtc's own examples. A process of its own.
 
     python -m benchmarks.support.plain_fastrtc PORT REALTIME_URL [CALLS]
 
-Every delta goes into a queue as it comes, `emit()` hands it on without pacing, and `speech_started` calls
-`clear_queue()`.
+Each delta goes into a queue, `emit()` returns it without pacing, and `speech_started` calls `clear_queue()`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ RATE = 24_000
 
 
 class PlainFastrtcHandler(AsyncStreamHandler):
-    """One call."""
+    """fastrtc handler of a call that forwards audio both ways."""
 
     def __init__(self, url: str) -> None:
         super().__init__(expected_layout="mono", output_sample_rate=RATE, input_sample_rate=RATE)
@@ -63,6 +62,7 @@ class PlainFastrtcHandler(AsyncStreamHandler):
 
 
 def main() -> None:
+    """Serve the demo until the process ends."""
     port, url, calls = int(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["1"])[0])
     with gr.Blocks() as page:
         rtc = WebRTC(modality="audio", mode="send-receive", elem_id="voice-call", full_screen=True)

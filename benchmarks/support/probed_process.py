@@ -1,4 +1,4 @@
-"""Processes of the load benchmark that are asked how they are: a line in, a line of JSON out."""
+"""Probed processes: children that report CPU, memory and event loop lag over stdin and stdout."""
 
 from __future__ import annotations
 
@@ -14,39 +14,42 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
-PROJECT = Path(__file__).resolve().parents[2]
+from .local_machine import ROOT
+
 ANSWER_PREFIX = "@load "
-"""Begins the lines that are answers; all others are the program's own."""
+"""Prefix of lines that are answers. All other lines are the program's own output."""
 LAG_TICK_S = 0.01
+"""Seconds between two measurements of the event loop lag."""
 
 Answer = dict[str, Any]
 
 
 def pin_to_core(core: int | None) -> None:
-    """Keep this process, and all threads that it makes from now on, on one core; None: on all."""
+    """Pin this process and its later threads to one core; None changes nothing."""
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
 
 def disable_gc() -> None:
-    """Nothing looks for garbage by itself in this process any more: a full collection holds everything up for 0.1 s,
-    and what it holds up among the callers would count as the app's lateness."""
+    """Stop automatic garbage collection in this process.
+
+    A full collection takes 0.1 s. In the callers this delay would count as lateness of the app.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()
 
 
-# ---------------------------------------------------------------- inside the child
+# ---------------------------------------------------------------- in the child
 
 
 class LoopLagMeter:
-    """How late a loop wakes up, in ms, over what a timer needs anyway."""
+    """Measures the event loop lag: lateness of a 10 ms timer, in ms."""
 
     def __init__(self) -> None:
         self._late: list[float] = []
@@ -59,7 +62,7 @@ class LoopLagMeter:
             self._late.append((time.monotonic() - due) * 1000)
 
     def take_percentiles(self) -> dict[str, float]:
-        """Since the last time."""
+        """Return the lag since the last call."""
         late, self._late = self._late or [0.0], []
         return {
             "lag_p50_ms": float(np.percentile(late, 50)),
@@ -69,7 +72,7 @@ class LoopLagMeter:
 
 
 def _release_memory() -> None:
-    """Nothing that is garbage is held any more, neither by Python nor by the C library."""
+    """Release the memory of garbage in Python and in the C library."""
     frozen = gc.get_freeze_count()
     gc.unfreeze()
     gc.collect()
@@ -80,7 +83,7 @@ def _release_memory() -> None:
 
 
 class ProcessProbe:
-    """Answers for a process that has a loop. Made in that loop."""
+    """Answers the commands of the benchmark in a process with an event loop. Create it in that loop."""
 
     def __init__(self, commands: dict[str, Callable[[], Answer]] | None = None) -> None:
         self._lag = LoopLagMeter()
@@ -95,7 +98,7 @@ class ProcessProbe:
         threading.Thread(target=self._answer_commands, daemon=True).start()
 
     def report(self) -> Answer:
-        """Lag since the last time, CPU in all, and what is held now."""
+        """Return the lag since the last report, the total CPU time, memory, descriptors, threads and tasks."""
         times = self._process.cpu_times()
         return {
             **self._lag.take_percentiles(),
@@ -108,12 +111,12 @@ class ProcessProbe:
         }
 
     def report_after_gc(self) -> Answer:
-        """The same, after the garbage was collected."""
+        """Return the same after a garbage collection."""
         _release_memory()
         return self.report()
 
     def count_objects(self) -> Answer:
-        """How many objects there are of each kind, once the garbage was collected."""
+        """Return the number of objects of each type, after a garbage collection."""
         _release_memory()
         gc.unfreeze()
         return dict(Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects()))
@@ -122,24 +125,24 @@ class ProcessProbe:
         for line in sys.stdin:
             future = asyncio.run_coroutine_threadsafe(self._answer(line.strip()), self._loop)
             print(ANSWER_PREFIX + json.dumps(future.result()), flush=True)
-        os._exit(0)  # whoever asked is gone
+        os._exit(0)  # the benchmark has ended
 
     async def _answer(self, command: str) -> Answer:
         return self._commands[command]()
 
 
-# ---------------------------------------------------------------- the other end
+# ---------------------------------------------------------------- in the benchmark
 
 
 class ProbedProcess:
-    """A process that answers."""
+    """A running child with a probe."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.pid = process.pid
 
     def ask(self, command: str) -> Answer:
-        """Blocks until it has answered. Raises SystemExit when it has ended."""
+        """Send a command and block until the answer. Raises SystemExit when the child has ended."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
@@ -152,10 +155,10 @@ class ProbedProcess:
 
 @contextmanager
 def probed_process(arguments: Sequence[str], **environment: str) -> Iterator[ProbedProcess]:
-    """`python -m *arguments`, once it answers; ended with the block."""
+    """Run `python -m *arguments` until the block ends. Yields when the child answers."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
-        cwd=PROJECT,
+        cwd=ROOT,
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

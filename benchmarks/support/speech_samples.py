@@ -1,4 +1,4 @@
-"""Utterances for benchmarks, and how far a transcript is from what was said."""
+"""Speech samples of benchmarks, and the error rate of transcripts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
 
-SPEECH_FOLDER = Path(__file__).resolve().parents[2] / "tests" / "data" / "speech"
+from .local_machine import ROOT
+
+SPEECH_FOLDER = ROOT / "tests" / "data" / "speech"
 RATE = 24_000
 QUIET_DB = 30.0
-"""An utterance ends with the last 10 ms at most this much below its loudest 10 ms and clearly above the noise."""
+"""Decibels below the loudest 10 ms. The last 10 ms above this level, and clearly above the noise, end an utterance."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -25,7 +26,7 @@ _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @dataclass(frozen=True, slots=True)
 class SpeechSample:
-    """`samples`: float32 mono at 24 kHz; `end_s`: where the voice in it ends, in seconds."""
+    """One utterance. `samples`: float32 mono at 24 kHz; `end_s`: end of the voice, in seconds."""
 
     name: str
     language: str
@@ -36,7 +37,7 @@ class SpeechSample:
 
 
 def acoustic_end_s(samples: Samples) -> float:
-    """Seconds from the start to the end of the voice."""
+    """Return the seconds from the start to the end of the voice."""
     step = RATE // 100
     frames = samples[: len(samples) // step * step].reshape(-1, step)
     level = np.sqrt((frames**2).mean(axis=1))
@@ -46,7 +47,7 @@ def acoustic_end_s(samples: Samples) -> float:
 
 
 def load_speech_samples(language: str, max_count: int | None = None) -> list[SpeechSample]:
-    """The committed utterances of a language; with `most`, that many spread over the list."""
+    """Return the utterances of a language; with `max_count`, as many, spread over the list."""
     chosen = [e for e in json.loads((SPEECH_FOLDER / "index.json").read_text("utf-8")) if e["language"] == language]
     if max_count is not None and max_count < len(chosen):
         chosen = [chosen[i * len(chosen) // max_count] for i in range(max_count)]
@@ -60,7 +61,7 @@ def load_speech_samples(language: str, max_count: int | None = None) -> list[Spe
 
 
 def error_units(text: str, language: str) -> list[str]:
-    """Words of English, characters of Chinese, without case and marks; small numbers in words."""
+    """Return words (English) or characters (Chinese) without case and punctuation; small numbers as words."""
     if language == "zh":
         return re.findall(r"[\u3400-\u9fff]|[a-z0-9]+", text.lower())
     text = re.sub(r"\d", lambda m: f" {_DIGITS[int(m[0])]} ", re.sub(r"\b10\b", "ten", text.lower()))
@@ -68,7 +69,7 @@ def error_units(text: str, language: str) -> list[str]:
 
 
 def edit_distance(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Insertions, deletions and replacements between the two."""
+    """Return the number of insertions, deletions and replacements."""
     row = list(range(len(heard) + 1))
     for i, unit in enumerate(said, 1):
         previous, row[0] = row[0], i
@@ -78,7 +79,7 @@ def edit_distance(said: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
-    """Word (English) or character (Chinese) error rate over (said, heard) pairs."""
+    """Return the word (English) or character (Chinese) error rate of (said, heard) pairs."""
     said = [error_units(s, language) for s, _ in pairs]
     wrong = sum(edit_distance(s, error_units(h, language)) for s, (_, h) in zip(said, pairs, strict=True))
     return wrong / max(1, sum(map(len, said)))

@@ -1,4 +1,7 @@
-"""A growing text cut into clauses to speak: the first one early, the later ones long enough to leave no gap."""
+"""Clause splitter: cuts a growing reply into clauses for speech synthesis.
+
+The first clause is short, so that speech starts early. Later ones are long enough to play without a gap.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 
 from pypinyin.seg.mmseg import seg
 
-from offline.tts.chinese_text import HAN_CHARACTER, contains_han, to_simplified
+from offline.chinese_text import HAN_CHARACTER, HAN_RANGE, contains_han, to_simplified
 
 _SENTENCE_BREAK = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？…]+[」』”’）]*|(?=\n)")
 _CLAUSE_BREAK = re.compile(r"[,;:](?=\s)|\s[—–-](?=\s)|[，；：、]")
@@ -17,34 +20,35 @@ _PHRASE_STARTERS = frozenset(
     | {"in", "into", "of", "on", "or", "over", "since", "so", "than", "that", "through", "to", "under", "when"}
     | {"where", "which", "while", "who", "whose", "with", "without"}
 )
-"""Words that begin a phrase: people breathe before them."""
+"""Words that begin a phrase. Speakers pause before them."""
 
 _LIST_NUMBER = re.compile(
-    r"(\A\s*(?=1\D)|\n\s*)(?:\*\*)?\d{1,2}(?:[.)](?:\*\*)?[ \t]+(?=\S)|[.)、．][ \t]*(?=[\u3400-\u9fff]))"
+    r"(\A\s*(?=1\D)|\n\s*)(?:\*\*)?\d{1,2}"
+    rf"(?:[.)](?:\*\*)?[ \t]+(?=\S)|[.)、．][ \t]*(?=[{HAN_RANGE}]))"
 )
 
 FIRST_CLAUSE_MIN_WORDS = 4
-"""English words from which on the first clause may end at a comma."""
+"""Words before a comma that may end the first English clause."""
 FIRST_CLAUSE_MAX_WORDS = 8
-"""Words at which the first clause is cut even where nothing joins on: on two cores a word takes 30 ms to write."""
+"""Words after which the first English clause is cut anywhere. Two cores take 30 ms to generate a word."""
 LATER_CLAUSE_MIN_WORDS = 12
+"""Words before a comma that may end a later English clause."""
 CHINESE_FIRST_CLAUSE_CHARS = (5, 7)
-"""Characters of a Chinese reply's first clause: at least, so that its sound lasts while the second is made, and at
-most."""
+"""Characters (minimum, maximum) of the first Chinese clause. The minimum plays until the second clause is ready."""
 CHINESE_LATER_CLAUSE_CHARS = (5, 20)
-"""Characters of the later ones. Within these, a clause is as long as the sound of the earlier ones lasts."""
+"""Characters (minimum, maximum) of later Chinese clauses. The audio still to play limits them within this range."""
 CHINESE_REAL_TIME_FACTOR = 0.75
-"""Time to write and synthesise one character on two cores, in times of its sound (0.2 s)."""
+"""Ratio of the time to generate and synthesise a character on two cores to its playout time (0.2 s)."""
 CHINESE_CLAUSE_OVERHEAD_CHARS = 1.0
-"""What a clause costs however short it is, in characters."""
+"""Characters of playout that a clause costs regardless of its length."""
 CHINESE_OVERSHOOT_CHARS = 3
-"""Characters by which a clause may be longer when it then ends at a mark: a lone 的。 sounds cut off."""
+"""Characters above the maximum that a clause may have to end at a mark. A lone 的。 sounds cut off."""
 
 
 def strip_markdown(text: str) -> str:
-    """`text` without the marks of Markdown that nobody says, and without the numbers before a list's items.
+    """Return `text` without Markdown marks and without the numbers of list items.
 
-    A reply that begins with a number may answer with it, so only "1." is a list there.
+    At the start of a reply only "1." is a list number: another number may be the answer.
     """
     text = _LIST_NUMBER.sub(lambda m: m[1], text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
@@ -54,16 +58,16 @@ def strip_markdown(text: str) -> str:
 
 
 class ClauseSplitter:
-    """Takes the text of a reply piece by piece and gives it back clause by clause; joined, they are the text."""
+    """Takes the pieces of a reply and returns its clauses. Joined, the clauses are the text."""
 
     def __init__(self) -> None:
         self._pending_text = ""
         self._clause_count = 0
         self._playout_lead_chars = 0.0
-        """Characters of sound that will be left to play when the next clause is begun."""
+        """Characters of audio that are still to play when the next clause is started."""
 
     def push(self, piece: str) -> list[str]:
-        """Clauses that `piece` completes, each with the white space before it."""
+        """Return the clauses that `piece` completes, each with the white space before it."""
         self._pending_text += piece
         clauses = []
         while (end := self._clause_end()) is not None:
@@ -77,65 +81,65 @@ class ClauseSplitter:
 
     @property
     def has_pending(self) -> bool:
-        """Whether text waits for the rest of its clause."""
+        """Whether the text of an incomplete clause is held."""
         return bool(self._pending_text)
 
     def flush(self) -> list[str]:
-        """What is left; call it once, after the last piece."""
+        """Return the incomplete clause, if any. Call it once, after the last piece."""
         rest, self._pending_text = self._pending_text, ""
         return [rest] if rest else []
 
     def _clause_end(self) -> int | None:
-        """Where the next clause ends, or None as long as it may go on."""
+        """Return the end index of the next clause; None while it is incomplete."""
         text = self._pending_text
         if not text.strip():
             return None
         start = len(text) - len(text.lstrip())
-        strong = next(
+        sentence_end = next(
             (m.end() for m in _SENTENCE_BREAK.finditer(text, start) if not _ABBREVIATION.search(text[: m.end()])), None
         )
-        if contains_han(text[: strong or len(text)]):
+        if contains_han(text[: sentence_end or len(text)]):
             return self._chinese_clause_end(text)
-        if strong is not None:
-            return strong
-        least = FIRST_CLAUSE_MIN_WORDS if self._clause_count == 0 else LATER_CLAUSE_MIN_WORDS
-        weak = next((m.end() for m in _CLAUSE_BREAK.finditer(text) if len(text[: m.end()].split()) >= least), None)
-        return weak if weak is not None or self._clause_count else self._first_phrase_end(text)
+        if sentence_end is not None:
+            return sentence_end
+        min_words = FIRST_CLAUSE_MIN_WORDS if self._clause_count == 0 else LATER_CLAUSE_MIN_WORDS
+        clause_end = next(
+            (m.end() for m in _CLAUSE_BREAK.finditer(text) if len(text[: m.end()].split()) >= min_words), None
+        )
+        return clause_end if clause_end is not None or self._clause_count else self._first_phrase_end(text)
 
     def _first_phrase_end(self, text: str) -> int | None:
-        """The end of the first phrase of a clause without a mark: somebody waits for the first sound."""
-        words = list(re.finditer(r"\S+(?=\s)", text))  # the last one may still be growing
+        """Return where a first clause without punctuation ends: before a phrase, or at the maximum length."""
+        words = list(re.finditer(r"\S+(?=\s)", text))  # without the last word, which may be incomplete
         for word in words[FIRST_CLAUSE_MIN_WORDS:]:
             if word[0].lower() in _PHRASE_STARTERS:
                 return word.start() - 1
         return words[FIRST_CLAUSE_MAX_WORDS].start() - 1 if len(words) > FIRST_CLAUSE_MAX_WORDS else None
 
     def _chinese_clause_end(self, text: str) -> int | None:
-        least, most = CHINESE_FIRST_CLAUSE_CHARS if self._clause_count == 0 else CHINESE_LATER_CLAUSE_CHARS
-        if self._clause_count:
-            most = max(
-                least,
-                min(most, int((self._playout_lead_chars - CHINESE_CLAUSE_OVERHEAD_CHARS) / CHINESE_REAL_TIME_FACTOR)),
-            )
+        is_first = self._clause_count == 0
+        min_chars, max_chars = CHINESE_FIRST_CLAUSE_CHARS if is_first else CHINESE_LATER_CLAUSE_CHARS
+        if not is_first:
+            playable = int((self._playout_lead_chars - CHINESE_CLAUSE_OVERHEAD_CHARS) / CHINESE_REAL_TIME_FACTOR)
+            max_chars = max(min_chars, min(max_chars, playable))
         start = len(text) - len(text.lstrip())
-        reach = start + most + CHINESE_OVERSHOOT_CHARS
-        strong = [
-            m.end() for m in _SENTENCE_BREAK.finditer(text, start) if self._clause_count or m.end() - start >= least
-        ]
-        if strong and strong[0] <= reach:
-            return strong[0]
-        weak = [m.end() for m in _CLAUSE_BREAK.finditer(text, start) if start + least <= m.end() <= reach]
-        full = len(text.rstrip()) > reach
-        if weak:
-            return weak[0] if self._clause_count == 0 else weak[-1] if full else None
-        if not full:
+        limit = start + max_chars + CHINESE_OVERSHOOT_CHARS
+        sentence_ends = (m.end() for m in _SENTENCE_BREAK.finditer(text, start))
+        sentence_end = next((end for end in sentence_ends if not is_first or end - start >= min_chars), None)
+        if sentence_end is not None and sentence_end <= limit:
+            return sentence_end
+        clause_ends = [m.end() for m in _CLAUSE_BREAK.finditer(text, start) if start + min_chars <= m.end() <= limit]
+        is_full = len(text.rstrip()) > limit
+        if clause_ends:
+            return clause_ends[0] if is_first else clause_ends[-1] if is_full else None
+        if not is_full:
             return None
-        # No mark in reach: cut between two words, and not before a mark.
+        # No punctuation within the limit: cut between two words, but not before punctuation.
         end, cut = 0, None
         for word in seg.cut(to_simplified(text)):
-            if end - start > most:
+            if end - start > max_chars:
                 break
-            if end - start >= least and HAN_CHARACTER.match(text[end]):
+            if end - start >= min_chars and HAN_CHARACTER.match(text[end]):
                 cut = end
             end += len(word)
         return cut

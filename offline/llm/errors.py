@@ -1,4 +1,4 @@
-"""Errors and token usage of a language model backend."""
+"""Errors and token counts of the language model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Literal
 
 
 class LlmError(Exception):
-    """The language model could not answer. The text holds nothing of the conversation."""
+    """The language model failed. The message contains nothing of the conversation."""
 
 
 class ContextLengthError(LlmError):
-    """The conversation does not fit into the language model's window."""
+    """The prompt exceeds the language model's context window."""
 
 
 @dataclass(frozen=True, slots=True)
 class LlmUsage:
-    """Tokens of one reply; `cached` are those of the prompt that had not to be read again."""
+    """Token counts of one reply. `cached_tokens` are those of the prompt that were already in the slot."""
 
     input_tokens: int = 0
     cached_tokens: int = 0

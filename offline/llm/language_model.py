@@ -1,4 +1,4 @@
-"""The language model: llama.cpp in this process, through xllamacpp."""
+"""Language model: llama.cpp in this process, through xllamacpp."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 
 import xllamacpp
 
-from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
-
+from .errors import ContextLengthError, LlmError, LlmUsage
 from .prompt import Prompt, ReplyMode
 
 TEMPERATURE = 0.3
 TOP_P = 0.9
 REPEAT_PENALTY = 1.15
-"""Counts the person's words too: without it a small model echoes them. Not used for calls."""
+"""Factor against repetition, of the user's words too: a small model echoes them. Not applied to tool calls."""
 REPEAT_WINDOW_TOKENS = 128
+"""Tokens that the repeat penalty covers."""
 BATCH_TOKENS = 64
-"""Tokens read at once. Between batches (half a second on two cores) reading can be stopped and others get a turn;
-larger ones read hardly faster."""
+"""Prompt tokens per batch. Between batches (0.5 s on two cores) processing can stop and other slots get their turn.
+Larger batches are hardly faster."""
 
 
 class LanguageModel:
-    """One model with `slots` places for conversations, each keeping what was last read in it.
+    """A GGUF model with `slots` contexts. Each slot keeps its last prompt, so that a common beginning is not repeated.
 
-    `generate` blocks and may be called from several threads at once, one for each slot.
+    `generate` blocks. It may run in several threads at once, one per slot.
     """
 
     def __init__(self, path: Path, *, slots: int, threads: int, context_tokens: int) -> None:
-        """`context`: tokens of each slot's window. Raises `LlmError` when the file is no usable model."""
+        """Load the model. `context_tokens` is the window of one slot. Raises `LlmError` for an unusable file."""
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.n_ctx = context_tokens * slots
@@ -42,8 +42,7 @@ class LanguageModel:
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.verbosity = 0
         params.warmup = True
-        # The only prompts worth keeping are those in the slots; copies in memory would grow without need.
-        params.cache_ram_mib = 0
+        params.cache_ram_mib = 0  # the slots keep the prompts; copies in memory would only grow
         params.endpoint_slots = False
         try:
             self._server = xllamacpp.Server(params)
@@ -54,11 +53,11 @@ class LanguageModel:
     def generate(
         self, prompt: Prompt, slot: int, on_text: Callable[[str, LlmUsage], None], stop: threading.Event
     ) -> LlmUsage:
-        """Writes the reply to `prompt` in the calling thread; `on_text` takes each piece and the tokens used so far.
+        """Generate the reply to `prompt`. `on_text` receives each piece with the token counts up to it.
 
-        Ends soon after `stop` is set, also while the prompt is being read; what was read stays in the slot.
+        Returns soon after `stop` is set, also during prompt processing. The slot keeps the processed part.
 
-        Raises `LlmError`, `ContextLengthError` when the prompt exceeds the window.
+        Raises `LlmError`, and `ContextLengthError` when the prompt exceeds the window.
         """
         usage = LlmUsage()
         failures: list[dict[str, Any]] = []
@@ -84,8 +83,7 @@ class LanguageModel:
             "stream": True,
             "stream_options": {"include_usage": True},
             "timings_per_token": True,
-            # An event for each batch read: without one `stop` would not be looked at before the first word.
-            "return_progress": True,
+            "return_progress": True,  # one event per batch, at which `stop` is checked
             "cache_prompt": True,
             "id_slot": slot,
             "temperature": TEMPERATURE,
@@ -94,29 +92,29 @@ class LanguageModel:
             "repeat_last_n": REPEAT_WINDOW_TOKENS,
         }
         try:
-            answer = self._server.handle_chat_completions(body, on_chunk)
+            result = self._server.handle_chat_completions(body, on_chunk)
         except Exception as error:
             raise LlmError("the language model failed") from error
-        if isinstance(answer, dict) and "error" in answer:
-            failures.append(answer)
+        if isinstance(result, dict) and "error" in result:
+            failures.append(result)
         if failures:
             raise _to_llm_error(failures[0]["error"])
         return replace(usage, finish_reason="stopped") if stop.is_set() else usage
 
     def prefill(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
-        """Reads `prompt` ahead: a reply that begins alike starts sooner."""
+        """Process `prompt` into the slot. A reply whose prompt begins alike then starts sooner."""
         self.generate(replace(prompt, body={**prompt.body, "max_tokens": 1}), slot, lambda *_: None, stop)
 
 
 def _to_llm_error(error: Any) -> LlmError:
-    """What llama.cpp's own words, which may quote the conversation, come to."""
+    """Return an error without llama.cpp's own message, which may quote the conversation."""
     if isinstance(error, dict) and error.get("type") == "exceed_context_size_error":
         return ContextLengthError("the conversation, with its instructions, is too long for the language model")
     return LlmError("the language model refused the conversation")
 
 
 def _update_usage(usage: LlmUsage, event: dict[str, Any]) -> LlmUsage:
-    """`usage` with what one streamed event says about it; the last event has the final numbers."""
+    """Return `usage` updated by one streamed event. The last event contains the final counts."""
     if timings := event.get("timings"):
         cached = int(timings.get("cache_n") or 0)
         usage = replace(

@@ -1,34 +1,33 @@
-"""What the language model is given to read: pure functions of a request.
+"""Prompt builder: pure functions from a reply request to llama.cpp's chat completion request.
 
-The beginning of the prompt must stay the same from turn to turn, because what was read before is not read again (on two
-cores a token costs about 10 ms to read). So the rules are the same for all languages, and history is cut rarely, but
-then deeply.
+The beginning of the prompt stays the same from turn to turn, because processed tokens are reused (10 ms per token on
+two cores). The rules are therefore the same for all languages, and the history is trimmed rarely but deeply.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import takewhile
 from typing import Any
 
+from offline.chinese_text import contains_han
+from offline.protocol.session_config import FALLBACK_INSTRUCTIONS
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
-from offline.tts.chinese_text import HAN_CHARACTER
 
+from .token_estimate import estimate_tokens
 from .tool_calls import parse_tool_declarations, tool_call_schema
 
-FALLBACK_INSTRUCTIONS = "You are a friendly voice assistant."
 SPOKEN_REPLY_RULE = (
     "Your replies are spoken aloud: answer in one or two short, complete sentences, without lists or markdown."
 )
 REPLY_LANGUAGE_RULE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
 ENGLISH_ONLY_RULE = "Always answer in English."
 CHINESE_REPLY_RULE, ENGLISH_REPLY_RULE = "Answer in Traditional Chinese (Taiwan).", "Answer in English."
-"""For written replies, where the last message is known before anything is read: told to choose by itself, the model
-answered 4 of 8 English questions in Chinese, told which, 1 of 12."""
+"""Rules for written replies, whose last message is known in advance. With `REPLY_LANGUAGE_RULE` the default model
+answered 4 of 8 English questions in Chinese, with these 1 of 12."""
 
 FEW_SHOT_EXAMPLES = (
     LlmMessage("user", "你好！"),
@@ -36,59 +35,48 @@ FEW_SHOT_EXAMPLES = (
     LlmMessage("user", "Today I went for a long walk."),
     LlmMessage("assistant", "That sounds lovely! Where did you go?"),
 )
-"""What conversation is like, for a model so small that it otherwise says after what it is told.
+"""Example conversation for a very small model, which otherwise repeats the user's words.
 
-The English pair stands last: the other way round the model answers short English remarks in Chinese. Not shown where
-tools are declared, because it would then answer everything in words.
+The English pair is last: in the other order the model answers short English remarks in Chinese. Omitted when tools are
+declared, because the model would then answer everything with text.
 """
 
 HISTORY_LOW_WATER_RATIO = 0.3
-"""Share of the room that history is cut down to when it is full: what is left is read again, some seconds' work."""
+"""Share of the token budget that a full history is trimmed to. The rest is processed again, which takes seconds."""
 MAX_MESSAGE_RATIO = 0.5
-"""Share of the room that one message may take."""
+"""Share of the token budget that one message may take."""
 MIN_MESSAGE_TOKENS = 16
-"""Tokens of a message that are left to it however little room there is."""
+"""Tokens that a shortened message keeps in any case."""
 MIN_HISTORY_TOKENS = 128
-"""Tokens left to the conversation by long instructions; whether that is too much is for the model to say."""
+"""Tokens of history kept beside long instructions. The model reports a prompt that is then too long."""
+PROMPT_OVERHEAD_TOKENS = 64
+"""Tokens reserved for the chat template."""
 OMISSION_MARK = " … "
-"""Stands for what was left out."""
+"""Replaces omitted text."""
 MAX_SPOKEN_REPLY_TOKENS = 120
 MAX_WRITTEN_REPLY_TOKENS = 512
-
-_LETTER_OR_SPACE = re.compile(r"[A-Za-z ]")
-"""About three of them are a token."""
-_DIGIT_OR_SYMBOL = re.compile(r"[!-@\[-`{-~\t\r\n]")
 
 ToolsByName = dict[str, dict[str, Any]]
 """Declared functions by name."""
 
-# Any text that does not begin like a call: earlier calls of the conversation are an example to a small model.
 TEXT_ONLY_GRAMMAR = r"root ::= [^{<`] [^\x00]*"
-
-
-def estimate_tokens(text: str) -> int:
-    """A careful estimate of the tokens in `text`, from above for ordinary text: digits and signs are one token each."""
-    han = len(HAN_CHARACTER.findall(text))
-    cheap = len(_LETTER_OR_SPACE.findall(text))
-    signs = len(_DIGIT_OR_SYMBOL.findall(text))
-    return math.ceil(han * 1.2 + cheap / 3 + signs + (len(text) - han - cheap - signs) * 2)
+"""Any text that does not begin like a tool call. Earlier calls of the conversation are an example to a small model."""
 
 
 def estimate_message_tokens(message: LlmMessage) -> int:
-    """Tokens of a message with the marks around it, estimated."""
-    return (
-        8 + estimate_tokens(message.text) + sum(16 + estimate_tokens(c.name + c.arguments) for c in message.tool_calls)
-    )
+    """Return the estimated tokens of a message with its template marks."""
+    calls = sum(16 + estimate_tokens(call.name + call.arguments) for call in message.tool_calls)
+    return 8 + estimate_tokens(message.text) + calls
 
 
 def shorten_message(message: LlmMessage, max_tokens: int) -> LlmMessage:
-    """`message` with the middle of its text left out where it costs more than `most` tokens."""
+    """Return `message` without the middle of its text if it costs more than `max_tokens`."""
     text, excess = message.text, estimate_message_tokens(message) - max_tokens
     if excess <= 0:
         return message
-    room = max(MIN_MESSAGE_TOKENS, estimate_tokens(text) - excess - estimate_tokens(OMISSION_MARK))
+    budget = max(MIN_MESSAGE_TOKENS, estimate_tokens(text) - excess - estimate_tokens(OMISSION_MARK))
     keep = len(text)
-    while keep and estimate_tokens(text[: keep // 2] + text[len(text) - keep // 2 :]) > room:
+    while keep and estimate_tokens(text[: keep // 2] + text[len(text) - keep // 2 :]) > budget:
         keep = keep * 7 // 8
     if keep == len(text):
         return message
@@ -96,19 +84,19 @@ def shorten_message(message: LlmMessage, max_tokens: int) -> LlmMessage:
 
 
 def trim_history(messages: Sequence[LlmMessage], budget_tokens: int) -> tuple[LlmMessage, ...]:
-    """The newest of `messages` (without instructions) that fit into `budget` tokens, the over-long ones shortened.
+    """Return the newest messages (without instructions) that fit into the budget, long ones shortened.
 
-    What is read must rarely change while a conversation grows. So where the budget is exceeded, more is dropped than
-    need be, down to `HISTORY_LOW_WATER_RATIO` of it; and where the cut falls depends only on the messages, not on earlier calls.
-    The last message always stays, and a function's answer is kept with its call and what that call answers.
+    An exceeded budget is trimmed down to `HISTORY_LOW_WATER_RATIO`, so that the kept part rarely changes. The cut
+    depends only on the messages, not on earlier calls. The last message stays; a tool output stays with its call and
+    with the message before that call.
     """
     messages = [shorten_message(m, int(budget_tokens * MAX_MESSAGE_RATIO)) for m in messages]
     costs = [estimate_message_tokens(m) for m in messages]
     start = older = 0
     for i, newest in enumerate(costs):
         if older + newest > budget_tokens:
-            most = min(budget_tokens * HISTORY_LOW_WATER_RATIO, budget_tokens - newest)
-            while start < i and older > most:
+            target = min(budget_tokens * HISTORY_LOW_WATER_RATIO, budget_tokens - newest)
+            while start < i and older > target:
                 older -= costs[start]
                 start += 1
         older += newest
@@ -123,17 +111,17 @@ def trim_history(messages: Sequence[LlmMessage], budget_tokens: int) -> tuple[Ll
 
 
 class ReplyMode(Enum):
-    """What a reply may be."""
+    """Kinds of reply that the model may generate."""
 
-    TEXT = "words"
-    TEXT_OR_TOOL_CALL = "either"
-    """Words or a function call, as the model chooses."""
-    TOOL_CALL = "call"
+    TEXT = "text"
+    TEXT_OR_TOOL_CALL = "text_or_tool_call"
+    """Text or a tool call, as the model chooses."""
+    TOOL_CALL = "tool_call"
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A request in the form of llama.cpp's chat completions. `body` holds only JSON values."""
+    """Chat completion request for llama.cpp. `body` contains only JSON values."""
 
     messages: tuple[dict[str, Any], ...]
     body: dict[str, Any]
@@ -153,9 +141,9 @@ def _render_message(message: LlmMessage) -> dict[str, Any]:
 
 
 def build_system_prompt(request: ReplyRequest, languages: Sequence[str]) -> str:
-    """The first message: the session's instructions and the rules for speaking."""
-    given = " ".join(m.text.strip() for m in _system_messages(request) if m.text.strip())
-    rules = [given or FALLBACK_INSTRUCTIONS]
+    """Return the first message: the session's instructions, then the rules for the reply."""
+    instructions = " ".join(m.text.strip() for m in _leading_system_messages(request) if m.text.strip())
+    rules = [instructions or FALLBACK_INSTRUCTIONS]
     if request.speak:
         rules.append(SPOKEN_REPLY_RULE)
     rules.append(_language_rule(request) if "zh" in languages else ENGLISH_ONLY_RULE)
@@ -163,20 +151,15 @@ def build_system_prompt(request: ReplyRequest, languages: Sequence[str]) -> str:
 
 
 def _language_rule(request: ReplyRequest) -> str:
-    """The rule which language to answer in. A spoken turn's is not known while its prompt is read ahead."""
+    """Return the rule for the reply's language. That of a spoken turn is unknown during prefill."""
     last = next((m.text for m in reversed(request.messages) if m.role == "user"), None)
     if request.speak or last is None:
         return REPLY_LANGUAGE_RULE
-    return CHINESE_REPLY_RULE if HAN_CHARACTER.search(last) else ENGLISH_REPLY_RULE
+    return CHINESE_REPLY_RULE if contains_han(last) else ENGLISH_REPLY_RULE
 
 
-def _system_messages(request: ReplyRequest) -> tuple[LlmMessage, ...]:
-    head = []
-    for message in request.messages:
-        if message.role != "system":
-            break
-        head.append(message)
-    return tuple(head)
+def _leading_system_messages(request: ReplyRequest) -> tuple[LlmMessage, ...]:
+    return tuple(takewhile(lambda message: message.role == "system", request.messages))
 
 
 def build_prompt(
@@ -188,46 +171,42 @@ def build_prompt(
     text_only: bool = False,
     fill_ratio: float = 1.0,
 ) -> Prompt:
-    """The prompt for `request` in a window of `context` tokens, of which its messages take at most the share `fill_ratio`.
+    """Return the prompt for `request`, trimmed to a window of `context_tokens`.
 
-    `few_shot`: show the model what conversation is like (`EXAMPLES`).
-    `words_only`: no call, whatever the request says (after a call that turned out not to be one).
+    `few_shot` adds `FEW_SHOT_EXAMPLES`. `text_only` forbids a tool call, for the retry after an invalid one.
+    `fill_ratio` is the share of the available tokens that messages may take.
     """
     tools = parse_tool_declarations(request.tools)
-    talk = request.messages[len(_system_messages(request)) :]
-    wanted, callable_tools = _choose_reply_mode(request, tools, text_only=text_only)
-    spoken = request.speak and wanted is not ReplyMode.TOOL_CALL
-    limit = request.max_tokens or (MAX_SPOKEN_REPLY_TOKENS if spoken else MAX_WRITTEN_REPLY_TOKENS)
+    history = request.messages[len(_leading_system_messages(request)) :]
+    mode, callable_tools = _choose_reply_mode(request, tools, text_only=text_only)
+    is_spoken = request.speak and mode is not ReplyMode.TOOL_CALL
+    limit = request.max_tokens or (MAX_SPOKEN_REPLY_TOKENS if is_spoken else MAX_WRITTEN_REPLY_TOKENS)
     limit = max(1, min(limit, context_tokens // 2))
     head = [LlmMessage("system", build_system_prompt(request, languages))]
     if few_shot and not tools:
         head += FEW_SHOT_EXAMPLES if "zh" in languages else FEW_SHOT_EXAMPLES[2:]
-    # The same for every kind of reply, so that the cut of the history is.
-    room = (
-        context_tokens
-        - max(limit, MAX_WRITTEN_REPLY_TOKENS)
-        - 64
-        - sum(estimate_tokens(text) + 16 for text in request.tools)
-    )
-    room = max(MIN_HISTORY_TOKENS, int(room * fill_ratio) - sum(map(estimate_message_tokens, head)))
+    # The budget is independent of the kind of reply, so that the history is cut at the same message.
+    tool_tokens = sum(estimate_tokens(text) + 16 for text in request.tools)
+    available = context_tokens - max(limit, MAX_WRITTEN_REPLY_TOKENS) - PROMPT_OVERHEAD_TOKENS - tool_tokens
+    budget = max(MIN_HISTORY_TOKENS, int(available * fill_ratio) - sum(map(estimate_message_tokens, head)))
     body: dict[str, Any] = {"max_tokens": limit}
-    if wanted is not ReplyMode.TEXT:
+    if mode is not ReplyMode.TEXT:
         body["tools"] = [{"type": "function", "function": tool} for tool in tools.values()]
-        # The choice is kept by grammar: this way the beginning of the prompt is the same for every choice.
+        # The grammar enforces the choice. The beginning of the prompt is then the same for every choice.
         body["tool_choice"] = "none"
     elif tools:
         body["grammar"] = TEXT_ONLY_GRAMMAR
-    if wanted is ReplyMode.TOOL_CALL:
+    if mode is ReplyMode.TOOL_CALL:
         body["json_schema"] = tool_call_schema(callable_tools)
-    messages = tuple(_render_message(m) for m in (*head, *trim_history(talk, room)))
-    return Prompt(messages, json.loads(json.dumps(body)), wanted)
+    messages = tuple(_render_message(m) for m in (*head, *trim_history(history, budget)))
+    return Prompt(messages, json.loads(json.dumps(body)), mode)
 
 
 def _choose_reply_mode(request: ReplyRequest, tools: ToolsByName, *, text_only: bool) -> tuple[ReplyMode, ToolsByName]:
-    """What the reply may be, and the functions it may call.
+    """Return the kind of reply and the functions that it may call.
 
-    A small model that is shown functions recites calls even where only words are allowed, and one that was just given a
-    function's answer repeats the call instead of telling the answer. So where words are wanted, none are shown.
+    A small model that sees functions recites calls even where only text is allowed. After a tool output it repeats
+    the call instead of using the output. Where text is required, the prompt therefore contains no functions.
     """
     choice = request.tool_choice
     if text_only or not tools or choice == "none":

@@ -1,4 +1,4 @@
-"""Function calls a language model writes as text: found, checked against what was declared, never made up."""
+"""Tool calls in generated text: detection, parsing, and validation against the declared functions."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedToolCall:
-    """A checked call; `arguments` is JSON text of an object."""
+    """Valid call of a declared function. `arguments` is JSON text of an object."""
 
     name: str
     arguments: str
 
 
 def parse_tool_declarations(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Declared functions by name, from their JSON texts. What is no function declaration is left out."""
-    found = {}
+    """Return declared functions by name from their JSON texts; invalid declarations are left out."""
+    declared = {}
     for text in tools:
         try:
             tool = json.loads(text)
         except ValueError:
             continue
         if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-            found[tool["name"]] = tool
-    return found
+            declared[tool["name"]] = tool
+    return declared
 
 
 def matches_schema(value: Any, schema: Any) -> bool:
-    """Whether `value` has the type, required fields and enum members `schema` asks for; its other words are ignored."""
+    """Return whether `value` has the type, required fields and enum members of `schema`. Other keywords are ignored."""
     if not isinstance(schema, Mapping):
         return True
-    allowed, wanted = schema.get("enum"), schema.get("required")
+    allowed, required = schema.get("enum"), schema.get("required")
     if isinstance(allowed, list) and value not in allowed:
         return False
     kinds = schema.get("type")
@@ -57,7 +57,7 @@ def matches_schema(value: Any, schema: Any) -> bool:
         return False
     if isinstance(value, dict):
         properties = schema.get("properties")
-        if isinstance(wanted, list) and any(field not in value for field in wanted if isinstance(field, str)):
+        if isinstance(required, list) and any(field not in value for field in required if isinstance(field, str)):
             return False
         if isinstance(properties, Mapping):
             return all(matches_schema(value[name], part) for name, part in properties.items() if name in value)
@@ -67,7 +67,7 @@ def matches_schema(value: Any, schema: Any) -> bool:
 
 
 def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> ParsedToolCall | None:
-    """The call that `text` begins with, or None when it is not a declared function with fitting arguments."""
+    """Return the call at the start of `text`; None for an undeclared function or arguments that violate its schema."""
     start = text.find("{")
     if start < 0:
         return None
@@ -89,7 +89,7 @@ def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Parsed
 
 
 def tool_call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """JSON schema of a call to any one of `tools`, for the grammar that keeps the model to it."""
+    """Return the JSON schema of a call to one of `tools`, from which llama.cpp derives a grammar."""
     return {
         "anyOf": [
             {
@@ -103,23 +103,24 @@ def tool_call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 class LlmOutputKind(Enum):
-    """What a reply turns out to be."""
+    """Kind of a reply."""
 
     UNKNOWN = "unknown"
-    TEXT = "words"
-    TOOL_CALL = "call"
+    TEXT = "text"
+    TOOL_CALL = "tool_call"
 
 
 class ToolCallDetector:
-    """Tells a reply in words from one that is a call, as early as its first characters allow."""
+    """Classifies a reply as text or tool call by its first characters."""
 
-    def __init__(self) -> None:
-        self.kind = LlmOutputKind.UNKNOWN
+    def __init__(self, kind: LlmOutputKind = LlmOutputKind.UNKNOWN) -> None:
+        """Start with a known `kind` to skip the detection."""
+        self.kind = kind
         self.buffered_text = ""
-        """Text of a call so far, or of what is not yet known to be one."""
+        """Text of a tool call, or of a reply that is not classified yet."""
 
     def push(self, piece: str) -> str:
-        """The text that may be spoken now."""
+        """Return the text to deliver now."""
         if self.kind is LlmOutputKind.TEXT:
             return piece
         self.buffered_text += piece
@@ -134,7 +135,7 @@ class ToolCallDetector:
         return self._release_text()
 
     def flush(self) -> str:
-        """The rest of the text when the reply is over and was no call."""
+        """Return the rest of the text at the end of the reply; "" for a tool call."""
         return self._release_text() if self.kind is LlmOutputKind.UNKNOWN else ""
 
     def _release_text(self) -> str:
@@ -144,7 +145,7 @@ class ToolCallDetector:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the JSON object of a call has been closed: what follows it is not wanted."""
+        """Whether the JSON object of a tool call is closed; later text is not needed."""
         start = self.buffered_text.find("{")
         if self.kind is not LlmOutputKind.TOOL_CALL or start < 0:
             return False

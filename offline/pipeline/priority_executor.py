@@ -1,4 +1,4 @@
-"""Threads for the models: blocking work taken in order of urgency, awaited from the event loop."""
+"""Priority executor: blocking calls in threads, ordered by priority and awaited from the event loop."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 
 class Priority(IntEnum):
-    """Smaller goes first; within one urgency, first come, first served, so that sessions take turns."""
+    """Order of calls: smaller first, and first in first out within a priority, so that sessions alternate."""
 
     INTERACTIVE = 0
-    """Someone waits for this now."""
+    """The user waits for the result."""
     SPECULATIVE = 1
-    """It will probably be wanted in a moment."""
+    """The result will probably be needed soon."""
     BACKGROUND = 2
-    """Captions and reading ahead."""
+    """Captions and prefill."""
 
 
 class PriorityExecutor:
-    """`threads` threads that run blocking calls. Whoever is cancelled before its turn is not run at all."""
+    """Daemon threads that run blocking calls. A call cancelled before its start does not run."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
         self._condition = threading.Condition()
@@ -36,7 +36,7 @@ class PriorityExecutor:
             threading.Thread(target=self._run_thread, name=f"{name}-{i}", daemon=True).start()
 
     async def run(self, priority: Priority, function: Callable[[], T]) -> T:
-        """The result of `call()`, run here. A call already begun when the caller is cancelled ends by itself."""
+        """Return the result of `function()`, or raise its exception. Cancellation does not interrupt a running call."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -54,8 +54,8 @@ class PriorityExecutor:
             result, error = None, None
             try:
                 result = function()
-            except Exception as problem:
-                error = problem
+            except Exception as failure:
+                error = failure
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, result, error)
 
@@ -65,7 +65,7 @@ class PriorityExecutor:
         return await future
 
     def close(self) -> None:
-        """Lets the threads end after what they are doing."""
+        """Drop queued calls and let the threads end after their current ones."""
         with self._condition:
             self._is_open = False
             self._jobs.clear()

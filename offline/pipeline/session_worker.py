@@ -1,6 +1,7 @@
-"""A session's desk: takes work, delivers results in order, and does ahead what will probably be asked for.
+"""Session worker: executes the work of one session on the shared models and delivers results in order.
 
-Everything here runs in the event loop's thread.
+Likely work starts early. Captions and language detection run during speech, transcript and reply from the first pause
+on. A speculative result is delivered only if `Recognize` or `Generate` then asks for exactly that.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from offline.audio import STT_SAMPLE_RATE, FloatAudio, duration_s, resample_to_16k
 from offline.llm.errors import LlmError
 from offline.protocol.worker_messages import (
-    SAMPLE_RATE,
     CaptionDelta,
     CaptionRequest,
     FinalTranscript,
@@ -36,26 +37,24 @@ from offline.stt.recognition_rules import (
     CAPTION_INTERVAL_RATIO,
     CHINESE_CAPTION_INTERVAL_S,
     LANGUAGE_VOTE_MAX_S,
-    STT_SAMPLE_RATE,
-    Audio,
     LanguageVote,
     RecognitionResult,
     Recognizer,
     choose_language,
     needs_language_vote,
-    resample_to_16k,
 )
 from offline.stt.stable_partials import IncrementalTranscript
 
+from .model_runtime import ModelRuntime
 from .priority_executor import Priority, PriorityExecutor
-from .reply_generator import ModelRuntime, ReplyGenerator, ReplyResult, ReplyState
+from .reply_generator import ReplyGenerator, ReplyResult, ReplyState
 
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModels:
-    """The models of the process and the threads they run in."""
+    """Models of the process and their threads."""
 
     recognizer: Recognizer
     stt_executor: PriorityExecutor
@@ -64,39 +63,35 @@ class LoadedModels:
 
 @dataclass(slots=True)
 class RecognitionTurn:
-    """What is known of a turn that is being heard."""
+    """Recognition state of one turn."""
 
     item_id: str
     language_hint: LanguageCode | None
     transcript: IncrementalTranscript
     language_votes: list[LanguageVote] = field(default_factory=list)
     captioned_s: float = 0.0
-    """Seconds of the turn that the last caption was made of."""
+    """Seconds of the turn in the last caption."""
     pending_audio: bytes | None = None
-    """Audio waiting to be captioned."""
+    """Newest audio without a caption yet."""
     caption_task: asyncio.Task[None] | None = None
 
 
 @dataclass(slots=True)
 class SpeculativeResult:
-    """What is done ahead for one item since its first silence."""
+    """Transcript and reply prepared for one item since its last pause began."""
 
     item_id: str
     transcript_task: asyncio.Task[RecognitionResult]
     reply_generator: ReplyGenerator | None = None
 
 
-def duration_s(pcm: bytes) -> float:
-    """Seconds of PCM16 mono at 24 kHz."""
-    return len(pcm) / 2 / SAMPLE_RATE
-
-
 class PipelineSessionWorker:
-    """See `work.Desk`."""
+    """Implements `worker_messages.SessionWorker`. All methods belong to the event loop's thread."""
 
     def __init__(
         self, models: LoadedModels, slot: int, deliver: Callable[[WorkResult], None], release_slot: Callable[[], None]
     ) -> None:
+        """`slot` is this session's slot of the language model; `release_slot` is called once, on `close`."""
         self._models = models
         self._slot = slot
         self._deliver = deliver
@@ -107,9 +102,9 @@ class PipelineSessionWorker:
         self._replies: dict[str, ReplyGenerator] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_language: LanguageCode = "en"
-        """Of the last turn."""
+        """Language of the last turn with words."""
         self._next_request: ReplyRequest | None = None
-        """What a reply to the next turn will be asked with, but for that turn's words."""
+        """Expected request of the next reply, without the user's words."""
         self._prefill_task: asyncio.Task[None] | None = None
 
     def submit(self, work: Work) -> None:
@@ -149,7 +144,7 @@ class PipelineSessionWorker:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    # ------------------------------------------------------------------ while the person speaks
+    # ------------------------------------------------------------------ during speech
 
     def _queue_caption(self, work: CaptionRequest) -> None:
         if self._turn is None or self._turn.item_id != work.item_id:
@@ -166,7 +161,7 @@ class PipelineSessionWorker:
         self._turn = None
 
     async def _run_captions(self, turn: RecognitionTurn) -> None:
-        """Captions and language votes from the newest audio, as long as there is newer one."""
+        """Update captions and language votes until no newer audio is pending."""
         while (audio := turn.pending_audio) is not None:
             turn.pending_audio = None
             delta = await self._models.stt_executor.run(Priority.BACKGROUND, partial(self._extend_caption, turn, audio))
@@ -176,77 +171,65 @@ class PipelineSessionWorker:
                 self._prefill(self._next_request, turn.transcript.caption_text.strip())
 
     def _extend_caption(self, turn: RecognitionTurn, pcm: bytes) -> str:
-        """In the listening lane: new words of the turn so far; "" also when it is not worth listening yet."""
-        audio, seconds = resample_to_16k(pcm), duration_s(pcm)
-        language = turn.language_hint or self._vote_language(turn.language_votes, audio, seconds)
-        worth_it = max(
+        """Return new caption words; "" also before the next caption is due. Runs in the recognition thread."""
+        audio, turn_s = resample_to_16k(pcm), duration_s(pcm)
+        language = turn.language_hint
+        if language is None:
+            language = self._vote_language(
+                turn.language_votes, audio, turn_s, is_due=needs_language_vote(turn.language_votes, turn_s)
+            )
+        interval_s = max(
             CHINESE_CAPTION_INTERVAL_S if language == "zh" else 0.0,
             CAPTION_INTERVAL_RATIO * turn.transcript.unfinalized_s(audio),
         )
-        if seconds - turn.captioned_s < worth_it:
+        if turn_s - turn.captioned_s < interval_s:
             return ""
-        turn.captioned_s = seconds
+        turn.captioned_s = turn_s
         return turn.transcript.extend_caption(audio, language)
 
-    def _vote_language(self, votes: list[LanguageVote], audio: Audio, seconds: float) -> LanguageCode:
-        if "zh" not in self._models.runtime.languages:
-            return "en"
-        if needs_language_vote(votes, seconds):
-            votes.append(
-                LanguageVote(
-                    seconds,
-                    self._models.recognizer.mandarin_probability(audio[-int(LANGUAGE_VOTE_MAX_S * STT_SAMPLE_RATE) :]),
-                )
-            )
+    def _vote_language(
+        self, votes: list[LanguageVote], audio: FloatAudio, turn_s: float, *, is_due: bool
+    ) -> LanguageCode:
+        """Return the turn's language, after another vote on its newest audio if one is due."""
+        if "zh" in self._models.runtime.languages and is_due:
+            newest = audio[-int(LANGUAGE_VOTE_MAX_S * STT_SAMPLE_RATE) :]
+            votes.append(LanguageVote(turn_s, self._models.recognizer.mandarin_probability(newest)))
         return choose_language(votes, self._last_language)
 
-    def _vote_final_language(self, votes: list[LanguageVote], audio: Audio, seconds: float) -> LanguageCode:
-        """The language of a turn that is over. Someone waits: it is listened for only where it is in doubt."""
-        if "zh" in self._models.runtime.languages and not (votes and votes[-1].is_confident):
-            votes.append(
-                LanguageVote(
-                    seconds,
-                    self._models.recognizer.mandarin_probability(audio[-int(LANGUAGE_VOTE_MAX_S * STT_SAMPLE_RATE) :]),
-                )
-            )
-        return choose_language(votes, self._last_language)
-
-    # ------------------------------------------------------------------ at the end of a turn
+    # ------------------------------------------------------------------ end of a turn
 
     def _start_speculation(self, work: SpeechPaused) -> None:
         self._discard_speculation()
         if self._turn is not None:
             self._turn.pending_audio = None
-        prepared = SpeculativeResult(
+        speculation = SpeculativeResult(
             work.item_id,
             self._loop.create_task(self._transcribe(work.item_id, work.audio, work.language, Priority.SPECULATIVE)),
         )
-        self._speculation = prepared
+        self._speculation = speculation
         if work.request is not None:
             self._next_request = work.request
-        self._spawn(self._speculate_reply(prepared, work.request))
+        self._spawn(self._speculate_reply(speculation, work.request))
 
     async def _speculate_reply(self, speculation: SpeculativeResult, request: ReplyRequest | None) -> None:
         try:
-            heard = await asyncio.shield(speculation.transcript_task)
-        except Exception:  # told when the transcript is asked for
+            transcript = await asyncio.shield(speculation.transcript_task)
+        except Exception:  # reported by `_recognize`
             return
         if self._speculation is not speculation:
             return
-        if heard.text and request is not None:
-            expected = replace(request, messages=(*request.messages, LlmMessage("user", heard.text)))
-            speculation.reply_generator = ReplyGenerator(
-                expected, self._slot, self._models.runtime, self._deliver_reply_result
-            )
-        self._deliver(ProvisionalTranscript(speculation.item_id, heard.text))
+        if transcript.text and request is not None:
+            expected = replace(request, messages=(*request.messages, LlmMessage("user", transcript.text)))
+            speculation.reply_generator = self._create_reply(expected)
+        self._deliver(ProvisionalTranscript(speculation.item_id, transcript.text))
 
     def _discard_speculation(self) -> None:
-        """What was prepared is void."""
-        prepared, self._speculation = self._speculation, None
-        if prepared is not None:
-            prepared.transcript_task.cancel()
-            if prepared.reply_generator is not None and prepared.reply_generator.state is ReplyState.SPECULATIVE:
-                prepared.reply_generator.discard()
+        speculation, self._speculation = self._speculation, None
+        if speculation is not None:
+            speculation.transcript_task.cancel()
+            reply = speculation.reply_generator
+            if reply is not None and reply.state is ReplyState.SPECULATIVE:
+                reply.discard()
 
     async def _transcribe(
         self, item_id: str, pcm: bytes, language_hint: LanguageCode | None, priority: Priority
@@ -254,54 +237,54 @@ class PipelineSessionWorker:
         turn = self._turn
         if turn is None or turn.item_id != item_id:
             turn = RecognitionTurn(item_id, language_hint, IncrementalTranscript(self._models.recognizer))
+        votes, transcript = turn.language_votes, turn.transcript
 
-        def hear() -> RecognitionResult:
-            audio, seconds = resample_to_16k(pcm), duration_s(pcm)
-            language = language_hint
+        def transcribe() -> RecognitionResult:
+            audio, language = resample_to_16k(pcm), language_hint
             if language is None:
-                language = self._vote_final_language(turn.language_votes, audio, seconds)
-            return turn.transcript.transcribe_turn(audio, language)
+                # A vote delays the reply, so a confident one is not repeated.
+                is_due = not (votes and votes[-1].is_confident)
+                language = self._vote_language(votes, audio, duration_s(pcm), is_due=is_due)
+            return transcript.transcribe_turn(audio, language)
 
-        return await self._models.stt_executor.run(priority, hear)
+        return await self._models.stt_executor.run(priority, transcribe)
 
     def _speculation_for(self, item_id: str) -> SpeculativeResult | None:
-        prepared = self._speculation
-        return prepared if prepared is not None and prepared.item_id == item_id else None
+        speculation = self._speculation
+        return speculation if speculation is not None and speculation.item_id == item_id else None
 
     async def _recognize(self, work: Recognize, speculation: SpeculativeResult | None) -> None:
-        heard: RecognitionResult | None = None
+        transcript: RecognitionResult | None = None
         try:
             if speculation is not None:
                 await asyncio.wait([speculation.transcript_task])
                 if not speculation.transcript_task.cancelled():
-                    heard = speculation.transcript_task.result()
-            if heard is None:
-                heard = await self._transcribe(work.item_id, work.audio, work.language, Priority.INTERACTIVE)
+                    transcript = speculation.transcript_task.result()
+            if transcript is None:
+                transcript = await self._transcribe(work.item_id, work.audio, work.language, Priority.INTERACTIVE)
         except Exception as error:
-            log.error("Recognition failed: %s", type(error).__name__)
+            LOGGER.error("recognition: failed error=%s", type(error).__name__)
             self._deliver(RecognitionFailed(work.item_id, "The speech could not be recognised."))
             return
         finally:
             if self._turn is not None and self._turn.item_id == work.item_id:
                 self._end_turn()
-        if heard.text:
-            self._last_language = heard.language
-        self._deliver(FinalTranscript(work.item_id, heard.text, heard.language, duration_s(work.audio)))
+        if transcript.text:
+            self._last_language = transcript.language
+        self._deliver(FinalTranscript(work.item_id, transcript.text, transcript.language, duration_s(work.audio)))
 
     # ------------------------------------------------------------------ replies
 
+    def _create_reply(self, request: ReplyRequest) -> ReplyGenerator:
+        return ReplyGenerator(request, self._slot, self._models.runtime, self._deliver_reply_result)
+
     def _generate(self, work: Generate) -> None:
-        prepared = self._speculation
-        if (
-            prepared is not None
-            and prepared.reply_generator is not None
-            and prepared.reply_generator.request == work.request
-        ):
-            reply = prepared.reply_generator
+        reply = self._speculation.reply_generator if self._speculation is not None else None
+        if reply is not None and reply.request == work.request:
             self._speculation = None
         else:
             self._discard_speculation()
-            reply = ReplyGenerator(work.request, self._slot, self._models.runtime, self._deliver_reply_result)
+            reply = self._create_reply(work.request)
         self._replies[work.response_id] = reply
         reply.commit(work.response_id)
 
@@ -311,18 +294,17 @@ class PipelineSessionWorker:
         self._deliver(result)
 
     def _prefill(self, request: ReplyRequest, user_text: str) -> None:
-        """Lets the language model read what the next reply will begin with; dropped while it has other things to do."""
+        """Process the expected prompt ahead; skipped while a prefill or a reply is in progress."""
         busy = self._prefill_task is not None and not self._prefill_task.done()
         if busy or self._replies or (self._speculation is not None and self._speculation.reply_generator is not None):
             return
-        messages = (*request.messages, LlmMessage("user", user_text))
-        engines = self._models.runtime
-        prompt = engines.build_prompt(replace(request, messages=messages))
+        runtime = self._models.runtime
+        prompt = runtime.build_prompt(replace(request, messages=(*request.messages, LlmMessage("user", user_text))))
 
-        async def read() -> None:
+        async def prefill() -> None:
             try:
-                await engines.prefill(prompt, self._slot)
+                await runtime.prefill(prompt, self._slot)
             except LlmError as failure:
-                log.warning("Reading ahead failed: %s", failure)
+                LOGGER.warning("prefill: failed error=%s", failure)
 
-        self._prefill_task = self._spawn(read())
+        self._prefill_task = self._spawn(prefill())

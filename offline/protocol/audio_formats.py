@@ -1,7 +1,4 @@
-"""The audio formats of the wire: PCM16 at 24 kHz, and G.711 (mu-law, A-law) at 8 kHz.
-
-Inside the server all sound is PCM16 at 24 kHz.
-"""
+"""Audio formats of the protocol: PCM16 at 24 kHz, and G.711 (mu-law, A-law) at 8 kHz. Sessions hold PCM16 at 24 kHz."""
 
 from __future__ import annotations
 
@@ -13,16 +10,16 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from offline.audio import BYTES_PER_MS, SAMPLE_RATE
+
 from .outputs import invalid_type, invalid_value
-from .worker_messages import SAMPLE_RATE
 
 G711_SAMPLE_RATE = 8000
-BYTES_PER_MS = SAMPLE_RATE * 2 // 1000
-SAMPLES_PER_MS = SAMPLE_RATE // 1000
+"""Samples per second of both G.711 formats; one byte per sample."""
 
 
 def from_base64(value: object, path: str) -> bytes:
-    """The bytes of a base64 text. Raises `ProtocolError` when it is none."""
+    """Decode base64. Raises `ProtocolError` for anything else; `path` names the field in its message."""
     if not isinstance(value, str):
         raise invalid_type(path, "a base64 string")
     try:
@@ -32,13 +29,13 @@ def from_base64(value: object, path: str) -> bytes:
 
 
 def to_base64(data: bytes) -> str:
-    """Base64 text of `data`."""
+    """Encode `data` as base64 text."""
     return base64.b64encode(data).decode("ascii")
 
 
 @cache
 def g711_decode_table(audio_format: str) -> NDArray[np.int16]:
-    """What each of the 256 codes of "audio/pcmu" or "audio/pcma" means, as int16 (ITU-T G.711)."""
+    """Return the int16 sample of each of the 256 codes of "audio/pcmu" or "audio/pcma" (ITU-T G.711)."""
     code = np.arange(256)
     if audio_format == "audio/pcmu":
         code = ~code & 0xFF
@@ -53,7 +50,7 @@ def g711_decode_table(audio_format: str) -> NDArray[np.int16]:
 
 @cache
 def _g711_encode_table(audio_format: str) -> NDArray[np.uint8]:
-    """For each int16 (shifted up by 32768) the code whose meaning is nearest."""
+    """Return the nearest code for each int16 sample, indexed by the sample plus 32768."""
     meaning = g711_decode_table(audio_format).astype(np.int32)
     order = np.argsort(meaning, kind="stable")
     levels = meaning[order]
@@ -62,7 +59,7 @@ def _g711_encode_table(audio_format: str) -> NDArray[np.uint8]:
 
 
 class InputAudioDecoder:
-    """Turns the audio a client appends into PCM16 at 24 kHz, keeping the resampler's state between pieces."""
+    """Converts appended audio to PCM16 at 24 kHz. Keeps the resampler's state between pieces."""
 
     def __init__(self, audio_format: str) -> None:
         self.audio_format = audio_format
@@ -74,16 +71,16 @@ class InputAudioDecoder:
 
     @property
     def bytes_per_ms(self) -> int:
-        """Of what is decoded."""
+        """Bytes of encoded audio per millisecond."""
         return BYTES_PER_MS if self._resampler is None else G711_SAMPLE_RATE // 1000
 
     def validate_length(self, data: bytes, path: str) -> None:
-        """Raises `ProtocolError` for half a sample."""
+        """Raise `ProtocolError` for half a sample."""
         if self._resampler is None and len(data) % 2:
             raise invalid_value(path, "PCM16 audio has an even number of bytes.")
 
     def decode(self, data: bytes, path: str) -> bytes:
-        """PCM16 of one piece. Raises `ProtocolError` for half a sample."""
+        """Return one piece as PCM16 at 24 kHz. Raises `ProtocolError` for half a sample."""
         self.validate_length(data, path)
         if self._resampler is None:
             return data
@@ -92,7 +89,7 @@ class InputAudioDecoder:
 
 
 def decode_recording(audio_format: str, data: bytes, path: str) -> bytes:
-    """PCM16 at 24 kHz of a whole recording in the wire format `kind`."""
+    """Return a complete recording as PCM16 at 24 kHz. Raises `ProtocolError` for half a sample."""
     if audio_format == "audio/pcm":
         return InputAudioDecoder(audio_format).decode(data, path)
     samples = g711_decode_table(audio_format)[np.frombuffer(data, np.uint8)]
@@ -100,7 +97,7 @@ def decode_recording(audio_format: str, data: bytes, path: str) -> bytes:
 
 
 def encode_audio(audio_format: str, pcm: bytes) -> bytes:
-    """A whole recording, or one clause, of PCM16 at 24 kHz in the wire format `kind`."""
+    """Return a recording or clause of PCM16 at 24 kHz in `audio_format`."""
     if audio_format == "audio/pcm" or not pcm:
         return pcm
     samples = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE, G711_SAMPLE_RATE).astype(np.int32)

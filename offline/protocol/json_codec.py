@@ -1,7 +1,7 @@
-"""JSON as it goes over the wire: strictly the standard's, and only text that can be sent on.
+"""JSON codec: standard JSON only, and only text that UTF-8 can encode.
 
-Python's reader takes more than JSON: `NaN`, `Infinity`, and escapes of half a character ("\\ud83d" alone), which no
-UTF-8 can hold. The first two are refused. Half characters, made by cutting a text in two, become U+FFFD.
+Python's decoder also accepts `NaN`, `Infinity` and lone surrogates ("\\ud83d" alone). The first two are rejected. A
+lone surrogate, which a client makes by cutting a text, becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(text: str) -> Any:
-    """The value `text` means. Raises `ValueError` when it is no JSON, or JSON too deep to be read."""
+    """Decode `text`. Raises `ValueError` for invalid JSON and for JSON nested too deep."""
     try:
         value = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_finite_float)
-        # Whole characters may be escaped as two halves as well; those the reader has joined by now.
+        # A valid character may also be escaped as two surrogates; the decoder has joined those.
         return (
             json.loads(replace_lone_surrogates(json.dumps(value, ensure_ascii=False)))
             if ESCAPED_SURROGATE.search(text)
@@ -29,19 +29,19 @@ def read_json(text: str) -> Any:
 
 
 def write_json(value: Any) -> str:
-    """`value` as JSON that can be sent."""
+    """Encode `value`."""
     return replace_lone_surrogates(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """`text` with U+FFFD in place of each half of a character (a lone surrogate)."""
+    """Replace each lone surrogate by U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _reject_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _parse_finite_float(text: str) -> float:

@@ -1,4 +1,4 @@
-"""What leaves a session: events to send, work to do, the end of the connection; and how a refusal is told."""
+"""Outputs of a session: events to send, work to submit, connection to close; and protocol errors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class SendEvent:
 
 @dataclass(frozen=True, slots=True)
 class SubmitWork:
-    """Hand this work to the session's desk."""
+    """Submit this work to the session worker."""
 
     work: Work
 
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close the socket, after everything sent before it."""
+    """Close the socket after all earlier events."""
 
     code: int
     reason: str
@@ -40,9 +40,9 @@ Output = SendEvent | SubmitWork | CloseConnection
 
 
 class ProtocolError(Exception):
-    """A client event that cannot be carried out. It becomes an `error` event; the session lives on.
+    """Invalid client event. It is reported as an `error` event, and the session continues.
 
-    The message is shown to the client and must not hold any of the conversation.
+    The client sees the message, which must not contain anything of the conversation.
     """
 
     def __init__(self, code: str | None, message: str, param: str | None = None) -> None:
@@ -53,63 +53,64 @@ class ProtocolError(Exception):
 
 
 def invalid_type(path: str, expected: str) -> ProtocolError:
-    """The error for a value of the wrong JSON type. `expected` reads like "a string"."""
+    """Return the error for a value of the wrong JSON type. `expected` is like "a string"."""
     return ProtocolError("invalid_type", f"Invalid type for '{path}': expected {expected}.", path)
 
 
 def invalid_value(path: str, why: str) -> ProtocolError:
-    """The error for a value of the right type that cannot be accepted. `why` is a sentence."""
+    """Return the error for an unacceptable value of the right type. `why` is a sentence."""
     return ProtocolError("invalid_value", f"Invalid value for '{path}'. {why}", path)
 
 
 def missing_parameter(path: str) -> ProtocolError:
-    """The error for a required field that is not there."""
+    """Return the error for a missing field."""
     return ProtocolError("missing_required_parameter", f"Missing required parameter: '{path}'.", path)
 
 
 def unknown_parameter(path: str) -> ProtocolError:
-    """The error for a field that does not exist."""
+    """Return the error for an unknown field."""
     return ProtocolError("unknown_parameter", f"Unknown parameter: '{path}'.", path)
 
 
 class IdGenerator:
-    """A source of identifiers like the real service's: a prefix and random letters and digits."""
+    """Random ids in the service's format: a prefix, then letters and digits."""
 
     def __init__(self, source: random.Random) -> None:
         self._source = source
 
     def new(self, prefix: str) -> str:
-        """A fresh id: `kind` is "event", "sess", "conv", "item" or "resp" (21 characters), or "call" (16)."""
+        """Return a new id. The prefix is "event", "sess", "conv", "item" or "resp" (21 characters follow), or "call"
+        (16)."""
         return f"{prefix}_{''.join(self._source.choices(ID_ALPHABET, k=16 if prefix == 'call' else 21))}"
 
 
 class Outbox:
-    """Collects what a session hands out, in order."""
+    """Collects the outputs of a session in order."""
 
     def __init__(self, ids: IdGenerator) -> None:
         self.ids = ids
         self._outputs: list[Output] = []
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Add the server event of type `kind` with a fresh event id."""
+        """Add the server event of type `kind` with a new event id."""
         self._outputs.append(SendEvent({"type": kind, "event_id": self.ids.new("event"), **fields}))
 
     def submit(self, work: Work) -> None:
-        """Add work for the desk."""
+        """Add work for the session worker."""
         self._outputs.append(SubmitWork(work))
 
     def close(self, code: int, reason: str) -> None:
-        """Add the end of the connection."""
+        """Add the close of the connection."""
         self._outputs.append(CloseConnection(code, reason))
 
     def send_error(
         self, error: ProtocolError, event_id: str | None = None, kind: str = "invalid_request_error"
     ) -> None:
-        """Add an `error` event. `event_id`: of the client event it is about, where it had one."""
+        """Add an `error` event. `event_id` is that of the client event, if it had one."""
         detail = {"type": kind, "code": error.code, "message": error.message, "param": error.param}
         self.send("error", error={**detail, "event_id": event_id})
 
     def drain(self) -> list[Output]:
-        """All outputs collected since the last call."""
+        """Return and clear the outputs collected since the last call."""
         outputs, self._outputs = self._outputs, []
         return outputs

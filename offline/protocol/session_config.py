@@ -1,15 +1,15 @@
-"""The session object of the Realtime protocol: its fields, defaults, and how an update is checked and merged.
+"""Session configuration: fields and defaults of the session object, and the merge of updates.
 
-Built from the checks of `checks.py`, which change nothing in place: an update that fails anywhere leaves the session as
-it was.
+An update is merged into a copy: an invalid one leaves the session unchanged.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
+from offline.audio import SAMPLE_RATE
+
+from .audio_formats import G711_SAMPLE_RATE
 from .outputs import Json, ProtocolError, invalid_type, invalid_value, missing_parameter
 from .validators import (
     Validator,
@@ -26,13 +26,16 @@ from .validators import (
 )
 from .worker_messages import LanguageCode
 
+FALLBACK_INSTRUCTIONS = "You are a friendly voice assistant."
+"""Instructions of a prompt when the client has set empty ones."""
 DEFAULT_INSTRUCTIONS = (
-    "You are a friendly voice assistant. Answer in the language the person speaks, in one or two short sentences "
+    f"{FALLBACK_INSTRUCTIONS} Answer in the language the person speaks, in one or two short sentences "
     "that sound natural when spoken aloud. When something is unclear, ask."
 )
 MAX_INSTRUCTIONS_CHARS = 65_536
-"""Characters of `instructions`, far above what the models can read."""
+"""Characters of `instructions`, far above the models' context."""
 MAX_TOOLS = 128
+"""Functions that a session or response may declare."""
 
 DEFAULT_SERVER_VAD: Json = {
     "type": "server_vad",
@@ -49,13 +52,13 @@ DEFAULT_SEMANTIC_VAD: Json = {
     "create_response": True,
     "interrupt_response": True,
 }
-PCM_FORMAT: Json = {"type": "audio/pcm", "rate": 24000}
+PCM_FORMAT: Json = {"type": "audio/pcm", "rate": SAMPLE_RATE}
 
 
 def _audio_format(value: Any, path: str, current: Any) -> Json:
     kinds = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
     kept: Json = object_of({"type": kinds, "rate": number(1, 1_000_000, integer=True)}, ("type",))(value, path, None)
-    rate = 24000 if kept["type"] == "audio/pcm" else 8000
+    rate = SAMPLE_RATE if kept["type"] == "audio/pcm" else G711_SAMPLE_RATE
     if kept.get("rate", rate) != rate:
         raise invalid_value(f"{path}.rate", f"The rate of {kept['type']} is {rate}.")
     return dict(PCM_FORMAT) if kept["type"] == "audio/pcm" else {"type": kept["type"]}
@@ -232,7 +235,7 @@ _RESPONSE_VALIDATOR = object_of(
 
 
 def default_session(model: str) -> Json:
-    """The writable part of a fresh session."""
+    """Return the writable part of a new session."""
     return {
         "type": "realtime",
         "model": model,
@@ -258,11 +261,11 @@ def default_session(model: str) -> Json:
 
 
 def apply_session_update(current: Json, patch: Any, *, model_is_fixed: bool, voice_is_fixed: bool) -> Json:
-    """The session after `session.update{session: patch}`.
+    """Return the session after `session.update` with `patch`.
 
-    `model_is_fixed`: the client chose one when it connected. `voice_is_fixed`: the model has already spoken.
+    `model_is_fixed`: the client named a model in the URL. `voice_is_fixed`: the model has already spoken.
 
-    Raises `ProtocolError`, and then nothing of the patch holds.
+    Raises `ProtocolError`; then no part of the patch applies.
     """
     if not isinstance(patch, dict):
         raise invalid_type("session", "an object")
@@ -280,14 +283,15 @@ def apply_session_update(current: Json, patch: Any, *, model_is_fixed: bool, voi
 
 
 def cannot_update_voice(path: str) -> ProtocolError:
-    """The error for another voice once the model has spoken."""
+    """Return the error for a voice change after the model has spoken."""
     return ProtocolError("cannot_update_voice", "Cannot update a conversation's voice if assistant audio exists.", path)
 
 
 def merge_response_settings(session: Json, overrides: Any) -> Json:
-    """The session's settings with those of `response.create{response: overrides}` over them, for one response.
+    """Return the session's settings overridden by those of `response.create`, for one response.
 
-    Beside the session's own fields: `metadata`, `conversation` ("auto" or "none") and `input_tokens` (raw items or None).
+    They also contain `metadata`, `conversation` ("auto" or "none") and `input` (raw items or None). Raises
+    `ProtocolError`.
     """
     base = {**session, "metadata": None, "conversation": "auto", "input": None}
     if overrides is None:
@@ -306,44 +310,8 @@ def _check_tool_choice(settings: Json, path: str) -> None:
         raise invalid_value(f"{path}.tool_choice", "It names a function that is not declared in 'tools'.")
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationSettings:
-    """How a reply is made, as the workers want to know it."""
-
-    speak: bool
-    instructions: str
-    tools: tuple[str, ...]
-    tool_choice: str
-    max_tokens: int | None
-    speed: float
-
-
-def generation_settings(settings: Json) -> GenerationSettings:
-    """The part of a session's or response's settings that shapes a reply."""
-    choice = settings["tool_choice"]
-    limit = settings["max_output_tokens"]
-    output = settings["audio"]["output"]
-    return GenerationSettings(
-        speak=settings["output_modalities"] == ["audio"],
-        instructions=settings["instructions"],
-        tools=tuple(_canonical_tool_json(tool) for tool in settings["tools"]),
-        tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
-        max_tokens=None if limit == "inf" else limit,
-        speed=float(output.get("speed", 1.0)),
-    )
-
-
-def _canonical_tool_json(tool: Json) -> str:
-    kept = {
-        "name": tool["name"],
-        "description": tool.get("description", ""),
-        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
-    }
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
 def input_language(session: Json) -> LanguageCode | None:
-    """The language the session says is spoken, where it is one this server knows."""
+    """Return the transcription language of the session if this server supports it."""
     transcription = session["audio"]["input"]["transcription"]
     code = str((transcription or {}).get("language") or "").lower().replace("_", "-").split("-")[0]
     if code == "en":

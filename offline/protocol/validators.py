@@ -1,7 +1,7 @@
-"""Checks of JSON values, put together from small ones.
+"""Validators of JSON values, composed from small functions.
 
-Every check takes `(value, path, current)` - the new value, its dotted path for error texts, and the value it replaces -
-and returns the value to keep, or raises `ProtocolError`. None changes anything in place.
+A validator takes `(value, path, current)`: the new value, its dotted path for messages, and the value that it replaces.
+It returns the value to keep or raises `ProtocolError`. No validator changes a value in place.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .outputs import Json, invalid_type, invalid_value, missing_parameter, unkno
 Validator = Callable[[Any, str, Any], Any]
 
 MAX_JSON_DEPTH = 32
-"""Levels of objects and arrays within one another in a value of any fields."""
+"""Levels of nested objects and arrays in a value with arbitrary fields."""
 
 
 def string(limit: int) -> Validator:
-    """A string of at most `limit` characters."""
+    """Accept a string of at most `limit` characters."""
 
     def check(value: Any, path: str, current: Any) -> str:
         if not isinstance(value, str):
@@ -31,7 +31,7 @@ def string(limit: int) -> Validator:
 
 
 def one_of(*choices: str) -> Validator:
-    """One of a few strings."""
+    """Accept one of the given strings."""
 
     def check(value: Any, path: str, current: Any) -> str:
         if not isinstance(value, str):
@@ -44,7 +44,7 @@ def one_of(*choices: str) -> Validator:
 
 
 def number(low: float, high: float, *, integer: bool = False) -> Validator:
-    """A number from `low` to `high`, both included."""
+    """Accept a number from `low` to `high` inclusive."""
 
     def check(value: Any, path: str, current: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int if integer else (int, float)):
@@ -57,19 +57,19 @@ def number(low: float, high: float, *, integer: bool = False) -> Validator:
 
 
 def boolean(value: Any, path: str, current: Any) -> bool:
-    """true or false."""
+    """Accept true or false."""
     if not isinstance(value, bool):
         raise invalid_type(path, "a boolean")
     return value
 
 
 def nullable(validator: Validator) -> Validator:
-    """null, or what `check` accepts."""
+    """Accept null, or a value that `validator` accepts."""
     return lambda value, path, current: None if value is None else validator(value, path, current)
 
 
 def object_of(fields: Mapping[str, Validator], required: tuple[str, ...] = (), base: Json | None = None) -> Validator:
-    """An object merged into the current one (or into `base`, when there is none)."""
+    """Accept an object and merge it into the current one, or into `base` without a current one."""
 
     def check(value: Any, path: str, current: Any) -> Json:
         if not isinstance(value, dict):
@@ -88,7 +88,7 @@ def object_of(fields: Mapping[str, Validator], required: tuple[str, ...] = (), b
 
 
 def array_of(validator: Validator, limit: int) -> Validator:
-    """A list of at most `limit` values. It replaces the current one."""
+    """Accept a list of at most `limit` values. It replaces the current one."""
 
     def check_all(value: Any, path: str, current: Any) -> list[Any]:
         if not isinstance(value, list):
@@ -101,12 +101,12 @@ def array_of(validator: Validator, limit: int) -> Validator:
 
 
 def any_value(value: Any, path: str, current: Any) -> Any:
-    """Whatever it is; it was judged elsewhere."""
+    """Accept any value; another validator has checked it."""
     return value
 
 
 def json_object(value: Any, path: str, current: Any) -> Json:
-    """An object with any fields, of bounded depth. It replaces the current one."""
+    """Accept an object with arbitrary fields and bounded depth. It replaces the current one."""
     if not isinstance(value, dict):
         raise invalid_type(path, "an object")
     if _exceeds_depth(value, MAX_JSON_DEPTH):
@@ -115,10 +115,39 @@ def json_object(value: Any, path: str, current: Any) -> Json:
 
 
 def json_schema(value: Any, path: str, current: Any) -> Json:
-    """A JSON schema: an object whose words, where this server reads them, have the shape they must have."""
+    """Accept a JSON schema. The keywords that this server uses must have valid types."""
     schema = json_object(value, path, current)
     _check_schema(schema, path)
     return schema
+
+
+def read_string(
+    fields: Json, key: str, prefix: str = "", *, default: str | None = None, limit: int | None = None
+) -> str:
+    """Return a string field; `default` if it is missing or null. `prefix` is the path of `fields`.
+
+    Raises `ProtocolError` for another type, more than `limit` characters, or a missing field without `default`.
+    """
+    value, path = fields.get(key), f"{prefix}.{key}" if prefix else key
+    if value is None:
+        if default is not None:
+            return default
+        raise missing_parameter(path)
+    if not isinstance(value, str):
+        raise invalid_type(path, "a string")
+    if limit is not None and len(value) > limit:
+        raise invalid_value(path, f"At most {limit} characters are accepted.")
+    return value
+
+
+def read_integer(fields: Json, key: str) -> int:
+    """Return an integer field of an event. Raises `ProtocolError` if it is missing or of another type."""
+    value = fields.get(key)
+    if value is None:
+        raise missing_parameter(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise invalid_type(key, "an integer")
+    return value
 
 
 def _exceeds_depth(value: Any, depth: int) -> bool:

@@ -1,10 +1,9 @@
-"""What a session asks to be done, and what it is told in return.
+"""Messages between a session and its worker: work and results, as immutable values.
 
-`session.py` is pure: it never runs a model and never waits. It hands out the *work* values of this file; the workers in
-`pipeline.py` do the listening, thinking and speaking and hand back the *result* values. Both sides are plain immutable
-values, so a session can be tested without a model and a model without a session.
+A session is pure: it never runs a model and never waits. It hands out work; the worker (`pipeline.session_worker`) runs
+the models and hands back results. A session can thus be tested without models, and the models without a session.
 
-Audio is always PCM16 little-endian mono at 24 kHz in `bytes` (2 bytes a sample, 48 bytes a millisecond).
+`audio` is PCM16 little-endian mono at 24 kHz (48 bytes per millisecond).
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-SAMPLE_RATE = 24_000
-"""Samples a second of every `audio` in this file."""
-
 Role = Literal["system", "user", "assistant", "tool"]
 LanguageCode = Literal["en", "zh"]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function call the model made. `arguments` is JSON text."""
+    """Function call of the model. `arguments` is JSON text."""
 
     call_id: str
     name: str
@@ -31,9 +27,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class LlmMessage:
-    """One line of the conversation as the language model reads it.
+    """Message of the conversation as the language model reads it.
 
-    `tool_calls` only with role "assistant"; `call_id` only with role "tool" (the answer to that call).
+    `tool_calls` occurs only with role "assistant", `call_id` only with role "tool" (the output of that call).
     """
 
     role: Role
@@ -44,18 +40,18 @@ class LlmMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """All that determines a reply. Equal requests may share one reply, so speculative work is recognised."""
+    """Input that determines a reply. Equal requests have the same reply, which identifies speculative work."""
 
     messages: tuple[LlmMessage, ...]
-    """Instructions first (role "system"), then the conversation; the last one is what is to be answered."""
+    """Instructions (role "system") first, then the conversation, ending with the message to reply to."""
     speak: bool
-    """True: text and sound (`ReplySpeech`). False: text only (`ReplyText`)."""
+    """True for `ReplySpeech` results (text and audio), False for `ReplyText`."""
     tools: tuple[str, ...] = ()
-    """Declared functions, each the canonical JSON text of `{"name","description","parameters"}`."""
+    """Declared functions, each as canonical JSON text of `{"name", "description", "parameters"}`."""
     tool_choice: str = "auto"
-    """"auto", "none", "required", or the name of one declared function prefixed with "function:"."""
+    """One of "auto", "none" and "required", or a declared function's name after "function:"."""
     max_tokens: int | None = None
-    """Upper bound on generated tokens; None: the worker's own bound."""
+    """Maximum of generated tokens; None for the worker's default."""
     speed: float = 1.0
 
 
@@ -64,9 +60,9 @@ class ReplyRequest:
 
 @dataclass(frozen=True, slots=True)
 class CaptionRequest:
-    """The person is speaking: `audio` is all of the turn so far. Material for captions and language detection.
+    """Audio of a turn in progress, for captions and language detection. `audio` is the turn so far.
 
-    Sent about every 400 ms of speech. May be dropped; the newest one of an item counts.
+    Sent about every 400 ms of speech. It may be dropped in favour of a newer one of the item.
     """
 
     item_id: str
@@ -77,11 +73,10 @@ class CaptionRequest:
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """First silence: the turn may be over. Speculative work may begin, its results are held back until confirmed.
+    """First silence: the turn may have ended. The worker may start speculative work.
 
-    `request` is the request that would follow, without the last user message: the worker appends
-    `Message("user", <what it recognised>)` to get the request it should expect.
-    None: no reply will follow by itself (manual responses), only the transcript is worth preparing.
+    `request` is the expected request without the last user message: the worker appends `LlmMessage("user",
+    transcript)`. None: only the transcript is needed, because the client creates responses itself.
     """
 
     item_id: str
@@ -92,16 +87,16 @@ class SpeechPaused:
 
 @dataclass(frozen=True, slots=True)
 class SpeechResumed:
-    """Speech went on after `SpeechPaused`: what was prepared for that item is void."""
+    """Speech continued after `SpeechPaused`: the item's speculative work is void."""
 
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Recognize:
-    """The turn is over and committed: say what was said. Answered by `FinalTranscript` or `RecognitionFailed`, exactly once.
+    """The turn was committed: transcribe it. The result is one `FinalTranscript` or `RecognitionFailed`.
 
-    If work prepared at `SpeechPaused` for the item is still valid, its transcript is the answer.
+    A valid transcript from `SpeechPaused` of the item may be used.
     """
 
     item_id: str
@@ -111,7 +106,10 @@ class Recognize:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Answer `request`. Results carry `response_id`; the last one is `ReplyDone`, exactly once, also after `StopGeneration`."""
+    """Generate the reply to `request`. Results carry `response_id`.
+
+    The last result is exactly one `ReplyDone`, also after `StopGeneration`.
+    """
 
     response_id: str
     request: ReplyRequest
@@ -119,14 +117,14 @@ class Generate:
 
 @dataclass(frozen=True, slots=True)
 class StopGeneration:
-    """Stop generating. Results already under way may still arrive; `ReplyDone` follows with reason "stopped"."""
+    """Stop a reply. Results on their way may still arrive; `ReplyDone` follows with reason "stopped"."""
 
     response_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Nothing is being generated: read these messages ahead, so that the next reply starts sooner. May be dropped."""
+    """Process these messages ahead of the next reply, while none is in progress. It may be dropped."""
 
     request: ReplyRequest
 
@@ -138,7 +136,7 @@ Work = CaptionRequest | SpeechPaused | SpeechResumed | Recognize | Generate | St
 
 @dataclass(frozen=True, slots=True)
 class CaptionDelta:
-    """More words of the turn being heard, append-only: never taken back (`FinalTranscript` may still differ)."""
+    """New words of a turn in progress. Captions only grow; `FinalTranscript` may differ."""
 
     item_id: str
     delta: str
@@ -146,9 +144,9 @@ class CaptionDelta:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionalTranscript:
-    """What was said up to a `SpeechPaused` that still holds, from which is judged whether to wait for more; "" for no speech.
+    """Transcript up to the current pause, for the end-of-turn decision; "" without speech.
 
-    At most one for each `SpeechPaused`, none for one that `SpeechResumed` took back. Unlike captions it has the last word.
+    At most one per `SpeechPaused`, and none after its `SpeechResumed`. Unlike captions it includes the last word.
     """
 
     item_id: str
@@ -157,7 +155,7 @@ class ProvisionalTranscript:
 
 @dataclass(frozen=True, slots=True)
 class FinalTranscript:
-    """What was said; "" when there was no speech in it. `seconds` of audio listened to."""
+    """Transcript of a turn; "" without speech. `audio_s` is the length of its audio in seconds."""
 
     item_id: str
     text: str
@@ -167,13 +165,15 @@ class FinalTranscript:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionFailed:
+    """Recognition of an item failed. `message` is one sentence without anything of the conversation."""
+
     item_id: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """A piece of a text-only reply."""
+    """Piece of a written reply."""
 
     response_id: str
     text: str
@@ -181,7 +181,7 @@ class ReplyText:
 
 @dataclass(frozen=True, slots=True)
 class ReplySpeech:
-    """One spoken clause: its text (with the white space that joins it to the clause before) and its sound."""
+    """Clause of a spoken reply: its text, with the white space before it, and its audio."""
 
     response_id: str
     text: str
@@ -190,7 +190,7 @@ class ReplySpeech:
 
 @dataclass(frozen=True, slots=True)
 class ReplyToolCall:
-    """The model called a declared function; `arguments` is valid JSON text of an object."""
+    """Call of a declared function. `arguments` is valid JSON text of an object."""
 
     response_id: str
     name: str
@@ -199,7 +199,7 @@ class ReplyToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ReplyDone:
-    """The reply is over. Token counts are the language model's own (text tokens)."""
+    """End of a reply. The counts are the language model's text tokens."""
 
     response_id: str
     reason: Literal["stop", "max_tokens", "stopped", "failed"]
@@ -207,7 +207,7 @@ class ReplyDone:
     cached_tokens: int = 0
     output_tokens: int = 0
     message: str = ""
-    """With reason "failed": one plain sentence, without any of the conversation in it."""
+    """One sentence without anything of the conversation, with reason "failed"."""
 
 
 WorkResult = (
@@ -223,17 +223,17 @@ WorkResult = (
 
 
 class SessionWorker(Protocol):
-    """The workers' place for one session."""
+    """Executes the work of one session."""
 
     def submit(self, work: Work) -> None:
-        """Take work; returns at once, never raises. Call it from the event loop's thread."""
+        """Accept work. Returns at once and never raises; call it in the event loop's thread."""
 
     async def close(self) -> None:
-        """Stop everything under way for this session; no result is delivered after this returns."""
+        """Stop all work of the session. No result is delivered after it returns."""
 
 
 class WorkerPool(Protocol):
-    """The models of one process, shared by its sessions."""
+    """Models of one process, shared by its sessions."""
 
     def open(self, deliver: Callable[[WorkResult], None]) -> SessionWorker:
-        """A desk for a new session. `deliver` is called in the event loop's thread, in order per session."""
+        """Open a worker for a new session. `deliver` is called in the event loop's thread, in order."""

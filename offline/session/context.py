@@ -1,11 +1,13 @@
-"""What the parts of one session share."""
+"""Session context: state shared by the parts of one session."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from offline.protocol.outputs import IdGenerator, Json, Outbox
-from offline.protocol.session_config import generation_settings, input_language
+from offline.protocol.session_config import input_language
 from offline.protocol.worker_messages import LanguageCode, Prefill, ReplyRequest
 
 from .conversation import ConversationHistory, ConversationItem, TranscriptStatus, to_llm_messages
@@ -13,59 +15,72 @@ from .conversation import ConversationHistory, ConversationItem, TranscriptStatu
 
 @dataclass(slots=True)
 class SessionContext:
-    """The settings, the conversation, the time, and where outputs go."""
+    """Settings, conversation, time and outputs of one session."""
 
     ids: IdGenerator
     outbox: Outbox
     config: Json
-    """The session's settings as they are now; an update replaces the whole value."""
+    """Current settings. An update replaces the whole value."""
     now: float
     conversation: ConversationHistory = field(default_factory=ConversationHistory)
 
     @property
     def turn_detection(self) -> Json | None:
-        """Settings of the turn detector; None: turns are the client's."""
+        """Turn detection settings; None when the client commits turns itself."""
         settings: Json | None = self.config["audio"]["input"]["turn_detection"]
         return settings
 
+    def turn_detection_field(self, name: str) -> Any:
+        """Return a field of the turn detection settings; None without turn detection or without the field."""
+        return (self.turn_detection or {}).get(name)
+
     @property
     def is_transcription_enabled(self) -> bool:
-        """The client wants transcripts of what the person says."""
+        """Whether the client receives transcripts of the user's speech."""
         return self.config["audio"]["input"]["transcription"] is not None
 
     @property
     def language_hint(self) -> LanguageCode | None:
-        """The language the client says is spoken."""
+        """Language of the user's speech according to the client."""
         return input_language(self.config)
 
     @property
     def input_format(self) -> str:
-        """Audio format of what clients send."""
+        """Audio format of the client's audio."""
         return str(self.config["audio"]["input"]["format"]["type"])
 
     @property
     def has_pending_transcripts(self) -> bool:
-        """Something in the conversation is still being recognised."""
+        """Whether an item of the conversation is still being recognised."""
         return any(item.transcript_status is TranscriptStatus.PENDING for item in self.conversation.items)
 
     def build_request(self) -> ReplyRequest:
-        """What a reply to the conversation as it is now would be generated from, but for the words to come."""
+        """Return the request of a reply to the current conversation."""
         return build_reply_request(self.config, self.conversation.items)
 
     def prefill(self) -> None:
-        """Have the conversation read ahead."""
+        """Submit the prefill of the current conversation, unless a transcript is pending."""
         if not self.has_pending_transcripts:
             self.outbox.submit(Prefill(self.build_request()))
 
 
 def build_reply_request(settings: Json, items: list[ConversationItem]) -> ReplyRequest:
-    """The request that answers `items` under a session's or response's settings."""
-    voice = generation_settings(settings)
+    """Return the request of a reply to `items` under a session's or response's settings."""
+    choice, limit = settings["tool_choice"], settings["max_output_tokens"]
     return ReplyRequest(
-        messages=to_llm_messages(items, voice.instructions),
-        speak=voice.speak,
-        tools=voice.tools,
-        tool_choice=voice.tool_choice,
-        max_tokens=voice.max_tokens,
-        speed=voice.speed,
+        messages=to_llm_messages(items, settings["instructions"]),
+        speak=settings["output_modalities"] == ["audio"],
+        tools=tuple(map(_canonical_tool_json, settings["tools"])),
+        tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
+        max_tokens=None if limit == "inf" else limit,
+        speed=float(settings["audio"]["output"].get("speed", 1.0)),
     )
+
+
+def _canonical_tool_json(tool: Json) -> str:
+    kept = {
+        "name": tool["name"],
+        "description": tool.get("description", ""),
+        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
+    }
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,45 +1,41 @@
-"""The items of a conversation: what each is on the wire, and what of it belongs to the model's memory.
+"""Conversation items: their JSON for the client, and their text for the language model.
 
-The two differ. The wire shows a transcript only where the client asked for one and drops it after a truncation; the
-memory always knows what was said, and of a spoken reply only what was heard.
+The two differ. The client sees a transcript only if it enabled transcription, and none after a truncation. The model
+always reads what the user said, and of a spoken reply only the part that was played.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from offline.protocol.audio_formats import BYTES_PER_MS, encode_audio, to_base64
+from offline.audio import BYTES_PER_MS, duration_ms
+from offline.chinese_text import WORD_PATTERN
+from offline.protocol.audio_formats import encode_audio, to_base64
 from offline.protocol.outputs import Json, ProtocolError
 from offline.protocol.worker_messages import LlmMessage, Role, ToolCall
 
 MAX_STORED_AUDIO_BYTES = 10 * 60 * 1000 * BYTES_PER_MS
-"""Sound kept for `conversation.item.retrieve`: ten minutes a session, the oldest goes first."""
-
-WORD_PATTERN = re.compile(
-    r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)"
-)
-"""A word with the space before it; in Chinese, a character."""
+"""Bytes of audio per session kept for `conversation.item.retrieve`: ten minutes. The oldest is dropped first."""
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 MessagePartType = Literal["input_text", "input_audio", "output_text", "output_audio"]
 
 
 class TranscriptStatus(Enum):
-    """Whether the words of an item are known yet."""
+    """State of an item's transcript."""
 
     READY = "known"
     PENDING = "awaited"
-    """Its sound is being recognised."""
+    """Recognition is in progress."""
     FAILED = "failed"
-    """It could not be recognised."""
+    """Recognition failed."""
 
 
 @dataclass(slots=True)
 class SpokenClause:
-    """A piece of a spoken reply: its text and the length of its sound in ms."""
+    """Clause of a spoken reply: its text and the milliseconds of its audio."""
 
     text: str
     duration_ms: float
@@ -47,24 +43,24 @@ class SpokenClause:
 
 @dataclass(slots=True, eq=False)
 class MessagePart:
-    """One content part of a message."""
+    """Content part of a message."""
 
     type: MessagePartType
     text: str = ""
-    """What it says; of a spoken reply, all that was generated (see `clauses` for what of it was heard)."""
+    """Text or transcript. Of a spoken reply, all that was generated, also if only a part was played."""
     has_public_transcript: bool = True
-    """False: the transcript is not for the wire."""
+    """Whether the client may see the transcript."""
     audio: bytearray = field(default_factory=bytearray)
-    """PCM16 at 24 kHz, as far as it is still stored."""
+    """PCM16 at 24 kHz; empty once dropped."""
     duration_ms: float = 0.0
-    """Length of the sound, also when it is no longer stored."""
+    """Milliseconds of the audio, also once dropped."""
     clauses: list[SpokenClause] = field(default_factory=list)
     truncated_at_ms: int | None = None
-    """Of a spoken reply that was truncated: how much of it was heard."""
+    """Milliseconds played of a truncated reply."""
 
     def append_clause(self, text: str, audio: bytes) -> None:
-        """Append one spoken clause."""
-        ms = len(audio) / BYTES_PER_MS
+        """Append a spoken clause with its PCM16 at 24 kHz."""
+        ms = duration_ms(audio)
         self.text += text
         self.clauses.append(SpokenClause(text, ms))
         if self.truncated_at_ms is None:
@@ -72,27 +68,27 @@ class MessagePart:
             self.audio += audio
 
     def truncate(self, ms: int) -> None:
-        """Forget all that comes after `ms` of a spoken reply, and its transcript on the wire."""
+        """Drop a spoken reply after `ms`, and hide its transcript from the client."""
         self.truncated_at_ms = ms
         self.duration_ms = float(ms)
         self.has_public_transcript = False
         del self.audio[ms * BYTES_PER_MS :]
 
     def to_llm_text(self) -> str:
-        """The text for the model's memory."""
+        """Return the text for the language model: of a truncated reply, the played words."""
         if self.type != "output_audio" or self.truncated_at_ms is None:
             return self.text
-        left: float = self.truncated_at_ms
-        said = ""
+        remaining_ms: float = self.truncated_at_ms
+        played = ""
         for clause in self.clauses:
-            if left < clause.duration_ms:
-                return (said + played_words(clause.text, left / clause.duration_ms)).rstrip()
-            said += clause.text
-            left -= clause.duration_ms
-        return said
+            if remaining_ms < clause.duration_ms:
+                return (played + played_words(clause.text, remaining_ms / clause.duration_ms)).rstrip()
+            played += clause.text
+            remaining_ms -= clause.duration_ms
+        return played
 
     def to_json(self, audio_format: str | None = None) -> Json:
-        """The part as JSON; with its sound in `audio_format`, where one is named."""
+        """Return the part as JSON, with its audio if `audio_format` is given."""
         if self.type in ("input_text", "output_text"):
             return {"type": self.type, "text": self.text}
         part: Json = {"type": self.type, "transcript": self.text if self.has_public_transcript else None}
@@ -102,19 +98,19 @@ class MessagePart:
 
 
 def played_words(text: str, fraction: float) -> str:
-    """The words of `text` whose middle was reached when `share` (0 to 1) of its sound had played."""
-    said = ""
+    """Return the words of `text` whose middle is within `fraction` (0 to 1) of its audio."""
+    played = ""
     for match in WORD_PATTERN.finditer(text):
         middle = (match.end() - len(match.group().lstrip()) / 2) / len(text)
         if middle > fraction:
             break
-        said = text[: match.end()]
-    return said
+        played = text[: match.end()]
+    return played
 
 
 @dataclass(slots=True, eq=False)
 class ConversationItem:
-    """One item of a conversation."""
+    """Item of a conversation."""
 
     id: str
     type: Literal["message", "function_call", "function_call_output"]
@@ -124,11 +120,11 @@ class ConversationItem:
     name: str = ""
     call_id: str = ""
     payload: str = ""
-    """A call's `arguments`, or a call output's `output`."""
+    """`arguments` of a function call, or `output` of a function call output."""
     transcript_status: TranscriptStatus = TranscriptStatus.READY
 
     def to_json(self, audio_format: str | None = None) -> Json:
-        """The item as JSON; with its sound in `audio_format`, where one is named."""
+        """Return the item as JSON, with its audio if `audio_format` is given."""
         if self.type == "function_call_output":
             return {"id": self.id, "type": self.type, "call_id": self.call_id, "output": self.payload}
         head: Json = {"id": self.id, "type": self.type, "status": self.status}
@@ -138,36 +134,36 @@ class ConversationItem:
 
     @property
     def first_audio_part(self) -> tuple[int, MessagePart] | None:
-        """Index and value of the first part with sound in it."""
+        """Index and value of the first part with audio."""
         for index, part in enumerate(self.parts):
             if part.type in ("input_audio", "output_audio"):
                 return index, part
         return None
 
     def to_llm_message(self) -> LlmMessage | None:
-        """The item as the model remembers it; None when nothing was said in it."""
+        """Return the item as a message for the language model; None without text."""
         if self.type == "function_call":
             return LlmMessage("assistant", "", (ToolCall(self.call_id, self.name, self.payload),))
         if self.type == "function_call_output":
             return LlmMessage("tool", self.payload, call_id=self.call_id)
-        text = "\n".join(heard for part in self.parts if (heard := part.to_llm_text().strip()))
+        text = "\n".join(text for part in self.parts if (text := part.to_llm_text().strip()))
         role: Role = self.role
         return LlmMessage(role, text) if text else None
 
     def audio_durations_ms(self) -> tuple[float, float]:
-        """Milliseconds of sound in it: of the person, of the model."""
+        """Return the milliseconds of audio of the user and of the model."""
         ms = sum(part.duration_ms for part in self.parts)
         return (0.0, ms) if self.role == "assistant" else (ms, 0.0)
 
 
 def to_llm_messages(items: list[ConversationItem], instructions: str) -> tuple[LlmMessage, ...]:
-    """Instructions and items as the model reads them."""
+    """Return instructions and items as messages for the language model."""
     head = (LlmMessage("system", instructions),) if instructions else ()
     return head + tuple(message for item in items if (message := item.to_llm_message()))
 
 
 class ConversationHistory:
-    """Items in order."""
+    """Items of a conversation in order."""
 
     def __init__(self) -> None:
         self.items: list[ConversationItem] = []
@@ -177,7 +173,7 @@ class ConversationHistory:
         return item_id in self._by_id
 
     def contains_item(self, item: ConversationItem) -> bool:
-        """Whether this very item is in the conversation."""
+        """Return whether this object is in the conversation."""
         return self._by_id.get(item.id) is item
 
     @property
@@ -187,43 +183,43 @@ class ConversationHistory:
 
     @property
     def last_spoken_item(self) -> ConversationItem | None:
-        """The newest item the model has spoken."""
+        """Newest item spoken by the model."""
         return next((item for item in reversed(self.items) if any(part.clauses for part in item.parts)), None)
 
     def get(self, item_id: str, param: str = "item_id") -> ConversationItem:
-        """The item with this id. Raises `ProtocolError` when there is none."""
+        """Return the item with this id. Raises `ProtocolError` for an unknown one."""
         if item_id not in self._by_id:
             raise ProtocolError("item_not_found", f"Item with item_id '{item_id[:64]}' not found.", param)
         return self._by_id[item_id]
 
     def add(self, item: ConversationItem, after: str | None = None) -> None:
-        """Insert `item`: at the end, first (after "root"), or after the item with the id `after`."""
+        """Insert `item` at the end, after the item with the id `after`, or first for "root"."""
         if after is None:
-            place = len(self.items)
+            index = len(self.items)
         elif after == "root":
-            place = 0
+            index = 0
         else:
-            place = self.items.index(self.get(after, "previous_item_id")) + 1
-        self.items.insert(place, item)
+            index = self.items.index(self.get(after, "previous_item_id")) + 1
+        self.items.insert(index, item)
         self._by_id[item.id] = item
         self._drop_old_audio()
 
     def previous_item_id(self, item: ConversationItem) -> str | None:
-        """Id of the item before `item`, where both are still there."""
+        """Return the id of the item before `item`; None if it is first or not in the conversation."""
         if not self.contains_item(item):
             return None
-        place = next(index for index, other in enumerate(self.items) if other is item)
-        return self.items[place - 1].id if place else None
+        index = next(i for i, other in enumerate(self.items) if other is item)
+        return self.items[index - 1].id if index else None
 
     def remove(self, item: ConversationItem) -> None:
-        """Forget `item`."""
+        """Remove `item`."""
         self.items = [other for other in self.items if other is not item]
         del self._by_id[item.id]
 
     def _drop_old_audio(self) -> None:
-        room = MAX_STORED_AUDIO_BYTES
+        remaining = MAX_STORED_AUDIO_BYTES
         for item in reversed(self.items):
             for part in item.parts:
-                room -= len(part.audio)
-                if room < 0:
+                remaining -= len(part.audio)
+                if remaining < 0:
                     part.audio = bytearray()

@@ -1,15 +1,15 @@
-"""The input audio buffer: received sound by its place in the stream, bounded, cut into turns."""
+"""Input audio buffer: received audio by sample position, with bounded length."""
 
 from __future__ import annotations
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS
+from offline.audio import duration_ms
 
 MAX_BUFFER_MS = 300_000
-"""Sound a client may collect before it commits: five minutes."""
+"""Milliseconds of audio that a client may append before it commits."""
 
 
 class InputAudioBuffer:
-    """Sound from `start` to `end`, both counted in samples received since the session began."""
+    """Audio from `start_sample` to `end_sample`, counted in samples (24 kHz) since the session began."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -22,24 +22,24 @@ class InputAudioBuffer:
 
     @property
     def duration_ms(self) -> float:
-        """Length of what is in the buffer."""
-        return len(self._data) / 2 / SAMPLES_PER_MS
+        """Milliseconds of audio in the buffer."""
+        return duration_ms(self._data)
 
     def has_room(self, ms: float) -> bool:
-        """Whether so much sound still fits."""
+        """Return whether `ms` milliseconds fit in."""
         return self.duration_ms + ms <= MAX_BUFFER_MS
 
     def append(self, pcm: bytes) -> None:
-        """Add received sound."""
+        """Append received audio (PCM16 at 24 kHz)."""
         self._data += pcm
 
     def get_range(self, start: int, end: int) -> bytes:
-        """The sound from sample `start` to sample `end`, as far as it is still here."""
+        """Return the audio between two samples, as far as it is in the buffer."""
         first = max(0, start - self.start_sample)
         return bytes(self._data[first * 2 : max(first, end - self.start_sample) * 2])
 
     def drop_before(self, sample: int) -> None:
-        """Forget what was received before `sample`."""
+        """Drop the audio before `sample`."""
         count = min(max(0, sample - self.start_sample), len(self._data) // 2)
         del self._data[: count * 2]
         self.start_sample += count

@@ -1,4 +1,4 @@
-"""The input side of a session: received sound, cut into turns by the turn detector or by the client."""
+"""Input audio of a session: the turn detector, or the client's commits, divide it into turns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS, InputAudioDecoder, from_base64
+from offline.audio import SAMPLES_PER_MS
+from offline.protocol.audio_formats import InputAudioDecoder, from_base64
 from offline.protocol.outputs import Json, ProtocolError, invalid_value, missing_parameter
 from offline.protocol.worker_messages import CaptionRequest, ReplyRequest, SpeechPaused, SpeechResumed
 from offline.stt.turn_detection import TurnSegmenter, TurnSignal, TurnSignalKind, VadModel
@@ -15,54 +16,55 @@ from .context import SessionContext
 from .input_audio_buffer import MAX_BUFFER_MS, InputAudioBuffer
 
 MIN_COMMIT_MS = 100
+"""Milliseconds of audio that a commit needs."""
 MAX_TURN_MS = 120_000
-"""A turn this long is ended, pause or not."""
+"""Milliseconds after which a turn is ended without a pause."""
 DETECTOR_LAG_MS = 1000
-"""Sound kept from before a turn beyond the padding: what the detector has not judged yet."""
+"""Milliseconds of audio kept before a turn in addition to its padding, for the detector's delay."""
 CAPTION_INTERVAL_MS = 400
+"""Milliseconds of new speech between two caption requests."""
 MAX_APPEND_BYTES = 15 * 2**20
-"""Sound of one append, as the service has it."""
+"""Bytes of audio in one append, as in the service."""
 PROCESSING_SLICE_MS = 1000
-"""Sound judged at a time, so that a long append holds nobody else up."""
+"""Milliseconds of audio processed at a time, so that a long append does not delay other sessions."""
 
 
 class InputTurnState(Enum):
-    """Of the turn under way."""
+    """State of the turn in progress."""
 
     SPEAKING = "speaking"
     PAUSED = "paused"
-    """`SpeechPaused` was handed out and holds."""
+    """`SpeechPaused` was submitted and is valid."""
 
 
 @dataclass(slots=True)
 class InputTurn:
-    """The person's turn under way."""
+    """Turn of the user in progress."""
 
     item_id: str
     start_sample: int
-    """Its first sample."""
     captioned_until_sample: int
-    """Up to where its sound was handed out for captions."""
+    """Sample up to which the last caption request reached."""
     state: InputTurnState = InputTurnState.SPEAKING
     provisional_text: str = ""
-    """All that was said up to the pause; "" while that is not known."""
+    """Transcript up to the pause; "" while it is unknown."""
 
 
 class TurnListener(Protocol):
-    """Who is told about turns."""
+    """Receiver of turn events."""
 
     def on_turn_started(self) -> None:
-        """The person began to speak."""
+        """The user began to speak."""
 
     def on_turn_ended(self, item_id: str, audio: bytes, *, detected: bool) -> None:
-        """The person's turn is `audio`. `detected`: by the turn detector; else by the client's commit."""
+        """The user's turn is `audio`. `detected` is False for a client's commit."""
 
     def predict_request(self) -> ReplyRequest | None:
-        """What would be generated if the turn ended now, without its words; None: nothing by itself."""
+        """Return the expected request if the turn ended now, without its words; None if no reply would follow."""
 
 
 class InputAudioManager:
-    """Sound in; turns, events about them, and work for the recogniser out."""
+    """Turns received audio into turn events, client events and recognition work."""
 
     def __init__(self, context: SessionContext, turn_listener: TurnListener, vad: VadModel) -> None:
         self._context = context
@@ -73,21 +75,21 @@ class InputAudioManager:
         self._segmenter: TurnSegmenter | None = None
         self._turn: InputTurn | None = None
         self.pending_audio = memoryview(b"")
-        """Sound of the last append that has not been taken in yet, in the wire's format."""
+        """Audio of the last append that is not processed yet, in the client's format."""
         self.apply_settings()
 
     @property
     def turn_item_id(self) -> str | None:
-        """Item id of the turn under way."""
+        """Item id of the turn in progress."""
         return self._turn.item_id if self._turn else None
 
     @property
     def received_samples(self) -> int:
-        """Samples received since the session began."""
+        """Samples (24 kHz) received since the session began."""
         return self._buffer.end_sample
 
     def apply_settings(self) -> None:
-        """The session's settings have changed."""
+        """Apply changed session settings."""
         if self._context.input_format != self._decoder.audio_format:
             self._decoder = InputAudioDecoder(self._context.input_format)
         detection = self._context.turn_detection
@@ -100,15 +102,15 @@ class InputAudioManager:
             self._segmenter.apply_settings(detection, self._turn.provisional_text if self._turn else "")
 
     def append(self, event: Json) -> None:
-        """`input_audio_buffer.append`: taken whole or refused whole, then judged a second at a time.
+        """Handle `input_audio_buffer.append`: accept or reject the whole audio, then process its first second.
 
-        The first second is judged at once; `hear_on` goes on while there is `unheard` sound.
+        `process_pending` continues while there is `pending_audio`. Raises `ProtocolError`.
         """
         if "audio" not in event:
             raise missing_parameter("audio")
         data = from_base64(event["audio"], "audio")
         if len(data) > MAX_APPEND_BYTES:
-            raise invalid_value("audio", f"At most {MAX_APPEND_BYTES // 2**20} MiB of sound are accepted at a time.")
+            raise invalid_value("audio", f"At most {MAX_APPEND_BYTES // 2**20} MiB of audio are accepted at a time.")
         self._decoder.validate_length(data, "audio")
         if self._segmenter is None and not self._buffer.has_room(len(data) / self._decoder.bytes_per_ms):
             raise invalid_value("audio", f"The buffer holds at most {MAX_BUFFER_MS // 1000} s: commit it or clear it.")
@@ -116,7 +118,7 @@ class InputAudioManager:
         self.process_pending()
 
     def process_pending(self) -> None:
-        """Take the next second of accepted sound in."""
+        """Process the next second of the pending audio."""
         size = PROCESSING_SLICE_MS * self._decoder.bytes_per_ms
         data, self.pending_audio = self.pending_audio[:size], self.pending_audio[size:]
         pcm = self._decoder.decode(bytes(data), "audio")
@@ -136,7 +138,7 @@ class InputAudioManager:
             self._request_caption(self._turn)
 
     def commit(self, event: Json) -> None:
-        """`input_audio_buffer.commit`."""
+        """Handle `input_audio_buffer.commit`. Raises `ProtocolError` for too little audio."""
         if self._buffer.duration_ms < MIN_COMMIT_MS:
             message = (
                 f"Error committing input audio buffer: buffer too small. Expected at least {MIN_COMMIT_MS}ms of audio, "
@@ -154,15 +156,16 @@ class InputAudioManager:
         self._turn_listener.on_turn_ended(self._context.ids.new("item"), audio, detected=False)
 
     def clear(self, event: Json) -> None:
-        """`input_audio_buffer.clear`."""
+        """Handle `input_audio_buffer.clear`."""
         self._abandon_turn()
         self._buffer.drop_before(self._buffer.end_sample)
         self._context.outbox.send("input_audio_buffer.cleared")
 
     def apply_provisional_transcript(self, item_id: str, text: str) -> None:
-        """`text` is all that was said up to the pause in the turn with this id, which may show that it is over.
+        """Apply the transcript up to the current pause, which may end the turn.
 
-        Captions are not asked: they lack the last word, its marks, and whatever two hypotheses do not agree on.
+        Captions do not suffice: they lack the last word, its punctuation, and words without agreement of two
+        hypotheses.
         """
         turn = self._turn
         if (
@@ -175,22 +178,19 @@ class InputAudioManager:
             self._handle_signals(self._segmenter.apply_transcript(text))
 
     def _handle_signals(self, signals: list[TurnSignal]) -> None:
-        for heard in signals:
+        for signal in signals:
             turn = self._turn
-            if heard.kind is TurnSignalKind.STARTED:
-                self._begin_turn(heard.sample)
+            if signal.kind is TurnSignalKind.STARTED:
+                self._begin_turn(signal.sample)
             elif turn is None:
                 continue
-            elif heard.kind is TurnSignalKind.STOPPED:
-                self._end_turn(turn, heard.sample)
-            elif heard.kind is TurnSignalKind.PAUSED:
+            elif signal.kind is TurnSignalKind.STOPPED:
+                self._end_turn(turn, signal.sample)
+            elif signal.kind is TurnSignalKind.PAUSED:
                 turn.state = InputTurnState.PAUSED
-                audio = self._buffer.get_range(turn.start_sample, heard.sample)
-                self._context.outbox.submit(
-                    SpeechPaused(
-                        turn.item_id, audio, self._context.language_hint, self._turn_listener.predict_request()
-                    )
-                )
+                audio = self._buffer.get_range(turn.start_sample, signal.sample)
+                request = self._turn_listener.predict_request()
+                self._context.outbox.submit(SpeechPaused(turn.item_id, audio, self._context.language_hint, request))
             else:
                 self._resume_turn(turn)
 
@@ -200,22 +200,20 @@ class InputAudioManager:
         self._turn = turn
         if self._segmenter is not None:
             self._segmenter.apply_transcript("")
-        milliseconds = start_sample // SAMPLES_PER_MS
-        self._context.outbox.send(
-            "input_audio_buffer.speech_started", audio_start_ms=milliseconds, item_id=turn.item_id
-        )
+        start_ms = start_sample // SAMPLES_PER_MS
+        self._context.outbox.send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=turn.item_id)
         self._turn_listener.on_turn_started()
 
     def _end_turn(self, turn: InputTurn, end_sample: int, *, detected: bool = True) -> None:
         self._turn = None
         audio = self._buffer.get_range(turn.start_sample, end_sample)
         self._buffer.drop_before(end_sample)
-        milliseconds = end_sample // SAMPLES_PER_MS
-        self._context.outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=milliseconds, item_id=turn.item_id)
+        end_ms = end_sample // SAMPLES_PER_MS
+        self._context.outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=turn.item_id)
         self._turn_listener.on_turn_ended(turn.item_id, audio, detected=detected)
 
     def _request_caption(self, turn: InputTurn) -> None:
-        """Hand out the turn so far, when enough of it is new; not in a pause, which has its own work."""
+        """Submit the turn so far if enough of it is new. A pause has work of its own."""
         if (
             turn.state is InputTurnState.SPEAKING
             and self._buffer.end_sample - turn.captioned_until_sample >= CAPTION_INTERVAL_MS * SAMPLES_PER_MS

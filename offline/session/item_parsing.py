@@ -1,16 +1,21 @@
-"""Items as clients write them: checked, and made into `Item` values."""
+"""Item parsing: a client's JSON items -> `ConversationItem`."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from offline.protocol.audio_formats import BYTES_PER_MS, decode_recording, from_base64
+from offline.audio import duration_ms
+from offline.protocol.audio_formats import decode_recording, from_base64
 from offline.protocol.outputs import IdGenerator, Json, invalid_type, invalid_value, missing_parameter
+from offline.protocol.validators import read_string
 
 from .conversation import ConversationHistory, ConversationItem, MessagePart, MessagePartType, TranscriptStatus
 
 MAX_TEXT_CHARS = 262_144
 """Characters of one text in an item."""
+
+_read_text = partial(read_string, limit=MAX_TEXT_CHARS)
 
 CONTENT_TYPES_BY_ROLE: dict[str, tuple[MessagePartType, ...]] = {
     "user": ("input_text", "input_audio"),
@@ -20,7 +25,7 @@ CONTENT_TYPES_BY_ROLE: dict[str, tuple[MessagePartType, ...]] = {
 
 
 def parse_item(raw: Any, path: str, ids: IdGenerator, audio_format: str) -> ConversationItem:
-    """The item a client wants to add. `audio_format`: that of `input_audio` in it. Raises `ProtocolError`."""
+    """Return the item of a client. `audio_format` is that of its `input_audio`. Raises `ProtocolError`."""
     if not isinstance(raw, dict):
         raise invalid_type(path, "an object")
     item_id = _read_text(raw, "id", path, default="", limit=64) or ids.new("item")
@@ -40,7 +45,7 @@ def parse_item(raw: Any, path: str, ids: IdGenerator, audio_format: str) -> Conv
 def resolve_input_item(
     raw: Any, path: str, conversation: ConversationHistory, ids: IdGenerator, audio_format: str
 ) -> ConversationItem:
-    """An entry of `response.input_tokens`: a new item, or one of the conversation by reference. Raises `ProtocolError`."""
+    """Return an entry of `response.input`: a new item or a referenced one. Raises `ProtocolError`."""
     if isinstance(raw, dict) and raw.get("type") == "item_reference":
         return conversation.get(_read_text(raw, "id", path), f"{path}.id")
     return parse_item(raw, path, ids, audio_format)
@@ -72,7 +77,7 @@ def _parse_part(raw: Any, path: str, role: str, audio_format: str) -> MessagePar
     kind = _read_text(raw, "type", path)
     if kind == "input_image":
         raise invalid_value(path, "The models of this server cannot see images.")
-    allowed = next((known for known in CONTENT_TYPES_BY_ROLE[role] if known == kind), None)
+    allowed = next((part_type for part_type in CONTENT_TYPES_BY_ROLE[role] if part_type == kind), None)
     if allowed is None:
         choices = " and ".join(map(repr, CONTENT_TYPES_BY_ROLE[role]))
         raise invalid_value(f"{path}.type", f"Supported values for the role '{role}' are: {choices}.")
@@ -84,26 +89,11 @@ def _parse_part(raw: Any, path: str, role: str, audio_format: str) -> MessagePar
         transcript = _read_text(raw, "transcript", path)
     if allowed == "output_audio":
         if audio:
-            raise invalid_value(f"{path}.audio", "The sound of an assistant message cannot be given, only its text.")
+            raise invalid_value(f"{path}.audio", "An assistant message accepts only text, not audio.")
         return MessagePart(allowed, transcript or "")
     if audio is None:
         if transcript is None:
             raise missing_parameter(f"{path}.audio")
         return MessagePart(allowed, transcript)
     pcm = decode_recording(audio_format, from_base64(audio, f"{path}.audio"), f"{path}.audio")
-    return MessagePart(
-        allowed, "", has_public_transcript=False, audio=bytearray(pcm), duration_ms=len(pcm) / BYTES_PER_MS
-    )
-
-
-def _read_text(raw: Json, key: str, path: str, default: str | None = None, limit: int = MAX_TEXT_CHARS) -> str:
-    value = raw.get(key)
-    if value is None:
-        if default is not None:
-            return default
-        raise missing_parameter(f"{path}.{key}")
-    if not isinstance(value, str):
-        raise invalid_type(f"{path}.{key}", "a string")
-    if len(value) > limit:
-        raise invalid_value(f"{path}.{key}", f"At most {limit} characters are accepted.")
-    return value
+    return MessagePart(allowed, "", has_public_transcript=False, audio=bytearray(pcm), duration_ms=duration_ms(pcm))

@@ -1,14 +1,15 @@
-"""One response: the ladder of events from `response.created` to `response.done`, in the real service's order."""
+"""Response: its events from `response.created` to `response.done`, in the service's order."""
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from offline.protocol.audio_formats import BYTES_PER_MS, encode_audio, to_base64
+from offline.audio import BYTES_PER_MS, duration_ms
+from offline.llm.token_estimate import estimate_tokens
+from offline.protocol.audio_formats import encode_audio, to_base64
 from offline.protocol.outputs import Json, Outbox
 from offline.protocol.worker_messages import ReplyDone, ReplyRequest
 
@@ -23,36 +24,39 @@ from .conversation import (
 )
 
 AUDIO_DELTA_BYTES = 200 * BYTES_PER_MS
-"""Sound of one `response.output_audio.delta`: 200 ms, so that the first of it arrives early and none is huge."""
+"""Bytes (PCM16 at 24 kHz) of one `response.output_audio.delta`: 200 ms, so that the first is early and none is large.
+"""
 USER_AUDIO_TOKEN_MS = 100
+"""Milliseconds of the user's audio per token in `usage`."""
 ASSISTANT_AUDIO_TOKEN_MS = 50
+"""Milliseconds of the model's audio per token in `usage`."""
 
 ResponseOutcome = Literal["completed", "cancelled", "failed", "incomplete"]
 
 
 class ResponseStage(Enum):
-    """How far a response is."""
+    """Progress of a response."""
 
     AWAITING_TRANSCRIPTS = "waiting"
-    """For the words of what it answers."""
+    """Transcripts of its input are pending."""
     GENERATING = "generating"
     DONE = "done"
 
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """A response under way. All methods write events to `out`."""
+    """Response in progress. Its methods send events to `outbox`."""
 
     outbox: Outbox
     id: str
     settings: Json
     input_items: list[ConversationItem]
-    """What it answers, oldest first."""
+    """Items to reply to, oldest first."""
     conversation: ConversationHistory | None
-    """Where its items go; None for an out-of-band response."""
+    """Conversation of its output items; None for an out-of-band response."""
     conversation_id: str | None
     trigger_item: ConversationItem | None = None
-    """The spoken turn that called for it by itself; None when a client asked for it."""
+    """Spoken turn that started the response; None for `response.create`."""
     stage: ResponseStage = ResponseStage.AWAITING_TRANSCRIPTS
     output: list[ConversationItem] = field(default_factory=list)
     spoken_ms: float = 0.0
@@ -62,17 +66,17 @@ class Response:
 
     @property
     def is_awaiting_transcripts(self) -> bool:
-        """Words it answers are not known yet."""
+        """Whether a transcript of its input is pending."""
         return any(item.transcript_status is TranscriptStatus.PENDING for item in self.input_items)
 
     def build_request(self) -> ReplyRequest:
-        """What to generate."""
+        """Return the request for the worker."""
         return build_reply_request(self.settings, self.input_items)
 
-    # ------------------------------------------------------------------ what is generated
+    # ------------------------------------------------------------------ generated content
 
     def add_text(self, text: str) -> None:
-        """A piece of a written reply."""
+        """Add a piece of a written reply."""
         if not text:
             return
         item, part = self._open_part("output_text")
@@ -80,23 +84,23 @@ class Response:
         self._send_item_event("response.output_text.delta", item, content_index=0, delta=text)
 
     def add_speech(self, text: str, audio: bytes) -> None:
-        """A clause of a spoken reply."""
+        """Add a clause of a spoken reply with its PCM16 at 24 kHz."""
         if not text and not audio:
             return
         item, part = self._open_part("output_audio")
         part.append_clause(text, audio)
-        self.spoken_ms += len(audio) / BYTES_PER_MS
+        self.spoken_ms += duration_ms(audio)
         if text:
             self._send_item_event("response.output_audio_transcript.delta", item, content_index=0, delta=text)
         audio_format = self.settings["audio"]["output"]["format"]["type"]
-        wire = encode_audio(audio_format, audio)
+        encoded = encode_audio(audio_format, audio)
         size = AUDIO_DELTA_BYTES if audio_format == "audio/pcm" else AUDIO_DELTA_BYTES // 6
-        for start in range(0, len(wire), size):
-            delta = to_base64(wire[start : start + size])
+        for start in range(0, len(encoded), size):
+            delta = to_base64(encoded[start : start + size])
             self._send_item_event("response.output_audio.delta", item, content_index=0, delta=delta)
 
     def add_tool_call(self, name: str, arguments: str) -> None:
-        """A whole function call."""
+        """Add a function call."""
         self._close_item("completed")
         ids = self.outbox.ids
         item = ConversationItem(
@@ -110,10 +114,10 @@ class Response:
         )
         self._close_item("completed")
 
-    # ------------------------------------------------------------------ its end
+    # ------------------------------------------------------------------ end
 
     def complete(self, done: ReplyDone) -> None:
-        """The workers said it is over."""
+        """End the response as the worker reports."""
         if done.reason == "stop":
             self.finish("completed", None, self._usage_json(done))
         elif done.reason == "max_tokens":
@@ -123,28 +127,28 @@ class Response:
             self.fail(done.message or "The reply was stopped before its end.", done)
 
     def fail(self, message: str, done: ReplyDone | None = None) -> None:
-        """End it because something in the server failed. `message`: one plain sentence."""
+        """End the response after a failure of the server. `message` is one sentence."""
         error = {"type": "server_error", "code": "server_error", "message": message}
         self.finish("failed", {"type": "failed", "error": error}, self._usage_json(done) if done else None)
 
     def cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
-        """End it now; its text tokens are estimated, since the workers' own count comes too late."""
-        written = sum(approximate_tokens(part.text) for item in self.output for part in item.parts)
-        read = 0
+        """End the response now. Its text tokens are estimated: the worker's counts arrive too late."""
+        output_tokens = sum(estimate_tokens(part.text) for item in self.output for part in item.parts)
+        input_tokens = 0
         if self.stage is ResponseStage.GENERATING:
-            read = sum(approximate_tokens(message.text) for message in self.build_request().messages)
-        usage = self._usage_json(ReplyDone(self.id, "stopped", input_tokens=read, output_tokens=written))
+            input_tokens = sum(estimate_tokens(message.text) for message in self.build_request().messages)
+        usage = self._usage_json(ReplyDone(self.id, "stopped", input_tokens=input_tokens, output_tokens=output_tokens))
         self.finish("cancelled", {"type": "cancelled", "reason": reason}, usage)
 
     def finish(self, outcome: ResponseOutcome, details: Json | None, usage: Json | None) -> None:
-        """Close what is open and say `response.done`."""
+        """Close the open item and send `response.done`."""
         self._close_item("completed" if outcome == "completed" else "incomplete")
         self.stage = ResponseStage.DONE
         self.outbox.send("response.done", response=self.to_json(outcome, details, usage))
-        self.outbox.send("rate_limits.updated", rate_limits=[])  # there are none, and some clients wait for the event
+        self.outbox.send("rate_limits.updated", rate_limits=[])  # some clients wait for the event
 
     def to_json(self, status: str, details: Json | None = None, usage: Json | None = None) -> Json:
-        """The response as JSON."""
+        """Return the response as JSON."""
         output = self.settings["audio"]["output"]
         return {
             "object": "realtime.response",
@@ -161,12 +165,12 @@ class Response:
         }
 
     def _usage_json(self, done: ReplyDone) -> Json:
-        heard = sum(item.audio_durations_ms()[0] for item in self.input_items)
-        said = sum(item.audio_durations_ms()[1] for item in self.input_items)
-        audio_in = math.ceil(heard / USER_AUDIO_TOKEN_MS) + math.ceil(said / ASSISTANT_AUDIO_TOKEN_MS)
+        user_ms = sum(item.audio_durations_ms()[0] for item in self.input_items)
+        assistant_ms = sum(item.audio_durations_ms()[1] for item in self.input_items)
+        audio_in = math.ceil(user_ms / USER_AUDIO_TOKEN_MS) + math.ceil(assistant_ms / ASSISTANT_AUDIO_TOKEN_MS)
         audio_out = math.ceil(self.spoken_ms / ASSISTANT_AUDIO_TOKEN_MS)
         if self.stage is ResponseStage.AWAITING_TRANSCRIPTS:
-            audio_in = 0  # nothing was read
+            audio_in = 0  # the model has read nothing
         cached = min(done.cached_tokens, done.input_tokens)
         return {
             "total_tokens": done.input_tokens + audio_in + done.output_tokens + audio_out,
@@ -182,7 +186,7 @@ class Response:
             "output_token_details": {"text_tokens": done.output_tokens, "audio_tokens": audio_out},
         }
 
-    # ------------------------------------------------------------------ the ladder
+    # ------------------------------------------------------------------ events
 
     def _send_item_event(self, kind: str, item: ConversationItem, **fields: Any) -> None:
         head = {"response_id": self.id, "item_id": item.id, "output_index": len(self.output) - 1}
@@ -218,26 +222,20 @@ class Response:
         item.status = status
         for part in item.parts:
             self._close_part(item, part)
-        wire = item.to_json()
+        final = item.to_json()
         if self.conversation is not None:
             self.outbox.send(
-                "conversation.item.done", previous_item_id=self.conversation.previous_item_id(item), item=wire
+                "conversation.item.done", previous_item_id=self.conversation.previous_item_id(item), item=final
             )
         index = len(self.output) - 1
-        self.outbox.send("response.output_item.done", response_id=self.id, output_index=index, item=wire)
+        self.outbox.send("response.output_item.done", response_id=self.id, output_index=index, item=final)
 
     def _close_part(self, item: ConversationItem, part: MessagePart) -> None:
         if part.type == "output_text":
             self._send_item_event("response.output_text.done", item, content_index=0, text=part.text)
-            full: Json = {"type": "text", "text": part.text}
+            final: Json = {"type": "text", "text": part.text}
         else:
             self._send_item_event("response.output_audio.done", item, content_index=0)
             self._send_item_event("response.output_audio_transcript.done", item, content_index=0, transcript=part.text)
-            full = {"type": "audio", "transcript": part.text}
-        self._send_item_event("response.content_part.done", item, content_index=0, part=full)
-
-
-def approximate_tokens(text: str) -> int:
-    """About how many tokens a text has: a Chinese character is one, other text one per four characters."""
-    chinese = len(re.findall(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]", text))
-    return chinese + math.ceil((len(text) - chinese) / 4)
+            final = {"type": "audio", "transcript": part.text}
+        self._send_item_event("response.content_part.done", item, content_index=0, part=final)

@@ -1,10 +1,10 @@
-"""The Realtime protocol (GA) of one connection, as a state machine without input or output.
+"""Session: the Realtime protocol (GA) of one connection, as a state machine without input or output.
 
-Client events, results of the workers and the time go in; events to send, work to do and the end of the connection come
-out, as a list in order (`offline.protocol.outputs.Output`). Nothing here waits, reads a clock or runs a model.
+Client events, worker results and the time go in. Events to send, work to submit and the close of the connection come
+out, as a list in order (`offline.protocol.outputs.Output`). It never waits, reads a clock or runs a model.
 
-`Session` routes events and holds the conversation's items; `listening` has the person's turns, `transcripts` their
-words, `responding` and `responses` the replies.
+`Session` dispatches events and owns the items. `input_turns` has the user's turns, `transcripts` their words,
+`response_manager` and `response` the replies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS
+from offline.audio import SAMPLES_PER_MS, duration_ms
 from offline.protocol.json_codec import read_json
 from offline.protocol.outputs import (
     IdGenerator,
@@ -25,6 +25,7 @@ from offline.protocol.outputs import (
     missing_parameter,
 )
 from offline.protocol.session_config import apply_session_update, default_session
+from offline.protocol.validators import read_integer, read_string
 from offline.protocol.worker_messages import (
     CaptionDelta,
     FinalTranscript,
@@ -43,27 +44,29 @@ from .response_manager import ResponseManager
 from .transcripts import TranscriptManager
 
 MAX_SESSION_S = 3600
+"""Seconds of a session, as in the service."""
 MAX_CONVERSATION_ITEMS = 5000
+"""Items of a conversation."""
 SILENCE_PLACEHOLDER = "…"
-"""What the model reads where the person said nothing until the idle timeout."""
+"""Text that the model reads for a user who was silent until the idle timeout."""
 
 
 class SessionState(Enum):
-    """Of the session as a whole."""
+    """State of a session."""
 
     OPEN = "open"
     EXPIRED = "expired"
 
 
 class Session:
-    """One connection's conversation. Call `start` first; then the others in any order, times never going back."""
+    """Conversation of one connection. Call `start` first, then the other methods in any order with increasing times."""
 
     def __init__(
         self, *, model: str, ids: IdGenerator, vad: VadModel, now: float, unix_time: float, model_is_fixed: bool = False
     ) -> None:
-        """`now`: seconds of a clock that only goes forward; `wall`: the same moment in Unix seconds.
+        """`now` is in seconds of a monotonic clock; `unix_time` is the same moment in Unix seconds.
 
-        `model_is_fixed`: the client asked for `model` when it connected.
+        `model_is_fixed`: the client named `model` in the URL.
         """
         self.state = SessionState.OPEN
         self.outbox = Outbox(ids)
@@ -80,9 +83,9 @@ class Session:
         self._response_manager = ResponseManager(self._context, self._transcripts, self._on_responses_idle)
         self._idle_timeout_at: float | None = None
         self._idle_start_sample = 0
-        """The received sample at which the wait for the idle timeout began."""
+        """Received sample at which the idle timeout began."""
         self._prefilled_config: Json | None = None
-        """The settings whose instructions and tools were last read ahead; None before the first client event."""
+        """Settings of the last prefill of instructions and tools; None before the first client event."""
         self._handlers: dict[str, Callable[[Json], None]] = {
             "session.update": self._update_session,
             "input_audio_buffer.append": self._input_audio.append,
@@ -96,20 +99,15 @@ class Session:
             "response.cancel": self._response_manager.cancel,
         }
 
-    # ------------------------------------------------------------------ what goes in
-
-    @property
-    def item_ids(self) -> list[str]:
-        """Ids of the conversation's items, in order."""
-        return [item.id for item in self._context.conversation.items]
+    # ------------------------------------------------------------------ inputs
 
     def start(self) -> list[Output]:
-        """The connection is open."""
+        """Return the outputs of a new connection."""
         self.outbox.send("session.created", session=self._to_json())
         return self.outbox.drain()
 
     def handle_text(self, text: str, now: float) -> list[Output]:
-        """A text frame of the client."""
+        """Handle a text frame of the client."""
         try:
             event = read_json(text)
         except ValueError:
@@ -117,12 +115,12 @@ class Session:
         return self.handle_event(event, now)
 
     def handle_binary(self, now: float) -> list[Output]:
-        """A binary frame of the client, which this protocol does not have."""
+        """Handle a binary frame of the client, which the protocol does not allow."""
         message = "Expected a text WebSocket message with a JSON event, got a binary one."
         return self._reject(ProtocolError("invalid_event", message), now)
 
     def handle_event(self, event: object, now: float) -> list[Output]:
-        """A client event, as decoded JSON of any shape."""
+        """Handle a client event: decoded JSON of any shape."""
         self._advance_clock(now)
         if self.state is SessionState.EXPIRED:
             return self.outbox.drain()
@@ -132,10 +130,10 @@ class Session:
         try:
             if not isinstance(event, dict):
                 raise ProtocolError("invalid_event", "Expected a JSON object with a 'type'.")
-            given = event.get("event_id")
-            if given is not None and (not isinstance(given, str) or len(given) > 512):
+            raw_id = event.get("event_id")
+            if raw_id is not None and (not isinstance(raw_id, str) or len(raw_id) > 512):
                 raise invalid_type("event_id", "a string of at most 512 characters")
-            event_id = given
+            event_id = raw_id
             self._find_handler(event)(event)
         except ProtocolError as error:
             self.outbox.send_error(error, event_id)
@@ -144,18 +142,19 @@ class Session:
 
     @property
     def has_pending_audio(self) -> bool:
-        """Some of the last append has not been judged yet: call `hear_on`, before the next event if others wait."""
+        """Whether audio of the last append is unprocessed. Call `process_pending_audio`, before the next event if
+        possible."""
         return self.state is SessionState.OPEN and len(self._input_audio.pending_audio) > 0
 
     def process_pending_audio(self, now: float) -> list[Output]:
-        """Judge the next second of an append that was longer than that."""
+        """Process the next second of a long append."""
         self._advance_clock(now)
         if self.has_pending_audio:
             self._input_audio.process_pending()
         return self.outbox.drain()
 
     def handle_result(self, result: WorkResult, now: float) -> list[Output]:
-        """A result of the workers. Results about what is gone (cancelled, deleted) are dropped."""
+        """Handle a worker result. Results about cancelled or deleted objects are dropped."""
         self._advance_clock(now)
         if self.state is SessionState.EXPIRED:
             return self.outbox.drain()
@@ -171,12 +170,12 @@ class Session:
         return self.outbox.drain()
 
     def tick(self, now: float) -> list[Output]:
-        """Time has passed. Needed at `deadline`; allowed at any moment."""
+        """Advance the time. Required at `next_deadline`, allowed at any time."""
         self._advance_clock(now)
         return self.outbox.drain()
 
     def next_deadline(self) -> float | None:
-        """When `tick` is to be called at the latest; None: never."""
+        """Return the latest time for `tick`; None for never."""
         if self.state is SessionState.EXPIRED:
             return None
         return self._expires_at if self._idle_timeout_at is None else min(self._idle_timeout_at, self._expires_at)
@@ -195,8 +194,8 @@ class Session:
             raise invalid_type("type", "a string")
         handler = self._handlers.get(kind)
         if handler is None:
-            known = ", ".join(f"'{name}'" for name in self._handlers)
-            raise invalid_value("type", f"Supported values are: {known}.")
+            supported = ", ".join(f"'{name}'" for name in self._handlers)
+            raise invalid_value("type", f"Supported values are: {supported}.")
         return handler
 
     # ------------------------------------------------------------------ session and time
@@ -217,7 +216,7 @@ class Session:
         )
         self._input_audio.apply_settings()
         self._transcripts.drop_stale_captions(self._input_audio.turn_item_id)
-        if (self._context.turn_detection or {}).get("idle_timeout_ms") is None:
+        if self._context.turn_detection_field("idle_timeout_ms") is None:
             self._idle_timeout_at = None
         self.outbox.send("session.updated", session=self._to_json())
 
@@ -233,31 +232,35 @@ class Session:
         elif self._idle_timeout_at is not None and self._context.now >= self._idle_timeout_at:
             self._trigger_idle_timeout()
 
-    # ------------------------------------------------------------------ the person's turns
+    # ------------------------------------------------------------------ the user's turns
 
     def on_turn_started(self) -> None:
-        """The person began to speak (see `listening.TurnListener`)."""
+        """Interrupt the reply if configured (see `input_turns.TurnListener`)."""
         self._idle_timeout_at = None
-        if (self._context.turn_detection or {}).get("interrupt_response"):
+        if self._context.turn_detection_field("interrupt_response"):
             self._response_manager.interrupt()
 
     def on_turn_ended(self, item_id: str, audio: bytes, *, detected: bool) -> None:
-        """Make the sound a user message of the conversation and have it recognised (see `listening.TurnListener`)."""
+        """Add the turn as a user message and recognise it (see `input_turns.TurnListener`)."""
         part = MessagePart(
             "input_audio",
             has_public_transcript=False,
             audio=bytearray(audio),
-            duration_ms=len(audio) / 2 / SAMPLES_PER_MS,
+            duration_ms=duration_ms(audio),
         )
         item = ConversationItem(item_id, "message", "user", parts=[part], transcript_status=TranscriptStatus.PENDING)
         self._commit_item(item)
-        if detected and (self._context.turn_detection or {}).get("create_response"):
+        if detected and self._context.turn_detection_field("create_response"):
             self._respond_to(item)
 
     def predict_request(self) -> ReplyRequest | None:
-        """What would be generated if the turn ended now, without its words (see `listening.TurnListener`)."""
-        answered = (self._context.turn_detection or {}).get("create_response")
-        if not answered or self._response_manager.active_response is not None or self._context.has_pending_transcripts:
+        """Return the request that would follow the turn (see `input_turns.TurnListener`)."""
+        creates_response = self._context.turn_detection_field("create_response")
+        if (
+            not creates_response
+            or self._response_manager.active_response is not None
+            or self._context.has_pending_transcripts
+        ):
             return None
         return self._context.build_request()
 
@@ -291,28 +294,28 @@ class Session:
         self._respond_to(item)
 
     def _on_responses_idle(self) -> None:
-        """The default conversation's response has ended, and none follows."""
+        """Prefill and start the idle timeout after the last response."""
         self._prefill()
         if self._input_audio.turn_item_id is None:
             self._idle_start_sample = self._input_audio.received_samples
             self._start_idle_timer()
 
     def _start_idle_timer(self) -> None:
-        """Let the idle timeout run from where the reply has been played."""
-        idle_ms = (self._context.turn_detection or {}).get("idle_timeout_ms")
+        """Start the idle timeout at the end of the reply's playback."""
+        idle_ms = self._context.turn_detection_field("idle_timeout_ms")
         if idle_ms is not None:
             self._idle_timeout_at = max(self._context.now, self._response_manager.playback_ends_at) + idle_ms / 1000
 
     def _on_playback_stopped(self) -> None:
-        """The client has stopped playing the reply."""
+        """Update the idle timeout after the client has stopped the playback."""
         self._response_manager.playback_ends_at = self._context.now
         if self._idle_timeout_at is not None:
             self._start_idle_timer()
 
     def _prefill_if_changed(self) -> None:
-        """Have instructions and tools read ahead: the first ones at the first event, which mostly brings them."""
-        known, config = self._prefilled_config, self._context.config
-        if known is None or any(config[key] != known[key] for key in ("instructions", "tools")):
+        """Prefill changed instructions and tools. The first client event usually brings them."""
+        prefilled, config = self._prefilled_config, self._context.config
+        if prefilled is None or any(config[key] != prefilled[key] for key in ("instructions", "tools")):
             self._prefill()
 
     def _prefill(self) -> None:
@@ -331,15 +334,15 @@ class Session:
         self._transcripts.request_transcript(item)
 
     def _is_item_id_taken(self, item_id: str) -> bool:
-        known = item_id in self._context.conversation or self._transcripts.is_pending(item_id)
-        return known or item_id in ("root", self._input_audio.turn_item_id)
+        is_known = item_id in self._context.conversation or self._transcripts.is_pending(item_id)
+        return is_known or item_id in ("root", self._input_audio.turn_item_id)
 
     def _create_item(self, event: Json) -> None:
         if "item" not in event:
             raise missing_parameter("item")
         after = None
         if event.get("previous_item_id") is not None:
-            after = _require_text(event, "previous_item_id")
+            after = read_string(event, "previous_item_id")
             if after != "root":
                 self._context.conversation.get(after, "previous_item_id")
         item = parse_item(event["item"], "item", self._context.ids, self._context.input_format)
@@ -350,15 +353,15 @@ class Session:
         self._add_item(item, after)
 
     def _retrieve_item(self, event: Json) -> None:
-        item = self._context.conversation.get(_require_text(event, "item_id"))
+        item = self._context.conversation.get(read_string(event, "item_id"))
         side = "output" if item.role == "assistant" else "input"
         self.outbox.send(
             "conversation.item.retrieved", item=item.to_json(self._context.config["audio"][side]["format"]["type"])
         )
 
     def _truncate_item(self, event: Json) -> None:
-        item = self._context.conversation.get(_require_text(event, "item_id"))
-        index, end_ms = _require_integer(event, "content_index"), _require_integer(event, "audio_end_ms")
+        item = self._context.conversation.get(read_string(event, "item_id"))
+        index, end_ms = read_integer(event, "content_index"), read_integer(event, "audio_end_ms")
         part = item.parts[index] if 0 <= index < len(item.parts) else None
         if item.role != "assistant" or part is None or not part.clauses:
             raise ProtocolError(None, "Only model output audio messages can be truncated.")
@@ -373,7 +376,7 @@ class Session:
         self._prefill()
 
     def _delete_item(self, event: Json) -> None:
-        item = self._context.conversation.get(_require_text(event, "item_id"))
+        item = self._context.conversation.get(read_string(event, "item_id"))
         if item is self._context.conversation.last_spoken_item:
             self._on_playback_stopped()
         self._context.conversation.remove(item)
@@ -388,21 +391,3 @@ class Session:
         self._response_manager.create(event, self._is_item_id_taken)
         if self._response_manager.active_response is not None:
             self._idle_timeout_at = None
-
-
-def _require_text(event: Json, key: str) -> str:
-    value = event.get(key)
-    if value is None:
-        raise missing_parameter(key)
-    if not isinstance(value, str):
-        raise invalid_type(key, "a string")
-    return value
-
-
-def _require_integer(event: Json, key: str) -> int:
-    value = event.get(key)
-    if value is None:
-        raise missing_parameter(key)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise invalid_type(key, "an integer")
-    return value

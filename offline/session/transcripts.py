@@ -1,4 +1,4 @@
-"""The words of what the person said: asked for, shown while they arrive, kept in the items."""
+"""Transcripts of the user's turns: requested, streamed as captions, stored in items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRANSCRIPTION_EVENT = "conversation.item.input_audio_transcription"
 
 
 class TranscriptManager:
-    """Items whose words are awaited, and the captions shown for them so far."""
+    """Items with a pending transcript, and their captions so far."""
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
@@ -21,24 +21,24 @@ class TranscriptManager:
         self._captions: dict[str, str] = {}
 
     def is_pending(self, item_id: str) -> bool:
-        """Whether an item with this id is being recognised."""
+        """Return whether the item with this id is being recognised."""
         return item_id in self._pending_items
 
     def request_transcript(self, item: ConversationItem) -> None:
-        """Ask for the words of `item`, where it has sound."""
+        """Submit the recognition of `item` if it has audio."""
         if item.transcript_status is TranscriptStatus.PENDING:
             self._pending_items[item.id] = item
             audio = b"".join(part.audio for part in item.parts)
             self._context.outbox.submit(Recognize(item.id, audio, self._context.language_hint))
 
     def on_item_deleted(self, item: ConversationItem) -> None:
-        """`item` was deleted: its words are no longer wanted."""
+        """Drop the pending transcript of a deleted item."""
         self._captions.pop(item.id, None)
         if self._pending_items.pop(item.id, None) is not None:
             item.transcript_status = TranscriptStatus.READY
 
     def drop_stale_captions(self, turn_item_id: str | None) -> None:
-        """Forget what was shown for turns that came to nothing; `turn_item_id`: the one under way."""
+        """Drop the captions of turns without an item, except the one in progress (`turn_item_id`)."""
         self._captions = {
             item_id: text
             for item_id, text in self._captions.items()
@@ -46,34 +46,34 @@ class TranscriptManager:
         }
 
     def apply_caption_delta(self, result: CaptionDelta, turn_item_id: str | None) -> None:
-        """Show more words of the turn under way (`turn_item_id`) or of a committed one; of others they are dropped."""
+        """Send new words of the turn in progress or of a committed one; others are dropped."""
         item_id = result.item_id
-        committed = item_id in self._pending_items and item_id in self._context.conversation
-        if result.delta and (item_id == turn_item_id or committed):
+        is_committed = item_id in self._pending_items and item_id in self._context.conversation
+        if result.delta and (item_id == turn_item_id or is_committed):
             self._captions[item_id] = self._captions.get(item_id, "") + result.delta
             self._send_delta(item_id, 0, result.delta)
 
     def apply_final_result(self, result: FinalTranscript | RecognitionFailed) -> None:
-        """Keep the final words of an item and show them, where the client wants to see them."""
+        """Store the transcript of an item and send it if transcription is enabled."""
         item = self._pending_items.pop(result.item_id, None)
-        shown = self._captions.pop(result.item_id, "")
-        found = item.first_audio_part if item else None
-        if item is None or found is None:
+        caption = self._captions.pop(result.item_id, "")
+        audio_part = item.first_audio_part if item else None
+        if item is None or audio_part is None:
             return
-        index, part = found
-        visible = self._context.is_transcription_enabled and self._context.conversation.contains_item(item)
+        index, part = audio_part
+        is_visible = self._context.is_transcription_enabled and self._context.conversation.contains_item(item)
         head = {"item_id": item.id, "content_index": index}
         if isinstance(result, RecognitionFailed):
             item.transcript_status = TranscriptStatus.FAILED
-            if visible:
+            if is_visible:
                 error = {"type": "server_error", "code": "server_error", "message": result.message, "param": None}
                 self._context.outbox.send(f"{TRANSCRIPTION_EVENT}.failed", **head, error=error)
             return
         item.transcript_status = TranscriptStatus.READY
         part.text, part.has_public_transcript = result.text, self._context.is_transcription_enabled
-        if visible:
-            if result.text.startswith(shown):
-                self._send_delta(item.id, index, result.text[len(shown) :])
+        if is_visible:
+            if result.text.startswith(caption):
+                self._send_delta(item.id, index, result.text[len(caption) :])
             usage = {"type": "duration", "seconds": math.ceil(result.audio_s)}
             self._context.outbox.send(f"{TRANSCRIPTION_EVENT}.completed", **head, transcript=result.text, usage=usage)
 

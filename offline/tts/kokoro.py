@@ -1,9 +1,8 @@
-"""Kokoro v1.0, with one style: phonemes -> sound.
+"""Kokoro v1.0 with one voice style: phonemes -> speech.
 
-The published model does everything in one graph. Here it is taken apart where its encoder (phonemes -> what sounds
-when, how high and how loud; 30 ms of work) meets its decoder (those curves -> samples; 0.35 s of work for each second
-of sound on two cores). Every clause comes with about 0.4 s of silence before it and 0.7 s behind: the encoder needs
-them, the decoder does not, and is given only what will be heard.
+The published model is one graph. Here it is split into its encoder (phonemes -> duration, pitch and loudness curves; 30
+ms) and its decoder (curves -> samples; 0.35 s per second of speech on two cores). The encoder adds about 0.4 s of
+silence before each clause and 0.7 s after it; the decoder receives the audible frames only.
 """
 
 from __future__ import annotations
@@ -12,32 +11,29 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx.utils import Extractor
 
+from offline.audio import FloatAudio
 from offline.models.onnx_session import open_onnx_session
 
-Audio = npt.NDArray[np.float32]
-
 MAX_PHONEMES = 508
-FRAME_SAMPLES = 600
-"""Samples at 24 kHz of one frame of the decoder: 25 ms."""
+"""Phonemes of one clause that the model accepts."""
 MARGIN_FRAMES = 3
-"""Frames kept around what is loud: the decoder looks that far to both sides."""
+"""Frames (25 ms each) kept around the audible ones, because the decoder looks that far to both sides."""
 SPEECH_LOUDNESS_THRESHOLD = -8.5
-"""The loudness curve rests at -9.6 to -9.0 in silence and stands above 0 in speech."""
+"""Value of the loudness curve above which a frame is audible: silence has -9.6 to -9.0, speech more than 0."""
 
 _CONTENT, _PITCH, _LOUDNESS = (
     "/encoder/MatMul_1_output_0",
     "/encoder/Reshape_output_0",
     "/encoder/Reshape_1_output_0",
 )
-"""Where encoder meets decoder: float32 [1, 512, frames], and twice [1, 2 * frames]."""
+"""Tensors between encoder and decoder: float32 [1, 512, frames], and twice [1, 2 * frames]."""
 
 
 def split_model(model_path: Path) -> tuple[bytes, bytes]:
-    """The encoder and the decoder of the published model, as models of their own."""
+    """Return the serialised encoder and decoder of the published model."""
     whole = onnx.load(str(model_path))
     shapes: dict[str, list[str | int | None]]
     shapes = {_CONTENT: [1, 512, "frames"], _PITCH: [1, "halves"], _LOUDNESS: [1, "halves"]}
@@ -49,8 +45,8 @@ def split_model(model_path: Path) -> tuple[bytes, bytes]:
     return encoder.SerializeToString(), decoder.SerializeToString()
 
 
-def audible_frames(loudness: Audio) -> slice:
-    """The frames worth decoding; `loudness` is a curve of two values a frame. Empty when all is silence."""
+def audible_frames(loudness: FloatAudio) -> slice:
+    """Return the frames to decode. `loudness` has two values per frame. Empty when all is silent."""
     frames = len(loudness) // 2
     loud = np.flatnonzero(loudness > SPEECH_LOUDNESS_THRESHOLD) // 2
     if not len(loud):
@@ -59,15 +55,15 @@ def audible_frames(loudness: Audio) -> slice:
 
 
 class Kokoro:
-    """phonemes -> float32 at 24 kHz."""
+    """Kokoro model with one voice style. Blocks; call it from one thread at a time."""
 
     def __init__(self, model_path: Path, vocabulary_path: Path, style_path: Path, threads: int) -> None:
         self._encoder, self._decoder = (open_onnx_session(part, threads) for part in split_model(model_path))
         self._vocabulary: dict[str, int] = json.loads(vocabulary_path.read_text("utf-8"))["vocab"]
         self._styles = np.fromfile(style_path, np.float32).reshape(-1, 1, 256)
 
-    def __call__(self, phonemes: str, speed: float) -> Audio:
-        """`speed` 1.0 is the model's own pace. Nothing it can say gives no samples."""
+    def __call__(self, phonemes: str, speed: float) -> FloatAudio:
+        """Return float32 samples at 24 kHz; none without known phonemes. `speed` 1.0 is the model's default."""
         ids = [self._vocabulary[c] for c in phonemes if c in self._vocabulary][:MAX_PHONEMES]
         if not ids:
             return np.zeros(0, np.float32)
@@ -84,5 +80,5 @@ class Kokoro:
             _LOUDNESS: loudness[:, halves],
             "style": style,
         }
-        audio: Audio = self._decoder.run(None, feed)[0].squeeze()
+        audio: FloatAudio = self._decoder.run(None, feed)[0].squeeze()
         return audio

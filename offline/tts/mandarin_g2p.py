@@ -1,4 +1,4 @@
-"""Mandarin text -> the phonemes Kokoro v1.0 was trained on, with pypinyin alone."""
+"""Mandarin grapheme to phoneme conversion for Kokoro v1.0, by pypinyin."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from pypinyin import Style, lazy_pinyin
 
-from .chinese_text import to_simplified
+from offline.chinese_text import HAN_RANGE, contains_han, to_simplified
 
 _INITIALS = {
     "b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l", "g": "k", "k": "kʰ", "h": "x",
     "j": "ʨ", "q": "ʨʰ", "x": "ɕ", "zh": "ꭧ", "ch": "ꭧʰ", "sh": "ʂ", "r": "ɻ", "z": "ʦ", "c": "ʦʰ", "s": "s",
 }  # fmt: skip
 
-# Final -> what stands before the tone mark, and after it.
+# Final -> phonemes before the tone mark and after it.
 _FINALS = {
     "a": ("a", ""), "ai": ("ai", ""), "an": ("a", "n"), "ang": ("a", "ŋ"), "ao": ("au", ""), "e": ("ɤ", ""),
     "ei": ("ei", ""), "en": ("ə", "n"), "eng": ("ə", "ŋ"), "i": ("i", ""), "ia": ("ja", ""), "ian": ("jɛ", "n"),
@@ -28,6 +28,7 @@ _FINALS = {
 _Y_FINALS = {"yi": "i", "yin": "in", "ying": "ing", "yu": "ü", "yue": "üe", "yuan": "üan", "yun": "ün", "you": "iou",
       "yo": "o", "yong": "iong"}  # fmt: skip
 _W_FINALS = {"wu": "u", "wo": "uo", "wei": "uei", "wen": "uen", "weng": "ueng"}
+_SCRIPT_RUN = re.compile(rf"[{HAN_RANGE}]+|[A-Za-z][A-Za-z' -]*|[^{HAN_RANGE}A-Za-z]+")
 _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 _DIGITS = "零一二三四五六七八九"
 _PUNCTUATION = str.maketrans(
@@ -37,7 +38,7 @@ _PUNCTUATION = str.maketrans(
 
 
 def syllable_to_phonemes(pinyin: str) -> str:
-    """Phonemes of one syllable in numbered pinyin ("zhong1"; ü or v); anything else comes back as it is."""
+    """Return the phonemes of a syllable in numbered pinyin ("zhong1"; ü or v); other text as it is."""
     match = re.fullmatch(r"([a-zêü]+)([1-5])", pinyin.replace("v", "ü"))
     if not match:
         return pinyin
@@ -64,26 +65,30 @@ def syllable_to_phonemes(pinyin: str) -> str:
 
 
 def _below_ten_thousand(number: int, leading: bool) -> str:
-    """0..9999 in words; `leading`: a ten at the start is 十, not 一十."""
+    """Return 0 to 9999 in Chinese words. `leading` writes a ten at the start as 十, not 一十."""
     words, zero = "", False
     for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
         digit = number // unit % 10
         if digit:
-            words += ("零" if zero and words else "") + ("" if leading and unit == 10 and digit == 1 and not words else
-                                                        _DIGITS[digit]) + name  # fmt: skip
+            is_bare_ten = leading and unit == 10 and digit == 1 and not words
+            words += ("零" if zero and words else "") + ("" if is_bare_ten else _DIGITS[digit]) + name
             zero = False
         else:
             zero = bool(words)
     return words
 
 
+def _digit_by_digit(digits: str) -> str:
+    return "".join(_DIGITS[int(d)] for d in digits)
+
+
 def number_to_chinese(text: str) -> str:
-    """A number in digits ("2026", "3.5", "007") in Chinese words; long and zero-led ones digit by digit."""
+    """Return a number ("2026", "3.5", "007") in Chinese words; digit by digit if long or with leading zeros."""
     whole, _, fraction = text.partition(".")
     if fraction:
-        return number_to_chinese(whole) + "點" + "".join(_DIGITS[int(d)] for d in fraction)
+        return number_to_chinese(whole) + "點" + _digit_by_digit(fraction)
     if len(whole) > 12 or (whole[0] == "0" and len(whole) > 1):
-        return "".join(_DIGITS[int(d)] for d in whole)
+        return _digit_by_digit(whole)
     value = int(whole)
     if value == 0:
         return "零"
@@ -97,9 +102,9 @@ def number_to_chinese(text: str) -> str:
 
 
 def verbalize_numbers(text: str) -> str:
-    """Digits and the signs around them as they are said in Mandarin."""
+    """Replace numbers, dates, times, percentages and temperatures by Mandarin words."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-    text = re.sub(r"(\d{4})(?=\s*年)", lambda m: "".join(_DIGITS[int(d)] for d in m[1]), text)
+    text = re.sub(r"(\d{4})(?=\s*年)", lambda m: _digit_by_digit(m[1]), text)
     text = re.sub(
         r"(\d{1,2}):(\d{2})",
         lambda m: f"{number_to_chinese(m[1])}點" + (f"{number_to_chinese(m[2])}分" if int(m[2]) else ""),
@@ -112,19 +117,18 @@ def verbalize_numbers(text: str) -> str:
 
 
 def to_phonemes(text: str, english_to_phonemes: Callable[[str], str] | None = None) -> str:
-    """Kokoro's phonemes of a text, Traditional or Simplified, with English words in it where `english` can say them.
+    """Return Kokoro's phonemes of Traditional or Simplified text.
 
-    `english`: words -> phonemes in the same alphabet; None leaves them out.
+    `english_to_phonemes` converts the English words in it to the same alphabet; None leaves them out.
     """
     text = to_simplified(verbalize_numbers(text))
-    said = ""
-    for piece in re.findall(r"[\u4e00-\u9fff]+|[A-Za-z][A-Za-z' -]*|[^\u4e00-\u9fffA-Za-z]+", text):
-        if "\u4e00" <= piece[0] <= "\u9fff":
-            said += "".join(
-                map(syllable_to_phonemes, lazy_pinyin(piece, style=Style.TONE3, neutral_tone_with_five=True))
-            )
+    phonemes = ""
+    for piece in _SCRIPT_RUN.findall(text):
+        if contains_han(piece[0]):
+            syllables = lazy_pinyin(piece, style=Style.TONE3, neutral_tone_with_five=True)
+            phonemes += "".join(map(syllable_to_phonemes, syllables))
         elif piece[0].isalpha():
-            said += f" {english_to_phonemes(piece.strip()) if english_to_phonemes else ''} "
+            phonemes += f" {english_to_phonemes(piece.strip()) if english_to_phonemes else ''} "
         else:
-            said += piece.translate(_PUNCTUATION)
-    return re.sub(r"\s+", " ", said).strip()
+            phonemes += piece.translate(_PUNCTUATION)
+    return re.sub(r"\s+", " ", phonemes).strip()

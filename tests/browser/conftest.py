@@ -13,20 +13,6 @@ from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.chromium import launch_chromium
 from tests.support.realtime.fake_echo_server import EchoRealtimeServer, running_echo_server
 
-PARALLEL_SAFE_MODULES = {
-    "test_accessibility",
-    "test_call_failures",
-    "test_event_stream_end",
-    "test_no_external_hosts",
-    "test_page",
-    "test_password_and_origin",
-    "test_phone",
-    "test_sound_check",
-    "test_text_chat",
-    "test_waiting_queue",
-}
-"""Modules that may run beside one another: nothing in them depends on how smoothly a reply is heard."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -34,8 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
             item.add_marker("models")
             item.add_marker(pytest.mark.timeout(180))
-            if Path(item.path).stem in PARALLEL_SAFE_MODULES:
-                item.add_marker("beside")
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +43,7 @@ def echo_server() -> Iterator[EchoRealtimeServer]:
 
 @pytest.fixture(scope="session")
 def echo_app(echo_server: EchoRealtimeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """An app on the echo server."""
+    """Yield an app that uses the echo server."""
     log = tmp_path_factory.mktemp("echo") / "log.txt"
     with running_app(
         log, REALTIME_URL=echo_server.url, REALTIME_API_KEY=OPERATOR_KEY, VANISHED_SECONDS="3", MODELS="the-better"
@@ -69,14 +53,14 @@ def echo_app(echo_server: EchoRealtimeServer, tmp_path_factory: pytest.TempPathF
         app.wait_for_health(
             lambda health: health["chats"] == 0 and health["calls"] == 0, timeout=20
         )  # all tabs are closed
-        said = log.read_text()
-        assert "Traceback" not in said, said[-4000:]
-        assert "canary" not in said
+        log_text = log.read_text()
+        assert "Traceback" not in log_text, log_text[-4000:]
+        assert "canary" not in log_text
 
 
 @pytest.fixture
 def caller(app: AppProcess, browser: Browser) -> Iterator[BrowserPage]:
-    """One visitor with the page open; at the end the tab is closed and the line must be free again."""
+    """Yield a visitor's page; at the end close it and assert that its call has ended without errors."""
     caller = BrowserPage(browser, app.url)
     yield caller
     errors = caller.errors

@@ -1,4 +1,4 @@
-"""One real app for all tests here, with secrets planted in it, on a server that the tests command."""
+"""Fixtures of the end-to-end tests: one real app with planted secrets, on a server whose behaviour the tests choose."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def threaded_server() -> Iterator[ThreadedRealtimeServer]:
 
 @pytest.fixture
 def upstream(threaded_server: ThreadedRealtimeServer) -> ThreadedRealtimeServer:
-    """In good order."""
+    """Return the server, set to normal behaviour."""
     threaded_server.behaviour = ServerBehaviour.NORMAL
     return threaded_server
 
@@ -39,7 +39,7 @@ def upstream(threaded_server: ThreadedRealtimeServer) -> ThreadedRealtimeServer:
 def canary_app(
     threaded_server: ThreadedRealtimeServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AppProcess]:
-    planted = {
+    secrets = {
         "REALTIME_URL": f"{threaded_server.url}?api_key={IN_ADDRESS}",
         "REALTIME_API_KEY": OPERATOR,
         "OPENAI_API_KEY": OPERATOR,
@@ -51,7 +51,7 @@ def canary_app(
         "TWILIO_AUTH_TOKEN": TWILIO_TOKEN,
         "TURN_HF_TOKEN": HUGGING_FACE,
     }
-    bounds = {"RECONNECT_ATTEMPTS": "1", "MAX_SOCKETS": "8", "MAX_CALLS": "4"}
-    with running_app(tmp_path_factory.mktemp("outside") / "log.txt", DEBUG="true", **bounds, **planted) as app:
+    limits = {"RECONNECT_ATTEMPTS": "1", "MAX_SOCKETS": "8", "MAX_CALLS": "4"}
+    with running_app(tmp_path_factory.mktemp("outside") / "log.txt", DEBUG="true", **limits, **secrets) as app:
         app.wait_for_health(lambda health: health["http"] == 200)
         yield app

@@ -1,4 +1,4 @@
-"""The front door without a browser: both ways to start it, /health, and bad settings."""
+"""The app as a process: both start commands, /health, and bad settings."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ KEY = "sk-secret-of-the-operator"
 
 
 @pytest.mark.parametrize("command", [["app.py"], ["-m", "uvicorn", "app:app"]], ids=["python app.py", "uvicorn"])
-def test_page_and_health(command: list[str], tmp_path: Path) -> None:
-    # Something listens, and nothing answers: these tests are about the door, not about what is behind it.
+def test_app_serves_page_and_health_without_showing_its_key(command: list[str], tmp_path: Path) -> None:
+    # The server accepts TCP connections and never answers.
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         address = f"ws://127.0.0.1:{elsewhere.getsockname()[1]}/v1/realtime"
         settings = {"REALTIME_URL": address, "REALTIME_API_KEY": KEY, "REALTIME_MODEL": "some-model"}
@@ -40,18 +40,18 @@ def test_page_and_health(command: list[str], tmp_path: Path) -> None:
             }
             page, config = app.fetch_text("/"), app.fetch_text("/config")
             assert "Realtime Voice Chat" in page
-            if command == ["app.py"]:  # told twice, it ends at once, though nobody has an answer yet
+            if command == ["app.py"]:  # a second signal ends it at once, with a call open
                 with connect(f"{app.url.replace('http', 'ws')}/v1/realtime"):
                     app.wait_for_health(lambda answer: answer["calls"] == 1)
                     app.process.send_signal(signal.SIGINT)
                     app.wait_for_health(lambda answer: answer["status"] == "draining")
-                    while app.process.poll() is None:  # too soon after the first it is the same one
+                    while app.process.poll() is None:  # the kernel merges signals that follow too soon
                         app.process.terminate()
                         with suppress(subprocess.TimeoutExpired):
                             app.process.wait(0.1)
                 assert app.process.returncode == 128 + signal.SIGTERM
-            for place in (page, config, (tmp_path / "log.txt").read_text()):
-                assert KEY not in place
+            for text in (page, config, (tmp_path / "log.txt").read_text()):
+                assert KEY not in text
 
 
 @pytest.mark.models
@@ -64,7 +64,7 @@ def test_health_is_503_until_the_models_are_loaded(app: AppProcess) -> None:
     assert "qwen" in str(ready["model"]).lower()
 
 
-def test_a_bad_setting_is_one_sentence() -> None:
+def test_bad_setting_ends_the_start_with_one_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, "PORT": "many"}, capture_output=True, text=True
     )

@@ -1,6 +1,6 @@
-"""Nonsense at every door of the real app: none is answered by a fault of ours, and afterwards all is as before.
+"""Fuzzing of every endpoint of the real app: no input causes an internal error or leaves a session behind.
 
-A few hundred inputs in the regular suite; `LONG=1 pytest tests/end_to_end/test_fuzzing.py` sends tens of thousands.
+The regular suite sends a few hundred inputs; `LONG=1 pytest tests/end_to_end/test_fuzzing.py` sends tens of thousands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.app.app_process import AppProcess
@@ -30,17 +30,17 @@ FUZZ_SETTINGS = settings(
     max_examples=400 if LONG else 5,
     deadline=None,
     database=None,
-    phases=[Phase.generate],  # each try takes real time: a case as it was found must do
+    phases=[Phase.generate],  # shrinking takes too long: each example runs in real time
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 pytestmark = pytest.mark.timeout(3600 if LONG else 120)
 sent_inputs = 0
-"""Bad inputs so far, for whoever runs the long mode."""
+"""Number of inputs so far, printed in the long mode."""
 
 
 @pytest.fixture(autouse=True)
 def app_is_left_clean(canary_app: AppProcess, upstream: ThreadedRealtimeServer) -> Iterator[None]:
-    """All places are free again, nothing is open at the server, and nothing was amiss."""
+    """After each test: no session, no connection to the server, no traceback."""
     before = len(canary_app.log_path.read_bytes())
     yield
     canary_app.wait_for_health(
@@ -48,21 +48,22 @@ def app_is_left_clean(canary_app: AppProcess, upstream: ThreadedRealtimeServer) 
     )
     if LONG:
         asyncio.run(good_conversation(canary_app))
-    said = canary_app.log_path.read_bytes()[before:].decode()
-    assert "Traceback" not in said, said[-4000:]
+    log = canary_app.log_path.read_bytes()[before:].decode()
+    assert "Traceback" not in log, log[-4000:]
     if LONG:
         print(f"{sent_inputs} bad inputs")  # noqa: T201
 
 
 async def good_conversation(app: AppProcess) -> None:
+    """Hold a call and a chat, and check their texts."""
     async with httpx.AsyncClient(timeout=10) as client:
         visitor = GradioPageClient(app.url, client, TrafficRecorder())
         await visitor.open()
         async with visitor.websocket_call():
-            await visitor.wait_for_text(lambda said: SPOKEN in said and REPLY in said)
+            await visitor.wait_for_text(lambda text: SPOKEN in text and REPLY in text)
         mark = len(visitor.received_text)
         await visitor.trigger_event("text-send", text_input="written")
-        await visitor.wait_for_text(lambda said: "written" in said[mark:] and REPLY in said[mark:])
+        await visitor.wait_for_text(lambda text: "written" in text[mark:] and REPLY in text[mark:])
         await visitor.trigger_event("text-connect")
         await visitor.close()
 
@@ -72,7 +73,7 @@ def count_inputs(more: int) -> None:
     sent_inputs += more
 
 
-# -------------------------------------------------------------------- what is sent
+# -------------------------------------------------------------------- inputs
 
 ODD_VALUES = st.recursive(
     st.none()
@@ -121,9 +122,9 @@ def json_paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def mutated(draw: st.DrawFn, whole: list[dict[str, Any]]) -> str:
-    """Something good with one to three places bent."""
-    value = json.loads(json.dumps(draw(st.sampled_from(whole))))
+def mutated(draw: st.DrawFn, valid: list[dict[str, Any]]) -> str:
+    """Draw one of the valid values and change it in one to three places."""
+    value = json.loads(json.dumps(draw(st.sampled_from(valid))))
     for _ in range(draw(st.integers(1, 3))):
         *way, last = draw(st.sampled_from(json_paths(value) or [("type",)]))
         inside = value
@@ -145,23 +146,25 @@ MESSAGES = st.lists(
     max_size=20,
 )
 ACCEPTABLE_CLOSE_CODES = {1000, 1001, 1003, 1007, 1008, 1009, 1013, 3000, 4000}
-"""Close codes that say that it is the other side's fault, or the hour's."""
+"""Close codes that blame the client, a limit or the end of a session."""
 
 
-# -------------------------------------------------------------------- the sockets
+# -------------------------------------------------------------------- WebSockets
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat", "/v1/realtime?dialect=beta"])
 @FUZZ_SETTINGS
 @given(MESSAGES)
-def test_programs(canary_app: AppProcess, path: str, messages: list[str | bytes]) -> None:
+def test_gateway_answers_bad_events_with_errors_or_a_close_code(
+    canary_app: AppProcess, path: str, messages: list[str | bytes]
+) -> None:
     count_inputs(len(messages))
     with connect(canary_app.url.replace("http", "ws") + path, close_timeout=1, max_size=None) as program:
         try:
             for message in messages:
                 program.send(message)
             program.send(json.dumps({"type": "no.such.type", "event_id": "the last"}))
-            while "the last" not in (said := str(program.recv(timeout=10))) or '"error"' not in said:
+            while "the last" not in (text := str(program.recv(timeout=10))) or '"error"' not in text:
                 pass
         except ConnectionClosed as closed:
             assert closed.rcvd is not None and closed.rcvd.code in ACCEPTABLE_CLOSE_CODES, closed
@@ -177,15 +180,15 @@ FRAMES = st.lists(
 
 @FUZZ_SETTINGS
 @given(FRAMES)
-def test_the_socket_of_a_call(canary_app: AppProcess, messages: list[str | bytes]) -> None:
+def test_audio_socket_closes_with_a_known_code(canary_app: AppProcess, messages: list[str | bytes]) -> None:
     count_inputs(len(messages))
 
     async def call() -> None:
         async with httpx.AsyncClient(timeout=10) as client:
             visitor = GradioPageClient(canary_app.url, client, TrafficRecorder())
             visitor.config = config_of(canary_app)
-            where = (await visitor.trigger_event("voice-fallback"))[0]
-            with connect(f"{canary_app.url.replace('http', 'ws')}/{where}", close_timeout=1) as call:
+            path = (await visitor.trigger_event("voice-fallback"))[0]
+            with connect(f"{canary_app.url.replace('http', 'ws')}/{path}", close_timeout=1) as call:
                 try:
                     for message in messages:
                         call.send(message)
@@ -206,30 +209,41 @@ def config_of(app: AppProcess) -> Any:
     return _configs[app.url]
 
 
+GATEWAY_ADDRESSES = ("/v1/realtime?model=", "/text-chat?dialect=")
+"""Beginnings of addresses whose end the gateway ignores."""
+UNKNOWN_ADDRESSES = ("/voice-socket/", "/realtime-voice/")
+"""Beginnings of addresses that lead to no WebSocket without a valid ticket."""
+
+
 @FUZZ_SETTINGS
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60), st.binary(max_size=60))
-def test_handshakes(canary_app: AppProcess, word: str, header: bytes) -> None:
-    """Addresses, subprotocols and headers that mean nothing."""
-    count_inputs(4)
-    # Control characters would not get past h11, uvicorn's parser, which leaves the connection to its client to close.
-    shown = {"Authorization": "".join(chr(byte) for byte in header if byte >= 32 and byte != 127)}
-    for path in ("/voice-socket/", "/v1/realtime?model=", "/text-chat?dialect=", "/realtime-voice/"):
-        address = canary_app.url.replace("http", "ws") + path + word.replace("#", "").replace(" ", "")
-        try:
-            with connect(address, additional_headers=shown, subprotocols=["realtime", "x"], close_timeout=1) as program:
-                program.recv(timeout=5)
-        except InvalidHandshake as refused:
-            status = getattr(getattr(refused, "response", None), "status_code", 400)
-            assert status < 500, status
-        except (ConnectionClosed, UnicodeError, ValueError):
+def test_handshakes_with_odd_addresses_and_headers_are_served_or_denied(
+    canary_app: AppProcess, word: str, header: bytes
+) -> None:
+    count_inputs(len(GATEWAY_ADDRESSES) + len(UNKNOWN_ADDRESSES))
+    # h11, uvicorn's parser, rejects control characters and leaves the close to the client.
+    authorization = "".join(chr(byte) for byte in header if byte >= 32 and byte != 127)
+    options: dict[str, Any] = {
+        "additional_headers": {"Authorization": authorization},
+        "subprotocols": ["realtime", "x"],
+        "close_timeout": 1,
+    }
+    url = canary_app.url.replace("http", "ws")
+    word = word.replace("#", "")
+    for path in GATEWAY_ADDRESSES:
+        with connect(url + path + word, **options) as program:
+            assert program.subprotocol == "realtime"
+            assert json.loads(program.recv(timeout=5))["type"] == "session.created"
+    for path in UNKNOWN_ADDRESSES:
+        with pytest.raises(InvalidStatus) as denied, connect(url + path + word, **options):
             pass
+        assert denied.value.response.status_code in (403, 404)
 
 
 @FUZZ_SETTINGS
 @given(st.integers(0, 2**32))
-def test_random_bytes_on_the_port(canary_app: AppProcess, seed: int) -> None:
-    """Not even HTTP."""
-    chance = random.Random(seed)
+def test_random_bytes_on_the_port_cause_no_server_error(canary_app: AppProcess, seed: int) -> None:
+    rng = random.Random(seed)
     port = int(canary_app.url.rpartition(":")[2])
     starts = [
         b"",
@@ -241,7 +255,7 @@ def test_random_bytes_on_the_port(canary_app: AppProcess, seed: int) -> None:
     for start in starts:
         count_inputs(1)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
-            raw.sendall(start + chance.randbytes(chance.choice([1, 20, 300, 5000])))
+            raw.sendall(start + rng.randbytes(rng.choice([1, 20, 300, 5000])))
             raw.shutdown(socket.SHUT_WR)
             answer = b""
             try:
@@ -262,10 +276,10 @@ JOIN = {"fn_index": 0, "data": [None], "session_hash": "fuzz", "event_data": Non
 
 
 def call_offer(app: AppProcess) -> dict[str, Any]:
-    """As fastrtc's component makes it, though nothing can come of it."""
-    place = next(part["id"] for part in config_of(app)["components"] if part["type"] == "webrtc")
+    """Return an offer in the form of fastrtc's component; it leads to no connection."""
+    component = next(part["id"] for part in config_of(app)["components"] if part["type"] == "webrtc")
     offer = {**OFFER, "webrtc_id": "fuzz"}
-    return {"component_id": place, "fn_name": "offer", "session_hash": "fuzz", "data": offer}
+    return {"component_id": component, "fn_name": "offer", "session_hash": "fuzz", "data": offer}
 
 
 @pytest.mark.parametrize(
@@ -273,12 +287,12 @@ def call_offer(app: AppProcess) -> dict[str, Any]:
 )
 @FUZZ_SETTINGS
 @given(data=st.data())
-def test_posted_bodies(canary_app: AppProcess, path: str, data: st.DataObject) -> None:
-    whole = JOIN if "join" in path else call_offer(canary_app) if "component" in path else OFFER
+def test_posted_bodies_cause_no_server_error(canary_app: AppProcess, path: str, data: st.DataObject) -> None:
+    valid = JOIN if "join" in path else call_offer(canary_app) if "component" in path else OFFER
     with httpx.Client(base_url=canary_app.url, timeout=20) as client:
         for _ in range(5):
             count_inputs(1)
-            body = data.draw(mutated([whole]) | BROKEN_MESSAGES | ODD_VALUES.map(json.dumps) | st.binary(max_size=300))
+            body = data.draw(mutated([valid]) | BROKEN_MESSAGES | ODD_VALUES.map(json.dumps) | st.binary(max_size=300))
             content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
             answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
             assert answer.status_code < 500 or answer.status_code == 503, (path, body, answer.text[:300])
@@ -293,9 +307,10 @@ WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_chara
     st.dictionaries(WORDS, WORDS, max_size=3),
     st.dictionaries(st.sampled_from(["Accept", "Range", "Cookie", "Content-Type", "X-Forwarded-For"]), WORDS),
 )
-def test_routes(canary_app: AppProcess, method: str, query: dict[str, str], headers: dict[str, str]) -> None:
-    """Ours, in any way they may be asked for."""
-    ours = [
+def test_routes_with_any_method_cause_no_server_error(
+    canary_app: AppProcess, method: str, query: dict[str, str], headers: dict[str, str]
+) -> None:
+    own_routes = [
         *httpx.get(canary_app.url + "/openapi.json").json()["paths"],
         "/",
         "/udp-check",
@@ -303,7 +318,7 @@ def test_routes(canary_app: AppProcess, method: str, query: dict[str, str], head
         "/voice-socket/x",
     ]
     with httpx.Client(base_url=canary_app.url, timeout=20) as client:
-        for path in [*ours, "/v1/realtime", "/text-chat", "/nowhere"]:
+        for path in [*own_routes, "/v1/realtime", "/text-chat", "/nowhere"]:
             count_inputs(1)
             answer = client.request(method, path, params=query, headers=headers)
             assert answer.status_code < 500, (method, path, query, headers, answer.text[:300])

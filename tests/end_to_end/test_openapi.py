@@ -1,5 +1,7 @@
-"""The HTTP routes as their own description (`/openapi.json`) has them, tried by schemathesis: a program of its own, in
-an environment of its own (`requirements-apart.txt`)."""
+"""HTTP routes against their description in `/openapi.json`, tested by schemathesis.
+
+schemathesis runs in an environment of its own (`requirements-apart.txt`).
+"""
 
 from __future__ import annotations
 
@@ -15,33 +17,31 @@ from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 
 LONG = bool(os.environ.get("LONG"))
 EXAMPLES = 3000 if LONG else 50
-"""For each route, besides those of the specification's edges."""
-NOT_ASKED = "unsupported_method"
-"""Of a method that no route has, TRACE, the guard says 404 as of every address that it does not know, and not 405."""
+"""Examples for each route, besides the boundary values of the specification."""
+EXCLUDED_CHECK = "unsupported_method"
+"""Check that is left out: the guard answers TRACE with 404 instead of 405, as every unknown request."""
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-def test_no_request_is_answered_otherwise_than_described(
-    canary_app: AppProcess, upstream: ThreadedRealtimeServer, tmp_path: Path
-) -> None:
+def test_routes_answer_as_described(canary_app: AppProcess, upstream: ThreadedRealtimeServer, tmp_path: Path) -> None:
     before = len(canary_app.log_path.read_bytes())
     schemathesis = AGENTS_PYTHON.with_name(f"st{AGENTS_PYTHON.suffix}")
-    assert schemathesis.exists(), f"{schemathesis} is missing: ./test.sh makes it from requirements-apart.txt"
+    assert schemathesis.exists(), f"{schemathesis} is missing: ./test.sh installs it from requirements-apart.txt"
     ran = subprocess.run(
         [
             str(schemathesis),
             "run",
             f"{canary_app.url}/openapi.json",
             f"--max-examples={EXAMPLES}",
-            f"--exclude-checks={NOT_ASKED}",
+            f"--exclude-checks={EXCLUDED_CHECK}",
             "--no-color",
         ],
-        cwd=tmp_path,  # where it keeps what it found
+        cwd=tmp_path,  # schemathesis stores its examples here
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
     assert "Selected: 3/3" in ran.stdout and "Tested: 3" in ran.stdout
-    said = canary_app.log_path.read_bytes()[before:].decode()
-    assert "Traceback" not in said, said[-4000:]
+    log = canary_app.log_path.read_bytes()[before:].decode()
+    assert "Traceback" not in log, log[-4000:]

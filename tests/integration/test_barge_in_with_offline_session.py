@@ -44,7 +44,7 @@ class CallWithOfflineSession:
     def __init__(self, seed: int, clauses: int = 3, **changed: Any) -> None:
         self.now = 100.0
         self.rng = random.Random(seed)
-        self.settings = Settings(**changed)
+        self.settings = Settings().with_changes(**changed)
         self.call = CallStateMachine(Conversation(), self.settings, self.now)
         self.session = Session(
             model="m", ids=IdGenerator(self.rng), vad=tone_probability, now=self.now, unix_time=1.8e9

@@ -55,7 +55,7 @@ async def test_what_was_wanted_while_connecting_is_told_when_there_is_a_connecti
             )
             is EffectiveFrom.NOW
         )
-        assert page.handler._session_billing.visitor_limit_usd == 0.5
+        assert page.session._billing.visitor_limit_usd == 0.5
         there.confirmation_allowed.set()
         (told,) = await there.wait_for("session.update")
         assert silence_ms_of(there.session_update) == 350 and silence_ms_of(told) == 800

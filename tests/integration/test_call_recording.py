@@ -94,7 +94,7 @@ async def test_clear_erases_the_recording(in_call: bool) -> None:
         assert recording is not None
         await wait_for_samples(page, RATE // 2)
         if not in_call:
-            page.handler.end_by_user()
+            page.session.end_by_user()
         await page.visitor.clear()
         assert recording.sample_count == 0
         if in_call:

@@ -42,7 +42,7 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         port = taken.getsockname()[1]
         settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
         monkeypatch.setattr(app, "settings", settings)
-        house = app.Application(settings)
+        house = app.create_application(settings)
         monkeypatch.setattr(house.shutdown, "install_signal_handlers", lambda: None)  # signals are pytest's here
         monkeypatch.setattr(app, "application", house)
         with pytest.raises(SystemExit) as end:

@@ -18,7 +18,7 @@ from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Settings
 from voicechat.conversation import audio_text_alignment
 from voicechat.conversation.conversation import Conversation
-from voicechat.gateway.client_event_policy import MAX_TRACKED_RESPONSES, InFlightResponses
+from voicechat.gateway.in_flight_responses import MAX_TRACKED_RESPONSES, InFlightResponses
 from voicechat.gateway.session_bootstrap import SessionBootstrap
 from voicechat.limits.budget import BillingService, SessionBilling
 from voicechat.protocol.endpoint import Endpoint, ServerKind

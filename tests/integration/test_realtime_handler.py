@@ -22,7 +22,7 @@ async def test_a_conversation() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
-        assert page.visitor.call is page.handler
+        assert page.visitor.call is page.session
         assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 1
         page.microphone_level = 1234
         async with asyncio.timeout(5):
@@ -124,7 +124,7 @@ async def test_a_typed_message_and_clear() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
-        await page.handler.send_text("Hello there")
+        page.session.send_text("Hello there")
         (created,) = await there.wait_for("conversation.item.create")
         await there.wait_for("response.create")
         await there.send({**created, "type": "conversation.item.added"})
@@ -138,18 +138,18 @@ async def test_a_typed_message_and_clear() -> None:
 
 async def test_whoever_types_learns_whether_it_was_taken() -> None:
     there = ScriptedRealtimeServer()
-    assert not await RealtimeHandler(Settings(), endpoint_at("ws://127.0.0.1:1")).send_text("Too early")
+    assert RealtimeHandler(Settings(), endpoint_at("ws://127.0.0.1:1")).session is None, "too early"
     async with (
         running_server(there.handle_connection) as url,
         running_call(endpoint_at(url), max_message_chars=5) as page,
     ):
         await page.wait_for_stage(CallStage.LISTENING)
-        assert not await page.handler.send_text("123456")
-        assert not await page.handler.send_text(" \n")
-        assert await page.handler.send_text("12345")
+        assert not page.session.send_text("123456")
+        assert not page.session.send_text(" \n")
+        assert page.session.send_text("12345")
         await there.wait_for("conversation.item.create")
-        await page.handler.end_with_notice(None)
-        assert not await page.handler.send_text("late")
+        page.session.end_by_user()
+        assert not page.session.send_text("late")
     assert len(there.received_of("conversation.item.create")) == 1
 
 
@@ -163,8 +163,8 @@ async def test_a_call_that_is_over_is_no_call_to_the_page() -> None:
         await page.wait_for_stage(CallStage.LISTENING)
         await there.send(server_events.complete_response("r1", "a1", "Hi!", 40))
         await page.wait_for_snapshot(lambda snapshot: bool(snapshot.bubbles))
-        await page.handler.end_with_notice(None)
-        assert visitor.call is page.handler
+        page.session.end_by_user()
+        assert visitor.call is page.session
         assert not visitor.is_in_call
         await visitor.clear()
         assert visitor.snapshot().bubbles == ()

@@ -107,7 +107,7 @@ async def test_a_tab_closed_while_connecting() -> None:
             assert page.visitor.call is None
             async with asyncio.timeout(2):
                 await left.wait()
-        assert all(task.done() for task in page.handler._tasks)
+        assert all(task.done() for task in page.session._tasks)
 
 
 async def test_all_places_taken() -> None:

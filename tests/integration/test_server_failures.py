@@ -28,11 +28,11 @@ pytestmark = pytest.mark.timeout(30)
 KEY_REFUSED = "The server did not accept the API key."
 NO_MODEL = "The server does not have the chosen model."
 NO_CREDIT = "The account has no credit left."
-FULL = "All lines of the server are busy."
+FULL = "The server has no free connection."
 
 REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]] = {
-    "key, 401": (lambda: faults.rejects_handshake(401), Failure.WRONG_KEY, KEY_REFUSED, "HTTP 401"),
-    "key, 403": (lambda: faults.rejects_handshake(403), Failure.WRONG_KEY, KEY_REFUSED, "HTTP 403"),
+    "key, 401": (lambda: faults.rejects_handshake(401), Failure.WRONG_KEY, KEY_REFUSED, "status=401"),
+    "key, 403": (lambda: faults.rejects_handshake(403), Failure.WRONG_KEY, KEY_REFUSED, "status=403"),
     "key, error and 3000": (
         lambda: faults.sends_error_and_closes("invalid_api_key", 3000, "invalid_request_error.invalid_api_key"),
         Failure.WRONG_KEY,
@@ -43,7 +43,7 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
         lambda: faults.closes_without_event(3000, "invalid_request_error.invalid_api_key"),
         Failure.WRONG_KEY,
         KEY_REFUSED,
-        "close code 3000",
+        "code=3000",
     ),
     "quota, error and 4000": (
         lambda: faults.sends_error_and_closes(
@@ -57,15 +57,15 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
         lambda: faults.closes_without_event(4000, "insufficient_quota.credit_balance_exhausted"),
         Failure.QUOTA,
         NO_CREDIT,
-        "close code 4000",
+        "code=4000",
     ),
-    "quota, 429": (lambda: faults.rejects_handshake(429, "insufficient_quota"), Failure.QUOTA, NO_CREDIT, "HTTP 429"),
-    "model, 404": (lambda: faults.rejects_handshake(404), Failure.MODEL_NOT_FOUND, NO_MODEL, "HTTP 404"),
+    "quota, 429": (lambda: faults.rejects_handshake(429, "insufficient_quota"), Failure.QUOTA, NO_CREDIT, "status=429"),
+    "model, 404": (lambda: faults.rejects_handshake(404), Failure.MODEL_NOT_FOUND, NO_MODEL, "status=404"),
     "model, 400": (
         lambda: faults.rejects_handshake(400, "invalid_model"),
         Failure.MODEL_NOT_FOUND,
         NO_MODEL,
-        "HTTP 400",
+        "status=400",
     ),
     "model, error and 4004": (
         lambda: faults.sends_error_and_closes("model_not_found", 4004),
@@ -81,7 +81,7 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
         "The server refused the",
         "beta_api_shape_disabled",
     ),
-    "full, 503": (lambda: faults.rejects_handshake(503), Failure.SERVER_FULL, FULL, "HTTP 503"),
+    "full, 503": (lambda: faults.rejects_handshake(503), Failure.SERVER_FULL, FULL, "status=503"),
     "full, 1013": (lambda: faults.closes_without_event(1013, "try again later"), Failure.SERVER_FULL, FULL, "1013"),
     "full, error and 1008": (
         lambda: faults.sends_error_and_closes("", 1008, kind="session_limit_reached"),
@@ -93,13 +93,13 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
         faults.rejects_session_update,
         Failure.REFUSED_SETTINGS,
         "The server refused the",
-        "type (invali",
+        "field=type code=invali",
     ),
     "no Realtime server": (
         lambda: faults.rejects_handshake(400),
         Failure.WRONG_ADDRESS,
         "no Realtime server",
-        "HTTP 400",
+        "status=400",
     ),
 }
 
@@ -123,7 +123,7 @@ async def test_what_no_second_try_can_heal(
 @pytest.mark.parametrize(
     ("make", "failure", "words", "logged"),
     [
-        (lambda: faults.rejects_handshake(502), Failure.SERVER_ERROR, "The server had a problem.", "HTTP 502"),
+        (lambda: faults.rejects_handshake(502), Failure.SERVER_ERROR, "The server had a problem.", "status=502"),
         (
             lambda: faults.sends_error_only("model_load_error"),
             Failure.SERVER_ERROR,
@@ -176,7 +176,7 @@ async def test_nobody_there(
         last = await person.wait_for_snapshot(is_over)
         assert (last.stage, last.notice) == (CallStage.FAILED, Failure.UNREACHABLE)
         assert "cannot be reached" in notice_text_for(person, last)
-    assert "No connection to 127.0.0.1: ConnectionRefusedError" in caplog.text
+    assert "upstream: connection failed host=127.0.0.1 error=ConnectionRefusedError" in caplog.text
 
 
 @IN_CALL_AND_CHAT
@@ -224,7 +224,7 @@ async def test_a_first_event_that_comes_later_than_anyone_waits(
     there = faults.LoadingServer()
     async with there.running() as url, start_session(url, ready_seconds=0.05) as person:
         await person.wait_for_snapshot(is_listening)
-        assert "did not confirm the session settings in time" in caplog.text
+        assert "upstream: settings unconfirmed" in caplog.text
         assert await person.send_text(fake_server_variants.TYPED)
         there.load_finished.set()
         await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
@@ -250,7 +250,7 @@ async def test_the_line_drops_in_the_middle_of_a_reply(
     assert told[:2] == [fake_server_variants.TYPED, fake_server_variants.TYPED], (
         "the second server was told what had been said"
     )
-    assert "No connection for a call: lost" in caplog.text
+    assert "upstream: connection ended failure=lost" in caplog.text
 
 
 @pytest.mark.parametrize("with_error", [True, False])
@@ -276,7 +276,7 @@ async def test_the_servers_hour_is_over(
         )
         assert last.notice is None
     assert there.connection_count == 2
-    assert "No connection for a call: expired" in caplog.text
+    assert "upstream: connection ended failure=expired" in caplog.text
 
 
 @IN_CALL_AND_CHAT

@@ -132,7 +132,7 @@ def test_a_reply_may_finish_but_not_for_ever() -> None:
 
 
 def test_when_the_day_is_spent_only_own_keys_go_on() -> None:
-    house = app.Application(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
+    house = app.create_application(Settings(openai_api_key="sk-operator", max_day_cost=0.05))
     house.billing.daily_spend.add(0.05)
     assert house.resolve_endpoint() is Failure.DAILY_BUDGET_SPENT
     assert isinstance(house.resolve_endpoint("sk-visitor-own"), Endpoint)

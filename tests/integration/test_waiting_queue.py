@@ -83,14 +83,14 @@ async def test_nothing_said_in_line_is_kept_and_no_time_counts() -> None:
         two.microphone_level = 12_345
         frames = len(two.frames)
         await two.wait_until(lambda: len(two.frames) > frames + 5)
-        assert two.handler._session_billing.cost is None
+        assert two.session._billing.cost is None
         two.microphone_level = 0
         await two.wait_until(lambda: len(two.frames) > frames + 8)
         now = two.handler.clock()
         assert two.visitor.recording is None
         await one.hang_up()
         await two.wait_for_stage(CallStage.LISTENING)
-        assert two.handler._call is not None and two.handler._call._started_at >= now
+        assert two.session._call._started_at >= now
         assert two.visitor.conversation.clock.elapsed_s(two.handler.clock()) <= two.handler.clock() - now
         before = len(there.received_of("input_audio_buffer.append"))
         await there.wait_for("input_audio_buffer.append", before + 20)
@@ -107,7 +107,7 @@ async def test_what_is_typed_in_line_is_answered_once_in() -> None:
         ),
     ):
         await two.wait_for_stage(CallStage.QUEUED)
-        assert await two.handler.send_text("Hello?")
+        assert two.session.send_text("Hello?")
         assert [b.text for b in (await two.wait_for_snapshot(lambda s: bool(s.bubbles))).bubbles] == ["Hello?"]
         await one.hang_up()
         await there.wait_for("response.create")
@@ -116,7 +116,7 @@ async def test_what_is_typed_in_line_is_answered_once_in() -> None:
 @pytest.mark.parametrize("how", ["closed", "left", "vanished"])
 async def test_who_goes_from_the_line_makes_room_for_those_behind(how: str) -> None:
     there = ScriptedRealtimeServer()
-    settings = Settings(vanished_seconds=0.5)
+    settings = Settings().with_changes(vanished_seconds=0.5)
     async with (
         running_server(there.handle_connection) as url,
         started_pages(RealtimeHandler(settings, endpoint_at(url), AdmissionController(ONE_CALL_LIMITS)), 3) as (
@@ -129,7 +129,7 @@ async def test_who_goes_from_the_line_makes_room_for_those_behind(how: str) -> N
         if how == "closed":
             await two.hang_up()
         elif how == "left":
-            two.handler.end_by_user()
+            two.session.end_by_user()
         else:
             two.is_microphone_unplugged = True
             assert (await two.wait_for_stage(CallStage.ENDED)).notice == Notice.NO_MICROPHONE
@@ -144,7 +144,7 @@ async def test_a_full_line_and_a_visitor_with_too_many_calls() -> None:
         running_server(there.handle_connection) as url,
         started_pages(RealtimeHandler(Settings(), endpoint_at(url), places), 1) as (one,),
     ):
-        one.handler._admission_ticket.visitor = "somebody"  # type: ignore[union-attr]
+        one.session._ticket.visitor = "somebody"
         same = Visitor()
         same.visitor_key = "somebody"
         again = FakeRtcPage(one.handler, same)
@@ -217,7 +217,8 @@ async def test_calls_and_chats_share_the_sessions_of_the_embedded_server_and_own
         await page.wait_for_stage(CallStage.QUEUED)
         chat.end_by_user()
         await page.wait_for_stage(CallStage.LISTENING)
-        assert places.offline_sessions == 1
+        client = places.request_admission(page.session, AdmissionKind.API_CLIENT, uses_offline=True)
+        assert client.refusal is Notice.SERVER_BUSY, "the call holds the only session"
         await page.hang_up()
         await chat.wait_closed()
         assert places.is_empty

@@ -1,4 +1,4 @@
-"""`python -m offline` as a program: what it says, how it ends. No models: their folder is an empty one."""
+"""`python -m offline` as a process: status lines and exit codes, without models."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.offline.offline_process import offline_process
-
-from .test_server import http_get
+from tests.support.offline.offline_process import http_get, offline_process
 
 
 @pytest.fixture(autouse=True)
 def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Child processes find no models."""
+    """Set an empty models folder for child processes."""
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-async def test_a_signal_ends_it_cleanly(name: str) -> None:
+async def test_process_on_a_signal_exits_with_0(name: str) -> None:
     async with offline_process() as server:
         said = await server.wait_for_line("listening")
         assert said["listening"] == f"ws://127.0.0.1:{said['port']}/v1/realtime"
@@ -31,7 +29,7 @@ async def test_a_signal_ends_it_cleanly(name: str) -> None:
         assert await asyncio.wait_for(server.process.wait(), 20) == 0
 
 
-async def test_it_ends_with_its_parent() -> None:
+async def test_process_at_the_end_of_stdin_exits_with_0() -> None:
     async with offline_process() as server:
         await server.wait_for_line("listening")
         assert server.process.stdin is not None
@@ -39,19 +37,19 @@ async def test_it_ends_with_its_parent() -> None:
         assert await asyncio.wait_for(server.process.wait(), 20) == 0
 
 
-async def test_a_port_that_is_taken() -> None:
+async def test_process_with_a_used_port_exits_with_1() -> None:
     async with offline_process() as first:
         port = (await first.wait_for_line("listening"))["port"]
         async with offline_process("--port", str(port)) as second:
             assert await asyncio.wait_for(second.process.wait(), 20) == 1
 
 
-async def test_a_setting_that_makes_no_sense() -> None:
+async def test_process_with_an_invalid_setting_exits_with_2() -> None:
     async with offline_process(OFFLINE_SESSIONS="none") as server:
         assert await asyncio.wait_for(server.process.wait(), 20) == 2
 
 
-async def test_missing_models_are_told_and_the_port_stays_open() -> None:
+async def test_process_without_models_reports_it_and_serves_health() -> None:
     async with offline_process(OFFLINE_SESSIONS="3") as server:
         url = (await server.wait_for_line("listening"))["listening"]
         ready = await server.wait_for_line("ready")

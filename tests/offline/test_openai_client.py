@@ -1,4 +1,4 @@
-"""The official `openai` client against scripted models."""
+"""Official `openai` client with scripted models."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from tests.support.offline import openai_conversations
 from tests.support.offline.scripted_models import Checkpoint, ModelScript, ScriptedToolCall, scripted_server, tone
 
 
-async def test_text_turn() -> None:
+async def test_text_turn_gets_the_scripted_reply() -> None:
     script = ModelScript(replies=[["It is", " blue."]])
     async with scripted_server(script) as url:
         assert await openai_conversations.run_text_turn(url) == "It is blue."
     assert script.requests[0].speak is False and script.closed_workers == 1
 
 
-async def test_spoken_turn() -> None:
+async def test_spoken_turn_gets_transcript_and_audio() -> None:
     script = ModelScript(transcripts=["What time is it?"], replies=[["It is ten.", " Goodbye."]])
     async with scripted_server(script) as url:
         heard, answer, sound = await openai_conversations.run_spoken_turn(url, tone(1000))
@@ -22,7 +22,7 @@ async def test_spoken_turn() -> None:
     assert sound == tone(400) * 2 and script.model_context() == [("user", "What time is it?")]
 
 
-async def test_interruption() -> None:
+async def test_interruption_truncates_the_reply() -> None:
     held = Checkpoint()
     script = ModelScript(transcripts=["Stop."], replies=[["Once upon a time.", held, " The end."], ["All right."]])
     async with scripted_server(script) as url:
@@ -33,7 +33,7 @@ async def test_interruption() -> None:
     assert script.model_context() == [("user", asked), ("assistant", "Once upon"), ("user", "Stop.")]
 
 
-async def test_tool_round() -> None:
+async def test_tool_round_calls_the_function_and_uses_its_output() -> None:
     script = ModelScript(replies=[[ScriptedToolCall("get_weather", '{"city": "London"}')], ["Foggy."]])
     async with scripted_server(script) as url:
         arguments, answer = await openai_conversations.run_tool_round(url)

@@ -1,13 +1,10 @@
-"""The sockets: addresses, refusals, health, limits, and failures that stay where they happen."""
+"""Server: URLs, rejections, health, limits, and isolation of failures."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import logging
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from offline.protocol.worker_messages import ReplySpeech, WorkResult
 from offline.server import RealtimeServer, SessionConnection
 from offline.stt.turn_detection import VadModel
+from tests.support.offline.offline_process import http_get
 from tests.support.offline.scripted_models import (
     Checkpoint,
     ModelScript,
@@ -32,38 +30,24 @@ from tests.support.offline.scripted_models import (
 
 
 async def next_event(connection: ClientConnection) -> dict[str, Any]:
-    """The next event."""
+    """Return the next event."""
     event: dict[str, Any] = json.loads(await connection.recv())
     return event
 
 
 async def read_until(connection: ClientConnection, kind: str) -> dict[str, Any]:
-    """The next event of a type."""
+    """Return the next event of type `kind`."""
     while (event := await next_event(connection))["type"] != kind:
         pass
     return event
 
 
 async def send_event(connection: ClientConnection, kind: str, **fields: Any) -> None:
-    """A client event."""
+    """Send a client event."""
     await connection.send(json.dumps({"type": kind, **fields}))
 
 
-async def http_get(url: str, path: str) -> tuple[int, str, str]:
-    """Status, content type and body of a GET."""
-
-    def ask() -> tuple[int, str, str]:
-        address = url.replace("ws", "http", 1).replace("/v1/realtime", path)
-        try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                return answer.status, answer.headers["Content-Type"], answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers["Content-Type"], error.read().decode()
-
-    return await asyncio.to_thread(ask)
-
-
-async def test_the_first_event_and_the_model_of_the_address() -> None:
+async def test_connect_sends_session_created_with_the_model_of_the_url() -> None:
     async with scripted_server() as url:
         async with connect(f"{url}?model=gpt-realtime-2.1") as connection:
             event = await next_event(connection)
@@ -72,7 +56,7 @@ async def test_the_first_event_and_the_model_of_the_address() -> None:
             assert (await next_event(connection))["session"]["model"] == "scripted"
 
 
-async def test_subprotocols() -> None:
+async def test_connect_with_subprotocols_selects_realtime_only() -> None:
     async with scripted_server() as url:
         async with connect(url, subprotocols=["realtime", "openai-insecure-api-key.sk-x"]) as connection:  # type: ignore[list-item]
             assert connection.subprotocol == "realtime"
@@ -82,7 +66,7 @@ async def test_subprotocols() -> None:
             assert connection.subprotocol is None
 
 
-async def test_other_paths_are_not_found() -> None:
+async def test_request_to_another_path_is_404() -> None:
     async with scripted_server() as url:
         status, _, body = await http_get(url, "/v1/models")
         assert status == 404 and "/v1/realtime" in body
@@ -104,7 +88,7 @@ async def test_other_paths_are_not_found() -> None:
         ("http://[", False),
     ],
 )
-async def test_only_pages_of_this_computer_may_use_it(origin: str, expected: bool) -> None:
+async def test_connect_with_an_origin_allows_local_pages_only(origin: str, expected: bool) -> None:
     async with scripted_server() as url:
         try:
             async with connect(url, additional_headers={"Origin": origin}) as connection:
@@ -114,7 +98,7 @@ async def test_only_pages_of_this_computer_may_use_it(origin: str, expected: boo
             assert refused.response.status_code == 403 and not expected
 
 
-async def test_a_binary_frame_and_broken_json_are_told() -> None:
+async def test_binary_frame_and_invalid_json_report_errors() -> None:
     async with scripted_server() as url, connect(url) as connection:
         await next_event(connection)
         await connection.send(b"\x00\x01")
@@ -125,8 +109,8 @@ async def test_a_binary_frame_and_broken_json_are_told() -> None:
         assert (await next_event(connection))["type"] == "session.updated"
 
 
-async def test_half_a_character_harms_nothing() -> None:
-    """An emoji cut in two by the client, and one cut by the model."""
+async def test_lone_surrogates_in_both_directions_are_replaced() -> None:
+    """An emoji is cut in two by the client, and another by the model."""
     script = ModelScript(replies=[["Hi \ud83d"]])
     async with scripted_server(script) as url, connect(url) as connection:
         item = r'{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi \ud83d"}]}'
@@ -139,7 +123,7 @@ async def test_half_a_character_harms_nothing() -> None:
         assert script.model_context() == [("user", "Hi \ufffd")]
 
 
-async def test_the_beta_is_refused_as_the_service_does() -> None:
+async def test_connect_with_the_beta_header_is_rejected() -> None:
     async with scripted_server() as url:
         async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as connection:
             assert (await next_event(connection))["error"]["code"] == "beta_api_shape_disabled"
@@ -148,7 +132,7 @@ async def test_the_beta_is_refused_as_the_service_does() -> None:
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 4000
 
 
-async def test_past_the_limit_a_caller_is_told_so() -> None:
+async def test_connect_beyond_the_capacity_is_rejected_until_a_session_ends() -> None:
     async with scripted_server(capacity=1) as url:
         async with connect(url) as first:
             await next_event(first)
@@ -167,12 +151,12 @@ async def test_past_the_limit_a_caller_is_told_so() -> None:
 
 
 async def wait_until_vacated(url: str) -> None:
-    """Wait until no session is left."""
+    """Wait until no session is open."""
     while json.loads((await http_get(url, "/health"))[2])["sessions"]:
         pass
 
 
-async def test_health_while_loading_when_ready_and_when_failed() -> None:
+async def test_health_reports_loading_ready_and_failed() -> None:
     server = RealtimeServer(capacity=3)
     async with running_server(server) as url:
         server.set_progress("Reading the language model.")
@@ -199,7 +183,7 @@ async def test_health_while_loading_when_ready_and_when_failed() -> None:
         assert (status, health["status"], health["languages"]) == (200, "ok", ["en", "zh"])
 
 
-async def test_a_failure_ends_only_its_own_session(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failure_in_a_session_ends_that_session_only(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> VadModel:
         def fail(window: bytes) -> float:
             raise RuntimeError("swordfish")
@@ -225,7 +209,7 @@ async def test_a_failure_ends_only_its_own_session(caplog: pytest.LogCaptureFixt
         assert (await next_event(second))["type"] == "session.updated"
 
 
-async def test_a_long_append_is_heard_whole() -> None:
+async def test_long_append_is_processed_completely() -> None:
     script = ModelScript(transcripts=["A long story."])
     async with scripted_server(script) as url, connect(url) as connection:
         await next_event(connection)
@@ -244,7 +228,7 @@ async def test_a_long_append_is_heard_whole() -> None:
         base64.b64encode(silence(20_000) + b"0").decode(),
     ],
 )
-async def test_a_long_append_that_is_wrong_is_refused_whole_with_one_error(audio: str) -> None:
+async def test_invalid_long_append_is_rejected_with_one_error(audio: str) -> None:
     script = ModelScript()
     async with scripted_server(script) as url, connect(url) as connection:
         await next_event(connection)
@@ -255,28 +239,28 @@ async def test_a_long_append_that_is_wrong_is_refused_whole_with_one_error(audio
         assert "only has 0.00ms" in (await next_event(connection))["error"]["message"]
 
 
-async def test_more_sound_than_one_append_may_have_is_refused() -> None:
+async def test_append_above_15_mib_is_rejected() -> None:
     async with scripted_server() as url, connect(url) as connection:
         await next_event(connection)
         await send_event(connection, "input_audio_buffer.append", audio="AAAA" * (5 * 2**20 + 2))
         assert "15 MiB" in (await next_event(connection))["error"]["message"]
 
 
-async def test_after_the_end_nothing_runs_and_no_timer_is_set() -> None:
-    """The desk delivers until it is closed, also while the connection winds up."""
-    conversations: list[SessionConnection] = []
+async def test_closed_connection_drops_results_and_sets_no_timer() -> None:
+    """A worker delivers until it is closed, also while the connection closes."""
+    connections: list[SessionConnection] = []
 
     class Talkative(ScriptedSessionWorker):
         async def close(self) -> None:
-            (conversation,) = conversations
+            (session_connection,) = connections
             self._deliver(ReplySpeech("resp_x", " word", b"00"))
             await super().close()
             self._deliver(ReplySpeech("resp_x", " word", b"00"))
-            assert conversation.timer is None
+            assert session_connection.timer is None
 
     class Workers(ScriptedModelRuntime):
         def open(self, deliver: Callable[[WorkResult], None]) -> ScriptedSessionWorker:
-            conversations.append(deliver.__self__)  # type: ignore[attr-defined]
+            connections.append(deliver.__self__)  # type: ignore[attr-defined]
             return Talkative(self.script, deliver)
 
     script = ModelScript()
@@ -285,12 +269,12 @@ async def test_after_the_end_nothing_runs_and_no_timer_is_set() -> None:
     async with running_server(server) as url:
         async with connect(url) as connection:
             await next_event(connection)
-            assert conversations[0].timer is not None
+            assert connections[0].timer is not None
         await wait_until_vacated(url)
-    assert conversations[0].timer is None and script.closed_workers == 1
+    assert connections[0].timer is None and script.closed_workers == 1
 
 
-async def test_sessions_do_not_share_anything() -> None:
+async def test_two_sessions_share_no_conversation() -> None:
     script = ModelScript()
     async with scripted_server(script) as url, connect(url) as first, connect(url) as second:
         for connection, text in ((first, "I am Ada."), (second, "I am Bob.")):
@@ -303,7 +287,7 @@ async def test_sessions_do_not_share_anything() -> None:
         assert [script.model_context(index) for index in (0, 1)] == [[("user", "I am Ada.")], [("user", "I am Bob.")]]
 
 
-async def test_hanging_up_stops_the_work() -> None:
+async def test_disconnect_closes_the_worker() -> None:
     held = Checkpoint()
     script = ModelScript(replies=[["One.", held, "Two."]])
     async with scripted_server(script) as url:
@@ -315,24 +299,24 @@ async def test_hanging_up_stops_the_work() -> None:
         assert script.closed_workers == 1
 
 
-async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
-    clause = "A clause of a reply that nobody reads."
+async def test_slow_client_delays_no_other_and_loses_nothing() -> None:
+    clause = "A clause of a reply that the client does not read."
     script = ModelScript(replies=[[clause] * 40], clause_ms=10_000)
-    async with scripted_server(script) as url, connect(url, max_queue=1) as deaf, connect(url) as other:
-        await send_event(deaf, "response.create")
-        await next_event(deaf)
+    async with scripted_server(script) as url, connect(url, max_queue=1) as slow, connect(url) as other:
+        await send_event(slow, "response.create")
+        await next_event(slow)
         await next_event(other)
         await send_event(other, "session.update", session={"type": "realtime"})
         assert (await next_event(other))["type"] == "session.updated"
-        done = await read_until(deaf, "response.done")  # and when it reads at last, nothing is missing
+        done = await read_until(slow, "response.done")  # nothing is missing when it reads at last
         assert done["response"]["output"][0]["content"][0]["transcript"] == clause * 40
-        await read_until(deaf, "rate_limits.updated")
+        await read_until(slow, "rate_limits.updated")
 
 
-async def test_a_client_that_never_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_never_reads_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offline.server.MAX_UNSENT_BYTES", 4 * 2**20)
     script = ModelScript(replies=[["A clause."] * 80], clause_ms=10_000)
-    async with scripted_server(script) as url, connect(url, max_queue=1, close_timeout=0.1) as deaf:
-        await send_event(deaf, "response.create")
+    async with scripted_server(script) as url, connect(url, max_queue=1, close_timeout=0.1) as slow:
+        await send_event(slow, "response.create")
         await wait_until_vacated(url)
         assert script.closed_workers == 1

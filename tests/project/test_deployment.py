@@ -1,9 +1,12 @@
-"""Where the app lives: a Hugging Face Space, a container, behind a proxy, behind a public link."""
+"""Deployments: a Hugging Face Space, a container, a proxy, a public link, the start scripts."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from typing import Any
 
@@ -98,8 +101,8 @@ class FakeBlocks:
         self.launch_options: dict[str, Any] = {}
         self.close_count = 0
 
-    def launch(self, **told: Any) -> None:
-        self.launch_options = told
+    def launch(self, **options: Any) -> None:
+        self.launch_options = options
 
     def close(self, verbose: bool = True) -> None:
         self.close_count += 1
@@ -110,7 +113,7 @@ def test_a_link_that_cannot_be_made_is_said_and_the_page_is_served(
     share_url: str | None, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = FakeBlocks(share_url)
-    monkeypatch.setattr(app, "settings", Settings(share=True, root_path="/voice"))
+    monkeypatch.setattr(app.application, "settings", Settings(share=True, root_path="/voice"))
     for name in ("start", "stop"):
         monkeypatch.setattr(app.application, name, lambda: None)
     monkeypatch.setattr(app.application, "page", page)
@@ -122,10 +125,10 @@ def test_a_link_that_cannot_be_made_is_said_and_the_page_is_served(
 
 
 def test_the_page_says_that_models_are_being_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = app.Application(Settings(fetch_models=True))
-    assert house.embedded_server is not None
-    monkeypatch.setattr(house.embedded_server, "_phase", EmbeddedServerPhase.DOWNLOADING)
-    stage, notice, _ = house.server_status()
+    application = app.create_application(Settings(fetch_models=True))
+    assert application.embedded_server is not None
+    monkeypatch.setattr(application.embedded_server, "_phase", EmbeddedServerPhase.DOWNLOADING)
+    stage, notice, _ = application.server_status()
     assert (stage, notice) == ("loading", "models_fetching")
     assert "download" in get_message(CALL_NOTICE_TEXTS, "models_fetching", "en")
 
@@ -141,18 +144,31 @@ def test_the_page_says_that_models_are_being_fetched(monkeypatch: pytest.MonkeyP
         ({"CLOUDFLARE_TURN_KEY_ID": "secret"}, "must be set together"),
     ],
 )
-def test_a_bad_relay_is_one_sentence_without_its_secret(environ: dict[str, str], said: str) -> None:
+def test_bad_turn_setting_is_one_sentence_without_its_secret(environ: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(said)) as caught:
         Settings.from_env(environ)
     assert "secret" not in str(caught.value)
 
 
-def test_secrets_of_a_relay_are_not_in_a_repr() -> None:
+def test_turn_secrets_are_not_in_a_repr() -> None:
     servers = json.dumps([{"urls": "turn:h", "username": "secret", "credential": "secret"}])
     names = ("TURN_USERNAME", "TURN_CREDENTIAL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TURN_HF_TOKEN")
     settings = Settings.from_env({"ICE_SERVERS": servers, **dict.fromkeys(names, "secret")})
     assert settings.ice.ice_servers[0]["username"] == "secret"
     assert "secret" not in repr(settings)
+
+
+# -------------------------------------------------------------------- start scripts
+
+
+@pytest.mark.parametrize("script", ["start.sh", "start.bat"])
+def test_start_script_fetches_models_only_for_the_embedded_server(script: str) -> None:
+    code = re.search(r'-c "(from voicechat[^"]+)"', (ROOT / script).read_text("utf-8"))
+    assert code
+    for key, status in (("", 0), ("sk-x", 1)):
+        environ = {**os.environ, "OPENAI_API_KEY": key, "REALTIME_URL": ""}
+        done = subprocess.run([sys.executable, "-c", code[1]], cwd=ROOT, env=environ, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (status, "")
 
 
 # -------------------------------------------------------------------- the container

@@ -1,4 +1,4 @@
-"""A second pair of ears for tests: what is really in a piece of sound, and how far a text is from another."""
+"""Speech recognition for tests: words in audio, and the error rate of a transcript."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _whisper() -> Whisper:
 
 
 def transcribe(samples: NDArray[np.float32], language: Literal["en", "zh"] = "en") -> str:
-    """The words in float32 sound at 24 kHz. Silence before and after is cut off first."""
+    """Return the words in float32 audio at 24 kHz. Silence at both ends is cut off first."""
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     if not len(loud):
         return ""
@@ -34,7 +34,7 @@ def transcribe(samples: NDArray[np.float32], language: Literal["en", "zh"] = "en
 
 
 def error_rate(expected: str, actual: str, by: Literal["word", "character"] = "word") -> float:
-    """Word error rate, or for Chinese character error rate; case and punctuation do not count."""
+    """Return the word error rate, or for Chinese the character error rate, without case and punctuation."""
     if by == "character":
         return float(jiwer.cer(*("".join(re.findall(r"\w", text)) for text in (expected, actual))))
     return float(jiwer.wer(*(" ".join(re.findall(r"[\w']+", text.lower())) for text in (expected, actual))))

@@ -1,8 +1,8 @@
-"""Opus, 20 ms at a time: mono PCM16 at 24 kHz in and out, as the calls have it.
+"""Opus codec for frames of 20 ms: mono PCM16 at 24 kHz in and out.
 
-libopus decodes to 24 kHz and encodes from it by itself. FFmpeg, by which PyAV reaches it, always decodes to 48 kHz, and
-resampling that costs as much as decoding. So the libopus that PyAV brings along is called directly; where it is not
-found, PyAV is used, which sounds the same.
+libopus itself decodes to 24 kHz and encodes from it. PyAV uses it through FFmpeg, which always decodes to 48 kHz;
+resampling then costs as much as decoding. So the libopus in PyAV's wheel is called directly. PyAV is the fallback, with
+the same sound.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from voicechat.audio.format import FRAME, RATE
 log = logging.getLogger(__name__)
 
 RTP_CLOCK_RATE = 48_000
-"""Of Opus's timestamps, whatever the sound's rate."""
+"""Hz of Opus's timestamps, at any sample rate."""
 BIT_RATE_BPS = 96_000
-"""bit/s, as aiortc has it."""
+"""Bits per second, as in aiortc."""
 ENCODER_COMPLEXITY = 5
-"""Of 10, as WebRTC has it on phones. At this bit rate more is not heard, and costs half as much again."""
+"""Level of 10, as WebRTC uses on phones. A higher one is not audible at this bit rate, and costs half as much again."""
 SILENCE_SETTLE_FRAMES = 10
-"""Frames of silence, 200 ms, after which the encoder has nothing of the sound before it left to say."""
+"""Silent frames, 200 ms, after which the encoder's packets no longer depend on earlier audio."""
 MAX_SILENT_PACKET_BYTES = 3
-"""Bytes of a packet that says only that there is silence."""
+"""Bytes of a packet that encodes silence only."""
 MAX_PACKET_BYTES = 1275
 MAX_PACKET_SAMPLES = RATE * 120 // 1000
-"""A packet holds 120 ms at most."""
+"""Samples in the longest packet, 120 ms."""
 
 _VOIP, _SET_BITRATE, _SET_COMPLEXITY = 2048, 4002, 4010  # opus_defines.h
 
 
 class OpusDecoder(Protocol):
-    """One stream from a browser."""
+    """Decoder of one stream from a browser."""
 
     def decode(self, packet: bytes) -> bytes:
-        """The sound of one packet: PCM16. Raises ValueError for what is no Opus."""
+        """Return the PCM16 of one packet. Raise ValueError when it is not Opus."""
 
 
 class OpusEncoder(Protocol):
-    """One stream to a browser."""
+    """Encoder of one stream to a browser."""
 
     def encode(self, pcm: bytes) -> bytes:
-        """One packet of `FRAME` samples of PCM16; b"" where there is none."""
+        """Return one packet with `FRAME` samples of PCM16; b"" while the encoder buffers."""
 
 
 # -------------------------------------------------------------------- libopus
@@ -59,7 +59,7 @@ class OpusEncoder(Protocol):
 
 @cache
 def load_libopus() -> Any | None:
-    """The libopus that is in PyAV's wheel, or None."""
+    """Return the libopus in PyAV's wheel, or None."""
     package = Path(av.__file__).parent
     for folder in (package.with_name("av.libs"), package / ".dylibs"):
         for path in sorted(folder.glob("*opus*")):
@@ -71,16 +71,16 @@ def load_libopus() -> Any | None:
                     getattr(library, name).restype = None
                 return library
             except (OSError, AttributeError) as error:
-                log.info("%s is no libopus that can be used: %s", path.name, type(error).__name__)
+                log.info("opus: library not usable file=%s error=%s", path.name, type(error).__name__)
     return None
 
 
 def _create_coder(library: Any, kind: str, owner: object, *arguments: int) -> Any:
-    """A coder of libopus's that is freed with its owner. Raises OSError when there is none to be had."""
+    """Return a coder of libopus that is freed with its owner. Raise OSError when libopus creates none."""
     failed = ctypes.c_int()
     made = getattr(library, f"opus_{kind}_create")(*arguments, ctypes.byref(failed))
     if not made or failed.value:
-        raise OSError(f"libopus makes no {kind}: {failed.value}")
+        raise OSError(f"libopus created no {kind}: {failed.value}")
     handle = ctypes.c_void_p(made)
     finalize(owner, getattr(library, f"opus_{kind}_destroy"), handle)
     return handle
@@ -96,7 +96,7 @@ class _LibopusDecoder:
     def decode(self, packet: bytes) -> bytes:
         count = self._decode(self._state, packet, len(packet), self._out, MAX_PACKET_SAMPLES, 0)
         if count < 0:
-            raise ValueError(f"no Opus: {count}")
+            raise ValueError(f"not Opus: {count}")
         return bytes(self._view[: count * 2])
 
 
@@ -129,7 +129,7 @@ class _PyAvDecoder:
                 part for frame in self._codec.decode(av.Packet(packet)) for part in self._resampler.resample(frame)
             ]
         except av.FFmpegError as error:
-            raise ValueError("no Opus") from error
+            raise ValueError("not Opus") from error
         return b"".join(bytes(part.planes[0])[: part.samples * 2] for part in found)
 
 
@@ -146,7 +146,7 @@ class _PyAvEncoder:
 
 
 def to_av_frame(samples: NDArray[np.int16]) -> Any:
-    """int16 samples, mono at 24 kHz, as an `av.AudioFrame`."""
+    """Return int16 samples, mono at 24 kHz, as an `av.AudioFrame`."""
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = RATE
     return frame
@@ -156,19 +156,19 @@ def to_av_frame(samples: NDArray[np.int16]) -> Any:
 
 
 class _SilenceCachingEncoder:
-    """An encoder that is not asked again and again for silence."""
+    """Encoder that repeats its last packet during longer silence."""
 
     def __init__(self, encoder: OpusEncoder) -> None:
         self._encoder = encoder
         self._silent_frames = 0
-        """Frames of silence in a row."""
+        """Consecutive silent frames."""
         self._last_packet = b""
 
     def encode(self, pcm: bytes) -> bytes:
         if pcm.count(0) == len(pcm):
             self._silent_frames += 1
             if self._silent_frames > SILENCE_SETTLE_FRAMES and 0 < len(self._last_packet) <= MAX_SILENT_PACKET_BYTES:
-                return self._last_packet  # what the encoder would say again
+                return self._last_packet  # the encoder would return the same
         else:
             self._silent_frames = 0
         self._last_packet = self._encoder.encode(pcm)
@@ -176,12 +176,12 @@ class _SilenceCachingEncoder:
 
 
 def create_decoder() -> OpusDecoder:
-    """For one stream."""
+    """Return a decoder for one stream."""
     library = load_libopus()
     return _LibopusDecoder(library) if library is not None else _PyAvDecoder()
 
 
 def create_encoder() -> OpusEncoder:
-    """For one stream."""
+    """Return an encoder for one stream."""
     library = load_libopus()
     return _SilenceCachingEncoder(_LibopusEncoder(library) if library is not None else _PyAvEncoder())

@@ -1,15 +1,14 @@
-"""The recording of a conversation's calls: the visitor on the left, the model on the right, as it was heard.
+"""Stereo recording of a conversation's calls, as they were heard: visitor on the left, model on the right.
 
-Each side is a file of PCM16 mono at 24 kHz. Times come from `timeline.CallClock`; a place on that clock is the same
-place in both files, so the sides never drift apart. What the loudspeaker was given is what was heard: a reply that was
-interrupted ends here where it ended there. Where nothing was written there is silence.
+Each channel is a file of PCM16 mono at 24 kHz. `ClockAligner` holds both to the call clock, so that they never drift
+apart. The right channel has what the loudspeaker was given: an interrupted reply ends here where it ended there.
+Unwritten parts are silence.
 """
 
 from __future__ import annotations
 
 import logging
 import struct
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
@@ -18,6 +17,7 @@ from threading import Lock
 
 import numpy as np
 
+from voicechat.audio.clock_aligner import ClockAligner
 from voicechat.audio.format import RATE, Samples
 
 from .spooled_audio import DiskExecutor, SpooledAudio, run_inline
@@ -25,79 +25,51 @@ from .spooled_audio import DiskExecutor, SpooledAudio, run_inline
 log = logging.getLogger(__name__)
 
 WRITE_BUFFER_BYTES = RATE * 2
-"""Bytes of a side, 1 s, that are gathered before they are written."""
-DRIFT_WINDOW_FRAMES = 50
-"""Frames, one second, over which lateness is judged: of so many, one arrives as early as it can."""
-MAX_DRIFT_SAMPLES = RATE * 60 // 1000
-"""Samples a side may be beside the clock. Lost packets and another computer's clock add up to more in time."""
+"""Bytes of one channel, 1 s, gathered before they are written."""
 MICROPHONE_STALL_SAMPLES = RATE
-"""Samples. A microphone so late has been silent; less is a network that hesitates, and what it held back does come."""
+"""Samples, 1 s, of lateness that mean a silent microphone. A shorter delay is jitter: its audio still arrives."""
 SPEAKER_STALL_SAMPLES = RATE // 10
-"""Samples. The loudspeaker's clock makes up for shorter pauses, and not for longer ones."""
+"""Samples, 0.1 s, of lateness that mean a paused loudspeaker. Its clock makes up for shorter pauses."""
 READ_BLOCK_SAMPLES = RATE
-"""Samples read at a time."""
+"""Samples of each channel read at a time."""
 CHANNELS, SAMPLE_WIDTH_BYTES = 2, 2
 
 
 class RecordingState(Enum):
-    """Whether a recording takes sound."""
+    """Whether a recording accepts audio."""
 
     OPEN = "open"
     CLOSED = "closed"
-    """Erased, and nothing is taken until it is cleared: the page has gone, or the disk is full."""
+    """Erased; accepts nothing until it is cleared. The page was closed, or the disk is full."""
 
 
 class StereoChannel(Enum):
-    """The two sides, in the order of a stereo file."""
+    """The two channels, in the order of a stereo file."""
 
     LEFT = "visitor"
     RIGHT = "model"
 
 
 class _ChannelWriter:
-    """One channel: frames that follow one another, held to the clock. Counts in samples."""
+    """File of one channel. Counts in samples."""
 
     def __init__(self, max_samples: int, stall_samples: int) -> None:
         self.end_sample = 0
         self._max_samples = max_samples
-        self._stall_samples = stall_samples
-        self._lateness_samples: deque[int] = deque(maxlen=DRIFT_WINDOW_FRAMES)
-        self._surplus_samples = 0
-        """Samples to leave out: the side is ahead of the clock."""
+        self._aligner = ClockAligner(stall_samples)
         self.file = SpooledAudio()
         self._write_buffer = bytearray()
-        """The newest sound, up to `end`, which is not in the file yet: a file is dear to write to 50 times a second."""
+        """Newest audio, up to `end_sample`, not yet in the file: 50 small writes a second would be expensive."""
         self.needs_flush = False
-        """The file has something to write that no pen was told of."""
+        """The file has queued writes that no disk executor was given."""
 
     def write(self, clock_sample: int, samples: Samples) -> None:
-        """Add a frame that came when the clock was at `place`. Raises OSError when the disk does not keep up."""
-        late = clock_sample - self.end_sample
-        if late < -RATE:  # frames in a burst, from a network that stood still: their time is over
-            return
-        if late > self._stall_samples or not self.end_sample:
-            self._insert_silence(max(0, late))
-        else:
-            self._lateness_samples.append(late)
-            if (
-                late > MAX_DRIFT_SAMPLES
-                and len(self._lateness_samples) == DRIFT_WINDOW_FRAMES
-                and min(self._lateness_samples) > MAX_DRIFT_SAMPLES
-            ):
-                self._insert_silence(min(self._lateness_samples))
-            elif (
-                late < -MAX_DRIFT_SAMPLES
-                and len(self._lateness_samples) == DRIFT_WINDOW_FRAMES
-                and max(self._lateness_samples) < -MAX_DRIFT_SAMPLES
-            ):
-                self._surplus_samples = -max(self._lateness_samples)
-                self._lateness_samples.clear()
-        room = self._max_samples - self.end_sample
-        kept = samples
-        if self._surplus_samples or room < len(samples):
-            left_out = min(self._surplus_samples, len(samples))
-            self._surplus_samples -= left_out
-            kept = samples[left_out : left_out + max(0, room)]
+        """Append a frame that arrived at `clock_sample`. Raise OSError when the disk does not keep up."""
+        skip, pad = self._aligner.align(clock_sample, self.end_sample, len(samples))
+        if pad:
+            self.enqueue_buffer()
+            self.end_sample = min(self.end_sample + pad, self._max_samples)
+        kept = samples[skip : skip + max(0, self._max_samples - self.end_sample)]
         if len(kept):
             self._write_buffer += kept.astype("<i2", copy=False).tobytes()
             self.end_sample += len(kept)
@@ -105,27 +77,22 @@ class _ChannelWriter:
                 self.enqueue_buffer()
 
     def enqueue_buffer(self) -> None:
-        """Leave what is fresh to the file."""
+        """Queue the buffered audio for the file."""
         if self._write_buffer:
             self.file.enqueue(self.end_sample * SAMPLE_WIDTH_BYTES - len(self._write_buffer), bytes(self._write_buffer))
             self._write_buffer.clear()
             self.needs_flush = True
 
     def discard_buffer(self) -> None:
-        """Nothing that is not in the file yet comes there any more."""
+        """Drop the buffered audio."""
         self._write_buffer.clear()
-
-    def _insert_silence(self, silence_samples: int) -> None:
-        self.enqueue_buffer()
-        self.end_sample = min(self.end_sample + silence_samples, self._max_samples)
-        self._lateness_samples.clear()
-        self._surplus_samples = 0
 
 
 class Recording:
-    """Both sides of one visitor's calls, `max_seconds` of them at most; what comes later is not recorded.
+    """Both channels of one visitor's calls, at most `max_seconds` of them; later audio is dropped.
 
-    Sound comes in the call's event loop, which never waits for the disk; `pen` does. It is read in another thread.
+    Audio is written in the call's event loop, which never waits for the disk: `disk_executor` does. It is read in
+    another thread.
     """
 
     def __init__(self, max_seconds: int, disk_executor: DiskExecutor = run_inline) -> None:
@@ -133,7 +100,7 @@ class Recording:
         self._disk_executor = disk_executor
         self._lock = Lock()
         self._generation = 0
-        """Grows with everything that is erased: who still reads the old sound stops."""
+        """Number of erasures. A reader of erased audio stops when it changes."""
         self._reset()
 
     def _reset(self) -> None:
@@ -145,36 +112,36 @@ class Recording:
 
     def _erase(self) -> None:
         self._generation += 1
-        for side in self._channels.values():
-            side.discard_buffer()
-            self._disk_executor(partial(_close_quietly, side.file))
+        for writer in self._channels.values():
+            writer.discard_buffer()
+            self._disk_executor(partial(_close_quietly, writer.file))
 
     # ---------------------------------------------------------------- in
 
     def write_microphone(self, at: float, samples: Samples) -> None:
-        """The microphone's next samples (int16 mono), which came `at` seconds of the call clock."""
+        """Append microphone audio (int16 mono) that arrived `at` seconds of the call clock."""
         self._write(StereoChannel.LEFT, at, samples)
 
     def write_speaker(self, at: float, samples: Samples) -> None:
-        """What the loudspeaker is given `at` seconds of the call clock, silence included."""
+        """Append loudspeaker audio of `at` seconds of the call clock, silence included."""
         self._write(StereoChannel.RIGHT, at, samples)
 
     def _write(self, channel: StereoChannel, at: float, samples: Samples) -> None:
         with self._lock:
             if self.state is not RecordingState.OPEN:
                 return
-            side = self._channels[channel]
+            writer = self._channels[channel]
             try:
-                side.write(round(at * RATE), samples)
+                writer.write(round(at * RATE), samples)
             except OSError as error:
                 self._fail(error)
                 return
-            told, side.needs_flush = side.needs_flush, False
-        if told:
-            self._disk_executor(partial(self._flush, side))
+            needs_flush, writer.needs_flush = writer.needs_flush, False
+        if needs_flush:
+            self._disk_executor(partial(self._flush, writer))
 
     def _flush(self, writer: _ChannelWriter) -> None:
-        """With the pen, which may wait."""
+        """Write the queued audio of a channel. Runs in the disk executor."""
         try:
             writer.file.flush()
         except OSError as error:
@@ -183,19 +150,19 @@ class Recording:
                     self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        log.warning("A call is not recorded any further: %s", type(error).__name__)
+        log.warning("recording: stopped error=%s", type(error).__name__)
         self._erase()
         self.state = RecordingState.CLOSED
 
     def clear(self) -> None:
-        """Erase everything, and begin anew."""
+        """Erase everything and accept audio again."""
         with self._lock:
             if self.state is RecordingState.OPEN:
                 self._erase()
             self._reset()
 
     def close(self) -> None:
-        """Erase everything, and take no more."""
+        """Erase everything and accept no more audio."""
         with self._lock:
             if self.state is RecordingState.OPEN:
                 self._erase()
@@ -205,45 +172,49 @@ class Recording:
 
     @property
     def sample_count(self) -> int:
-        """Its length so far; 0: nothing to hear."""
+        """Length so far; 0 when there is nothing to hear."""
         with self._lock:
-            return max(side.end_sample for side in self._channels.values()) if self.state is RecordingState.OPEN else 0
+            return (
+                max(writer.end_sample for writer in self._channels.values()) if self.state is RecordingState.OPEN else 0
+            )
 
     @property
     def duration_s(self) -> float:
         return self.sample_count / RATE
 
     def iter_wav(self) -> Iterator[bytes]:
-        """A WAV file of what there is now, piece by piece: stereo, int16, 24 kHz. It ends early when the recording is
-        erased meanwhile or the disk is full, and is empty when there is none."""
+        """Yield a WAV file of the recording so far: stereo, int16, 24 kHz.
+
+        It is empty without a recording, and ends early when the recording is erased or the disk is full.
+        """
         with self._lock:
-            generation, sides = self._generation, [self._channels[channel] for channel in StereoChannel]
+            generation, writers = self._generation, [self._channels[channel] for channel in StereoChannel]
         try:
-            for side in sides:
-                side.file.flush()
+            for writer in writers:
+                writer.file.flush()
             with self._lock:
-                total = max(side.end_sample for side in sides) if self.state is RecordingState.OPEN else 0
+                total = max(writer.end_sample for writer in writers) if self.state is RecordingState.OPEN else 0
                 if generation != self._generation or not total:
                     return
-                for side in sides:
-                    side.enqueue_buffer()
+                for writer in writers:
+                    writer.enqueue_buffer()
             yield wav_header(total)
             for start in range(0, total, READ_BLOCK_SAMPLES):
                 count = min(READ_BLOCK_SAMPLES, total - start)
                 pcm = [
-                    _to_padded_samples(side.file.read(start * SAMPLE_WIDTH_BYTES, count * SAMPLE_WIDTH_BYTES), count)
-                    for side in sides
+                    _to_padded_samples(writer.file.read(start * SAMPLE_WIDTH_BYTES, count * SAMPLE_WIDTH_BYTES), count)
+                    for writer in writers
                 ]
                 with self._lock:
                     if generation != self._generation:
                         return
                 yield np.stack(pcm, axis=1).astype("<i2", copy=False).tobytes()
-        except OSError:  # reading writes first what is still to be written
+        except OSError:  # reading flushes queued writes first
             return
 
 
 def _to_padded_samples(pcm: bytes, count: int) -> Samples:
-    """int16[count], silence behind the end."""
+    """Return int16[count], with silence after the end."""
     found = np.frombuffer(pcm, dtype="<i2")
     return np.pad(found, (0, count - len(found)))
 
@@ -254,12 +225,12 @@ def _close_quietly(file: SpooledAudio) -> None:
 
 
 def wav_size(samples: int) -> int:
-    """Bytes of the WAV file of a recording of this length."""
+    """Return the bytes of a WAV file with this many samples a channel."""
     return len(wav_header(samples)) + samples * CHANNELS * SAMPLE_WIDTH_BYTES
 
 
 def wav_header(samples: int) -> bytes:
-    """The 44 bytes before the sound of a stereo file with so many samples a side."""
+    """Return the 44 header bytes of a stereo WAV file with this many samples a channel."""
     size = samples * CHANNELS * SAMPLE_WIDTH_BYTES
     layout = struct.pack(
         "<HHIIHH",

@@ -1,12 +1,12 @@
-"""What a visitor wants otherwise than the operator set it, for their own calls. Pure.
+"""A visitor's preferences for their own calls, which override the operator's settings. Pure.
 
-Bounds are the operator's: a wish never makes a call cost more than theirs, nor last longer.
+The operator's limits stay: no preference makes a call longer or more expensive than they allow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -14,48 +14,47 @@ from .settings import Eagerness, Language, NoiseReduction, Settings
 
 Event = dict[str, Any]
 
-LIVE_UPDATE_EVENT_ID = "update_wishes"
-"""`event_id` of an update in the middle of a call, so that a refusal is told from any other error."""
+LIVE_UPDATE_EVENT_ID = "update_preferences"
+"""`event_id` of a `session.update` during a call. It identifies the refusal of the update among other errors."""
 MAX_INSTRUCTIONS_CHARS = 4000
-"""Characters of a visitor's instructions."""
+"""Characters of a visitor's instructions. Longer ones are cut."""
 
 
 class EndpointingSpeed(StrEnum):
-    """How soon a silence ends a turn."""
+    """Speed at which silence ends a turn."""
 
     QUICK = "quick"
     BALANCED = "balanced"
-    """As the operator set it."""
+    """The operator's settings."""
     PATIENT = "patient"
 
 
 SILENCE_MS = {EndpointingSpeed.QUICK: 200, EndpointingSpeed.PATIENT: 800}
-"""The service's own shortest; and long enough to look for a word."""
+"""Milliseconds of silence that end a turn: the shortest of OpenAI, or enough to search for a word."""
 EAGERNESS = {EndpointingSpeed.QUICK: Eagerness.HIGH, EndpointingSpeed.PATIENT: Eagerness.LOW}
 
 
 @dataclass(frozen=True, slots=True)
 class CallPreferences:
-    """Whatever is not None, and not "", goes before the operator's setting."""
+    """Preferences of a visitor. None and "" keep the operator's setting."""
 
     model: str = ""
-    """Counts from the next call; see `Endpoint.with_visitor_model`."""
+    """Model from the next call on; see `Endpoint.with_visitor_model`."""
     voice: str = ""
-    """Counts from the next call: no server changes the voice of a session that has spoken."""
+    """Voice from the next call on: no server changes the voice of a session that has spoken."""
     language: Language | None = None
     instructions: str = ""
     endpointing_speed: EndpointingSpeed = EndpointingSpeed.BALANCED
     noise_reduction: NoiseReduction | None = None
     speed: float | None = None
-    """0.25-1.5."""
+    """Speaking speed, limited to 0.25-1.5."""
     max_cost_usd: float = 0.0
-    """USD of one call; 0: as the operator set it."""
+    """US dollars of one call; 0: the operator's limit."""
 
     def apply_to(self, settings: Settings) -> Settings:
-        """The settings of this visitor's calls."""
+        """Return the settings of this visitor's calls."""
         caps = [cap for cap in (settings.max_call_cost, self.max_cost_usd) if cap > 0]
-        return replace(
-            settings,
+        return settings.with_changes(
             voice=self.voice or settings.voice,
             language=self.language or settings.language,
             instructions=self.instructions[:MAX_INSTRUCTIONS_CHARS] or settings.instructions,
@@ -68,7 +67,7 @@ class CallPreferences:
 
 
 class EffectiveFrom(StrEnum):
-    """From when on a change counts. Values are codes for the page."""
+    """Time at which a change takes effect. The values are codes for the page."""
 
     NOTHING = "nothing"
     NOW = "now"
@@ -77,7 +76,7 @@ class EffectiveFrom(StrEnum):
 
 
 def effective_from(before: CallPreferences, after: CallPreferences, in_call: bool) -> EffectiveFrom:
-    """When what has changed counts; where several things have, the latest of them."""
+    """Return when the changed preferences take effect; the latest time where several have changed."""
     changed = {item.name for item in fields(CallPreferences) if getattr(before, item.name) != getattr(after, item.name)}
     if not changed:
         return EffectiveFrom.NOTHING
@@ -87,9 +86,9 @@ def effective_from(before: CallPreferences, after: CallPreferences, in_call: boo
 
 
 def diff_session(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event:
-    """What of a session is to be told to a server that has `before`, so that it has `after`; {} when nothing is.
+    """Return the session fields that turn `before` into `after`; {} without a difference.
 
-    Objects that a server replaces as a whole (turn detection, transcription, noise reduction) are told as a whole.
+    Objects that a server replaces as a whole (turn detection, transcription, noise reduction) are kept whole.
     """
     changed: Event = {}
     for key, value in after.items():
@@ -104,9 +103,9 @@ def diff_session(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event:
 
 
 def build_live_update(before: Event, after: Event) -> Event | None:
-    """The `session.update` in the middle of a call, from the one that opened it and the one that would open it now.
+    """Return the `session.update` during a call, or None without a difference.
 
-    The voice stays. None when nothing is to be told.
+    `before` is the update that opened the call, and `after` is the one that would open it now. The voice stays.
     """
     session = diff_session(before["session"], after["session"])
     session.get("audio", {}).get("output", {}).pop("voice", None)

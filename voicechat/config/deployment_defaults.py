@@ -1,4 +1,4 @@
-"""What is sensible by default where the app runs: on a Hugging Face Space, and behind a public link. Pure."""
+"""Defaults of settings on a Hugging Face Space and behind a public link. Pure."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ HF_SPACE_DEFAULTS = {
     "FRAME_ANCESTORS": "https://huggingface.co",
     "TRUSTED_PROXIES": "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
 }
-"""On a Space, for anyone in the world: two processors, so no more calls than the embedded server has sessions; calls
-and silent chats short enough that the next visitor gets a turn; and an end to what they may spend when a key is among
-its secrets. Hugging Face shows the page in a frame of its own, and its proxies have private addresses."""
+"""Variables on a Space, which is open to the world and has two processors.
+
+Calls are as many as the embedded server has sessions, and short, so that the next visitor is served soon. The cost
+limits protect a key among the Space's secrets. Hugging Face shows the page in a frame, and its proxies have private
+addresses.
+"""
 
 PUBLIC_LINK_DEFAULTS = {"MAX_VISITOR_SECONDS_PER_DAY": "3600"}
-"""With a public link, for those to whom it is given, and to whom they give it."""
-TRUE_VALUES = frozenset({"1", "true", "yes", "on"})
+"""Variables with a public link, which people may pass on."""
+TRUE_VALUES = frozenset({"1", "true", "t", "yes", "y", "on"})
+"""Texts that pydantic reads as true, in lower case."""
 
 
 def with_deployment_defaults(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """`environ` with the defaults of the place it describes; whatever is set in it goes before them.
+    """Return `environ` with the defaults of the deployment it describes. Variables that are set take precedence.
 
-    A Space is known by SPACE_ID, which Hugging Face sets.
+    Hugging Face sets SPACE_ID on a Space.
     """
     given = {name: value for name, value in environ.items() if value.strip()}
     if "SPACE_ID" not in given:

@@ -1,121 +1,120 @@
-"""How one setting is read from a word of the environment.
+"""Value types of settings: how the text of an environment variable becomes a checked value.
 
-A reader takes the variable's name and its text, which is not empty, and gives the value, or raises `SettingsError` with
-one sentence that names the variable. A reader with bounds is made by the function that takes them.
+A type that needs more than pydantic's own check has a validator. It raises `SettingsError` with a sentence that names
+the variable.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from enum import StrEnum
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic.fields import FieldInfo
 
 from voicechat.protocol.endpoint import is_valid_header_value, to_realtime_url
 
-E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+MAX_KEY_CHARS: Final = 4000
+"""Characters of a key: an access token of Microsoft Entra has about 2000."""
 
 
 class SettingsError(ValueError):
-    """A setting has a value that cannot be used. The message is one sentence and names the variable."""
+    """Unusable settings: one sentence for each mistake, on a line of its own. Secret values are not repeated."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
 
 
-def text(max_chars: int) -> Callable[[str, str], str]:
-    """Reads a text of at most `longest` characters."""
+@dataclass(frozen=True, slots=True)
+class SettingNotes:
+    """Notes on a field beside its type and default: for the documentation, and the other name of its variable."""
 
-    def convert(name: str, value: str) -> str:
-        if len(value) > max_chars:
-            raise SettingsError(f"{name} is longer than {max_chars} characters.")
-        return value
+    meaning_zh: str
+    """Meaning in Traditional Chinese. The English one is the docstring under the field."""
+    example: str = ""
+    """Value as in `.env`, for settings whose default is empty."""
+    fallback: str = ""
+    """Variable that is read while the setting's own is not set."""
 
-    return convert
+
+def setting(
+    default: T,
+    meaning_zh: str,
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    max_length: int | None = None,
+    secret: bool = False,
+    example: str = "",
+    fallback: str = "",
+) -> T:
+    """Return the declaration of a setting. `secret` keeps its value out of `repr`; bounds are inclusive."""
+    notes = {"meaning_zh": meaning_zh, "example": example, "fallback": fallback}
+    field: T = Field(default, ge=ge, le=le, max_length=max_length, repr=not secret, json_schema_extra={**notes})
+    return field
 
 
-def names(max_count: int, max_chars: int) -> Callable[[str, str], tuple[str, ...]]:
-    """Reads at most `most` names of at most `longest` characters between commas, each once."""
+def notes_of(field: FieldInfo) -> SettingNotes:
+    """Return the notes that `setting` stored with a field."""
+    extra: Any = field.json_schema_extra
+    return SettingNotes(**extra)
 
-    def convert(name: str, value: str) -> tuple[str, ...]:
-        words = tuple(dict.fromkeys(" ".join(word.split()) for word in re.split("[,，、]", value) if word.strip()))
-        if len(words) > max_count or any(len(word) > max_chars for word in words):
-            raise SettingsError(
-                f"{name} must be at most {max_count} names of at most {max_chars} characters, between commas."
-            )
-        return words
 
-    return convert
+def variable_names(field_name: str, field: FieldInfo) -> tuple[str, ...]:
+    """Return the environment variables of a field, the preferred one first."""
+    fallback = notes_of(field).fallback
+    return (field_name.upper(), fallback) if fallback else (field_name.upper(),)
+
+
+def variable_of(info: ValidationInfo) -> str:
+    """Return the environment variable of the field under validation."""
+    return (info.field_name or "").upper()
 
 
 def check_key(text: str, name: str = "The key") -> str:
-    """A key that goes into a header: one word of visible ASCII, at most 4,000 characters, spaces around it taken away.
-
-    Raises SettingsError, which does not repeat it.
-    """
+    """Return a key without surrounding spaces. Raise SettingsError, without the key, unless it is visible ASCII."""
     text = text.strip()
-    if not is_valid_header_value(text) or len(text) > 4000:
+    if not is_valid_header_value(text) or len(text) > MAX_KEY_CHARS:
         raise SettingsError(f"{name} holds a space or a character that no key has: it may have been pasted wrongly.")
     return text
 
 
-def key(name: str, value: str) -> str:
-    """Reads a key: see `check_key`."""
-    return check_key(value, name)
+def _validate_key(value: str, info: ValidationInfo) -> str:
+    return check_key(value, variable_of(info))
 
 
-def integer(low: int, high: int) -> Callable[[str, str], int]:
-    """Reads a whole number from `low` to `high`."""
-
-    def convert(name: str, value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            raise SettingsError(f"{name} must be a whole number from {low} to {high}.") from None
-        if not low <= number <= high:
-            raise SettingsError(f"{name} must be from {low} to {high}, and is {number}.")
-        return number
-
-    return convert
-
-
-def number(low: float, high: float) -> Callable[[str, str], float]:
-    """Reads a number from `low` to `high`."""
-
-    def convert(name: str, value: str) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}.") from None
-        if not low <= number <= high:  # also refuses nan
-            raise SettingsError(f"{name} must be from {low:g} to {high:g}, and is {number:g}.")
-        return number
-
-    return convert
-
-
-def boolean(name: str, value: str) -> bool:
-    """Reads true or false, also as yes, on, 1 and their opposites."""
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+def _validate_realtime_url(value: str, info: ValidationInfo) -> str:
+    """Return the URL with scheme and path completed. The error does not repeat it: it may hold a key."""
     try:
-        return known[value.lower()]
-    except KeyError:
-        raise SettingsError(f"{name} must be true or false.") from None
-
-
-def one_of(kind: type[E]) -> Callable[[str, str], E]:
-    """Reads a value of this enum, in any case of letters."""
-
-    def convert(name: str, value: str) -> E:
-        try:
-            return kind(value.lower())
-        except ValueError:
-            *others, last = [choice.value for choice in kind]
-            raise SettingsError(f"{name} must be {', '.join(others)} or {last}.") from None
-
-    return convert
-
-
-def url(name: str, value: str) -> str:
-    """Reads a server's address. The message does not repeat it: it may hold a key."""
-    try:
-        return to_realtime_url(value)
+        return to_realtime_url(value) if value else ""
     except ValueError:
-        raise SettingsError(f"{name} must be an address that starts with ws:// or wss://.") from None
+        raise SettingsError(f"{variable_of(info)} must be an address that starts with ws:// or wss://.") from None
+
+
+def name_list(max_count: int, max_chars: int) -> BeforeValidator:
+    """Return a validator that splits names at commas and keeps each name once."""
+
+    def split(value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(dict.fromkeys(" ".join(word.split()) for word in re.split("[,，、]", value) if word.strip()))
+        if len(names) > max_count or any(len(name) > max_chars for name in names):
+            raise SettingsError(
+                f"{variable_of(info)} must be at most {max_count} names of at most {max_chars} characters, "
+                "between commas."
+            )
+        return names
+
+    return BeforeValidator(split)
+
+
+Key = Annotated[str, AfterValidator(_validate_key)]
+"""Key for an HTTP header."""
+RealtimeUrl = Annotated[str, AfterValidator(_validate_realtime_url)]
+"""Address of a Realtime server, as a WebSocket URL."""
+IgnoreCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+"""Validator for enums: accept capital letters."""

@@ -1,8 +1,8 @@
-"""The `session.update` that opens a call or a chat: settings in, one GA event out. Pure.
+"""The `session.update` that opens a call or a chat: from settings to one GA event. Pure.
 
-Every field that matters is sent, because servers differ in their defaults (transcription is off by default, the silence
-that ends a turn is documented as 500 ms and is 200). What a server does not know is learned from its refusal
-(`refusals.py`); only what is certain beforehand is decided here.
+Every relevant field is sent, because the defaults of servers differ. Transcription is off by default. Turns end after
+200 ms of silence where 500 ms are documented. `voicechat/protocol/unsupported_fields.py` learns from refusals which
+fields a server does not support.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from .settings import DuckingMode, NoiseReduction, ServerKind, Settings, TurnDet
 from .transcription import build_transcription
 
 SESSION_EVENT_ID = "session_update"
-"""`event_id` of the update, so that a refusal can be told from any other error."""
+"""`event_id` of the opening update. It identifies the refusal of the update among other errors."""
 
 PCM_24KHZ_FORMAT = {"type": "audio/pcm", "rate": 24_000}
+"""Audio format of both directions: 16-bit PCM, mono."""
 
 DEFAULT_VOICE = "alloy"
-"""Exists on every OpenAI model."""
+"""Voice that every OpenAI model and the embedded server have."""
 
 Event = dict[str, Any]
 
 
 class SessionMode(StrEnum):
-    """What the session is for."""
+    """Kind of session: a voice call or a text chat."""
 
     VOICE = "voice"
     TEXT = "text"
@@ -34,17 +35,17 @@ class SessionMode(StrEnum):
 def build_session_update(
     settings: Settings, mode: SessionMode = SessionMode.VOICE, *, kind: ServerKind | None = None, model: str = ""
 ) -> Event:
-    """The GA `session.update`. `kind` and `model` default to those of `settings`."""
+    """Return the GA `session.update`. `kind` and `model` default to those of `settings`."""
     kind = settings.server_kind if kind is None else kind
     session = _build_voice_session(settings, kind) if mode is SessionMode.VOICE else _build_text_session(settings)
     if kind is ServerKind.OPENAI and (model or settings.model_for(kind)).startswith("gpt-realtime-2"):
-        session["reasoning"] = {"effort": "low"}  # more of it is heard as silence before the first word
+        session["reasoning"] = {"effort": "low"}  # more reasoning delays the first word
     return {"type": "session.update", "event_id": SESSION_EVENT_ID, "session": session}
 
 
 def _build_voice_session(settings: Settings, kind: ServerKind) -> Event:
     noise = settings.noise_reduction
-    # Elsewhere "alloy" may be no voice at all, and then nothing is heard: such a server speaks with its own.
+    # Other servers may lack the voice "alloy" and then stay silent: they use their own default.
     voice = settings.voice or ("" if kind is ServerKind.CUSTOM else DEFAULT_VOICE)
     return {
         "type": "realtime",
@@ -77,23 +78,25 @@ def _build_text_session(settings: Settings) -> Event:
         "max_output_tokens": settings.max_text_tokens,
         "tools": [],
         "tool_choice": "auto",
-        "audio": {"input": {"transcription": None, "turn_detection": None}},  # nobody speaks
+        "audio": {"input": {"transcription": None, "turn_detection": None}},  # no speech in a chat
     }
 
 
 def build_turn_detection(settings: Settings, kind: ServerKind) -> Event:
-    """The server finds the end of a turn and answers by itself; it stops its answer when the visitor makes a sound,
-    or leaves to us what that sound is (`ducking.py`). Normal turns are answered without asking in either case."""
-    ours = settings.ducking is DuckingMode.ON or (
+    """Return the `turn_detection` object. The server ends turns and answers them in either case.
+
+    With ducking, the client decides whether speech interrupts a reply; without it, the server does.
+    """
+    client_interrupts = settings.ducking is DuckingMode.ON or (
         settings.ducking is DuckingMode.AUTO and kind is not ServerKind.CUSTOM
     )
-    acts = {"create_response": True, "interrupt_response": not ours}
+    responses = {"create_response": True, "interrupt_response": not client_interrupts}
     if settings.turn_detection is TurnDetection.SEMANTIC:
-        return {"type": "semantic_vad", "eagerness": settings.eagerness.value, **acts}
+        return {"type": "semantic_vad", "eagerness": settings.eagerness.value, **responses}
     return {
         "type": "server_vad",
         "threshold": settings.vad_threshold,
         "prefix_padding_ms": settings.vad_prefix_padding_ms,
         "silence_duration_ms": settings.vad_silence_ms,
-        **acts,
+        **responses,
     }

@@ -1,4 +1,4 @@
-"""How the visitor's words are to be written down: which model, which hints it takes, and what it makes up. Pure."""
+"""Transcription settings of a session: model, language, prompt and keywords. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from voicechat.protocol.endpoint import ServerKind
 from .settings import Language, Settings
 
 KEYWORD_LIST_MODELS = ("gpt-transcribe", "gpt-live-transcribe")
-"""Models that take the names as a list of their own."""
+"""Prefixes of models that take keywords as a list."""
 
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
-"""The name most servers know. Only a guess: one that says it has another keeps that (`opening.py`)."""
+"""Model name that most servers accept. A server that reports another one keeps its own
+(`voicechat/upstream/handshake.py`)."""
 
 
 def build_transcription(settings: Settings, kind: ServerKind, language: Language) -> dict[str, Any]:
-    """The `audio.input_tokens.transcription` object. Transcription is off at most servers unless asked for."""
+    """Return the `audio.input.transcription` object. Most servers transcribe only on request."""
     model = settings.transcription_model or (
         "gpt-realtime-whisper" if kind is ServerKind.OPENAI else DEFAULT_TRANSCRIPTION_MODEL
     )
@@ -41,7 +42,7 @@ def build_transcription(settings: Settings, kind: ServerKind, language: Language
 
 
 def _build_prompt(model: str, language: Language, keywords: tuple[str, ...]) -> str:
-    """What steers a model to Traditional characters and to the names; "" for models not known to take a prompt."""
+    """Return the prompt for Traditional characters and keywords; "" for models that take no prompt."""
     chinese = language is Language.CHINESE
     if model.startswith(("gpt-4o-transcribe", "gpt-4o-mini-transcribe")) and "diarize" not in model:
         sentence = SENTENCE_PROMPT if chinese else ""

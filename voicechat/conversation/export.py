@@ -88,17 +88,17 @@ def _format_iso(moment: datetime) -> str:
 def to_markdown(utterances: Iterable[Utterance], title: str, names: Mapping[Role, str]) -> str:
     """Return the conversation as Markdown under a heading. `names`: of the speakers. Texts are escaped, and the unheard
     part is struck out."""
-    parts = [f"# {escape_markdown(title)}\n"]
+    parts = [f"# {escape_with_backslashes(title)}\n"]
     for bubble, span in utterances:
-        unheard = f"~~{escape_markdown(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
-        said = " ".join(filter(None, [escape_markdown(bubble.text), unheard]))
+        unheard = f"~~{escape_with_backslashes(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
+        said = " ".join(filter(None, [escape_with_backslashes(bubble.text), unheard]))
         if said:
             time = f" ({_format_duration(span.start)})" if span is not None else ""
-            parts.append(f"**{escape_markdown(names[bubble.role])}**{time}\n\n{said}\n")
+            parts.append(f"**{escape_with_backslashes(names[bubble.role])}**{time}\n\n{said}\n")
     return "\n".join(parts)
 
 
-def escape_markdown(text: str) -> str:
+def escape_with_backslashes(text: str) -> str:
     """Return Markdown that shows `text` exactly: special characters are escaped by a backslash."""
 
     def start(found: re.Match[str]) -> str:

@@ -1,21 +1,19 @@
-"""What a program is told when its connection cannot be, or ends: one `error` event, and a close code. Pure.
+"""Error events: the `error` event and close code for a client whose session cannot begin, or ends. Pure.
 
-Sentences are ours, because servers quote keys, account names and prompts in theirs. Where the server's own words go
-through (an error in the middle of a session), what looks like a key or an account is taken out.
+The messages are the gateway's own, because servers quote keys, account names and prompts in theirs. Errors within a
+session are forwarded without anything that looks like a key or an account (`redaction`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from voicechat.gateway.redaction import WRONG_KEY_MESSAGE, redact_text
 from voicechat.limits.pricing import SpendStatus
+from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
-
-Event = dict[str, Any]
 
 UNREACHABLE_MESSAGE = "The Realtime server behind this one cannot be reached. Try again later."
 CONNECTION_LOST_MESSAGE = "The connection to the Realtime server was lost."
@@ -23,7 +21,7 @@ CONNECTION_LOST_MESSAGE = "The connection to the Realtime server was lost."
 
 @dataclass(frozen=True, slots=True)
 class CloseFrame:
-    """How a connection ends: `code` and `reason` of the close frame."""
+    """Close frame: the `code` and `reason` with which a connection ends."""
 
     code: int
     reason: str = ""
@@ -31,21 +29,21 @@ class CloseFrame:
 
 @dataclass(frozen=True, slots=True)
 class TerminalError:
-    """An error that ends a connection: its code and sentence, and the close code that goes with it."""
+    """An error that ends a connection: its code, its message and the close code that goes with it."""
 
     code: str
     close_code: int
     message: str
     type: str = "invalid_request_error"
 
-    def to_event(self, event_id: str) -> Event:
-        """The protocol's `error` event, in GA."""
+    def to_event(self, event_id: str) -> RawEvent:
+        """Return the `error` event, in GA, with this id."""
         error = {"type": self.type, "code": self.code, "message": self.message, "param": None, "event_id": None}
         return {"type": "error", "event_id": event_id, "error": error}
 
     @property
     def close_frame(self) -> CloseFrame:
-        """When the server itself has not said how it ends."""
+        """Return the close frame, for a server that has not sent one itself."""
         return CloseFrame(self.close_code, f"{self.type}.{self.code}")
 
 
@@ -70,7 +68,7 @@ _ERROR_BY_FAILURE = {
     Failure.WRONG_ADDRESS: TerminalError(
         "server_unreachable",
         1014,
-        "There is no Realtime server at the address that this server was set up with. Its operator has to check it.",
+        "The address that this server was set up with belongs to no Realtime server. Its operator has to check it.",
         type="server_error",
     ),
     Failure.QUOTA: TerminalError(
@@ -125,19 +123,19 @@ SERVER_CLOSING = TerminalError(
     "server_closing", 1012, "This server is closing. Connect again in a minute.", type="server_error"
 )
 ADMISSION_ERRORS = {Notice.SERVER_BUSY: SESSION_LIMIT_REACHED, Notice.CLOSING: SERVER_CLOSING}
-"""By why there is no place."""
+"""Notice of the admission control -> error for the client."""
 _SERVER_UNREACHABLE = TerminalError("server_unreachable", 1014, UNREACHABLE_MESSAGE, type="server_error")
 
 
 def error_for_failure(failure: Failure) -> TerminalError:
-    """What a client is told of a failure before its session began."""
+    """Return the error for a failure before the client's session began."""
     return _ERROR_BY_FAILURE.get(failure, _SERVER_UNREACHABLE)
 
 
 def close_frame_for_client(code: int | None, reason: str, secrets: Iterable[str] = ()) -> CloseFrame:
-    """The server's close frame -> the client's: the same where that may be sent. `code` is None where there was none.
+    """Return the client's close frame for the server's: the same where it may be sent. `code`: None without a frame.
 
-    No code at all (1005) is a normal end. What stands for a lost connection (1006 and the like) becomes 1011.
+    A frame without a code (1005) is a normal end. Codes of a lost connection (1006 and similar) become 1011.
     """
     if code == 1005:
         return CloseFrame(1000)

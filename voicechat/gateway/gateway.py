@@ -1,34 +1,35 @@
-"""The WebSocket endpoints for programs: who comes in, and what each of them is served (`relay_session`)."""
+"""Realtime gateway: admits programs to the WebSocket endpoints and runs one `GatewaySession` for each."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicechat.config.session_update import SessionMode
-from voicechat.config.settings import Endpoint, Settings
+from voicechat.config.settings import Settings
 from voicechat.limits.budget import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
+from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
 from voicechat.security.visitor_cookie import visitor_key
+from voicechat.upstream.reconnecting_client import EndpointSource
 
-from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, error_for_failure
+from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, TerminalError, error_for_failure
 from .gateway_client import GatewayClient, GatewaySlot, read_client_hello
 from .gateway_session import GatewaySession
 
 log = logging.getLogger(__name__)
 
-EndpointSource = Callable[[], Endpoint | Failure]
-
 
 class RealtimeGateway:
-    """All clients of our sockets."""
+    """All sessions of programs."""
 
     def __init__(
         self,
@@ -36,56 +37,81 @@ class RealtimeGateway:
         endpoint: EndpointSource,
         billing: BillingService | None = None,
         admission: AdmissionController | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """`endpoint`: where the server is now, or why there is none."""
+        """`endpoint`: returns the server to connect to now, or the failure. `sleep`: for the pauses of rate limits."""
         self._settings = settings
         self._billing = billing or BillingService()
         self._admission = admission or AdmissionController(ConcurrencyLimits.from_settings(settings))
         self._get_endpoint = endpoint
+        self._clock = clock
+        self._sleep = sleep
         self._session_counts: Counter[SessionMode] = Counter()
 
     def count_sessions(self, mode: SessionMode) -> int:
-        """Clients connected now."""
+        """Return the number of clients connected now."""
         return self._session_counts[mode]
 
     async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
-        """One client, from its request to its end."""
-        wanted = read_client_hello(websocket)
-        websocket.scope["query_string"] = b""  # the server logs the address that it accepts: there may be a key in it
-        client = GatewayClient(websocket, wanted.dialect)
+        """Serve one client, from its request to the end of its session."""
+        hello = read_client_hello(websocket)
+        websocket.scope["query_string"] = b""  # uvicorn logs the address, which may hold a key
+        client = GatewayClient(websocket, hello.dialect)
         endpoint = self._get_endpoint()
-        with suppress(WebSocketDisconnect), self._claim_slot(mode, visitor_key(websocket), endpoint) as seat:
-            await websocket.accept(wanted.subprotocol)
-            if seat.ticket.refusal is not None:
-                log.info("A program was turned away: %d are connected.", self._session_counts.total())
-                last = ADMISSION_ERRORS[seat.ticket.refusal]
-                await client.close(last.close_frame, last)
-                return
-            if mode is SessionMode.VOICE and self._billing.daily_quota.is_exhausted(seat.ticket.visitor):
-                await client.close(VISITOR_QUOTA_EXCEEDED.close_frame, VISITOR_QUOTA_EXCEEDED)
-                return
-            if not isinstance(endpoint, Endpoint):
-                await client.close(error_for_failure(endpoint).close_frame, error_for_failure(endpoint))
-                return
-            account = SessionBilling(self._billing, self._settings, mode)
-            account.open()
-            try:
-                seat.quota_meter = QuotaMeter(self._billing.daily_quota, seat.ticket.visitor, time.monotonic())
-                await GatewaySession(client, endpoint, self._settings, mode, wanted.model, account, seat).run()
-            finally:
-                account.close("hung_up")
+        with suppress(WebSocketDisconnect), self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
+            await websocket.accept(hello.subprotocol)
+            error = self._refuse(slot, mode)
+            if error is None and isinstance(endpoint, Failure):
+                error = error_for_failure(endpoint)
+            if error is not None:
+                await client.close(error.close_frame, error)
+            elif isinstance(endpoint, Endpoint):
+                await self._run_session(client, endpoint, mode, hello.model, slot)
+
+    def _refuse(self, slot: GatewaySlot, mode: SessionMode) -> TerminalError | None:
+        """Return why this client gets no session, or None when it gets one."""
+        if slot.ticket.refusal is not None:
+            log.info("gateway: client refused sessions=%d", self._session_counts.total())
+            return ADMISSION_ERRORS[slot.ticket.refusal]
+        if mode is SessionMode.VOICE and self._billing.daily_quota.is_exhausted(slot.ticket.visitor):
+            return VISITOR_QUOTA_EXCEEDED
+        return None
+
+    async def _run_session(
+        self, client: GatewayClient, endpoint: Endpoint, mode: SessionMode, requested_model: str, slot: GatewaySlot
+    ) -> None:
+        billing = SessionBilling(self._billing, self._settings, mode)
+        billing.open()
+        try:
+            slot.quota_meter = QuotaMeter(self._billing.daily_quota, slot.ticket.visitor, self._clock())
+            session = GatewaySession(
+                client,
+                endpoint,
+                self._settings,
+                mode,
+                requested_model,
+                billing,
+                slot,
+                clock=self._clock,
+                sleep=self._sleep,
+            )
+            await session.run()
+        finally:
+            billing.close("hung_up")
 
     @contextmanager
     def _claim_slot(self, mode: SessionMode, visitor: str, endpoint: Endpoint | Failure) -> Iterator[GatewaySlot]:
-        """One of the places there are, given back however it ends; or none, and `place.refusal` says why."""
-        seat = GatewaySlot()
-        seat.ticket = self._admission.request_admission(
-            seat, AdmissionKind.API_CLIENT, visitor, uses_offline=needs_offline_session(endpoint)
+        """Claim a slot and release it at the end. `slot.ticket.refusal` is set when all slots are taken."""
+        slot = GatewaySlot(self._clock)
+        slot.ticket = self._admission.request_admission(
+            slot, AdmissionKind.API_CLIENT, visitor, uses_offline=needs_offline_session(endpoint)
         )
-        counted = seat.ticket.refusal is None
+        counted = slot.ticket.refusal is None
         self._session_counts[mode] += counted
         try:
-            yield seat
+            yield slot
         finally:
             self._session_counts[mode] -= counted
-            seat.ticket.release()
+            slot.ticket.release()

@@ -1,52 +1,51 @@
-"""The client's side of a relayed session: what it wishes, its place, and its socket."""
+"""Gateway client: the client's handshake parameters, its slot and its socket."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voicechat.gateway.redaction import REDACTED, redact_text
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionTicket
 from voicechat.protocol.beta_dialect import Dialect, server_to_beta
+from voicechat.protocol.event_fields import RawEvent
+from voicechat.protocol.json_codec import write_json
 from voicechat.transport.stall_watchdog import StallWatchdog
 
-from .client_event_policy import write_json
 from .error_events import CloseFrame, TerminalError
-
-Event = dict[str, Any]
+from .redaction import REDACTED, redact_text
 
 STALL_TIMEOUT_S = 60.0
-"""Who takes nothing for so long is gone, whatever the socket says. Pings do not tell: they wait behind the messages."""
+"""Seconds without a message taken before a client is dropped. Pings show nothing: they wait behind the messages."""
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """What a client says by the way it connects. Keys among it are not kept."""
+    """Handshake parameters of a client. Keys among them are not kept."""
 
     dialect: Dialect
     subprotocol: str | None
-    """The one of those offered that is taken."""
+    """The subprotocol chosen from those that the client offers."""
     model: str
 
 
 def read_client_hello(websocket: WebSocket) -> ClientHello:
-    """Reads the headers, the subprotocols and the query."""
+    """Read a client's headers, subprotocols and query."""
     headers, offered = websocket.headers, websocket.scope["subprotocols"]
     beta = (
         _query_param(websocket, "dialect").lower() == "beta"
         or BETA_SUBPROTOCOL in offered
         or any("realtime=v1" in value for value in headers.getlist("openai-beta"))
     )
-    taken = next((name for name in ("realtime", BETA_SUBPROTOCOL) if name in offered), None)
-    return ClientHello(Dialect.BETA if beta else Dialect.GA, taken, _query_param(websocket, "model"))
+    chosen = next((name for name in ("realtime", BETA_SUBPROTOCOL) if name in offered), None)
+    return ClientHello(Dialect.BETA if beta else Dialect.GA, chosen, _query_param(websocket, "model"))
 
 
 def _query_param(websocket: WebSocket, name: str) -> str:
@@ -54,34 +53,37 @@ def _query_param(websocket: WebSocket, name: str) -> str:
 
 
 class GatewaySlot:
-    """A program's place, and until when it may be kept."""
+    """The slot of one program, and the time until which it may keep the slot."""
 
     ticket: AdmissionTicket
     quota_meter: QuotaMeter
-    shutdown_deadline: float | None = None
-    """By the monotonic clock. None: the app does not end."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.shutdown_deadline: float | None = None
+        """Time on this clock. None while the app is not shutting down."""
 
     def on_admission_changed(self) -> None:
-        """A program never waits."""
+        """Do nothing: a program never waits in the queue."""
 
     def on_shutdown(self, grace_s: float) -> None:
-        """The app ends."""
-        self.shutdown_deadline = time.monotonic() + grace_s
+        """Start the grace period of the app's shutdown."""
+        self.shutdown_deadline = self._clock() + grace_s
 
 
 class GatewayClient:
-    """The client's socket, in the client's dialect. Sending raises `WebSocketDisconnect` when the client is gone."""
+    """The client's socket, in the client's dialect. Sending raises `WebSocketDisconnect` once the client has left."""
 
     def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
         self._websocket = websocket
         self.dialect = dialect
         self.stall_watchdog = StallWatchdog()
-        """For the client to take what it is sent. While a session goes on, `Conversation` looks at it."""
+        """Detects a client that takes no messages. The session waits for it."""
         self.secret_variants: tuple[str, ...] = ()
-        """Ways to write what the client is never sent, whatever it stands in."""
+        """Encoded forms of the credentials, which are removed from every message."""
 
     async def receive_message(self) -> str | bytes:
-        """The next message. Raises `WebSocketDisconnect`."""
+        """Return the next message. Raises `WebSocketDisconnect`."""
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
@@ -89,24 +91,24 @@ class GatewayClient:
         return message["bytes"] if text is None else text
 
     async def send_text(self, text: str) -> None:
-        """A message, when there is room for it."""
-        for key in self.secret_variants:
-            if key in text:
-                text = text.replace(key, REDACTED)
+        """Send a message, once the socket has room for it."""
+        for secret in self.secret_variants:
+            if secret in text:
+                text = text.replace(secret, REDACTED)
         try:
             with self.stall_watchdog:
                 await self._websocket.send({"type": "websocket.send", "text": text})
         except RuntimeError:
-            # uvicorn's, once it has closed the socket on its own account: no pong, too large a message
+            # raised by uvicorn after it closed the socket itself: no pong, or too large a message
             raise WebSocketDisconnect(1006, "closed") from None
 
-    async def send_event(self, event: Event) -> None:
-        """A GA event."""
-        for known in server_to_beta(event) if self.dialect is Dialect.BETA else [event]:
-            await self.send_text(write_json(known))
+    async def send_event(self, event: RawEvent) -> None:
+        """Send a GA event in the client's dialect."""
+        for translated in server_to_beta(event) if self.dialect is Dialect.BETA else [event]:
+            await self.send_text(write_json(translated))
 
     async def close(self, close_frame: CloseFrame, error: TerminalError | None = None) -> None:
-        """Close, after a last word."""
+        """Close the socket, after an `error` event where there is an error."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STALL_TIMEOUT_S):
                 if error is not None:
@@ -116,5 +118,5 @@ class GatewayClient:
 
 
 def new_event_id() -> str:
-    """An id for an event of ours."""
+    """Return an id for an event of the gateway's own."""
     return f"event_{secrets.token_urlsafe(16).replace('-', 'A').replace('_', 'B')[:21]}"

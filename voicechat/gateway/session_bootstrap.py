@@ -1,76 +1,74 @@
-"""What a relayed client sees first: the session as it truly is, with the operator's settings in it. Pure.
+"""Session bootstrap: makes the first events of a gateway client, with the operator's settings confirmed in them. Pure.
 
-The server's `session.created` is kept back until the server has confirmed our own `session.update`; then the client
-gets one `session.created` with the session that was confirmed. Our update, its confirmation and its refusals stay
-between us and the server, also when they come late.
+The server's `session.created` is held until the server has confirmed the gateway's own `session.update`. Then the
+client gets one `session.created` with the confirmed session. The gateway's update, its confirmation and its rejections
+never reach the client, also when they come late.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
 from voicechat.protocol.beta_dialect import Dialect, server_to_ga
-from voicechat.protocol.event_fields import get_object, get_string
+from voicechat.protocol.event_fields import RawEvent, get_object, get_string
 from voicechat.protocol.unsupported_fields import UnsupportedFields
 from voicechat.upstream.handshake import Handshake
 
-Event = dict[str, Any]
-
 MAX_EARLY_EVENTS = 100
-"""Events before the confirmation. A server that sends more has begun without confirming."""
+"""Events before the confirmation. A server that sends more goes on without confirming."""
 
 
 class BootstrapStage(StrEnum):
-    """How far the server is with our settings."""
+    """How far the server is with the operator's settings."""
 
     AWAITING_GREETING = "new"
-    """It has not been told any: it has still to greet."""
+    """No settings have been sent; the server has still to greet."""
     UPDATE_SENT = "asked"
     UNCONFIRMED = "unconfirmed"
-    """The client waits no longer. The confirmation may still come."""
+    """The client no longer waits. The confirmation may still come."""
     CONFIRMED = "confirmed"
 
 
 class SessionBootstrap:
-    """Server events in, events for the server out; then `first()` has what the client is to see."""
+    """Server events in, events for the server out; then `initial_events()` has the client's first events."""
 
-    def __init__(self, update: Event, unsupported: UnsupportedFields, host: str) -> None:
-        """`update`: our `session.update`, in GA. `refused`: what this server refused before. `host`: for the log."""
+    def __init__(self, update: RawEvent, unsupported: UnsupportedFields, host: str) -> None:
+        """`update`: the operator's `session.update`, in GA. `unsupported`: fields that this server rejected before.
+        `host`: for the log."""
         self.stage = BootstrapStage.AWAITING_GREETING
         self._handshake = Handshake(update, unsupported, host)
-        self._created_event: Event | None = None
-        self._updated_event: Event | None = None
-        self._early_events: list[Event] = []
+        self._created_event: RawEvent | None = None
+        self._updated_event: RawEvent | None = None
+        self._early_events: list[RawEvent] = []
 
     @property
     def server_dialect(self) -> Dialect:
-        """What the server speaks, as far as is known."""
+        """Return the server's dialect, as far as is known."""
         return self._handshake.dialect
 
     @property
     def is_pending(self) -> bool:
-        """The client has to wait."""
+        """Return whether the client has to wait."""
         return self.stage in (BootstrapStage.AWAITING_GREETING, BootstrapStage.UPDATE_SENT)
 
     @property
     def has_greeted(self) -> bool:
-        """The server has told its session."""
+        """Return whether the server has sent `session.created`."""
         return self._created_event is not None
 
     @property
     def transcription_model(self) -> str:
-        """The model that writes down what is heard, as the server confirmed it; "" when it did not."""
+        """Return the transcription model that the server confirmed; "" when it confirmed none."""
         sound_in = get_object(get_object(_get_session(self._updated_event), "audio"), "input")
         return get_string(get_object(sound_in, "transcription"), "model")
 
-    def handle_event(self, event: Event) -> list[Event]:
-        """An event of the server, as it came -> events for it, as it takes them.
+    def handle_event(self, event: RawEvent) -> list[RawEvent]:
+        """Handle a server event as received. Return the events to send to the server, in its dialect.
 
-        Raises ConnectionFailed when it says that the session is of no use.
+        Raises `ConnectionFailed` when the session cannot be used.
         """
-        known, answers = self._handshake.handle_event(event)
-        for one in known:
+        events, answers = self._handshake.handle_event(event)
+        for one in events:
             if one["type"] == "session.created" and self._created_event is None:
                 self._created_event = one
             elif one["type"] == "session.updated" and self.stage is BootstrapStage.UPDATE_SENT:
@@ -83,15 +81,15 @@ class SessionBootstrap:
             self._proceed_unconfirmed()
         return answers
 
-    def handle_timeout(self) -> list[Event]:
-        """Nothing came for a while: a server may wait for the client to begin, or never confirm."""
+    def handle_timeout(self) -> list[RawEvent]:
+        """Handle a time without events: a server may wait for the client to begin, or never confirm."""
         if self.stage is BootstrapStage.AWAITING_GREETING:
             return self._send_update()
         self._proceed_unconfirmed()
         return []
 
-    def initial_events(self) -> list[Event]:
-        """What the client sees first, in GA: `session.created`, and what the server sent besides."""
+    def initial_events(self) -> list[RawEvent]:
+        """Return the client's first events, in GA: `session.created`, and other early events of the server."""
         if self._updated_event is None:
             seen = [*([self._created_event] if self._created_event else []), *self._early_events]
         else:
@@ -100,27 +98,26 @@ class SessionBootstrap:
             seen = [created, *self._early_events]
         return [_without_client_secret(event) for event in seen]
 
-    def handle_late_event(self, event: Event) -> tuple[list[Event], list[Event]]:
-        """A later event of the server, as it came -> (GA events for the client, events for the server).
+    def handle_late_event(self, event: RawEvent) -> tuple[list[RawEvent], list[RawEvent]]:
+        """Handle a later server event as received. Return (GA events for the client, events for the server).
 
-        Raises ConnectionFailed as `receive()` does.
+        Raises `ConnectionFailed` as `handle_event()` does.
         """
-        known, answers = self._translate_late_event(event)
-        return [_without_client_secret(one) for one in known], answers
+        events, answers = self._translate_late_event(event)
+        return [_without_client_secret(one) for one in events], answers
 
-    def _translate_late_event(self, event: Event) -> tuple[list[Event], list[Event]]:
+    def _translate_late_event(self, event: RawEvent) -> tuple[list[RawEvent], list[RawEvent]]:
         if self.stage is BootstrapStage.CONFIRMED:
             return [event] if self.server_dialect is Dialect.GA else server_to_ga(event), []
-        known, answers = self._handshake.handle_event(event)
+        events, answers = self._handshake.handle_event(event)
         if event["type"] == "session.updated":
             if not answers:
-                self.stage = (
-                    BootstrapStage.CONFIRMED
-                )  # a server answers in order: the next one is about the client's own update
+                # A server answers in order, so the next one is about the client's own update.
+                self.stage = BootstrapStage.CONFIRMED
             return [], answers
-        return known, answers
+        return events, answers
 
-    def _send_update(self) -> list[Event]:
+    def _send_update(self) -> list[RawEvent]:
         self.stage = BootstrapStage.UPDATE_SENT
         return self._handshake.send_settings()
 
@@ -130,14 +127,16 @@ class SessionBootstrap:
             self._handshake.proceed_unconfirmed()
 
 
-def _get_session(event: Event | None) -> Event:
+def _get_session(event: RawEvent | None) -> RawEvent:
     session = (event or {}).get("session")
     return session if isinstance(session, dict) else {}
 
 
-def _without_client_secret(event: Event) -> Event:
-    """The event without the secret for a browser to connect with, which some servers put into a session: it is the
-    operator's. The same object where there is none."""
+def _without_client_secret(event: RawEvent) -> RawEvent:
+    """Return the event without the operator's secret for browsers, which some servers put into a session.
+
+    Return the same object when the event holds none.
+    """
     session = _get_session(event)
     if "client_secret" not in session:
         return event

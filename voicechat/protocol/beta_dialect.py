@@ -1,28 +1,29 @@
-"""Beta <-> GA of the Realtime protocol: one event in, the same event in the other dialect out. Pure and stateless.
+"""Beta dialect: translates events of the Realtime protocol between beta and GA, one event at a time. Pure, stateless.
 
-All our own code speaks GA; these functions stand at the doors: toward servers that still speak beta, and toward clients
-that still do. The input is never modified (parts that stay the same are shared with the output). What is unknown or
-misshapen passes through unchanged, and nothing here raises.
+The app itself uses GA. These functions translate for servers and for clients that still use beta. The input is never
+modified; unchanged parts are shared with the output. Unknown or invalid events pass unchanged. Nothing raises.
 
-Items. Beta tells of an item once (`conversation.item.created`), GA twice: `.added` (it exists), `.done` (it is final).
-Who carries what, so that nothing is told twice or gets lost:
+Items. Beta announces an item once (`conversation.item.created`), GA twice: `.added` (it exists), `.done` (it is final).
+This table keeps every item event from being lost or repeated:
 
     beta                                                  GA
     item.created, final (user, system, call output,    =  item.added, then item.done
       and assistant items that a client created)
     item.created, begun (a reply's message or call)    =  item.added
     response.output_item.done                          =  item.done, then response.output_item.done
-    nothing of its own: it follows from the above      =  item.done
+    no event: it follows from the events above         =  item.done
     items younger than beta (MCP)                      =  keep their GA events, but for created = added
 
-A beta server may send `item.done` or `item.added` as well (Azure Voice Live does the first): the table makes the one
-redundant and treats the other as `created`. An event made in addition gets the `event_id` of its cause + "_done".
+A beta server may also send `item.done` (Azure Voice Live does) or `item.added`. By the table the first is redundant,
+and the second is treated as `created`. An additional event gets the `event_id` of its cause + "_done".
 
-What does not survive a round trip: `temperature`, which GA does not have; `modalities` of a transcription session, the
-same; `previous_item_id` of an `item.done` (order by `.added`); any second spelling of a value (`["audio"]` for
-`["text","audio"]`, a format without its rate, Voice Live's way to name an OpenAI voice, "none" for a null
-`turn_detection`); and the reply of an out-of-band response gets an `item.done`: no single beta event tells it apart.
-An assistant item that a client created as `incomplete` gets none, for speaches says that of what it has only begun.
+Lost in a round trip:
+- `temperature`, and `modalities` of a transcription session: GA has neither
+- `previous_item_id` of an `item.done`; the order is that of `.added`
+- second spellings of a value: `["audio"]` for `["text","audio"]`, a format without its rate, Voice Live's name of an
+  OpenAI voice, "none" for a null `turn_detection`
+- the item of an out-of-band response gets an `item.done`, because no single beta event tells it apart
+- an assistant item that a client created as `incomplete` gets none: speaches uses that status for items just begun
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ from .beta_dialect_fields import (
     shape_to_beta,
     shape_to_ga,
 )
+from .event_fields import RawEvent
 
-Event = dict[str, Any]
-Translate = Callable[[Event], list[Event]]
+Translate = Callable[[RawEvent], list[RawEvent]]
 
 
 class Dialect(StrEnum):
-    """Which of the two a peer speaks."""
+    """Dialect of a peer."""
 
     GA = "ga"
     BETA = "beta"
@@ -64,7 +65,7 @@ _SESSION_EVENTS_TO_GA = {
 _SESSION_EVENTS_TO_BETA = {ga: beta for beta, ga in _SESSION_EVENTS_TO_GA.items()}
 
 
-def _session_to_ga(event: Event) -> list[Event]:
+def _session_to_ga(event: RawEvent) -> list[RawEvent]:
     old = event.get("session")
     if not isinstance(old, dict):
         return [event]
@@ -74,11 +75,11 @@ def _session_to_ga(event: Event) -> list[Event]:
         **shape_to_ga(SESSION_FIELDS, old),
     }
     if session["type"] == "transcription":
-        session.pop("output_modalities", None)  # its output is always text
+        session.pop("output_modalities", None)  # the output is always text
     return [{**event, "type": _SESSION_EVENTS_TO_GA.get(name, name), "session": session}]
 
 
-def _session_to_beta(event: Event) -> list[Event]:
+def _session_to_beta(event: RawEvent) -> list[RawEvent]:
     old = event.get("session")
     if not isinstance(old, dict):
         return [event]
@@ -93,7 +94,7 @@ _PART_TYPES_TO_BETA = {ga: beta for beta, ga in _PART_TYPES_TO_GA.items()}
 
 
 def _translate_item(item: Any, part_types: dict[str, str]) -> Any:
-    """An item with the parts of its content renamed. Only what an assistant said differs."""
+    """Return an item with its content parts renamed. Only assistant items differ."""
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
     return {**item, "content": [_translate_part(part, part_types) for part in item["content"]]}
@@ -105,9 +106,9 @@ def _translate_part(part: Any, part_types: dict[str, str]) -> Any:
 
 
 def _item_translator(part_types: dict[str, str], new_type: str | None = None) -> Translate:
-    """An event about one item; `name`: its own new name."""
+    """Return the translation of an event about one item; `new_type`: the event's type in the other dialect."""
 
-    def translate(event: Event) -> list[Event]:
+    def translate(event: RawEvent) -> list[RawEvent]:
         new = {**event, "type": new_type or event["type"]}
         if "item" in event:
             new["item"] = _translate_item(event["item"], part_types)
@@ -116,10 +117,10 @@ def _item_translator(part_types: dict[str, str], new_type: str | None = None) ->
     return translate
 
 
-def _response_translator(shape: Callable[[Event], Event], part_types: dict[str, str]) -> Translate:
-    """An event with a `response`: its fields, and the items in it."""
+def _response_translator(shape: Callable[[RawEvent], RawEvent], part_types: dict[str, str]) -> Translate:
+    """Return the translation of an event with a `response`: its fields, and the items in it."""
 
-    def translate(event: Event) -> list[Event]:
+    def translate(event: RawEvent) -> list[RawEvent]:
         old = event.get("response")
         if not isinstance(old, dict):
             return [event]
@@ -133,9 +134,9 @@ def _response_translator(shape: Callable[[Event], Event], part_types: dict[str, 
 
 
 def _error_param_translator(paths: list[tuple[str, str]]) -> Translate:
-    """An `error` whose `param` (and the message that quotes it) names a field as the other side knows it."""
+    """Return the translation of the field that an `error` names in `param` and in its message."""
 
-    def translate(event: Event) -> list[Event]:
+    def translate(event: RawEvent) -> list[RawEvent]:
         error = event.get("error")
         param = error.get("param") if isinstance(error, dict) else None
         if not isinstance(error, dict) or not isinstance(param, str):
@@ -154,16 +155,16 @@ def _error_param_translator(paths: list[tuple[str, str]]) -> Translate:
 # ---------------------------------------------------------------- items: once in beta, twice in GA
 
 
-def _is_beta_item(item: Any) -> TypeGuard[Event]:
-    """Whether beta has a way of its own to tell that this item is final."""
+def _is_beta_item(item: Any) -> TypeGuard[RawEvent]:
+    """Return whether beta has an event of its own that makes this item final."""
     kinds = ("message", "function_call", "function_call_output")
     return isinstance(item, dict) and item.get("type", "message") in kinds
 
 
-def _is_final(item: Event) -> bool:
-    """Whether an item is complete when beta tells of it. Of a reply's it is only begun.
+def _is_final(item: RawEvent) -> bool:
+    """Return whether an item is complete when beta announces it. A response's own item has just begun then.
 
-    OpenAI says `in_progress` of what is begun; speaches says `incomplete`, perhaps with the first words in it.
+    Items just begun are `in_progress` at OpenAI, and `incomplete` at speaches, possibly with the first words.
     """
     kind, status = item.get("type", "message"), item.get("status")
     if kind == "function_call_output" or (kind == "message" and item.get("role") != "assistant"):
@@ -171,9 +172,9 @@ def _is_final(item: Event) -> bool:
     return status == "completed" or (status is None and bool(item.get("content") or item.get("arguments")))
 
 
-def _make_item_done(event: Event, item: Event) -> Event:
-    """What an additional `conversation.item.done` has of the event that it is made from."""
-    done: Event = {"type": "conversation.item.done"}
+def _make_item_done(event: RawEvent, item: RawEvent) -> RawEvent:
+    """Return an additional `conversation.item.done` made from another event."""
+    done: RawEvent = {"type": "conversation.item.done"}
     if isinstance(event.get("event_id"), str):
         done["event_id"] = f"{event['event_id']}_done"
     done["previous_item_id"] = event.get("previous_item_id")
@@ -181,7 +182,7 @@ def _make_item_done(event: Event, item: Event) -> Event:
     return done
 
 
-def _created_to_ga(event: Event) -> list[Event]:
+def _created_to_ga(event: RawEvent) -> list[RawEvent]:
     [added] = _item_translator(_PART_TYPES_TO_GA, "conversation.item.added")(event)
     item = added.get("item")
     if not _is_beta_item(item) or not _is_final(item):
@@ -189,14 +190,14 @@ def _created_to_ga(event: Event) -> list[Event]:
     return [added, _make_item_done(event, item)]
 
 
-def _output_done_to_ga(event: Event) -> list[Event]:
+def _output_done_to_ga(event: RawEvent) -> list[RawEvent]:
     [done] = _item_translator(_PART_TYPES_TO_GA)(event)
     item = done.get("item")
     return [_make_item_done(event, item), done] if _is_beta_item(item) else [done]
 
 
 def _item_done_translator(part_types: dict[str, str]) -> Translate:
-    """`conversation.item.done`, which beta does not have: told by other events, or passed on where none tells it."""
+    """Return the translation of `conversation.item.done`: dropped where another beta event stands for it."""
     return lambda event: [] if _is_beta_item(event.get("item")) else _item_translator(part_types)(event)
 
 
@@ -255,40 +256,40 @@ _SERVER_TO_BETA: dict[str, Translate] = {
 }
 
 
-def _translate(event: Event, translators: dict[str, Translate]) -> list[Event]:
+def _translate(event: RawEvent, translators: dict[str, Translate]) -> list[RawEvent]:
     name = event.get("type")
     translate = translators.get(name) if isinstance(name, str) else None
     return [event] if translate is None else translate(event)
 
 
-def client_to_ga(event: Event) -> list[Event]:
-    """A beta client's event as GA client events. `event_id` stays, so that errors find their cause."""
+def client_to_ga(event: RawEvent) -> list[RawEvent]:
+    """Return a beta client event as GA client events. `event_id` is kept, so that errors refer to it."""
     return _translate(event, _CLIENT_TO_GA)
 
 
-def client_to_beta(event: Event) -> list[Event]:
-    """A GA client's event as what a beta server takes."""
+def client_to_beta(event: RawEvent) -> list[RawEvent]:
+    """Return a GA client event as beta client events."""
     return _translate(event, _CLIENT_TO_BETA)
 
 
-def server_to_ga(event: Event) -> list[Event]:
-    """A beta server's event as GA server events; none for an `item.done` that other events carry already."""
+def server_to_ga(event: RawEvent) -> list[RawEvent]:
+    """Return a beta server event as GA server events; none for an `item.done` that other events imply."""
     return _translate(event, _SERVER_TO_GA)
 
 
-def server_to_beta(event: Event) -> list[Event]:
-    """A GA server's event as what a beta client understands; none for `item.done`, which beta does not have."""
+def server_to_beta(event: RawEvent) -> list[RawEvent]:
+    """Return a GA server event as beta server events; none for `item.done`, which beta does not have."""
     return _translate(event, _SERVER_TO_BETA)
 
 
 _BETA_ONLY_EVENTS = frozenset({*_EVENT_NAMES_TO_GA, "transcription_session.created", "transcription_session.updated"})
 
 
-def speaks_beta(event: Event) -> bool:
-    """Whether this event of a server shows that the server speaks beta. False also where an event does not tell.
+def speaks_beta(event: RawEvent) -> bool:
+    """Return whether a server event shows that the server speaks beta. False for events of both dialects.
 
-    Telling are: a session or response of beta's flat fields, and names that only beta has. Not telling is
-    `conversation.item.created`, which GA look-alikes send too, nor `voice` or `turn_detection` alone (xAI).
+    Beta shows in flat fields of a session or response, and in event types that only beta has. It does not show in
+    `conversation.item.created`, which servers close to GA send too, nor in `voice` or `turn_detection` alone (xAI).
     """
     name = event.get("type")
     if isinstance(name, str) and name in _BETA_ONLY_EVENTS:

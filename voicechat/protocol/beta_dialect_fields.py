@@ -1,4 +1,4 @@
-"""Fields of beta <-> fields of GA: names, paths and values of sessions and responses. Pure, never raising."""
+"""Beta dialect fields: maps names, paths and values of sessions and responses between beta and GA. Pure, no errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-Event = dict[str, Any]
+from .event_fields import RawEvent
+
 Convert = Callable[[Any], Any]
 
 # ---------------------------------------------------------------- values
@@ -17,7 +18,7 @@ def _identity(value: Any) -> Any:
 
 
 def _modalities_to_ga(value: Any) -> Any:
-    """Sound always has its text in GA, so that is not said."""
+    """Drop "text" beside "audio": in GA, audio always has its text."""
     return [kind for kind in value if kind != "text"] if isinstance(value, list) and "audio" in value else value
 
 
@@ -29,7 +30,7 @@ def _modalities_to_beta(value: Any) -> Any:
 _G711_TO_GA = {"g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 _G711_TO_BETA = {ga: beta for beta, ga in _G711_TO_GA.items()}
 _PCM_WITH_RATE = re.compile(r"pcm16-([1-9][0-9]{3,5})hz")
-"""How Voice Live says a rate other than 24 kHz."""
+"""Voice Live's name for a rate other than 24 kHz."""
 
 
 def _format_to_ga(value: Any) -> Any:
@@ -58,13 +59,13 @@ def _format_to_beta(value: Any) -> Any:
 
 
 def _voice_to_ga(value: Any) -> Any:
-    """Voice Live's `{"type": "openai", "name": "alloy"}` is GA's "alloy"; its other voices have no name there."""
+    """Turn Voice Live's `{"type": "openai", "name": "alloy"}` into "alloy". Its other voices have no name in GA."""
     openai = isinstance(value, dict) and value.keys() == {"type", "name"} and value["type"] == "openai"
     return value["name"] if openai and isinstance(value["name"], str) else value
 
 
 def _turn_detection_to_ga(value: Any) -> Any:
-    """Azure's beta could say "none" for null."""
+    """Turn "none" into null: Azure's beta has both."""
     return None if isinstance(value, dict) and value.get("type") == "none" else value
 
 
@@ -88,7 +89,7 @@ def _tool_choice_to_beta(value: Any) -> Any:
 
 
 class FieldMapping(NamedTuple):
-    """One row: the flat name of beta, the path of GA, and how the value changes."""
+    """One row of the table: the flat beta name, the GA path, and the conversions of the value."""
 
     beta: str
     ga: tuple[str, ...]
@@ -115,9 +116,9 @@ SESSION_FIELDS = (
     FieldMapping("turn_detection", ("audio", "input", "turn_detection"), _turn_detection_to_ga),
 )
 RESPONSE_CREATE_FIELDS = (_MODALITIES, _VOICE, _OUTPUT_FORMAT, _MAX_TOKENS, _TOOL_CHOICE)
-"""`response` of a `response.create`."""
+"""Fields of the `response` in a `response.create`."""
 RESPONSE_FIELDS = (_MODALITIES, _VOICE, _OUTPUT_FORMAT)
-"""`response` as a server tells it: `max_output_tokens` already had its name there."""
+"""Fields of the `response` in server events, where `max_output_tokens` has the same name in both dialects."""
 
 BETA_ONLY_SESSION_FIELDS = (
     "modalities",
@@ -126,7 +127,7 @@ BETA_ONLY_SESSION_FIELDS = (
     "input_audio_format",
     "input_audio_transcription",
 )
-"""Fields that no GA session has, not even a look-alike's."""
+"""Fields that no GA session has, not even one of a compatible server."""
 
 _DROPPED_IN_GA = ("temperature",)
 _MISSING = object()
@@ -135,8 +136,8 @@ _MISSING = object()
 # ---------------------------------------------------------------- shapes
 
 
-def _set_nested(owned: Event, path: tuple[str, ...], value: Any) -> bool:
-    """Set a nested value; what is on the way is copied. False (and nothing set) where something else is in the way."""
+def _set_nested(owned: RawEvent, path: tuple[str, ...], value: Any) -> bool:
+    """Set a nested value, copying the objects on its path. Return False when its path holds another value."""
     head, rest = path[0], path[1:]
     if not rest:
         owned[head] = value
@@ -151,8 +152,8 @@ def _set_nested(owned: Event, path: tuple[str, ...], value: Any) -> bool:
     return True
 
 
-def _pop_nested(owned: Event, path: tuple[str, ...]) -> Any:
-    """Remove a nested value and return it, or `_MISSING`. What is on the way is copied, and goes when it gets empty."""
+def _pop_nested(owned: RawEvent, path: tuple[str, ...]) -> Any:
+    """Remove a nested value and return it, or `_MISSING`. Objects on its path are copied, and removed when empty."""
     head, rest = path[0], path[1:]
     if not rest:
         return owned.pop(head, _MISSING)
@@ -170,8 +171,8 @@ def _pop_nested(owned: Event, path: tuple[str, ...]) -> Any:
     return value
 
 
-def shape_to_ga(fields: tuple[FieldMapping, ...], old: Event) -> Event:
-    """An object of beta's fields with GA's. What is not there stays away, null stays null."""
+def shape_to_ga(fields: tuple[FieldMapping, ...], old: RawEvent) -> RawEvent:
+    """Return an object of beta fields with GA fields. Absent fields stay absent, null stays null."""
     new = {key: value for key, value in old.items() if key not in _DROPPED_IN_GA}
     for field in fields:
         if field.beta in old:
@@ -181,8 +182,8 @@ def shape_to_ga(fields: tuple[FieldMapping, ...], old: Event) -> Event:
     return new
 
 
-def shape_to_beta(fields: tuple[FieldMapping, ...], old: Event) -> Event:
-    """The way back. What GA nests and beta does not know stays where it is."""
+def shape_to_beta(fields: tuple[FieldMapping, ...], old: RawEvent) -> RawEvent:
+    """Return an object of GA fields with beta fields. Nested fields that beta does not know stay nested."""
     new = dict(old)
     for field in fields:
         value = _pop_nested(new, field.ga)
@@ -192,9 +193,9 @@ def shape_to_beta(fields: tuple[FieldMapping, ...], old: Event) -> Event:
 
 
 PATHS_TO_GA = [
-    (f"{place}.{field.beta}", f"{place}.{'.'.join(field.ga)}")
-    for place, fields in (("session", SESSION_FIELDS), ("response", RESPONSE_CREATE_FIELDS))
+    (f"{root}.{field.beta}", f"{root}.{'.'.join(field.ga)}")
+    for root, fields in (("session", SESSION_FIELDS), ("response", RESPONSE_CREATE_FIELDS))
     for field in fields
 ]
-"""Old and new path of every field, as an error's `param` names them."""
+"""Beta and GA path of every field, as an error's `param` names them."""
 PATHS_TO_BETA = [(ga, beta) for beta, ga in PATHS_TO_GA]

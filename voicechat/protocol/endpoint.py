@@ -1,8 +1,9 @@
-"""Where to connect and with which key. Pure; nothing here shows a key."""
+"""Endpoint: where to connect and with which key, and which of its values are secret. Pure; no `repr` shows a key."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
@@ -13,13 +14,15 @@ OPENAI_URL = "wss://api.openai.com/v1/realtime"
 
 _AZURE_SUFFIXES = (".azure.com", ".azure.us", ".azure.cn")
 _AZURE_VM_INFIX = ".cloudapp."
-"""In the name of a virtual machine that someone rents from Azure: what runs there is not Azure's own service."""
+"""Part of the host name of a rented Azure virtual machine, which does not run Azure's own service."""
 _CREDENTIAL_PARAMS = frozenset({"api_key", "api-key", "apikey", "key", "token", "access_token"})
-"""Names under which servers take a key in their address."""
+"""Query parameters in which servers take a key."""
+MIN_SECRET_CHARS = 8
+"""Characters. Anything shorter is no key, and would be found in ordinary words."""
 
 
 class ServerKind(StrEnum):
-    """Which Realtime server a call talks to."""
+    """Kind of Realtime server."""
 
     OFFLINE = "offline"
     """The embedded server: no key, no network."""
@@ -29,22 +32,48 @@ class ServerKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointSecrets:
+    """What a server's address and headers hold for that server alone. The one definition of it."""
+
+    credentials: tuple[str, ...] = field(repr=False)
+    """Keys, tokens and passwords. They must not stand in anything that a client is sent."""
+    private_values: tuple[str, ...] = field(repr=False)
+    """Other values of the address, such as a deployment or an account. They must not stand in an error's text.
+
+    Elsewhere they may: a session tells its model, which can be the name of a deployment.
+    """
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Return both."""
+        return self.credentials + self.private_values
+
+
+def _distinct_secrets(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the values as they are and percent-decoded, each once, without those too short to be a secret."""
+    both = (form for value in values for form in (value, unquote(value)))
+    return tuple(dict.fromkeys(form for form in both if len(form) >= MIN_SECRET_CHARS))
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect. The `repr` shows the host only: headers and query may hold a key."""
+    """A server's address and key. The `repr` shows the host only: headers and query may hold a key."""
 
     kind: ServerKind
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     model: str = ""
-    """For people: what the status bar and /health show. "" when the server chooses."""
+    """Name of the model for the status bar and /health. "" when the server chooses."""
     has_visitor_key: bool = False
-    """The key is a visitor's own, not the operator's."""
+    """The key is the visitor's own, not the operator's."""
     unsupported_fields: UnsupportedFields = field(default_factory=UnsupportedFields, repr=False, compare=False)
-    """What the server refused before; shared by all endpoints that come from the same settings."""
+    """Fields that the server rejected before; shared by all endpoints made from the same settings."""
 
     def with_visitor_model(self, model: str, allowed_models: Collection[str]) -> Endpoint:
-        """The same with the model that a visitor wants: one that the operator has `offered`, or with the visitor's own
-        key any. Else nothing changes: a dearer model is not the visitor's to choose."""
+        """Return the endpoint with the model that a visitor chose.
+
+        The model must be in `allowed_models`, unless the visitor's own key pays for it. Otherwise nothing changes.
+        """
         if not model or self.kind is ServerKind.OFFLINE or not (self.has_visitor_key or model in allowed_models):
             return self
         parts = urlsplit(self.url)
@@ -54,45 +83,60 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """A code for people to be told which server and whose key: "openai", "custom_own_key"."""
+        """Return a code for the server and the owner of the key, such as "openai" or "custom_own_key"."""
         return f"{self.kind.value}_own_key" if self.has_visitor_key else self.kind.value
 
     @property
     def host(self) -> str:
-        """Host name of the server; safe to log."""
+        """Return the server's host name, which is safe to log."""
         return urlsplit(self.url).hostname or ""
 
     @property
-    def credentials(self) -> tuple[str, ...]:
-        """What must never be told to anybody but the server: the credentials in the headers and in the address."""
+    def secrets(self) -> EndpointSecrets:
+        """Return the values in headers and address that are for the server alone."""
         parts = urlsplit(self.url)
-        found = [value.removeprefix("Bearer ") for value in self.headers.values()]
-        found += [value for name, value in parse_qsl(parts.query) if name.lower() in _CREDENTIAL_PARAMS]
-        return tuple(key for key in [*found, unquote(parts.password or "")] if key)
+        query = parse_qsl(parts.query)
+        user, password = parts.username or "", parts.password or ""
+        credentials = [value.removeprefix("Bearer ") for value in self.headers.values()]
+        credentials += [value for name, value in query if name.lower() in _CREDENTIAL_PARAMS]
+        credentials += [password or user]  # a user without a password is a token
+        others = [value for name, value in query if name.lower() not in _CREDENTIAL_PARAMS]
+        others = [value for value in [*others, user] if value != self.model]
+        return EndpointSecrets(_distinct_secrets(credentials), _distinct_secrets(others))
 
     @property
     def is_local(self) -> bool:
-        """On this computer: no proxy must be asked."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+        """Return whether the server runs on this computer, so that no proxy must be used."""
+        return is_loopback_host(self.host)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.kind.value}, {self.host}, {self.model or 'default model'})"
 
 
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host name or address stands for this computer: localhost, *.localhost, 127.0.0.0/8 and ::1."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_azure(host: str) -> bool:
-    """A service of Azure's own (Azure OpenAI, Voice Live, AI Foundry)."""
+    """Return whether the host is one of Azure's own services (Azure OpenAI, Voice Live, AI Foundry)."""
     return host.lower().endswith(_AZURE_SUFFIXES) and _AZURE_VM_INFIX not in host.lower()
 
 
 def is_valid_header_value(text: str) -> bool:
-    """Whether it may stand in a header as it is: visible ASCII, so no line of its own can be smuggled in."""
+    """Return whether the text is visible ASCII, so that it cannot add a header of its own."""
     return all("!" <= letter <= "~" for letter in text)
 
 
 def auth_headers(url: str, key: str) -> dict[str, str]:
-    """The header that carries a key to this server.
+    """Return the header that carries a key to this server.
 
-    Azure takes its keys as `api-key`, and only tokens of Entra, which are JWTs, as a bearer token like everyone else.
+    Azure takes its keys as `api-key`. Only Entra tokens, which are JWTs, are bearer tokens there as elsewhere.
     """
     if not key:
         return {}
@@ -102,9 +146,9 @@ def auth_headers(url: str, key: str) -> dict[str, str]:
 
 
 def to_realtime_url(url: str) -> str:
-    """An address as people give it (a host, or the base URL of an OpenAI client) -> that of the Realtime endpoint.
+    """Return the URL of the Realtime endpoint for an address as operators write it (host, or an OpenAI base URL).
 
-    http(s) becomes ws(s). Raises ValueError, which does not repeat the address: it may hold a key.
+    http(s) becomes ws(s). Raises `ValueError` without the address, which may hold a key.
     """
     schemes = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
     parts = urlsplit(url)
@@ -121,7 +165,7 @@ def to_realtime_url(url: str) -> str:
 
 
 def with_model(url: str, model: str) -> str:
-    """The address with `?model=`, unless it names a model itself or none is wanted."""
+    """Return the address with `?model=`, unless it names a model already or `model` is ""."""
     parts = urlsplit(url)
     if not model or "model" in parse_qs(parts.query):
         return url
@@ -130,13 +174,13 @@ def with_model(url: str, model: str) -> str:
 
 
 def without_userinfo(url: str) -> str:
-    """The address without a user and a password. With a key beside them there would be two Authorization headers."""
+    """Return the address without user and password. Beside a key they would make two Authorization headers."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def without_credentials(url: str) -> str:
-    """The address without a user, a password, or a key in its query."""
+    """Return the address without user, password and keys in its query."""
     parts = urlsplit(without_userinfo(url))
     kept = [(name, value) for name, value in parse_qsl(parts.query, True) if name.lower() not in _CREDENTIAL_PARAMS]
     return urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Event = Mapping[str, Any]
+RawEvent = dict[str, Any]
+"""An event as JSON, as it is read from a socket or written to one."""
 
 MAX_ID_CHARS = 512
 """Characters of an id. Longer ones are refused, because ids are kept."""

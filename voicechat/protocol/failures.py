@@ -1,7 +1,7 @@
-"""Why there is no connection, in one word: from an HTTP answer, an error event, a close frame. Pure.
+"""Failures: classifies HTTP responses, error events and close frames into one code for a missing connection. Pure.
 
-A failure is a code that a page can translate and a log can hold. The server's own words stay out of both, because
-servers quote keys and prompts in them.
+The page translates the code, and the log may hold it. The server's own texts stay out of both, because servers quote
+keys and prompts in them.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from enum import StrEnum
 
 
 class Failure(StrEnum):
-    """Why there is no connection. The value is a code, never a sentence."""
+    """Reason why there is no connection. The value is a code, never a sentence."""
 
     WRONG_KEY = "wrong_key"
     WRONG_OWN_KEY = "wrong_own_key"
-    """The same of a key that the visitor gave."""
+    """The visitor's own key is wrong."""
     MODEL_NOT_FOUND = "model_not_found"
     QUOTA = "quota"
     SERVER_FULL = "server_full"
     UNREACHABLE = "unreachable"
     WRONG_ADDRESS = "wrong_address"
-    """Something answers there, and it is no Realtime server."""
+    """The server at the address is not a Realtime server."""
     LOST = "lost"
     EXPIRED = "expired"
     """The server's own time limit for one session (60 minutes at OpenAI)."""
     REFUSED_SETTINGS = "refused_settings"
     SERVER_ERROR = "server_error"
     DAILY_BUDGET_SPENT = "day_spent"
-    """As much of the operator's money as a day may cost is spent."""
+    """The operator's daily budget is spent."""
     LOADING = "loading"
     """The embedded server is not ready yet."""
 
 
 RETRYABLE = frozenset({Failure.UNREACHABLE, Failure.LOST, Failure.EXPIRED, Failure.SERVER_ERROR, Failure.LOADING})
-"""Failures that trying again can heal."""
+"""Failures that a retry can overcome."""
 
 FATAL = frozenset({Failure.WRONG_KEY, Failure.MODEL_NOT_FOUND, Failure.QUOTA, Failure.EXPIRED})
-"""Failures after which a session is of no use, whether its socket is closed at once or not."""
+"""Failures after which a session cannot be used, whether or not the server closes its socket at once."""
 
 
 class ConnectionFailed(Exception):
-    """The connection could not be opened, or ended and not by us. Its text is the code of the failure."""
+    """The connection could not be opened, or the server ended it. The exception's text is the failure's code."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.value)
@@ -92,14 +92,14 @@ _BY_CLOSE = {
 }
 
 _CAPACITY_HINTS = ("limit", "too many", "capacity", "busy", "full")
-"""What a server says that closes with 1008 ("policy violation") because of how many there are, not because of whom."""
+"""Words in the reason of a close with 1008 ("policy violation") for capacity, not for a wrong key."""
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
-"""Bytes of a refusal that are looked at."""
+"""Bytes of an HTTP error response that are read."""
 
 
 def failure_of_error(error: object) -> Failure | None:
-    """What an `error` object of the protocol means for the connection; None when the session can go on."""
+    """Return the failure for an `error` object of the protocol; None when the session can go on."""
     if not isinstance(error, Mapping):
         return None
     for key in ("code", "type"):
@@ -110,7 +110,7 @@ def failure_of_error(error: object) -> Failure | None:
 
 
 def failure_of_status(status: int, body: bytes = b"") -> Failure:
-    """What an HTTP answer instead of a WebSocket means. A known error code in its body says more than its number."""
+    """Return the failure for an HTTP response instead of a WebSocket. An error code in its body precedes its status."""
     try:
         answer = json.loads(body[:MAX_ERROR_BODY_BYTES])
     except (ValueError, RecursionError):
@@ -122,14 +122,14 @@ def failure_of_status(status: int, body: bytes = b"") -> Failure:
 
 
 def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Failure:
-    """Why a connection ended, from the close frame and the last error event before it."""
+    """Return the failure for a close frame and the last error event before it."""
     reason = reason.lower()
     for word in re.split(r"[.\s]+", reason):
         if word in _BY_CODE:
             return _BY_CODE[word]
     if last is not None:
         return last
-    if "maximum duration" in reason:  # with 1001, which otherwise looks like a server that is going away
+    if "maximum duration" in reason:  # comes with 1001, which otherwise means that the server is shutting down
         return Failure.EXPIRED
     if code == 1008 and any(sign in reason for sign in _CAPACITY_HINTS):
         return Failure.SERVER_FULL
@@ -137,10 +137,5 @@ def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Fai
 
 
 def loggable_code(text: object) -> str:
-    """An error code or close reason as a log may hold it: one in the form of an identifier, else "(not shown)"."""
+    """Return an error code or close reason for the log: itself in the form of an identifier, else "(not shown)"."""
     return text if isinstance(text, str) and re.fullmatch(r"[a-z_.]{1,80}", text) else "(not shown)"
-
-
-def backoff_seconds(attempt: int) -> float:
-    """Pause before try number `attempt` (0, 1, 2, ...): 0.5, 1, 2, 4, then 8 s."""
-    return min(0.5 * 2.0**attempt, 8.0)

@@ -1,7 +1,7 @@
-"""What to do when a server refuses the session's settings: find the field, leave it out, remember it. Pure.
+"""Unsupported fields: finds the session setting that a server rejects, removes it and remembers it. Pure.
 
-One field that a server does not know makes it refuse all of them. Which fields those are differs from server to server
-and from month to month, so they are learned from the refusals instead of being listed.
+One unknown field makes a server reject all settings. Such fields differ from server to server and from month to month.
+They are therefore learned from rejections instead of being listed.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Event = dict[str, Any]
+from .event_fields import RawEvent
+
 FieldPath = tuple[str, ...]
-"""Where a field is within `session`, for example ("audio", "input", "turn_detection")."""
+"""Path of a field within `session`, for example ("audio", "input", "turn_detection")."""
 
 MAX_REMEMBERED_FIELDS = 32
-"""Fields remembered of one server; the oldest go first. A session has fewer."""
+"""Fields remembered for one server; the oldest are dropped first. A session has fewer."""
 
 _CONTAINERS: frozenset[FieldPath] = frozenset({(), ("audio",), ("audio", "input"), ("audio", "output")})
-"""Objects that only hold others: leaving one out would leave out what was not refused."""
+"""Objects that only hold others. Removing one would remove fields that were not rejected."""
 _ESSENTIAL_FIELDS: tuple[FieldPath, ...] = (
     ("type",),
     ("instructions",),
@@ -29,35 +30,35 @@ _ESSENTIAL_FIELDS: tuple[FieldPath, ...] = (
     ("audio", "output", "format"),
 )
 _DEFINING_FIELDS = frozenset({"type", "model", "effort"})
-"""Fields without which the object around them says nothing."""
+"""Fields without which the object around them has no meaning."""
 _GA_ONLY_FIELDS: frozenset[FieldPath] = frozenset({("type",), ("output_modalities",), *_CONTAINERS} - {()})
-"""What a server that only knows the beta shapes refuses."""
+"""Fields that a server rejects when it only knows the beta dialect."""
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+|\[\d+\])*")
 _QUOTED_NAME = re.compile(r"['\"`]([^'\"`\s]{1,120})['\"`]")
 
 
 class UnsupportedFields:
-    """What one server refused before, so that it is not sent again. Held by whoever knows the server."""
+    """Fields that one server rejected before, so that they are not sent again."""
 
     def __init__(self) -> None:
         self.confirms_updates = True
-        """False once it took settings without a word: not every server answers with `session.updated`."""
+        """False once the server took settings without answering: some never send `session.updated`."""
         self._fields: dict[tuple[FieldPath, str], None] = {}
 
     def copy(self) -> UnsupportedFields:
-        """The same, for what is to be learned beside it."""
+        """Return a copy that learns separately."""
         copied = UnsupportedFields()
         copied.confirms_updates, copied._fields = self.confirms_updates, dict(self._fields)
         return copied
 
     def add(self, path: FieldPath, value: object) -> None:
-        """This value of the field was refused."""
+        """Remember that this value of the field was rejected."""
         self._fields[path, json.dumps(value, sort_keys=True)] = None
         while len(self._fields) > MAX_REMEMBERED_FIELDS:
             del self._fields[next(iter(self._fields))]
 
-    def filter_update(self, update: Event) -> Event:
-        """The `session.update` without what was refused before. Another value of the same field is tried again."""
+    def filter_update(self, update: RawEvent) -> RawEvent:
+        """Return the `session.update` without rejected fields. Another value of such a field is tried again."""
         for path, value in list(self._fields):
             found, now = look_up(update.get("session"), path)
             if found and json.dumps(now, sort_keys=True) == value:
@@ -66,7 +67,7 @@ class UnsupportedFields:
 
 
 def named_fields(error: Mapping[str, Any]) -> Iterator[str]:
-    """The fields an `error` names: in `param`, else quoted in its message."""
+    """Yield the fields that an `error` names: in `param`, then quoted in its message."""
     param = error.get("param")
     if isinstance(param, str) and _FIELD_NAME.fullmatch(param):
         yield param
@@ -77,42 +78,42 @@ def named_fields(error: Mapping[str, Any]) -> Iterator[str]:
 
 
 def rejects_ga(error: Mapping[str, Any]) -> bool:
-    """Whether a server says with this refusal that it only knows the beta shapes."""
+    """Return whether this rejection shows that the server only knows the beta dialect."""
     for name in named_fields(error):
         path = _parse_path(name)
         if path in _GA_ONLY_FIELDS or path == ("modalities",):
-            return error.get("code") != "invalid_value"  # a value can only be wrong in a field that is known
+            return error.get("code") != "invalid_value"  # a wrong value shows that the field is known
     return False
 
 
-def find_rejected_field(name: str, update: Event) -> FieldPath | None:
-    """The field of `update` to leave out when a server refuses `name`; None when there is none of that name.
+def find_rejected_field(name: str, update: RawEvent) -> FieldPath | None:
+    """Return the field of `update` to remove when a server rejects `name`; None when it has none of that name.
 
-    The whole object where one of its fields makes no sense without the other: `{"type": ...}`, `{"model": ...}`.
+    Return the whole object where the others need the field: `{"type": ...}`, `{"model": ...}`.
     """
     session, path = update.get("session"), _parse_path(name)
-    if len(path) == 1 and path[0] not in (session or {}):  # a server that names only the last part
-        places = [place for place in _walk_paths(session, ()) if place[-1] == path[0]]
-        path = places[0] if len(places) == 1 else ()
+    if len(path) == 1 and path[0] not in (session or {}):  # some servers name the last part only
+        matches = [each for each in _walk_paths(session, ()) if each[-1] == path[0]]
+        path = matches[0] if len(matches) == 1 else ()
     while path and not look_up(session, path)[0]:
-        path = path[:-1]  # it misses something in an object that we sent, or refuses something deep in it
+        path = path[:-1]  # the server misses a field in a sent object, or rejects one deep in it
     if path[-1:] and path[-1] in _DEFINING_FIELDS and path[:-1] not in _CONTAINERS:
         path = path[:-1]
     return None if path in _CONTAINERS else path
 
 
-def is_required(path: FieldPath, update: Event) -> bool:
-    """Whether the session cannot be what it is for without this field.
+def is_required(path: FieldPath, update: RawEvent) -> bool:
+    """Return whether the session cannot serve its purpose without this field.
 
-    The formats are none: where they cannot be chosen they are what we ask for, PCM16 at 24 kHz.
+    Audio formats are not required: a server without a choice of formats uses PCM16 at 24 kHz, as requested.
     """
-    written = look_up(update.get("session"), ("output_modalities",))[1] == ["text"]
-    return path == ("type",) or (written and path == ("output_modalities",))
+    is_text_session = look_up(update.get("session"), ("output_modalities",))[1] == ["text"]
+    return path == ("type",) or (is_text_session and path == ("output_modalities",))
 
 
-def keep_essential_fields(update: Event) -> Event:
-    """The `session.update` with only what every server knows: for a refusal that does not say what it is about."""
-    session: Event = {}
+def keep_essential_fields(update: RawEvent) -> RawEvent:
+    """Return the `session.update` with the fields that every server knows, for a rejection that names no field."""
+    session: RawEvent = {}
     for path in _ESSENTIAL_FIELDS:
         found, value = look_up(update["session"], path)
         if found:
@@ -123,10 +124,10 @@ def keep_essential_fields(update: Event) -> Event:
     return {**update, "session": session}
 
 
-def without_field(update: Event, path: FieldPath) -> Event:
-    """A copy of the `session.update` that lacks a field."""
+def without_field(update: RawEvent, path: FieldPath) -> RawEvent:
+    """Return a copy of the `session.update` without a field."""
 
-    def cut(table: Mapping[str, Any], rest: FieldPath) -> Event:
+    def cut(table: Mapping[str, Any], rest: FieldPath) -> RawEvent:
         kept = {key: value for key, value in table.items() if key != rest[0] or len(rest) > 1}
         if len(rest) > 1 and isinstance(kept.get(rest[0]), Mapping):
             kept[rest[0]] = cut(kept[rest[0]], rest[1:])
@@ -136,7 +137,7 @@ def without_field(update: Event, path: FieldPath) -> Event:
 
 
 def look_up(session: object, path: FieldPath) -> tuple[bool, Any]:
-    """(whether the field is there, its value)."""
+    """Return (whether the field exists, its value)."""
     for step in path:
         if not isinstance(session, Mapping) or step not in session:
             return False, None
@@ -150,7 +151,7 @@ def _parse_path(name: str) -> FieldPath:
 
 
 def _walk_paths(session: object, base: FieldPath) -> Iterator[FieldPath]:
-    """Every field there is, with those inside it."""
+    """Yield the paths of all fields, with those inside them."""
     if isinstance(session, Mapping):
         for key, value in session.items():
             yield (*base, key)

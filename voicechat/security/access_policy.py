@@ -1,4 +1,4 @@
-"""What decides about a request: the rules put together, and what is remembered between requests. No ASGI in here."""
+"""Access policy: decides about each request, and holds the state that outlives a request. Contains no ASGI."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from . import denials
 from .client_identity import ClientIdentity
 from .denials import Denial
 from .origin_check import is_known_host, origin_allowed, own_origins
-from .route_access import RouteAccess
+from .route_access import RouteAccess, RouteTable
 
 COOKIE_REUSE_WINDOW_S = 2.0
-"""Two tabs that are opened at once both come without a cookie: they are given the same."""
+"""Seconds in which two first requests of one browser get the same visitor id: two tabs that are opened at once."""
 MAX_RECENT_VISITORS = 1000
+"""Visitor ids kept for that window; the oldest are dropped first."""
 PASSWORD_EXEMPT = frozenset({RouteAccess.PUBLIC, RouteAccess.LOOPBACK_ONLY, RouteAccess.UNLISTED})
-"""What needs no password."""
+"""Routes that need no password."""
 
 
 class AccessPolicy:
-    """One for a process, however many ASGI apps there are in it."""
+    """Decides about requests. One instance per process, shared by all its ASGI apps."""
 
     def __init__(
         self,
@@ -38,24 +39,27 @@ class AccessPolicy:
         *,
         component_id: int,
         webrtc_input_indexes: Mapping[int, tuple[int, ...]],
-        file_paths: frozenset[str],
+        routes: RouteTable,
         script_hashes: tuple[str, ...],
         pending_offers: PendingOffers,
         get_public_origins: Callable[[], tuple[str, ...]] = tuple,
         loopback_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`component`, `places`: see `requests.py`. `files`: paths of files that the page shows.
-        `scripts`: hashes of those that Gradio puts into the page once it has begun. `names`: further
-        origins of our own, asked every time. `loopback_only`: the app listens to this computer alone and has no password,
-        so that a name it does not know is another page's trick."""
+        """Create the policy of one page.
+
+        `component_id`, `webrtc_input_indexes`: see gradio/queue_requests.py.
+        `routes`: access rules of all paths.
+        `script_hashes`: hashes of the scripts that Gradio adds to the page after it has loaded.
+        `get_public_origins`: returns further origins of the app itself; called for every request.
+        `loopback_only`: the app listens on loopback only. Without a password, unknown host names are then refused: they
+        are a sign of DNS rebinding.
+        """
         self.settings = settings
-        self.component_id, self.webrtc_input_indexes, self.file_paths, self.script_hashes = (
-            component_id,
-            webrtc_input_indexes,
-            file_paths,
-            script_hashes,
-        )
+        self.component_id = component_id
+        self.webrtc_input_indexes = webrtc_input_indexes
+        self.routes = routes
+        self.script_hashes = script_hashes
         self.pending_offers = pending_offers
         self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None
         self._get_public_origins = get_public_origins
@@ -65,75 +69,87 @@ class AccessPolicy:
         self._clock = clock
         self._recent_visitors: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
 
-    # ---------------------------------------------------------------- who may come
+    # ---------------------------------------------------------------- route, host, origin, token, login
 
     def check(
         self, access: RouteAccess, client: ClientIdentity, headers: Headers, subprotocols: list[str]
     ) -> Denial | None:
-        """Why this request is not served, or None. The password is a matter of its own: `requires_login`."""
+        """Return the reason to refuse the request, or None. The page's login is separate: `requires_login`."""
         if access is RouteAccess.UNLISTED or (access is RouteAccess.LOOPBACK_ONLY and not client.is_loopback):
             return denials.NOT_FOUND
         if access in (RouteAccess.PUBLIC, RouteAccess.LOOPBACK_ONLY):
             return None
-        tokens = extract_tokens(headers, subprotocols) if access is RouteAccess.API else []
-        trusted = has_valid_token(tokens, self.settings.api_tokens)
-        names = (*self.settings.allowed_origins, *self._get_public_origins())
-        if not trusted:
-            if self._loopback_only and not all(is_known_host(host, names) for host in client.hosts[:1]):
-                return denials.UNKNOWN_HOST
-            # A browser knows which page asks. Without its word another page could pass for a proxy that changed our
-            # name (X-Forwarded-Host): under launch() Gradio's CORS lets those on this computer set any header.
-            other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
-            ours = frozenset() if other else own_origins("https" if client.is_https else "http", client.hosts)
-            if not origin_allowed(client.origin, ours, names):
-                return denials.ORIGIN_NOT_ALLOWED
-        if access is RouteAccess.API and not trusted:
-            passed = self.password_login is not None and self.password_login.is_valid_cookie(client.login_cookie)
-            if self.settings.api_tokens and not passed:
-                return denials.TOKEN_REQUIRED
-            if self.password_login is not None and not passed:
-                return denials.TOKENS_NOT_CONFIGURED
+        if access is RouteAccess.API and has_valid_token(
+            extract_tokens(headers, subprotocols), self.settings.api_tokens
+        ):
+            return None
+        allowed = (*self.settings.allowed_origins, *self._get_public_origins())
+        return (
+            self._check_host(client, allowed)
+            or self._check_origin(client, headers, allowed)
+            or (self._check_login_cookie(client) if access is RouteAccess.API else None)
+        )
+
+    def _check_host(self, client: ClientIdentity, allowed: tuple[str, ...]) -> Denial | None:
+        if self._loopback_only and not all(is_known_host(host, allowed) for host in client.hosts[:1]):
+            return denials.UNKNOWN_HOST
         return None
 
+    def _check_origin(self, client: ClientIdentity, headers: Headers, allowed: tuple[str, ...]) -> Denial | None:
+        # Only the browser's Sec-Fetch-Site is proof of the page's site. Another page could imitate a proxy that changed
+        # the host name (X-Forwarded-Host): under launch() Gradio's CORS lets local pages set any header.
+        is_other_site = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        ours = frozenset() if is_other_site else own_origins("https" if client.is_https else "http", client.hosts)
+        return None if origin_allowed(client.origin, ours, allowed) else denials.ORIGIN_NOT_ALLOWED
+
+    def _check_login_cookie(self, client: ClientIdentity) -> Denial | None:
+        """Check a program without a valid token: a browser's login cookie is accepted instead."""
+        if self.password_login is not None and self.password_login.is_valid_cookie(client.login_cookie):
+            return None
+        if self.settings.api_tokens:
+            return denials.TOKEN_REQUIRED
+        return denials.TOKENS_NOT_CONFIGURED if self.password_login is not None else None
+
     def requires_login(self, access: RouteAccess, client: ClientIdentity) -> bool:
-        """Whether whoever asks for this has first to give the password."""
+        """Return whether the client has to enter the password first."""
         if self.password_login is None or access in PASSWORD_EXEMPT or access in (RouteAccess.API, RouteAccess.LOGIN):
             return False
         return not self.password_login.is_valid_cookie(client.login_cookie)
 
-    # ---------------------------------------------------------------- whose is it
+    # ---------------------------------------------------------------- ownership of sessions and connections
 
     def issue_visitor_id(self, client: ClientIdentity, user_agent: str) -> str:
-        """The cookie for a browser that comes without one."""
+        """Return the visitor id for a browser without a visitor cookie."""
         now = self._clock()
         while self._recent_visitors and (
             len(self._recent_visitors) > MAX_RECENT_VISITORS or self._oldest_issued_at() + COOKIE_REUSE_WINDOW_S <= now
         ):
             self._recent_visitors.popitem(last=False)
-        _, known = self._recent_visitors.setdefault((client.address, user_agent), (now, secrets.token_urlsafe(24)))
-        return known
+        new_id = secrets.token_urlsafe(24)
+        _, visitor_id = self._recent_visitors.setdefault((client.address, user_agent), (now, new_id))
+        return visitor_id
 
     def _oldest_issued_at(self) -> float:
         return next(iter(self._recent_visitors.values()))[0]
 
     def check_session(self, session_hash: str, client: ClientIdentity) -> Denial | None:
-        """A Gradio session is used: by the browser that began it, or not at all."""
+        """Check that the browser owns this Gradio session. The first browser to use a session owns it."""
         return None if self._session_owners.claim(session_hash, client.session_owner) else denials.NOT_OWNER
 
     def check_queue_join(self, join: QueueJoin, client: ClientIdentity) -> Denial | None:
-        """A button of the page, maybe about a WebRTC connection."""
-        refusal = self.check_session(join.session_hash, client)
-        if refusal is None and not all(
+        """Check the session and the WebRTC connections of a queue request."""
+        denial = self.check_session(join.session_hash, client)
+        if denial is None and not all(
             self._connection_owners.is_owned_by(each, join.session_hash) for each in join.connection_ids
         ):
             return denials.NOT_OWNER
-        return refusal
+        return denial
 
     def check_component_call(self, component_call: ComponentCall, client: ClientIdentity) -> Denial | None:
-        """fastrtc's component asks; an offer that is let through holds a place in `offers`."""
-        refusal = self.check_session(component_call.session_hash, client)
-        if refusal is not None or not component_call.connection_id:
-            return refusal
+        """Check a call of fastrtc's component. An accepted offer is reserved in `pending_offers`."""
+        denial = self.check_session(component_call.session_hash, client)
+        if denial is not None or not component_call.connection_id:
+            return denial
         if not self._connection_owners.claim(component_call.connection_id, component_call.session_hash):
             return denials.NOT_OWNER
         if component_call.is_offer and not self.pending_offers.reserve(

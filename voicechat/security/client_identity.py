@@ -1,4 +1,4 @@
-"""Who a request comes from: address, name looked for, cookies. Pure."""
+"""Client identity: address, host names, origin and cookies of a request. Pure."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ from starlette.types import Scope
 from voicechat.config.security_settings import Network
 
 VISITOR_COOKIE = "voice_visitor"
-"""Cookie: a browser, by an unguessable number and nothing else."""
+"""Cookie with a random id of the browser, and nothing else."""
 LOGIN_COOKIE = "voice_passed"
-"""Cookie: the password was right."""
+"""Cookie that a browser gets for the correct password."""
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """What is known of whoever sends a request."""
+    """Facts about the sender of one request."""
 
     address: str
-    """"" when there is none. An IPv6 visitor is their network (/64), of whose addresses one has plenty."""
+    """IP address, "" when unknown. Of IPv6 the /64 network, because one visitor has many addresses."""
     is_https: bool
-    """Between the browser and whoever ends TLS, as far as that is told by someone who is believed."""
+    """The browser uses TLS, according to the connection or a trusted proxy."""
     hosts: tuple[str, ...]
-    """The names under which we were looked for: Host, and what a trusted proxy says it was."""
+    """Host names of the request: the Host header, then X-Forwarded-Host of a trusted proxy."""
     origin: str | None
     visitor_cookie: str
-    """The cookie; "" without one."""
+    """Value of `VISITOR_COOKIE`, or ""."""
     login_cookie: str
-    """The cookie; "" without one."""
+    """Value of `LOGIN_COOKIE`, or ""."""
     is_loopback: bool
-    """It comes from this computer itself, a tunnel's end among it."""
+    """The address is this computer's own, also for requests through a local tunnel."""
     prefers_chinese: bool
-    """Reads Chinese rather than English."""
+    """The first accepted language is Chinese."""
 
     @property
     def visitor_key(self) -> str:
-        """For the limits by visitor: the address, and where it says nothing (this computer, a tunnel) the browser; ""
-        when visitors cannot be told apart."""
+        """Key for the limits per visitor: the address, or the browser where all addresses are alike (loopback, tunnel).
+
+        "" when visitors cannot be distinguished.
+        """
         if self.address and not self.is_loopback:
             return self.address
         return f"browser {self.visitor_cookie}" if self.visitor_cookie else ""
 
     @property
     def session_owner(self) -> str:
-        """Whose a session is: the browser's, or, of one that keeps no cookies, the address's."""
+        """Owner of the client's Gradio sessions: the browser, or the address of a client without cookies."""
         return f"browser {self.visitor_cookie}" if self.visitor_cookie else f"address {self.address}"
 
 
@@ -70,32 +72,35 @@ def _parse_address(text: str) -> IpAddress | None:
 def resolve_client_address(
     peer: str, forwarded_for: Sequence[str], trusted_proxies: Sequence[Network]
 ) -> IpAddress | None:
-    """Where a request comes from; None when that is not known. `peer`: who is connected to us; `forwarded`:
-    X-Forwarded-For, each proxy having added at the end whom it saw. The last one that no trusted proxy stands behind is
-    the visitor: what stands before it anyone may have written."""
-    found = _parse_address(peer)
-    if found is None:
+    """Return the client's address; None when it is unknown.
+
+    `peer`: address of the connection. `forwarded_for`: X-Forwarded-For, to which each proxy appends its own peer.
+    Addresses are read from the end. The first one outside `trusted_proxies` is the client; anyone may have written
+    the ones before it.
+    """
+    address = _parse_address(peer)
+    if address is None:
         return None
     for text in reversed(forwarded_for):
-        if not any(found in network for network in trusted_proxies):
+        if not any(address in network for network in trusted_proxies):
             break
-        further = _parse_address(text)
-        if further is None:
+        previous = _parse_address(text)
+        if previous is None:
             break
-        found = further
-    return found
+        address = previous
+    return address
 
 
 def visitor_address(address: IpAddress) -> str:
-    """The address as a visitor's: of IPv6 the network."""
+    """Return the address that identifies a visitor: of IPv6 the /64 network."""
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
 def parse_cookies(headers: Headers) -> dict[str, str]:
-    """The cookies; none when they make no sense."""
+    """Return the cookies by name; invalid ones are left out."""
     jar: SimpleCookie = SimpleCookie()
     for line in headers.getlist("cookie"):
-        for part in line.split(";"):  # one by one: a strange cookie of someone else's spoils the whole line
+        for part in line.split(";"):  # one by one: SimpleCookie drops the whole line for one invalid cookie
             try:
                 jar.load(part.strip())
             except CookieError:
@@ -104,15 +109,15 @@ def parse_cookies(headers: Headers) -> dict[str, str]:
 
 
 def identify_client(scope: Scope, trusted_proxies: Sequence[Network]) -> ClientIdentity:
-    """Reads the scope of an HTTP or WebSocket request. Never raises for what a client may send."""
+    """Return the identity of an HTTP or WebSocket client. Never raises, whatever the client sends."""
     headers = Headers(scope=scope)
     peer = str((scope.get("client") or ("", 0))[0])
-    believed = any(address in network for network in trusted_proxies) if (address := _parse_address(peer)) else False
-    forwarded = [word for line in headers.getlist("x-forwarded-for") for word in line.split(",")] if believed else []
-    scheme = headers.get("x-forwarded-proto", "").split(",")[0].strip() if believed else ""
+    is_trusted = any(address in network for network in trusted_proxies) if (address := _parse_address(peer)) else False
+    forwarded = [word for line in headers.getlist("x-forwarded-for") for word in line.split(",")] if is_trusted else []
+    scheme = headers.get("x-forwarded-proto", "").split(",")[0].strip() if is_trusted else ""
     scheme = scheme or str(scope.get("scheme", "http"))
     hosts = [headers.get("host", "")]
-    if believed:
+    if is_trusted:
         hosts += [word.strip() for word in headers.get("x-forwarded-host", "").split(",")]
     cookies = parse_cookies(headers)
     source = resolve_client_address(peer, forwarded, trusted_proxies)

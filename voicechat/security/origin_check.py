@@ -1,8 +1,8 @@
-"""Which web pages may use this one. Pure.
+"""Origin check: which web pages may use the app. Pure.
 
-A browser says which page a request comes from (Origin), and under which name it looked for us (Host). Programs say no
-origin. Without this check any page that someone has open could talk to an app on their own computer: with their money,
-and from a page whose name is made to point at 127.0.0.1, also read what it answers.
+A browser sends the origin of the requesting page (Origin) and the host name it looked up (Host). Programs send no
+origin. Without this check any open web page could use an app on the visitor's own computer, at the visitor's cost. A
+page whose name resolves to 127.0.0.1 (DNS rebinding) could also read the responses.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from voicechat.config.security_settings import ANY_ORIGIN, normalize_origin
-
-LOOPBACK_HOSTNAMES = frozenset({"localhost"})
+from voicechat.protocol.endpoint import is_loopback_host
 
 
 def parse_hostname(text: str) -> str:
-    """The host of a Host header without its port, in small letters; "" when it makes no sense."""
+    """Return the host name of a Host header, lower case and without the port; "" when it is invalid."""
     try:
         return urlsplit(f"//{text.strip()}").hostname or ""
     except ValueError:
@@ -25,20 +24,22 @@ def parse_hostname(text: str) -> str:
 
 
 def own_origins(scheme: str, hosts: Collection[str]) -> frozenset[str]:
-    """Origins of our own page when it is reached under these names (Host headers). Either scheme counts where the name
-    is the same: whoever ends TLS before us does not always say so."""
-    found = set()
+    """Return the origins of the app itself under these Host headers.
+
+    Both http and https are included, because a proxy that terminates TLS does not always announce it.
+    """
+    origins = set()
     for host in hosts:
-        for each in {scheme, "http", "https"}:
+        for possible_scheme in {scheme, "http", "https"}:
             try:
-                found.add(normalize_origin(f"{each}://{host}"))
+                origins.add(normalize_origin(f"{possible_scheme}://{host}"))
             except ValueError:
                 continue
-    return frozenset(found)
+    return frozenset(origins)
 
 
 def origin_allowed(request_origin: str | None, ours: Collection[str], allowed: Collection[str]) -> bool:
-    """Whether a request from a page of this origin is to be served; `told` is None when it says none."""
+    """Return whether a page of this origin may use the app. Programs send no origin (None)."""
     if request_origin is None or ANY_ORIGIN in allowed:
         return True
     try:
@@ -49,13 +50,15 @@ def origin_allowed(request_origin: str | None, ours: Collection[str], allowed: C
 
 
 def is_known_host(host: str, allowed: Collection[str]) -> bool:
-    """Whether a Host header names this computer: for an app that listens to this computer alone. A page that was served
-    under another name and now points here is not to be trusted."""
+    """Return whether a Host header names this computer, for an app that listens on loopback only.
+
+    Any other name may be a page's own that now resolves to this computer (DNS rebinding).
+    """
     name = parse_hostname(host)
-    if ANY_ORIGIN in allowed or name in LOOPBACK_HOSTNAMES or name.endswith(".localhost"):
+    if ANY_ORIGIN in allowed or is_loopback_host(name):
         return True
     try:
         ipaddress.ip_address(name)
-        return True  # no name that could be made to point elsewhere
+        return True  # an IP address cannot be rebound
     except ValueError:
-        return any(name == urlsplit(each).hostname for each in allowed)
+        return any(name == urlsplit(origin).hostname for origin in allowed)

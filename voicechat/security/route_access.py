@@ -1,96 +1,113 @@
-"""Which paths there are, and what each asks for. Pure.
+"""Route access: the allowed routes and the access class of each. Pure.
 
-Gradio serves more than this page uses: proxies, files by name, uploads, OAuth, an API for every button. What is not
-named here is not there.
+Gradio serves more than this page uses: proxies, files by name, uploads, OAuth, an API for every button. A path without
+a rule is denied. Every router of ours declares the rules of its own paths; `server/application.py` adds them up.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
 
-from voicechat.session.websocket_call import PATH as VOICE_SOCKET
-from voicechat.transport.udp_check import PATH as UDP_CHECK
-from voicechat.ui.downloads import PATH as DOWNLOADS
-
+WEBSOCKET_METHOD = "WEBSOCKET"
+"""Method of a WebSocket handshake in a rule."""
 GRADIO_API_PREFIX = "/gradio_api"
 
 
 class RouteAccess(Enum):
-    """What a path is, and with it who may use it."""
+    """Access class of a route: decides who may use it."""
 
     PUBLIC = "open"
-    """Anyone, from anywhere: says only whether there is service."""
+    """Anyone, from any origin. Such a route reveals only whether the app works."""
     LOGIN = "login"
-    """Where the password is sent to."""
+    """Receives the login form."""
     PAGE = "page"
-    """The page itself, a document."""
+    """An HTML document."""
     ASSET = "part"
-    """What the page is made of, and our own routes that it uses."""
+    """A file of the page, or one of the app's own routes that the page uses."""
     QUEUE_JOIN = "join"
-    """Gradio: a button was pressed."""
+    """Gradio: an event of the page, such as a pressed button."""
     EVENT_STREAM = "session"
-    """Gradio: what came of it, as a stream."""
+    """Gradio: results of the events, as a stream."""
     COMPONENT_CALL = "component"
-    """Gradio: fastrtc's component asks its server, with offers of connections among it."""
+    """Gradio: a call of fastrtc's component to its server, WebRTC offers included."""
     API = "program"
-    """For programs: the sockets and the figures."""
+    """For programs: the WebSocket endpoints and the metrics."""
     LOOPBACK_ONLY = "local"
-    """Gradio's `launch()` calls this itself, over the network interface of this computer."""
+    """Called by Gradio's `launch()` itself, from this computer."""
     UNLISTED = "closed"
+    """Denied: a route that this module does not list."""
 
 
-_EXACT_ROUTES = {
-    ("GET", "/health"): RouteAccess.PUBLIC,
-    ("HEAD", "/health"): RouteAccess.PUBLIC,
-    ("POST", "/login"): RouteAccess.LOGIN,
-    ("GET", "/"): RouteAccess.PAGE,
-    ("HEAD", "/"): RouteAccess.PAGE,
-    ("GET", "/docs"): RouteAccess.PAGE,
-    ("GET", "/openapi.json"): RouteAccess.ASSET,
-    ("GET", "/metrics"): RouteAccess.API,
-    ("GET", UDP_CHECK): RouteAccess.ASSET,
-    ("POST", UDP_CHECK): RouteAccess.ASSET,
-    ("GET", "/config"): RouteAccess.ASSET,
-    ("GET", "/theme.css"): RouteAccess.ASSET,
-    ("GET", "/favicon.ico"): RouteAccess.ASSET,
-    ("GET", "/manifest.json"): RouteAccess.ASSET,
-    ("GET", "/robots.txt"): RouteAccess.PUBLIC,
-    ("GET", f"{GRADIO_API_PREFIX}/app_id"): RouteAccess.ASSET,
-    ("GET", f"{GRADIO_API_PREFIX}/theme.css"): RouteAccess.ASSET,
-    ("GET", f"{GRADIO_API_PREFIX}/startup-events"): RouteAccess.LOOPBACK_ONLY,
-    ("POST", f"{GRADIO_API_PREFIX}/queue/join"): RouteAccess.QUEUE_JOIN,
-    ("GET", f"{GRADIO_API_PREFIX}/queue/data"): RouteAccess.EVENT_STREAM,
-    ("POST", f"{GRADIO_API_PREFIX}/component_server"): RouteAccess.COMPONENT_CALL,
-    ("WEBSOCKET", "/realtime-voice"): RouteAccess.API,
-    ("WEBSOCKET", "/text-chat"): RouteAccess.API,
-    ("WEBSOCKET", "/v1/realtime"): RouteAccess.API,
-}
-_ROUTE_PATTERNS = (
-    ("GET", re.compile(r"/(?:assets|svelte|static)/[\w./@+-]+"), RouteAccess.ASSET),
-    ("GET", re.compile(rf"{GRADIO_API_PREFIX}/custom_component/[0-9a-f]+/client/component/[\w.-]+"), RouteAccess.ASSET),
-    ("GET", re.compile(rf"{GRADIO_API_PREFIX}/heartbeat/[\w-]+"), RouteAccess.EVENT_STREAM),
-    ("GET", re.compile(rf"{DOWNLOADS}/[\w-]+"), RouteAccess.ASSET),
-    ("WEBSOCKET", re.compile(rf"{VOICE_SOCKET}/[\w-]+"), RouteAccess.ASSET),
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """Access to one path, or to all paths of one pattern."""
+
+    method: str
+    """HTTP method, or `WEBSOCKET_METHOD`."""
+    path: str | re.Pattern[str]
+    access: RouteAccess
+
+
+def path_with_token(prefix: str) -> re.Pattern[str]:
+    """Return the pattern of the paths that end with one token: letters, digits, "-" and "_"."""
+    return re.compile(rf"{re.escape(prefix)}/[\w-]+")
+
+
+FOUNDATION_RULES = (
+    RouteRule("POST", "/login", RouteAccess.LOGIN),
+    RouteRule("GET", "/", RouteAccess.PAGE),
+    RouteRule("HEAD", "/", RouteAccess.PAGE),
+    RouteRule("GET", "/config", RouteAccess.ASSET),
+    RouteRule("GET", "/theme.css", RouteAccess.ASSET),
+    RouteRule("GET", "/favicon.ico", RouteAccess.ASSET),
+    RouteRule("GET", "/manifest.json", RouteAccess.ASSET),
+    RouteRule("GET", "/robots.txt", RouteAccess.PUBLIC),
+    RouteRule("GET", f"{GRADIO_API_PREFIX}/app_id", RouteAccess.ASSET),
+    RouteRule("GET", f"{GRADIO_API_PREFIX}/theme.css", RouteAccess.ASSET),
+    RouteRule("GET", f"{GRADIO_API_PREFIX}/startup-events", RouteAccess.LOOPBACK_ONLY),
+    RouteRule("POST", f"{GRADIO_API_PREFIX}/queue/join", RouteAccess.QUEUE_JOIN),
+    RouteRule("GET", f"{GRADIO_API_PREFIX}/queue/data", RouteAccess.EVENT_STREAM),
+    RouteRule("POST", f"{GRADIO_API_PREFIX}/component_server", RouteAccess.COMPONENT_CALL),
+    RouteRule("GET", re.compile(r"/(?:assets|svelte|static)/[\w./@+-]+"), RouteAccess.ASSET),
+    RouteRule(
+        "GET",
+        re.compile(rf"{GRADIO_API_PREFIX}/custom_component/[0-9a-f]+/client/component/[\w.-]+"),
+        RouteAccess.ASSET,
+    ),
+    RouteRule("GET", path_with_token(f"{GRADIO_API_PREFIX}/heartbeat"), RouteAccess.EVENT_STREAM),
 )
+"""Rules of the login and of what the page uses of Gradio."""
 
 
-def classify_route(method: str, path: str, file_paths: frozenset[str] = frozenset()) -> RouteAccess:
-    """What a request asks for. `path` as ASGI has it, decoded once; `files`: paths of this computer's files that the
-    page shows. Web sockets have the method WEBSOCKET."""
-    exact = _EXACT_ROUTES.get((method, path)) or _EXACT_ROUTES.get((method, path.rstrip("/")))
-    if exact is not None:
-        return exact
-    if "%" in path or ".." in path or "\\" in path or "//" in path:
+class RouteTable:
+    """All rules of one application."""
+
+    def __init__(self, rules: Iterable[RouteRule], file_paths: frozenset[str] = frozenset()) -> None:
+        """`file_paths`: paths of this computer's files that the page shows."""
+        self._exact: dict[tuple[str, str], RouteAccess] = {}
+        self._patterns: list[tuple[str, re.Pattern[str], RouteAccess]] = []
+        self._file_paths = file_paths
+        for rule in rules:
+            if isinstance(rule.path, str):
+                self._exact[rule.method, rule.path] = rule.access
+            else:
+                self._patterns.append((rule.method, rule.path, rule.access))
+
+    def classify(self, method: str, path: str) -> RouteAccess:
+        """Return the access class of a request. `path` as ASGI has it: decoded once."""
+        exact = self._exact.get((method, path)) or self._exact.get((method, path.rstrip("/")))
+        if exact is not None:
+            return exact
+        if "%" in path or ".." in path or "\\" in path or "//" in path:
+            return RouteAccess.UNLISTED
+        if method == "GET" and path.startswith(f"{GRADIO_API_PREFIX}/file="):
+            is_shown = unquote(path.removeprefix(f"{GRADIO_API_PREFIX}/file=")) in self._file_paths
+            return RouteAccess.ASSET if is_shown else RouteAccess.UNLISTED
+        for rule_method, pattern, access in self._patterns:
+            if rule_method == method and pattern.fullmatch(path):
+                return access
         return RouteAccess.UNLISTED
-    if method == "GET" and path.startswith(f"{GRADIO_API_PREFIX}/file="):
-        return (
-            RouteAccess.ASSET
-            if unquote(path.removeprefix(f"{GRADIO_API_PREFIX}/file=")) in file_paths
-            else RouteAccess.UNLISTED
-        )
-    for wanted, pattern, found in _ROUTE_PATTERNS:
-        if wanted == method and pattern.fullmatch(path):
-            return found
-    return RouteAccess.UNLISTED

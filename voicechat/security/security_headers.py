@@ -1,4 +1,4 @@
-"""Security headers, and a policy for scripts that the page truly runs under. Pure."""
+"""Security headers: headers of every response, and the Content-Security-Policy of documents. Pure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ COMMON_HEADERS = {
 
 
 def hash_inline_scripts(html: bytes) -> list[str]:
-    """A hash for every script that stands in the document itself, as the policy wants it."""
-    found = []
+    """Return the CSP hash of every inline script of a document."""
+    hashes = []
     for script in _INLINE_SCRIPT.findall(html):
         digest = hashlib.sha256(script.replace(b"\r\n", b"\n")).digest()
-        found.append(f"'sha256-{base64.b64encode(digest).decode()}'")
-    return list(dict.fromkeys(found))
+        hashes.append(f"'sha256-{base64.b64encode(digest).decode()}'")
+    return list(dict.fromkeys(hashes))
 
 
 def content_security_policy(script_hashes: Iterable[str], hosts: Iterable[str], frame_ancestors: Iterable[str]) -> str:
-    """The Content-Security-Policy of a document. Only its own scripts run, and nothing is fetched from, or told to,
-    another host: whatever a model manages to write, its reader stays unknown.
+    """Return the Content-Security-Policy of a document.
 
-    'unsafe-eval': Gradio makes functions of the `js=` of its events. Styles: Gradio's components carry theirs inline.
-    `scripts`: hashes of those that may run inline. `hosts`: ours; before version 15.4 Safari's 'self' means no web
-    socket."""
+    Only the page's own scripts run, and the page contacts no other host. So text of a model cannot reveal its reader.
+    'unsafe-eval': Gradio compiles the `js=` code of its events. Inline styles: Gradio's components use them.
+    `script_hashes`: hashes of the inline scripts that may run.
+    `hosts`: host names of the app. Safari before 15.4 does not count WebSockets as 'self'.
+    """
     sockets = " ".join(f"{scheme}://{host}" for host in dict.fromkeys(hosts) for scheme in ("ws", "wss"))
     rules = {
         "default-src": "'self'",

@@ -1,4 +1,4 @@
-"""Who a request is from, as far as that can be told: a key that is the same for all that one visitor does."""
+"""Visitor key of a request: the same for all requests of one visitor, used by the limits per visitor."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from starlette.requests import HTTPConnection
 
 
 def visitor_key(connection: HTTPConnection | gr.Request) -> str:
-    """What `scope["state"]["visitor"]` says, where something in front of the routes knows; else the client's address.
+    """Return `scope["state"]["visitor"]` as set by `Guard`; without it the client's address.
 
-    "" when visitors cannot be told apart: without an address, and for this computer's own, which all have who come
-    through a proxy or a public link's tunnel.
+    "" when visitors cannot be distinguished: without an address, and for loopback addresses, which all visitors share
+    behind a proxy or the tunnel of a public link.
     """
     request = connection.request if isinstance(connection, gr.Request) else connection
     if request is None:
         return ""
-    known = request.scope.get("state", {}).get("visitor")
-    if isinstance(known, str) and known:
-        return known
+    key = request.scope.get("state", {}).get("visitor")
+    if isinstance(key, str) and key:
+        return key
     host = request.client.host if request.client is not None else ""
     try:
         return "" if ip_address(host).is_loopback else host

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from voicechat import TITLE, VERSION
 from voicechat.config.session_update import SessionMode
 from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule
 
 from .prometheus import METRICS_CONTENT_TYPE
 
@@ -23,6 +24,14 @@ WEBSOCKET_ROUTES = {
     "/text-chat": SessionMode.TEXT,
     "/v1/realtime": SessionMode.VOICE,  # where the official client looks, given `base_url="http://HOST:PORT/v1"`
 }
+ROUTE_RULES = (
+    RouteRule("GET", "/health", RouteAccess.PUBLIC),
+    RouteRule("HEAD", "/health", RouteAccess.PUBLIC),
+    RouteRule("GET", "/docs", RouteAccess.PAGE),
+    RouteRule("GET", "/openapi.json", RouteAccess.ASSET),
+    RouteRule("GET", "/metrics", RouteAccess.API),
+    *(RouteRule(WEBSOCKET_METHOD, path, RouteAccess.API) for path in WEBSOCKET_ROUTES),
+)
 
 
 @dataclass(frozen=True, slots=True)

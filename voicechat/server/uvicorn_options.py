@@ -19,8 +19,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voicechat.config.limit_settings import LimitSettings
+from voicechat.dependency_checks import require_function, require_names
 
-from .uvicorn_read_ahead import ReadAheadProtocol
+from .uvicorn_read_ahead import RECEIVE_EVENT, ReadAheadProtocol
 
 DEFAULT_MAX_MESSAGE_BYTES = LimitSettings().max_message_bytes
 UVICORN_DEFAULT_MAX_MESSAGE_BYTES = 16 * 2**20
@@ -74,15 +75,21 @@ def install(
     on_server_start: Callable[[uvicorn.Server], None] = lambda _: None,
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
 ) -> None:
-    """From now on every uvicorn server of this process starts with these options, and `serves` is told of it."""
-    startup = uvicorn.Server.startup
+    """Start every uvicorn server of this process with these options from now on, and call `on_server_start` then.
+
+    Raise DependencyChanged, with nothing replaced, when uvicorn is not as expected.
+    """
+    startup = require_function("uvicorn.server:Server.startup", ("self", "sockets"))
+    require_names("uvicorn.server:Server.startup", {"servers"})
+    require_names("uvicorn.config:Config", {"loaded_app", "ws_protocol_class"})
+    require_names(RECEIVE_EVENT, {"frames", "queue", "read_paused"})
 
     @functools.wraps(startup)
-    async def with_options(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
-        set_options(server.config, max_message_bytes)
-        await startup(server, sockets)
-        for each in getattr(server, "servers", ()):  # none where the port could not be had
+    async def with_options(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        set_options(self.config, max_message_bytes)
+        await startup(self, sockets)
+        for each in getattr(self, "servers", ()):  # none where the port could not be had
             set_tcp_user_timeout(each.sockets)
-        on_server_start(server)
+        on_server_start(self)
 
-    uvicorn.Server.startup = with_options  # type: ignore[assignment, method-assign]
+    uvicorn.Server.startup = with_options  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+RECEIVE_EVENT = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.send_receive_event_to_app"
 MAX_QUEUED_MESSAGES = 8
 """Messages that may wait: 160 ms of sound."""
 MAX_READ_AHEAD_BYTES = 8192

@@ -1,8 +1,6 @@
-"""One visitor of the page: what belongs to them and to nobody else. The page keeps it in its session."""
+"""Visitor of the page: their conversations, call, chat, key and preferences. The page keeps it in its session."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from voicechat.audio.recording import Recording
 from voicechat.config.call_preferences import CallPreferences, EffectiveFrom, effective_from
@@ -11,38 +9,35 @@ from voicechat.conversation.conversation import Conversation
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 from .text_session import TextSession
-
-if TYPE_CHECKING:
-    from realtime_handler import RealtimeHandler
+from .voice_session import VoiceSession
 
 
 class Visitor:
-    """One page session: a spoken and a written conversation, each with the call or chat under way. Neither knows of the
-    other."""
+    """One page session: a spoken and a written conversation, each with its session. The two are independent."""
 
     def __init__(self, max_items: int = 200) -> None:
         self.conversation = Conversation(max_items)
         self.recording: Recording | None = None
-        """Of the calls of this conversation, once there was one and where calls are recorded. Nobody else has it."""
-        self.call: RealtimeHandler | None = None
+        """Recording of the calls, for this visitor alone; None before the first, or where calls are not recorded."""
+        self.call: VoiceSession | None = None
         self.text_conversation = Conversation(max_items, text_only=True)
         self.text_session: TextSession | None = None
         self.own_key = ""
-        """The visitor's own key, for what starts from now on. It leaves this object only towards the server."""
+        """The visitor's own key, for connections from now on. It leaves this object only towards the server."""
         self.preferences = CallPreferences()
-        """How this visitor wants their calls."""
         self.visitor_key = ""
-        """The same for all pages of this visitor (`voicechat/security/visitor_cookie.py`); "" when they cannot be told apart from others."""
+        """Key shared by all pages of this visitor (`voicechat/security/visitor_cookie.py`); "" when they cannot be told
+        apart from others."""
 
     @property
     def is_in_call(self) -> bool:
-        """A call is under way. False once it has ended, though `call` stays until the browser has hung up too."""
+        """A call is under way. False once it has ended, though `call` stays until the browser has disconnected too."""
         return self.call is not None and self.call.is_active
 
     async def clear(self) -> None:
-        """Forget the conversation, also at the server when a call is under way."""
+        """Delete the conversation, during a call also at the server."""
         if self.call is not None and self.is_in_call:
-            await self.call.clear()
+            self.call.clear()
         else:
             self.conversation.clear()
             self.conversation.clock = CallClock()
@@ -50,20 +45,20 @@ class Visitor:
             self.recording.clear()
 
     async def set_preferences(self, preferences: CallPreferences) -> EffectiveFrom:
-        """The visitor wants their calls otherwise. Returns from when on that counts."""
+        """Store the preferences and apply them to a running call. Return when they take effect."""
         before, self.preferences = self.preferences, preferences
         if self.call is not None and self.is_in_call:
             self.call.apply_preferences()
         return effective_from(before, preferences, self.is_in_call)
 
     def on_page_closed(self) -> None:
-        """The page was closed: the recording is erased, and no more of a call that may still be ending is recorded. The
-        chat is over; a call is not, whose microphone may go on where only the page's requests were lost."""
+        """Erase the recording for good, and end the chat. The call goes on: perhaps only the page's requests were lost,
+        and not its microphone."""
         if self.recording is not None:
             self.recording.close()
         if self.text_session is not None:
             self.text_session.end_by_user()
 
     def snapshot(self) -> Snapshot:
-        """What the page shows outside a call."""
+        """Snapshot for the page while there is no call."""
         return Snapshot(self.conversation.captions(), CallStage.IDLE)

@@ -8,7 +8,6 @@ is decoded where it arrives, and a frame is encoded where it is asked for (`benc
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 from collections import deque
 from collections.abc import Callable
@@ -28,17 +27,14 @@ from numpy.typing import NDArray
 
 from voicechat.audio import opus
 from voicechat.audio.format import RATE
+from voicechat.dependency_checks import DependencyChanged, find_target, require_function, require_names
 from voicechat.transport.jitter_buffer import MAX_EARLY_PACKETS
 
-log = logging.getLogger(__name__)
-
 OPUS_CODEC = "opus"
+DECODER_WORKER = "aiortc.rtcrtpreceiver:decoder_worker"
 SAMPLE_TIME_BASE = Fraction(1, RATE)
 REFETCH_INTERVAL_FRAMES = 25
 """Frames of 20 ms, after which a page that does not fetch what it is shown is asked again."""
-
-# -------------------------------------------------------------------- microphone jitter buffer
-
 
 # -------------------------------------------------------------------- from the browser
 
@@ -204,31 +200,23 @@ class VoiceTrack(AudioCallback):  # type: ignore[misc]
 # -------------------------------------------------------------------- in place of theirs
 
 
-def install_track() -> bool:
-    """Let fastrtc make `VoiceTrack`s. False, and all stays as it was, when fastrtc or aiortc is not as expected.
+def install_track() -> None:
+    """Let fastrtc create `VoiceTrack`s. A second call does nothing.
 
-    Neither has a setting for it: the names they look up are replaced. A second call does nothing.
+    Neither fastrtc nor aiortc has a setting for it: the names that they look up are replaced. Raise DependencyChanged,
+    with nothing replaced, when one of them is not as expected.
     """
-    try:
-        import inspect
-
-        from aiortc import rtcrtpreceiver
-        from fastrtc import webrtc_connection_mixin as mixin
-
-        if mixin.AudioCallback is VoiceTrack:
-            return True
-        stock = rtcrtpreceiver.decoder_worker
-        expected = ["loop", "input_q", "output_q", "decode_error"]
-        if mixin.AudioCallback is not AudioCallback or list(inspect.signature(stock).parameters) != expected:
-            raise TypeError
-        rtcrtpreceiver.decoder_worker = partial(_decoder_worker, stock)
-        mixin.AudioCallback = VoiceTrack
-    except Exception as error:
-        log.warning(
-            "fastrtc or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__
-        )
-        return False
-    return True
+    mixin, receiver = find_target("fastrtc.webrtc_connection_mixin"), find_target("aiortc.rtcrtpreceiver")
+    track_class = find_target("fastrtc.webrtc_connection_mixin:AudioCallback")
+    if track_class is VoiceTrack:
+        return
+    if track_class is not AudioCallback:
+        raise DependencyChanged("fastrtc.webrtc_connection_mixin:AudioCallback", "not fastrtc's own")
+    stock = require_function(DECODER_WORKER, ("loop", "input_q", "output_q", "decode_error"))
+    require_names("aiortc.rtcrtpreceiver:RemoteStreamTrack.__init__", {"_queue"})
+    require_names("aiortc.contrib.media:RelayStreamTrack.__init__", {"_source"})
+    receiver.decoder_worker = partial(_decoder_worker, stock)
+    mixin.AudioCallback = VoiceTrack
 
 
 def _decoder_worker(

@@ -9,10 +9,6 @@ from typing import Any
 import gradio as gr
 from fastrtc import WebRTC
 
-MAX_PENDING_OFFERS = 24
-"""Connections that have been offered and do not stand yet. Each costs a certificate and a UDP port for each network
-interface. fastrtc counts them among its calls."""
-
 
 class RtcConnection:
     """One WebRTC connection at fastrtc's end."""

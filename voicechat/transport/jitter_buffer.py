@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-log = logging.getLogger(__name__)
+from voicechat.dependency_checks import DependencyChanged, find_target, require_function
 
 MAX_EARLY_PACKETS = 250
 """Packets of the microphone, 5 s, kept until the call takes them: they come before the data channel is open."""
@@ -57,30 +56,20 @@ class VoiceJitterBuffer:
         return False, self._make_frame(data=head._data, timestamp=head.timestamp)
 
 
-def install_jitter_buffer() -> bool:
-    """Give audio receivers `VoiceJitterBuffer`. False, and aiortc's own stays, when aiortc is not as expected.
+def install_jitter_buffer() -> None:
+    """Give audio receivers `VoiceJitterBuffer`. A second call does nothing.
 
-    aiortc has no setting for it: the name its receiver looks up is replaced. A second call does nothing.
+    aiortc has no setting for it: the name that its receiver looks up is replaced. Raise DependencyChanged, with nothing
+    replaced, when aiortc is not as expected.
     """
-    try:
-        from aiortc import rtcrtpreceiver
-        from aiortc.jitterbuffer import JitterBuffer, JitterFrame
-
-        stock: Any = rtcrtpreceiver.JitterBuffer
-        if isinstance(stock, _JitterBufferFactory):
-            return True
-        if stock is not JitterBuffer:
-            raise TypeError
-        stock(capacity=16, prefetch=4)
-        JitterFrame(data=b"", timestamp=0)
-        rtcrtpreceiver.JitterBuffer = _JitterBufferFactory(stock, JitterFrame)
-    except Exception as error:
-        log.warning(
-            "aiortc is not as expected (%s): its own jitter buffer is used, so lost packets delay the microphone.",
-            type(error).__name__,
-        )
-        return False
-    return True
+    stock = find_target("aiortc.rtcrtpreceiver:JitterBuffer")
+    if isinstance(stock, _JitterBufferFactory):
+        return
+    if stock is not find_target("aiortc.jitterbuffer:JitterBuffer"):
+        raise DependencyChanged("aiortc.rtcrtpreceiver:JitterBuffer", "not aiortc's own")
+    require_function("aiortc.jitterbuffer:JitterBuffer", ("capacity", "prefetch", "is_video"))
+    make_frame = require_function("aiortc.jitterbuffer:JitterFrame", ("data", "timestamp"))
+    find_target("aiortc.rtcrtpreceiver").JitterBuffer = _JitterBufferFactory(stock, make_frame)
 
 
 class _JitterBufferFactory:

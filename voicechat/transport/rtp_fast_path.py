@@ -18,10 +18,11 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import aioice.ice
 import pylibsrtp
-from aiortc import rtcdtlstransport, rtcrtpsender, rtp
+from aiortc import rtcdtlstransport, rtp
 from aiortc.mediastreams import MediaStreamError
+
+from voicechat.dependency_checks import DependencyChanged, find_target, require_function, require_names
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,17 @@ _SENDER_PRIVATE_NAMES = (
     *("mid", "rtp_header_extensions_map", "rtp_started", "rtp_exited", "track"),
     *("ntp_timestamp", "rtp_timestamp", "packet_count", "octet_count"),
 )
+DTLS_RUN = f"aiortc.rtcdtlstransport:RTCDtlsTransport.{DTLS_RUN_NAME}"
+SENDER_LOOP = "aiortc.rtcrtpsender:RTCRtpSender._run_rtp"
+STUN_RECEIVED = "aioice.ice:StunProtocol.datagram_received"
+RELIED_ON = {
+    "aiortc.rtcrtpsender:RTCRtpSender": {"_ssrc", *(f"{_SENDER_PREFIX}{name}" for name in _SENDER_PRIVATE_NAMES)},
+    "aiortc.rtcdtlstransport:RTCDtlsTransport": {"_state", "_rx_srtp", "_tx_srtp", "_rtp_router", "transport"},
+    "aiortc.rtcicetransport:RTCIceTransport": {"_connection"},
+    "aioice.ice:Connection": {"_nominated"},
+    "aioice.ice:StunProtocol": {"receiver", "local_candidate"},
+}
+"""Attributes that the replaced methods use, by the class whose code must know them."""
 NTP_UNIX_OFFSET_S = 2_208_988_800
 """Seconds from 1900, where NTP begins, to 1970."""
 
@@ -51,38 +63,25 @@ class _NullHeaderExtensionMap:
 _NULL_EXTENSION_MAP: Any = _NullHeaderExtensionMap()
 
 
-def install_rtp_fast_path() -> bool:
-    """Make it short for every connection from now on. False, and all stays as it was, when aioice or aiortc is not as
-    expected.
+def install_rtp_fast_path() -> None:
+    """Shorten the path of audio packets in every connection from now on. A second call does nothing.
 
-    They have no setting for it: three methods of theirs are replaced. A second call does nothing.
+    aioice and aiortc have no setting for it: three of their methods are replaced. Raise DependencyChanged, with nothing
+    replaced, when one of them is not as expected.
     """
-    transport, protocol = rtcdtlstransport.RTCDtlsTransport, aioice.ice.StunProtocol
-    try:
-        run, received = vars(transport)[DTLS_RUN_NAME], protocol.datagram_received
-        if hasattr(run, "__wrapped__"):
-            return True
-        if not inspect.iscoroutinefunction(run) or list(inspect.signature(received).parameters) != [
-            "self",
-            "data",
-            "addr",
-        ]:
-            raise TypeError
-        sender = rtcrtpsender.RTCRtpSender
-        if list(inspect.signature(sender._run_rtp).parameters) != ["self", "codec"]:
-            raise TypeError
-        known = {*sender.__init__.__code__.co_names, *sender.replaceTrack.__code__.co_names}
-        if not {f"{_SENDER_PREFIX}{name}" for name in _SENDER_PRIVATE_NAMES} <= known:
-            raise TypeError
-        sender._run_rtp = _send_encoded_track(sender._run_rtp)
-        setattr(transport, DTLS_RUN_NAME, _bypass_receive_queue(run))
-        protocol.datagram_received = _skip_stun_parsing(received)  # type: ignore[method-assign]
-    except (AttributeError, KeyError, TypeError) as error:
-        log.warning(
-            "aioice or aiortc is not as expected (%s): calls cost more than they need to.", type(error).__name__
-        )
-        return False
-    return True
+    run = find_target(DTLS_RUN)
+    if hasattr(run, "__wrapped__"):
+        return
+    if not inspect.iscoroutinefunction(run):
+        raise DependencyChanged(DTLS_RUN, "not a coroutine function")
+    require_function(DTLS_RUN, ("self",))
+    received = require_function(STUN_RECEIVED, ("self", "data", "addr"))
+    send_loop = require_function(SENDER_LOOP, ("self", "codec"))
+    for target, names in RELIED_ON.items():
+        require_names(target, names)
+    find_target("aiortc.rtcrtpsender:RTCRtpSender")._run_rtp = _send_encoded_track(send_loop)
+    setattr(find_target("aiortc.rtcdtlstransport:RTCDtlsTransport"), DTLS_RUN_NAME, _bypass_receive_queue(run))
+    find_target("aioice.ice:StunProtocol").datagram_received = _skip_stun_parsing(received)
 
 
 def _skip_stun_parsing(stock: Callable[..., None]) -> Callable[..., None]:

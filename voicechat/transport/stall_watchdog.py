@@ -1,7 +1,7 @@
-"""A timeout for what happens 50 times a second: no timer each time, but a look now and then at who still waits.
+"""Timeout for an operation that happens 50 times a second: no timer for each, but a periodic check.
 
-`asyncio.timeout` makes and cancels a timer for every message, and the cancelled ones lie in the loop's heap until their
-time has come; together that is a fifth of what a message costs.
+`asyncio.timeout` makes and cancels a timer for every message, and cancelled timers stay in the loop's heap until their
+time has come. Together that is a fifth of the cost of a message.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import asyncio
 import time
 
 CHECKS_PER_TIMEOUT = 4
-"""Looks in the time that is too long."""
+"""Checks within one timeout."""
 
 
 class StallWatchdog:
-    """Since when somebody waits. Used as `with`, around the waiting, by one task."""
+    """Measures how long one task has been waiting. Use it as a context manager around the wait."""
 
     def __init__(self) -> None:
         self._waiting_since: float | None = None
@@ -26,10 +26,10 @@ class StallWatchdog:
         self._waiting_since = None
 
     def is_stalled(self, timeout_s: float) -> bool:
-        """Somebody has waited for longer than that."""
+        """Return True if the present wait is longer than the timeout."""
         return self._waiting_since is not None and time.monotonic() - self._waiting_since > timeout_s
 
     async def wait_stalled(self, timeout_s: float) -> None:
-        """Returns when somebody has waited for longer than that, by at most a quarter."""
-        while not self.is_stalled(timeout_s):  # noqa: ASYNC110  that is the point of it
+        """Return once a wait is longer than the timeout, at most a quarter of it late."""
+        while not self.is_stalled(timeout_s):  # noqa: ASYNC110  periodic checks are the purpose
             await asyncio.sleep(timeout_s / CHECKS_PER_TIMEOUT)

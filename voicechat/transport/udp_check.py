@@ -18,12 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from voicechat.logs import silence_hangup_errors
+from voicechat.security.route_access import RouteAccess, RouteRule
 
 from .ice_servers import RtcConfigurationProvider
 
 log = logging.getLogger(__name__)
 
 PATH = "/udp-check"
+ROUTE_RULES = tuple(RouteRule(method, PATH, RouteAccess.ASSET) for method in ("GET", "POST"))
 MAX_CONCURRENT_CHECKS = 8
 """Checks at the same time; each holds a UDP port per network interface."""
 CHECK_TIMEOUT_S = 8.0

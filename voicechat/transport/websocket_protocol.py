@@ -1,37 +1,37 @@
-"""What goes over the web socket that carries a call where WebRTC cannot. Pure: time is handed in, in seconds.
+"""Protocol of the WebSocket that carries a call where WebRTC cannot. Pure: time is passed in, in seconds.
 
-Binary messages both ways: 20 ms of sound each, PCM16 mono 24 kHz little-endian, 960 bytes. Text messages: JSON objects
-with a `type`; the page says how many frames it has taken, the server that the call is over. docs/audio_websocket.md has it
-on half a page.
+Binary messages, both ways: 20 ms of audio each, PCM16 mono 24 kHz little-endian, 960 bytes. Text messages: JSON objects
+with a `type`. The page acknowledges frames, the server reports the end of the call. Reference: docs/audio_websocket.md.
 """
 
 from __future__ import annotations
 
 import json
 
-from voicechat.audio.format import FRAME_S, RATE
+from voicechat.audio.format import FRAME, FRAME_S
+from voicechat.protocol.json_codec import InvalidJson, read_object
 
-FRAME_BYTES = round(RATE * FRAME_S) * 2
+FRAME_BYTES = FRAME * 2
 MAX_UNACKED_FRAMES = 40
-"""Frames (0.8 s) on the way that the page has not said to have taken. A connection that stalls holds the reply up, and
-what was handed out stays what was heard, to within this."""
+"""Frames (0.8 s) sent and not acknowledged. A stalled connection holds the reply up, and frames sent count as heard to
+within this bound."""
 STALL_TIMEOUT_S = 5.0
-"""Who takes nothing for so long is gone."""
+"""Seconds before a browser that takes nothing is disconnected."""
 MAX_CONTROL_CHARS = 1024
 """Characters of a text message."""
 MAX_BURST_FRAMES = 100
-"""Frames (2 s) that may come ahead of the clock: what a stalled connection held back comes at once."""
+"""Frames (2 s) that may arrive ahead of the clock: a stalled connection delivers its backlog at once."""
 MAX_CLOCK_DRIFT = 1.02
-"""How much faster than ours a sound card's clock may run."""
+"""Speed of the fastest accepted sound card, relative to the server's clock."""
 ENDED_MESSAGE = json.dumps({"type": "ended"})
-"""The last text message of a call that was ended from the server's side."""
+"""Last text message of a call that the server's side has ended."""
 
 CLOSE_UNSUPPORTED_DATA = 1003
 CLOSE_POLICY_VIOLATION = 1008
 
 
 class ProtocolViolation(Exception):
-    """The page sent what nobody understands; `code` is the close code."""
+    """Invalid message from the page; `close_code` closes the socket."""
 
     def __init__(self, close_code: int) -> None:
         super().__init__(str(close_code))
@@ -39,7 +39,7 @@ class ProtocolViolation(Exception):
 
 
 class FlowControl:
-    """One socket's counts."""
+    """Frame counts of one socket."""
 
     def __init__(self, now: float) -> None:
         self._started_at = now
@@ -53,11 +53,10 @@ class FlowControl:
         return self._sent_frames - self._acked_frames < MAX_UNACKED_FRAMES
 
     def on_frame_sent(self) -> None:
-        """A frame was sent."""
         self._sent_frames += 1
 
     def on_audio(self, frame: bytes, now: float) -> None:
-        """A frame has come. Raises `Refused` for a wrong size, and for more sound than there is time."""
+        """Count a received frame. Raise `ProtocolViolation` for a wrong size or for audio faster than real time."""
         if len(frame) != FRAME_BYTES:
             raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA)
         self._received_frames += 1
@@ -65,15 +64,13 @@ class FlowControl:
             raise ProtocolViolation(CLOSE_POLICY_VIOLATION)
 
     def on_control(self, text: str) -> None:
-        """A text message has come. Unknown types are ignored. Raises `Refused` for what is no message."""
+        """Apply a text message; ignore unknown types. Raise `ProtocolViolation` for an invalid one."""
         if len(text) > MAX_CONTROL_CHARS:
             raise ProtocolViolation(CLOSE_POLICY_VIOLATION)
         try:
-            message = json.loads(text)
-        except (ValueError, RecursionError):
+            message = read_object(text, allow_nan=True)
+        except InvalidJson:
             raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA) from None
-        if not isinstance(message, dict):
-            raise ProtocolViolation(CLOSE_UNSUPPORTED_DATA)
         if message.get("type") != "taken":
             return
         frames = message.get("frames")

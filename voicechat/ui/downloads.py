@@ -1,7 +1,7 @@
-"""Files that one visitor fetches once: nothing is written to a folder that is served.
+"""Downloads: files that one visitor may fetch once. No file is written to a served folder.
 
-The page asks for a ticket, 256 bits that nobody guesses, and its browser fetches the file with it. A ticket counts once
-and for a minute. The file is made while it is fetched, from what the visitor's session holds at that moment.
+The page gets a random ticket of 256 bits, and the browser fetches the file with it. A ticket is valid once and for one
+minute. The file is generated during the download, from the visitor's session at that moment.
 """
 
 from __future__ import annotations
@@ -16,32 +16,37 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from voicechat.security.route_access import RouteAccess, RouteRule, path_with_token
+
 PATH = "/voice-export"
+"""Path below which the tickets are redeemed."""
+ROUTE_RULES = (RouteRule("GET", path_with_token(PATH), RouteAccess.ASSET),)
 TICKET_LIFETIME_S = 60.0
+"""Seconds a ticket is valid."""
 MAX_TICKETS = 256
-"""Tickets not yet used; the oldest go first."""
+"""Unused tickets; the oldest are dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file."""
+    """File to be fetched with one ticket."""
 
     name: str
-    """ASCII."""
+    """File name, ASCII."""
     media_type: str
     body: Callable[[], Iterable[bytes]]
-    """Its content, piece by piece. Called in the event loop when the file is fetched, and read in another thread."""
+    """Returns the content in pieces. Called in the event loop; the pieces are read in another thread."""
 
 
 class Downloads:
-    """The tickets of one process."""
+    """Registry of the tickets of one process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tickets: OrderedDict[str, tuple[float, Download]] = OrderedDict()
 
     def create_url(self, download: Download) -> str:
-        """Returns where to fetch it, relative to the page."""
+        """Return the URL of a new ticket, relative to the page."""
         self._expire_tickets()
         while len(self._tickets) >= MAX_TICKETS:
             self._tickets.popitem(last=False)
@@ -50,7 +55,7 @@ class Downloads:
         return f"{PATH[1:]}/{ticket}"
 
     def redeem(self, ticket: str) -> Download | None:
-        """The file of a ticket, which is worth nothing from then on."""
+        """Return the file of a ticket and invalidate the ticket; None for an invalid one."""
         self._expire_tickets()
         _, download = self._tickets.pop(ticket, (0.0, None))
         return download
@@ -61,15 +66,15 @@ class Downloads:
             self._tickets.popitem(last=False)
 
     def add_to(self, router: APIRouter) -> None:
-        """Serve the files. The route is for the page alone, and is in no list of routes."""
+        """Add the download route. It is internal to the page, so the API schema does not list it."""
         router.add_route(f"{PATH}/{{ticket}}", self._serve, methods=["GET"], include_in_schema=False)
 
     async def _serve(self, request: Request) -> Response:
-        if request.method == "HEAD":  # whoever only looks must not use the ticket up
+        if request.method == "HEAD":  # a HEAD request must not use up the ticket
             return Response(status_code=405, headers={"Allow": "GET"})
         download = self.redeem(request.path_params["ticket"])
         if download is None:
-            return PlainTextResponse("This link has been used, or is too old.", status_code=404)
+            return PlainTextResponse("This link has expired or was already used.", status_code=404)
         headers = {
             "Content-Disposition": f'attachment; filename="{download.name}"',
             "Cache-Control": "no-store",

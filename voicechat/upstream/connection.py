@@ -1,20 +1,19 @@
-"""The socket to a Realtime server: open, get ready, send without waiting, and say in one word why it ended.
+"""Connection to a Realtime server: opens the socket, configures the session, sends without waiting, classifies the end.
 
-Whatever dialect the server speaks, callers send and receive GA events. Texts from the server never leave this file,
+Callers send and receive GA events, whatever the server's dialect. Error texts of the server never leave this module,
 because servers quote keys and prompts in them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
@@ -22,65 +21,51 @@ from websockets.protocol import State
 
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.protocol.endpoint import Endpoint, is_valid_header_value
-from voicechat.protocol.event_fields import has_valid_ids
+from voicechat.protocol.event_fields import RawEvent, has_valid_ids
 from voicechat.protocol.failures import (
-    RETRYABLE,
     ConnectionFailed,
     Failure,
-    backoff_seconds,
     failure_of_close,
     failure_of_error,
     failure_of_status,
     loggable_code,
 )
+from voicechat.protocol.json_codec import InvalidJson, read_object, write_json
 
 from .handshake import Handshake, HandshakePhase
 
-__all__ = [
-    "RETRYABLE",
-    "ConnectionFailed",
-    "Failure",
-    "RealtimeConnection",
-    "backoff_seconds",
-    "failure_of_close",
-    "failure_of_error",
-    "failure_of_status",
-    "open_socket",
-    "try_send_nowait",
-]
+__all__ = ["ConnectionFailed", "Failure", "RealtimeConnection", "open_socket", "try_send_nowait"]
 
 log = logging.getLogger(__name__)
 
-Event = dict[str, Any]
-
 AUDIO_APPEND_EVENT = "input_audio_buffer.append"
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-"""One message from the server. Some send a whole reply as one audio delta; 32 MiB are eight minutes of it."""
+"""Bytes of one message from the server. Some send a whole reply as one audio delta; 32 MiB hold eight minutes."""
 MAX_QUEUED_AUDIO_EVENTS = 500
-"""Audio events (20 ms each) waiting to be sent: 10 s. Older ones are dropped, late speech helps no one."""
+"""Audio events (20 ms each) in the send queue: 10 s. The oldest are dropped, because late speech is useless."""
 MAX_QUEUED_EVENTS = 1000
-"""Other events waiting to be sent. More means that the server no longer reads."""
+"""Other events in the send queue. More mean that the server no longer reads."""
 MAX_EARLY_EVENTS = 100
-"""Events before the settings are confirmed."""
+"""Events kept before the settings are confirmed."""
 FIRST_EVENT_TIMEOUT_S = 1.0
-"""To wait for the server's first event, which tells its dialect, before it is told the settings."""
+"""Seconds to wait for the server's first event, which shows its dialect, before sending the settings."""
 UNCONFIRMED_TIMEOUT_S = 0.3
-"""For a server that has not confirmed its settings before: to wait for refusals."""
+"""Seconds to wait for rejections from a server that did not confirm its settings before."""
 CLOSE_TIMEOUT_S = 0.5
-"""For the closing handshake; then the connection is cut."""
+"""Seconds for the closing handshake; then the connection is cut."""
 
 
 class _Connect(connect):
-    """websockets' connect, without redirects: it would send our key to whatever host the answer names."""
+    """websockets' connect without redirects, which would send our key to any host that the response names."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> ClientConnection:
-    """An open socket to a Realtime server, authenticated as far as the handshake goes. Raises ConnectionFailed.
+    """Open a socket to a Realtime server and return it. Raises `ConnectionFailed`.
 
-    Not every server refuses here: OpenAI lets everyone in and says what is wrong afterwards (`failure_of_error`,
+    Some servers refuse later: OpenAI accepts every socket and reports a wrong key afterwards (`failure_of_error`,
     `failure_of_close`).
     """
     if not all(is_valid_header_value(part) for value in endpoint.headers.values() for part in value.split(" ")):
@@ -101,53 +86,63 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     except InvalidStatus as error:
         status = error.response.status_code
         failure = _for_key_owner(endpoint, failure_of_status(status, error.response.body or b""))
-        log.info("%s refused the connection: HTTP %d, %s", endpoint.host, status, failure.value)
+        log.info("upstream: connection refused host=%s status=%d failure=%s", endpoint.host, status, failure.value)
     except (InvalidURI, UnicodeError, ssl.SSLCertVerificationError) as error:
-        failure = Failure.WRONG_ADDRESS  # no network heals it, and a key must not go there
-        log.info("The server's address cannot be used: %s", type(error).__name__)
+        failure = Failure.WRONG_ADDRESS  # a retry cannot help, and a key must not go there
+        log.info("upstream: address unusable error=%s", type(error).__name__)
     except (OSError, TimeoutError, InvalidHandshake, InvalidProxy, EOFError, ConnectionClosed) as error:
         failure = Failure.UNREACHABLE
-        log.info("No connection to %s: %s", endpoint.host, type(error).__name__)
+        log.info("upstream: connection failed host=%s error=%s", endpoint.host, type(error).__name__)
     raise ConnectionFailed(failure) from None
 
 
 def _for_key_owner(endpoint: Endpoint, failure: Failure) -> Failure:
-    """The failure as the one who can act on it should hear it: a visitor's own key is the visitor's business."""
+    """Return the failure as its reader can act on it: a visitor's own wrong key concerns the visitor."""
     return Failure.WRONG_OWN_KEY if endpoint.has_visitor_key and failure is Failure.WRONG_KEY else failure
 
 
 class RealtimeConnection:
-    """One connection, used as `async with`. Entering returns when the server is ready for audio.
+    """One connection, used with `async with`. Entering returns when the server is ready for audio.
 
     Events are GA in both directions, also with a server that only knows the beta dialect. Settings that the server
-    refuses are left out, one after the other, and remembered in `endpoint.refused`.
+    rejects are left out one by one, and remembered in `endpoint.unsupported_fields`.
 
     Raises `ConnectionFailed` on entering and from `events()`. `send()` never waits and never raises.
     """
 
     def __init__(
-        self, endpoint: Endpoint, session_update: Event, *, connect_seconds: float = 10.0, ready_seconds: float = 5.0
+        self,
+        endpoint: Endpoint,
+        session_update: RawEvent,
+        *,
+        connect_seconds: float = 10.0,
+        ready_seconds: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        """`clock` and `sleep`: for the read rate limit."""
         self._endpoint = endpoint
         self._handshake = Handshake(session_update, endpoint.unsupported_fields, endpoint.host)
         self._connect_seconds = connect_seconds
         self._ready_seconds = ready_seconds
+        self._clock = clock
+        self._sleep = sleep
         self._socket: ClientConnection | None = None
         self._sender: asyncio.Task[None] | None = None
         self._send_queue: deque[tuple[bool, str]] = deque()  # (is audio, JSON text)
         self._queued_audio_events = 0
         self._send_queue_filled = asyncio.Event()
         self._last_error: Failure | None = None
-        self._received_events: deque[Event] = deque()
-        """Of the last message: what `events()` has still to give."""
-        self._early_events: deque[Event] = deque()
-        self._read_rate_limit: ReadRateLimit | None = None
+        self._received_events: deque[RawEvent] = deque()
+        """Events of the last message that `events()` has not yielded yet."""
+        self._early_events: deque[RawEvent] = deque()
+        self._read_rate_limit = ReadRateLimit(clock())
         self._ignored_messages = 0
-        """Messages that were no events."""
-        self.dropped_audio_events = 0
-        """Audio events that were dropped because the server did not read fast enough."""
+        """Messages that are not events."""
+        self._dropped_audio_events = 0
+        """Audio events dropped because the server did not read fast enough."""
 
-    # ---------------------------------------------------------------- life
+    # ---------------------------------------------------------------- opening and closing
 
     async def __aenter__(self) -> RealtimeConnection:
         self._socket = await open_socket(self._endpoint, self._connect_seconds)
@@ -166,55 +161,57 @@ class RealtimeConnection:
         await self.close()
 
     async def close(self) -> None:
-        """Close within about `CLOSE_TIMEOUT_S`; a second call does nothing."""
+        """Close the socket within about `CLOSE_TIMEOUT_S`. A second call does nothing."""
         sender, self._sender = self._sender, None
         socket, self._socket = self._socket, None
         if sender is not None:
             sender.cancel()
         if socket is not None:
+            if self._dropped_audio_events:
+                log.info("upstream: dropped_audio_events=%d", self._dropped_audio_events)
             await socket.close()
 
     async def _wait_for_first_event(self) -> None:
-        """Wait a moment for the first event: which dialect the settings must be told in is seen in it."""
+        """Wait for the first event for `FIRST_EVENT_TIMEOUT_S` at most: it shows the dialect for the settings."""
         with suppress(TimeoutError):
             async with asyncio.timeout(min(FIRST_EVENT_TIMEOUT_S, self._ready_seconds)):
                 self._early_events.append(await self._next_event())
 
     async def _wait_until_ready(self) -> None:
-        """Tell the settings and wait for `session.updated`. What comes before it is kept for `events()`."""
+        """Send the settings and wait for `session.updated`. Keep earlier events for `events()`."""
         for event in self._handshake.send_settings():
             self._enqueue(event)
-        refused = self._endpoint.unsupported_fields
-        patience = self._ready_seconds if refused.confirms_updates else min(self._ready_seconds, UNCONFIRMED_TIMEOUT_S)
+        known = self._endpoint.unsupported_fields
+        timeout_s = self._ready_seconds if known.confirms_updates else min(self._ready_seconds, UNCONFIRMED_TIMEOUT_S)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 while (
                     self._handshake.phase is HandshakePhase.SETTINGS_SENT and len(self._early_events) < MAX_EARLY_EVENTS
                 ):
                     self._early_events.append(await self._next_event())
         except TimeoutError:
-            # Several servers never confirm. The connection stands, so the call may go on.
-            log.info("%s did not confirm the session settings in time; going on.", self._endpoint.host)
-            refused.confirms_updates = refused.confirms_updates and not self._early_events
+            # Several servers never confirm. The connection is open, so the call goes on.
+            log.info("upstream: settings unconfirmed host=%s", self._endpoint.host)
+            known.confirms_updates = known.confirms_updates and not self._early_events
         self._handshake.proceed_unconfirmed()
 
     # ---------------------------------------------------------------- receiving
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Server events in order, those before readiness included. Ends only by raising `ConnectionFailed`."""
+    async def events(self) -> AsyncIterator[RawEvent]:
+        """Yield server events in order, including those before readiness. Ends only by raising `ConnectionFailed`."""
         while self._early_events:
             yield self._early_events.popleft()
         while True:
             yield await self._next_event()
 
-    async def _next_event(self) -> Event:
-        """The next event in GA, without those that only the opening has to know of."""
+    async def _next_event(self) -> RawEvent:
+        """Return the next event in GA, without those that only concern the handshake."""
         while not self._received_events:
             raw = await self._read_event()
             if raw["type"] == "error":
                 self._last_error = failure_of_error(raw.get("error"))
             elif raw["type"] == "response.created":
-                self._last_error = None  # the session goes on; that error is not why it ends one day
+                self._last_error = None  # the session goes on, so that error is not the reason of a later end
             try:
                 events, answers = self._handshake.handle_event(raw)
             except ConnectionFailed as failed:
@@ -224,58 +221,57 @@ class RealtimeConnection:
                 self._enqueue(answer)
         return self._received_events.popleft()
 
-    async def _read_event(self) -> Event:
-        """The next event as it was sent. What is not a JSON object with a text `type` is skipped: it is not ours to
-        understand."""
+    async def _read_event(self) -> RawEvent:
+        """Return the next event as it was sent. Skip messages that are not JSON objects with a string `type`."""
         while True:
             if self._socket is None:
                 raise ConnectionFailed(Failure.LOST)
             try:
                 message = await self._socket.recv()
             except ConnectionClosed as closed:
-                if self._socket is None:  # closed by us
+                if self._socket is None:  # closed by this side
                     raise ConnectionFailed(Failure.LOST) from None
                 code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (None, "")
                 failure = _for_key_owner(self._endpoint, failure_of_close(code, reason, self._last_error))
-                word = loggable_code(reason) if reason else "no reason"
-                log.info("%s ended the connection: %s (close code %s, %s)", self._endpoint.host, failure, code, word)
+                log.info(
+                    "upstream: connection closed host=%s failure=%s code=%s reason=%s",
+                    self._endpoint.host,
+                    failure,
+                    code,
+                    loggable_code(reason) if reason else "none",
+                )
                 raise ConnectionFailed(failure) from None
-            now = asyncio.get_running_loop().time()
-            self._read_rate_limit = self._read_rate_limit or ReadRateLimit(now)
-            pause = self._read_rate_limit.take(len(message), now)
-            if pause:
-                await asyncio.sleep(pause)
-            try:
-                event = json.loads(message)
-            except (ValueError, RecursionError):
-                self._count_ignored()
-                continue
-            if isinstance(event, dict) and isinstance(event.get("type"), str) and has_valid_ids(event):
-                return event
+            pause_s = self._read_rate_limit.take(len(message), self._clock())
+            if pause_s:
+                await self._sleep(pause_s)
+            with suppress(InvalidJson):
+                event = read_object(message, allow_nan=True)
+                if isinstance(event.get("type"), str) and has_valid_ids(event):
+                    return event
             self._count_ignored()
 
     def _count_ignored(self) -> None:
         if not self._ignored_messages:
-            log.warning("%s sends what is no event; it is ignored.", self._endpoint.host)  # said once
+            log.warning("upstream: ignoring non-event messages host=%s", self._endpoint.host)  # once a connection
         self._ignored_messages += 1
 
     # ---------------------------------------------------------------- sending
 
-    def filter_unsupported(self, update: Event) -> Event:
-        """Another `session.update` without what this server is known not to take."""
+    def filter_unsupported(self, update: RawEvent) -> RawEvent:
+        """Return another `session.update` without fields that this server is known to reject."""
         return self._handshake.filter_unsupported(update)
 
-    def send(self, event: Event) -> None:
-        """Queue an event. Audio that waits too long is dropped, oldest first; anything else is never dropped."""
-        for spoken in self._handshake.to_wire(event):
-            self._enqueue(spoken)
+    def send(self, event: RawEvent) -> None:
+        """Queue an event. Audio is dropped when the queue is full, oldest first; other events are never dropped."""
+        for translated in self._handshake.to_wire(event):
+            self._enqueue(translated)
 
     def append_audio(self, audio: str) -> None:
-        """`send()` for the event of which there are 50 a second, the same in all dialects. `audio`: base64."""
+        """Queue 20 ms of audio, as base64. A fast `send()` for the event that comes 50 times a second."""
         self._enqueue_text(f'{{"type":"{AUDIO_APPEND_EVENT}","audio":"{audio}"}}', audio=True)
 
-    def _enqueue(self, event: Event) -> None:
-        self._enqueue_text(json.dumps(event, separators=(",", ":")), audio=event.get("type") == AUDIO_APPEND_EVENT)
+    def _enqueue(self, event: RawEvent) -> None:
+        self._enqueue_text(write_json(event), audio=event.get("type") == AUDIO_APPEND_EVENT)
 
     def _enqueue_text(self, text: str, *, audio: bool) -> None:
         socket = self._socket
@@ -285,9 +281,9 @@ class RealtimeConnection:
             oldest = next(i for i, (is_audio, _) in enumerate(self._send_queue) if is_audio)
             del self._send_queue[oldest]
             self._queued_audio_events -= 1
-            self.dropped_audio_events += 1
+            self._dropped_audio_events += 1
         elif len(self._send_queue) - self._queued_audio_events >= MAX_QUEUED_EVENTS:
-            log.warning("%s no longer reads; the connection is cut.", self._endpoint.host)
+            log.warning("upstream: send queue full, cutting the connection host=%s", self._endpoint.host)
             socket.transport.abort()
             return
         self._send_queue.append((audio, text))
@@ -304,12 +300,14 @@ class RealtimeConnection:
                 self._send_queue_filled.clear()
                 await self._send_queue_filled.wait()
         except ConnectionClosed:
-            return  # the reading side tells why
+            return  # the reading side raises the failure
 
 
 def try_send_nowait(socket: ClientConnection, text: str) -> bool:
-    """Write a message at once; False where there is no room, or the socket is not open. What `socket.send()` does,
-    without waking a task for it: that is half of what a message costs."""
+    """Write a message at once. Return False when the buffer is full or the socket is not open.
+
+    Does the same as `socket.send()` without waking a task, which is half of a message's cost.
+    """
     if socket.paused or socket.protocol.state is not State.OPEN:
         return False
     socket.protocol.send_text(text.encode())

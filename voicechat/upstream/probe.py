@@ -1,4 +1,4 @@
-"""Is there anything at the Realtime server's address? Asked without a key, and without a message that costs money."""
+"""Upstream probe: checks whether the Realtime server accepts TCP connections. Sends no key and no message."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import suppress
 from websockets.exceptions import InvalidURI
 from websockets.uri import get_proxy, parse_uri
 
-from voicechat.config.settings import Endpoint
+from voicechat.protocol.endpoint import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
-"""A server that takes longer to accept a connection is no good for a conversation."""
+"""Seconds for a server to accept a connection. A slower one is too slow for a conversation."""
 CACHE_TTL_S = 10.0
-"""An answer is good for so long: whoever watches /health does not make us knock at every request."""
+"""Seconds for which an answer is reused, so that monitoring /health does not probe at every request."""
 
 TcpProbe = Callable[[str, int], Awaitable[None]]
-"""(host, port) -> a connection was accepted, or OSError."""
+"""Opens a connection to (host, port). Raises OSError."""
 
 
 def probe_address(endpoint: Endpoint) -> tuple[str, int] | None:
-    """Host and port to knock at; None behind a proxy, which alone knows the way."""
+    """Return the host and port to probe; None behind a proxy, which alone can reach them."""
     try:
         uri = parse_uri(endpoint.url)
         if not endpoint.is_local and get_proxy(uri):
@@ -41,7 +41,7 @@ async def probe_tcp(host: str, port: int) -> None:
 
 
 class UpstreamProbe:
-    """Whether the server of an endpoint can be reached, remembered for `CACHE_TTL_S`."""
+    """Checks whether an endpoint's server can be reached, and keeps the answer for `CACHE_TTL_S`."""
 
     def __init__(
         self, endpoint: Endpoint, *, probe_tcp: TcpProbe = probe_tcp, clock: Callable[[], float] = time.monotonic
@@ -54,8 +54,8 @@ class UpstreamProbe:
         self._lock = asyncio.Lock()
 
     async def check(self) -> str:
-        """One sentence why it cannot be reached; "" when it can, or when that cannot be known from here."""
-        async with self._lock:  # several who ask at once share one answer
+        """Return one sentence why the server cannot be reached; "" when it can, or when that cannot be determined."""
+        async with self._lock:  # concurrent requests share one answer
             if self._checked_at is None or self._clock() - self._checked_at >= CACHE_TTL_S:
                 self._problem = await self._check_now()
                 self._checked_at = self._clock()

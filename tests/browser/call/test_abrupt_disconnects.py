@@ -1,4 +1,4 @@
-"""What goes away in the middle of a call: microphone, tab, browser, computer. All is freed, and it is said."""
+"""Abrupt ends of a call: unplugged microphone, closed tab, killed browser, sleeping computer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from playwright.sync_api import Browser, Playwright
 from tests.support.app.app_process import AppProcess
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.chromium import launch_chromium
+from tests.support.browser.page_scripts import (
+    MICROPHONES_RELEASED_JS,
+    NO_UDP_SCRIPT,
+    START_BUTTON_SELECTOR,
+    WEBSOCKET_NOTICE_SELECTOR,
+)
 from tests.support.browser.text_chat_page import TextChatPage
 from tests.support.realtime.fake_echo_server import EchoRealtimeServer
-
-from .test_call_failures import MICROPHONES_RELEASED_JS, START_BUTTON_SELECTOR
-from .test_websocket_fallback import NO_UDP_SCRIPT, WEBSOCKET_NOTICE_SELECTOR
 
 TRANSPORTS = pytest.mark.parametrize(
     "before", ["", pytest.param(NO_UDP_SCRIPT, marks=pytest.mark.long)], ids=["WebRTC", "web socket"]
@@ -35,30 +38,30 @@ UNPLUG_MICROPHONE_JS = """() => {
 
 @pytest.fixture
 def wait_until_empty(echo_app: AppProcess, echo_server: EchoRealtimeServer) -> Iterator[Callable[[float], float]]:
-    """`nobody(seconds)`: within so long, no call and no chat is left, here and at the server. Returns the seconds."""
+    """Yield a function that waits until app and server have no call and no chat left; it returns the seconds."""
 
-    def nobody(seconds: float) -> float:
+    def wait(seconds: float) -> float:
         begun = time.monotonic()
         echo_app.wait_for_health(
             lambda health: (health["calls"], health["chats"], echo_server.open_connections) == (0, 0, 0), seconds
         )
         return time.monotonic() - begun
 
-    yield nobody
-    nobody(20)
+    yield wait
+    wait(20)
 
 
-def open_call(browser: Browser, house: AppProcess, before: str) -> BrowserPage:
-    caller = BrowserPage(browser, house.url, before=before)
+def open_call(browser: Browser, app: AppProcess, before: str) -> BrowserPage:
+    caller = BrowserPage(browser, app.url, before=before)
     caller.start_call()
     if before:
         caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
-    assert house.health()["calls"] == 1
+    assert app.health()["calls"] == 1
     return caller
 
 
 @TRANSPORTS
-def test_a_microphone_that_is_pulled_out(
+def test_unplugged_microphone_ends_the_call(
     echo_app: AppProcess, browser: Browser, wait_until_empty: Callable[[float], float], before: str
 ) -> None:
     caller = open_call(browser, echo_app, before)
@@ -68,14 +71,14 @@ def test_a_microphone_that_is_pulled_out(
     caller.wait_until(MICROPHONES_RELEASED_JS)
     wait_until_empty(2)
     caller.wait_for_stage("ended")
-    caller.start_call()  # with another one
+    caller.start_call()  # with another microphone
     caller.hang_up()
     assert not caller.errors
     caller.close()
 
 
 @TRANSPORTS
-def test_a_tab_that_is_closed_in_a_call(
+def test_closed_tab_ends_the_call(
     echo_app: AppProcess, browser: Browser, wait_until_empty: Callable[[float], float], before: str
 ) -> None:
     open_call(browser, echo_app, before).close()
@@ -83,7 +86,7 @@ def test_a_tab_that_is_closed_in_a_call(
 
 
 @pytest.mark.long
-def test_a_tab_that_is_closed_in_a_chat(
+def test_closed_tab_ends_the_chat(
     echo_app: AppProcess, browser: Browser, wait_until_empty: Callable[[float], float]
 ) -> None:
     typist = TextChatPage(browser, echo_app.url)
@@ -93,7 +96,7 @@ def test_a_tab_that_is_closed_in_a_chat(
 
 
 def launch_separate_browser(playwright: Playwright) -> tuple[Browser, set[psutil.Process]]:
-    """A browser of one's own, and the processes that are none of it."""
+    """Yield a separate browser, and the processes that do not belong to it."""
     others = set(psutil.Process().children(recursive=True))
     return launch_chromium(playwright), others
 
@@ -106,7 +109,7 @@ def signal_other_children(others: set[psutil.Process], number: signal.Signals) -
 
 
 @pytest.mark.long
-def test_a_browser_that_is_killed_in_a_call(
+def test_killed_browser_ends_the_call(
     echo_app: AppProcess, playwright: Playwright, wait_until_empty: Callable[[float], float]
 ) -> None:
     browser, others = launch_separate_browser(playwright)
@@ -117,7 +120,7 @@ def test_a_browser_that_is_killed_in_a_call(
 
 @pytest.mark.long
 @TRANSPORTS
-def test_a_computer_that_falls_asleep_in_a_call(
+def test_sleeping_computer_ends_the_call(
     echo_app: AppProcess, playwright: Playwright, wait_until_empty: Callable[[float], float], before: str
 ) -> None:
     browser, others = launch_separate_browser(playwright)
@@ -129,8 +132,8 @@ def test_a_computer_that_falls_asleep_in_a_call(
         finally:
             signal_other_children(others, signal.SIGCONT)
         caller.wait_for_stage("ended", timeout=20)
-        said = caller.status_text() + caller.page.inner_text("#voice-hint")
-        assert "No sound came from your microphone" in said or "connection was lost" in said
+        shown = caller.status_text() + caller.page.inner_text("#voice-hint")
+        assert "The microphone stopped sending sound" in shown or "connection was lost" in shown
         caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached")
         caller.wait_until(MICROPHONES_RELEASED_JS)
         caller.start_call()

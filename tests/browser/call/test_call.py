@@ -1,4 +1,4 @@
-"""The call, as a person has it: headless Chromium, the embedded server with its real models, recorded human speech."""
+"""A call in headless Chromium: the embedded server with its real models, and recorded human speech."""
 
 from __future__ import annotations
 
@@ -13,94 +13,70 @@ from playwright.sync_api import Browser, Playwright, Route
 
 from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.browser_page import CALL_BUTTON, EVENT_TIMEOUT_S, BrowserPage
+from tests.support.browser.browser_page import EVENT_TIMEOUT_S, BrowserPage
 from tests.support.browser.chromium import launch_chromium
+from tests.support.browser.page_scripts import CALL_BUTTON
+from tests.support.browser.page_steps import (
+    AUDIO_IN_FLIGHT_S,
+    assert_silent_after_cut,
+    wait_for_messages,
+    wait_for_whole_reply,
+)
 from tests.support.speech_recognition import error_rate, transcribe
 
-AUDIO_IN_FLIGHT_S = 0.3
-"""What was handed out before the page showed the cut may still be on its way to the ear."""
 
-
-def assert_silent_after_cut(caller: BrowserPage) -> None:
-    """The page shows that the reply was cut: from then on the ear hears nothing of it, for half a second."""
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=EVENT_TIMEOUT_S * 1000)
-    cut = caller.audio_clock_s() + AUDIO_IN_FLIGHT_S
-    caller.wait_until("(t) => caller.now() > t", cut + 0.5)
-    rest = caller.recorded_output(cut, cut + 0.5)
-    assert float((rest**2).mean()) ** 0.5 < 0.003, "the reply went on after it was cut"
-
-
-def wait_for_messages(caller: BrowserPage, role: str, count: int, timeout: float = EVENT_TIMEOUT_S) -> None:
-    """Until the page shows `count` bubbles of that side with words in them."""
-    testid = "user" if role == "user" else "bot"
-    caller.wait_until(
-        """([id, count]) => [...document.querySelectorAll(`#voice-chat [data-testid=${id}]`)]
-            .filter((e) => e.innerText.trim().replace('…', '')).length >= count""",
-        [testid, count],
-        timeout,
-    )
-
-
-def wait_for_whole_reply(caller: BrowserPage, since: float) -> float:
-    """Until a reply that began after `since` is over; returns the moment."""
-    caller.wait_until_loud(since)
-    caller.wait_for_stage("listening")
-    caller.wait_until_quiet(1.0)
-    return caller.audio_clock_s()
-
-
-def test_a_spoken_conversation(caller: BrowserPage) -> None:
-    """What I said is shown right, and what is shown as the answer is what I hear."""
+def test_spoken_turn_is_captioned_answered_and_measured(caller: BrowserPage) -> None:
+    """The caption shows what the visitor said; the shown reply is the audible one; the shown latency is correct."""
     question = load_clip("en", "human", 1)
     caller.start_call()
     assert "listening" in caller.status_text().lower()
-    said = caller.play_speech(question.samples)
+    speech = caller.play_speech(question.samples)
     caller.wait_for_stage("hearing")
-    end = wait_for_whole_reply(caller, said.end_s)
+    end = wait_for_whole_reply(caller, speech.end_s)
 
-    lines = caller.voice_messages()
-    assert [line.role for line in lines] == ["user", "assistant"]
-    assert error_rate(question.text, lines[0].text) <= 0.34
-    heard = caller.recorded_output(said.end_s, end)
-    assert error_rate(lines[1].text, transcribe(heard)) <= 0.34
+    messages = caller.voice_messages()
+    assert [message.role for message in messages] == ["user", "assistant"]
+    assert error_rate(question.text, messages[0].text) <= 0.34
+    heard = caller.recorded_output(speech.end_s, end)
+    assert error_rate(messages[1].text, transcribe(heard)) <= 0.34
 
-    # The line says how long I waited for it: as long as the ear says.
-    line = caller.page.inner_text("#voice-figures summary")
+    # The shown latency agrees with the recorded audio.
+    summary = caller.page.inner_text("#voice-figures summary")
     found = re.match(
-        r"(\d+\.\d\d) s = waited for you to finish (.*) \+ model (.*) \+ network and playback (\S+) · p50", line
+        r"(\d+\.\d\d) s = waited for you to finish (.*) \+ model (.*) \+ network and playback (\S+) · p50", summary
     )
-    assert found, line
-    last_word = said.begin_s + np.flatnonzero(np.abs(question.samples) > 0.02)[-1] / 24_000
-    first_sound = said.end_s + np.flatnonzero(np.abs(heard) > 0.01)[0] / 24_000
+    assert found, summary
+    last_word = speech.begin_s + np.flatnonzero(np.abs(question.samples) > 0.02)[-1] / 24_000
+    first_sound = speech.end_s + np.flatnonzero(np.abs(heard) > 0.01)[0] / 24_000
     assert float(found[1]) == pytest.approx(first_sound - last_word, abs=0.5, rel=0.2)
     assert "embedded server" in caller.page.inner_text("#voice-figures .money")
-    # The picture behind it stays open when the next answer is drawn.
+    # Open details stay open when the next reply is rendered.
     caller.page.locator("#voice-figures summary").click()
     caller.page.wait_for_selector("#voice-figures details[open] .waterfall caption")
     caller.send_typed_message("Say hello.")
     caller.wait_until("() => document.querySelectorAll('#voice-figures details[open] .waterfall caption').length === 2")
-    assert "waited" not in caller.page.inner_text("#voice-figures summary b"), "nothing is waited for after typing"
+    assert "waited" not in caller.page.inner_text("#voice-figures summary b"), "a typed turn has no endpointing time"
     caller.hang_up()
 
 
-def test_speaking_over_a_reply_silences_it(caller: BrowserPage) -> None:
+def test_barge_in_silences_the_reply(caller: BrowserPage) -> None:
     caller.start_call()
     caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
     asked = caller.audio_clock_s()
     caller.wait_until_loud(asked)
     wait_for_messages(caller, "assistant", 1)
     interruption = load_clip("en", "human", 0)
-    said = caller.play_speech(interruption.samples)
+    speech = caller.play_speech(interruption.samples)
     assert_silent_after_cut(caller)
-    wait_for_whole_reply(caller, said.end_s)
-    lines = caller.voice_messages()
-    assert [line.role for line in lines] == ["user", "assistant", "user", "assistant"]
-    assert lines[0].text.startswith("Please tell me a long story")
-    assert error_rate(interruption.text, lines[2].text) <= 0.4
+    wait_for_whole_reply(caller, speech.end_s)
+    messages = caller.voice_messages()
+    assert [message.role for message in messages] == ["user", "assistant", "user", "assistant"]
+    assert messages[0].text.startswith("Please tell me a long story")
+    assert error_rate(interruption.text, messages[2].text) <= 0.4
     caller.hang_up()
 
 
-def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: BrowserPage) -> None:
+def test_interrupted_reply_shows_the_heard_text(caller: BrowserPage) -> None:
     caller.start_call()
     asked = caller.audio_clock_s()
     caller.send_typed_message("Count slowly from one to thirty, please, every number as a word.")
@@ -115,15 +91,15 @@ def test_what_is_shown_of_an_interrupted_reply_is_what_was_heard(caller: Browser
                    copy.querySelectorAll('.unheard').forEach((e) => e.remove()); return copy.innerText.trim(); }"""
     )
     heard = transcribe(caller.recorded_output(asked, cut))
-    # Given half a word, the recogniser goes on with words of its own ("I hope you enjoyed this video"): what the reply
-    # never had was not heard. A word more or less at the cut is the ear's; a clause more would be the page's.
+    # After half a word the speech recognition may invent words ("I hope you enjoyed this video"). Words that are not in
+    # the reply are dropped. A difference of a word comes from the recognition, a clause would be an error of the page.
     reply = words(caller.voice_messages()[1].text)
-    really = [word for word in words(heard) if word in reply or word.isdigit()]
-    assert abs(len(words(shown)) - len(really)) <= 3, (shown, heard)
+    spoken = [word for word in words(heard) if word in reply or word.isdigit()]
+    assert abs(len(words(shown)) - len(spoken)) <= 3, (shown, heard)
     caller.hang_up()
 
 
-def test_the_stop_button_silences_a_reply_and_the_call_goes_on(caller: BrowserPage) -> None:
+def test_stop_button_silences_the_reply_and_the_call_continues(caller: BrowserPage) -> None:
     caller.start_call()
     caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
     caller.wait_until_loud(caller.audio_clock_s())
@@ -134,7 +110,7 @@ def test_the_stop_button_silences_a_reply_and_the_call_goes_on(caller: BrowserPa
     asked = caller.audio_clock_s()
     caller.send_typed_message("What is two plus two?")
     wait_for_whole_reply(caller, asked)
-    assert [line.role for line in caller.voice_messages()] == ["user", "assistant"] * 2
+    assert [message.role for message in caller.voice_messages()] == ["user", "assistant"] * 2
     caller.hang_up()
 
 
@@ -142,8 +118,8 @@ def words(text: str) -> list[str]:
     return re.findall(r"[\w']+", text.lower())
 
 
-def test_hanging_up_frees_the_microphone_and_a_second_call_goes_on(caller: BrowserPage) -> None:
-    assert caller.microphone_track_states() == [], "the microphone was opened before the button was pressed"
+def test_hang_up_releases_the_microphone_and_a_second_call_continues(caller: BrowserPage) -> None:
+    assert caller.microphone_track_states() == [], "the microphone is closed before the button is pressed"
     caller.start_call()
     caller.send_typed_message("My name is Robin.")
     wait_for_whole_reply(caller, caller.audio_clock_s())
@@ -156,14 +132,14 @@ def test_hanging_up_frees_the_microphone_and_a_second_call_goes_on(caller: Brows
     caller.start_call()
     assert caller.voice_messages()[: len(before)] == before
     question = load_clip("en", "human", 0)
-    said = caller.play_speech(question.samples)
-    wait_for_whole_reply(caller, said.end_s)
+    speech = caller.play_speech(question.samples)
+    wait_for_whole_reply(caller, speech.end_s)
     assert len(caller.voice_messages()) == len(before) + 2
     caller.hang_up()
     caller.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")
 
 
-def test_hanging_up_in_a_reply_strikes_out_the_rest(caller: BrowserPage) -> None:
+def test_hang_up_during_a_reply_strikes_through_the_rest(caller: BrowserPage) -> None:
     caller.start_call()
     asked = caller.audio_clock_s()
     caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
@@ -172,21 +148,21 @@ def test_hanging_up_in_a_reply_strikes_out_the_rest(caller: BrowserPage) -> None
     caller.page.wait_for_selector("#voice-chat .unheard", state="attached")
 
 
-def test_calling_again_at_once(caller: BrowserPage) -> None:
+def test_second_call_right_after_hang_up(caller: BrowserPage) -> None:
     caller.start_call()
     caller.press_call_button()
     caller.page.wait_for_selector(f'{CALL_BUTTON} [title="start recording"]', state="attached")
     caller.press_call_button()
     caller.wait_for_stage("listening")
     question = load_clip("en", "human", 1)
-    said = caller.play_speech(question.samples)
-    wait_for_whole_reply(caller, said.end_s)
+    speech = caller.play_speech(question.samples)
+    wait_for_whole_reply(caller, speech.end_s)
     assert error_rate(question.text, caller.voice_messages()[0].text) <= 0.34
     caller.hang_up()
 
 
-def test_muted_stays_muted_in_the_next_call(caller: BrowserPage) -> None:
-    """The component keeps the icons; a microphone that is live under a muted icon would be a breach of trust."""
+def test_mute_is_kept_in_the_next_call(caller: BrowserPage) -> None:
+    """The component keeps its icons, so the microphone behind a mute icon must stay muted."""
     tracks = "() => caller.streams().map((s) => s.getAudioTracks().map((t) => t.enabled))"
     caller.start_call()
     caller.page.locator('#voice-call button[aria-label="mute mic"]').click()
@@ -202,7 +178,7 @@ def test_muted_stays_muted_in_the_next_call(caller: BrowserPage) -> None:
     caller.hang_up()
 
 
-def test_blocked_site_data_does_not_leave_the_microphone_open(app: AppProcess, browser: Browser) -> None:
+def test_blocked_site_data_still_closes_the_microphone(app: AppProcess, browser: Browser) -> None:
     blocked = (
         """Object.defineProperty(window, "localStorage", { get() { throw new DOMException("", "SecurityError"); } });"""
     )
@@ -226,8 +202,8 @@ def test_volume_mute_and_clear(caller: BrowserPage) -> None:
     caller.wait_until("(t) => caller.now() > t", muted.end_s + 1.5)
     assert caller.voice_messages() == []
     caller.page.locator('#voice-call button[aria-label="unmute mic"]').click()
-    said = caller.play_speech(load_clip("en", "human", 1).samples)
-    wait_for_whole_reply(caller, said.end_s)
+    speech = caller.play_speech(load_clip("en", "human", 1).samples)
+    wait_for_whole_reply(caller, speech.end_s)
     assert len(caller.voice_messages()) == 2
     caller.page.locator("#voice-clear").click()
     caller.wait_until("() => !document.querySelector('#voice-chat [data-testid]')")
@@ -235,14 +211,14 @@ def test_volume_mute_and_clear(caller: BrowserPage) -> None:
     assert caller.voice_messages() == []
 
 
-def test_a_message_typed_outside_a_call_is_kept_and_explained(caller: BrowserPage) -> None:
+def test_message_outside_a_call_is_kept_with_a_notice(caller: BrowserPage) -> None:
     caller.wait_for_stage("idle")
     caller.send_typed_message("hello")
     caller.page.wait_for_selector('#status [data-notice="not_in_call"]')
     assert caller.page.locator("#voice-input textarea").input_value() == "hello"
 
 
-def test_a_blocked_microphone_is_explained_and_the_button_comes_back(caller: BrowserPage) -> None:
+def test_blocked_microphone_shows_a_hint_and_resets_the_button(caller: BrowserPage) -> None:
     caller.wait_for_stage("idle")
     caller.page.evaluate("""() => { const devices = navigator.mediaDevices; window.denied = true; }""")
     caller.page.reload()
@@ -257,7 +233,7 @@ def test_a_blocked_microphone_is_explained_and_the_button_comes_back(caller: Bro
     caller.wait_for_stage("ended")
 
 
-def test_pressing_again_while_connecting_gives_up(caller: BrowserPage) -> None:
+def test_second_press_while_connecting_cancels_the_call(caller: BrowserPage) -> None:
     caller.wait_for_stage("idle")
 
     def never_answer_the_offer(route: Route) -> None:
@@ -274,7 +250,7 @@ def test_pressing_again_while_connecting_gives_up(caller: BrowserPage) -> None:
     caller.hang_up()
 
 
-def test_two_visitors_at_once_and_the_third_waits_in_line(app: AppProcess, browser: Browser) -> None:
+def test_two_concurrent_calls_and_a_third_in_the_queue(app: AppProcess, browser: Browser) -> None:
     people = [BrowserPage(browser, app.url) for _ in range(3)]
     try:
         for person in people[:2]:
@@ -285,11 +261,11 @@ def test_two_visitors_at_once_and_the_third_waits_in_line(app: AppProcess, brows
 
         asked = [load_clip("en", "human", 1), load_clip("en", "human", 0)]
         moments = [person.play_speech(question.samples) for person, question in zip(people, asked, strict=False)]
-        for person, question, said in zip(people, asked, moments, strict=False):
-            wait_for_whole_reply(person, said.end_s)
-            lines = person.voice_messages()
-            assert [line.role for line in lines] == ["user", "assistant"]
-            assert error_rate(question.text, lines[0].text) <= 0.4
+        for person, question, speech in zip(people, asked, moments, strict=False):
+            wait_for_whole_reply(person, speech.end_s)
+            messages = person.voice_messages()
+            assert [message.role for message in messages] == ["user", "assistant"]
+            assert error_rate(question.text, messages[0].text) <= 0.4
         assert people[2].voice_messages() == []
         people[0].close()
         people[2].wait_for_stage("listening")
@@ -299,19 +275,21 @@ def test_two_visitors_at_once_and_the_third_waits_in_line(app: AppProcess, brows
     app.wait_for_health(lambda health: health["calls"] == 0, timeout=30)
 
 
-def test_mandarin_is_understood_and_answered_in_mandarin(caller: BrowserPage) -> None:
+def test_mandarin_speech_gets_a_mandarin_reply(caller: BrowserPage) -> None:
     question = load_clip("zh", "synthetic", 0)
     caller.start_call()
-    said = caller.play_speech(question.samples)
-    end = wait_for_whole_reply(caller, said.end_s)
-    lines = caller.voice_messages()
-    assert error_rate(question.text, lines[0].text, by="character") <= 0.34
-    assert re.search(r"[\u4e00-\u9fff]", lines[1].text)
-    assert error_rate(lines[1].text, transcribe(caller.recorded_output(said.end_s, end), "zh"), by="character") <= 0.4
+    speech = caller.play_speech(question.samples)
+    end = wait_for_whole_reply(caller, speech.end_s)
+    messages = caller.voice_messages()
+    assert error_rate(question.text, messages[0].text, by="character") <= 0.34
+    assert re.search(r"[\u4e00-\u9fff]", messages[1].text)
+    assert (
+        error_rate(messages[1].text, transcribe(caller.recorded_output(speech.end_s, end), "zh"), by="character") <= 0.4
+    )
     caller.hang_up()
 
 
-def test_the_page_in_traditional_chinese(app: AppProcess, browser: Browser) -> None:
+def test_page_in_traditional_chinese(app: AppProcess, browser: Browser) -> None:
     caller = BrowserPage(browser, app.url, locale="zh-TW")
     try:
         caller.wait_for_stage("idle")
@@ -321,18 +299,18 @@ def test_the_page_in_traditional_chinese(app: AppProcess, browser: Browser) -> N
         caller.close()
 
 
-def test_the_microphone_the_browser_itself_provides(app: AppProcess, playwright: Playwright, tmp_path: Path) -> None:
-    """Nothing replaced: Chromium's own capture device plays the recording, the device is really opened and freed."""
+def test_call_with_the_fake_device_of_chromium(app: AppProcess, playwright: Playwright, tmp_path: Path) -> None:
+    """Chromium's own capture device plays the recording; the device is really opened and released."""
     question = load_clip("en", "human", 1)
     wav = tmp_path / "speech.wav"
-    wait = np.zeros(4 * 24_000, np.float32)  # the device plays from the moment it is opened
+    wait = np.zeros(4 * 24_000, np.float32)  # the device starts to play when it is opened
     soundfile.write(wav, np.concatenate([wait, question.samples, wait]), 24_000, subtype="PCM_16")
     browser = launch_chromium(playwright, f"--use-file-for-fake-audio-capture={wav}%noloop")
     try:
         page = browser.new_page()
         page.add_init_script("""const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-            window.opened = []; navigator.mediaDevices.getUserMedia = async (wish) => {
-                const stream = await open(wish); window.opened.push(stream); return stream; };""")
+            window.opened = []; navigator.mediaDevices.getUserMedia = async (constraints) => {
+                const stream = await open(constraints); window.opened.push(stream); return stream; };""")
         page.goto(app.url, wait_until="domcontentloaded")
         page.wait_for_selector('#status [data-stage="idle"]')
         page.locator(CALL_BUTTON).click()
@@ -347,13 +325,13 @@ def test_the_microphone_the_browser_itself_provides(app: AppProcess, playwright:
         browser.close()
 
 
-def test_a_server_that_dies_in_a_call_is_told_and_replaced(app: AppProcess, caller: BrowserPage) -> None:
+def test_crashed_server_is_reported_and_restarted(app: AppProcess, caller: BrowserPage) -> None:
     caller.start_call()
     [child] = [p for p in psutil.Process(app.process.pid).children() if "offline" in p.cmdline()]
     child.kill()
     caller.wait_for_stage("reconnecting", "failed")
     app.wait_for_health(lambda health: health["http"] == 200, timeout=60)
     caller.wait_for_stage("listening")
-    said = caller.play_speech(load_clip("en", "human", 1).samples)
-    wait_for_whole_reply(caller, said.end_s)
+    speech = caller.play_speech(load_clip("en", "human", 1).samples)
+    wait_for_whole_reply(caller, speech.end_s)
     caller.hang_up()

@@ -1,6 +1,6 @@
-"""A call that does not come about or goes wrong: the button is green again, the microphone closed, and a hint says why.
+"""Failing calls: the button turns green again, the microphone is closed, and a hint gives the reason.
 
-And what is pressed in a call does what it says, whatever was pressed before.
+Also combinations of mute, push-to-talk and device changes during a call.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
-from voicechat.ui.widgets.chatbox import STATIC_DIR
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_scripts import CALL_BUTTON, MICROPHONES_RELEASED_JS, START_BUTTON_SELECTOR
 
-START_BUTTON_SELECTOR = f'{CALL_BUTTON} [title="start recording"]'
+pytestmark = pytest.mark.beside
+
 SELECT_OTHER_MICROPHONE_JS = """() => {
   const box = document.getElementById("voice-device-microphone");
   box.selectedIndex = 1;
   box.dispatchEvent(new Event("change", { bubbles: true }));
 }"""
 MICROPHONE_LIVE_JS = "caller.streams().at(-1).getAudioTracks().some((t) => t.readyState === 'live' && t.enabled)"
-MICROPHONES_RELEASED_JS = "() => caller.opened().flat().every((state) => state === 'ended')"
 
 
 @pytest.fixture
 def idle_page(app: AppProcess, browser: Browser) -> Iterator[BrowserPage]:
-    """The page open, ready to call."""
+    """Yield a page that is ready to call."""
     caller = BrowserPage(browser, app.url)
     caller.wait_for_stage("idle", timeout=60)
     yield caller
@@ -34,11 +34,11 @@ def idle_page(app: AppProcess, browser: Browser) -> Iterator[BrowserPage]:
     app.wait_for_health(lambda health: health["calls"] == 0, timeout=40)
 
 
-def route_component_requests(page: Page, word: str, answer: object) -> None:
-    """`answer(route)` the component's requests in which `word` stands."""
+def route_component_requests(page: Page, text: str, answer: object) -> None:
+    """Call `answer(route)` for the component's requests whose body contains `text`."""
 
     def handle(route: Route) -> None:
-        if word in (route.request.post_data or ""):
+        if text in (route.request.post_data or ""):
             answer(route)  # type: ignore[operator]
         else:
             route.continue_()
@@ -61,16 +61,16 @@ def assert_call_works(caller: BrowserPage) -> None:
     caller.hang_up()
 
 
-@pytest.mark.parametrize("way", ["unreachable", "broken"])
-def test_a_server_that_is_gone_when_the_button_is_pressed(idle_page: BrowserPage, way: str) -> None:
+@pytest.mark.parametrize("failure", ["unreachable", "broken"])
+def test_unreachable_server_resets_the_button(idle_page: BrowserPage, failure: str) -> None:
     answers = {"unreachable": lambda route: route.abort(), "broken": lambda route: route.fulfill(status=502)}
-    idle_page.page.route("**/component_server/**", answers[way])
+    idle_page.page.route("**/component_server/**", answers[failure])
     idle_page.press_call_button()
     wait_for_connection_lost(idle_page)
     assert_call_works(idle_page)
 
 
-def test_an_offer_that_is_never_answered(idle_page: BrowserPage) -> None:
+def test_unanswered_offer_resets_the_button(idle_page: BrowserPage) -> None:
     route_component_requests(idle_page.page, '"offer"', lambda route: None)
     idle_page.press_call_button()
     idle_page.wait_until(f"() => caller.opened().length && {MICROPHONE_LIVE_JS}")
@@ -78,7 +78,7 @@ def test_an_offer_that_is_never_answered(idle_page: BrowserPage) -> None:
     assert_call_works(idle_page)
 
 
-def test_an_offer_that_is_refused(idle_page: BrowserPage) -> None:
+def test_refused_offer_resets_the_button(idle_page: BrowserPage) -> None:
     refusal = {"status": "failed", "meta": {"error": "concurrency_limit_reached", "limit": 1}}
     route_component_requests(idle_page.page, '"offer"', lambda route: route.fulfill(json=refusal))
     idle_page.press_call_button()
@@ -86,7 +86,7 @@ def test_an_offer_that_is_refused(idle_page: BrowserPage) -> None:
     assert_call_works(idle_page)
 
 
-def test_muting_while_push_to_talk_keeps_the_microphone_closed(caller: BrowserPage) -> None:
+def test_mute_and_push_to_talk_together_keep_the_microphone_closed(caller: BrowserPage) -> None:
     page = caller.page
     page.locator("#voice-devices-drawer button").first.click()
     caller.start_call()
@@ -101,24 +101,24 @@ def test_muting_while_push_to_talk_keeps_the_microphone_closed(caller: BrowserPa
     page.keyboard.press("m")
     page.locator("#voice-push-to-talk").uncheck()
     page.wait_for_selector('#voice-call button[aria-label="unmute mic"]', timeout=3000)
-    assert not page.evaluate(MICROPHONE_LIVE_JS), "it says that it is muted"
+    assert not page.evaluate(MICROPHONE_LIVE_JS), "the button shows muted"
     page.keyboard.press("m")
     caller.wait_until(f"() => {MICROPHONE_LIVE_JS}")
     page.locator("#voice-push-to-talk").check()
-    page.evaluate(SELECT_OTHER_MICROPHONE_JS)  # of which the component does not know
+    page.evaluate(SELECT_OTHER_MICROPHONE_JS)  # the component does not know this stream
     caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
     page.keyboard.press("m")
     page.wait_for_selector('#voice-call button[aria-label="unmute mic"]', timeout=3000)
     caller.hang_up()
 
 
-def test_the_keys_after_a_box_was_ticked_and_a_slider_moved(caller: BrowserPage) -> None:
+def test_space_bar_talks_after_a_click_on_a_checkbox_or_slider(caller: BrowserPage) -> None:
     page = caller.page
     box = page.locator("#voice-push-to-talk")
     page.locator("#voice-devices-drawer button").first.click()
     caller.start_call()
-    for where in (box, page.locator("#voice-volume input[type=range]")):
-        where.click()
+    for control in (box, page.locator("#voice-volume input[type=range]")):
+        control.click()
         page.keyboard.down(" ")
         caller.wait_until(f"() => {MICROPHONE_LIVE_JS}", timeout=3)
         page.keyboard.up(" ")
@@ -133,7 +133,7 @@ def test_the_keys_after_a_box_was_ticked_and_a_slider_moved(caller: BrowserPage)
     caller.hang_up()
 
 
-def test_another_microphone_that_cannot_be_taken_is_closed_again(caller: BrowserPage) -> None:
+def test_failed_microphone_change_closes_the_new_microphone(caller: BrowserPage) -> None:
     caller.start_call()
     caller.page.evaluate(
         """() => { RTCRtpSender.prototype.replaceTrack = async () => {
@@ -145,19 +145,19 @@ def test_another_microphone_that_cannot_be_taken_is_closed_again(caller: Browser
     caller.hang_up()
 
 
-def test_another_microphone_is_muted_before_anybody_hears_it(caller: BrowserPage) -> None:
+def test_changed_microphone_is_muted_before_it_is_sent(caller: BrowserPage) -> None:
     caller.start_call()
     caller.page.locator('#voice-call button[aria-label="mute mic"]').click()
     caller.page.evaluate("""() => {
       const native = RTCRtpSender.prototype.replaceTrack;
       RTCRtpSender.prototype.replaceTrack = function (track) {
-        window.was = track.enabled;
+        window.trackWasEnabled = track.enabled;
         return native.call(this, track);
       };
     }""")
     caller.page.evaluate(SELECT_OTHER_MICROPHONE_JS)
     caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
-    assert caller.page.evaluate("window.was") is False
+    assert caller.page.evaluate("window.trackWasEnabled") is False
     caller.hang_up()
 
 
@@ -171,14 +171,14 @@ SLOW_MICROPHONE_SCRIPT = """(() => {
     return stream;
   };
 })();"""
-"""The first other microphone opens after the second one."""
+"""Delays the first of two microphone changes, so that it opens after the second."""
 
 
-def test_of_two_quick_changes_of_the_microphone_the_last_one_counts(app: AppProcess, browser: Browser) -> None:
+def test_last_of_two_quick_microphone_changes_wins(app: AppProcess, browser: Browser) -> None:
     caller = BrowserPage(browser, app.url, after=SLOW_MICROPHONE_SCRIPT)
     try:
         caller.start_call()
-        caller.page.evaluate("() => Promise.all([voiceOtherMicrophone(), voiceOtherMicrophone()])")
+        caller.page.evaluate("() => Promise.all([voiceSwitchMicrophone(), voiceSwitchMicrophone()])")
         assert caller.microphone_track_states() == [["ended"], ["ended"], ["live"]]
         caller.hang_up()
         caller.wait_until(MICROPHONES_RELEASED_JS)
@@ -186,7 +186,7 @@ def test_of_two_quick_changes_of_the_microphone_the_last_one_counts(app: AppProc
         caller.close()
 
 
-def test_what_the_buttons_are_called(app: AppProcess, browser: Browser) -> None:
+def test_call_buttons_have_accessible_names(app: AppProcess, browser: Browser) -> None:
     caller = BrowserPage(browser, app.url, locale="zh-TW")
     try:
         page = caller.page
@@ -200,7 +200,7 @@ def test_what_the_buttons_are_called(app: AppProcess, browser: Browser) -> None:
         expect(page.locator('#voice-call button[aria-label="unmute mic"]')).to_have_accessible_name("取消麥克風靜音")
         expect(page.locator('#voice-call button[aria-label="mute audio"]')).to_have_accessible_name("喇叭靜音")
         page.on("dialog", lambda dialog: dialog.dismiss())
-        with page.expect_event("dialog"):  # a call is asked about too
+        with page.expect_event("dialog"):  # a running call needs a confirmation too
             page.locator("#other-language").click()
         caller.hang_up()
         expect(button).to_have_accessible_name("開始通話")
@@ -208,7 +208,7 @@ def test_what_the_buttons_are_called(app: AppProcess, browser: Browser) -> None:
         caller.close()
 
 
-def test_a_browser_without_calls(app: AppProcess, browser: Browser) -> None:
+def test_browser_without_webrtc_shows_a_hint(app: AppProcess, browser: Browser) -> None:
     caller = BrowserPage(browser, app.url, after="delete window.RTCPeerConnection;")
     try:
         caller.wait_for_stage("idle", timeout=60)
@@ -221,58 +221,3 @@ def test_a_browser_without_calls(app: AppProcess, browser: Browser) -> None:
         caller.wait_until(MICROPHONES_RELEASED_JS)
     finally:
         caller.close()
-
-
-# -------------------------------------------------------------------- for screen readers
-
-
-@pytest.fixture
-def screen_reader_page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_content(
-        '<div id="voice-timer"></div><div id="voice-chat"><div id="log"></div></div><div id="voice-figures"></div>'
-    )
-    page.add_script_tag(path=str(STATIC_DIR / "screen_reader.js"))
-    page.evaluate("document.dispatchEvent(new Event('DOMContentLoaded'))")
-    yield page
-    page.close()
-
-
-ADD_MESSAGE_JS = """(said) => { for (const words of [said].flat()) {
-  document.getElementById("log").insertAdjacentHTML("beforeend", `<p data-testid="bot">${words}</p>`); } }"""
-SPOKEN_TEXTS_JS = "[...document.querySelectorAll('#read-aloud p')].map((p) => p.textContent)"
-
-
-def test_a_text_that_has_settled_is_read_while_the_timer_runs(screen_reader_page: Page) -> None:
-    screen_reader_page.evaluate(
-        "setInterval(() => { document.getElementById('voice-timer').textContent = String(Date.now()); }, 200)"
-    )
-    screen_reader_page.evaluate(ADD_MESSAGE_JS, "No full stop here")
-    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.includes('No full stop here')", timeout=4000)
-
-
-def test_what_was_never_heard_is_not_read(screen_reader_page: Page) -> None:
-    screen_reader_page.evaluate(ADD_MESSAGE_JS, 'This was said. <span class="unheard">This was not.</span>')
-    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.length")
-    screen_reader_page.wait_for_timeout(1700)
-    assert screen_reader_page.evaluate(SPOKEN_TEXTS_JS) == ["This was said."]
-
-
-def test_a_long_chat_that_loses_its_oldest_messages(screen_reader_page: Page) -> None:
-    screen_reader_page.evaluate(ADD_MESSAGE_JS, [f"Number {i}." for i in range(6)])
-    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.length === 6")
-    screen_reader_page.evaluate("""() => document.querySelectorAll("#log p").forEach((p, i) => {
-      p.textContent = i < 5 ? `Number ${i + 1}.` : "Something quite new."; })""")
-    screen_reader_page.wait_for_function(f"{SPOKEN_TEXTS_JS}.at(-1) === 'Something quite new.'")
-    assert len(screen_reader_page.evaluate(SPOKEN_TEXTS_JS)) == 7
-
-
-def test_a_warning_is_read_once(screen_reader_page: Page) -> None:
-    for answer in range(3):
-        screen_reader_page.evaluate(
-            """(n) => { document.getElementById("voice-figures").innerHTML =
-                `<div class="figures">${n}<span class="warning">Nearly spent.</span></div>`; }""",
-            answer,
-        )
-        screen_reader_page.wait_for_timeout(50)
-    assert screen_reader_page.evaluate(SPOKEN_TEXTS_JS) == ["Nearly spent."]

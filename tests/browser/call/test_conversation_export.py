@@ -1,4 +1,4 @@
-"""Taking a conversation along: what is saved is what was said and heard, and nothing of it stays."""
+"""Export of a conversation: the files match the call, and no temporary file remains."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from playwright.sync_api import Browser, Download
 from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
 from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_steps import wait_for_whole_reply
 from tests.support.speech_recognition import error_rate, transcribe
-
-from .test_call import wait_for_whole_reply
 
 
 def open_drawer(caller: BrowserPage) -> None:
@@ -44,17 +43,17 @@ def read_stereo(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def unlinked_files(app: AppProcess) -> int:
-    """Temporary files without a name that the app holds open."""
+    """Return the unnamed temporary files that the app holds open."""
     found = 0
     for entry in os.scandir(f"/proc/{app.process.pid}/fd"):
         try:
             found += "(deleted)" in str(Path(entry.path).readlink())
-        except FileNotFoundError:  # closed meanwhile
+        except FileNotFoundError:  # closed in the meantime
             continue
     return found
 
 
-def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, app: AppProcess) -> None:
+def test_exported_conversation_matches_the_call(caller: BrowserPage, app: AppProcess) -> None:
     files_before = unlinked_files(app)
     open_drawer(caller)
     caller.page.locator("#voice-export-md").click()
@@ -62,8 +61,8 @@ def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, a
 
     question = load_clip("en", "human", 1)
     caller.start_call()
-    said = caller.play_speech(question.samples)
-    end = wait_for_whole_reply(caller, said.end_s)
+    speech = caller.play_speech(question.samples)
+    end = wait_for_whole_reply(caller, speech.end_s)
     shown = caller.voice_messages()
     caller.hang_up()
 
@@ -75,7 +74,7 @@ def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, a
     assert "**Model** (0:" in text
 
     messages = json.loads(read_download(save(caller, "json")))["messages"]
-    assert [(m["role"], m["text"]) for m in messages] == [(line.role, line.text) for line in shown]
+    assert [(m["role"], m["text"]) for m in messages] == [(message.role, message.text) for message in shown]
     mine, reply = messages
     assert 0 < mine["start"] < mine["end"] < reply["start"] < reply["end"]
     assert "\nModel: " in read_download(save(caller, "srt")).decode()
@@ -84,10 +83,10 @@ def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, a
     assert error_rate(question.text, transcribe(left)) <= 0.34, "the visitor is on the left"
     assert error_rate(reply["text"], transcribe(right)) <= 0.34, "the model is on the right"
     begin, finish = round(reply["start"] * 24_000), round(reply["end"] * 24_000)
-    assert not right[: begin - 2400].any(), "the times in the text are those of the sound"
+    assert not right[: begin - 2400].any(), "the times in the text match the recording"
     assert not right[finish + 2400 :].any()
     assert np.abs(right[begin : begin + 12_000]).max() > 0.01
-    heard = caller.recorded_output(said.end_s, end)
+    heard = caller.recorded_output(speech.end_s, end)
     assert np.count_nonzero(np.abs(right) > 0.02) > 0.5 * np.count_nonzero(np.abs(heard) > 0.02), (
         "as loud as it was heard"
     )
@@ -99,19 +98,19 @@ def test_a_conversation_is_saved_as_it_was_said_and_heard(caller: BrowserPage, a
     assert unlinked_files(app) <= files_before
 
 
-def test_a_closed_page_leaves_nothing_of_its_recording(app: AppProcess, browser: Browser) -> None:
+def test_closed_page_deletes_its_recording(app: AppProcess, browser: Browser) -> None:
     before = unlinked_files(app)
     caller = BrowserPage(browser, app.url)
     caller.start_call()
     caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
     caller.wait_until_loud(caller.audio_clock_s())
-    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 7.0)  # longer than what is kept in memory
+    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 7.0)  # longer than the part kept in memory
     assert unlinked_files(app) > before
     caller.close()
     app.wait_for_health(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
 
 
-def test_interrupted_replies_are_cut_in_the_recording_too(caller: BrowserPage) -> None:
+def test_recording_contains_the_heard_part_of_a_reply_only(caller: BrowserPage) -> None:
     caller.start_call()
     asked = caller.audio_clock_s()
     caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
@@ -123,4 +122,4 @@ def test_interrupted_replies_are_cut_in_the_recording_too(caller: BrowserPage) -
     assert reply["unheard"]
     assert reply["unheard"] not in read_download(save(caller, "srt")).decode()
     _, right = read_stereo(read_download(save(caller, "wav")))
-    assert len(right) / 24_000 < reply["end"] + 1.0, "what was not heard is not recorded"
+    assert len(right) / 24_000 < reply["end"] + 1.0, "unheard audio is not recorded"

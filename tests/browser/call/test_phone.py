@@ -1,4 +1,4 @@
-"""A whole call on a phone: small, dark, in Chinese, with a thumb."""
+"""A call on a phone: small screen, dark scheme, Chinese."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from tests.browser.page.test_accessibility import VIEWPORT_SIZES, serious_violations
 from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_scripts import CALL_BUTTON
+from tests.support.browser.page_steps import VIEWPORT_SIZES, serious_violations, wait_for_whole_reply
 
-from .test_call import wait_for_whole_reply
+pytestmark = pytest.mark.beside
 
 
 @pytest.fixture
@@ -22,13 +23,13 @@ def phone(app: AppProcess, browser: Browser) -> BrowserPage:
     return caller
 
 
-def test_a_call_on_a_phone(app: AppProcess, phone: BrowserPage) -> None:
+def test_call_on_a_phone(app: AppProcess, phone: BrowserPage) -> None:
     page = phone.page
     try:
         page.get_by_role("button", name="先不用").click()
         phone.start_call()
-        said = phone.play_speech(load_clip("en", "human", 1).samples)
-        wait_for_whole_reply(phone, said.end_s)
+        speech = phone.play_speech(load_clip("en", "human", 1).samples)
+        wait_for_whole_reply(phone, speech.end_s)
         phone.send_typed_message(
             "Please tell me a long story about a lighthouse keeper and his cat, in many sentences."
         )
@@ -42,7 +43,7 @@ def test_a_call_on_a_phone(app: AppProcess, phone: BrowserPage) -> None:
         assert button is not None and button["y"] + button["height"] <= height, "hanging up needs no scrolling"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         stop.click()
-        page.wait_for_selector("#voice-chat .unheard")  # something is struck out: that too can be read
+        page.wait_for_selector("#voice-chat .unheard")  # struck-through text must be readable too
         phone.wait_for_stage("listening")
         expect(stop).to_be_hidden()
         found = serious_violations(Axe().run(page).response)

@@ -1,4 +1,4 @@
-"""The waiting line as visitors see it: one place for calls, two pages, and a server that only listens."""
+"""Waiting queue in the browser: one call slot, two pages, and a server that only listens."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.app.app_process import AppProcess, running_app
-from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_scripts import CALL_BUTTON
 from tests.support.realtime.fake_echo_server import running_echo_server
+
+pytestmark = pytest.mark.beside
 
 
 @pytest.fixture
 def one_call_app(tmp_path: Path) -> Iterator[AppProcess]:
     with (
         running_echo_server() as echo,
-        running_app(tmp_path / "log.txt", REALTIME_URL=echo.url, REALTIME_API_KEY="sk-nobody", MAX_CALLS="1") as app,
+        running_app(tmp_path / "log.txt", REALTIME_URL=echo.url, REALTIME_API_KEY="sk-unused", MAX_CALLS="1") as app,
     ):
         app.wait_for_health(lambda health: health["status"] == "ok")
         yield app
 
 
-def test_the_second_visitor_waits_and_is_in_when_the_first_hangs_up(one_call_app: AppProcess, browser: Browser) -> None:
+def test_queued_visitor_connects_when_the_first_hangs_up(one_call_app: AppProcess, browser: Browser) -> None:
     first, second = BrowserPage(browser, one_call_app.url), BrowserPage(browser, one_call_app.url, locale="zh-TW")
     try:
         first.start_call()
@@ -39,15 +42,15 @@ def test_the_second_visitor_waits_and_is_in_when_the_first_hangs_up(one_call_app
         first.hang_up()
         second.wait_for_stage("listening", timeout=10)
         expect(button).to_have_attribute("data-state", "stop")
-        # The other way round, and this time the line is left.
+        # The other way round: the second visitor leaves the queue.
         first.press_call_button()
         first.wait_for_stage("waiting")
-        expect(first.page.locator(CALL_BUTTON)).to_have_accessible_name("Leave the line")
+        expect(first.page.locator(CALL_BUTTON)).to_have_accessible_name("Leave the queue")
         first.press_call_button()
         first.wait_for_stage("ended", timeout=10)
         first.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")
         assert not first.errors and not second.errors
-        # The app ends: who is in a call reads it, and sees the call end; then nothing of the app is left.
+        # Shutdown: the page shows the notice, then the end of the call; then the process ends.
         one_call_app.process.terminate()
         second.page.wait_for_selector('#status [data-notice="closing_soon"]', timeout=5000)
         assert "10 秒" in second.status_text()

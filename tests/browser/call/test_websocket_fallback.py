@@ -1,4 +1,4 @@
-"""A call where WebRTC does not get through: it goes on over a web socket, with all that a call is."""
+"""WebSocket fallback: a call without a working WebRTC path continues over a WebSocket with all features."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from playwright.sync_api import Browser
 
 from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_scripts import (
+    CALL_BUTTON,
+    MICROPHONES_RELEASED_JS,
+    NO_UDP_SCRIPT,
+    WEBSOCKET_NOTICE_SELECTOR,
+)
+from tests.support.browser.page_steps import assert_silent_after_cut, wait_for_messages, wait_for_whole_reply
 from tests.support.speech_recognition import error_rate, transcribe
-
-from .test_call import assert_silent_after_cut, wait_for_messages, wait_for_whole_reply
-
-NO_UDP_SCRIPT = """(() => {
-  const Peer = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Peer {
-    constructor(given) { super({ ...given, iceServers: [], iceTransportPolicy: "relay" }); }
-  };
-})();"""
-"""No path is ever found: only relays are allowed, and there is none."""
 
 CUT_PATH_SCRIPT = """(() => {
   const Peer = window.RTCPeerConnection;
@@ -34,9 +31,7 @@ CUT_PATH_SCRIPT = """(() => {
     for (const each of all) each.dispatchEvent(new Event("connectionstatechange"));
   };
 })();"""
-"""`cutPath()`: the browser says that the path is lost."""
-
-WEBSOCKET_NOTICE_SELECTOR = '#status [data-notice="over_web"]'
+"""Defines `cutPath()`: afterwards the browser reports the path as failed."""
 
 
 @pytest.fixture
@@ -51,29 +46,31 @@ def pages_to_close(app: AppProcess, browser: Browser) -> Iterator[list[BrowserPa
 
 
 def wait_until_released(app: AppProcess, caller: BrowserPage) -> None:
-    caller.wait_until("() => caller.opened().flat().every((state) => state === 'ended')")
+    caller.wait_until(MICROPHONES_RELEASED_JS)
     app.wait_for_health(lambda health: health["calls"] == 0, timeout=5)
 
 
-def test_a_call_with_no_way_for_udp(app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]) -> None:
+def test_call_without_udp_uses_the_websocket(
+    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
+) -> None:
     caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT)
     pages_to_close.append(caller)
     caller.start_call()
     caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
     assert "web connection" in caller.status_text()
     assert app.health()["calls"] == 1
-    # Another microphone in the middle of it: what is said from here on comes through that one.
+    # Another microphone during the call: all further speech comes from it.
     caller.page.locator("#voice-devices-drawer button").first.click()
     offered = caller.page.locator("#voice-device-microphone option").evaluate_all("(all) => all.map((o) => o.value)")
     caller.page.locator("#voice-device-microphone").select_option(offered[1])
     caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
     question = load_clip("en", "human", 1)
-    said = caller.play_speech(question.samples)
-    end = wait_for_whole_reply(caller, said.end_s)
-    lines = caller.voice_messages()
-    assert [line.role for line in lines] == ["user", "assistant"]
-    assert error_rate(question.text, lines[0].text) <= 0.34
-    assert error_rate(lines[1].text, transcribe(caller.recorded_output(said.end_s, end))) <= 0.34
+    speech = caller.play_speech(question.samples)
+    end = wait_for_whole_reply(caller, speech.end_s)
+    messages = caller.voice_messages()
+    assert [message.role for message in messages] == ["user", "assistant"]
+    assert error_rate(question.text, messages[0].text) <= 0.34
+    assert error_rate(messages[1].text, transcribe(caller.recorded_output(speech.end_s, end))) <= 0.34
     assert "waited for you to finish" in caller.page.inner_text("#voice-figures summary")
     caller.wait_until(f"() => !document.querySelector('{WEBSOCKET_NOTICE_SELECTOR}')")
 
@@ -86,10 +83,8 @@ def test_a_call_with_no_way_for_udp(app: AppProcess, browser: Browser, pages_to_
     wait_until_released(app, caller)
 
 
-def test_a_call_whose_path_is_lost_goes_on(
-    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
-) -> None:
-    """The reply that is being spoken too: it is the same call."""
+def test_call_continues_after_a_lost_path(app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]) -> None:
+    """The current reply continues too: it is the same call."""
     caller = BrowserPage(browser, app.url, before=CUT_PATH_SCRIPT)
     pages_to_close.append(caller)
     caller.start_call()
@@ -103,15 +98,15 @@ def test_a_call_whose_path_is_lost_goes_on(
     assert app.health()["calls"] == 1
     caller.wait_until_loud(over, timeout=5)
     end = wait_for_whole_reply(caller, over)
-    lines = caller.voice_messages()
-    assert [line.role for line in lines] == ["user", "assistant"]
+    messages = caller.voice_messages()
+    assert [message.role for message in messages] == ["user", "assistant"]
     assert caller.page.locator("#voice-chat .unheard").count() == 0
-    assert error_rate(lines[1].text, transcribe(caller.recorded_output(asked, end))) <= 0.34
+    assert error_rate(messages[1].text, transcribe(caller.recorded_output(asked, end))) <= 0.34
     caller.hang_up()
     wait_until_released(app, caller)
 
 
-def test_whoever_hangs_up_meanwhile_gets_no_call(
+def test_hang_up_before_the_fallback_opens_no_socket(
     app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
 ) -> None:
     caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT)
@@ -130,7 +125,7 @@ def test_whoever_hangs_up_meanwhile_gets_no_call(
     wait_until_released(app, caller)
 
 
-def test_a_lost_socket_is_made_again_once_and_then_the_call_is_over(
+def test_lost_socket_is_replaced_once_then_the_call_ends(
     app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
 ) -> None:
     sockets = """(() => {
@@ -146,7 +141,7 @@ def test_a_lost_socket_is_made_again_once_and_then_the_call_is_over(
         caller.wait_until("() => sockets.at(-1).readyState === 1")
         assert caller.page.evaluate("caller.opened()[0][0]") == "live"
         assert app.health()["calls"] == 1
-        caller.page.evaluate("sockets.at(-1).close(4001)")  # the page sees it closed by somebody else
+        caller.page.evaluate("sockets.at(-1).close(4001)")  # for the page the socket was closed by the server
     caller.wait_for_stage("ended")
     assert "connection was lost" in caller.page.inner_text("#voice-hint")
     wait_until_released(app, caller)
@@ -159,12 +154,12 @@ AUDIO_CONTEXTS_SCRIPT = """(() => {
 })();"""
 
 
-def test_an_interruption_by_the_system_does_not_silence_the_call(
+def test_suspended_audio_context_is_resumed(
     app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
 ) -> None:
     caller = BrowserPage(
         browser, app.url, before=NO_UDP_SCRIPT, after=AUDIO_CONTEXTS_SCRIPT
-    )  # those of the page, not the ear's
+    )  # contexts of the page, not of the fake devices
     pages_to_close.append(caller)
     caller.start_call()
     caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)

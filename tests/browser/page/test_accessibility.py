@@ -1,26 +1,17 @@
-"""The page for everyone: no serious fault by axe-core, no sideways scrolling, phone to wide screen, light and dark."""
+"""Accessibility by axe-core and no horizontal scrolling, from phone to wide screen, light and dark."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_scripts import CALL_BUTTON
+from tests.support.browser.page_steps import VIEWPORT_SIZES, serious_violations
 
-VIEWPORT_SIZES = {"phone": (360, 640), "tablet": (768, 1024), "wide": (1920, 1080)}
-
-
-def serious_violations(found: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
-    """Of what axe-core has found: what keeps people from using the page."""
-    return [
-        (each["id"], each["help"], [node["html"][:160] + node["failureSummary"] for node in each["nodes"]])
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
+pytestmark = pytest.mark.beside
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -43,8 +34,8 @@ def test_page_has_no_serious_accessibility_violations(
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{tab} scrolls on a {name}"
                 if tab == "voice" and name == "phone":
                     box = page.locator(CALL_BUTTON).bounding_box()
-                    assert box is not None and box["width"] >= 64, "a button for a thumb"
-                    assert box["y"] + box["height"] <= height, "and on the first screen"
+                    assert box is not None and box["width"] >= 64, "large enough for a thumb"
+                    assert box["y"] + box["height"] <= height, "visible without scrolling"
         assert not caller.errors
     finally:
         caller.close()

@@ -1,4 +1,4 @@
-"""The stream on which Gradio tells a page the outcome of its events: it ends while nothing is under way."""
+"""End of Gradio's event stream: Gradio closes it while no event is running."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.app.app_process import AppProcess
+from tests.support.browser.page_steps import choose_option
 from tests.support.browser.text_chat_page import TextChatPage
 
-from .test_text_chat import choose_option
+pytestmark = pytest.mark.beside
 
 SLOW_STREAM_END_SCRIPT = """
-window.farewells = 0;  // streams of which the page has yet to learn that they have ended
+window.delayedEnds = 0;  // streams whose end is held back from the page
 {
   const real = window.fetch;
   window.fetch = async (...request) => {
@@ -22,7 +23,7 @@ window.farewells = 0;  // streams of which the page has yet to learn that they h
     const slow = new TransformStream({
       async transform(chunk, controller) {
         if (window.slow && new TextDecoder().decode(chunk).includes("close_stream")) {
-          window.farewells += 1;
+          window.delayedEnds += 1;
           await new Promise((done) => setTimeout(done, 1000));
         }
         controller.enqueue(chunk);
@@ -41,18 +42,18 @@ def page(echo_app: AppProcess, browser: Browser) -> Iterator[TextChatPage]:
     page.page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     yield page
     assert not page.errors
-    assert not complaints, "it took the end for a lost connection"
+    assert not complaints, "the page treated the end as a lost connection"
     page.close()
 
 
-def test_what_is_asked_while_the_stream_ends_is_answered(page: TextChatPage) -> None:
+def test_event_during_the_stream_end_is_answered(page: TextChatPage) -> None:
     page.page.locator("#wishes button").first.click()
-    said = page.page.locator("#wishes-status")
+    settings_status = page.page.locator("#wishes-status")
     choose_option(page, "wish-language", "Chinese")
-    expect(said).to_contain_text("next call")
+    expect(settings_status).to_contain_text("next call")
     page.page.evaluate("window.slow = true")
     choose_option(page, "wish-language", "English")
-    page.wait_until("() => window.farewells === 1")
+    page.wait_until("() => window.delayedEnds === 1")
     page.select_tab("Text")
     page.page.evaluate("window.slow = false")
-    assert page.send_and_await_reply("Is anybody there?") == "Is anybody there?"
+    assert page.send_and_await_reply("Are you there?") == "Are you there?"

@@ -1,4 +1,4 @@
-"""The page needs nobody else: with every other host silent, it loads and works."""
+"""Without other hosts: the page loads and works while every other host is unreachable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from tests.support.app.app_process import AppProcess
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.chromium import launch_chromium
 
+pytestmark = pytest.mark.beside
+
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """A port that takes connections and never says a word, as a filtered network does."""
+    """Yield a port that accepts connections and never answers, as in a filtered network."""
     server = socket.create_server(("127.0.0.1", 0), backlog=64)
     held: list[socket.socket] = []
 
@@ -34,9 +36,7 @@ def black_hole() -> Iterator[int]:
         connection.close()
 
 
-def test_the_page_loads_and_calls_with_all_other_hosts_unreachable(
-    app: AppProcess, playwright: Playwright, black_hole: int
-) -> None:
+def test_page_loads_and_calls_without_other_hosts(app: AppProcess, playwright: Playwright, black_hole: int) -> None:
     browser = launch_chromium(playwright, f"--host-resolver-rules=MAP * 127.0.0.1:{black_hole}, EXCLUDE 127.0.0.1")
     try:
         caller = BrowserPage(browser, app.url)

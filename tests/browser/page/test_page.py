@@ -1,4 +1,4 @@
-"""The page itself: its languages and what belongs to all of it."""
+"""The page: language, timer, keyboard, push-to-talk and devices."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from playwright.sync_api import Browser, expect
 
 from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.browser_page import CALL_BUTTON, BrowserPage
+from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_scripts import CALL_BUTTON
 from tests.support.speech_recognition import error_rate
+
+pytestmark = pytest.mark.beside
 
 
 @pytest.fixture
@@ -22,22 +25,22 @@ def open_page(app: AppProcess, browser: Browser) -> Iterator[BrowserPage]:
     assert not errors
 
 
-def test_the_browsers_language_and_the_switch(open_page: BrowserPage) -> None:
+def test_page_uses_the_browser_language_and_switches_it(open_page: BrowserPage) -> None:
     page = open_page.page
     button = page.locator(CALL_BUTTON)
     expect(page.locator("#app-title")).to_have_text("即時語音對話")
     expect(button).to_have_attribute("data-word", "通話")
     open_page.wait_for_stage("idle", timeout=60)
     expect(page.locator("#status")).to_contain_text("準備好了")
-    for title, word, ready in (("Realtime Voice Chat", "Call", "Ready."), ("即時語音對話", "通話", "準備好了")):
+    for title, button_text, ready in (("Realtime Voice Chat", "Call", "Ready."), ("即時語音對話", "通話", "準備好了")):
         page.locator("#other-language").click()
         expect(page.locator("#app-title")).to_have_text(title)
-        expect(button).to_have_attribute("data-word", word)
+        expect(button).to_have_attribute("data-word", button_text)
         expect(page.locator("#status")).to_contain_text(ready)
     assert page.evaluate("document.documentElement.lang") == "zh-Hant-TW"
 
 
-def test_whoever_has_said_something_is_asked_before_the_language_changes(open_page: BrowserPage) -> None:
+def test_language_switch_with_a_conversation_needs_confirmation(open_page: BrowserPage) -> None:
     page, asked = open_page.page, []
     page.get_by_role("tab", name="文字", exact=True).click()
     page.locator("#text-input textarea").fill("hi")
@@ -54,7 +57,7 @@ def test_whoever_has_said_something_is_asked_before_the_language_changes(open_pa
 MICROPHONES_OPEN = "caller.streams().map((s) => s.getAudioTracks().some((t) => t.readyState === 'live' && t.enabled))"
 
 
-def test_the_timer_the_keys_and_push_to_talk(caller: BrowserPage) -> None:
+def test_timer_keyboard_and_push_to_talk(caller: BrowserPage) -> None:
     page = caller.page
     caller.start_call()
     caller.wait_until("() => /^0:0[1-9]$/.test(document.getElementById('voice-timer').textContent)")
@@ -76,26 +79,29 @@ def test_the_timer_the_keys_and_push_to_talk(caller: BrowserPage) -> None:
     page.locator("#voice-input textarea").fill("two")
     page.keyboard.down(" ")
     assert page.locator("#voice-input textarea").input_value() == "two "
-    assert not page.evaluate(f"{MICROPHONES_OPEN}.includes(true)"), "a space while typing is a space"
+    assert not page.evaluate(f"{MICROPHONES_OPEN}.includes(true)"), "the space bar types a space"
     page.keyboard.up(" ")
     page.locator("#voice-input textarea").fill("")
     page.locator(CALL_BUTTON).focus()
     question = load_clip("en", "human", 1)
     page.keyboard.down(" ")
     caller.wait_until(f"() => {MICROPHONES_OPEN}.includes(true)")
-    said = caller.play_speech(question.samples)
-    caller.wait_until("(t) => caller.now() > t", said.end_s)
+    speech = caller.play_speech(question.samples)
+    caller.wait_until("(t) => caller.now() > t", speech.end_s)
     page.keyboard.up(" ")
     caller.wait_until(f"() => !{MICROPHONES_OPEN}.includes(true)")
-    caller.wait_until_loud(said.end_s, timeout=30)
-    assert page.locator(CALL_BUTTON).get_attribute("data-state") == "stop", "space has not pressed the red button"
-    assert error_rate(question.text, [line.text for line in caller.voice_messages() if line.role == "user"][-1]) <= 0.34
+    caller.wait_until_loud(speech.end_s, timeout=30)
+    assert page.locator(CALL_BUTTON).get_attribute("data-state") == "stop", "the space bar has not hung up"
+    assert (
+        error_rate(question.text, [message.text for message in caller.voice_messages() if message.role == "user"][-1])
+        <= 0.34
+    )
     caller.hang_up()
     caller.wait_until("() => document.getElementById('voice-timer').textContent === ''")
     assert all(state == "ended" for states in caller.microphone_track_states() for state in states)
 
 
-def test_another_microphone_in_the_middle_of_a_call(caller: BrowserPage) -> None:
+def test_microphone_change_during_a_call(caller: BrowserPage) -> None:
     page = caller.page
     caller.start_call()
     page.locator("#voice-devices-drawer button").first.click()
@@ -103,8 +109,8 @@ def test_another_microphone_in_the_middle_of_a_call(caller: BrowserPage) -> None
     page.locator("#voice-device-microphone").select_option(other)
     caller.wait_until("() => caller.opened().length === 2 && caller.opened()[0].includes('ended')")
     question = load_clip("en", "human", 1)
-    said = caller.play_speech(question.samples)
-    caller.wait_until_loud(said.end_s, timeout=30)
+    speech = caller.play_speech(question.samples)
+    caller.wait_until_loud(speech.end_s, timeout=30)
     assert error_rate(question.text, caller.voice_messages()[0].text) <= 0.34
     caller.wait_until(
         "() => Number(document.querySelector('#voice-call button').style.getPropertyValue('--level-model')) > 0.2"

@@ -1,4 +1,4 @@
-"""A page with a password, and a page of somebody else's, in a real browser."""
+"""Password login, and requests from a foreign web page, in a real browser."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from tests.support.app.app_process import AppProcess, running_app
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.realtime.fake_echo_server import running_echo_server
 
+pytestmark = pytest.mark.beside
+
 PASSWORD = "正確 horse battery"
 BLOCKED_HOSTS = ("cdnjs.cloudflare.com", "huggingface.co")
-"""Of other hosts, what Gradio's and fastrtc's pages ask for and do without."""
+"""Other hosts that the pages of Gradio and fastrtc request, and do not need."""
 
 
 @pytest.fixture(scope="module")
 def password_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """An app with a password, on the echo server."""
+    """Yield an app with a password that uses the echo server."""
     log = tmp_path_factory.mktemp("locked") / "log.txt"
     with running_echo_server() as echo, running_app(log, REALTIME_URL=echo.url, APP_PASSWORD=PASSWORD) as app:
         app.wait_for_health(lambda health: health["http"] == 200)
         yield app
-        said = log.read_text()
-        assert "Traceback" not in said and "horse" not in said, said[-4000:]
+        log_text = log.read_text()
+        assert "Traceback" not in log_text and "horse" not in log_text, log_text[-4000:]
 
 
-def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(
-    password_app: AppProcess, browser: Browser
-) -> None:
+def test_login_then_call_without_policy_violations(password_app: AppProcess, browser: Browser) -> None:
     context = browser.new_context(locale="zh-TW")
     page = context.new_page()
     page.goto(password_app.url)
     assert page.title() == "Realtime Voice Chat"
-    assert page.locator("#why").inner_text() == "架設這個網頁的人設了密碼。"
+    assert page.locator("#why").inner_text() == "這個網頁需要密碼。"
     page.keyboard.type("wrong horse")  # the field has the focus
     page.keyboard.press("Enter")
     page.get_by_role("alert").filter(has_text="密碼不對。").wait_for()
     page.locator("#password").fill(PASSWORD)
-    page.get_by_role("button", name="進入").click()
+    page.get_by_role("button", name="登入").click()
     page.locator("#voice-call").wait_for()
     cookies = context.cookies()
     context.close()
 
     caller = BrowserPage(browser, password_app.url, cookies=cookies)
-    caller.page.goto(f"{password_app.url}/health")  # what a page complains of while it is left is not of the policy
-    said: list[str] = []
-    caller.page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    caller.page.goto(f"{password_app.url}/health")  # leaving the page may log errors that do not come from the policy
+    console_errors: list[str] = []
+    caller.page.on("console", lambda message: console_errors.append(message.text) if message.type == "error" else None)
     caller.page.goto(password_app.url, wait_until="domcontentloaded")
     caller.page.evaluate("caller.ready")
     caller.start_call()
@@ -57,13 +57,13 @@ def test_the_password_then_a_call_and_nothing_that_the_policy_forbids(
     caller.page.locator("#voice-chat [data-testid=bot]").first.wait_for()
     caller.hang_up()
     assert not caller.errors
-    assert [text for text in said if not any(host in text for host in BLOCKED_HOSTS)] == []
+    assert [text for text in console_errors if not any(host in text for host in BLOCKED_HOSTS)] == []
     caller.close()
     password_app.wait_for_health(lambda health: health["calls"] == 0)
 
 
 FOREIGN_PAGE_HTML = """<!doctype html><script>
-window.tries = (async (url) => {
+window.outcomes = (async (url) => {
   const socket = (path) => new Promise((done) => {
     const made = new WebSocket(url.replace("http", "ws") + path);
     made.onopen = () => done("open"); made.onerror = () => done("refused");
@@ -84,7 +84,7 @@ window.tries = (async (url) => {
 
 @pytest.fixture(scope="module")
 def foreign_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Another web site."""
+    """URL of another web site."""
     folder = tmp_path_factory.mktemp("stranger")
     (folder / "index.html").write_text(FOREIGN_PAGE_HTML)
 
@@ -103,11 +103,11 @@ def foreign_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.join()
 
 
-def test_a_page_of_somebody_else_gets_nothing(app: AppProcess, browser: Browser, foreign_site: str) -> None:
+def test_foreign_page_is_refused_everything(app: AppProcess, browser: Browser, foreign_site: str) -> None:
     page = browser.new_page()
     page.goto(app.url)  # so that the browser has a cookie for the app
     page.goto(f"{foreign_site}/?url={app.url}")
-    outcome = page.evaluate("() => window.tries")
+    outcome = page.evaluate("() => window.outcomes")
     assert set(map(str, outcome.values())) <= {"refused", "403"}, outcome
     page.close()
     assert app.health()["calls"] == app.health()["chats"] == 0

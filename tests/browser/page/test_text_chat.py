@@ -1,4 +1,4 @@
-"""The text tab in a real browser: what is typed, what is rendered, what is kept apart."""
+"""Text tab in a real browser: typing, rendering, settings and the separation of sessions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from playwright.sync_api import Browser, expect
 
 from tests.data.speech import load_clip
 from tests.support.app.app_process import OPERATOR_KEY, AppProcess
+from tests.support.browser.page_steps import choose_option
 from tests.support.browser.text_chat_page import TextChatPage
 from tests.support.realtime.fake_echo_server import EchoRealtimeServer
+
+pytestmark = pytest.mark.beside
 
 
 @pytest.fixture
 def open_chat(echo_app: AppProcess, browser: Browser) -> Iterator[Callable[..., TextChatPage]]:
-    """Opens pages on the echo app."""
+    """Yield a function that opens pages of the echo app."""
     open_pages: list[TextChatPage] = []
 
     def visit(**options: str) -> TextChatPage:
@@ -66,7 +69,7 @@ def test_markdown_is_rendered(open_chat: Callable[..., TextChatPage]) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer.locator("button.copy_code_button").click()
     assert page.page.evaluate("navigator.clipboard.readText()") == 'def hello() -> str:\n    return "hi"'
-    # What the person typed is shown to the letter, in its lines.
+    # The visitor's text is shown literally, with its line breaks.
     assert page.chat_messages()[0].text.split("\n")[:3] == [
         "# A heading",
         "",
@@ -109,7 +112,7 @@ ATTACKS = [
 ]
 
 
-def test_nothing_a_model_writes_runs(open_chat: Callable[..., TextChatPage]) -> None:
+def test_model_text_runs_no_script(open_chat: Callable[..., TextChatPage]) -> None:
     page = open_chat()
     asked: list[str] = []
     page.page.on("request", lambda request: asked.append(request.url))
@@ -125,7 +128,7 @@ def test_nothing_a_model_writes_runs(open_chat: Callable[..., TextChatPage]) -> 
     assert not any("spy.png" in url for url in asked)
 
 
-def test_enter_sends_and_shift_enter_makes_a_line(
+def test_enter_sends_and_shift_enter_adds_a_line(
     open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer
 ) -> None:
     page = open_chat()
@@ -143,7 +146,7 @@ def test_enter_sends_and_shift_enter_makes_a_line(
     expect(page.page.locator("#text-figures .money")).to_contain_text("Cost unknown")
 
 
-def test_enter_twice_sends_once_and_what_is_typed_meanwhile_stays(open_chat: Callable[..., TextChatPage]) -> None:
+def test_double_enter_sends_once_and_keeps_the_next_text(open_chat: Callable[..., TextChatPage]) -> None:
     page = open_chat()
     page.connect_chat()
     page.send_over_slow_network("first", meanwhile="second")
@@ -153,11 +156,11 @@ def test_enter_twice_sends_once_and_what_is_typed_meanwhile_stays(open_chat: Cal
     page.page.keyboard.press("Enter")
     page.wait_until("() => document.querySelectorAll('#text-chat [data-testid]').length >= 4")
     page.wait_for_chat_stage("listening")
-    assert [line.text for line in page.chat_messages()] == ["first", "first", "second", "second"]
+    assert [message.text for message in page.chat_messages()] == ["first", "first", "second", "second"]
     assert page.message_box.input_value() == ""
 
 
-def test_a_message_that_is_too_long_comes_back(open_chat: Callable[..., TextChatPage]) -> None:
+def test_too_long_message_returns_to_the_box(open_chat: Callable[..., TextChatPage]) -> None:
     page = open_chat()
     page.connect_chat()
     page.send_message("x" * 4001)
@@ -165,7 +168,9 @@ def test_a_message_that_is_too_long_comes_back(open_chat: Callable[..., TextChat
     expect(page.message_box).to_have_value("x" * 4001)
 
 
-def test_stop_and_go_on(open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer) -> None:
+def test_stop_ends_the_reply_and_the_chat_continues(
+    open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer
+) -> None:
     page = open_chat()
     echo_server.release_reply.clear()
     stop = page.page.locator("#text-stop")
@@ -192,10 +197,10 @@ def test_clear_empties_the_page_and_the_server(
     echo_server.wait_for("conversation.item.delete", deleted + 2)
     page.wait_until("() => !document.querySelector('#text-chat [data-testid]')")
     assert page.send_and_await_reply("new") == "new"
-    assert [line.text for line in page.chat_messages()] == ["new", "new"]
+    assert [message.text for message in page.chat_messages()] == ["new", "new"]
 
 
-def test_disconnect_keeps_the_history_and_connect_tells_it_again(
+def test_reconnect_sends_the_history_again(
     open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer
 ) -> None:
     page = open_chat()
@@ -203,9 +208,9 @@ def test_disconnect_keeps_the_history_and_connect_tells_it_again(
     page.send_and_await_reply("remember me")
     page.page.locator("#text-connect").click()
     page.wait_for_chat_stage("ended")
-    told = len(echo_server.received_of("conversation.item.create"))
+    item_count = len(echo_server.received_of("conversation.item.create"))
     page.connect_chat()
-    again = [event["item"] for event in echo_server.wait_for("conversation.item.create", told + 2)[told:]]
+    again = [event["item"] for event in echo_server.wait_for("conversation.item.create", item_count + 2)[item_count:]]
     assert [(item["role"], item["content"][0]["text"]) for item in again] == [
         ("user", "remember me"),
         ("assistant", "remember me"),
@@ -213,12 +218,12 @@ def test_disconnect_keeps_the_history_and_connect_tells_it_again(
     assert len(page.chat_messages()) == 2
 
 
-def test_each_page_is_a_session_of_its_own(open_chat: Callable[..., TextChatPage]) -> None:
+def test_each_page_has_its_own_session(open_chat: Callable[..., TextChatPage]) -> None:
     one, two = open_chat(), open_chat()
     one.send_and_await_reply("only mine")
     two.send_and_await_reply("only theirs")
-    assert [line.text for line in one.chat_messages()] == ["only mine"] * 2
-    assert [line.text for line in two.chat_messages()] == ["only theirs"] * 2
+    assert [message.text for message in one.chat_messages()] == ["only mine"] * 2
+    assert [message.text for message in two.chat_messages()] == ["only theirs"] * 2
     one.page.reload()
     one.page.wait_for_selector("#text-status, #voice-call")
     one.select_tab("Text")
@@ -226,7 +231,7 @@ def test_each_page_is_a_session_of_its_own(open_chat: Callable[..., TextChatPage
     assert one.chat_messages() == []
 
 
-def test_in_the_language_of_the_visitor(open_chat: Callable[..., TextChatPage]) -> None:
+def test_text_tab_in_the_visitors_language(open_chat: Callable[..., TextChatPage]) -> None:
     page = open_chat(locale="zh-TW", tab="文字")
     page.wait_for_chat_stage("idle")
     assert "尚未連線" in page.chat_status_text()
@@ -235,7 +240,7 @@ def test_in_the_language_of_the_visitor(open_chat: Callable[..., TextChatPage]) 
     assert page.page.locator("#text-connect").inner_text() == "中斷連線"
 
 
-def test_a_visitors_own_key(open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer) -> None:
+def test_own_key_is_used_and_not_shown(open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer) -> None:
     page, other = open_chat(), open_chat()
     page.page.locator("#own-key button").first.click()
     key = page.page.locator("#own-key-input input")
@@ -252,12 +257,12 @@ def test_a_visitors_own_key(open_chat: Callable[..., TextChatPage], echo_server:
     page.page.locator("#text-connect").click()
     page.wait_for_chat_stage("ended")
     page.page.locator("#own-key-forget").click()
-    expect(page.page.locator("#own-key-status")).to_contain_text("No key of yours")
+    expect(page.page.locator("#own-key-status")).to_contain_text("Your own key is not in use")
     page.send_and_await_reply("again")
     assert echo_server.authorizations[-1] == f"Bearer {OPERATOR_KEY}"
 
 
-def test_the_status_bar_names_the_key_of_the_connection_there_is(
+def test_status_bar_names_the_key_of_the_current_connection(
     open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer
 ) -> None:
     page = open_chat()
@@ -276,7 +281,9 @@ def test_the_status_bar_names_the_key_of_the_connection_there_is(
     expect(page.page.locator("#text-status .server")).to_have_text("Custom (own key)")
 
 
-def test_calls_and_chats_of_two_visitors_at_once(echo_app: AppProcess, open_chat: Callable[..., TextChatPage]) -> None:
+def test_concurrent_calls_and_chats_of_two_visitors(
+    echo_app: AppProcess, open_chat: Callable[..., TextChatPage]
+) -> None:
     visitors = [open_chat(), open_chat()]
     for number, visitor in enumerate(visitors):
         assert visitor.send_and_await_reply(f"written {number}") == f"written {number}"
@@ -288,15 +295,17 @@ def test_calls_and_chats_of_two_visitors_at_once(echo_app: AppProcess, open_chat
     for number, visitor in enumerate(visitors):
         visitor.wait_until("() => document.querySelectorAll('#voice-chat [data-testid=bot]').length === 1")
         visitor.wait_for_stage("listening")
-        assert [line.text for line in visitor.voice_messages()] == [f"spoken {number}"] * 2
+        assert [message.text for message in visitor.voice_messages()] == [f"spoken {number}"] * 2
         visitor.select_tab("Text")
-        visitor.wait_for_chat_stage("listening")  # neither the call nor the other visitor disturbed it
+        visitor.wait_for_chat_stage("listening")  # undisturbed by the call and by the other visitor
         assert visitor.send_and_await_reply(f"again {number}") == f"again {number}"
-        assert [line.text for line in visitor.chat_messages()] == [f"written {number}"] * 2 + [f"again {number}"] * 2
+        assert [message.text for message in visitor.chat_messages()] == [f"written {number}"] * 2 + [
+            f"again {number}"
+        ] * 2
 
 
-def test_a_call_and_a_chat_at_once_with_real_models(app: AppProcess, browser: Browser) -> None:
-    """The embedded server, which thinks of one thing at a time, and human speech."""
+def test_concurrent_call_and_chat_with_real_models(app: AppProcess, browser: Browser) -> None:
+    """Embedded server, which generates one reply at a time, and human speech."""
     visitor = TextChatPage(browser, app.url)
     try:
         visitor.send_and_await_reply("My secret number is 40. Please say hello.")
@@ -308,47 +317,41 @@ def test_a_call_and_a_chat_at_once_with_real_models(app: AppProcess, browser: Br
         visitor.select_tab("Text")
         visitor.wait_for_chat_stage("listening")
         visitor.send_and_await_reply("And now say goodbye, please.")  # while the call speaks
-        written = [line.text for line in visitor.chat_messages()]
+        written = [message.text for message in visitor.chat_messages()]
         assert len(written) == 4
-        assert not any("secret" in line.text or line.text in written for line in visitor.voice_messages())
+        assert not any("secret" in message.text or message.text in written for message in visitor.voice_messages())
     finally:
         visitor.close()
     app.wait_for_health(lambda health: health["calls"] == 0 and health["chats"] == 0, timeout=30)
     assert "secret" not in app.log_path.read_text()
 
 
-def choose_option(page: TextChatPage, field: str, option: str) -> None:
-    """One of the choices of a drop-down list, by its words."""
-    page.page.locator(f"#{field} input").click()
-    page.page.get_by_role("option", name=option, exact=True).click()
-
-
-def test_wishes_are_told_to_a_running_call_and_the_page_says_when_they_count(
+def test_preferences_reach_a_running_call_and_show_their_effect(
     open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer
 ) -> None:
     page = open_chat(tab="Voice")
     page.page.locator("#wishes button").first.click()
-    said = page.page.locator("#wishes-status")
+    settings_status = page.page.locator("#wishes-status")
     choose_option(page, "wish-language", "Chinese")
-    expect(said).to_contain_text("next call")
+    expect(settings_status).to_contain_text("next call")
     page.start_call()
     updates = len(echo_server.received_of("session.update"))
     opened = echo_server.received_of("session.update")[-1]["session"]
     assert opened["audio"]["input"]["transcription"]["language"] == "zh"
     choose_option(page, "wish-pace", "Patient: lets you think")
-    expect(said).to_have_text("Counts from now on.")
-    told = echo_server.wait_for("session.update", updates + 1)[-1]["session"]
-    assert told["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 800
-    assert "output" not in told["audio"] and "instructions" not in told
-    choose_option(page, "wish-preset", "My own words")
+    expect(settings_status).to_have_text("Takes effect now.")
+    update = echo_server.wait_for("session.update", updates + 1)[-1]["session"]
+    assert update["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 800
+    assert "output" not in update["audio"] and "instructions" not in update
+    choose_option(page, "wish-preset", "Custom")
     page.page.locator("#wish-words textarea").fill("Be a pirate.")
     page.page.locator("#wish-words textarea").blur()
-    expect(said).to_have_text("Counts from the next answer on.")
+    expect(settings_status).to_have_text("Takes effect with the next answer.")
     assert echo_server.wait_for("session.update", updates + 2)[-1]["session"]["instructions"] == "Be a pirate."
     choose_option(page, "wish-model", "the-better")
-    expect(page.page.locator("#wishes-status")).to_have_text("Counts from the next call on.")
+    expect(page.page.locator("#wishes-status")).to_have_text("Takes effect with the next call.")
     choose_option(page, "wish-voice", "marin")
-    expect(said).to_contain_text("next call")
+    expect(settings_status).to_contain_text("next call")
     assert len(echo_server.received_of("session.update")) == updates + 2, (
         "a session that may have spoken keeps its voice"
     )
@@ -358,7 +361,7 @@ def test_wishes_are_told_to_a_running_call_and_the_page_says_when_they_count(
     page.hang_up()
 
 
-def test_a_screen_reader_is_given_whole_phrases_each_once(
+def test_whole_phrases_are_announced_once(
     open_chat: Callable[..., TextChatPage], echo_server: EchoRealtimeServer
 ) -> None:
     page = open_chat()
@@ -367,7 +370,7 @@ def test_a_screen_reader_is_given_whole_phrases_each_once(
     page.send_message(text)
     page.wait_until("() => document.querySelector('#text-chat [data-testid=bot]')?.innerText.trim().length > 5")
     aloud = "[...document.querySelectorAll('#read-aloud p')].map((p) => p.textContent)"
-    # What she wrote may be drawn before the answer's bubble is, and is then read in two phrases.
+    # The visitor's message may be rendered before the reply's bubble, and is then announced in two phrases.
     run_together = f"{aloud}.join('').replaceAll(' ', '')"
     hers = text.replace(" ", "")
     page.wait_until(f"() => {run_together} === '{hers}WAITforit.' || {run_together} === '{hers}WAITforit.Oneis3.5'")

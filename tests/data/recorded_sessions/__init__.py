@@ -1,4 +1,4 @@
-"""Recorded traffic; see README.md for its source and licence."""
+"""Recorded WebSocket sessions; README.md lists their source and licence."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OPENAI_TOOL = "openai_tool_call"
 
 
 def recorded_client_events(name: str) -> list[Event]:
-    """What the client sent, in order."""
+    """Return the events of the client, in order."""
     return _read(name, "sent")
 
 
 def recorded_server_events(name: str) -> list[Event]:
-    """What the server sent, in order."""
+    """Return the events of the server, in order."""
     return _read(name, "received")
 
 

@@ -1,4 +1,4 @@
-"""The recordings in this folder (see README.md for where they are from)."""
+"""Speech clips in this folder; README.md lists their sources and licences."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RATE = 24_000
 
 @dataclass(frozen=True)
 class SpeechClip:
-    """One recording: what is said in it, and the sound as float32 mono at 24 kHz."""
+    """One clip: its text, and its audio as float32 mono at 24 kHz."""
 
     text: str
     samples: NDArray[np.float32]
 
 
 def load_clip(language: str, speaker: str, number: int) -> SpeechClip:
-    """The `number`th recording of that language ("en", "zh") and kind of speaker ("human", "synthetic")."""
+    """Return clip `number` of a language ("en", "zh") and kind of speaker ("human", "synthetic")."""
     index = json.loads((SPEECH_FOLDER / "index.json").read_text("utf-8"))
     entry = [e for e in index if e["language"] == language and e["speaker"] == speaker][number]
     samples, rate = soundfile.read(SPEECH_FOLDER / entry["file"], dtype="float32", always_2d=True)

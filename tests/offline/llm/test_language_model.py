@@ -1,4 +1,4 @@
-"""The language model's wrapper, with a stand-in for llama.cpp."""
+"""Language model wrapper, with a fake llama.cpp server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROMPT = Prompt(({"role": "user", "content": "Hi"},), {"max_tokens": 5})
 
 
 class FakeLlamaServer:
-    """Streams `events` until it is told to stop."""
+    """Streams `events` until `on_chunk` returns True."""
 
     events: Iterable[Any] = ()
 
@@ -49,7 +49,9 @@ def batch_read(processed: int) -> dict[str, Any]:
     }
 
 
-def test_reading_the_prompt_is_stopped_between_batches(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generate_stopped_during_prompt_processing_ends_after_the_batch(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, stop = model._server, threading.Event()
     assert (server.params.n_batch, server.params.n_ubatch) == (BATCH_TOKENS, BATCH_TOKENS)
     usages: list[LlmUsage] = []
@@ -68,7 +70,7 @@ def test_reading_the_prompt_is_stopped_between_batches(model: LanguageModel, mon
     assert server.body["id_slot"] == 1
 
 
-def test_words_and_their_count_are_passed_on(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generate_passes_text_and_token_counts(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [
         batch_read(9),
         {"choices": [{"delta": {"content": "Hello"}}], "timings": {"cache_n": 4, "prompt_n": 5, "predicted_n": 1}},
@@ -89,7 +91,7 @@ def test_words_and_their_count_are_passed_on(model: LanguageModel, monkeypatch: 
         ({"message": "secret"}, LlmError),
     ],
 )
-def test_a_refusal_is_told_without_its_words(
+def test_generate_with_a_llama_error_raises_without_its_message(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch, error: dict[str, str], kind: type[Exception]
 ) -> None:
     monkeypatch.setattr(FakeLlamaServer, "events", [{"error": error}])

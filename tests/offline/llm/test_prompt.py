@@ -1,4 +1,4 @@
-"""The pure rules of text: clauses, Chinese, prompts, calls."""
+"""Text rules: clause splitting, Chinese text, prompts, tool calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offline.chinese_text import contains_han, to_full_width_punctuation, to_traditional
 from offline.llm import prompt
 from offline.llm.clause_splitter import (
     CHINESE_CLAUSE_OVERHEAD_CHARS,
@@ -29,7 +30,6 @@ from offline.llm.tool_calls import (
 )
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest, Role, ToolCall
 from offline.tts import mandarin_g2p
-from offline.tts.chinese_text import contains_han, to_full_width_punctuation, to_traditional
 
 TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
 
@@ -45,7 +45,7 @@ def split_clauses(text: str, pieces: list[int] | None = None) -> list[str]:
 
 
 @given(TEXT, st.lists(st.integers(1, 9)))
-def test_clauses_joined_are_the_text_however_it_came(text: str, pieces: list[int]) -> None:
+def test_clause_splitter_with_any_pieces_keeps_the_text(text: str, pieces: list[int]) -> None:
     assert "".join(split_clauses(text, pieces)) == text
 
 
@@ -59,7 +59,7 @@ def test_clauses_joined_are_the_text_however_it_came(text: str, pieces: list[int
         ("Mr. John Dashwood had then leisure to consider it.", "Mr. John Dashwood had then leisure"),
     ],
 )
-def test_a_first_clause_without_a_mark_ends_with_a_phrase(text: str, first: str) -> None:
+def test_clause_splitter_without_punctuation_ends_the_first_clause_at_a_phrase(text: str, first: str) -> None:
     clauses, given = ClauseSplitter(), []
     for letter in text:
         given += clauses.push(letter)
@@ -68,18 +68,18 @@ def test_a_first_clause_without_a_mark_ends_with_a_phrase(text: str, first: str)
     assert "".join(given) == text
 
 
-def test_first_clause_ends_early_and_later_ones_at_sentences() -> None:
+def test_clause_splitter_ends_the_first_clause_early_and_later_ones_at_sentences() -> None:
     text = "Well, my dear old friend, that is a long story. It began, as you know, in May, when the sun came out."
     clauses = split_clauses(text, [1] * len(text))
     assert clauses[0] == "Well, my dear old friend,"
     assert clauses[1] == " that is a long story."
 
 
-def test_titles_and_list_numbers_end_no_clause() -> None:
+def test_clause_splitter_does_not_split_after_titles() -> None:
     assert split_clauses("Dr. Smith met Mrs. Jones. They talked.") == ["Dr. Smith met Mrs. Jones.", " They talked."]
 
 
-def test_chinese_without_marks_is_cut_between_words() -> None:
+def test_clause_splitter_cuts_chinese_without_punctuation_between_words() -> None:
     text = "我們明天早上一起到台北市立動物園去看可愛的大熊貓然後再去吃飯聊天散步看電影買東西喝咖啡"
     clauses = split_clauses(text, [1] * len(text))
     assert len(clauses) > 2
@@ -88,7 +88,7 @@ def test_chinese_without_marks_is_cut_between_words() -> None:
     for clause in clauses[1:]:
         assert len(clause) <= CHINESE_LATER_CLAUSE_CHARS[1] + CHINESE_OVERSHOOT_CHARS
         lead -= CHINESE_REAL_TIME_FACTOR * len(clause) + CHINESE_CLAUSE_OVERHEAD_CHARS
-        assert lead > -CHINESE_OVERSHOOT_CHARS, "the sound of the clauses before it has run out"
+        assert lead > -CHINESE_OVERSHOOT_CHARS, "the audio of earlier clauses has run out"
         lead += len(clause)
     assert "".join(clauses) == text
 
@@ -102,11 +102,11 @@ def test_chinese_without_marks_is_cut_between_words() -> None:
         ("好的。", "好的。"),
     ],
 )
-def test_a_first_chinese_clause_is_long_enough_to_bridge_the_second(text: str, first: str) -> None:
+def test_clause_splitter_first_chinese_clause_has_the_minimum_length(text: str, first: str) -> None:
     assert split_clauses(text, [1] * len(text))[0] == first
 
 
-def test_markdown_is_not_spoken() -> None:
+def test_strip_markdown_removes_the_marks() -> None:
     assert (
         strip_markdown("**Bold** and `code`, see [this](http://x.y).\n- one\n# Two")
         == "Bold and code, see this.\none\nTwo"
@@ -118,7 +118,7 @@ def spoken_clauses(text: str) -> list[str]:
     return [strip_markdown(clause).strip() for clause in split_clauses(text, [1] * len(text)) if clause.strip()]
 
 
-def test_items_of_a_list_are_spoken_as_plain_clauses() -> None:
+def test_strip_markdown_removes_list_numbers() -> None:
     assert spoken_clauses("Try these:\n\n1. Eat apples\n2. **Sleep** well.\n10) Walk") == [
         "Try these:", "Eat apples", "Sleep well.", "Walk",
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_items_of_a_list_are_spoken_as_plain_clauses() -> None:
     assert spoken_clauses("1. 吃蘋果。\n2、睡覺。\n3.走路。") == ["吃蘋果。", "睡覺。", "走路。"]
 
 
-def test_numbers_that_are_no_list_are_spoken() -> None:
+def test_strip_markdown_keeps_other_numbers() -> None:
     assert spoken_clauses("4. Anything else?") == ["4. Anything else?"]
     assert spoken_clauses("It is\n3.14 in all.") == ["It is", "3.14 in all."]
     assert spoken_clauses("12.") == ["12."]
@@ -140,12 +140,12 @@ def test_numbers_that_are_no_list_are_spoken() -> None:
     ("text", "written"),
     [("台湾的台北", "台灣的台北"), ("打开头发里面", "打開頭髮裡面"), ("臺灣", "臺灣"), ("Hello 2 you", "Hello 2 you")],
 )
-def test_traditional_as_taiwan_writes_it(text: str, written: str) -> None:
+def test_to_traditional_uses_the_characters_of_taiwan(text: str, written: str) -> None:
     assert to_traditional(text) == written
     assert to_traditional(written) == written
 
 
-def test_full_width_marks() -> None:
+def test_to_full_width_punctuation_changes_chinese_text_only() -> None:
     assert to_full_width_punctuation("你好,今天好嗎?") == "你好，今天好嗎？"
     assert to_full_width_punctuation("It is 3,000, yes?") == "It is 3,000, yes?"
     assert to_full_width_punctuation("一共3,000元") == "一共3,000元"
@@ -160,11 +160,11 @@ def test_full_width_marks() -> None:
         ("3.14", "三點一四"),
     ],
 )  # fmt: skip
-def test_numbers_in_mandarin(digits: str, said: str) -> None:
+def test_number_to_chinese_writes_the_words(digits: str, said: str) -> None:
     assert mandarin_g2p.number_to_chinese(digits) == said
 
 
-def test_dates_times_and_percent_in_mandarin() -> None:
+def test_verbalize_numbers_of_dates_times_percentages_and_temperatures() -> None:
     assert mandarin_g2p.verbalize_numbers("2026年") == "二零二六年"
     assert mandarin_g2p.verbalize_numbers("8:30") == "八點三十分"
     assert mandarin_g2p.verbalize_numbers("25%") == "百分之二十五"
@@ -172,20 +172,20 @@ def test_dates_times_and_percent_in_mandarin() -> None:
 
 
 @given(st.integers(0, 10**12 - 1))
-def test_every_number_can_be_said(value: int) -> None:
+def test_number_to_chinese_of_any_number_has_chinese_digits_only(value: int) -> None:
     said = mandarin_g2p.number_to_chinese(str(value))
     assert said
     assert set(said) <= set("零一二三四五六七八九十百千萬億")
 
 
-def test_phonemes_of_mandarin_with_english_words() -> None:
+def test_to_phonemes_of_mandarin_with_english_words() -> None:
     assert mandarin_g2p.to_phonemes("你好。") == "ni↓xau↓."
     assert mandarin_g2p.to_phonemes("我用 Python", lambda english: f"<{english}>") == "wo↓jʊ↘ŋ <Python>"
     assert mandarin_g2p.to_phonemes("我用 Python").split() == ["wo↓jʊ↘ŋ"]
 
 
 @given(TEXT)
-def test_phonemes_never_fail(text: str) -> None:
+def test_to_phonemes_of_any_text_leaves_no_chinese_character(text: str) -> None:
     assert not contains_han(mandarin_g2p.to_phonemes(text))
 
 
@@ -193,15 +193,15 @@ def test_phonemes_never_fail(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("talk", "rule"),
+    ("history", "rule"),
     [
         (["Hello"], prompt.ENGLISH_REPLY_RULE),
         (["Hello", "台灣在哪裡？"], prompt.CHINESE_REPLY_RULE),
         (["台灣在哪裡？", "Say it in other words."], prompt.ENGLISH_REPLY_RULE),
     ],
 )
-def test_a_written_reply_is_told_which_language(talk: list[str], rule: str) -> None:
-    request = ReplyRequest(tuple(LlmMessage("user", text) for text in talk), speak=False)
+def test_system_prompt_of_a_written_reply_names_its_language(history: list[str], rule: str) -> None:
+    request = ReplyRequest(tuple(LlmMessage("user", text) for text in history), speak=False)
     assert prompt.build_system_prompt(request, ("en", "zh")).endswith(rule)
     spoken = ReplyRequest(request.messages, speak=True)
     assert prompt.build_system_prompt(spoken, ("en", "zh")).endswith(prompt.REPLY_LANGUAGE_RULE)
@@ -213,27 +213,29 @@ MESSAGES = st.lists(
 
 
 @given(MESSAGES, st.integers(prompt.MIN_HISTORY_TOKENS, 2000))
-def test_trim_keeps_the_newest_in_order_and_within_the_room(talk: list[LlmMessage], budget: int) -> None:
-    kept = prompt.trim_history(talk, budget)
-    whole = talk[len(talk) - len(kept) :]
-    assert [m.role for m in kept] == [m.role for m in whole]
-    assert all(short.text == m.text or prompt.OMISSION_MARK in short.text for short, m in zip(kept, whole, strict=True))
-    if kept[0].role == "tool":
-        assert len(kept) == len(talk) or whole[1].role != "tool", "answers are kept with what they belong to"
-    least = len(kept) * (8 + prompt.MIN_MESSAGE_TOKENS + prompt.estimate_tokens(prompt.OMISSION_MARK))
-    assert sum(map(prompt.estimate_message_tokens, kept)) <= max(budget, least)
+def test_trim_history_keeps_the_newest_messages_within_the_budget(history: list[LlmMessage], budget: int) -> None:
+    trimmed = prompt.trim_history(history, budget)
+    whole = history[len(history) - len(trimmed) :]
+    assert [m.role for m in trimmed] == [m.role for m in whole]
+    assert all(
+        short.text == m.text or prompt.OMISSION_MARK in short.text for short, m in zip(trimmed, whole, strict=True)
+    )
+    if trimmed[0].role == "tool":
+        assert len(trimmed) == len(history) or whole[1].role != "tool", "tool outputs stay with their call"
+    least = len(trimmed) * (8 + prompt.MIN_MESSAGE_TOKENS + prompt.estimate_tokens(prompt.OMISSION_MARK))
+    assert sum(map(prompt.estimate_message_tokens, trimmed)) <= max(budget, least)
 
 
-def test_history_is_cut_rarely_and_deeply_while_a_conversation_grows() -> None:
-    talk, cuts, read_again = list[LlmMessage](), list[int](), list[int]()
+def test_trim_history_of_a_growing_conversation_cuts_rarely_and_deeply() -> None:
+    history, cuts, read_again = list[LlmMessage](), list[int](), list[int]()
     for n in range(140):
-        talk.append(LlmMessage("user", f"I was wondering what you think about number {n} on my list for this week."))
-        kept = prompt.trim_history(talk, 3000)
-        cut = len(talk) - len(kept)
+        history.append(LlmMessage("user", f"I was wondering what you think about number {n} on my list for this week."))
+        trimmed = prompt.trim_history(history, 3000)
+        cut = len(history) - len(trimmed)
         if not cuts or cut != cuts[-1]:
             cuts.append(cut)
-            read_again.append(sum(map(prompt.estimate_message_tokens, kept)))
-        talk.append(LlmMessage("assistant", f"That sounds like a good plan to me, number {n} is worth doing. " * 2))
+            read_again.append(sum(map(prompt.estimate_message_tokens, trimmed)))
+        history.append(LlmMessage("assistant", f"That sounds like a good plan to me, number {n} is worth doing. " * 2))
     assert 3 <= len(cuts) <= 6
     assert max(read_again) <= 3000 * prompt.HISTORY_LOW_WATER_RATIO + 100
 
@@ -246,30 +248,30 @@ def test_history_is_cut_rarely_and_deeply_while_a_conversation_grows() -> None:
         "🎈" * 3000,
     ],
 )
-def test_an_over_long_message_is_shortened_to_the_room_there_is(long: str) -> None:
+def test_trim_history_shortens_a_long_message(long: str) -> None:
     question = LlmMessage("user", "What do I have?")
     call = ToolCall("c", "weather", "{}")
-    for talk in (
+    for history in (
         [LlmMessage("user", long)],
         [question, LlmMessage("assistant", "", (call,)), LlmMessage("tool", long, call_id="c")],
         [question, LlmMessage("assistant", "", (call, call)), *[LlmMessage("tool", long, call_id="c")] * 2],
     ):
-        kept = prompt.trim_history(talk, 3000)
-        assert len(kept) == len(talk), "the question is not dropped for its answer"
-        assert sum(map(prompt.estimate_message_tokens, kept)) <= 3000
-        assert len(kept[-1].text) < len(long)
-        assert kept[-1].text[:20] == long[:20]
-        assert kept[-1].text[-20:] == long[-20:]
-        assert prompt.OMISSION_MARK in kept[-1].text
+        trimmed = prompt.trim_history(history, 3000)
+        assert len(trimmed) == len(history), "the question is not dropped for its answer"
+        assert sum(map(prompt.estimate_message_tokens, trimmed)) <= 3000
+        assert len(trimmed[-1].text) < len(long)
+        assert trimmed[-1].text[:20] == long[:20]
+        assert trimmed[-1].text[-20:] == long[-20:]
+        assert prompt.OMISSION_MARK in trimmed[-1].text
 
 
-def test_digits_and_signs_count_as_more_tokens() -> None:
+def test_estimate_tokens_counts_digits_and_symbols_as_tokens() -> None:
     assert prompt.estimate_tokens("9" * 300) == 300
     assert prompt.estimate_tokens("{}" * 100) == 200
     assert prompt.estimate_tokens("a quiet day " * 10) == 40
 
 
-def test_system_message_keeps_the_instructions_and_says_how_to_speak() -> None:
+def test_system_prompt_has_the_instructions_and_the_rules() -> None:
     request = ReplyRequest((LlmMessage("system", "You are a pirate."), LlmMessage("user", "Hi")), speak=True)
     text = prompt.build_system_prompt(request, ("en", "zh"))
     assert text.startswith("You are a pirate.")
@@ -287,12 +289,12 @@ WEATHER = json.dumps(
 )
 
 
-def compose_prompt(choice: str, *messages: LlmMessage, words_only: bool = False) -> prompt.Prompt:
+def compose_prompt(choice: str, *messages: LlmMessage, text_only: bool = False) -> prompt.Prompt:
     request = ReplyRequest(messages or (LlmMessage("user", "Hi"),), True, tools=(WEATHER,), tool_choice=choice)
-    return prompt.build_prompt(request, ("en",), 4096, text_only=words_only)
+    return prompt.build_prompt(request, ("en",), 4096, text_only=text_only)
 
 
-def test_tool_choice_is_kept_by_grammar() -> None:
+def test_build_prompt_enforces_the_tool_choice_by_grammar() -> None:
     assert compose_prompt("auto").reply_mode is prompt.ReplyMode.TEXT_OR_TOOL_CALL
     assert not {"grammar", "json_schema"} & compose_prompt("auto").body.keys()
     for choice in ("required", "function:weather"):
@@ -304,19 +306,19 @@ def test_tool_choice_is_kept_by_grammar() -> None:
     assert compose_prompt("function:unknown").reply_mode is prompt.ReplyMode.TEXT_OR_TOOL_CALL
 
 
-def test_where_words_are_wanted_no_function_is_shown() -> None:
+def test_build_prompt_for_text_contains_no_functions() -> None:
     answered = (LlmMessage("user", "Hi"), LlmMessage("tool", "rain", call_id="c"))
-    for told in (
+    for built in (
         compose_prompt("none"),
         compose_prompt("auto", *answered),
-        compose_prompt("required", words_only=True),
+        compose_prompt("required", text_only=True),
     ):
-        assert told.reply_mode is prompt.ReplyMode.TEXT
-        assert "weather" not in json.dumps([told.messages, told.body])
-        assert told.body["grammar"] == prompt.TEXT_ONLY_GRAMMAR
+        assert built.reply_mode is prompt.ReplyMode.TEXT
+        assert "weather" not in json.dumps([built.messages, built.body])
+        assert built.body["grammar"] == prompt.TEXT_ONLY_GRAMMAR
 
 
-def test_tool_rounds_are_rendered() -> None:
+def test_build_prompt_renders_tool_calls_and_outputs() -> None:
     call = ToolCall("call_1", "weather", '{"city":"Paris"}')
     messages = (
         LlmMessage("user", "Weather?"),
@@ -331,7 +333,7 @@ def test_tool_rounds_are_rendered() -> None:
 # ------------------------------------------------------------------ calls
 
 
-def test_only_declared_calls_with_fitting_arguments_count() -> None:
+def test_parse_tool_call_accepts_declared_calls_with_valid_arguments_only() -> None:
     tools = parse_tool_declarations([WEATHER, "not json"])
     assert list(tools) == ["weather"]
     good = '<tool_call>\n{"name": "weather", "arguments": {"city": "台北"}}\n</tool_call>'
@@ -348,30 +350,32 @@ def test_only_declared_calls_with_fitting_arguments_count() -> None:
         assert parse_tool_call(bad, tools) is None, bad
 
 
-def test_schema_words_that_are_understood() -> None:
+def test_matches_schema_checks_types_enums_and_required_fields() -> None:
     assert matches_schema(True, {"type": "boolean"})
     assert not matches_schema(True, {"type": "integer"})
     assert matches_schema(3, {"type": ["number", "null"]})
     assert not matches_schema("c", {"enum": ["a", "b"]})
     assert not matches_schema([1, "a"], {"type": "array", "items": {"type": "integer"}})
     assert matches_schema({"x": 1}, {"$ref": "elsewhere"})
-    assert matches_schema({"x": 1}, {"enum": 5, "required": True, "properties": 3, "type": 4}), "no schema, no demands"
+    assert matches_schema({"x": 1}, {"enum": 5, "required": True, "properties": 3, "type": 4}), (
+        "invalid keywords are ignored"
+    )
 
 
 @given(st.text(max_size=40), st.lists(st.integers(1, 5), max_size=10))
-def test_tool_call_detector_passes_words_unchanged(text: str, sizes: list[int]) -> None:
-    gate, said, at = ToolCallDetector(), "", 0
+def test_tool_call_detector_passes_text_unchanged(text: str, sizes: list[int]) -> None:
+    detector, said, at = ToolCallDetector(), "", 0
     for size in [*sizes, len(text)]:
-        said += gate.push(text[at : at + size])
+        said += detector.push(text[at : at + size])
         at += size
-    said += gate.flush()
-    assert said + gate.buffered_text == text
-    assert (gate.kind is LlmOutputKind.TOOL_CALL) == bool(gate.buffered_text)
+    said += detector.flush()
+    assert said + detector.buffered_text == text
+    assert (detector.kind is LlmOutputKind.TOOL_CALL) == bool(detector.buffered_text)
 
 
-def test_tool_call_detector_knows_when_a_call_is_complete() -> None:
-    gate = ToolCallDetector()
-    assert gate.push('{"name": "weather", "argum') == ""
-    assert not gate.is_complete
-    assert gate.push('ents": {"city": "Rome"}}') == ""
-    assert gate.is_complete
+def test_tool_call_detector_is_complete_after_the_closing_brace() -> None:
+    detector = ToolCallDetector()
+    assert detector.push('{"name": "weather", "argum') == ""
+    assert not detector.is_complete
+    assert detector.push('ents": {"city": "Rome"}}') == ""
+    assert detector.is_complete

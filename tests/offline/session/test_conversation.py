@@ -1,4 +1,4 @@
-"""Interruption and memory: what is cut, what the model remembers, how items are ordered; audio formats."""
+"""Conversation: truncation, the model's memory, item order, audio formats."""
 
 from __future__ import annotations
 
@@ -24,146 +24,131 @@ from offline.protocol.worker_messages import (
 from offline.session.conversation import WORD_PATTERN, MessagePart, played_words
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error, single_event
-
-from .test_input_turns import SPOKEN_ENDING
-
-
-def session_with_reply(*clauses: str, ms: int = 1000, **session: Any) -> tuple[SessionDriver, str]:
-    """A session in the middle of a spoken reply, and the reply's item id."""
-    bench = SessionDriver(**session)
-    bench.speak_turn("Tell me a story.")
-    events = bench.deliver_speech(*clauses, ms=ms)
-    return bench, single_event(events, "response.output_item.added")["item"]["id"]
-
-
-def send_truncate(bench: SessionDriver, item_id: str, ms: int) -> list[dict[str, Any]]:
-    """`conversation.item.truncate`."""
-    return bench.send_event("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=ms)
-
+from tests.support.offline.session_scenarios import SPOKEN_ENDING, send_truncate, session_with_reply
 
 # ---------------------------------------------------------------------- barge-in
 
 
-def test_speaking_stops_the_reply_and_the_cut_is_remembered() -> None:
-    bench, item_id = session_with_reply("Once upon a time,", " there was a small blue house.")
-    active = bench.last_work(Generate).response_id
-    events = bench.append_audio(tone(300))
+def test_speech_during_a_reply_cancels_it_and_memory_keeps_the_played_words() -> None:
+    driver, item_id = session_with_reply("Once upon a time,", " there was a small blue house.")
+    active = driver.last_work(Generate).response_id
+    events = driver.append_audio(tone(300))
     assert event_types(events) == ["input_audio_buffer.speech_started", *SPOKEN_ENDING]
     done = single_event(events, "response.done")["response"]
     assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
     assert single_event(events, "conversation.item.done")["item"]["status"] == "incomplete"
-    assert bench.last_work(StopGeneration).response_id == active
-    assert bench.deliver(ReplySpeech(active, " It was late.", tone(100))) == []
-    assert send_truncate(bench, item_id, 1500) == [
+    assert driver.last_work(StopGeneration).response_id == active
+    assert driver.deliver(ReplySpeech(active, " It was late.", tone(100))) == []
+    assert send_truncate(driver, item_id, 1500) == [
         {
             "type": "conversation.item.truncated",
-            "event_id": bench.checker.events[-1]["event_id"],
+            "event_id": driver.checker.events[-1]["event_id"],
             "item_id": item_id,
             "content_index": 0,
             "audio_end_ms": 1500,
         }
     ]
-    assert bench.last_work(Prefill).request.messages[-1] == LlmMessage("assistant", "Once upon a time, there was a")
-    bench.append_audio(silence(300))
-    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "Stop.", "en", 0.5))
-    assert bench.model_context() == [
+    assert driver.last_work(Prefill).request.messages[-1] == LlmMessage("assistant", "Once upon a time, there was a")
+    driver.append_audio(silence(300))
+    driver.deliver(FinalTranscript(driver.last_work(Recognize).item_id, "Stop.", "en", 0.5))
+    assert driver.model_context() == [
         ("user", "Tell me a story."),
         ("assistant", "Once upon a time, there was a"),
         ("user", "Stop."),
     ]
 
 
-def test_a_finished_reply_can_still_be_cut() -> None:
-    bench, item_id = session_with_reply("One.", " Two.", " Three.")
-    bench.finish_reply()
-    assert "response.done" not in event_types(bench.append_audio(tone(300)))
-    assert event_types(send_truncate(bench, item_id, 2000)) == ["conversation.item.truncated"]
-    assert bench.last_work(Prefill).request.messages[-1].text == "One. Two."
-    item = bench.send_event("conversation.item.retrieve", item_id=item_id)[0]["item"]
+def test_truncate_of_a_completed_reply_shortens_memory_and_audio() -> None:
+    driver, item_id = session_with_reply("One.", " Two.", " Three.")
+    driver.finish_reply()
+    assert "response.done" not in event_types(driver.append_audio(tone(300)))
+    assert event_types(send_truncate(driver, item_id, 2000)) == ["conversation.item.truncated"]
+    assert driver.last_work(Prefill).request.messages[-1].text == "One. Two."
+    item = driver.send_event("conversation.item.retrieve", item_id=item_id)[0]["item"]
     assert item["content"][0]["transcript"] is None
     assert len(base64.b64decode(item["content"][0]["audio"])) == 2000 * 48
 
 
-def test_a_reply_of_which_nothing_was_heard_is_not_remembered() -> None:
-    bench, item_id = session_with_reply("One.")
-    bench.append_audio(tone(300))
-    send_truncate(bench, item_id, 0)
-    assert bench.last_work(Prefill).request.messages[-1] == LlmMessage("user", "Tell me a story.")
+def test_truncate_at_zero_removes_the_reply_from_memory() -> None:
+    driver, item_id = session_with_reply("One.")
+    driver.append_audio(tone(300))
+    send_truncate(driver, item_id, 0)
+    assert driver.last_work(Prefill).request.messages[-1] == LlmMessage("user", "Tell me a story.")
 
 
-def test_a_reply_cut_while_it_goes_on_is_not_remembered_further() -> None:
-    bench, item_id = session_with_reply(
+def test_truncate_of_an_active_reply_keeps_later_clauses_out_of_memory() -> None:
+    driver, item_id = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    assert "response.done" not in event_types(bench.append_audio(tone(300)))
-    send_truncate(bench, item_id, 1000)
-    bench.deliver_speech(" Two.")
-    assert single_error(send_truncate(bench, item_id, 1500))["code"] == "invalid_value"
-    bench.send_event("response.cancel")
-    assert bench.last_work(Prefill).request.messages[-1].text == "One."
+    assert "response.done" not in event_types(driver.append_audio(tone(300)))
+    send_truncate(driver, item_id, 1000)
+    driver.deliver_speech(" Two.")
+    assert single_error(send_truncate(driver, item_id, 1500))["code"] == "invalid_value"
+    driver.send_event("response.cancel")
+    assert driver.last_work(Prefill).request.messages[-1].text == "One."
 
 
-def test_what_cannot_be_truncated() -> None:
-    bench, item_id = session_with_reply("One.")
-    error = single_error(send_truncate(bench, item_id, 1001))
+def test_truncate_of_invalid_items_or_times_reports_an_error() -> None:
+    driver, item_id = session_with_reply("One.")
+    error = single_error(send_truncate(driver, item_id, 1001))
     assert error["message"] == "Audio content of 1000ms is already shorter than 1001ms"
-    assert single_error(send_truncate(bench, item_id, -1))["code"] == "invalid_value"
-    assert single_error(send_truncate(bench, "item_x", 0))["code"] == "item_not_found"
+    assert single_error(send_truncate(driver, item_id, -1))["code"] == "invalid_value"
+    assert single_error(send_truncate(driver, "item_x", 0))["code"] == "item_not_found"
     only_model = "Only model output audio messages can be truncated."
-    typed = bench.create_message("Hi", "assistant")["id"]
-    for other in (bench.last_work(Recognize).item_id, typed):
-        error = single_error(send_truncate(bench, other, 0))
+    typed = driver.create_message("Hi", "assistant")["id"]
+    for other in (driver.last_work(Recognize).item_id, typed):
+        error = single_error(send_truncate(driver, other, 0))
         assert (error["code"], error["message"]) == (None, only_model)
-    events = bench.send_event("conversation.item.truncate", item_id=item_id, content_index=1, audio_end_ms=0)
+    events = driver.send_event("conversation.item.truncate", item_id=item_id, content_index=1, audio_end_ms=0)
     assert single_error(events)["message"] == only_model
 
 
-def test_a_turn_beside_a_reply_that_may_not_be_interrupted_is_answered_after_it() -> None:
-    bench, _ = session_with_reply(
+def test_turn_during_an_uninterruptible_reply_is_answered_after_it() -> None:
+    driver, _ = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    assert "response.created" not in event_types(bench.speak_turn("And then?"))
-    events = bench.finish_reply()
+    assert "response.created" not in event_types(driver.speak_turn("And then?"))
+    events = driver.finish_reply()
     assert event_types(events)[-3:] == ["response.done", "rate_limits.updated", "response.created"]
-    assert bench.model_context() == [("user", "Tell me a story."), ("assistant", "One."), ("user", "And then?")]
-    assert event_types(bench.finish_reply()) == ["response.done", "rate_limits.updated"]
+    assert driver.model_context() == [("user", "Tell me a story."), ("assistant", "One."), ("user", "And then?")]
+    assert event_types(driver.finish_reply()) == ["response.done", "rate_limits.updated"]
 
 
-def test_a_turn_beside_a_reply_that_was_deleted_meanwhile_is_not_answered() -> None:
-    """A client that decides about interruptions by itself takes a cough out."""
-    bench, _ = session_with_reply(
+def test_turn_deleted_during_an_uninterruptible_reply_gets_no_response() -> None:
+    """A client that decides about interruptions itself deletes a cough."""
+    driver, _ = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    bench.speak_turn("")
-    bench.send_event("conversation.item.delete", item_id=bench.last_work(Recognize).item_id)
-    assert event_types(bench.finish_reply())[-2:] == ["response.done", "rate_limits.updated"]
+    driver.speak_turn("")
+    driver.send_event("conversation.item.delete", item_id=driver.last_work(Recognize).item_id)
+    assert event_types(driver.finish_reply())[-2:] == ["response.done", "rate_limits.updated"]
 
 
-def test_a_turn_that_waits_is_not_answered_over_the_next_one() -> None:
-    bench, _ = session_with_reply(
+def test_queued_turn_followed_by_a_new_turn_gets_no_response_of_its_own() -> None:
+    driver, _ = session_with_reply(
         "One.", audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}
     )
-    bench.speak_turn("And then?")
-    bench.update(audio={"input": {"turn_detection": {"interrupt_response": True}}})
-    events = bench.append_audio(tone(300))
+    driver.speak_turn("And then?")
+    driver.update(audio={"input": {"turn_detection": {"interrupt_response": True}}})
+    events = driver.append_audio(tone(300))
     assert "response.done" in event_types(events) and "response.created" not in event_types(events)
 
 
-def test_interrupting_before_the_words_are_known_answers_both_turns() -> None:
-    bench = SessionDriver()
-    bench.speak_turn(None)
-    first = bench.last_work(Recognize).item_id
-    events = bench.append_audio(tone(300))
+def test_turn_interrupted_before_its_transcript_is_answered_with_the_next() -> None:
+    driver = SessionDriver()
+    driver.speak_turn(None)
+    first = driver.last_work(Recognize).item_id
+    events = driver.append_audio(tone(300))
     assert single_event(events, "response.done")["response"]["status_details"]["reason"] == "turn_detected"
-    bench.append_audio(silence(300))
-    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "world", "en", 1))
-    assert not bench.all_work(Generate)
-    bench.deliver(FinalTranscript(first, "Hello", "en", 1))
-    assert bench.model_context() == [("user", "Hello"), ("user", "world")]
+    driver.append_audio(silence(300))
+    driver.deliver(FinalTranscript(driver.last_work(Recognize).item_id, "world", "en", 1))
+    assert not driver.all_work(Generate)
+    driver.deliver(FinalTranscript(first, "Hello", "en", 1))
+    assert driver.model_context() == [("user", "Hello"), ("user", "world")]
 
 
 @given(st.lists(st.text(alphabet="ab ,.你好。", max_size=12), max_size=4), st.integers(0, 5000))
-def test_what_was_heard_begins_what_was_said(clauses: list[str], cut: int) -> None:
+def test_llm_text_of_a_truncated_part_is_a_growing_prefix(clauses: list[str], cut: int) -> None:
     part = MessagePart("output_audio")
     for clause in clauses:
         part.append_clause(clause, bytes(480 * 48))
@@ -187,7 +172,7 @@ def test_what_was_heard_begins_what_was_said(clauses: list[str], cut: int) -> No
         ("我用 Python 寫程式", 0.6, "我用 Python"),
     ],
 )
-def test_words_up_to_a_share(text: str, share: float, heard: str) -> None:
+def test_played_words_end_at_the_word_whose_middle_was_reached(text: str, share: float, heard: str) -> None:
     assert played_words(text, share) == heard
     assert "".join(WORD_PATTERN.findall(text)) == text
 
@@ -195,67 +180,67 @@ def test_words_up_to_a_share(text: str, share: float, heard: str) -> None:
 # ---------------------------------------------------------------------- items
 
 
-def test_items_are_placed_where_the_client_says() -> None:
-    bench = SessionDriver()
-    first, second = bench.create_message("1")["id"], bench.create_message("2")["id"]
-    between = bench.create_message("1.5", previous_item_id=first)["id"]
-    front = bench.create_message("0", previous_item_id="root")["id"]
-    assert bench.session.item_ids == [front, first, between, second] == bench.checker.item_order
+def test_item_create_with_previous_item_id_inserts_after_it() -> None:
+    driver = SessionDriver()
+    first, second = driver.create_message("1")["id"], driver.create_message("2")["id"]
+    between = driver.create_message("1.5", previous_item_id=first)["id"]
+    front = driver.create_message("0", previous_item_id="root")["id"]
+    assert driver.item_ids == [front, first, between, second] == driver.checker.item_order
     error = single_error(
-        bench.send_event(
+        driver.send_event(
             "conversation.item.create",
             previous_item_id="item_x",
             item={"type": "message", "role": "user", "content": []},
         )
     )
     assert (error["code"], error["param"]) == ("item_not_found", "previous_item_id")
-    bench.send_event("response.create")
-    assert [text for _, text in bench.model_context()] == ["0", "1", "1.5", "2"]
+    driver.send_event("response.create")
+    assert [text for _, text in driver.model_context()] == ["0", "1", "1.5", "2"]
 
 
-def test_items_are_deleted() -> None:
-    bench = SessionDriver()
-    first, second = bench.create_message("1")["id"], bench.create_message("2")["id"]
+def test_item_delete_removes_it_from_the_conversation() -> None:
+    driver = SessionDriver()
+    first, second = driver.create_message("1")["id"], driver.create_message("2")["id"]
     assert (
-        single_event(bench.send_event("conversation.item.delete", item_id=first), "conversation.item.deleted")[
+        single_event(driver.send_event("conversation.item.delete", item_id=first), "conversation.item.deleted")[
             "item_id"
         ]
         == first
     )
-    assert single_error(bench.send_event("conversation.item.delete", item_id=first))["code"] == "item_not_found"
-    bench.send_event("response.create")
-    assert bench.session.item_ids == [second] and bench.model_context() == [("user", "2")]
+    assert single_error(driver.send_event("conversation.item.delete", item_id=first))["code"] == "item_not_found"
+    driver.send_event("response.create")
+    assert driver.item_ids == [second] and driver.model_context() == [("user", "2")]
 
 
-def test_a_turn_deleted_before_its_words_are_known_is_not_answered() -> None:
-    bench = SessionDriver()
-    bench.speak_turn(None)
-    item_id = bench.last_work(Recognize).item_id
-    events = bench.send_event("conversation.item.delete", item_id=item_id)
+def test_turn_deleted_before_its_transcript_gets_no_reply() -> None:
+    driver = SessionDriver()
+    driver.speak_turn(None)
+    item_id = driver.last_work(Recognize).item_id
+    events = driver.send_event("conversation.item.delete", item_id=item_id)
     assert event_types(events)[:2] == ["conversation.item.deleted", "response.done"]
-    assert bench.deliver(FinalTranscript(item_id, "Hello", "en", 1)) == [] and not bench.all_work(Generate)
+    assert driver.deliver(FinalTranscript(item_id, "Hello", "en", 1)) == [] and not driver.all_work(Generate)
 
 
-def test_an_item_deleted_before_a_reply_is_generated_is_not_part_of_it() -> None:
-    bench = SessionDriver()
-    first = bench.create_message("1")["id"]
-    bench.speak_turn(None)
-    bench.send_event("conversation.item.delete", item_id=first)
-    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "2", "en", 1))
-    assert bench.model_context() == [("user", "2")]
+def test_item_deleted_before_generation_is_not_in_the_request() -> None:
+    driver = SessionDriver()
+    first = driver.create_message("1")["id"]
+    driver.speak_turn(None)
+    driver.send_event("conversation.item.delete", item_id=first)
+    driver.deliver(FinalTranscript(driver.last_work(Recognize).item_id, "2", "en", 1))
+    assert driver.model_context() == [("user", "2")]
 
 
-def test_items_of_a_former_conversation_are_remembered() -> None:
-    bench = SessionDriver(instructions="Be kind.")
-    bench.create_message("You speak to Ada.", "system")
-    bench.create_message("Hello")
-    bench.create_message("Hi Ada", "assistant")
+def test_items_of_an_earlier_conversation_are_in_the_request() -> None:
+    driver = SessionDriver(instructions="Be kind.")
+    driver.create_message("You speak to Ada.", "system")
+    driver.create_message("Hello")
+    driver.create_message("Hi Ada", "assistant")
     spoken = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": "Bye"}]}
-    bench.send_event("conversation.item.create", item={**spoken, "id": "mine"})
+    driver.send_event("conversation.item.create", item={**spoken, "id": "mine"})
     call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1"}
-    bench.send_event("conversation.item.create", item=call)
-    bench.send_event("response.create")
-    roles = [(message.role, message.text) for message in bench.last_work(Generate).request.messages]
+    driver.send_event("conversation.item.create", item=call)
+    driver.send_event("response.create")
+    roles = [(message.role, message.text) for message in driver.last_work(Generate).request.messages]
     assert roles == [
         ("system", "Be kind."),
         ("system", "You speak to Ada."),
@@ -265,7 +250,7 @@ def test_items_of_a_former_conversation_are_remembered() -> None:
         ("assistant", ""),
     ]
     assert (
-        single_error(bench.send_event("conversation.item.create", item={**spoken, "id": "mine"}))["param"] == "item.id"
+        single_error(driver.send_event("conversation.item.create", item={**spoken, "id": "mine"}))["param"] == "item.id"
     )
 
 
@@ -283,40 +268,40 @@ def test_items_of_a_former_conversation_are_remembered() -> None:
         ("robot", {"type": "input_text", "text": "x"}, "item.role"),
     ],
 )
-def test_items_that_cannot_be(role: str, part: dict[str, Any], param: str) -> None:
+def test_item_create_with_invalid_content_reports_its_path(role: str, part: dict[str, Any], param: str) -> None:
     item = {"type": "message", "role": role, "content": [part]}
     assert single_error(SessionDriver().send_event("conversation.item.create", item=item))["param"] == param
 
 
-def test_sound_in_an_item_is_recognised() -> None:
-    bench = SessionDriver(audio={"input": {"transcription": {"model": "whisper-1"}}})
+def test_audio_in_a_created_item_is_recognised_before_the_reply() -> None:
+    driver = SessionDriver(audio={"input": {"transcription": {"model": "whisper-1"}}})
     sound = tone(500)
     parts = [
         {"type": "input_text", "text": "Listen:"},
         {"type": "input_audio", "audio": base64.b64encode(sound).decode()},
     ]
-    item = bench.send_event("conversation.item.create", item={"type": "message", "role": "user", "content": parts})[0][
+    item = driver.send_event("conversation.item.create", item={"type": "message", "role": "user", "content": parts})[0][
         "item"
     ]
-    bench.send_event("response.create")
-    assert bench.last_work(Recognize).audio == sound and not bench.all_work(Generate)
-    events = bench.deliver(FinalTranscript(item["id"], "hello", "en", 0.5))
+    driver.send_event("response.create")
+    assert driver.last_work(Recognize).audio == sound and not driver.all_work(Generate)
+    events = driver.deliver(FinalTranscript(item["id"], "hello", "en", 0.5))
     assert single_event(events, "conversation.item.input_audio_transcription.completed")["content_index"] == 1
-    assert bench.model_context() == [("user", "Listen:\nhello")]
-    retrieved = bench.send_event("conversation.item.retrieve", item_id=item["id"])[0]["item"]
+    assert driver.model_context() == [("user", "Listen:\nhello")]
+    retrieved = driver.send_event("conversation.item.retrieve", item_id=item["id"])[0]["item"]
     assert base64.b64decode(retrieved["content"][1]["audio"]) == sound
 
 
-def test_stored_sound_is_bounded() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": None}})
+def test_stored_audio_beyond_ten_minutes_drops_the_oldest() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": None}})
     first = ""
     for _ in range(3):
-        bench.append_audio(silence(60_000) * 4, piece_ms=60_000)
-        committed = bench.send_event("input_audio_buffer.commit")[0]
+        driver.append_audio(silence(60_000) * 4, piece_ms=60_000)
+        committed = driver.send_event("input_audio_buffer.commit")[0]
         first = first or committed["item_id"]
-    parts = bench.send_event("conversation.item.retrieve", item_id=first)[0]["item"]["content"]
+    parts = driver.send_event("conversation.item.retrieve", item_id=first)[0]["item"]["content"]
     assert parts[0]["audio"] == ""
-    last = bench.send_event("conversation.item.retrieve", item_id=bench.session.item_ids[-1])[0]["item"]
+    last = driver.send_event("conversation.item.retrieve", item_id=driver.item_ids[-1])[0]["item"]
     assert len(last["content"][0]["audio"]) > 1000
 
 
@@ -324,7 +309,7 @@ def test_stored_sound_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
-def test_g711_is_what_the_standard_says(kind: str) -> None:
+def test_g711_decode_table_has_the_values_of_the_standard(kind: str) -> None:
     meaning = g711_decode_table(kind)
     known = {"audio/pcmu": {0xFF: 0, 0x00: -32124, 0x80: 32124}, "audio/pcma": {0xD5: 8, 0x2A: -32256, 0xAA: 32256}}
     assert {code: int(meaning[code]) for code in known[kind]} == known[kind]
@@ -332,7 +317,7 @@ def test_g711_is_what_the_standard_says(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
-def test_g711_carries_sound(kind: str) -> None:
+def test_g711_round_trip_keeps_30_db_of_signal(kind: str) -> None:
     sound = np.frombuffer(tone(500), np.int16).astype(float)
     wire = encode_audio(kind, tone(500))
     assert len(wire) == 4000
@@ -342,21 +327,21 @@ def test_g711_carries_sound(kind: str) -> None:
     assert 10 * math.log10(np.mean(sound[middle] ** 2) / noise) > 30
 
 
-def test_a_telephone_call() -> None:
+def test_mulaw_session_converts_input_and_output() -> None:
     wire = {"type": "audio/pcmu"}
-    bench = SessionDriver(audio={"input": {"format": wire}, "output": {"format": wire}})
+    driver = SessionDriver(audio={"input": {"format": wire}, "output": {"format": wire}})
     sound = encode_audio("audio/pcmu", tone(800) + silence(400))
     events = []
     for start in range(0, len(sound), 160):
         audio = base64.b64encode(sound[start : start + 160]).decode()
-        events += bench.send_event("input_audio_buffer.append", audio=audio)
+        events += driver.send_event("input_audio_buffer.append", audio=audio)
     assert "input_audio_buffer.committed" in event_types(events)
-    bench.deliver(FinalTranscript(bench.last_work(Recognize).item_id, "Hello.", "en", 1))
-    spoken = bench.deliver_speech("Hi.", ms=1000)
+    driver.deliver(FinalTranscript(driver.last_work(Recognize).item_id, "Hello.", "en", 1))
+    spoken = driver.deliver_speech("Hi.", ms=1000)
     deltas = [base64.b64decode(event["delta"]) for event in spoken if event["type"] == "response.output_audio.delta"]
     assert sum(map(len, deltas)) == 8000 and len(deltas) == 5
     item_id = spoken[0]["item"]["id"]
-    bench.append_audio(b"", 20)
-    assert event_types(send_truncate(bench, item_id, 500)) == ["conversation.item.truncated"]
-    item = bench.send_event("conversation.item.retrieve", item_id=item_id)[0]["item"]
+    driver.append_audio(b"", 20)
+    assert event_types(send_truncate(driver, item_id, 500)) == ["conversation.item.truncated"]
+    item = driver.send_event("conversation.item.retrieve", item_id=item_id)[0]["item"]
     assert len(base64.b64decode(item["content"][0]["audio"])) == 4000

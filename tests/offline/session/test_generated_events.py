@@ -1,4 +1,4 @@
-"""Whatever clients send and workers answer, in any order: a session does not crash and keeps the protocol's laws."""
+"""Generated client events and worker results in any order: no crash, and a valid event stream."""
 
 from __future__ import annotations
 
@@ -132,38 +132,38 @@ ACTION = st.one_of(
 
 
 class GeneratedActions:
-    """Carries generated actions out, and plays workers that answer late, in any order, or again."""
+    """Executes generated actions, with workers that answer late, out of order or twice."""
 
     def __init__(self, seed: int) -> None:
         self.driver = SessionDriver(seed=seed)
         self.driver.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
 
     def perform(self, action: tuple[Any, ...]) -> None:
-        bench, kind, arguments = self.driver, action[0], action[1:]
+        driver, kind, arguments = self.driver, action[0], action[1:]
         if kind == "event":
-            bench.collect(bench.session.handle_event(arguments[0], bench.now))
+            driver.collect(driver.session.handle_event(arguments[0], driver.now))
         elif kind in ("sound", "silence"):
-            bench.append_audio((tone if kind == "sound" else silence)(arguments[0]), piece_ms=100)
+            driver.append_audio((tone if kind == "sound" else silence)(arguments[0]), piece_ms=100)
         elif kind == "item":
             self.act_on_item(*arguments)
         elif kind == "heard":
             self.deliver_transcript(*arguments)
         elif kind == "hearing":
-            if turns := bench.all_work(Recognize) + bench.all_work(SpeechPaused):
-                bench.deliver(CaptionDelta(turns[arguments[0] % len(turns)].item_id, " well"))
+            if turns := driver.all_work(Recognize) + driver.all_work(SpeechPaused):
+                driver.deliver(CaptionDelta(turns[arguments[0] % len(turns)].item_id, " well"))
         elif kind == "provisional":
-            if pauses := bench.all_work(SpeechPaused):
-                bench.deliver(ProvisionalTranscript(pauses[-1 - arguments[0] % len(pauses)].item_id, arguments[1]))
+            if pauses := driver.all_work(SpeechPaused):
+                driver.deliver(ProvisionalTranscript(pauses[-1 - arguments[0] % len(pauses)].item_id, arguments[1]))
         elif kind == "truncate":
-            if known := bench.session.item_ids:
-                bench.send_event("conversation.item.truncate", item_id=known[-1], content_index=0, audio_end_ms=30)
+            if known := driver.item_ids:
+                driver.send_event("conversation.item.truncate", item_id=known[-1], content_index=0, audio_end_ms=30)
         elif kind == "reply":
             self.deliver_reply_result(*arguments)
         else:
-            bench.advance(arguments[0])
+            driver.advance(arguments[0])
 
     def act_on_item(self, what: str, index: int) -> None:
-        known = self.driver.session.item_ids
+        known = self.driver.item_ids
         if not known:
             return
         item_id = known[index % len(known)]
@@ -198,30 +198,30 @@ class GeneratedActions:
             self.driver.deliver(ReplyDone(name, what, 7, 3, 5))  # type: ignore[arg-type]
 
     def finish(self) -> None:
-        """The workers answer everything; then nothing may be left open."""
-        bench = self.driver
-        for _ in range(2):  # the end of a response may call for another one
-            for work in bench.all_work(Recognize):
-                bench.deliver(FinalTranscript(work.item_id, "Done.", "en", 0.5))
-            for work in bench.all_work(Generate):
-                bench.deliver(ReplyDone(work.response_id, "stop", 1, 0, 1))
-        if bench.close is None:
-            bench.checker.assert_all_done()
-            assert bench.checker.item_order == bench.session.item_ids
-        assert_work_is_consistent(bench)
+        """Complete all work; then nothing may be open."""
+        driver = self.driver
+        for _ in range(2):  # the end of a response may start another
+            for work in driver.all_work(Recognize):
+                driver.deliver(FinalTranscript(work.item_id, "Done.", "en", 0.5))
+            for work in driver.all_work(Generate):
+                driver.deliver(ReplyDone(work.response_id, "stop", 1, 0, 1))
+        if driver.close is None:
+            driver.checker.assert_all_done()
+            assert driver.checker.item_order == driver.item_ids
+        assert_work_is_consistent(driver)
 
 
-def assert_work_is_consistent(bench: SessionDriver) -> None:
-    """Every piece of work is asked for once, and speculation is only taken back where there was some."""
+def assert_work_is_consistent(driver: SessionDriver) -> None:
+    """Assert that each work is submitted once, and that only existing speculation is revoked."""
     for kind, name in ((Recognize, "item_id"), (Generate, "response_id"), (StopGeneration, "response_id")):
-        asked = [getattr(work, name) for work in bench.all_work(kind)]
-        if kind is not Recognize:  # an item that was deleted may be created again under its name
+        asked = [getattr(work, name) for work in driver.all_work(kind)]
+        if kind is not Recognize:  # a deleted item may be created again with its id
             assert len(asked) == len(set(asked))
-    assert {stop.response_id for stop in bench.all_work(StopGeneration)} <= {
-        work.response_id for work in bench.all_work(Generate)
+    assert {stop.response_id for stop in driver.all_work(StopGeneration)} <= {
+        work.response_id for work in driver.all_work(Generate)
     }
     speculating: set[str] = set()
-    for work in bench.submitted_work:
+    for work in driver.submitted_work:
         if isinstance(work, SpeechPaused):
             assert work.item_id not in speculating
             speculating.add(work.item_id)
@@ -231,15 +231,15 @@ def assert_work_is_consistent(bench: SessionDriver) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTION, max_size=40), st.integers(0, 1000))
-def test_any_order_of_events_keeps_the_laws(actions: list[tuple[Any, ...]], seed: int) -> None:
+def test_session_with_generated_actions_keeps_the_protocol_rules(actions: list[tuple[Any, ...]], seed: int) -> None:
     world = GeneratedActions(seed)
     for action in actions:
         world.perform(action)
     world.finish()
 
 
-def test_long_conversations_keep_the_laws() -> None:
-    """Hundreds of likely turns in a row, which short generated examples do not reach."""
+def test_session_with_hundreds_of_turns_keeps_the_protocol_rules() -> None:
+    """Short generated examples do not reach hundreds of likely turns."""
     ends: Counter[str] = Counter()
     for seed in range(3):
         source = random.Random(seed)
@@ -256,7 +256,7 @@ def test_long_conversations_keep_the_laws() -> None:
 
 
 def turn(source: random.Random) -> list[tuple[Any, ...]]:
-    """A turn as real calls have them, now and then with something unexpected in between."""
+    """Return the actions of a typical turn, sometimes with an unexpected one."""
     actions: list[tuple[Any, ...]] = [("sound", source.choice([300, 500, 900]))]
     if source.random() < 0.3:
         actions += [("hearing", 0), ("silence", 150), ("sound", 300)]
@@ -283,10 +283,10 @@ def turn(source: random.Random) -> list[tuple[Any, ...]]:
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=40) | st.binary(max_size=40))
-def test_any_frame_is_answered_with_an_error(frame: str | bytes) -> None:
-    bench = SessionDriver()
+def test_session_with_invalid_frames_reports_errors_only(frame: str | bytes) -> None:
+    driver = SessionDriver()
     if isinstance(frame, bytes):
-        events = bench.collect(bench.session.handle_binary(bench.now))
+        events = driver.collect(driver.session.handle_binary(driver.now))
     else:
-        events = bench.collect(bench.session.handle_text(frame, bench.now))
+        events = driver.collect(driver.session.handle_text(frame, driver.now))
     assert [event["type"] for event in events] == ["error"]

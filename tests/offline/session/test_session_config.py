@@ -1,4 +1,4 @@
-"""The session's settings: defaults, updates, and how broken events are refused."""
+"""Session settings: defaults, updates, and errors for invalid events."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ from hypothesis import strategies as st
 
 from offline.protocol.json_codec import read_json, write_json
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error, single_event
-
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "Look up the weather for a city.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
+from tests.support.offline.session_scenarios import WEATHER
 
 
 def transcription_settings(**more: Any) -> dict[str, Any]:
-    """Session settings with input transcription."""
+    """Return session settings with input transcription."""
     return {"audio": {"input": {"transcription": {"model": "whisper-1"}, **more}}}
 
 
-def test_a_fresh_session_tells_every_setting() -> None:
+def test_session_created_contains_every_setting() -> None:
     session = SessionDriver().created["session"]
     assert session.pop("id").startswith("sess_")
     assert len(session.pop("instructions")) > 20
@@ -61,13 +55,13 @@ def test_a_fresh_session_tells_every_setting() -> None:
     }
 
 
-def test_identifiers_look_like_the_real_ones() -> None:
-    bench = SessionDriver(output_modalities=["text"], tools=[WEATHER])
-    item = bench.create_message("Weather in London?")
-    response = single_event(bench.send_event("response.create"), "response.created")["response"]
-    call = bench.deliver_tool_call("get_weather", "{}")[0]["item"]
+def test_ids_have_the_service_format() -> None:
+    driver = SessionDriver(output_modalities=["text"], tools=[WEATHER])
+    item = driver.create_message("Weather in London?")
+    response = single_event(driver.send_event("response.create"), "response.created")["response"]
+    call = driver.deliver_tool_call("get_weather", "{}")[0]["item"]
     for value, prefix, length in [
-        (bench.created["event_id"], "event_", 21),
+        (driver.created["event_id"], "event_", 21),
         (item["id"], "item_", 21),
         (response["id"], "resp_", 21),
         (response["conversation_id"], "conv_", 21),
@@ -77,11 +71,11 @@ def test_identifiers_look_like_the_real_ones() -> None:
         assert len(value) == len(prefix) + length
 
 
-def test_an_update_changes_only_what_it_names() -> None:
-    bench = SessionDriver()
-    before = bench.created["session"]
+def test_update_changes_only_the_given_fields() -> None:
+    driver = SessionDriver()
+    before = driver.created["session"]
     after = single_event(
-        bench.update(
+        driver.update(
             instructions="Be brief.",
             audio={
                 "input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 500}},
@@ -104,9 +98,9 @@ def test_an_update_changes_only_what_it_names() -> None:
     assert after == expected
 
 
-def test_an_update_clears_and_switches() -> None:
-    bench = SessionDriver(tools=[WEATHER], instructions="x", **transcription_settings())
-    after = bench.update(
+def test_update_with_null_clears_and_with_a_type_switches() -> None:
+    driver = SessionDriver(tools=[WEATHER], instructions="x", **transcription_settings())
+    after = driver.update(
         tools=[],
         instructions="",
         audio={"input": {"transcription": None, "turn_detection": {"type": "semantic_vad", "eagerness": "high"}}},
@@ -119,7 +113,7 @@ def test_an_update_clears_and_switches() -> None:
         "interrupt_response": True,
     }
     assert (
-        bench.update(audio={"input": {"turn_detection": None}})[0]["session"]["audio"]["input"]["turn_detection"]
+        driver.update(audio={"input": {"turn_detection": None}})[0]["session"]["audio"]["input"]["turn_detection"]
         is None
     )
 
@@ -164,41 +158,41 @@ def test_an_update_clears_and_switches() -> None:
         ("realtime", "invalid_type", "session"),
     ],
 )
-def test_one_bad_key_rejects_the_whole_update(session: Any, code: str, param: str) -> None:
-    bench = SessionDriver()
+def test_update_with_one_invalid_field_changes_nothing(session: Any, code: str, param: str) -> None:
+    driver = SessionDriver()
     both = {"instructions": "changed", **session} if isinstance(session, dict) else session
-    error = single_error(bench.send_event("session.update", session=both, event_id="mine"))
+    error = single_error(driver.send_event("session.update", session=both, event_id="mine"))
     assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, param)
     assert error["event_id"] == "mine"
-    after = bench.update()[0]["session"]
-    assert after == bench.created["session"]
+    after = driver.update()[0]["session"]
+    assert after == driver.created["session"]
 
 
-def test_the_voice_is_fixed_once_it_was_heard() -> None:
-    bench = SessionDriver()
-    bench.update(audio={"output": {"voice": "cedar"}})
-    bench.create_message("Hello")
-    bench.send_event("response.create")
-    bench.deliver_speech("Hi.")
-    bench.finish_reply()
-    assert single_error(bench.update(audio={"output": {"voice": "marin"}}))["code"] == "cannot_update_voice"
-    assert event_types(bench.update(audio={"output": {"voice": "cedar", "speed": 1.1}})) == ["session.updated"]
+def test_voice_update_after_speech_is_rejected() -> None:
+    driver = SessionDriver()
+    driver.update(audio={"output": {"voice": "cedar"}})
+    driver.create_message("Hello")
+    driver.send_event("response.create")
+    driver.deliver_speech("Hi.")
+    driver.finish_reply()
+    assert single_error(driver.update(audio={"output": {"voice": "marin"}}))["code"] == "cannot_update_voice"
+    assert event_types(driver.update(audio={"output": {"voice": "cedar", "speed": 1.1}})) == ["session.updated"]
     other = {"audio": {"output": {"voice": "marin"}}}
-    assert single_error(bench.send_event("response.create", response=other))["code"] == "cannot_update_voice"
+    assert single_error(driver.send_event("response.create", response=other))["code"] == "cannot_update_voice"
 
 
-def test_without_a_model_in_the_address_the_update_may_name_one() -> None:
-    bench = SessionDriver(model_is_fixed=False)
-    assert bench.update(model="gpt-realtime-2.1")[0]["session"]["model"] == "gpt-realtime-2.1"
+def test_update_without_a_model_in_the_url_may_set_one() -> None:
+    driver = SessionDriver(model_is_fixed=False)
+    assert driver.update(model="gpt-realtime-2.1")[0]["session"]["model"] == "gpt-realtime-2.1"
 
 
-def test_a_session_ends_after_an_hour() -> None:
-    bench = SessionDriver()
-    assert bench.session.next_deadline() == bench.now + 3600
-    assert bench.advance(3599) == []
-    assert single_error(bench.advance(1))["code"] == "session_expired"
-    assert bench.close is not None and bench.close.code == 1001
-    assert bench.send_event("response.create") == [] and bench.session.next_deadline() is None
+def test_session_expires_after_an_hour() -> None:
+    driver = SessionDriver()
+    assert driver.session.next_deadline() == driver.now + 3600
+    assert driver.advance(3599) == []
+    assert single_error(driver.advance(1))["code"] == "session_expired"
+    assert driver.close is not None and driver.close.code == 1001
+    assert driver.send_event("response.create") == [] and driver.session.next_deadline() is None
 
 
 @pytest.mark.parametrize(
@@ -223,11 +217,11 @@ def test_a_session_ends_after_an_hour() -> None:
         ([], "invalid_event", None),
     ],
 )
-def test_a_broken_event_is_told_and_harms_nothing(event: Any, code: str, param: str | None) -> None:
-    bench = SessionDriver(instructions="x")
-    error = single_error(bench.collect(bench.session.handle_event(event, bench.now)))
+def test_invalid_event_reports_an_error_and_the_session_continues(event: Any, code: str, param: str | None) -> None:
+    driver = SessionDriver(instructions="x")
+    error = single_error(driver.collect(driver.session.handle_event(event, driver.now)))
     assert (error["code"], error["param"]) == (code, param)
-    assert event_types(bench.update()) == ["session.updated"]
+    assert event_types(driver.update()) == ["session.updated"]
 
 
 @pytest.mark.parametrize(
@@ -239,23 +233,23 @@ def test_a_broken_event_is_told_and_harms_nothing(event: Any, code: str, param: 
         '{"type": ' + "[" * 100_000,
     ],
 )
-def test_what_python_reads_beyond_json_is_no_json(text: str) -> None:
-    bench = SessionDriver()
-    assert single_error(bench.send_frame(text))["code"] == "invalid_json"
-    assert event_types(bench.update(instructions="Be brief.")) == ["session.updated"]
+def test_frame_with_python_only_json_is_invalid_json(text: str) -> None:
+    driver = SessionDriver()
+    assert single_error(driver.send_frame(text))["code"] == "invalid_json"
+    assert event_types(driver.update(instructions="Be brief.")) == ["session.updated"]
 
 
-def test_half_characters_are_replaced_and_whole_ones_kept() -> None:
-    bench = SessionDriver()
+def test_read_json_replaces_lone_surrogates_and_keeps_pairs() -> None:
+    driver = SessionDriver()
     update = '{"type": "session.update", "session": {"type": "realtime", "instructions": "%s"}}'
-    events = bench.send_frame(update % r"\ud83d \ud83d\ude00 \udc00\u4f60")
+    events = driver.send_frame(update % r"\ud83d \ud83d\ude00 \udc00\u4f60")
     assert events[0]["session"]["instructions"] == "\ufffd \U0001f600 \ufffd\u4f60"
-    # What was valid text before stays as it was, also a written-out escape.
-    assert bench.send_frame(update % r"\\ud83d")[0]["session"]["instructions"] == r"\ud83d"
+    # Valid text stays, also an escaped backslash before "u".
+    assert driver.send_frame(update % r"\\ud83d")[0]["session"]["instructions"] == r"\ud83d"
 
 
 @given(st.text(st.characters()))
-def test_any_text_can_be_sent(text: str) -> None:
+def test_write_json_encodes_any_text_as_utf8(text: str) -> None:
     sent = write_json({"text": text})
     sent.encode()
     if not any(0xD800 <= ord(letter) < 0xE000 for letter in text):
@@ -274,13 +268,13 @@ def test_any_text_can_be_sent(text: str) -> None:
         ({"type": "object", "properties": {"city": "string"}}, "properties.city"),
     ],
 )
-def test_a_broken_schema_is_refused_when_it_is_declared(parameters: Any, param: str) -> None:
-    bench = SessionDriver()
-    error = single_error(bench.update(tools=[{**WEATHER, "parameters": parameters}]))
+def test_tool_with_an_invalid_schema_reports_its_path(parameters: Any, param: str) -> None:
+    driver = SessionDriver()
+    error = single_error(driver.update(tools=[{**WEATHER, "parameters": parameters}]))
     assert (error["code"], error["param"]) == ("invalid_type", f"session.tools[0].parameters.{param}")
 
 
-def test_schemas_may_use_all_of_json_schema() -> None:
+def test_tool_with_other_schema_keywords_is_accepted() -> None:
     schema = {
         "type": ["object", "null"],
         "properties": {"a": True, "b": {"enum": [1, None]}, "c": {"type": "array", "items": [{"type": "string"}]}},
@@ -290,29 +284,29 @@ def test_schemas_may_use_all_of_json_schema() -> None:
     assert event_types(SessionDriver().update(tools=[{**WEATHER, "parameters": schema}])) == ["session.updated"]
 
 
-def test_a_value_nested_without_end_is_refused() -> None:
+def test_value_nested_200_deep_is_rejected() -> None:
     schema: Any = {}
     for _ in range(200):
         schema = {"not": [schema]}
-    bench = SessionDriver()
-    error = single_error(bench.update(tools=[{**WEATHER, "parameters": schema}]))
+    driver = SessionDriver()
+    error = single_error(driver.update(tools=[{**WEATHER, "parameters": schema}]))
     assert (error["code"], error["param"]) == ("invalid_value", "session.tools[0].parameters")
 
 
-def test_frames_that_are_no_events() -> None:
-    bench = SessionDriver()
-    assert single_error(bench.collect(bench.session.handle_text("{", bench.now)))["code"] == "invalid_json"
-    assert single_error(bench.collect(bench.session.handle_binary(bench.now)))["code"] == "invalid_event"
+def test_incomplete_json_and_binary_frames_report_errors() -> None:
+    driver = SessionDriver()
+    assert single_error(driver.collect(driver.session.handle_text("{", driver.now)))["code"] == "invalid_json"
+    assert single_error(driver.collect(driver.session.handle_binary(driver.now)))["code"] == "invalid_event"
 
 
-def test_errors_hold_nothing_of_the_conversation() -> None:
-    bench = SessionDriver()
+def test_error_messages_contain_no_client_text() -> None:
+    driver = SessionDriver()
     secret = "the password is swordfish"
     answers = [
-        bench.update(instructions=[secret]),
-        bench.update(output_modalities=[secret]),
-        bench.send_event("conversation.item.create", item={"type": "message", "role": secret, "content": []}),
-        bench.send_event("input_audio_buffer.append", audio=secret),
-        bench.send_event("response.create", response={"tool_choice": secret}),
+        driver.update(instructions=[secret]),
+        driver.update(output_modalities=[secret]),
+        driver.send_event("conversation.item.create", item={"type": "message", "role": secret, "content": []}),
+        driver.send_event("input_audio_buffer.append", audio=secret),
+        driver.send_event("response.create", response={"tool_choice": secret}),
     ]
     assert all(secret not in str(single_error(answer)) for answer in answers)

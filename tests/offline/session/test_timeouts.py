@@ -1,4 +1,4 @@
-"""Time in a session: the idle timeout, and how long a silence ends a turn by what was said."""
+"""Idle timeout of a session, and the silence that ends a turn by its transcript."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import pytest
 from offline.protocol.worker_messages import ProvisionalTranscript
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_event
+from tests.support.offline.session_scenarios import send_truncate, session_with_reply
 
-from .test_conversation import send_truncate, session_with_reply
 
-
-def test_an_idle_caller_is_spoken_to() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    bench.speak_turn("Hello.")
-    bench.deliver_speech("Hi! How are you?", ms=2000)
-    bench.finish_reply()
-    assert bench.session.next_deadline() == pytest.approx(bench.now + 2 + 6)
-    bench.append_audio(silence(1000))
-    assert bench.advance(7.9) == []
-    events = bench.advance(0.2)
+def test_idle_timeout_creates_a_response() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    driver.speak_turn("Hello.")
+    driver.deliver_speech("Hi! How are you?", ms=2000)
+    driver.finish_reply()
+    assert driver.session.next_deadline() == pytest.approx(driver.now + 2 + 6)
+    driver.append_audio(silence(1000))
+    assert driver.advance(7.9) == []
+    events = driver.advance(0.2)
     assert event_types(events) == [
         "input_audio_buffer.timeout_triggered",
         "input_audio_buffer.committed",
@@ -28,70 +27,70 @@ def test_an_idle_caller_is_spoken_to() -> None:
         "response.created",
     ]
     assert events[0]["audio_end_ms"] - events[0]["audio_start_ms"] == 1000
-    assert bench.model_context()[-1] == ("user", "…")
-    bench.finish_reply()
-    bench.append_audio(tone(300))
-    assert bench.advance(60) == []
+    assert driver.model_context()[-1] == ("user", "…")
+    driver.finish_reply()
+    driver.append_audio(tone(300))
+    assert driver.advance(60) == []
 
 
-def test_the_idle_timeout_runs_from_where_a_reply_was_cut() -> None:
-    bench, item_id = session_with_reply(
+def test_idle_timeout_after_truncate_starts_at_once() -> None:
+    driver, item_id = session_with_reply(
         "A long answer.",
         ms=10_000,
         audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}},
     )
-    bench.finish_reply()
-    assert bench.session.next_deadline() == pytest.approx(bench.now + 16)
-    send_truncate(bench, item_id, 1000)
-    assert bench.session.next_deadline() == pytest.approx(bench.now + 6)
+    driver.finish_reply()
+    assert driver.session.next_deadline() == pytest.approx(driver.now + 16)
+    send_truncate(driver, item_id, 1000)
+    assert driver.session.next_deadline() == pytest.approx(driver.now + 6)
 
 
 @pytest.mark.parametrize("end", ["interrupted", "cancelled", "deleted"])
-def test_the_idle_timeout_does_not_wait_for_sound_nobody_plays(end: str) -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    bench.speak_turn("Tell me a story.")
-    item_id = bench.deliver_speech("Once upon a time.", ms=25_000)[0]["item"]["id"]
+def test_idle_timeout_after_stopped_playback_starts_at_once(end: str) -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    driver.speak_turn("Tell me a story.")
+    item_id = driver.deliver_speech("Once upon a time.", ms=25_000)[0]["item"]["id"]
     if end == "cancelled":
-        bench.send_event("response.cancel")
+        driver.send_event("response.cancel")
     elif end == "deleted":
-        bench.finish_reply()
-        bench.send_event("conversation.item.delete", item_id=item_id)
+        driver.finish_reply()
+        driver.send_event("conversation.item.delete", item_id=item_id)
     else:
-        bench.finish_reply()  # all of it is sent, and most of it not played, when the person speaks
-        bench.speak_turn("Stop.")
-        bench.finish_reply()
-    assert bench.advance(5.9) == []
-    assert "input_audio_buffer.timeout_triggered" in event_types(bench.advance(0.2))
+        driver.finish_reply()  # all is sent, and most of it not yet played, when the user speaks
+        driver.speak_turn("Stop.")
+        driver.finish_reply()
+    assert driver.advance(5.9) == []
+    assert "input_audio_buffer.timeout_triggered" in event_types(driver.advance(0.2))
 
 
-def test_deleting_what_was_played_before_leaves_the_reply_its_time() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    typed = bench.create_message("Hello.")
-    bench.speak_turn("Tell me a story.")
-    bench.deliver_speech("Once upon a time.", ms=25_000)
-    bench.finish_reply()
-    bench.send_event("conversation.item.delete", item_id=typed["id"])
-    assert bench.advance(30.9) == []
-    assert "input_audio_buffer.timeout_triggered" in event_types(bench.advance(0.2))
+def test_idle_timeout_after_deleting_an_older_item_waits_for_playback() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    typed = driver.create_message("Hello.")
+    driver.speak_turn("Tell me a story.")
+    driver.deliver_speech("Once upon a time.", ms=25_000)
+    driver.finish_reply()
+    driver.send_event("conversation.item.delete", item_id=typed["id"])
+    assert driver.advance(30.9) == []
+    assert "input_audio_buffer.timeout_triggered" in event_types(driver.advance(0.2))
 
 
-def test_the_idle_timeout_can_be_taken_back() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
-    bench.speak_turn("Hello.")
-    bench.finish_reply()
-    bench.update(audio={"input": {"turn_detection": {"idle_timeout_ms": None}}})
-    assert bench.advance(60) == []
+def test_idle_timeout_set_to_null_never_fires() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+    driver.speak_turn("Hello.")
+    driver.finish_reply()
+    driver.update(audio={"input": {"turn_detection": {"idle_timeout_ms": None}}})
+    assert driver.advance(60) == []
 
 
-def test_end_of_turn_silence_follows_the_words() -> None:
+def test_semantic_vad_silence_depends_on_the_transcript() -> None:
     def waited(words: str, eagerness: str = "medium") -> int:
-        """Milliseconds of silence until the turn ends."""
-        bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}})
-        item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+        """Return the milliseconds of silence until the turn ends."""
+        driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}})
+        item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
         for ms in range(20, 9000, 20):
-            events = bench.append_audio(silence(20))
+            events = driver.append_audio(silence(20))
             if ms == 200 and words:
-                events += bench.deliver(ProvisionalTranscript(item_id, words))
+                events += driver.deliver(ProvisionalTranscript(item_id, words))
             if "input_audio_buffer.speech_stopped" in event_types(events):
                 return ms
         return 9000
@@ -104,42 +103,42 @@ def test_end_of_turn_silence_follows_the_words() -> None:
     assert waited("I want tea and", "high") < unfinished < waited("I want tea and", "low")
 
 
-def test_longer_silence_does_not_outlast_its_turn() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}})
-    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.append_audio(silence(200))
-    bench.deliver(ProvisionalTranscript(item_id, "I want tea and"))
-    assert bench.append_audio(silence(1000)) == []
-    assert "input_audio_buffer.committed" in event_types(bench.append_audio(silence(2900)))
-    assert "input_audio_buffer.committed" in event_types(bench.append_audio(tone(600) + silence(900)))
+def test_semantic_vad_silence_of_one_turn_does_not_apply_to_the_next() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    driver.append_audio(silence(200))
+    driver.deliver(ProvisionalTranscript(item_id, "I want tea and"))
+    assert driver.append_audio(silence(1000)) == []
+    assert "input_audio_buffer.committed" in event_types(driver.append_audio(silence(2900)))
+    assert "input_audio_buffer.committed" in event_types(driver.append_audio(tone(600) + silence(900)))
 
 
-def test_words_that_arrive_in_a_silence_may_end_the_turn() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
-    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    assert bench.append_audio(silence(600)) == []
-    assert "input_audio_buffer.committed" in event_types(bench.deliver(ProvisionalTranscript(item_id, "I want cake.")))
+def test_transcript_during_a_pause_may_end_the_turn() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    assert driver.append_audio(silence(600)) == []
+    assert "input_audio_buffer.committed" in event_types(driver.deliver(ProvisionalTranscript(item_id, "I want cake.")))
 
 
-def test_what_was_said_before_a_pause_does_not_end_what_comes_after_it() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
-    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.append_audio(silence(200))
-    assert bench.deliver(ProvisionalTranscript(item_id, "I want tea.")) == []
-    assert bench.append_audio(tone(600) + silence(600)) == []
-    assert bench.deliver(ProvisionalTranscript("item_of_another_turn", "I want tea.")) == []
-    assert bench.deliver(ProvisionalTranscript(item_id, "I want tea. And.")) == []
-    bench.append_audio(tone(300))
-    assert bench.deliver(ProvisionalTranscript(item_id, "I want tea. And cake.")) == []  # spoken on since
-    assert bench.append_audio(silence(600)) == []
-    events = bench.deliver(ProvisionalTranscript(item_id, "I want tea. And cake, please."))
+def test_transcript_of_an_earlier_pause_does_not_end_the_turn() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    driver.append_audio(silence(200))
+    assert driver.deliver(ProvisionalTranscript(item_id, "I want tea.")) == []
+    assert driver.append_audio(tone(600) + silence(600)) == []
+    assert driver.deliver(ProvisionalTranscript("item_of_another_turn", "I want tea.")) == []
+    assert driver.deliver(ProvisionalTranscript(item_id, "I want tea. And.")) == []
+    driver.append_audio(tone(300))
+    assert driver.deliver(ProvisionalTranscript(item_id, "I want tea. And cake.")) == []  # speech continued since
+    assert driver.append_audio(silence(600)) == []
+    events = driver.deliver(ProvisionalTranscript(item_id, "I want tea. And cake, please."))
     assert "input_audio_buffer.committed" in event_types(events)
 
 
-def test_changed_settings_judge_the_words_of_the_pause_again() -> None:
-    bench = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})
-    item_id = single_event(bench.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
-    bench.append_audio(silence(600))
-    assert bench.deliver(ProvisionalTranscript(item_id, "I want cake.")) == []
-    bench.update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}})
-    assert "input_audio_buffer.committed" in event_types(bench.append_audio(silence(40)))
+def test_eagerness_update_during_a_pause_applies_to_its_transcript() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    driver.append_audio(silence(600))
+    assert driver.deliver(ProvisionalTranscript(item_id, "I want cake.")) == []
+    driver.update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}})
+    assert "input_audio_buffer.committed" in event_types(driver.append_audio(silence(40)))

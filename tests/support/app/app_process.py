@@ -1,4 +1,4 @@
-"""The app in a process of its own: `python app.py` on a free port, with its log in a file."""
+"""App process: `python app.py` on a free port, with its log in a file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ from tests.support.paths import ROOT
 
 OPERATOR_KEY = "sk-operator-canary"
 
+NO_SERVER_SETTINGS = dict.fromkeys(
+    ("OPENAI_API_KEY", "REALTIME_URL", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), ""
+)
+"""Environment that overrides a developer's `.env`. Empty, not absent: `.env` fills in absent variables only."""
+
 
 def free_port() -> int:
-    """Not one of those that systems hand out themselves: another test's server, begun meanwhile, could be given it."""
+    """Return a free port outside the range from which systems assign ports to other tests' servers."""
     while True:
         port = random.randrange(15_000, 32_000)
         with suppress(OSError), socket.socket() as probe:
@@ -30,14 +35,15 @@ def free_port() -> int:
 
 
 class AppProcess:
-    """A running app."""
+    """A running app, and its health endpoint."""
 
     def __init__(self, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.url, self.process, self.log_path = url, process, log
         self.first_health: dict[str, object] = {}
-        """What /health said first, where a test wants to know."""
+        """The first answer of /health, for tests that need it."""
 
     def health(self) -> dict[str, object]:
+        """Return the JSON answer of /health, with its status as `http`."""
         try:
             with urllib.request.urlopen(self.url + "/health", timeout=5) as answer:
                 return {"http": answer.status, **json.load(answer)}
@@ -45,11 +51,12 @@ class AppProcess:
             return {"http": answer.code, **json.load(answer)}
 
     def fetch_text(self, path: str) -> str:
+        """Return the body at `path`."""
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return str(answer.read().decode())
 
     def wait_for_health(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:
-        """Ask /health until `condition` holds."""
+        """Poll /health until `condition` holds, and return the answer."""
         deadline = time.monotonic() + timeout
         last: object = None
         while time.monotonic() < deadline:
@@ -58,23 +65,21 @@ class AppProcess:
                 last = self.health()
                 if condition(last):
                     return last
-            time.sleep(0.1)  # polling a socket that does not push
+            time.sleep(0.1)  # /health has no push
         raise AssertionError(f"not within {timeout} s; last answer: {last}; log: {self.log_path.read_text()[-2000:]}")
 
 
 @contextmanager
 def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[AppProcess]:
-    """`python app.py` (or another `command`) on a free port, with no key, until the block ends."""
+    """Run `python app.py` (or another `command`) on a free port, without a key, until the block ends."""
     port = free_port()
-    # Empty, not absent: a developer's own .env must not make the tests talk to a server that bills.
-    nobody = dict.fromkeys(("OPENAI_API_KEY", "REALTIME_URL", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), "")
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
             env={
                 **os.environ,
-                **nobody,
+                **NO_SERVER_SETTINGS,
                 "HOST": "127.0.0.1",
                 "PORT": str(port),
                 "UVICORN_PORT": str(port),

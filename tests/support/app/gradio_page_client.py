@@ -1,4 +1,4 @@
-"""Somebody at the real page, without a browser: what Gradio's script and ours would ask of the app, and all it says."""
+"""Page client without a browser: sends the requests of Gradio's and the page's scripts, and records all answers."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 SILENT_FRAME = bytes(960)
-"""20 ms of silence."""
+"""20 ms of silence, PCM16 at 24 kHz."""
 
 
 class TrafficRecorder:
-    """Every byte that came from the app, by where it came from."""
+    """All bytes received from the app, by their source."""
 
     def __init__(self) -> None:
         self.traffic: dict[str, bytearray] = {}
 
     def record(self, source: str, data: bytes | str) -> None:
+        """Add data of a source."""
         self.traffic.setdefault(source, bytearray()).extend(data.encode() if isinstance(data, str) else data)
 
 
 class GradioPageClient:
     """One page session."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, ear: TrafficRecorder, name: str = "page") -> None:
-        self.url, self.recorder, self.name = url, ear, name
+    def __init__(self, url: str, client: httpx.AsyncClient, recorder: TrafficRecorder, name: str = "page") -> None:
+        self.url, self.recorder, self.name = url, recorder, name
         self.session = secrets.token_hex(6)
         self.config: dict[str, Any] = {}
         self.received_text = ""
-        """All that the page was told, as it came."""
+        """Text of the event stream so far."""
         self._client = client
         self._changed = asyncio.Condition()
         self._answers: dict[str, Any] = {}
@@ -46,36 +47,36 @@ class GradioPageClient:
     # ---------------------------------------------------------------- HTTP
 
     async def request(self, path: str, method: str = "GET", **how: Any) -> httpx.Response:
-        """One request; the whole answer is heard."""
+        """Send one request and record the complete answer."""
         answer = await self._client.request(method, self.url + path, **how)
-        where = f"{self.name}: {method} {path.split('?')[0]}"
-        self.recorder.record(where, f"{answer.status_code} {answer.reason_phrase}\n{answer.headers.raw!r}\n")
-        self.recorder.record(where, answer.content)
+        source = f"{self.name}: {method} {path.split('?')[0]}"
+        self.recorder.record(source, f"{answer.status_code} {answer.reason_phrase}\n{answer.headers.raw!r}\n")
+        self.recorder.record(source, answer.content)
         return answer
 
     async def open(self) -> None:
-        """The page is loaded."""
+        """Load the page and run its load events."""
         await self.request("/")
         self.config = (await self.request("/config")).json()
         self._tasks.add(asyncio.create_task(self._hold_heartbeat()))
         await self.trigger_event(None, "load")
 
     async def _hold_heartbeat(self) -> None:
-        """What tells the app that the page is still there."""
+        """Hold the stream that shows the app an open page."""
         stream = self._client.stream("GET", f"{self.url}/gradio_api/heartbeat/{self.session}", timeout=None)
         async with stream as answer:
             async for line in answer.aiter_lines():
                 self.recorder.record(f"{self.name}: heartbeat", line)
 
     async def close(self) -> None:
-        """The tab is closed: nobody listens any more."""
+        """Close the tab: all of its streams end."""
         for task in [*self._tasks, *([self._listener] if self._listener else [])]:
             task.cancel()
             with suppress(asyncio.CancelledError, httpx.HTTPError):
                 await task
 
     async def cut_event_stream(self) -> None:
-        """The stream of what the page is told breaks off; it is not asked for again."""
+        """Cut the event stream without opening it again."""
         assert self._listener is not None
         self._listener.cancel()
         with suppress(asyncio.CancelledError):
@@ -88,21 +89,23 @@ class GradioPageClient:
         return found[0] if found else None
 
     async def trigger_event(self, name: str | None, trigger: str = "click", **given: Any) -> list[Any]:
-        """What the page does when `trigger` happens to the component with this `elem_id`, None for the page itself.
-        `given`: values of components by `elem_id`, with _ for -. Returns the first function's answer once all has been
-        done; endless functions that follow go on, and are listened to."""
+        """Run the functions that `trigger` starts at the component with this `elem_id` (None: at the page).
+
+        `given`: values of components by `elem_id`, with _ for -. Return the first function's answer when all of them
+        are done. Generators that follow continue, and their output is recorded.
+        """
         given.setdefault("voice_call", self.session)  # the name of a WebRTC connection
         values = {self._component_id(key.replace("_", "-")): value for key, value in given.items()}
-        wanted = self._component_id(name)
+        component = self._component_id(name)
         answers = [
             await self._run_dependency(one, values)
             for one in self.config["dependencies"]
-            if any(kind == trigger and place in (wanted, *([] if name else [place])) for place, kind in one["targets"])
+            if any(kind == trigger and (target == component or not name) for target, kind in one["targets"])
         ]
         return answers[0] if answers else []
 
     async def call_server_function(self, name: str, function: str, data: object) -> Any:
-        """What a function of the server says that belongs to the component with this `elem_id`."""
+        """Call a server function of the component with this `elem_id`, and return its answer."""
         body = {
             "component_id": self._component_id(name),
             "fn_name": function,
@@ -138,13 +141,13 @@ class GradioPageClient:
         return answer["output"]["data"]
 
     async def _read_event_stream(self) -> None:
-        while self._pending:  # Gradio ends the stream when there is nothing to come
-            where = f"{self.url}/gradio_api/queue/data?session_hash={self.session}"
-            async with self._client.stream("GET", where, timeout=None) as answer:
+        while self._pending:  # Gradio ends the stream when no event runs
+            url = f"{self.url}/gradio_api/queue/data?session_hash={self.session}"
+            async with self._client.stream("GET", url, timeout=None) as answer:
                 async for line in answer.aiter_lines():
                     await self._on_stream_line(line)
                     if '"msg":"close_stream"' in line[:40]:
-                        break  # as a page does, which closes it
+                        break  # a page closes the stream here
 
     async def _on_stream_line(self, line: str) -> None:
         self.recorder.record(f"{self.name}: events", line + "\n")
@@ -158,21 +161,21 @@ class GradioPageClient:
             self._changed.notify_all()
 
     async def wait_for_text(self, condition: Callable[[str], bool], seconds: float = 15.0) -> None:
-        """Wait until `condition` holds for all that the page was told."""
+        """Wait until `condition` holds for the text of the event stream."""
         try:
             async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait_for(lambda: condition(self.received_text))
         except TimeoutError:
             raise AssertionError(self.received_text[-2000:]) from None
 
-    # ---------------------------------------------------------------- a call over a web socket
+    # ---------------------------------------------------------------- a call over a WebSocket
 
     @asynccontextmanager
     async def websocket_call(self) -> AsyncIterator[None]:
-        """A voice call, as the page holds it where WebRTC does not get through; hung up at the end."""
-        where = (await self.trigger_event("voice-fallback"))[0]
-        assert where, "a ticket"
-        async with connect(f"{self.url.replace('http', 'ws')}/{where}", close_timeout=1) as socket:
+        """Hold a voice call over a WebSocket until the block ends."""
+        path = (await self.trigger_event("voice-fallback"))[0]
+        assert path, "no ticket"
+        async with connect(f"{self.url.replace('http', 'ws')}/{path}", close_timeout=1) as socket:
             speaking = asyncio.create_task(self._stream_audio(socket))
             try:
                 yield
@@ -181,16 +184,16 @@ class GradioPageClient:
                 await speaking
 
     async def _stream_audio(self, socket: ClientConnection) -> None:
-        heard = 0
+        received = 0
         with suppress(ConnectionClosed):
             async for message in socket:
                 self.recorder.record(f"{self.name}: voice socket", message)
                 if isinstance(message, str):
                     continue
-                heard += 1
+                received += 1
                 await socket.send(SILENT_FRAME)
-                if heard % 5 == 0:
-                    await socket.send(json.dumps({"type": "taken", "frames": heard}))
+                if received % 5 == 0:
+                    await socket.send(json.dumps({"type": "taken", "frames": received}))
         self.recorder.record(f"{self.name}: voice socket", f"{socket.close_code} {socket.close_reason}\n")
 
 
@@ -198,25 +201,27 @@ class GradioPageClient:
 
 
 async def run_api_client(
-    url: str, ear: TrafficRecorder, name: str, messages: list[str], until: str, **how: Any
+    url: str, recorder: TrafficRecorder, name: str, messages: list[str], until: str, **options: Any
 ) -> None:
-    """A program at one of our sockets: sends these messages, reads until an event of the type `until` or the end, and
-    closes. Headers and the close frame are heard too."""
-    where = f"program {name}"
+    """Connect as a program, send the messages, read until an event of type `until`, and close.
+
+    Headers and the close frame are recorded too.
+    """
+    source = f"program {name}"
     try:
-        async with connect(url, close_timeout=1, **how) as socket:
+        async with connect(url, close_timeout=1, **options) as socket:
             assert socket.response is not None
-            ear.record(where, f"{socket.response.headers}\n")
+            recorder.record(source, f"{socket.response.headers}\n")
             with suppress(ConnectionClosed):
                 for message in messages:
                     await socket.send(message)
                 async with asyncio.timeout(10):
                     async for message in socket:
-                        ear.record(where, message)
+                        recorder.record(source, message)
                         if json.loads(message).get("type") == until:
                             break
             await socket.close()
-            ear.record(where, f"{socket.close_code} {socket.close_reason}\n")
-    except InvalidStatus as refused:
-        ear.record(where, f"{refused.response.status_code} {refused.response.headers}\n")
-        ear.record(where, refused.response.body or b"")
+            recorder.record(source, f"{socket.close_code} {socket.close_reason}\n")
+    except InvalidStatus as denied:
+        recorder.record(source, f"{denied.response.status_code} {denied.response.headers}\n")
+        recorder.record(source, denied.response.body or b"")

@@ -1,9 +1,9 @@
-"""What is planted in the app, and searched for in all that leaves it."""
+"""Canaries: fake secrets that are planted in the app and searched for in all of its output."""
 
 from __future__ import annotations
 
-# The middle of each is what is searched for, so that a part of a key is found too. The signs around it are written
-# otherwise in an address, in HTML and in JSON.
+# The search looks for the middle of each one, so it finds parts of a key too. The characters around it are encoded
+# differently in an address, in HTML and in JSON.
 OPERATOR = "+k/Qx7CanaryOperator4Zw&<k="
 VISITOR = "+k/Qx7CanaryVisitor9Vb&<k="
 PROGRAM = "Qx7CanaryProgram2Nc"

@@ -1,4 +1,4 @@
-"""A voice call over WebRTC from a page without a browser; all that comes on its data channel is heard."""
+"""WebRTC call of a page client without a browser; all messages of its data channel are recorded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aiortc.mediastreams import AudioStreamTrack
 from .gradio_page_client import GradioPageClient
 
 COMPONENT_EVENTS = {"send_input": "tick", "fetch_output": "state_change"}
-"""What fastrtc's component makes of these messages."""
+"""Message of the data channel -> event that fastrtc's component triggers."""
 
 
 @asynccontextmanager
 async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
-    """A voice call, its microphone silent; hung up at the end."""
+    """Hold a voice call with a silent microphone until the block ends."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTrack(AudioStreamTrack())
     channel = peer.createDataChannel("text")
@@ -26,11 +26,11 @@ async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
     events: dict[str, asyncio.Task[list[object]]] = {}
 
     @channel.on("open")  # type: ignore[untyped-decorator]  # pyee's
-    def opened() -> None:
+    def on_open() -> None:
         channel.send("handshake")
 
     @channel.on("message")  # type: ignore[untyped-decorator]
-    def told(text: str) -> None:
+    def on_message(text: str) -> None:
         visitor.recorder.record(f"{visitor.name}: data channel", text + "\n")
         event = COMPONENT_EVENTS.get(json.loads(text).get("type"))
         if event is not None and (event not in events or events[event].done()):
@@ -38,9 +38,9 @@ async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
 
     try:
         await peer.setLocalDescription(await peer.createOffer())
-        ours = peer.localDescription
+        offer = peer.localDescription
         answer = await visitor.call_server_function(
-            "voice-call", "offer", {"sdp": ours.sdp, "type": ours.type, **value}
+            "voice-call", "offer", {"sdp": offer.sdp, "type": offer.type, **value}
         )
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
         yield

@@ -1,4 +1,4 @@
-"""A person at the text tab, for tests."""
+"""Page object of the text tab, for browser tests."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from playwright.sync_api import Browser, Locator, Route
 from .browser_page import EVENT_TIMEOUT_S, BrowserPage, ShownMessage
 
 FLICKER_PROBE_SCRIPT = """
-window.flashes = [];  // times at which messages that had been there were gone
+window.flashes = [];  // drops of the number of messages: [before, after]
 {
-  let had = 0;
-  const look = () => {
+  let previous = 0;
+  const countMessages = () => {
     const now = document.querySelectorAll("#text-chat [data-testid=user], #text-chat [data-testid=bot]").length;
-    if (now < had) window.flashes.push([had, now]);
-    had = now;
+    if (now < previous) window.flashes.push([previous, now]);
+    previous = now;
   };
-  new MutationObserver(look).observe(document, { childList: true, subtree: true });
+  new MutationObserver(countMessages).observe(document, { childList: true, subtree: true });
 }
 """
 
 
 class TextChatPage(BrowserPage):
-    """Drives the text tab of one page; what `Caller` does drives its voice tab."""
+    """Drives the text tab of one page; the inherited methods drive its voice tab."""
 
     def __init__(
         self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text", before: str = ""
@@ -58,7 +58,7 @@ class TextChatPage(BrowserPage):
         self.page.route("**/queue/join*", hold)
         with self.page.expect_request("**/queue/join*"):
             self.send_message(text)
-        # As on a busy computer: what is typed after the second Enter is there before Gradio has looked at the box.
+        # As on a busy computer: the next text is in the box before Gradio reads it after the second Enter.
         self.message_box.evaluate(
             """(box, meanwhile) => {
                 box.focus();
@@ -68,12 +68,12 @@ class TextChatPage(BrowserPage):
             }""",
             meanwhile,
         )
-        waiting, held = held, None
-        for route in waiting:
+        held_routes, held = held, None
+        for route in held_routes:
             route.continue_()
 
     def send_and_await_reply(self, text: str, timeout: float = EVENT_TIMEOUT_S) -> str:
-        """Send a message and wait for the whole reply: its text as a person sees it."""
+        """Send a message, wait for the whole reply, and return its visible text."""
         before = len(self.chat_messages())
         self.send_message(text)
         self.wait_until(
@@ -94,7 +94,7 @@ class TextChatPage(BrowserPage):
         return self.page.inner_text("#text-status .status")
 
     def message_count_drops(self) -> list[list[int]]:
-        """Each time messages went away: how many there were, and how many were left."""
+        """Return each drop of the number of messages: [before, after]."""
         return list(self.page.evaluate("window.flashes"))
 
     def chat_messages(self) -> list[ShownMessage]:
@@ -106,5 +106,5 @@ class TextChatPage(BrowserPage):
 
     @property
     def last_reply(self) -> Locator:
-        """The last reply."""
+        """Locator of the last reply."""
         return self.page.locator("#text-chat [data-testid=bot]").last

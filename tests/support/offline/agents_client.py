@@ -2,7 +2,7 @@
 
     .venv-apart/bin/python tests/support/offline/agents_client.py URL text|spoken|interruption|tools [SPEECH.pcm]
 
-SPEECH.pcm is PCM16 mono at 24 kHz. Prints one JSON line with what was heard and answered; ends with an error otherwise.
+SPEECH.pcm is PCM16 mono at 24 kHz. Prints one JSON line with transcripts and answers; fails on any error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def get_weather(city: str) -> str:
 
 
 def model_config(url: str, tracker: RealtimePlaybackTracker, **more: Any) -> Any:
-    """Where to connect, and the session's settings."""
+    """Return the URL and the session's settings."""
     model = {"model_name": "gpt-realtime-2.1", "turn_detection": {"type": "server_vad", "silence_duration_ms": 400}}
     return {
         "url": f"{url}?model=gpt-realtime-2.1",
@@ -43,7 +43,7 @@ def model_config(url: str, tracker: RealtimePlaybackTracker, **more: Any) -> Any
 def session_for(
     url: str, *, tools: bool = False, tracker: RealtimePlaybackTracker | None = None, **more: Any
 ) -> tuple[RealtimeRunner, Any]:
-    """A runner and the model configuration for one conversation."""
+    """Return a runner and the model configuration for one conversation."""
     agent = RealtimeAgent(
         name="Assistant",
         instructions="Use the tool for any question about the weather. Answer in one short sentence.",
@@ -53,7 +53,7 @@ def session_for(
 
 
 async def iter_server_events(session: RealtimeSession) -> AsyncIterator[dict[str, Any]]:
-    """Server events as they came; an event the package cannot read, or an error, ends the run."""
+    """Yield server events. Raise for an error, and for an event that the package cannot parse."""
     async for event in session:
         if event.type == "error":
             raise RuntimeError(f"openai-agents reports an error: {event.error}")
@@ -65,20 +65,20 @@ async def iter_server_events(session: RealtimeSession) -> AsyncIterator[dict[str
 
 
 async def send_audio(session: RealtimeSession, pcm: bytes) -> None:
-    """Sound, as a microphone sends it."""
+    """Send audio in 20 ms pieces, like a microphone."""
     for start in range(0, len(pcm), CHUNK_BYTES):
         await session.send_audio(pcm[start : start + CHUNK_BYTES])
         await asyncio.sleep(0.005)
 
 
 def response_text(response: dict[str, Any]) -> str:
-    """What a response says."""
+    """Return the text of a response."""
     parts = [part for item in response["output"] if item["type"] == "message" for part in item["content"]]
     return " ".join(part.get("transcript") or part.get("text") or "" for part in parts)
 
 
 async def run_text_turn(url: str) -> dict[str, Any]:
-    """A typed question, a written answer."""
+    """Ask a typed question; return the written answer."""
     runner, model = session_for(url, output_modalities=["text"])
     async with await runner.run(model_config=model) as session:
         await session.send_message("What colour is the sky on a clear day?")
@@ -90,7 +90,7 @@ async def run_text_turn(url: str) -> dict[str, Any]:
 
 
 async def run_spoken_turn(url: str, pcm: bytes) -> dict[str, Any]:
-    """A spoken question, a spoken answer."""
+    """Ask a spoken question; return transcript, answer and audio length."""
     runner, model = session_for(url)
     heard = answer = None
     sound = 0
@@ -111,13 +111,13 @@ async def run_spoken_turn(url: str, pcm: bytes) -> dict[str, Any]:
 
 
 def is_complete_answer(response: dict[str, Any], interrupted: str | None) -> bool:
-    """The response is whole, has words in it and is not the interrupted one."""
+    """Return whether the response is completed, has output and is not the interrupted one."""
     output = response["output"]
     return response["status"] == "completed" and bool(output) and output[0]["id"] != interrupted
 
 
 async def run_interruption(url: str, pcm: bytes) -> dict[str, Any]:
-    """Speech over a reply: the package truncates it by itself, by what its playback tracker says was played."""
+    """Speak during a reply. The package truncates it at the position of its playback tracker."""
     tracker = RealtimePlaybackTracker()
     runner, model = session_for(url, tracker=tracker)
     truncated_ms = answer = item_id = None
@@ -140,7 +140,7 @@ async def run_interruption(url: str, pcm: bytes) -> dict[str, Any]:
 
 
 async def run_tool_round(url: str) -> dict[str, Any]:
-    """The package calls the function by itself and asks for the answer."""
+    """Ask a question for which the package calls a function; return calls and answer."""
     runner, model = session_for(url, tools=True, output_modalities=["text"])
     async with await runner.run(model_config=model) as session:
         await session.send_message("What is the weather in London?")
@@ -151,7 +151,7 @@ async def run_tool_round(url: str) -> dict[str, Any]:
 
 
 async def main() -> None:
-    """Hold the conversation named on the command line."""
+    """Run the conversation named on the command line."""
     url, name, *rest = sys.argv[1:]
     pcm = await asyncio.to_thread(Path(rest[0]).read_bytes) if rest else b""
     conversations = {

@@ -1,4 +1,4 @@
-"""Runs `agents_client.py` in the virtual environment that has `openai-agents`."""
+"""Runs `agents_client.py` in the virtual environment with `openai-agents`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGENTS_PYTHON = ROOT / ".venv-apart" / ("Scripts/python.exe" if os.name == "nt" 
 
 
 async def run_agents_client(url: str, name: str, speech: Path | None = None) -> dict[str, Any]:
-    """Hold the conversation `name` with the server at `url`; what the client says of it."""
+    """Run the conversation `name` with the server at `url`; return the client's result."""
     assert AGENTS_PYTHON.exists(), f"{AGENTS_PYTHON} is missing: ./test.sh makes it from requirements-apart.txt"
     script = Path(__file__).with_name("agents_client.py")
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Stand-in models for a desk, and a rig that collects what it delivers."""
+"""Fake models for a session worker, and a rig that collects its results."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from offline.audio import STT_SAMPLE_RATE, FloatAudio
 from offline.llm.errors import ContextLengthError, LlmError, LlmUsage
 from offline.llm.prompt import Prompt
 from offline.pipeline.session_worker import PipelineSessionWorker
 from offline.protocol.worker_messages import LanguageCode, ProvisionalTranscript, ReplyDone, WorkResult
-from offline.stt.recognition_rules import STT_SAMPLE_RATE, Audio, RecognitionResult
+from offline.stt.recognition_rules import RecognitionResult
 
 RESULT_TIMEOUT_S = 10.0
 
 
 @dataclass
 class FakeRecognizer:
-    """Hears `says`; fails when it is None."""
+    """Recognises `transcript`; fails if it is None."""
 
     transcript: str | None = "Hello there."
     chinese_probability: float = 0.0
     transcription_count: int = 0
     longest_audio_s: float = 0.0
 
-    def mandarin_probability(self, audio: Audio) -> float:
+    def mandarin_probability(self, audio: FloatAudio) -> float:
         return self.chinese_probability
 
-    def transcribe(self, audio: Audio, language: LanguageCode) -> RecognitionResult:
+    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
         self.longest_audio_s = max(self.longest_audio_s, len(audio) / STT_SAMPLE_RATE)
         self.transcription_count += 1
         if self.transcript is None:
@@ -38,7 +39,7 @@ class FakeRecognizer:
 
 @dataclass
 class FakeLanguageModel:
-    """Writes `pieces`, each after `gate` was opened for it; remembers the prompts."""
+    """Generates `pieces`, one per permit of `piece_permits`, and records the prompts."""
 
     pieces: list[str] = field(default_factory=lambda: ["Good ", "morning. ", "How are you?"])
     pieces_without_tools: list[str] = field(default_factory=lambda: ["In words."])
@@ -48,10 +49,10 @@ class FakeLanguageModel:
     finish_reason: str = "stop"
     fails: bool = False
     max_prompt_chars: int = 100_000
-    """Characters of a prompt from which on it is too long."""
+    """Characters above which a prompt exceeds the context window."""
     stopped: threading.Event = field(default_factory=threading.Event)
     blocks_prefill: bool = False
-    """Reading ahead lasts until it is stopped."""
+    """Whether a prefill lasts until it is stopped."""
 
     def generate(
         self, prompt: Prompt, slot: int, on_text: Callable[[str, LlmUsage], None], stop: threading.Event
@@ -77,7 +78,7 @@ class FakeLanguageModel:
 
 
 class FakeSynthesizer:
-    """Says one byte pair a character."""
+    """Returns two bytes of audio per character."""
 
     def __init__(self) -> None:
         self.spoken_texts: list[str] = []
@@ -88,7 +89,7 @@ class FakeSynthesizer:
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    """Waits for what another thread does."""
+    """Wait for a condition that another thread fulfils."""
     async with asyncio.timeout(RESULT_TIMEOUT_S):
         while not condition():
             await asyncio.get_running_loop().run_in_executor(None, lambda: None)
@@ -96,6 +97,8 @@ async def wait_until(condition: Callable[[], object]) -> None:
 
 @dataclass
 class WorkerRig:
+    """Session worker with its fake models and results."""
+
     worker: PipelineSessionWorker
     recognizer: FakeRecognizer
     language_model: FakeLanguageModel
@@ -114,5 +117,5 @@ class WorkerRig:
         return found
 
     async def wait_for_clauses(self, clauses: int) -> None:
-        """Waits until so many clauses were spoken, wanted or not."""
+        """Wait until this many clauses were synthesised, delivered or not."""
         await wait_until(lambda: len(self.synthesizer.spoken_texts) >= clauses)

@@ -1,6 +1,6 @@
-"""Four conversations any Realtime server of this project must be able to hold, through the official `openai` client.
+"""Four conversations through the official `openai` client, for any Realtime server of this project.
 
-They judge events and the shape of what is said, never its wording, so that scripted and real models both pass.
+They check events and the form of answers, never the wording, so that scripted and real models pass.
 """
 
 from __future__ import annotations
@@ -23,49 +23,49 @@ WEATHER_TOOL = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 CHUNK_BYTES = 20 * 48
-"""What a microphone gives every 20 ms."""
+"""Bytes of 20 ms of PCM16 at 24 kHz."""
 
 
 class CheckedConnection:
-    """A connection of the official client; every event it receives is witnessed."""
+    """Connection of the official client that checks every received event."""
 
     def __init__(self, connection: AsyncRealtimeConnection) -> None:
         self.connection = connection
         self.checker = ProtocolChecker()
 
     async def next_event(self) -> dict[str, Any]:
-        """The next event."""
+        """Return the next event."""
         event = (await self.connection.recv()).to_dict()
         self.checker.check(event)
         assert event["type"] != "error", event["error"]
         return event
 
     async def read_until(self, *kinds: str) -> list[dict[str, Any]]:
-        """Events up to the first of a type in `kinds`."""
+        """Return the events up to the first of a type in `kinds`."""
         events = [await self.next_event()]
         while events[-1]["type"] not in kinds:
             events.append(await self.next_event())
         return events
 
     async def update(self, **session: Any) -> None:
-        """`session.update`, acknowledged."""
+        """Send `session.update` and wait for `session.updated`."""
         await self.connection.session.update(session={"type": "realtime", **session})  # type: ignore[arg-type]
         await self.read_until("session.updated")
 
     async def send_text(self, text: str) -> None:
-        """A typed message and the wish for an answer."""
+        """Send a typed message and `response.create`."""
         content = [{"type": "input_text", "text": text}]
         item = {"type": "message", "role": "user", "content": content}
         await self.connection.conversation.item.create(item=item)  # type: ignore[arg-type]
         await self.connection.response.create()
 
     async def send_audio(self, pcm: bytes, *, real_time: bool = False) -> None:
-        """Sound, in pieces as a microphone sends it."""
+        """Send audio in 20 ms pieces, like a microphone."""
         for start in range(0, len(pcm), CHUNK_BYTES):
             audio = base64.b64encode(pcm[start : start + CHUNK_BYTES]).decode()
             await self.connection.input_audio_buffer.append(audio=audio)
             if real_time:
-                await asyncio.sleep(0.02)  # a microphone is no faster
+                await asyncio.sleep(0.02)  # the rate of a microphone
 
 
 @asynccontextmanager
@@ -77,22 +77,22 @@ async def connect_client(url: str, model: str = "gpt-realtime-2.1") -> AsyncIter
 
 
 def event_types(events: Iterable[dict[str, Any]]) -> list[str]:
-    """Types of events, in order."""
+    """Return the types of events in order."""
     return [event["type"] for event in events]
 
 
 def reply_audio(events: Iterable[dict[str, Any]]) -> bytes:
-    """PCM16 of all audio deltas."""
+    """Return PCM16 of all audio deltas."""
     deltas = (event["delta"] for event in events if event["type"] == "response.output_audio.delta")
     return b"".join(map(base64.b64decode, deltas))
 
 
 async def run_text_turn(url: str) -> str:
-    """Typed question, written answer. Returns the answer."""
-    async with connect_client(url) as line:
-        await line.update(output_modalities=["text"], instructions="Answer in one short sentence.")
-        await line.send_text("What colour is the sky on a clear day?")
-        events = await line.read_until("response.done")
+    """Ask a typed question; return the written answer."""
+    async with connect_client(url) as client:
+        await client.update(output_modalities=["text"], instructions="Answer in one short sentence.")
+        await client.send_text("What colour is the sky on a clear day?")
+        events = await client.read_until("response.done")
         done = events[-1]["response"]
         assert done["status"] == "completed" and done["usage"]["output_token_details"]["text_tokens"] > 0
         answer: str = done["output"][0]["content"][0]["text"]
@@ -101,15 +101,15 @@ async def run_text_turn(url: str) -> str:
 
 
 async def run_spoken_turn(url: str, speech: bytes, *, real_time: bool = False) -> tuple[str, str, bytes]:
-    """Spoken question, spoken answer. Returns the transcript of each, and the answer's sound."""
-    async with connect_client(url) as line:
-        await line.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
-        sending = asyncio.create_task(line.send_audio(speech + bytes(1000 * 48), real_time=real_time))
-        events = await line.read_until("response.done")
+    """Ask a spoken question; return its transcript, the answer's transcript and audio."""
+    async with connect_client(url) as client:
+        await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        sending = asyncio.create_task(client.send_audio(speech + bytes(1000 * 48), real_time=real_time))
+        events = await client.read_until("response.done")
         await sending
         wanted = "conversation.item.input_audio_transcription.completed"
         if wanted not in event_types(events):
-            events += await line.read_until(wanted)
+            events += await client.read_until(wanted)
         order = [
             "input_audio_buffer.speech_started",
             "input_audio_buffer.speech_stopped",
@@ -128,34 +128,36 @@ async def run_spoken_turn(url: str, speech: bytes, *, real_time: bool = False) -
 
 
 async def run_interruption(url: str, speech: bytes, *, real_time: bool = False) -> tuple[str, str]:
-    """A reply is interrupted by speech and truncated. Returns what was said and the reply to the interruption."""
-    async with connect_client(url) as line:
-        await line.update(instructions="Tell long stories.", audio={"input": {"transcription": {"model": "whisper-1"}}})
-        await line.send_text("Tell me a long story about a lighthouse keeper, with many details.")
-        begun = await line.read_until("response.output_audio.delta")
+    """Interrupt a reply by speech and truncate it. Return its transcript and that of the next reply."""
+    async with connect_client(url) as client:
+        await client.update(
+            instructions="Tell long stories.", audio={"input": {"transcription": {"model": "whisper-1"}}}
+        )
+        await client.send_text("Tell me a long story about a lighthouse keeper, with many details.")
+        begun = await client.read_until("response.output_audio.delta")
         item_id = begun[-1]["item_id"]
-        sending = asyncio.create_task(line.send_audio(speech, real_time=real_time))
-        begun += await line.read_until("input_audio_buffer.speech_started")
+        sending = asyncio.create_task(client.send_audio(speech, real_time=real_time))
+        begun += await client.read_until("input_audio_buffer.speech_started")
         played_ms = min(200, len(reply_audio(begun)) // 48)
-        await line.connection.conversation.item.truncate(item_id=item_id, content_index=0, audio_end_ms=played_ms)
-        rest = await line.read_until("conversation.item.truncated")
+        await client.connection.conversation.item.truncate(item_id=item_id, content_index=0, audio_end_ms=played_ms)
+        rest = await client.read_until("conversation.item.truncated")
         await sending
-        await line.send_audio(bytes(1000 * 48), real_time=real_time)
+        await client.send_audio(bytes(1000 * 48), real_time=real_time)
         while not (answers := [e["response"] for e in rest if ends_new_reply(e, item_id)]):
-            rest.append(await line.next_event())
+            rest.append(await client.next_event())
         first = next(e["response"] for e in begun + rest if e["type"] == "response.done")
         assert first["output"][0]["id"] == item_id and first["status"] in ("cancelled", "completed")
         if first["status"] == "cancelled":
             assert first["status_details"]["reason"] == "turn_detected"
-        await line.connection.conversation.item.retrieve(item_id=item_id)
-        item = (await line.read_until("conversation.item.retrieved"))[-1]["item"]
+        await client.connection.conversation.item.retrieve(item_id=item_id)
+        item = (await client.read_until("conversation.item.retrieved"))[-1]["item"]
         assert len(base64.b64decode(item["content"][0]["audio"])) == played_ms * 48
         said = "".join(e["delta"] for e in begun if e["type"] == "response.output_audio_transcript.delta")
         return said, answers[0]["output"][0]["content"][0]["transcript"]
 
 
 def ends_new_reply(event: dict[str, Any], interrupted: str) -> bool:
-    """The event ends a reply that is not the interrupted one and has words in it."""
+    """Return whether the event completes a reply with output that is not the interrupted one."""
     if event["type"] != "response.done" or event["response"]["status"] != "completed":
         return False
     output = event["response"]["output"]
@@ -163,26 +165,26 @@ def ends_new_reply(event: dict[str, Any], interrupted: str) -> bool:
 
 
 async def run_tool_round(url: str) -> tuple[str, str]:
-    """A function is called and its result used. Returns the arguments and the answer."""
-    async with connect_client(url) as line:
-        await line.update(
+    """Ask for a function call and send its output. Return the arguments and the answer."""
+    async with connect_client(url) as client:
+        await client.update(
             output_modalities=["text"],
             instructions="Use the tool for any question about the weather, then answer in one short sentence.",
             tools=[WEATHER_TOOL],
             tool_choice="required",
         )
-        await line.send_text("What is the weather in London?")
-        done = (await line.read_until("response.done"))[-1]["response"]
+        await client.send_text("What is the weather in London?")
+        done = (await client.read_until("response.done"))[-1]["response"]
         asked = next(item for item in done["output"] if item["type"] == "function_call")
         assert asked["name"] == "get_weather"
-        await line.update(tool_choice="none")
+        await client.update(tool_choice="none")
         output = {"type": "function_call_output", "call_id": asked["call_id"], "output": "It is foggy and 12 degrees."}
-        await line.connection.conversation.item.create(item=output)  # type: ignore[arg-type]
-        await line.connection.response.create()
-        done = (await line.read_until("response.done"))[-1]["response"]
+        await client.connection.conversation.item.create(item=output)  # type: ignore[arg-type]
+        await client.connection.response.create()
+        done = (await client.read_until("response.done"))[-1]["response"]
         assert done["status"] == "completed", done
         answer: str = done["output"][0]["content"][0]["text"]
         assert answer and "{" not in answer and WEATHER_TOOL["name"] not in answer, (
-            "an answer is told, not the call recited"
+            "the answer uses the output and does not repeat the call"
         )
         return asked["arguments"], answer

@@ -1,11 +1,10 @@
-"""Workers that follow a script instead of running models, and a whole Realtime server around them.
+"""Session workers that follow a script instead of models, and a Realtime server with them.
 
-    script = Script(transcripts=["What time is it?"], replies=[Speak("It is ten.", " Goodbye.")])
+    script = ModelScript(transcripts=["What time is it?"], replies=[["It is ten.", " Goodbye."]])
     async with scripted_server(script) as url:
         ...                                     # ws://127.0.0.1:PORT/v1/realtime
 
-Nothing in here waits for time. Where a test wants to come in between, it puts a `Gate()` into a reply: the worker stops
-there until the test calls `open()`, and `reached` tells the test that it is there.
+No worker waits for time. At a `Checkpoint()` in a reply the worker waits for `release()`, and sets `reached` before.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
+from offline.audio import SAMPLE_RATE
 from offline.protocol.worker_messages import (
-    SAMPLE_RATE,
     CaptionDelta,
     CaptionRequest,
     FinalTranscript,
@@ -41,46 +40,46 @@ from offline.stt.turn_detection import VadModel
 
 @cache
 def tone(ms: int, hertz: float = 440.0, level: int = 8000) -> bytes:
-    """PCM16 at 24 kHz of a sine."""
+    """Return PCM16 at 24 kHz of a sine."""
     count = ms * SAMPLE_RATE // 1000
     return array("h", [round(level * math.sin(2 * math.pi * hertz * n / SAMPLE_RATE)) for n in range(count)]).tobytes()
 
 
 def silence(ms: int) -> bytes:
-    """PCM16 at 24 kHz of nothing."""
+    """Return PCM16 at 24 kHz of silence."""
     return bytes(ms * SAMPLE_RATE // 1000 * 2)
 
 
 def tone_probability(window: bytes) -> float:
-    """A speech probability for tones: 0.95 where there is sound, else 0.02."""
+    """Return a speech probability for tones: 0.95 for a loud window, else 0.02."""
     return 0.95 if max(map(abs, array("h", window)), default=0) > 500 else 0.02
 
 
 def tone_detector() -> VadModel:
-    """What a server takes in place of its speech detector."""
+    """Create a voice activity detector for tones."""
     return tone_probability
 
 
 class Checkpoint:
-    """A place in a script where the worker waits for the test."""
+    """Point in a script at which the worker waits for the test."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
         self._released = asyncio.Event()
 
     def release(self) -> None:
-        """Let the worker go on."""
+        """Let the worker continue."""
         self._released.set()
 
     async def wait_for_release(self) -> None:
-        """The worker's side."""
+        """Set `reached` and wait for `release`."""
         self.reached.set()
         await self._released.wait()
 
 
 @dataclass(frozen=True)
 class ScriptedToolCall:
-    """A function call in a reply."""
+    """Function call in a reply."""
 
     name: str
     arguments: str
@@ -88,14 +87,14 @@ class ScriptedToolCall:
 
 @dataclass(frozen=True)
 class ScriptedFailure:
-    """The reply fails here."""
+    """Failure in a reply."""
 
     message: str = "The language model stopped."
 
 
 @dataclass(frozen=True)
 class ScriptedTokenLimit:
-    """The reply reaches its bound of tokens here."""
+    """End of a reply at its token limit."""
 
 
 ScriptStep = str | ScriptedToolCall | ScriptedFailure | ScriptedTokenLimit | Checkpoint
@@ -103,29 +102,29 @@ ScriptedReply = list[ScriptStep]
 
 
 def echo_reply(request: ReplyRequest) -> ScriptedReply:
-    """The reply when a script has none left: says what was asked, in the name of a fixed phrase."""
+    """Return the reply after the last scripted one: a fixed phrase and the question."""
     asked = next((m.text for m in reversed(request.messages) if m.role in ("user", "tool")), "")
     return ["You said:", f" {asked}"]
 
 
 @dataclass
 class ModelScript:
-    """What the workers do, in order; shared by all sessions of a server."""
+    """Behaviour of the workers, in order; shared by all sessions of a server."""
 
     transcripts: list[str | ScriptedFailure | Checkpoint] = field(default_factory=list)
-    """What is recognised, one for each committed turn; a `Gate` holds the next one back; then `default_transcript`."""
+    """Transcript of each committed turn, then `default_transcript`. A `Checkpoint` delays the next one."""
     replies: list[ScriptedReply | Callable[[ReplyRequest], ScriptedReply]] = field(default_factory=list)
-    """One for each response, then `echo`."""
+    """Reply of each response, then `echo_reply`."""
     default_transcript: str = "Hello there."
     language: str = "en"
     clause_ms: int = 400
-    """Length of the tone spoken for each clause."""
+    """Milliseconds of the tone spoken for each clause."""
     captions_enabled: bool = True
-    """Whether words of a turn are told while it lasts, word by word."""
+    """Whether captions are delivered during a turn, word by word."""
     submitted_work: list[Work] = field(default_factory=list)
-    """All that was handed in, for the test to look at."""
+    """All submitted work."""
     closed_workers: int = 0
-    """Desks closed so far."""
+    """Number of closed workers."""
 
     @property
     def requests(self) -> list[ReplyRequest]:
@@ -133,12 +132,12 @@ class ModelScript:
         return [work.request for work in self.submitted_work if isinstance(work, Generate)]
 
     def model_context(self, index: int = -1) -> list[tuple[str, str]]:
-        """Role and text of what the model read for one reply, without the instructions."""
+        """Return role and text of the messages of one request, without the instructions."""
         return [(m.role, m.text) for m in self.requests[index].messages if m.role != "system"]
 
 
 class ScriptedSessionWorker:
-    """One session's place."""
+    """Session worker that follows a script."""
 
     def __init__(self, script: ModelScript, deliver: Callable[[WorkResult], None]) -> None:
         self._script = script
@@ -148,7 +147,7 @@ class ScriptedSessionWorker:
         self._closed = False
 
     def submit(self, work: Work) -> None:
-        """Take work."""
+        """Accept work."""
         self._script.submitted_work.append(work)
         if isinstance(work, CaptionRequest):
             self._caption(work.item_id)
@@ -162,7 +161,7 @@ class ScriptedSessionWorker:
                 task.cancel()
 
     async def close(self) -> None:
-        """Stop everything."""
+        """Stop all work."""
         self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
@@ -240,7 +239,7 @@ class ScriptedSessionWorker:
 
 
 class ScriptedModelRuntime:
-    """Models that follow a script."""
+    """Worker pool that follows a script."""
 
     model = "scripted"
     languages = ("en", "zh")
@@ -249,7 +248,7 @@ class ScriptedModelRuntime:
         self.script = script
 
     def open(self, deliver: Callable[[WorkResult], None]) -> ScriptedSessionWorker:
-        """A desk for a new session."""
+        """Open a worker for a new session."""
         return ScriptedSessionWorker(self.script, deliver)
 
 
@@ -257,7 +256,7 @@ class ScriptedModelRuntime:
 async def scripted_server(
     script: ModelScript | None = None, *, capacity: int = 2, probability: Callable[[], VadModel] = tone_detector
 ) -> AsyncIterator[str]:
-    """A Realtime server that follows `script`, at a free port of 127.0.0.1; yields its WebSocket address."""
+    """Run a Realtime server that follows `script` on a free port; yield its WebSocket URL."""
     async with running_server(make_loaded_server(script, capacity=capacity, probability=probability)) as url:
         yield url
 
@@ -265,7 +264,7 @@ async def scripted_server(
 def make_loaded_server(
     script: ModelScript | None = None, *, capacity: int = 2, probability: Callable[[], VadModel] = tone_detector
 ) -> RealtimeServer:
-    """A server whose scripted models are loaded, not listening yet."""
+    """Return a server whose scripted models are loaded. It does not listen yet."""
     server = RealtimeServer(capacity=capacity, vad_factory=probability)
     workers = ScriptedModelRuntime(script if script is not None else ModelScript())
     server.mark_ready(workers, workers.model, workers.languages)
@@ -274,7 +273,7 @@ def make_loaded_server(
 
 @asynccontextmanager
 async def running_server(server: RealtimeServer) -> AsyncIterator[str]:
-    """Let `server` listen; yields its WebSocket address."""
+    """Let `server` listen on a free port; yield its WebSocket URL."""
     async with server.listen("127.0.0.1", 0) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         yield f"ws://127.0.0.1:{port}{REALTIME_PATH}"

@@ -1,6 +1,6 @@
-"""A session on the bench: events and results in by hand, everything that comes out witnessed.
+"""Session driver: sends events and results to a session by hand and checks its outputs.
 
-`ProtocolChecker` checks what holds for every stream of server events, whatever happens; `Bench` runs each output past it.
+`ProtocolChecker` asserts the rules of every stream of server events; `SessionDriver` passes each output to it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ SERVER_EVENT_ADAPTER: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 
 
 def parse_event(event: Json) -> BaseModel:
-    """The event as the official client's own class for its type, strictly; fails on fields that class lacks."""
+    """Parse the event strictly as the official client's class of its type. Fails on undeclared fields."""
     parsed: BaseModel = SERVER_EVENT_ADAPTER.validate_python(event, strict=True)
     assert event["type"] in get_args(type(parsed).model_fields["type"].annotation), (event["type"], type(parsed))
-    # What the service sends of a session and the official types do not name (seen in recorded traffic).
+    # Session fields that the service sends and the official types lack (seen in recorded traffic).
     extra = {name for name, _ in undeclared_fields(parsed)}
     assert extra <= {"object", "id", "expires_at"} and (not extra or event["type"].startswith("session.")), extra
     return parsed
 
 
 def undeclared_fields(value: Any) -> list[tuple[str, Any]]:
-    """Fields anywhere in a parsed event that its class does not declare."""
+    """Return the fields anywhere in a parsed event that its class does not declare."""
     if isinstance(value, BaseModel):
         found = list((value.model_extra or {}).items())
         for name in type(value).model_fields:
@@ -55,13 +55,13 @@ def undeclared_fields(value: Any) -> list[tuple[str, Any]]:
 
 
 class ProtocolChecker:
-    """Follows one stream of server events and fails when it breaks a law of the protocol."""
+    """Follows one stream of server events and fails at a violation of the protocol."""
 
     def __init__(self) -> None:
         self.events: list[Json] = []
         self.event_ids: set[str] = set()
         self.active_responses: dict[str, Json] = {}
-        """Responses created and not done, with what is open in them."""
+        """Responses in progress, with their open items and parts."""
         self.finished_responses: set[str] = set()
         self.item_order: list[str] = []
         self.open_items: set[str] = set()
@@ -88,7 +88,7 @@ class ProtocolChecker:
             self.item_order.remove(event["item_id"])
 
     def assert_all_done(self) -> None:
-        """Everything that began has ended."""
+        """Assert that no response or item is open."""
         assert not self.active_responses and not self.open_items
 
     def _check_response(self, kind: str, response: Json) -> None:
@@ -148,7 +148,7 @@ class ProtocolChecker:
 
 
 class SessionDriver:
-    """A session with a hand on every lever."""
+    """Session with direct access to its inputs, outputs and time."""
 
     def __init__(self, *, model_is_fixed: bool = True, seed: int = 1, **session: Any) -> None:
         self.now = 100.0
@@ -168,7 +168,7 @@ class SessionDriver:
             self.update(**session)
 
     def collect(self, outputs: list[Output]) -> list[Json]:
-        """Witness outputs; the events among them."""
+        """Check outputs and return the events among them."""
         events = []
         for output in outputs:
             assert self.close is None, "nothing comes after the end"
@@ -182,30 +182,35 @@ class SessionDriver:
         return events
 
     def send_event(self, kind: str, **fields: Any) -> list[Json]:
-        """A client event; the events it is answered with."""
+        """Send a client event; return the events that follow."""
         return self.collect(self.session.handle_event({"type": kind, **fields}, self.now))
 
     def send_frame(self, text: str) -> list[Json]:
-        """A text frame as it comes from the socket; the events it is answered with."""
+        """Send a text frame; return the events that follow."""
         return self.collect(self.session.handle_text(text, self.now))
 
     def deliver(self, result: WorkResult) -> list[Json]:
-        """A result of the workers."""
+        """Deliver a worker result; return the events that follow."""
         return self.collect(self.session.handle_result(result, self.now))
 
     def advance(self, seconds: float) -> list[Json]:
-        """Time passes."""
+        """Advance the time; return the events that follow."""
         self.now += seconds
         return self.collect(self.session.tick(self.now))
 
-    # ------------------------------------------------------------------ habits
+    @property
+    def item_ids(self) -> list[str]:
+        """Ids of the conversation's items in order, as the session stores them."""
+        return [item.id for item in self.session._context.conversation.items]
+
+    # ------------------------------------------------------------------ shortcuts
 
     def update(self, **session: Any) -> list[Json]:
-        """`session.update`."""
+        """Send `session.update`."""
         return self.send_event("session.update", session={"type": "realtime", **session})
 
     def append_audio(self, pcm: bytes, piece_ms: int = 20) -> list[Json]:
-        """Sound, in pieces as a microphone sends it."""
+        """Append audio in pieces, like a microphone."""
         size = piece_ms * 48
         events = []
         for start in range(0, len(pcm), size):
@@ -214,65 +219,65 @@ class SessionDriver:
         return events
 
     def speak_turn(self, text: str | None = "Hello there.", ms: int = 800, language: Any = "en") -> list[Json]:
-        """A spoken turn, recognised as `text` (None: not yet)."""
+        """Append a spoken turn, recognised as `text` (None: not yet)."""
         events = self.append_audio(tone(ms)) + self.append_audio(silence(300))
         if text is not None:
             events += self.deliver(FinalTranscript(self.last_work(Recognize).item_id, text, language, ms / 1000))
         return events
 
     def create_message(self, text: str, role: str = "user", **fields: Any) -> Json:
-        """A typed message; the item."""
+        """Create a typed message; return its item."""
         kind = "output_text" if role == "assistant" else "input_text"
         item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
         added: Json = self.send_event("conversation.item.create", item=item, **fields)[0]["item"]
         return added
 
     def last_work(self, kind: type[Any]) -> Any:
-        """The newest work of a kind."""
+        """Return the newest work of type `kind`."""
         return next(work for work in reversed(self.submitted_work) if isinstance(work, kind))
 
     def all_work(self, kind: type[Any]) -> list[Any]:
-        """All work of a kind."""
+        """Return all work of type `kind`."""
         return [work for work in self.submitted_work if isinstance(work, kind)]
 
     def deliver_speech(self, *clauses: str, ms: int = 1000) -> list[Json]:
-        """The workers speak clauses of `ms` each."""
+        """Deliver spoken clauses of `ms` milliseconds each."""
         name = self.last_work(Generate).response_id
         return [event for clause in clauses for event in self.deliver(ReplySpeech(name, clause, tone(ms)))]
 
     def deliver_text(self, *pieces: str) -> list[Json]:
-        """The workers write."""
+        """Deliver pieces of a written reply."""
         name = self.last_work(Generate).response_id
         return [event for piece in pieces for event in self.deliver(ReplyText(name, piece))]
 
     def deliver_tool_call(self, name: str, arguments: str) -> list[Json]:
-        """The workers call a function."""
+        """Deliver a function call."""
         return self.deliver(ReplyToolCall(self.last_work(Generate).response_id, name, arguments))
 
     def finish_reply(self, reason: Any = "stop", **counts: Any) -> list[Json]:
-        """The workers are done."""
+        """Deliver the end of the reply."""
         return self.deliver(ReplyDone(self.last_work(Generate).response_id, reason, **counts))
 
     def model_context(self) -> list[tuple[str, str]]:
-        """What the model would read now, without the instructions."""
+        """Return role and text of the messages of the newest request, without the instructions."""
         request = self.last_work(Generate).request
         return [(message.role, message.text) for message in request.messages if message.role != "system"]
 
 
 def event_types(events: list[Json]) -> list[str]:
-    """Types of events, in order."""
+    """Return the types of events in order."""
     return [event["type"] for event in events]
 
 
 def single_event(events: list[Json], kind: str) -> Json:
-    """The one event of a type."""
+    """Return the only event of type `kind`."""
     found = [event for event in events if event["type"] == kind]
     assert len(found) == 1, (kind, event_types(events))
     return found[0]
 
 
 def single_error(events: list[Json]) -> Json:
-    """The error that is the only answer."""
+    """Return the error that is the only event."""
     assert event_types(events) == ["error"], event_types(events)
     detail: Json = events[0]["error"]
     return detail

@@ -1,4 +1,4 @@
-"""A connected call with a clock of its own, for the tests of the state machine."""
+"""Call driver: a connected call with a clock of its own, for tests of the state machine."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Event = dict[str, Any]
 
 
 class CallDriver:
-    """A connected call with a clock; collects what it sends."""
+    """Connected call with a clock; collects the sent events."""
 
     def __init__(self, **changed: Any) -> None:
         self.now = 100.0
         self.sent: list[Event] = []
-        self.call = CallStateMachine(Conversation(), Settings(**changed), self.now)
+        self.call = CallStateMachine(Conversation(), Settings().with_changes(**changed), self.now)
         self.sent += self.call.handle_connected(self.now)
 
     def server_sends(self, *events: Event | list[Event]) -> list[Event]:
-        """The server sends; returns what the call answers to it."""
+        """Handle server events, and return the client events that answer them."""
         answers: list[Event] = []
         for some in events:
             for event in some if isinstance(some, list) else [some]:
@@ -34,16 +34,19 @@ class CallDriver:
         return answers
 
     def send_text(self, text: str) -> list[Event] | None:
+        """Type a message; None when it is rejected."""
         answers = self.call.send_text(text, self.now)
         self.sent += answers or []
         return answers
 
     def clear(self) -> list[Event]:
+        """Press Clear."""
         answers = self.call.clear(self.now)
         self.sent += answers
         return answers
 
     def play_ms(self, ms: int) -> np.ndarray:
+        """Let time pass, and return the played audio."""
         out = []
         for _ in range(ms // 20):
             out.append(self.call.next_frame(self.now))
@@ -55,9 +58,11 @@ class CallDriver:
         return self.call.stage
 
     def messages(self) -> list[tuple[str, str]]:
+        """Return role and text of the shown messages."""
         return [(bubble.role, bubble.text) for bubble in self.call.snapshot().bubbles]
 
 
 def event_types(events: list[Event] | None) -> list[str]:
-    assert events is not None, "the text was not taken"
+    """Return the types of events."""
+    assert events is not None, "the text was rejected"
     return [event["type"] for event in events]

@@ -1,4 +1,4 @@
-"""Strategies: complete events of beta and of GA, in the one spelling that each dialect has for a value."""
+"""Hypothesis strategies: complete events of beta and of GA, with one spelling of each value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def nullable(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def json_objects(required: dict[str, Any] | None = None, /, **optional: st.SearchStrategy[Any]) -> Events:
-    """An object: fixed and required fields first, then any choice of the optional ones."""
+    """Return a strategy for an object with all required fields and any choice of the optional ones."""
     fixed = {
         key: value if isinstance(value, st.SearchStrategy) else st.just(value)
         for key, value in (required or {}).items()
@@ -33,7 +33,7 @@ def events_of_type(name: str, /, **fields: Any) -> Events:
     return json_objects({"type": name, "event_id": ids, **fields})
 
 
-# ---------------------------------------------------------------- what both have
+# ---------------------------------------------------------------- fields of both dialects
 
 vad = json_objects(
     {"type": "server_vad"},
@@ -51,7 +51,7 @@ tools = st.lists(
     json_objects({"type": "function", "name": ids, "parameters": {"type": "object"}}, description=texts), max_size=2
 )
 tokens = st.just("inf") | st.integers(1, 4096)
-voices = choice_of(["alloy", "sage", "somebody"])
+voices = choice_of(["alloy", "sage", "custom"])
 shared_session = {"instructions": texts, "tools": tools, "tracing": nullable(st.just("auto"))}
 part_position = {"response_id": ids, "item_id": ids, "output_index": small_counts, "content_index": small_counts}
 metadata = nullable(st.dictionaries(ids, texts, max_size=2))
@@ -74,7 +74,7 @@ def tool_choices(ga: bool) -> st.SearchStrategy[Any]:
 
 
 def named_tool_choice(event: Event) -> bool:
-    """The beta types of the SDK have only the words; its texts tell of the object."""
+    """Return whether the tool choice is an object. The SDK's beta types allow only words, its documentation both."""
     holder = event.get("session") or event.get("response") or {}
     return isinstance(holder.get("tool_choice"), dict)
 
@@ -104,14 +104,16 @@ def sessions(ga: bool) -> Events:
         output_modalities=choice_of([["text"], ["audio"]]),
         max_output_tokens=tokens,
         tool_choice=tool_choices(ga),
-        audio=st.builds(lambda heard, said: {**heard, **said}, _inputs(), _outputs(speed=st.floats(0.25, 1.5))).filter(
-            bool
-        ),
+        audio=st.builds(
+            lambda audio_input, audio_output: {**audio_input, **audio_output},
+            _inputs(),
+            _outputs(speed=st.floats(0.25, 1.5)),
+        ).filter(bool),
     )
 
 
 def _inputs() -> Events:
-    """`audio.input_tokens`, or nothing at all: an object that says nothing is no way to say something."""
+    """Return a strategy for `audio.input`. An empty object is left out: it has no beta form."""
     fields = json_objects(
         {},
         format=audio_formats(True),
@@ -119,12 +121,12 @@ def _inputs() -> Events:
         noise_reduction=noise_reduction,
         turn_detection=turn_detection,
     )
-    return fields.map(lambda said: {"input": said} if said else {})
+    return fields.map(lambda found: {"input": found} if found else {})
 
 
 def _outputs(**more: st.SearchStrategy[Any]) -> Events:
     return json_objects({}, format=audio_formats(True), voice=voices, **more).map(
-        lambda said: {"output": said} if said else {}
+        lambda found: {"output": found} if found else {}
     )
 
 
@@ -141,7 +143,7 @@ def transcription_sessions(ga: bool, more: Event | None = None) -> Events:
 
 
 CLIENT_SECRET = {"client_secret": {"value": "-", "expires_at": 1}}
-"""Only the answer of a POST had it, but the SDK's beta type of a server's transcription session requires it."""
+"""Only the HTTP answer has it, but the SDK's beta type of a transcription session requires it."""
 
 
 # ---------------------------------------------------------------- items
@@ -161,14 +163,17 @@ def user_items() -> Events:
 
 
 def reply_items(ga: bool, *, status: str, spoken: bool = True) -> Events:
-    """What a response makes: a message or a call. A client can tell of one only in writing."""
+    """Return a strategy for the output of a response: a message or a function call.
+
+    `spoken` allows audio parts, which clients cannot send.
+    """
     prefix = "output_" if ga else ""
     part = json_objects({"type": f"{prefix}text", "text": texts})
     if spoken:
         part |= json_objects({"type": f"{prefix}audio", "transcript": texts})
-    begun = status == "in_progress"
-    content: Any = [] if begun else st.lists(part, min_size=1, max_size=2)
-    call = {"id": ids, "type": "function_call", "call_id": ids, "name": ids, "arguments": "" if begun else "{}"}
+    in_progress = status == "in_progress"
+    content: Any = [] if in_progress else st.lists(part, min_size=1, max_size=2)
+    call = {"id": ids, "type": "function_call", "call_id": ids, "name": ids, "arguments": "" if in_progress else "{}"}
     message = {"id": ids, "type": "message", "role": "assistant", "content": content}
     return json_objects({**message, "status": status}) | json_objects({**call, "status": status})
 
@@ -211,14 +216,14 @@ def response_overrides(ga: bool) -> Events:
         "input": st.lists(all_items(ga, spoken=False), max_size=2),
     }
     if ga:
-        said = {"output_modalities": choice_of([["text"], ["audio"]]), "audio": _outputs().filter(bool)}
-        return json_objects({}, **shared, **said, max_output_tokens=tokens)
-    said = {
+        output = {"output_modalities": choice_of([["text"], ["audio"]]), "audio": _outputs().filter(bool)}
+        return json_objects({}, **shared, **output, max_output_tokens=tokens)
+    output = {
         "modalities": choice_of([["text"], ["text", "audio"]]),
         "voice": voices,
         "output_audio_format": audio_formats(ga),
     }
-    return json_objects({}, **shared, **said, max_response_output_tokens=tokens)
+    return json_objects({}, **shared, **output, max_response_output_tokens=tokens)
 
 
 # ---------------------------------------------------------------- events
@@ -288,7 +293,7 @@ def client_events(ga: bool) -> Events:
 
 
 def server_events(ga: bool) -> Events:
-    """Those that stand alone in both dialects."""
+    """Return the server events that exist alone in both dialects."""
     prefix = "output_" if ga else ""
     params = "session.audio.input.turn_detection.threshold" if ga else "session.turn_detection.threshold"
     problem = {
@@ -324,7 +329,7 @@ def server_events(ga: bool) -> Events:
 
 
 def final_items(ga: bool) -> Events:
-    """Items that are complete when the server first tells of them."""
+    """Return the items that are complete in their first event."""
     return user_items() | reply_items(ga, status="completed")
 
 
@@ -340,12 +345,12 @@ def beta_server_events() -> Events:
 
 
 def ga_server_event_groups() -> st.SearchStrategy[list[Event]]:
-    """Events that GA tells together: a final item is added and done, an item of a reply is done there and here."""
+    """Return events that GA sends as groups: `added` and `done` of an item, or both `done` of a reply's item."""
     added = "conversation.item.added"
-    begun = events_of_type(added, item=reply_items(True, status="in_progress"), previous_item_id=nullable(ids))
+    started = events_of_type(added, item=reply_items(True, status="in_progress"), previous_item_id=nullable(ids))
     final = events_of_type(added, item=final_items(True), previous_item_id=nullable(ids))
     return (
-        (server_events(True) | begun).map(lambda one: [one])
+        (server_events(True) | started).map(lambda one: [one])
         | final.map(lambda one: [one, {**one, "type": "conversation.item.done"}])
         | output_item_done_events(True).map(lambda one: [{**one, "type": "conversation.item.done"}, one])
     )

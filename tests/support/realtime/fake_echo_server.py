@@ -1,4 +1,4 @@
-"""A Realtime server whose model writes back what it was told: so that a test says what the page is shown."""
+"""Echo server: a Realtime server that replies with the text of the last message, so a test chooses the reply."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from websockets.sync.server import ServerConnection, serve
 
 
 class EchoRealtimeServer:
-    """What it got, and how it answers."""
+    """Echo server with its received events."""
 
     def __init__(self) -> None:
         self.url = ""
         self.open_connections = 0
-        """Connections open now."""
+        """Number of open connections."""
         self.authorizations: list[str] = []
-        """The `Authorization` of each visit."""
+        """`Authorization` header of each connection."""
         self.received: list[dict[str, Any]] = []
         self.release_reply = threading.Event()
-        """A reply to a text that begins with WAIT stops in the middle until this is set."""
+        """Continues a reply that stopped in the middle, because its text begins with WAIT."""
         self.changed = threading.Condition()
 
     def received_of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the received events of a type."""
         return [event for event in self.received if event["type"] == kind]
 
     def wait_for(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for `count` events of a type, and return all of them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.received_of(kind)) >= count, 10), f"no {count} {kind}"
         return self.received_of(kind)
 
     def handle_connection(self, socket: ServerConnection) -> None:
+        """Serve one connection until it ends."""
         self.open_connections += 1
         try:
             self._serve(socket)
@@ -44,7 +47,7 @@ class EchoRealtimeServer:
     def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         self.authorizations.append(socket.request.headers.get("Authorization", ""))
-        said, replies = "", 0
+        text, replies = "", 0
         send = _event_sender(socket)
         send({"type": "session.created", "session": {"type": "realtime"}})
         with suppress(ConnectionClosed):
@@ -58,14 +61,14 @@ class EchoRealtimeServer:
                         send({"type": "session.updated", "session": event["session"]})
                     case "conversation.item.create":
                         item = event["item"]
-                        said = item["content"][0]["text"] if item["role"] == "user" else said
+                        text = item["content"][0]["text"] if item["role"] == "user" else text
                         for kind in ("added", "done"):
                             send({"type": f"conversation.item.{kind}", "previous_item_id": None, "item": item})
                     case "response.create":
                         replies += 1
-                        # In a thread of its own: a cancellation is read while it writes.
+                        # A thread of its own: cancellations are read meanwhile.
                         name = f"{id(socket)}_{replies}"
-                        threading.Thread(target=self._send_reply, args=(send, name, said), daemon=True).start()
+                        threading.Thread(target=self._send_reply, args=(send, name, text), daemon=True).start()
 
     def _send_reply(self, send: Any, name: str, text: str) -> None:
         reply, item = f"resp_{name}", f"item_{name}"
@@ -94,6 +97,7 @@ def _event_sender(socket: ServerConnection) -> Any:
 
 @contextmanager
 def running_echo_server() -> Iterator[EchoRealtimeServer]:
+    """Run an echo server until the block ends."""
     echo = EchoRealtimeServer()
     with serve(echo.handle_connection, "127.0.0.1", 0) as server:
         echo.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"

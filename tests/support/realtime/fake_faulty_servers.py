@@ -1,6 +1,6 @@
-"""Realtime servers that misbehave, each in one way that real ones do.
+"""Faulty Realtime servers, each with one fault of real servers.
 
-A `FaultyServer` is what a server does at its door and right behind it; the others begin well.
+A `FaultyServer` fails in or right after the WebSocket handshake; the other classes start well.
 """
 
 from __future__ import annotations
@@ -37,21 +37,22 @@ __all__ = [
     "silent_tcp_server",
 ]
 
-# -------------------------------------------------------------------- at the door, and right behind it
+# -------------------------------------------------------------------- faults of the handshake
 
 
 @dataclass(slots=True)
 class FaultyServer:
-    """A server with one fault. `visits` counts the connections that got past the handshake or were turned away."""
+    """Server with one fault. `connection_count` includes rejected handshakes."""
 
     handle_connection: ConnectionHandler
     status: int | None = None
     body: Event | None = None
     connection_count: int = 0
     authorizations: set[str] = field(default_factory=set)
-    """What visitors showed at the door."""
+    """`Authorization` headers of all handshakes."""
 
     def process_request(self, request: Request) -> Response | None:
+        """Answer the handshake with `status`, or accept it."""
         self.connection_count += 1
         self.authorizations.update(request.headers.get_all("Authorization"))
         if self.status is None:
@@ -62,82 +63,83 @@ class FaultyServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
+        """Serve until the block ends; yields the URL."""
         async with running_server(self.handle_connection, self.process_request) as url:
             yield url
 
 
 async def _unreachable_handler(_: ServerConnection) -> None:
-    raise AssertionError("nobody gets in")
+    raise AssertionError("the handshake was accepted")
 
 
 def rejects_handshake(status: int, code: str | None = None) -> FaultyServer:
-    """Refuses the handshake; a `code` stands in the body, as an OpenAI-like error."""
+    """Return a server that rejects the handshake; `code`: of an OpenAI-like error in the body."""
     return FaultyServer(_unreachable_handler, status, {"error": error_event(code)["error"]} if code else None)
 
 
 def sends_error_and_closes(
     code: str, close: int, reason: str = "", kind: str = "invalid_request_error"
 ) -> FaultyServer:
-    """101, an error event, and the socket is closed: how OpenAI refuses."""
+    """Return a server that accepts, sends an error and closes, as OpenAI rejects a session."""
 
-    async def talk(socket: ServerConnection) -> None:
+    async def serve(socket: ServerConnection) -> None:
         await send_events(socket, error_event(code, kind))
         await socket.close(close, reason)
 
-    return FaultyServer(talk)
+    return FaultyServer(serve)
 
 
 def closes_without_event(close: int, reason: str) -> FaultyServer:
-    """101 and a close frame, without any event: the close has overtaken it."""
+    """Return a server that accepts and closes without an event."""
 
-    async def talk(socket: ServerConnection) -> None:
+    async def serve(socket: ServerConnection) -> None:
         await socket.close(close, reason)
 
-    return FaultyServer(talk)
+    return FaultyServer(serve)
 
 
 def sends_error_only(code: str, kind: str = "server_error") -> FaultyServer:
-    """An error in place of `session.created`, and an open socket."""
+    """Return a server that sends an error instead of `session.created` and stays open."""
 
-    async def talk(socket: ServerConnection) -> None:
+    async def serve(socket: ServerConnection) -> None:
         await send_events(socket, error_event(code, kind))
         await socket.wait_closed()
 
-    return FaultyServer(talk)
+    return FaultyServer(serve)
 
 
 def rejects_session_update() -> FaultyServer:
-    """Refuses a field that no session can be without."""
+    """Return a server that rejects a field which every session needs."""
 
-    async def talk(socket: ServerConnection) -> None:
+    async def serve(socket: ServerConnection) -> None:
         await send_events(socket, {"type": "session.created", "session": {"type": "realtime"}})
         async for message in socket:
             about = json.loads(message)["event_id"]
             await send_events(socket, error_event("invalid_value", param="session.type", event_id=about))
 
-    return FaultyServer(talk)
+    return FaultyServer(serve)
 
 
 @asynccontextmanager
 async def silent_tcp_server() -> AsyncIterator[str]:
-    """Takes a TCP connection and says nothing, not even HTTP."""
+    """Run a server that accepts TCP connections and never answers."""
     over = asyncio.Event()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await over.wait()
         writer.close()
 
-    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    running = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with running:
         yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/v1/realtime"
         over.set()
 
 
-# -------------------------------------------------------------------- servers that begin well
+# -------------------------------------------------------------------- faults of a session
 
 
 class LoadingServer(OfficialServer):
-    """Says nothing until it is told to: it loads its model."""
+    """Server that loads its model: sends nothing until `load_finished` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +151,7 @@ class LoadingServer(OfficialServer):
 
 
 class DroppingServer(OfficialServer):
-    """Cuts the line in the middle of its first reply, and is there again when it is told to be."""
+    """Server that drops the connection in its first reply, and serves again after `reconnect_allowed`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,16 +172,17 @@ class DroppingServer(OfficialServer):
 
 
 class ExpiringServer(OfficialServer):
-    """Ends a session when it is told to, as after 60 minutes: with what looks like a normal close."""
+    """Server whose session expires on command, as after 60 minutes. The close code is a normal one."""
 
     async def expire(self, *, with_error: bool) -> None:
+        """End the newest session."""
         if with_error:
             await send_events(self.sockets[-1], error_event("session_expired"))
         await self.sockets[-1].close(1001, "Your session hit the maximum duration of 60 minutes.")
 
 
 class OutOfQuotaServer(OfficialServer):
-    """Answers with a response that failed."""
+    """Server whose responses fail for lack of quota."""
 
     def reply_events(self, number: int) -> list[Event]:
         details = {"type": "failed", "error": error_event("insufficient_quota", "insufficient_quota")["error"]}
@@ -189,8 +192,7 @@ class OutOfQuotaServer(OfficialServer):
 
 
 class HugeMessageServer(OfficialServer):
-    """Answers in one message of so many bytes, at the first visit: the largest that are sensible, or more than anybody
-    takes."""
+    """Server that sends its first reply in one message of `message_bytes`."""
 
     def __init__(self, message_bytes: int) -> None:
         super().__init__()
@@ -200,14 +202,14 @@ class HugeMessageServer(OfficialServer):
         if self.connection_count > 1:
             await OfficialServer.send_reply(self, socket)
             return
-        begun, *rest = self.reply_events(len(self.received))
+        created, *rest = self.reply_events(len(self.received))
         kind = "response.output_audio.delta" if self.is_audio_reply else "response.output_text.delta"
-        about = {"response_id": begun["response"]["id"], "item_id": rest[0]["item"]["id"], "content_index": 0}
-        await self.send_in_dialect(begun, {"type": kind, **about, "delta": "A" * self.message_bytes})
+        about = {"response_id": created["response"]["id"], "item_id": rest[0]["item"]["id"], "content_index": 0}
+        await self.send_in_dialect(created, {"type": kind, **about, "delta": "A" * self.message_bytes})
 
 
 class NonsenseServer(OfficialServer):
-    """Nonsense before, between and after what it has to say."""
+    """Server that sends invalid messages before, between and after its events."""
 
     nonsense = (
         "{",
@@ -222,6 +224,7 @@ class NonsenseServer(OfficialServer):
     )
 
     async def send_nonsense(self, socket: ServerConnection) -> None:
+        """Send all invalid messages."""
         for message in self.nonsense:
             await socket.send(message)
 

@@ -1,4 +1,4 @@
-"""Realtime servers of a few lines, each for one test."""
+"""Scripted Realtime server: small servers, each for one test."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ ConnectionHandler = Callable[[ServerConnection], Awaitable[None]]
 async def running_server(
     handler: ConnectionHandler, reject: Callable[[Request], Response | None] | None = None
 ) -> AsyncIterator[str]:
+    """Serve until the block ends; yields the URL. `reject` may answer a handshake with HTTP."""
+
     def process(_: ServerConnection, request: Request) -> Response | None:
         return reject(request) if reject else None
 
@@ -26,12 +28,13 @@ async def running_server(
 
 
 async def send_events(socket: ServerConnection, *events: dict[str, Any]) -> None:
+    """Send events as JSON."""
     for event in events:
         await socket.send(json.dumps(event))
 
 
 async def accept_session(socket: ServerConnection) -> dict[str, Any]:
-    """What every good server does first; returns the session.update."""
+    """Create a session and confirm its settings; return the `session.update`."""
     await send_events(socket, {"type": "session.created", "session": {}})
     update: dict[str, Any] = json.loads(await socket.recv())
     await send_events(socket, {"type": "session.updated", "session": update["session"]})
@@ -39,17 +42,18 @@ async def accept_session(socket: ServerConnection) -> dict[str, Any]:
 
 
 class ScriptedRealtimeServer:
-    """A server that greets, keeps what it gets, and says what the test tells it to say."""
+    """Server that accepts sessions, keeps the received events, and sends events on command."""
 
     def __init__(self) -> None:
         self.session_update: dict[str, Any] = {}
-        """The `session.update` of the newest visit."""
+        """`session.update` of the newest connection."""
         self.received: list[dict[str, Any]] = []
         self.connection_count = 0
         self._changed = asyncio.Condition()
         self._sockets: list[ServerConnection] = []
 
     async def handle_connection(self, socket: ServerConnection) -> None:
+        """Serve one connection until it ends."""
         self.connection_count += 1
         self.session_update = await accept_session(socket)
         self._sockets.append(socket)
@@ -59,25 +63,29 @@ class ScriptedRealtimeServer:
                 self._changed.notify_all()
 
     async def send(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Send events over the newest connection."""
         for some in events:
             await send_events(self._sockets[-1], *(some if isinstance(some, list) else [some]))
 
     async def wait_for(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for events of a kind."""
+        """Wait for `count` events of a type, and return all of them."""
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: len(self.received_of(kind)) >= count)
         return self.received_of(kind)
 
     def received_of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the received events of a type."""
         return [event for event in self.received if event["type"] == kind]
 
     async def abort_connection(self) -> None:
+        """Drop the newest connection without a close frame."""
         self._sockets[-1].transport.abort()
 
     async def close_connection(self, code: int, reason: str = "") -> None:
+        """Close the newest connection."""
         await self._sockets[-1].close(code, reason)
 
     async def wait_closed(self) -> None:
-        """Wait until the client has closed."""
+        """Wait until the newest connection is closed."""
         async with asyncio.timeout(2):
             await self._sockets[-1].wait_closed()

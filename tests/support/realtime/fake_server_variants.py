@@ -1,6 +1,6 @@
-"""Realtime servers that work, each in its own way: the official one, and those that only resemble it.
+"""Variants of Realtime servers: the official one, and servers that resemble it.
 
-Everything a server here says in its own words quotes the key and the prompt, as real ones have been seen to do.
+Their error messages quote the key and the prompt, as some real servers do.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ REPLY_MS = 100
 
 
 def error_event(code: str | None, kind: str = "invalid_request_error", **more: Any) -> Event:
-    """An `error` event whose message must not reach anybody."""
+    """Return an `error` event whose message contains canaries."""
     message = f"Incorrect API key provided: {KEY}. Instructions were '{PROMPT}'."
     about = {"type": kind, "code": code, "message": message, "param": None, "event_id": None, **more}
     return {"type": "error", "event_id": "event_1", "error": about}
 
 
 def text_reply_events(number: int) -> list[Event]:
-    """The GA ladder of a written reply."""
+    """Return the GA events of a written reply, in order."""
     reply, item = f"r{number}", f"a{number}"
     about = {"response_id": reply, "item_id": item, "output_index": 0, "content_index": 0}
     message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
@@ -56,18 +56,18 @@ def text_reply_events(number: int) -> list[Event]:
 
 @dataclass(slots=True)
 class OfficialServer:
-    """A server in good order: greets, takes settings, keeps messages, answers. The others differ from it in places."""
+    """Server that follows the protocol. The other variants override its differences."""
 
     connection_count: int = 0
     session_updates: list[Event] = field(default_factory=list)
     received: list[Event] = field(default_factory=list)
-    """Whatever came after the settings, appended audio left out."""
+    """Received events, without settings and appended audio."""
     rejected_types: list[str] = field(default_factory=list)
-    """Types of events this server does not take, and got."""
+    """Types of received events that this server does not support."""
     sockets: list[ServerConnection] = field(default_factory=list)
 
     confirm_timeout_s: ClassVar[float] = 3.0
-    """Seconds after which it is fair to go on without its confirmation."""
+    """Seconds after which a client may continue without a confirmation of its settings."""
     accepted_types: ClassVar[frozenset[str]] = frozenset(
         {
             "session.update",
@@ -82,6 +82,7 @@ class OfficialServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
+        """Serve until the block ends; yields the URL."""
         async with running_server(self.handle_connection) as url:
             yield url
 
@@ -100,12 +101,12 @@ class OfficialServer:
     async def handle_event(self, socket: ServerConnection, event: Event) -> None:
         if event["type"] == "session.update":
             self.session_updates.append(event["session"])
-            refusal = self.session_update_error(event["session"])
-            if refusal is None:
+            error = self.session_update_error(event["session"])
+            if error is None:
                 await self.send_session_updated(socket, event["session"])
             else:
-                refusal["error"].setdefault("event_id", event.get("event_id"))
-                await send_events(socket, refusal)
+                error["error"].setdefault("event_id", event.get("event_id"))
+                await send_events(socket, error)
         elif event["type"] == "conversation.item.create":
             self.received.append(event)
             item = {**event["item"], "status": "completed"}
@@ -141,20 +142,21 @@ class OfficialServer:
         return {"type": "realtime", "object": "realtime.session", "id": "sess_1", **settings}
 
     def session_update_error(self, settings: Event) -> Event | None:
-        """What is wrong with settings, in an error event."""
+        """Return the error event for unacceptable settings, or None."""
         if "modalities" in settings or settings.get("type") != "realtime":
             return error_event("unknown_parameter", param="session.modalities")
         return None
 
     async def send_in_dialect(self, *events: Event) -> None:
-        """Send events of the official server in this server's own way."""
-        await send_events(self.sockets[-1], *(spoken for event in events for spoken in self.to_dialect(event)))
+        """Send events of the official server in this server's dialect."""
+        await send_events(self.sockets[-1], *(own for event in events for own in self.to_dialect(event)))
 
     def to_dialect(self, event: Event) -> list[Event]:
+        """Return the events that this server sends for one event of the official server."""
         return [event]
 
     async def simulate_spoken_turn(self) -> None:
-        """Somebody has spoken, and is answered."""
+        """Send the events of a spoken turn and its reply."""
         await self.send_in_dialect(
             server_events.speech_started("u1"),
             *server_events.turn_committed("u1"),
@@ -164,8 +166,10 @@ class OfficialServer:
 
 
 class LocalAiServer(OfficialServer):
-    """No `conversation.item.done`, no real event ids, one large audio delta, and events of its own. It has a model of
-    its own for transcription and a voice of its own; others it cannot load, and does not say what it refuses."""
+    """LocalAI: no `conversation.item.done`, no real event ids, and additional events.
+
+    It has one transcription model and one voice. Its error for another one does not name the field.
+    """
 
     def session_object(self, settings: Event) -> Event:
         base = {"audio": {"input": {"transcription": {"model": "pipeline-model"}}, "output": {"voice": "theirs"}}}
@@ -188,8 +192,7 @@ class LocalAiServer(OfficialServer):
 
 
 class SpeechToSpeechServer(OfficialServer):
-    """Hugging Face's: no parts, no items but an acknowledgement, nothing committed, settings never confirmed, and
-    truncating does nothing."""
+    """Hugging Face's speech-to-speech: no content parts, few items, no commit, no confirmed settings, no truncation."""
 
     confirm_timeout_s = 0.3
     omitted_events = (
@@ -204,8 +207,8 @@ class SpeechToSpeechServer(OfficialServer):
 
     def to_dialect(self, event: Event) -> list[Event]:
         if event["type"] == "conversation.item.added":
-            spoken = event["item"]["role"] == "assistant" or event["item"]["content"][0]["type"] == "input_audio"
-            return [] if spoken else [{"type": "conversation.item.created", "item": event["item"]}]
+            is_spoken = event["item"]["role"] == "assistant" or event["item"]["content"][0]["type"] == "input_audio"
+            return [] if is_spoken else [{"type": "conversation.item.created", "item": event["item"]}]
         return [] if event["type"].startswith(self.omitted_events) else [event]
 
 
@@ -238,7 +241,7 @@ BETA_EVENT_NAMES = {
 
 
 class BetaServer(OfficialServer):
-    """The official server of 2024-25: flat settings, old names, and one unknown field refuses them all."""
+    """Official server of 2024-25: flat settings, old names; one unknown field rejects the whole update."""
 
     def session_object(self, settings: Event) -> Event:
         base = {
@@ -268,20 +271,22 @@ class BetaServer(OfficialServer):
         if event["type"] == "conversation.item.done":
             return []
         text = json.dumps({**event, "type": BETA_EVENT_NAMES.get(event["type"], event["type"])})
-        old: Event = json.loads(text.replace('"output_text"', '"text"').replace('"output_audio"', '"audio"'))
-        return [old]
+        beta: Event = json.loads(text.replace('"output_text"', '"text"').replace('"output_audio"', '"audio"'))
+        return [beta]
 
 
 class UnannouncedBetaServer(BetaServer):
-    """Shows what it is only by what it refuses."""
+    """Beta server whose dialect is visible only in its errors."""
 
     async def send_session_created(self, socket: ServerConnection) -> None:
         await send_events(socket, {"type": "session.created", "session": {"id": "sess_1"}})
 
 
 class SpeachesServer(BetaServer):
-    """Beta shapes. Complains, without ids, of each setting it cannot change and takes the others; with a transcription
-    of null it takes nothing. It has models of its own, and ignores `response.cancel` and truncating."""
+    """speaches: beta dialect; errors without ids for each setting that it cannot change, and the others take effect.
+
+    A transcription of null rejects the whole update. `response.cancel` and truncation have no effect.
+    """
 
     accepted_types = OfficialServer.accepted_types - {"response.cancel", "conversation.item.truncate"}
     unchangeable_fields = ("input_audio_format", "output_audio_format", "turn_detection.prefix_padding_ms")

@@ -1,6 +1,6 @@
-"""A Realtime server for the real app, in a thread of its own: it converses well, or fails in the way the test names.
+"""Threaded Realtime server for the real app: serves well, or fails in the way that the test chooses.
 
-Whatever it says in its own words quotes what it was shown at the door, as real servers have been seen to do.
+Its error messages quote the key of the handshake, as some real servers do.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from .fake_server_variants import text_reply_events
 Event = dict[str, Any]
 
 SPEECH_AFTER_FRAMES = 10
-"""Appended frames after which somebody has said something."""
+"""Appended frames after which the server reports a spoken turn."""
 
 
 class ServerBehaviour(Enum):
-    """How a visit goes."""
+    """Behaviour of one connection."""
 
     NORMAL = "good"
-    REJECTS_HANDSHAKE = "refused at the door"
-    OUT_OF_QUOTA = "let in, an error, closed with 4000"
+    REJECTS_HANDSHAKE = "handshake rejected"
+    OUT_OF_QUOTA = "accepted, an error, closed with 4000"
     CLOSES_WITH_KEY = "closed with 3000, the key in the reason"
     SENDS_ERRORS = "an error in the middle, and a reply that fails"
     LEAKS_KEY = "the key in every place that a server's events have"
@@ -41,34 +41,34 @@ class ServerBehaviour(Enum):
 
 
 class ThreadedRealtimeServer:
-    """The server. `way` counts for the visits that come; the lists are for reading by the test."""
+    """Server with its event loop in a thread. `behaviour` applies to new connections; tests read the lists."""
 
     def __init__(self, spoken: str, reply: str) -> None:
         self.behaviour = ServerBehaviour.NORMAL
         self.user_transcript, self.reply_text = spoken, reply
         self.handshakes: list[str] = []
-        """Addresses and headers that came."""
+        """Path and headers of each handshake."""
         self.received: list[str] = []
-        """Messages that came, sound left out."""
+        """Received events, without appended audio."""
         self.open_connections = 0
-        """Sockets open now."""
+        """Number of open connections."""
         self.url = ""
 
-    # ---------------------------------------------------------------- at the door
+    # ---------------------------------------------------------------- handshake
 
     def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
-        said = f"{request.path} {request.headers}"
-        self.handshakes.append(said)
+        shown = f"{request.path} {request.headers}"
+        self.handshakes.append(shown)
         if self.behaviour is not ServerBehaviour.REJECTS_HANDSHAKE:
             return None
-        body = json.dumps({"error": {"code": "invalid_api_key", "message": f"Incorrect API key provided: {said}"}})
+        body = json.dumps({"error": {"code": "invalid_api_key", "message": f"Incorrect API key provided: {shown}"}})
         headers = Headers({"Content-Length": str(len(body.encode())), "X-You-Said": presented_key(request.headers)})
         return Response(HTTPStatus.UNAUTHORIZED, "Unauthorized", headers, body.encode())
 
     def process_response(self, socket: ServerConnection, request: Request, response: Response) -> None:
         response.headers["X-You-Said"] = presented_key(request.headers)
 
-    # ---------------------------------------------------------------- behind it
+    # ---------------------------------------------------------------- sessions
 
     async def handle_connection(self, socket: ServerConnection) -> None:
         self.open_connections += 1
@@ -81,7 +81,7 @@ class ThreadedRealtimeServer:
 
     @contextmanager
     def running(self) -> Iterator[ThreadedRealtimeServer]:
-        """Serves until the block ends."""
+        """Serve until the block ends."""
         loop = asyncio.new_event_loop()
         up = threading.Event()
         stop = asyncio.Event()
@@ -111,15 +111,16 @@ class ThreadedRealtimeServer:
 
 
 def presented_key(headers: Headers) -> str:
+    """Return the bearer token of a handshake."""
     return headers.get("Authorization", "none").removeprefix("Bearer ")
 
 
 class UpstreamSession:
-    """One connection."""
+    """One connection of the app or of a client."""
 
-    def __init__(self, upstream: ThreadedRealtimeServer, socket: ServerConnection, way: ServerBehaviour) -> None:
+    def __init__(self, upstream: ThreadedRealtimeServer, socket: ServerConnection, behaviour: ServerBehaviour) -> None:
         assert socket.request is not None
-        self._upstream, self._socket, self._behaviour = upstream, socket, way
+        self._upstream, self._socket, self._behaviour = upstream, socket, behaviour
         self._key = presented_key(socket.request.headers)
         self._is_text_only = False
         self._appended = self._replies = 0
@@ -144,16 +145,16 @@ class UpstreamSession:
             async for message in self._socket:
                 try:
                     await self._handle_event(json.loads(message))
-                except (AttributeError, LookupError, TypeError):  # a program's event that makes no sense
+                except (AttributeError, LookupError, TypeError):  # an invalid event of a client
                     await self._send(self._error("invalid_value"))
 
     def _session(self, settings: Event) -> Event:
-        gossip = (
+        leak = (
             {"id": self._key, "client_secret": {"value": self._key}}
             if self._behaviour is ServerBehaviour.LEAKS_KEY
             else {}
         )
-        return {"type": "realtime", "object": "realtime.session", "id": "sess_1", **settings, **gossip}
+        return {"type": "realtime", "object": "realtime.session", "id": "sess_1", **settings, **leak}
 
     async def _handle_event(self, event: Event) -> None:
         kind = event.get("type")

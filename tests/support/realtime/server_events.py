@@ -1,4 +1,4 @@
-"""What a Realtime server sends, written out: the orders of the GA protocol as functions that give events."""
+"""Server events: the event orders of the GA protocol as functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Event = dict[str, Any]
 
 
 def audio_base64(ms: int, level: int = 1000) -> str:
-    """Base64 PCM16, 24 kHz."""
+    """Return PCM16 at 24 kHz, in base64."""
     return base64.b64encode(np.full(ms * 24, level, dtype="<i2").tobytes()).decode("ascii")
 
 
@@ -63,7 +63,7 @@ def response_started(response: str, item: str, previous: str | None = None) -> l
 
 
 def clause_deltas(response: str, item: str, text: str, ms: int, pieces: int = 1) -> list[Event]:
-    """A clause's text and then its sound."""
+    """Return the text of a clause and then its audio, in `pieces` deltas."""
     about = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
     audio = {"type": "response.output_audio.delta", **about, "delta": audio_base64(ms // pieces)}
     return [{"type": "response.output_audio_transcript.delta", **about, "delta": text}, *[audio] * pieces]

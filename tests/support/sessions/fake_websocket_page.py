@@ -1,4 +1,4 @@
-"""The page's end of a call's web socket, for tests: ASGI on queues, with a microphone and an ear."""
+"""Fake page of a WebSocket call: the page's side of the audio socket, on ASGI queues."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.config.settings import Settings
 from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.session.voice_session import VoiceSession
 from voicechat.session.websocket_call import PATH, AudioSocketRegistry, AudioSocketTicket
 from voicechat.transport.websocket_protocol import FRAME_BYTES
 
@@ -21,26 +22,26 @@ from .fake_rtc_page import endpoint_at
 
 
 class FakeWebSocketPage:
-    """One socket as websocket_fallback.js holds it: a frame out for a frame in, and a word about how many have come."""
+    """One socket as websocket_fallback.js uses it: one frame out for one frame in, and an acknowledgement each five."""
 
     def __init__(self, registry: AudioSocketRegistry, visitor: Visitor | None = None) -> None:
         self.registry = registry
         self.visitor = visitor or Visitor()
         self.release_count = 0
         self.microphone_level = 0
-        """Of the microphone."""
+        """Sample value of the microphone's frames."""
         self.is_microphone_on = True
-        """The microphone delivers."""
+        """Whether the microphone delivers frames."""
         self.acknowledges_frames = True
-        """The server is told how many frames have come."""
+        """Whether the page reports the number of received frames."""
         self.network_open = asyncio.Event()
-        """The network takes what is sent to the page."""
+        """Set while messages to the page pass the network."""
         self.network_open.set()
         self.is_accepted = False
         self.frames: list[np.ndarray] = []
         self.texts: list[Any] = []
         self.close_code: int | None = None
-        """That the server closed with."""
+        """Close code of the server."""
         self.snapshots: list[Snapshot] = []
         self.ticket: AudioSocketTicket | None = None
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -70,6 +71,7 @@ class FakeWebSocketPage:
             self._changed.notify_all()
 
     def send(self, message: bytes | str) -> None:
+        """Send a message to the server."""
         kind = "text" if isinstance(message, str) else "bytes"
         self._inbox.put_nowait({"type": "websocket.receive", kind: message})
 
@@ -79,10 +81,12 @@ class FakeWebSocketPage:
         self.release_count += 1
 
     def request_ticket(self) -> str:
-        where, self.ticket = self.registry.issue_ticket(self.visitor, self._release_previous)
-        return where.removeprefix(PATH[1:] + "/")
+        """Request a ticket for this visitor, and return its id."""
+        path, self.ticket = self.registry.issue_ticket(self.visitor, self._release_previous)
+        return path.removeprefix(PATH[1:] + "/")
 
     def connect(self, ticket: str) -> asyncio.Task[None]:
+        """Connect with a ticket, and return the task that serves the socket."""
         self._inbox.put_nowait({"type": "websocket.connect"})
         scope = {
             "type": "websocket",
@@ -107,7 +111,7 @@ class FakeWebSocketPage:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def wait_until_done(self, seconds: float = 5.0) -> None:
-        """Returns when nothing of it runs any more."""
+        """Wait until all tasks of this page have ended."""
         async with asyncio.timeout(seconds):
             await asyncio.gather(*self._tasks)
 
@@ -125,20 +129,25 @@ class FakeWebSocketPage:
         return await self.wait_for_snapshot(lambda snapshot: snapshot.stage is stage)
 
     @property
-    def handler(self) -> RealtimeHandler:
+    def session(self) -> VoiceSession:
         assert self.visitor.call is not None
         return self.visitor.call
 
+    @property
+    def handler(self) -> RealtimeHandler:
+        assert isinstance(self.session.handler, RealtimeHandler)
+        return self.session.handler
+
 
 def make_registry(url: str, *, grace_s: float = 0.2, **changed: Any) -> AudioSocketRegistry:
-    return AudioSocketRegistry(RealtimeHandler(Settings(**changed), endpoint_at(url)), grace_s=grace_s)
+    return AudioSocketRegistry(RealtimeHandler(Settings().with_changes(**changed), endpoint_at(url)), grace_s=grace_s)
 
 
 @asynccontextmanager
 async def running_websocket_call(
     sockets: AudioSocketRegistry, visitor: Visitor | None = None, *, busy: int = 0
 ) -> AsyncIterator[FakeWebSocketPage]:
-    """A call over a socket, hung up at the end; then its place is free, and `busy` others are taken."""
+    """Run a call over a socket until the block ends. Check that `busy` calls are admitted afterwards."""
     page = FakeWebSocketPage(sockets, visitor)
     page.connect(page.request_ticket())
     try:

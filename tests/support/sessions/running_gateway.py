@@ -1,4 +1,4 @@
-"""Our sockets as programs meet them: the relay behind uvicorn in this process, and clients of a few lines."""
+"""The gateway behind uvicorn in this process, and clients for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.manual_clock import ManualClock
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
-from voicechat.gateway.gateway import EndpointSource, RealtimeGateway
+from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.limits.budget import BillingService
 from voicechat.server import uvicorn_options
 from voicechat.server.routes import Health, build_router
+from voicechat.upstream.reconnecting_client import EndpointSource
 
 Event = dict[str, Any]
 OPERATOR_KEY = "sk-operators-key-0123456789"
@@ -33,10 +35,12 @@ def append_event(pcm: bytes = bytes(960), **more: Any) -> Event:
 
 
 class ObservedGateway(RealtimeGateway):
-    """Tells when a program has left."""
+    """A gateway that reports when a client has left."""
 
-    def __init__(self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None) -> None:
-        super().__init__(settings, endpoint, accounts)
+    def __init__(
+        self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None, **times: Any
+    ) -> None:
+        super().__init__(settings, endpoint, accounts, **times)
         self.client_left = asyncio.Event()
 
     async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
@@ -51,7 +55,7 @@ class ObservedGateway(RealtimeGateway):
 
 
 class RunningGateway:
-    """A running relay."""
+    """A running gateway."""
 
     def __init__(self, gateway: ObservedGateway, port: int) -> None:
         self.gateway, self.port = gateway, port
@@ -72,19 +76,21 @@ async def running_gateway(
     server_url: str = "",
     endpoint: EndpointSource | None = None,
     accounts: BillingService | None = None,
+    clock: ManualClock | None = None,
     **environment: str,
 ) -> AsyncIterator[RunningGateway]:
-    """The relay to a server, served as in production."""
+    """A gateway to a server, served as in production; by `clock` instead of the computer's where one is given."""
     settings = Settings.from_env(
         {"REALTIME_URL": server_url, "REALTIME_API_KEY": OPERATOR_KEY, **SHORT_TIMEOUTS, **environment}
     )
-    relay = ObservedGateway(settings, endpoint or settings.endpoint, accounts)
+    times = {"clock": clock, "sleep": clock.sleep} if clock is not None else {}
+    gateway = ObservedGateway(settings, endpoint or settings.endpoint, accounts, **times)
 
     async def health() -> Health:
         return Health("ok", settings.server_kind, "", 0, 0, 0.0, "1")
 
     app = FastAPI(openapi_url=None)
-    app.include_router(build_router(health, relay))
+    app.include_router(build_router(health, gateway))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
     uvicorn_options.set_options(config, settings.limits.max_message_bytes)
     config.load()
@@ -92,7 +98,7 @@ async def running_gateway(
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     try:
-        yield RunningGateway(relay, server.servers[0].sockets[0].getsockname()[1])
+        yield RunningGateway(gateway, server.servers[0].sockets[0].getsockname()[1])
     finally:
         async with asyncio.timeout(10):
             await server.shutdown()

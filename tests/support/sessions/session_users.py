@@ -1,4 +1,4 @@
-"""Somebody in a voice call, or in a text chat, with a server: the whole of either, with only the waiting shortened."""
+"""Users of a voice call or a text chat with a server: complete sessions, only with shorter pauses."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .fake_rtc_page import FakeRtcPage
 
 
 async def short_sleep(seconds: float) -> None:
-    """Pauses between tries are not what is tested here."""
+    """Sleep at most 20 ms: the pauses between retries are not tested here."""
     await asyncio.sleep(min(seconds, 0.02))
 
 
 class SessionUser(Protocol):
-    """Somebody at the page."""
+    """User of a call or a chat."""
 
     notice_texts: dict[str, tuple[str, str]]
 
@@ -43,6 +43,8 @@ class SessionUser(Protocol):
 
 
 class CallUser:
+    """User of a voice call."""
+
     notice_texts = CALL_NOTICE_TEXTS
 
     def __init__(self, page: FakeRtcPage) -> None:
@@ -52,13 +54,15 @@ class CallUser:
         return await self.page.wait_for_snapshot(condition)
 
     async def send_text(self, text: str) -> bool:
-        return await self.page.handler.send_text(text)
+        return self.page.session.send_text(text)
 
     def leave(self) -> None:
-        self.page.handler.end_by_user()
+        self.page.session.end_by_user()
 
 
 class ChatUser:
+    """User of a text chat."""
+
     notice_texts = CHAT_NOTICE_TEXTS
 
     def __init__(self, page: FakeChatPage) -> None:
@@ -75,18 +79,21 @@ class ChatUser:
 
 
 def make_settings(url: str, **changed: Any) -> Settings:
-    told: dict[str, Any] = {
+    """Return settings with canary prompts and short timeouts."""
+    prompts: dict[str, Any] = {
         "instructions": fake_server_variants.PROMPT,
         "text_instructions": fake_server_variants.PROMPT,
     }
-    quick: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
-    return Settings(realtime_url=url, **{"realtime_api_key": fake_server_variants.KEY, **told, **quick, **changed})
+    timeouts: dict[str, Any] = {"connect_seconds": 3.0, "ready_seconds": 3.0}
+    defaults = {"realtime_url": url, "realtime_api_key": fake_server_variants.KEY}
+    return Settings().with_changes(**{**defaults, **prompts, **timeouts, **changed})
 
 
 @asynccontextmanager
 async def running_call_user(
     url: str, own_key: str = "", accounts: BillingService | None = None, **changed: Any
 ) -> AsyncIterator[CallUser]:
+    """Run a call until the block ends, and check that its slot is free afterwards."""
     settings = make_settings(url, **changed)
     page = FakeRtcPage(
         RealtimeHandler(settings, lambda key: settings.endpoint(own_key=key), billing=accounts, sleep=short_sleep)
@@ -104,46 +111,47 @@ async def running_call_user(
 async def running_chat_user(
     url: str, own_key: str = "", accounts: BillingService | None = None, **changed: Any
 ) -> AsyncIterator[ChatUser]:
+    """Run a chat until the block ends, and check that its slot is free afterwards."""
     settings = make_settings(url, **changed)
-    book = AdmissionController(ConcurrencyLimits(chats=1))
+    admission = AdmissionController(ConcurrencyLimits(chats=1))
     conversation = Conversation(text_only=True)
     chat = TextSession(
-        settings, lambda: settings.endpoint(own_key=own_key), book, conversation, accounts, sleep=short_sleep
+        settings, lambda: settings.endpoint(own_key=own_key), admission, conversation, accounts, sleep=short_sleep
     )
     chat.start()
-    reader = FakeChatPage(chat)
+    page = FakeChatPage(chat)
     try:
-        yield ChatUser(reader)
+        yield ChatUser(page)
     finally:
         chat.end_by_user()
         async with asyncio.timeout(5):
             await chat.wait_closed()
-            await reader.wait_until_finished()
-        assert book.count_admitted(AdmissionKind.CHAT) == 0
+            await page.wait_until_finished()
+        assert admission.count_admitted(AdmissionKind.CHAT) == 0
 
 
 SessionFactory = Callable[..., AbstractAsyncContextManager[SessionUser]]
-"""(url of a server, own key, settings) -> a call or a chat with it."""
+"""(URL of a server, own key, settings) -> call or chat with it."""
 IN_CALL_AND_CHAT = pytest.mark.parametrize(
     "start_session", [running_call_user, running_chat_user], ids=["call", "chat"]
 )
-"""The same must hold for a call and for a chat."""
+"""Runs a test with a call and with a chat."""
 
 
 @pytest.fixture(autouse=True)
 def no_secrets_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever happens, nothing secret is in the log."""
+    """Check that no canary is in the log."""
     quiet_loggers()
     caplog.set_level(logging.DEBUG)
     yield
-    written = caplog.text.lower()
+    logged = caplog.text.lower()
     for secret in fake_server_variants.SECRETS:
-        assert secret.lower() not in written
+        assert secret.lower() not in logged
 
 
 @pytest.fixture(autouse=True)
 async def no_tasks_left() -> AsyncIterator[None]:
-    """Whatever happens, nothing goes on after it."""
+    """Check that no task outlives the test."""
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
@@ -152,11 +160,11 @@ async def no_tasks_left() -> AsyncIterator[None]:
     assert not [task for task in left if not task.done()]
 
 
-def notice_text_for(person: SessionUser, snapshot: Snapshot) -> str:
-    """The sentence the person reads; there is one in both languages."""
+def notice_text_for(user: SessionUser, snapshot: Snapshot) -> str:
+    """Return the English sentence of the notice, and check that there is a Chinese one."""
     assert snapshot.notice is not None
-    assert get_message(person.notice_texts, snapshot.notice, "zh-TW").endswith("。")
-    return get_message(person.notice_texts, snapshot.notice, "en")
+    assert get_message(user.notice_texts, snapshot.notice, "zh-TW").endswith("。")
+    return get_message(user.notice_texts, snapshot.notice, "en")
 
 
 def is_over(snapshot: Snapshot) -> bool:
@@ -168,5 +176,5 @@ def is_listening(snapshot: Snapshot) -> bool:
 
 
 def is_shown(*texts: str) -> Callable[[Snapshot], bool]:
-    """Everything is said, and it is quiet again."""
+    """Return the condition that the page shows these messages and the session listens."""
     return lambda snapshot: is_listening(snapshot) and tuple(b.text for b in snapshot.bubbles) == texts

@@ -178,7 +178,7 @@ def test_every_sample_comes_out_once_and_in_order(sizes: list[int], seed: int) -
 
 
 class PlaybackMachine(RuleBasedStateMachine):
-    """Any order of events: what is told as heard is what came out of each part, no sample is lost or made."""
+    """Any order of events: the reported heard samples of each part are its played ones, and none is lost or made."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -269,11 +269,11 @@ def test_ducked_sound_is_soft_without_a_click_and_counts_as_heard() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(1, 4)), max_size=20))
-def test_any_loudness_is_reached_without_a_click(wishes: list[tuple[float, int]]) -> None:
+def test_any_loudness_is_reached_without_a_click(gains: list[tuple[float, int]]) -> None:
     speaker = PlaybackBuffer(ResponseRegistry())
     speaker.push("a1", 0, "r1", np.full(24_000 * 2, 10_000, "<i2").tobytes(), 0.0)
     heard, now = [np.array([10_000])], 0.0
-    for gain, frames in wishes:
+    for gain, frames in gains:
         speaker.set_gain(gain)
         for _ in range(frames):
             heard.append(speaker.next_frame(now))

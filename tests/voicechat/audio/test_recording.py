@@ -176,7 +176,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(
     monkeypatch.setattr(recording._ChannelWriter, "write", full)
     made.write_microphone(0.02, frame(1))
     assert (made.state, made.sample_count) == (RecordingState.CLOSED, 0)
-    assert "not recorded" in caplog.text
+    assert "recording: stopped" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -217,7 +217,7 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording(caplog: pytest.LogCaptu
     for k in range(50 * (MAX_QUEUED_WRITES + 2)):
         made.write_microphone(k * FRAME_S, frame(1))
     assert (made.state, made.sample_count, list(made.iter_wav())) == (RecordingState.CLOSED, 0, [])
-    assert "not recorded" in caplog.text
+    assert "recording: stopped" in caplog.text
     disk.run_jobs()
     made.clear()
     made.write_microphone(0.0, frame(1))
@@ -234,9 +234,7 @@ def test_an_error_in_the_thread_that_writes_is_said_without_its_words(caplog: py
     pen(broken)
     pen(done.set)  # the thread goes on
     assert done.wait(10)
-    assert [record.message for record in caplog.records] == [
-        "Something of a recording could not be written: ValueError"
-    ]
+    assert [record.message for record in caplog.records] == ["recording: write failed error=ValueError"]
 
 
 def test_what_was_erased_is_not_written_any_more() -> None:

@@ -1,4 +1,4 @@
-"""What visitors choose for themselves: within the operator's bounds, and told to a running session in few words."""
+"""Preferences of visitors: within the operator's limits, and as short updates of a running session."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SOME_PREFERENCES = CallPreferences(
 )
 
 
-def test_no_preferences_change_nothing() -> None:
+def test_apply_to_without_preferences_keeps_the_settings() -> None:
     settings = Settings(voice="cedar", vad_silence_ms=400, max_call_cost=1.0, speed=0.9)
     assert NO_PREFERENCES.apply_to(settings) == settings
 
 
-def test_preferences_override_operator_settings() -> None:
+def test_apply_to_preferences_override_operator_settings() -> None:
     settings = SOME_PREFERENCES.apply_to(Settings(voice="cedar"))
     assert (settings.voice, settings.language, settings.instructions) == ("marin", Language.CHINESE, "Be a pirate.")
     assert (settings.vad_silence_ms, settings.eagerness) == (800, Eagerness.LOW)
@@ -36,28 +36,28 @@ def test_preferences_override_operator_settings() -> None:
 
 
 @pytest.mark.parametrize(("operator", "visitor", "cap"), [(0, 0, 0), (1, 0, 1), (0, 2, 2), (1, 2, 1), (2, 1, 1)])
-def test_the_smaller_cap_counts(operator: float, visitor: float, cap: float) -> None:
+def test_apply_to_uses_the_smaller_cost_limit(operator: float, visitor: float, cap: float) -> None:
     assert CallPreferences(max_cost_usd=visitor).apply_to(Settings(max_call_cost=operator)).max_call_cost == cap
 
 
-def test_bounds() -> None:
+def test_apply_to_limits_speed_and_instructions() -> None:
     assert CallPreferences(speed=9.0).apply_to(Settings()).speed == 1.5
     assert len(CallPreferences(instructions="x" * 9999).apply_to(Settings()).instructions) == MAX_INSTRUCTIONS_CHARS
 
 
-def update(wishes: CallPreferences) -> dict[str, object]:
-    return build_session_update(wishes.apply_to(Settings(openai_api_key="sk-x")), SessionMode.VOICE)
+def update(preferences: CallPreferences) -> dict[str, object]:
+    return build_session_update(preferences.apply_to(Settings(openai_api_key="sk-x")), SessionMode.VOICE)
 
 
-def test_a_running_session_is_told_what_has_changed_and_never_another_voice() -> None:
-    told = build_live_update(update(NO_PREFERENCES), update(SOME_PREFERENCES))
-    assert told is not None
-    session = told["session"]
+def test_live_update_has_the_changed_fields_without_the_voice() -> None:
+    live_update = build_live_update(update(NO_PREFERENCES), update(SOME_PREFERENCES))
+    assert live_update is not None
+    session = live_update["session"]
     assert session.keys() == {"type", "instructions", "audio"}
     assert session["audio"]["output"] == {"speed": 1.2}
     assert session["audio"]["input"].keys() == {"transcription", "noise_reduction", "turn_detection"}
     assert session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 800
-    assert session["audio"]["input"]["turn_detection"]["threshold"] == 0.5, "told as a whole"
+    assert session["audio"]["input"]["turn_detection"]["threshold"] == 0.5, "the object is sent whole"
     assert build_live_update(update(NO_PREFERENCES), update(CallPreferences(voice="marin"))) is None
     assert build_live_update(update(SOME_PREFERENCES), update(SOME_PREFERENCES)) is None
 
@@ -82,11 +82,11 @@ def merged(into: object, more: object) -> object:
 
 
 @given(PREFERENCES, PREFERENCES)
-def test_after_the_update_the_server_has_what_was_wished_but_the_voice(
+def test_live_update_merged_equals_the_new_session_except_the_voice(
     before: CallPreferences, after: CallPreferences
 ) -> None:
-    told = build_live_update(update(before), update(after))
-    has = merged(update(before)["session"], told["session"] if told else {})
+    live_update = build_live_update(update(before), update(after))
+    has = merged(update(before)["session"], live_update["session"] if live_update else {})
     wanted = update(after)["session"]
     assert isinstance(has, dict) and isinstance(wanted, dict)
     has["audio"]["output"].pop("voice")
@@ -94,7 +94,7 @@ def test_after_the_update_the_server_has_what_was_wished_but_the_voice(
     assert has == wanted
 
 
-def test_a_model_is_the_operators_to_offer_and_whoever_pays_may_choose() -> None:
+def test_with_visitor_model_accepts_offered_models_and_any_with_own_key() -> None:
     ours = Settings(openai_api_key="sk-x", models=("gpt-realtime-2.1",)).endpoint()
     assert ours.with_visitor_model("", ()) is ours
     assert ours.with_visitor_model("gpt-realtime", ("gpt-realtime-2.1",)) is ours
@@ -109,7 +109,7 @@ def test_a_model_is_the_operators_to_offer_and_whoever_pays_may_choose() -> None
     assert named.with_visitor_model("b", ("b",)).url == "wss://there/v1/realtime?api-version=2&model=b"
 
 
-def test_another_model_counts_from_the_next_call() -> None:
+def test_effective_from_another_model_is_the_next_call() -> None:
     assert (
         effective_from(NO_PREFERENCES, CallPreferences(model="gpt-realtime"), in_call=True) is EffectiveFrom.NEXT_CALL
     )

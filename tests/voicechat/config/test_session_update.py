@@ -1,4 +1,4 @@
-"""The session.update of a call."""
+"""`session.update` events from settings, for calls and chats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sent_session(mode: SessionMode = SessionMode.VOICE, **environ: str) -> dict[
     return session
 
 
-def test_a_voice_call_says_everything() -> None:
+def test_voice_update_has_every_field() -> None:
     session = sent_session(VAD_SILENCE_MS="420", VOICE="cedar", INSTRUCTIONS="Be kind.")
     assert session["type"] == "realtime"
     assert session["instructions"] == "Be kind."
@@ -45,14 +45,14 @@ def test_a_voice_call_says_everything() -> None:
 
 
 @pytest.mark.parametrize("mode", list(SessionMode))
-def test_the_official_types_accept_it(mode: SessionMode) -> None:
+def test_update_is_valid_by_the_official_types(mode: SessionMode) -> None:
     for environ in ({}, {"OPENAI_API_KEY": "sk-x", "LANGUAGE": "zh"}):
         event = build_session_update(Settings.from_env(environ), mode)
         parsed = SessionUpdateEvent.model_validate(event)
         assert parsed.to_dict()["session"] == event["session"]
 
 
-def test_every_combination_is_accepted_by_the_official_types() -> None:
+def test_update_of_every_combination_is_valid_by_the_official_types() -> None:
     for turns, noise, language, model in itertools.product(
         ("server_vad", "semantic_vad"), ("none", "near_field", "far_field"), ("auto", "en", "zh"), MODELS
     ):
@@ -77,7 +77,7 @@ def transcription_settings(**environ: str) -> dict[str, Any]:
     return transcription
 
 
-def test_a_voice_is_chosen_only_where_it_is_known_to_exist() -> None:
+def test_voice_is_sent_only_to_servers_that_have_it() -> None:
     assert (
         sent_session()["audio"]["output"]["voice"]
         == sent_session(OPENAI_API_KEY="sk-x")["audio"]["output"]["voice"]
@@ -87,7 +87,7 @@ def test_a_voice_is_chosen_only_where_it_is_known_to_exist() -> None:
     assert sent_session(REALTIME_URL="ws://h", VOICE="eve")["audio"]["output"]["voice"] == "eve"
 
 
-def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
+def test_semantic_turn_detection_has_neither_silence_nor_threshold() -> None:
     turns = sent_session(TURN_DETECTION="semantic_vad", EAGERNESS="high", VAD_SILENCE_MS="420")["audio"]["input"][
         "turn_detection"
     ]
@@ -107,18 +107,20 @@ def test_semantic_turn_detection_has_no_silence_and_no_threshold() -> None:
         ("off", {"OPENAI_API_KEY": "sk-x"}, True),
     ],
 )
-def test_who_decides_about_interruptions(turns: str, ducking: str, server: dict[str, str], theirs: bool) -> None:
+def test_interrupt_response_depends_on_ducking_and_server(
+    turns: str, ducking: str, server: dict[str, str], theirs: bool
+) -> None:
     found = sent_session(DUCKING=ducking, TURN_DETECTION=turns, **server)["audio"]["input"]["turn_detection"]
     assert found["create_response"] is True, "normal turns are answered without being asked about"
     assert found["interrupt_response"] is theirs
 
 
-def test_noise_reduction_is_off_unless_asked_for() -> None:
+def test_noise_reduction_default_is_off() -> None:
     assert sent_session()["audio"]["input"]["noise_reduction"] is None
     assert sent_session(NOISE_REDUCTION="far_field")["audio"]["input"]["noise_reduction"] == {"type": "far_field"}
 
 
-def test_a_language_is_only_a_hint_when_it_was_chosen() -> None:
+def test_language_is_sent_only_when_set() -> None:
     assert "language" not in transcription_settings()
     assert transcription_settings(LANGUAGE="zh")["language"] == "zh"
 
@@ -132,21 +134,21 @@ def test_a_language_is_only_a_hint_when_it_was_chosen() -> None:
         ("gpt-4o-transcribe-diarize", None),
         ("gpt-realtime-whisper", None),
         ("gpt-live-transcribe", None),
-        ("somebody/elses", None),
+        ("other/model", None),
     ],
 )
-def test_traditional_chinese_is_prompted_for_where_the_model_takes_a_prompt(model: str, prompt: str | None) -> None:
+def test_chinese_prompt_is_sent_to_models_that_take_one(model: str, prompt: str | None) -> None:
     environ = {"REALTIME_URL": "ws://h", "TRANSCRIPTION_MODEL": model}
     assert transcription_settings(LANGUAGE="zh", **environ).get("prompt") == prompt
     assert "prompt" not in transcription_settings(LANGUAGE="en", **environ)
     assert "prompt" not in transcription_settings(**environ), "it would make Chinese of English"
 
 
-def test_the_embedded_server_needs_no_prompt() -> None:
+def test_embedded_server_gets_no_prompt() -> None:
     assert transcription_settings(LANGUAGE="zh") == {"model": "whisper-1", "language": "zh"}
 
 
-def test_a_delay_goes_only_to_the_model_that_has_one() -> None:
+def test_transcription_delay_is_sent_only_to_its_model() -> None:
     key = {"OPENAI_API_KEY": "sk-x"}
     assert "delay" not in transcription_settings(**key)
     assert transcription_settings(TRANSCRIPTION_DELAY="low", **key)["delay"] == "low"
@@ -166,7 +168,7 @@ def test_a_delay_goes_only_to_the_model_that_has_one() -> None:
         "繁体中文、台湾、国语、繁体中文、台湾、国语",
     ],
 )
-def test_an_echo_of_the_prompt_is_nothing_said(echo: str) -> None:
+def test_prompt_echo_is_removed_from_the_transcript(echo: str) -> None:
     assert strip_prompt_echo(echo) == ""
     conversation = Conversation()
     for event in (
@@ -179,11 +181,11 @@ def test_an_echo_of_the_prompt_is_nothing_said(echo: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "。", "台灣", "國語", "請用繁體中文", f"他說：{SENTENCE_PROMPT}", "Hello."])
-def test_what_was_said_is_no_echo(said: str) -> None:
+def test_speech_similar_to_the_prompt_stays(said: str) -> None:
     assert strip_prompt_echo(said) == said
 
 
-def test_openai_gets_its_own_transcription_model_and_little_reasoning() -> None:
+def test_openai_gets_its_transcription_model_and_low_reasoning() -> None:
     session = sent_session(OPENAI_API_KEY="sk-x")
     assert session["audio"]["input"]["transcription"]["model"] == "gpt-realtime-whisper"
     assert session["reasoning"] == {"effort": "low"}
@@ -195,7 +197,7 @@ def test_openai_gets_its_own_transcription_model_and_little_reasoning() -> None:
     assert chosen["audio"]["input"]["transcription"]["model"] == "gpt-live-transcribe"
 
 
-def test_a_visitor_with_a_key_of_their_own_gets_what_openai_takes() -> None:
+def test_visitor_key_gets_an_update_for_openai() -> None:
     """Though the operator's server is the embedded one."""
     settings = Settings()
     session = build_session_update(settings, kind=settings.endpoint(own_key="sk-x").kind)["session"]
@@ -203,7 +205,7 @@ def test_a_visitor_with_a_key_of_their_own_gets_what_openai_takes() -> None:
     assert session["audio"]["input"]["transcription"]["model"] == "gpt-realtime-whisper"
 
 
-def test_a_text_chat_has_no_microphone_and_no_voice() -> None:
+def test_text_update_has_neither_microphone_nor_voice() -> None:
     session = sent_session(
         SessionMode.TEXT, TURN_DETECTION="semantic_vad", LANGUAGE="zh", MAX_OUTPUT_TOKENS="7", MAX_TEXT_TOKENS="9"
     )
@@ -212,7 +214,7 @@ def test_a_text_chat_has_no_microphone_and_no_voice() -> None:
     assert session["max_output_tokens"] == 9
 
 
-def test_a_text_chat_has_instructions_of_its_own() -> None:
+def test_text_update_has_its_own_instructions() -> None:
     assert sent_session(SessionMode.TEXT, INSTRUCTIONS="Speak.")["instructions"] == Settings().text_instructions
     assert sent_session(SessionMode.TEXT, TEXT_INSTRUCTIONS="Write.")["instructions"] == "Write."
     assert sent_session(TEXT_INSTRUCTIONS="Write.")["instructions"] == Settings().instructions

@@ -1,4 +1,4 @@
-"""The operator's names: read, told to the models that take them, and never taken for something said."""
+"""Transcription of a session: keywords, prompts, and removal of their echo from transcripts."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def hints(model: str, language: Language = Language.AUTO, keywords: str = NAMES,
     return {name: wanted[name] for name in ("prompt", "keywords") if name in wanted}
 
 
-def test_names_are_read_once_each() -> None:
+def test_keywords_are_kept_once_each() -> None:
     assert Settings.from_env({"KEYWORDS": NAMES}).keywords == ("Node.js", "台積電", "Acme Cloud")
     assert Settings.from_env({"KEYWORDS": " "}).keywords == ()
 
 
 @pytest.mark.parametrize("value", [",".join(map(str, range(51))), "x" * 61])
-def test_too_many_or_too_long_names_are_refused(value: str) -> None:
+def test_keywords_too_many_or_too_long_are_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="KEYWORDS"):
         Settings.from_env({"KEYWORDS": value})
 
 
 @pytest.mark.parametrize("model", ["gpt-transcribe", "gpt-live-transcribe", "gpt-live-transcribe-2026-09-01"])
-def test_a_list_for_models_that_take_one(model: str) -> None:
+def test_keywords_list_for_models_that_take_one(model: str) -> None:
     assert hints(model) == {"keywords": ["Node.js", "台積電", "Acme Cloud"]}
     assert hints(model, keywords="") == {}
 
 
-def test_a_prompt_for_models_that_take_one() -> None:
+def test_prompt_for_models_that_take_one() -> None:
     assert hints("whisper-1") == {"prompt": "Node.js、台積電、Acme Cloud"}
     assert hints("whisper-1", Language.CHINESE) == {"prompt": f"{KEYWORD_PROMPT}、Node.js、台積電、Acme Cloud"}
     english = hints("gpt-4o-mini-transcribe")["prompt"]
@@ -50,8 +50,8 @@ def test_a_prompt_for_models_that_take_one() -> None:
     assert chinese == f"{SENTENCE_PROMPT}對話中可能提到：Node.js、台積電、Acme Cloud"
 
 
-@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-4o-transcribe-diarize", "somebody/elses", "offline"])
-def test_nothing_for_others(model: str) -> None:
+@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-4o-transcribe-diarize", "other/model", "offline"])
+def test_other_models_get_neither_prompt_nor_keywords(model: str) -> None:
     assert hints(model) == {}
     assert hints(model, Language.CHINESE) == {}
 
@@ -66,7 +66,7 @@ def said(model: str, language: Language, transcript: str) -> list[str]:
 
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-transcribe", "gpt-transcribe"])
 @pytest.mark.parametrize("language", [Language.AUTO, Language.CHINESE])
-def test_an_echo_of_the_names_is_nothing_said(model: str, language: Language) -> None:
+def test_keyword_echo_is_removed_from_the_transcript(model: str, language: Language) -> None:
     wanted = hints(model, language)
     echo = wanted.get("prompt") or "、".join(wanted["keywords"])
     assert said(model, language, echo) == []
@@ -75,13 +75,13 @@ def test_an_echo_of_the_names_is_nothing_said(model: str, language: Language) ->
 
 
 @pytest.mark.parametrize("words", ["Node.js", "台積電", "Node.js and Acme Cloud", "Acme Cloud、台積電、Node.js"])
-def test_a_name_that_was_said_stays(words: str) -> None:
+def test_spoken_keyword_stays_in_the_transcript(words: str) -> None:
     assert said("whisper-1", Language.AUTO, words) == [words]
     assert strip_prompt_echo(words, "Node.js、台積電") == words
 
 
 @pytest.mark.parametrize("session", [None, [], {"audio": None}, {"audio": {"input": {"transcription": {"prompt": 3}}}}])
-def test_a_session_of_another_shape_is_no_error(session: object) -> None:
+def test_session_of_another_shape_is_ignored(session: object) -> None:
     conversation = Conversation()
     conversation.apply(parse_event({"type": "session.updated", "session": session}))
     conversation.apply(parse_event(server_events.transcription_completed("u1", "Hello.")))

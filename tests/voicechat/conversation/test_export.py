@@ -21,7 +21,7 @@ from voicechat.conversation.conversation import Conversation, Utterance
 from voicechat.conversation.export import (
     MAX_LINE_COLUMNS,
     count_columns,
-    escape_markdown,
+    escape_with_backslashes,
     split_into_cue_lines,
     to_json,
     to_markdown,
@@ -207,14 +207,14 @@ def test_markdown() -> None:
     ],
 )
 def test_words_are_not_markup(text: str, shown: str) -> None:
-    assert escape_markdown(text) == shown
+    assert escape_with_backslashes(text) == shown
 
 
 @given(st.text(alphabet="ab 1.)#*_`[]()<>!&~|$\\-+=\n字", max_size=40))
 def test_whatever_is_said_is_shown_as_it_was_said(text: str) -> None:
     """Read by the page's own kind of parser, nothing but a paragraph comes out of it."""
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["strikethrough", "table"])
-    shown = markdown.render(escape_markdown(text))
+    shown = markdown.render(escape_with_backslashes(text))
     words = re.sub(r"\s+", " ", html.unescape(re.sub(r"<br />|</?p>", " ", shown))).strip()
     assert words == re.sub(r"\s+", " ", text).strip()
 

@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.traditional_chinese_pairs import PAIRS
+from tests.support.counted_conversions import counted_conversions
 from tests.support.realtime import server_events
 from voicechat.conversation import traditional_chinese
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.conversation.traditional_chinese import MAX_HELD_CHARS, IncrementalCaption, to_traditional
 from voicechat.protocol.server_events import parse_event
-
-from .test_traditional_chinese import counted_conversions
 
 SENTENCES = [raw for raw, _ in PAIRS if raw]
 MIXED_TEXTS = st.lists(

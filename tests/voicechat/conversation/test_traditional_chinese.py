@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from unittest import mock
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.traditional_chinese_pairs import PAIRS
+from tests.support.counted_conversions import counted_conversions
 from tests.support.realtime import server_events
 from voicechat.conversation import traditional_chinese
 from voicechat.conversation.conversation import Conversation
@@ -40,21 +37,6 @@ def test_a_cut_anywhere_shows_the_same_letters(text: str) -> None:
     for place in range(len(text) + 1):
         head, tail = to_traditional_parts(text[:place], text[place:])
         assert head + tail == once
-
-
-@contextmanager
-def counted_conversions() -> Iterator[list[str]]:
-    """The texts that are converted meanwhile."""
-    done: list[str] = []
-    real = traditional_chinese._converter()
-
-    class Watched:
-        def convert(self, text: str) -> str:
-            done.append(text)
-            return str(real.convert(text))
-
-    with mock.patch.object(traditional_chinese, "_converter", Watched):
-        yield done
 
 
 def conversation_saying(texts: list[str]) -> Conversation:

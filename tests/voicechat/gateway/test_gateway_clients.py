@@ -1,5 +1,5 @@
-"""Programs at the sockets of the running app: the official client and the client of the page of documentation, with the
-real models of the embedded server behind; and without models the same conversations in a moment."""
+"""Programs at the gateway: the official client and the documented client, with the real models of the embedded server,
+and the same conversations without models."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jiwer import wer
 from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
 from pydantic import TypeAdapter
 
-from tests.offline.test_real_conversations import ENGLISH, load_recording, normalized_text, rms
 from tests.support.app.app_process import AppProcess
 from tests.support.offline import openai_conversations
 from tests.support.offline.agents_subprocess import run_agents_client
 from tests.support.offline.scripted_models import ModelScript, ScriptedToolCall, scripted_server, tone
 from tests.support.offline.session_driver import parse_event
+from tests.support.offline.speech_recordings import ENGLISH, load_recording, normalized_text, rms
 from tests.support.paths import ROOT
 from tests.support.sessions.running_gateway import connected_client, running_gateway
 
@@ -51,24 +51,24 @@ async def model_script() -> ModelScript:
 
 @pytest.fixture
 async def base_url(model_script: ModelScript) -> AsyncIterator[str]:
-    """`ws://HOST:PORT` of a relay to the embedded server, which follows the script."""
+    """`ws://HOST:PORT` of a gateway to the embedded server, which follows the script."""
     async with scripted_server(model_script) as url, running_gateway(url, READY_SECONDS="5") as ours:
         yield ours.url("")
         await ours.wait_until_empty()
 
 
-async def test_text_turn(base_url: str, model_script: ModelScript) -> None:
+async def test_openai_client_text_turn(base_url: str, model_script: ModelScript) -> None:
     model_script.replies = [["It is", " blue."]]
     assert await openai_conversations.run_text_turn(f"{base_url}/v1/realtime") == "It is blue."
 
 
-async def test_spoken_turn(base_url: str, model_script: ModelScript) -> None:
+async def test_openai_client_spoken_turn(base_url: str, model_script: ModelScript) -> None:
     model_script.transcripts, model_script.replies = ["What time is it?"], [["It is ten.", " Goodbye."]]
     said = await openai_conversations.run_spoken_turn(f"{base_url}/v1/realtime", tone(1000))
     assert said == ("What time is it?", "It is ten. Goodbye.", tone(400) * 2)
 
 
-async def test_interruption(base_url: str, model_script: ModelScript) -> None:
+async def test_openai_client_interruption(base_url: str, model_script: ModelScript) -> None:
     model_script.transcripts, model_script.replies = ["Stop."], [["Once upon a time.", " The end."], ["All right."]]
     said, answer = await openai_conversations.run_interruption(f"{base_url}/v1/realtime", tone(1000))
     assert said and answer == "All right."
@@ -121,7 +121,7 @@ async def beta_text_turn(client: Any) -> None:
 
 @pytest.fixture
 def real_app_url(app: AppProcess) -> Iterator[str]:
-    """`ws://HOST:PORT` of the running app; afterwards nobody is connected and nothing said stands in the log."""
+    """`ws://HOST:PORT` of the running app; afterwards no client is connected and the log holds no transcript."""
     yield app.url.replace("http", "ws", 1)
     app.wait_for_health(lambda health: (health["calls"], health["chats"]) == (0, 0), timeout=30)
     log = app.log_path.read_text()
@@ -136,10 +136,10 @@ class TestRealModels:
 
     pytestmark = models
 
-    async def test_text_turn(self, real_app_url: str) -> None:
+    async def test_openai_client_text_turn(self, real_app_url: str) -> None:
         assert "blue" in (await openai_conversations.run_text_turn(f"{real_app_url}/v1/realtime")).lower()
 
-    async def test_spoken_turn(self, real_app_url: str) -> None:
+    async def test_openai_client_spoken_turn(self, real_app_url: str) -> None:
         text, speech = load_recording(ENGLISH)
         heard, answer, sound = await openai_conversations.run_spoken_turn(
             f"{real_app_url}/v1/realtime", speech, real_time=True

@@ -1,4 +1,4 @@
-"""Nobody holds a place who is gone, and nobody makes the relay keep what another does not take."""
+"""Clients and servers that leave or stall: their slot is released, and the gateway buffers little."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ MAX_BUFFERED_BYTES = 100 * 2**20
 """Bytes that may be on their way to who takes nothing: 64 messages, and the system's buffers of two sockets."""
 
 
-# ---------------------------------------------------------------- no place is held
+# ---------------------------------------------------------------- slots are released
 
 
-async def abort_client(door: RunningGateway, script: ScriptedRealtimeServer, path: str) -> None:
-    socket = await connect(door.url(path))
+async def abort_client(running: RunningGateway, script: ScriptedRealtimeServer, path: str) -> None:
+    socket = await connect(running.url(path))
     await socket.recv()
-    assert door.gateway.connection_count == 1
+    assert running.gateway.connection_count == 1
     socket.transport.abort()
-    await door.wait_until_empty()
+    await running.wait_until_empty()
     await script.wait_closed()
 
 
-async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
+async def test_aborted_client_releases_its_slot() -> None:
     script = ScriptedRealtimeServer()
     async with running_server(script.handle_connection) as url, running_gateway(url) as ours:
         for path in WEBSOCKET_ROUTES:
             await abort_client(ours, script, path)
 
 
-async def test_a_client_that_vanishes_while_the_server_does_not_answer() -> None:
+async def test_aborted_client_with_a_silent_server_releases_its_slot() -> None:
     async with fake_faulty_servers.silent_tcp_server() as url, running_gateway(url, CONNECT_SECONDS="60") as ours:
         socket = await connect(ours.url())
         socket.transport.abort()
         await ours.wait_until_empty()
 
 
-async def test_both_vanish_at_once() -> None:
+async def test_both_sides_aborted_release_the_slot() -> None:
     script = ScriptedRealtimeServer()
     async with running_server(script.handle_connection) as url, running_gateway(url) as ours:
         socket = await connect(ours.url())
@@ -57,7 +57,7 @@ async def test_both_vanish_at_once() -> None:
         await ours.wait_until_empty()
 
 
-async def test_the_app_ends_while_a_program_is_connected() -> None:
+async def test_shutdown_closes_sessions() -> None:
     script = ScriptedRealtimeServer()
     async with running_server(script.handle_connection) as url:
         async with running_gateway(url) as ours:
@@ -73,7 +73,7 @@ async def test_the_app_ends_while_a_program_is_connected() -> None:
 # ---------------------------------------------------------------- back-pressure
 
 
-async def test_a_client_that_reads_slowly_holds_the_server_back() -> None:
+async def test_slow_client_holds_the_server_back() -> None:
     delta = json.dumps({"type": "response.output_audio.delta", "delta": "A" * 500_000})
     full, sent = asyncio.Event(), 0
 
@@ -103,7 +103,7 @@ async def test_a_client_that_reads_slowly_holds_the_server_back() -> None:
         await ours.wait_until_empty()
 
 
-async def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
+async def test_slow_server_holds_the_client_back() -> None:
     over = asyncio.Event()
 
     async def talk(socket: ServerConnection) -> None:
@@ -126,7 +126,7 @@ async def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
 
 
 @pytest.mark.parametrize("deaf", ["client", "server"])
-async def test_who_never_reads_again_is_given_up(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_side_is_dropped(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_client, "STALL_TIMEOUT_S", 0.3)
     over = asyncio.Event()
     delta = json.dumps({"type": "response.output_audio.delta", "delta": "A" * 500_000})

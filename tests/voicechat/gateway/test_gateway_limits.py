@@ -1,21 +1,22 @@
-"""What a program's session may cost and how long it may last, between real sockets."""
+"""Limits of gateway sessions between real sockets: costs, rates and duration."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.running_gateway import Event, append_event, connected_client, running_gateway
 from voicechat.gateway import gateway, gateway_session
-from voicechat.gateway.client_event_policy import MAX_IN_FLIGHT_RESPONSES
+from voicechat.gateway.in_flight_responses import MAX_IN_FLIGHT_RESPONSES
 from voicechat.limits.budget import BillingService
+from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.pricing import SpendLimits
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.upstream import usage_drain
 
 MINI_MODEL = "gpt-realtime-mini"
 EIGHT_CENTS_USAGE: Event = {"output_tokens": 4000, "output_token_details": {"audio_tokens": 4000}}
@@ -33,7 +34,7 @@ def response_done(reply: str, usage: Event = EIGHT_CENTS_USAGE) -> Event:
 # ---------------------------------------------------------------- replies in flight at the end
 
 
-async def test_what_was_being_said_is_paid_when_the_client_goes() -> None:
+async def test_active_responses_are_billed_after_the_client_leaves() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService()
     async with (
         running_server(there.handle_connection) as url,
@@ -54,7 +55,7 @@ async def test_what_was_being_said_is_paid_when_the_client_goes() -> None:
     assert accounts.daily_spend.today_usd == pytest.approx(0.16)
 
 
-async def test_a_reply_that_was_only_asked_for_is_cancelled_as_it_begins() -> None:
+async def test_requested_response_is_cancelled_when_it_begins() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService()
     async with (
         running_server(there.handle_connection) as url,
@@ -73,22 +74,21 @@ async def test_a_reply_that_was_only_asked_for_is_cancelled_as_it_begins() -> No
     assert accounts.daily_spend.today_usd == pytest.approx(0.08)
 
 
-async def test_a_server_that_never_says_what_it_cost_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_session, "USAGE_DRAIN_TIMEOUT_S", 0.2)
+async def test_missing_usage_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_drain, "USAGE_DRAIN_TIMEOUT_S", 0.2)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_gateway(url) as ours:
         async with connected_client(ours.url()) as client:
             await client.next_event()
             await there.send(response_created("r1"))
             await client.next_event()
-        left = time.monotonic()
-        await there.wait_for("response.cancel")
-        await ours.wait_until_empty()
-        assert time.monotonic() - left < 2
+        async with asyncio.timeout(2):
+            await there.wait_for("response.cancel")
+            await ours.wait_until_empty()
         await there.wait_closed()
 
 
-async def test_nothing_is_waited_for_at_a_server_that_nobody_pays() -> None:
+async def test_embedded_server_usage_is_not_waited_for() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -103,7 +103,7 @@ async def test_nothing_is_waited_for_at_a_server_that_nobody_pays() -> None:
     assert not there.received_of("response.cancel")
 
 
-async def test_a_session_that_is_cut_by_the_day_pays_for_its_last_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_session_ended_by_the_daily_budget_bills_its_last_response(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicechat.limits.budget.OVERRUN_GRACE_S", 0.0)
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
@@ -124,7 +124,7 @@ async def test_a_session_that_is_cut_by_the_day_pays_for_its_last_reply(monkeypa
 # ---------------------------------------------------------------- how many, how much
 
 
-async def test_one_client_has_only_so_many_replies_in_flight() -> None:
+async def test_requests_beyond_the_in_flight_limit_get_an_error() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,
@@ -152,7 +152,7 @@ COSTLY_EVENTS: list[Event] = [
 ]
 
 
-async def test_once_the_money_is_spent_nothing_more_is_bought() -> None:
+async def test_billable_events_beyond_the_budget_get_an_error() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
         running_server(there.handle_connection) as url,
@@ -174,7 +174,7 @@ async def test_once_the_money_is_spent_nothing_more_is_bought() -> None:
         assert (await client.read_until_closed())[0] == 1008
 
 
-async def test_the_money_of_a_day_ends_a_session_in_which_nothing_happens() -> None:
+async def test_daily_budget_ends_an_idle_session() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
         running_server(there.handle_connection) as url,
@@ -189,7 +189,7 @@ async def test_the_money_of_a_day_ends_a_session_in_which_nothing_happens() -> N
         await ours.wait_until_empty()
 
 
-async def test_a_reply_beside_the_one_that_is_done_may_be_heard_to_its_end() -> None:
+async def test_budget_waits_for_a_parallel_response() -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(call_usd=0.05))
     async with (
         running_server(there.handle_connection) as url,
@@ -205,7 +205,7 @@ async def test_a_reply_beside_the_one_that_is_done_may_be_heard_to_its_end() -> 
         assert (await client.read_until_closed())[0] == 1008
 
 
-async def test_no_client_chooses_a_dearer_model_for_what_is_heard() -> None:
+async def test_transcription_model_stays_the_operators() -> None:
     there = ScriptedRealtimeServer()
     wanted: dict[str, Any] = {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe", "language": "zh"}}}}
     async with (
@@ -224,86 +224,96 @@ async def test_no_client_chooses_a_dearer_model_for_what_is_heard() -> None:
 
 
 @pytest.mark.parametrize("path", ["/realtime-voice", "/text-chat"])
-async def test_a_session_in_which_nobody_says_anything_ends(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_session, "IDLE_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.05)
-    there = ScriptedRealtimeServer()
+async def test_idle_session_ends(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_session, "IDLE_TIMEOUT_S", 100.0)  # the longest duration is far away then
+    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
+    there, clock = ScriptedRealtimeServer(), ManualClock()
+    almost_s = 99.0
     async with (
         running_server(there.handle_connection) as url,
-        running_gateway(url) as ours,
+        running_gateway(url, clock=clock) as ours,
         connected_client(ours.url(path)) as client,
     ):
         await client.next_event()
-        began = time.monotonic()
-        for _ in range(4):
-            await asyncio.sleep(0.2)
+        for number in range(1, 5):
+            await clock.advance(almost_s)
+            await clock.wait_for_reads(2)  # the limits were checked
             await client.send({"type": "response.cancel"})
+            await there.wait_for("response.cancel", number)
         for _ in range(4):
-            await asyncio.sleep(0.2)
+            await clock.advance(almost_s)
+            await clock.wait_for_reads(2)
             await there.send({"type": "rate_limits.updated"})
+            assert (await client.next_event())["type"] == "rate_limits.updated"
+        await clock.advance(almost_s + 1.0)
         assert await client.read_until_closed() == (1001, "invalid_request_error.session_idle")
         assert client.received[-1]["error"]["code"] == "session_idle"
-        assert time.monotonic() - began >= 2.5
         await ours.wait_until_empty()
         await there.wait_closed()
 
 
-async def test_a_spoken_session_lasts_as_long_as_a_call_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.05)
-    monkeypatch.setattr(gateway_session, "OVERRUN_GRACE_S", 0.5)
-    there = ScriptedRealtimeServer()
-    async with running_server(there.handle_connection) as url, running_gateway(url) as ours:
-        ours.gateway._settings = replace(ours.gateway._settings, max_call_seconds=1)
+async def test_voice_session_ends_at_the_maximum_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_session, "LIMIT_CHECK_INTERVAL_S", 0.02)
+    there, clock = ScriptedRealtimeServer(), ManualClock()
+    async with running_server(there.handle_connection) as url, running_gateway(url, clock=clock) as ours:
+        ours.gateway._settings = ours.gateway._settings.with_changes(max_call_seconds=100)
         async with connected_client(ours.url("/text-chat")) as writes, connected_client(ours.url()) as speaks:
             await writes.next_event()
             await speaks.next_event()
+            await clock.advance(99.9)
+            await clock.wait_for_reads(6)  # the limits of both were checked
+            assert ours.gateway.connection_count == 2
+            await clock.advance(0.1)
             assert await speaks.read_until_closed() == (1001, "invalid_request_error.session_expired")
-            began = time.monotonic()
             async with connected_client(ours.url()) as heard:
                 await heard.next_event()
                 await there.send(response_created("r1"))
+                await heard.next_event()
+                await clock.advance(100.0 + OVERRUN_GRACE_S - 0.1)
+                await clock.wait_for_reads(6)
+                assert ours.gateway.connection_count == 2, "a reply may be heard to its end"
+                await clock.advance(0.1)
                 assert (await heard.read_until_closed())[0] == 1001
-                assert time.monotonic() - began >= 1.5, "a reply may be heard to its end"
             assert ours.gateway.connection_count == 1, "a written session is as long as one likes"
 
 
-async def test_a_visitors_day_is_counted_and_ends_spoken_sessions_of_their_programs(
+async def test_daily_quota_ends_voice_sessions_of_its_visitor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there, accounts = ScriptedRealtimeServer(), BillingService(visitor_quota_s=100)
     monkeypatch.setattr(gateway, "visitor_key", lambda socket: socket.headers.get("user-agent", ""))
     async with running_server(there.handle_connection) as url, running_gateway(url, accounts=accounts) as ours:
-        async with connected_client(ours.url(), user_agent_header="somebody") as client:
+        async with connected_client(ours.url(), user_agent_header="visitor-a") as client:
             await client.next_event()
-            accounts.daily_quota.add("somebody", 99.9)
+            accounts.daily_quota.add("visitor-a", 99.9)
             assert await client.read_until_closed() == (1008, "insufficient_quota.visitor_day_spent")
             assert client.received[-1]["error"]["code"] == "visitor_day_spent"
-        async with connected_client(ours.url(), user_agent_header="somebody") as client:
+        async with connected_client(ours.url(), user_agent_header="visitor-a") as client:
             assert await client.read_until_closed() == (1008, "insufficient_quota.visitor_day_spent")
-        async with connected_client(ours.url("/text-chat"), user_agent_header="somebody") as client:
+        async with connected_client(ours.url("/text-chat"), user_agent_header="visitor-a") as client:
             assert (await client.next_event())["type"] == "session.created"
         async with connected_client(ours.url()) as client:
-            assert (await client.next_event())["type"] == "session.created", "somebody else's day"
+            assert (await client.next_event())["type"] == "session.created", "another visitor's quota"
 
 
-async def test_who_sends_too_many_messages_is_read_more_slowly_and_loses_none() -> None:
-    there = ScriptedRealtimeServer()
+async def test_client_beyond_the_message_rate_is_read_slowly_and_loses_none() -> None:
+    there, clock = ScriptedRealtimeServer(), ManualClock()
+    clock.moves_by_itself = True
     async with (
         running_server(there.handle_connection) as url,
-        running_gateway(url, MAX_MESSAGES_PER_SECOND="100") as ours,
+        running_gateway(url, clock=clock, MAX_MESSAGES_PER_SECOND="100") as ours,
         connected_client(ours.url()) as client,
     ):
         await client.next_event()
-        began = time.monotonic()
-        await client.send(*[append_event(bytes(2))] * 530)
+        await client.send(*[append_event(bytes(2))] * 500)
         await there.wait_for("input_audio_buffer.append", 500)
-        at_once = time.monotonic() - began
+        assert not any(clock.sleeps), "five seconds' worth may come at once"
+        await client.send(*[append_event(bytes(2))] * 30)
         await there.wait_for("input_audio_buffer.append", 530)
-        assert time.monotonic() - began >= 0.29, "thirty more than five seconds' worth"
-        assert at_once < 5.0, "what may come at once is not held back"
+        assert sum(clock.sleeps) == pytest.approx(0.3), "thirty more"
 
 
-async def test_the_operator_says_how_large_a_message_may_be() -> None:
+async def test_message_size_limit_is_the_operators() -> None:
     there = ScriptedRealtimeServer()
     async with (
         running_server(there.handle_connection) as url,

@@ -1,4 +1,4 @@
-"""What a client sees first, whatever the server does; and the words of a failure."""
+"""Session bootstrap: a client's first events, whatever the server does; and error events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from voicechat.config.settings import Settings
 from voicechat.gateway.error_events import CloseFrame, close_frame_for_client, error_for_failure
-from voicechat.gateway.redaction import redact_event, secrets_of
+from voicechat.gateway.redaction import redact_event
 from voicechat.gateway.session_bootstrap import MAX_EARLY_EVENTS, BootstrapStage, SessionBootstrap
 from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.failures import ConnectionFailed, Failure
@@ -28,7 +28,7 @@ def error_event(**about: Any) -> Event:
     return {"type": "error", "error": {"type": "invalid_request_error", "message": "No.", **about}}
 
 
-def test_one_session_created_with_what_was_confirmed() -> None:
+def test_bootstrap_confirmed_session_is_announced_once() -> None:
     ours = make_bootstrap()
     assert ours.handle_event(CREATED) == [UPDATE]
     assert ours.is_pending and ours.has_greeted
@@ -40,14 +40,14 @@ def test_one_session_created_with_what_was_confirmed() -> None:
     assert ours.handle_late_event(UPDATED) == ([UPDATED], []), "that is the client's own"
 
 
-def test_a_server_that_greets_with_the_confirmation() -> None:
+def test_bootstrap_confirmation_without_greeting_announces_the_session() -> None:
     ours = make_bootstrap()
     assert ours.handle_timeout() == [UPDATE]
     ours.handle_event(UPDATED)
     assert ours.initial_events() == [{**UPDATED, "type": "session.created"}]
 
 
-def test_a_server_that_says_nothing() -> None:
+def test_bootstrap_silent_server_is_unconfirmed() -> None:
     ours = make_bootstrap()
     ours.handle_timeout()
     assert ours.handle_timeout() == []
@@ -57,7 +57,7 @@ def test_a_server_that_says_nothing() -> None:
     assert ours.handle_late_event(UPDATED) == ([UPDATED], [])
 
 
-def test_a_server_that_talks_without_confirming() -> None:
+def test_bootstrap_events_without_confirmation_are_passed_on() -> None:
     ours = make_bootstrap()
     ours.handle_event(CREATED)
     chatter = [{"type": "chatter", "number": number} for number in range(MAX_EARLY_EVENTS)]
@@ -66,7 +66,7 @@ def test_a_server_that_talks_without_confirming() -> None:
     assert ours.stage is BootstrapStage.UNCONFIRMED and ours.initial_events() == [CREATED, *chatter]
 
 
-def test_a_late_refusal_is_seen_to_behind_the_clients_back() -> None:
+def test_bootstrap_late_rejection_is_not_shown_to_the_client() -> None:
     ours = make_bootstrap()
     ours.handle_event(CREATED)
     ours.handle_timeout()
@@ -77,7 +77,7 @@ def test_a_late_refusal_is_seen_to_behind_the_clients_back() -> None:
     assert ours.handle_late_event(mine) == ([mine], [])
 
 
-def test_a_beta_server_is_told_again() -> None:
+def test_bootstrap_beta_server_gets_the_settings_again() -> None:
     ours = make_bootstrap()
     flat = {"modalities": ["text"], "voice": "x"}
     assert ours.handle_timeout() == [UPDATE]
@@ -87,7 +87,7 @@ def test_a_beta_server_is_told_again() -> None:
     assert ours.initial_events()[0]["session"]["output_modalities"] == ["text"]
 
 
-def test_a_fatal_error_fails_it() -> None:
+def test_bootstrap_fatal_error_fails() -> None:
     with pytest.raises(ConnectionFailed) as failed:
         make_bootstrap().handle_event(error_event(code="invalid_api_key"))
     assert failed.value.failure is Failure.WRONG_KEY
@@ -98,7 +98,7 @@ SECRET = {"client_secret": {"value": "ek_1"}}
 
 @pytest.mark.parametrize("shape", [{"type": "realtime"}, {"modalities": ["text"]}], ids=["ga", "beta"])
 @pytest.mark.parametrize("confirms", [True, False])
-def test_a_secret_for_browsers_is_not_passed_on(confirms: bool, shape: Event) -> None:
+def test_bootstrap_removes_the_client_secret(confirms: bool, shape: Event) -> None:
     ours = make_bootstrap()
     session = {"id": "s", **shape, **SECRET}
     ours.handle_event({**CREATED, "session": session})
@@ -115,7 +115,7 @@ def test_a_secret_for_browsers_is_not_passed_on(confirms: bool, shape: Event) ->
     assert all(event["session"]["id"] == "s" for event in seen)
 
 
-def test_the_model_that_writes_down_what_is_heard() -> None:
+def test_bootstrap_transcription_model_is_the_confirmed_one() -> None:
     ours = make_bootstrap()
     ours.handle_event({**CREATED, "session": {"audio": {"input": {"transcription": {"model": "another"}}}}})
     assert ours.transcription_model == "", "the server has not confirmed it"
@@ -132,7 +132,7 @@ def test_the_model_that_writes_down_what_is_heard() -> None:
 
 
 @pytest.mark.parametrize("failure", Failure)
-def test_every_failure_has_a_sentence_and_a_code_that_may_be_sent(failure: Failure) -> None:
+def test_every_failure_has_a_message_and_a_valid_close_code(failure: Failure) -> None:
     said = error_for_failure(failure)
     assert said.message.endswith(".") and said.code and said.type
     end = said.close_frame
@@ -140,24 +140,24 @@ def test_every_failure_has_a_sentence_and_a_code_that_may_be_sent(failure: Failu
 
 
 @pytest.mark.parametrize("code", [1004, 1006, 1015, 1016, 2999, 5000, 0, None])
-def test_codes_that_may_not_be_sent(code: int | None) -> None:
+def test_close_frame_invalid_code_becomes_1011(code: int | None) -> None:
     assert close_frame_for_client(code, "") == CloseFrame(1011, "The connection to the Realtime server was lost.")
 
 
-def test_no_code_is_a_normal_end() -> None:
+def test_close_frame_without_code_is_normal() -> None:
     assert close_frame_for_client(1005, "") == CloseFrame(1000)
 
 
-def test_secrets_are_those_of_headers_and_address() -> None:
+def test_redact_event_hides_secrets_of_headers_and_address() -> None:
     in_the_address = Settings.from_env({"REALTIME_URL": "wss://u:passw0rd@h/v1/realtime"}).endpoint()
-    assert "passw0rd" in secrets_of(in_the_address)
+    assert "passw0rd" in in_the_address.secrets.credentials
     environ = {"REALTIME_URL": "wss://h/v1/realtime?api_key=key-in-query", "REALTIME_API_KEY": "key-in-header"}
     endpoint = Settings.from_env(environ).endpoint()
-    assert set(secrets_of(endpoint)) == {"key-in-query", "key-in-header"}
+    assert set(endpoint.secrets.all) == {"key-in-query", "key-in-header"}
     event = error_event(code=None, message="The key-in-header of proj_1234567890 is wrong.")
-    assert redact_event(event, secrets_of(endpoint))["error"]["message"] == "The (hidden) of (hidden) is wrong."
+    assert redact_event(event, endpoint.secrets.all)["error"]["message"] == "The (hidden) of (hidden) is wrong."
 
 
-def test_what_is_clean_stays_the_same_object() -> None:
+def test_redact_event_without_secrets_returns_the_same_object() -> None:
     for event in (error_event(), UPDATED, {"type": "response.done", "response": None}, {"type": "error", "error": 3}):
         assert redact_event(event, ("a-long-secret",)) is event

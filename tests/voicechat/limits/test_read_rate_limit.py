@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime.fake_realtime_server import accept_session, running_server
 from voicechat.limits import read_rate_limit
 from voicechat.limits.read_rate_limit import BURST_MESSAGES, EXTRA_MESSAGE_BYTES, MAX_MESSAGES_PER_S, ReadRateLimit
@@ -20,14 +20,14 @@ from voicechat.protocol.event_fields import MAX_ID_CHARS
 from voicechat.upstream.connection import RealtimeConnection
 
 
-def test_nobody_within_the_bounds_ever_waits() -> None:
+def test_rate_limit_within_the_bounds_never_pauses() -> None:
     ours = ReadRateLimit(0.0)
     assert not any(ours.take(10_000, number / 200) for number in range(10_000))
     assert ours.take(8 * 2**20, 60.0) == 0.0, "a whole reply in one message"
 
 
 @given(st.lists(st.integers(0, 20_000_000), min_size=1, max_size=50))
-def test_whoever_waits_as_told_takes_no_more_than_that(sizes: list[int]) -> None:
+def test_rate_limit_with_its_pauses_keeps_the_rate(sizes: list[int]) -> None:
     ours, now = ReadRateLimit(100.0), 100.0
     for size in sizes:
         now += ours.take(size, now)
@@ -35,31 +35,33 @@ def test_whoever_waits_as_told_takes_no_more_than_that(sizes: list[int]) -> None
     assert now - 100.0 == pytest.approx(max(0.0, (counted - BURST_MESSAGES) / MAX_MESSAGES_PER_S))
 
 
-async def test_a_server_that_floods_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_flooding_server_is_read_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_rate_limit, "MAX_MESSAGES_PER_S", 1000.0)
     monkeypatch.setattr(read_rate_limit, "BURST_MESSAGES", 100.0)
-    sent = 0
 
     async def talk(socket: ServerConnection) -> None:
-        nonlocal sent
         await accept_session(socket)
         with suppress(ConnectionClosed):
-            while True:
-                await socket.send(json.dumps({"type": "flood", "number": sent}))
-                sent += 1
+            for number in range(1500):
+                await socket.send(json.dumps({"type": "flood", "number": number}))
+            await socket.wait_closed()
 
-    update = {"type": "session.update", "session": {}}
-    async with running_server(talk) as url, RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update) as connection:
-        loop, heard = asyncio.get_running_loop(), 0
-        began = loop.time()
-        async for event in connection.events():
-            heard += event["type"] == "flood"
-            if loop.time() - began >= 0.5:
+    update, clock, received = {"type": "session.update", "session": {}}, ManualClock(), 0
+    clock.moves_by_itself = True
+    async with (
+        running_server(talk) as url,
+        RealtimeConnection(Endpoint(ServerKind.CUSTOM, url), update, clock=clock, sleep=clock.sleep) as connection,
+    ):
+        async for _ in connection.events():
+            received += 1
+            if received == 100:
+                assert not clock.sleeps, "a burst is read at once"
+            if received == 600:
                 break
-    assert 200 < heard < 800
+    assert sum(clock.sleeps) == pytest.approx(0.5), "500 messages beyond the burst, at 1000 a second"
 
 
-async def test_an_id_that_is_none_is_no_event() -> None:
+async def test_event_with_a_long_id_is_ignored() -> None:
     async def talk(socket: ServerConnection) -> None:
         await accept_session(socket)
         name = "x" * (MAX_ID_CHARS + 1)

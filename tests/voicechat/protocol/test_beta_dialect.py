@@ -1,4 +1,4 @@
-"""Every row of the tables of beta and GA: names, fields of sessions, errors, and who speaks what."""
+"""Every row of the beta and GA tables: names, session fields, errors, and the detection of the dialect."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ LOST_TO_GA = [
 
 
 @pytest.mark.parametrize(("beta", "ga"), LOST_TO_GA)
-def test_what_ga_cannot_say(beta: Event, ga: Event) -> None:
+def test_fields_missing_in_ga_are_dropped(beta: Event, ga: Event) -> None:
     [new] = client_to_ga({"type": "session.update", "session": beta})
     assert new["session"] == {"type": "realtime", **ga}
     [back] = client_to_beta(new)
@@ -222,7 +222,7 @@ LOST_TO_BETA = [
 
 
 @pytest.mark.parametrize(("ga", "beta"), LOST_TO_BETA)
-def test_what_beta_says_in_one_way_only(ga: Event, beta: Event) -> None:
+def test_values_with_one_beta_spelling(ga: Event, beta: Event) -> None:
     new = {"type": "session.update", "session": {"type": "realtime", **ga}}
     [old] = client_to_beta(new)
     assert old["session"] == beta
@@ -258,8 +258,8 @@ MISSHAPEN: list[tuple[str, Any, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("field", "value", "path"), MISSHAPEN)
-def test_a_value_that_is_not_understood_stays(field: str, value: Any, path: tuple[str, ...]) -> None:
-    """It is for the server to refuse, and for the client to be told so."""
+def test_unknown_value_is_kept(field: str, value: Any, path: tuple[str, ...]) -> None:
+    """The server rejects it, and the client gets the error."""
     session: Any = value
     for key in reversed(path):
         session = {key: session}
@@ -280,7 +280,7 @@ def test_flat_and_nested_fields_in_one_session() -> None:
     assert session == before
 
 
-def test_a_field_stays_where_its_place_is_taken() -> None:
+def test_field_stays_when_its_path_is_taken() -> None:
     session = {"voice": "sage", "audio": "none"}
     [new] = client_to_ga({"type": "session.update", "session": session})
     assert new["session"] == {"type": "realtime", **session}
@@ -350,5 +350,5 @@ TELLS = [
 
 
 @pytest.mark.parametrize(("event", "beta"), TELLS)
-def test_which_events_tell_that_a_server_speaks_beta(event: Event, beta: bool) -> None:
+def test_speaks_beta_table(event: Event, beta: bool) -> None:
     assert speaks_beta(event) is beta

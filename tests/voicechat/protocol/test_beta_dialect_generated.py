@@ -96,12 +96,12 @@ def test_server_ga_beta_ga(events: list[Event]) -> None:
 
 
 @given(final_items(ga=True), st.text("abc019_", min_size=1, max_size=8))
-def test_an_item_is_told_of_once_in_beta(item: Event, name: str) -> None:
+def test_item_is_announced_once_in_beta(item: Event, name: str) -> None:
     """Whatever way the GA server tells of it: never doubled, never lost."""
     added = {"type": "conversation.item.added", "event_id": name, "previous_item_id": None, "item": item}
     done = {**added, "type": "conversation.item.done"}
-    for told in ([added, done], [added]):  # LocalAI leaves `done` out
-        assert [event["type"] for event in translate_all(server_to_beta, told)] == ["conversation.item.created"]
+    for announced in ([added, done], [added]):  # LocalAI leaves `done` out
+        assert [event["type"] for event in translate_all(server_to_beta, announced)] == ["conversation.item.created"]
 
 
 # ---------------------------------------------------------------- anything at all
@@ -199,7 +199,7 @@ def test_nothing_raises_and_nothing_is_modified(event: Event) -> None:
 
 @given(ANY_EVENT)
 def test_a_second_translation_changes_nothing(event: Event) -> None:
-    """So a door that translates what is in the right dialect already does no harm."""
+    """Translating an event that is in the right dialect already changes nothing."""
     for translate in (client_to_ga, client_to_beta):
         once = translate(event)
         assert translate_all(translate, once) == once

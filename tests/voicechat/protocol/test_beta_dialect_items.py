@@ -1,4 +1,4 @@
-"""Items and responses between beta and GA: content, when an item is told of, and `response` objects."""
+"""Items and responses between beta and GA: content, announcements of items, and `response` objects."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_output_item_is_done_in_the_conversation_first(item: Event, status: s
     assert [event for new in (done, output_done) for event in server_to_beta(new)] == [old]
 
 
-def test_item_done_of_a_beta_server_is_told_already() -> None:
+def test_item_done_of_a_beta_server_is_dropped() -> None:
     for item in FINAL:
         assert server_to_ga({"type": "conversation.item.done", "item": item}) == []
         assert server_to_beta({"type": "conversation.item.done", "item": item}) == []

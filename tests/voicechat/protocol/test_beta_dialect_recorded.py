@@ -1,4 +1,4 @@
-"""What servers really sent: Azure Voice Live's beta translated, and OpenAI's GA through beta and back."""
+"""Recorded sessions: Azure Voice Live's beta translated, and OpenAI's GA through beta and back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def types(events: Iterable[Event]) -> list[str]:
     return [event["type"] for event in events]
 
 
-# The turn that was recorded with Azure Voice Live, written out by hand as a GA server would have told it.
+# The turn that was recorded with Azure Voice Live, written by hand as the events of a GA server.
 USER, ASSISTANT = "item_E4BAsP00UV55RqqV8zSub", "item_E4BAsZXoSuYWxcYtda12l"
 RESPONSE = "resp_E4BAsy7BWzPzysFg4Xvvk"
 SAID, ANSWER = "Cześć, nazywam się Marcelo.", "Hi Marcelo, nice to meet you! How can I help you today?"
@@ -160,7 +160,7 @@ def test_azure_voice_live_client_parses_as_ga() -> None:
         assert GA_CLIENT.validate_python(event).type == event["type"]
 
 
-def test_who_speaks_beta() -> None:
+def test_speaks_beta_of_recorded_sessions() -> None:
     telling = {event["type"] for event in recorded_server_events(AZURE_SPOKEN) if speaks_beta(event)}
     assert telling == {
         "session.created",
@@ -211,8 +211,8 @@ def test_ga_from_a_server_taken_for_a_beta_one_stays_the_same_events(name: str) 
     assert types(translate_all(server_to_ga, recorded_server_events(name))) == types(recorded_server_events(name))
 
 
-def test_a_reply_as_speaches_tells_it() -> None:
-    """Written after its source: no content_index in places, and a begun item called `incomplete` with a part in it."""
+def test_speaches_reply_becomes_ga() -> None:
+    """Written after its source: sometimes no content_index, and a begun item called `incomplete` with a part in it."""
     begun = {**BEGUN, "status": "incomplete", "content": [{"type": "audio", "transcript": "", "audio": ""}]}
     final = {**begun, "status": "completed", "content": [{"type": "audio", "transcript": "Hi!", "audio": ""}]}
     about = {"response_id": RESPONSE, "item_id": ASSISTANT}

@@ -1,4 +1,4 @@
-"""Homes that tests share; building one takes a second."""
+"""Apps that tests share; building one takes a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose request it is."""
+"""Visitor key of a request."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def scope(**more: Any) -> dict[str, Any]:
         ({"client": None}, ""),
     ],
 )
-def test_what_is_known_in_front_else_the_address(found: dict[str, Any], key: str) -> None:
+def test_visitor_key_is_from_the_guard_else_the_address(found: dict[str, Any], key: str) -> None:
     assert visitor_key(HTTPConnection(scope(**found))) == key
     assert visitor_key(gr.Request(Request(scope(**found)))) == key
 
 
-def test_a_request_that_is_none() -> None:
+def test_visitor_key_is_empty_without_a_request() -> None:
     assert visitor_key(gr.Request()) == ""

@@ -21,6 +21,7 @@ from voicechat.limits.waiting_queue import (
     ConcurrencyLimits,
 )
 from voicechat.server import gc_scheduler
+from voicechat.server.application import build_asgi_app, gradio_app_kwargs
 from voicechat.server.gc_scheduler import GcScheduler
 
 
@@ -155,11 +156,11 @@ def is_watching() -> bool:
 @pytest.mark.parametrize("served_by", ["gradio", "any server"])
 async def test_scheduler_runs_however_the_page_is_served(served_by: str) -> None:
     """`python app.py` lets Gradio make the application, `uvicorn app:app` takes ours."""
-    home = app.Application(Settings.from_env({"OPENAI_API_KEY": "sk-none"}))
+    home = app.create_application(Settings.from_env({"OPENAI_API_KEY": "sk-none"}))
     if served_by == "gradio":
-        served: FastAPI = App.create_app(home.page, app_kwargs=app.gradio_app_kwargs(home))
+        served: FastAPI = App.create_app(home.page, app_kwargs=gradio_app_kwargs(home))
     else:
-        served = app.build_asgi_app(home)
+        served = build_asgi_app(home)
     before = gc.get_threshold()
     async with served.router.lifespan_context(served):
         assert is_watching()

@@ -18,6 +18,6 @@ def test_one_line_without_what_was_sent(capsys: pytest.CaptureFixture[str], capl
             module.traceback.print_exc()
     assert capsys.readouterr() == ("", "")
     assert [record.getMessage() for record in caplog.records] == [
-        "An event of a page could not be served: ValueError at test_gradio_error_logging.py:16"
+        "gradio: event failed error=ValueError at test_gradio_error_logging.py:16"
     ] * 2
     assert module.traceback.format_exc

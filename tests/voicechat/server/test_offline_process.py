@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.offline.offline_process import child_command
 from voicechat.server.offline_process import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
 
 HEALTHY_CHILD = """
@@ -21,10 +22,6 @@ print(json.dumps({"progress": "loading a model"}), flush=True)
 print(json.dumps({"ready": True, "model": "small", "languages": ["en"], "seconds": 0.1}), flush=True)
 sys.stdin.read()
 """
-
-
-def child_command(source: str) -> list[str]:
-    return [sys.executable, "-c", textwrap.dedent(source)]
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ async def running_chat(
     endpoint: Callable[[], Endpoint | Failure], conversation: Conversation | None = None, **changed: Any
 ) -> AsyncIterator[FakeChatPage]:
     book = AdmissionController(ConcurrencyLimits(chats=1))
-    chat = TextSession(Settings(**changed), endpoint, book, conversation or Conversation(text_only=True))
+    chat = TextSession(Settings().with_changes(**changed), endpoint, book, conversation or Conversation(text_only=True))
     chat.start()
     reader = FakeChatPage(chat)
     try:

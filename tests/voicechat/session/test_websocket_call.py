@@ -236,7 +236,7 @@ async def test_hanging_up_on_the_page_closes_the_socket() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
-        page.handler.end_by_user()
+        page.session.end_by_user()
         assert page.registry.prototype.admission.count_admitted(AdmissionKind.CALL) == 0
         await page.wait_until(lambda: page.close_code is not None)
         assert (page.texts, page.close_code) == ([], CLOSE_NORMAL)
@@ -291,13 +291,13 @@ async def test_a_call_that_webrtc_has_lost_goes_on() -> None:
 async def test_a_call_that_has_ended_before_the_socket_came_does_not_begin_anew() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
-        sockets = make_registry(url)
+        sockets = make_registry(url, max_call_seconds=1)
         old = FakeRtcPage(sockets.prototype)
         await old.start()
         await old.wait_for_stage(CallStage.LISTENING)
         page = FakeWebSocketPage(sockets, old.visitor)
         ticket = page.request_ticket()
-        await old.handler.end_with_notice(Notice.TIME_LIMIT)
+        await old.wait_for_stage(CallStage.ENDED)
         page.connect(ticket)
         last = await page.wait_for_stage(CallStage.ENDED)
         assert last.notice == Notice.TIME_LIMIT

@@ -24,6 +24,7 @@ from aiortc import (
     RTCSessionDescription,
     rtcdtlstransport,
     rtcrtpreceiver,
+    rtcrtpsender,
 )
 from aiortc.codecs import get_encoder
 from aiortc.jitterbuffer import JitterFrame
@@ -35,6 +36,7 @@ from numpy.typing import NDArray
 from tests.data.speech import load_clip
 from voicechat.audio import opus
 from voicechat.audio.format import FRAME
+from voicechat.dependency_checks import DependencyChanged
 from voicechat.transport import audio_track, rtp_fast_path
 from voicechat.transport.audio_track import REFETCH_INTERVAL_FRAMES, InlineDecoderQueue, VoiceTrack, install_track
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
@@ -81,7 +83,7 @@ def test_speech_goes_through_opus_and_back(opus_backend: str) -> None:
 
 
 def test_what_is_no_opus_is_said_to_be_none(opus_backend: str) -> None:
-    with pytest.raises(ValueError, match="no Opus"):
+    with pytest.raises(ValueError, match="not Opus"):
         opus.create_decoder().decode(b"\xff" * 3)
 
 
@@ -159,18 +161,20 @@ async def test_who_sends_no_opus_is_heard_too() -> None:
     assert correlation(speech_frames(), heard) > 0.8, "telephone quality"
 
 
-def test_another_fastrtc_or_aiortc_keeps_its_own(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_fastrtc_or_aiortc_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     other = lambda loop, something, else_: None  # noqa: E731
     monkeypatch.setattr(mixin, "AudioCallback", AudioCallback)
     monkeypatch.setattr(rtcrtpreceiver, "decoder_worker", other)
-    assert not install_track()
+    with pytest.raises(DependencyChanged, match="decoder_worker"):
+        install_track()
     assert mixin.AudioCallback is AudioCallback
     assert rtcrtpreceiver.decoder_worker is other
+    sender = rtcrtpsender.RTCRtpSender
+    stock = sender._run_rtp
     monkeypatch.delattr(rtcdtlstransport.RTCDtlsTransport, rtp_fast_path.DTLS_RUN_NAME)
-    assert not install_rtp_fast_path()
-    assert caplog.text.count("cost more than they need to") == 2
+    with pytest.raises(DependencyChanged, match=rtp_fast_path.DTLS_RUN):
+        install_rtp_fast_path()
+    assert sender._run_rtp is stock, "nothing is replaced"
 
 
 # -------------------------------------------------------------------- a whole connection
@@ -271,10 +275,15 @@ def patched_media_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     transport, protocol = rtcdtlstransport.RTCDtlsTransport, aioice.ice.StunProtocol
     monkeypatch.setattr(transport, rtp_fast_path.DTLS_RUN_NAME, vars(transport)[rtp_fast_path.DTLS_RUN_NAME])
     monkeypatch.setattr(protocol, "datagram_received", protocol.datagram_received)
-    sender = rtp_fast_path.rtcrtpsender.RTCRtpSender
+    sender = rtcrtpsender.RTCRtpSender
     monkeypatch.setattr(sender, "_run_rtp", sender._run_rtp)
-    assert install_track() and install_track(), "a second time is harmless"
-    assert install_rtp_fast_path() and install_rtp_fast_path()
+    install_track()
+    install_rtp_fast_path()
+    installed = mixin.AudioCallback, rtcrtpreceiver.decoder_worker, sender._run_rtp
+    install_track()
+    install_rtp_fast_path()
+    assert installed == (mixin.AudioCallback, rtcrtpreceiver.decoder_worker, sender._run_rtp), "a second call"
+    assert installed[0] is VoiceTrack
 
 
 async def test_sound_goes_both_ways_and_the_end_is_noticed(

@@ -137,9 +137,7 @@ class TrackerMachine(RuleBasedStateMachine):
         self.tracker.discard_expected()
         assert self.tracker.pending is PendingResponse.NONE and not self.registry.is_requested
         if awaited:
-            assert self.tracker.reject_if_stale(self.new_id(), user_speaking=False), (
-                "the reply comes too late"
-            )
+            assert self.tracker.reject_if_stale(self.new_id(), user_speaking=False), "the reply comes too late"
 
     @rule()
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""What a visitor saves: for them alone, once, and as it is when it is fetched."""
+"""Downloads: tickets, their limits, and the content of each file format."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def http_client(downloads: Downloads) -> AsyncIterator[httpx.AsyncClient]:
     assert openapi_schema(router)["paths"] == {}
     app = FastAPI()
     app.include_router(router)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here/") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test/") as client:
         yield client
 
 
@@ -55,26 +55,26 @@ def text_download(content: bytes = b"content") -> Download:
     return Download("name.txt", "text/plain", lambda: [content])
 
 
-async def test_a_ticket_counts_once(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
-    where = downloads.create_url(text_download())
-    assert (await http_client.head(where)).status_code == 405
-    answer = await http_client.get(where)
+async def test_ticket_is_valid_once(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+    url = downloads.create_url(text_download())
+    assert (await http_client.head(url)).status_code == 405
+    answer = await http_client.get(url)
     assert (answer.status_code, answer.content) == (200, b"content")
     assert answer.headers["content-disposition"] == 'attachment; filename="name.txt"'
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert (await http_client.get(where)).status_code == 404
+    assert (await http_client.get(url)).status_code == 404
 
 
-async def test_a_ticket_is_old_after_a_minute(
+async def test_ticket_expires_after_a_minute(
     http_client: httpx.AsyncClient, downloads: Downloads, clock: ManualClock
 ) -> None:
-    where = downloads.create_url(text_download())
+    url = downloads.create_url(text_download())
     clock.now += TICKET_LIFETIME_S
-    assert (await http_client.get(where)).status_code == 404
+    assert (await http_client.get(url)).status_code == 404
 
 
-async def test_nobody_guesses(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+async def test_unknown_ticket_is_not_found(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
     tickets = {downloads.create_url(text_download()) for _ in range(100)}
     assert len(tickets) == 100
     assert min(len(ticket.rpartition("/")[2]) for ticket in tickets) == 43
@@ -82,35 +82,35 @@ async def test_nobody_guesses(http_client: httpx.AsyncClient, downloads: Downloa
         assert (await http_client.get(guess)).status_code == 404
 
 
-async def test_tickets_have_a_bound(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+async def test_tickets_are_bounded(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
     first = downloads.create_url(text_download())
     last = [downloads.create_url(text_download(b"%d" % n)) for n in range(MAX_TICKETS)][-1]
     assert (await http_client.get(first)).status_code == 404
     assert (await http_client.get(last)).content == b"%d" % (MAX_TICKETS - 1)
 
 
-# -------------------------------------------------------------------- what is in the files
+# -------------------------------------------------------------------- content of the files
 
 
-def visitor() -> Visitor:
-    who = Visitor()
-    who.conversation.add_user_message("現在幾點？", 1.0)
-    who.recording = Recording(60)
-    who.recording.write_microphone(0.0, np.full(480, 5, dtype=np.int16))
-    return who
+def make_visitor() -> Visitor:
+    visitor = Visitor()
+    visitor.conversation.add_user_message("現在幾點？", 1.0)
+    visitor.recording = Recording(60)
+    visitor.recording.write_microphone(0.0, np.full(480, 5, dtype=np.int16))
+    return visitor
 
 
 async def fetch_download(
-    web: httpx.AsyncClient, downloads: Downloads, kind: ExportFormat, who: Visitor
+    web: httpx.AsyncClient, downloads: Downloads, kind: ExportFormat, visitor: Visitor
 ) -> httpx.Response:
-    download = create_download(kind, who, "zh-TW", WHEN)
+    download = create_download(kind, visitor, "zh-TW", WHEN)
     assert download is not None
     return await web.get(downloads.create_url(download))
 
 
-async def test_every_kind(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
-    who = visitor()
-    answers = {kind: await fetch_download(http_client, downloads, kind, who) for kind in ExportFormat}
+async def test_every_format_is_served(http_client: httpx.AsyncClient, downloads: Downloads) -> None:
+    visitor = make_visitor()
+    answers = {kind: await fetch_download(http_client, downloads, kind, visitor) for kind in ExportFormat}
     for kind, answer in answers.items():
         assert answer.headers["content-type"] == MEDIA_TYPES[kind]
         assert f'"voice-chat-20260504-030201.{kind}"' in answer.headers["content-disposition"]
@@ -122,26 +122,26 @@ async def test_every_kind(http_client: httpx.AsyncClient, downloads: Downloads) 
 
 
 @pytest.mark.parametrize("kind", ExportFormat)
-async def test_there_may_be_nothing_to_save(kind: ExportFormat) -> None:
+async def test_empty_conversation_has_no_download(kind: ExportFormat) -> None:
     assert create_download(kind, Visitor(), "en", WHEN) is None
-    cleared = visitor()
+    cleared = make_visitor()
     await cleared.clear()
     assert create_download(kind, cleared, "en", WHEN) is None
 
 
 @pytest.mark.parametrize("kind", ExportFormat)
-async def test_what_is_cleared_is_not_handed_out_any_more(
+async def test_cleared_conversation_is_not_served(
     kind: ExportFormat, http_client: httpx.AsyncClient, downloads: Downloads
 ) -> None:
-    who = visitor()
-    download = create_download(kind, who, "en", WHEN)
+    visitor = make_visitor()
+    download = create_download(kind, visitor, "en", WHEN)
     assert download is not None
-    await who.clear()
+    await visitor.clear()
     assert (await http_client.get(downloads.create_url(download))).content == b""
 
 
-async def test_a_page_that_is_closed_leaves_no_recording() -> None:
-    who: Any = visitor()
-    who.on_page_closed()
-    assert who.recording.sample_count == 0
-    assert create_download(ExportFormat.RECORDING, who, "en", WHEN) is None
+async def test_closed_page_deletes_the_recording() -> None:
+    visitor: Any = make_visitor()
+    visitor.on_page_closed()
+    assert visitor.recording.sample_count == 0
+    assert create_download(ExportFormat.RECORDING, visitor, "en", WHEN) is None

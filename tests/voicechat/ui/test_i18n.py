@@ -1,4 +1,4 @@
-"""Every code a visitor can meet has its sentence, in both languages."""
+"""Texts of the page: every code has a sentence in both languages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_stage_and_failure_has_a_sentence() -> None:
     assert {Endpoint(kind, "", has_visitor_key=own).name for kind in ServerKind for own in (False, True)} - set(
         SERVER_NAMES
     ) == {
-        "offline_own_key"  # which cannot be
+        "offline_own_key"  # impossible combination
     }
     assert CHAT_STAGE_TEXTS.keys() == CALL_STAGE_TEXTS.keys()
     assert CHAT_NOTICE_TEXTS.keys() == CALL_NOTICE_TEXTS.keys()
@@ -47,25 +47,25 @@ def test_every_stage_and_failure_has_a_sentence() -> None:
     [CALL_STAGE_TEXTS, CALL_NOTICE_TEXTS, CHAT_STAGE_TEXTS, CHAT_NOTICE_TEXTS, KEY_MESSAGES],
     ids=["stages", "notices", "chat_stages", "chat_notices", "key_states"],
 )
-def test_sentences_end_as_sentences_do(table: dict[str, tuple[str, str]]) -> None:
+def test_sentences_end_with_punctuation(table: dict[str, tuple[str, str]]) -> None:
     for code, (english, chinese) in table.items():
         assert english.endswith((".", "…")), code
         assert chinese.endswith(("。", "…")), code
         assert english.isascii() or "…" in english, code
 
 
-def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
+def test_every_text_of_the_scripts_is_in_the_table() -> None:
     scripts = "".join(path.read_text("utf-8") for path in STATIC_DIR.glob("*.js"))
-    used = set(re.findall(r"(?:hint|endUnasked)\(\"(\w+)\"", scripts))
+    used = set(re.findall(r"(?:showHint|endUnexpectedly)\(\"(\w+)\"", scripts))
     used |= set(re.findall(r'Error: "(\w+)"', scripts)) | {"busy"}
     assert {f"hint_{code}" for code in used} == {code for code in SCRIPT_TEXTS if code.startswith("hint_")}
     for prefix in ("word", "name"):
-        assert {f"{prefix}_{state}" for state in ("start", "wait", "line", "stop")} <= SCRIPT_TEXTS.keys()
+        assert {f"{prefix}_{state}" for state in ("start", "wait", "queue", "stop")} <= SCRIPT_TEXTS.keys()
     for code in re.findall(r"voiceTexts\.(\w+)", scripts):
         assert code in SCRIPT_TEXTS
     check = (STATIC_DIR / "sound_check.js").read_text("utf-8")
     used = set(re.findall(r"text\.(check_\w+)", check)) | {"check_start", "check_privacy", "check_later", "check_close"}
-    used |= {f"check_{code}" for code in re.findall(r"row\(\"\w+\", \"\w+\", \"(\w+)\"", check)}
+    used |= {f"check_{code}" for code in re.findall(r"renderRow\(\"\w+\", \"\w+\", \"(\w+)\"", check)}
     used |= {f"check_title_{name}" for name in ("microphone", "level", "echo", "network")}
     used |= {f"check_{code}" for code in ("denied", "missing", "busy", "silent", "quiet", "loud")}
     used |= {f"check_{code}" for code in ("asked", "asked_only", "no_echo", "loudspeaker")}
@@ -73,10 +73,10 @@ def test_every_word_of_the_pages_scripts_is_in_the_table() -> None:
     for language, table in script_texts_by_locale().items():
         assert table.keys() == SCRIPT_TEXTS.keys() and all(table.values()), language
     style = (STATIC_DIR / "page.css").read_text("utf-8")
-    assert not re.search(r"[\u4e00-\u9fff]", scripts + style), "words outside the table"
+    assert not re.search(r"[\u4e00-\u9fff]", scripts + style), "text outside the table"
 
 
-def test_labels_are_the_same_in_both_languages() -> None:
+def test_labels_have_the_same_keys_in_both_languages() -> None:
     assert LABELS["en"].keys() == LABELS["zh-TW"].keys()
 
 
@@ -92,10 +92,10 @@ def test_labels_are_the_same_in_both_languages() -> None:
         (None, "en"),
     ],
 )
-def test_locale_of(header: str | None, expected: str) -> None:
+def test_locale_is_negotiated(header: str | None, expected: str) -> None:
     assert negotiate_locale(header) == expected
 
 
-def test_sentence_speaks_the_language_asked_for() -> None:
+def test_message_is_in_the_requested_language() -> None:
     assert get_message(CALL_STAGE_TEXTS, "idle", "en").startswith("Ready")
     assert get_message(CALL_STAGE_TEXTS, "idle", "zh-TW").startswith("準備好")

@@ -1,4 +1,4 @@
-"""Time and money in a person's words."""
+"""Usage panel: latency and cost as HTML."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def visible_text(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", html)).strip()
 
 
-def test_the_sentence() -> None:
+def test_latency_breakdown_as_text() -> None:
     assert (
         format_latency_breakdown(SPOKEN_TURN, "en")
         == "0.82 s = waited for you to finish 0.45 + model 0.29 + network and playback 0.08"
@@ -44,30 +44,30 @@ def test_the_sentence() -> None:
 
 
 @given(st.floats(0, 9), st.floats(0, 9), st.floats(0, 9))
-def test_the_parts_add_up_as_they_are_shown(waited: float, model: float, rest: float) -> None:
+def test_shown_parts_add_up_to_the_shown_total(waited: float, model: float, rest: float) -> None:
     turn = TurnLatency(waited + model + rest, waited, model, rest, False, ())
     shown = [round(float(number) * 100) for number in re.findall(r"\d+\.\d\d", format_latency_breakdown(turn, "en"))]
     assert shown[0] == sum(shown[1:])
     assert shown[0] / 100 == pytest.approx(turn.total_s, abs=0.016)
 
 
-def test_nothing_to_say_is_nothing() -> None:
+def test_panel_is_empty_without_latency_and_cost() -> None:
     assert render_usage_panel(snapshot_with(), "en") == ""
 
 
-def test_the_line_and_the_picture_behind_it() -> None:
+def test_latency_summary_and_its_chart() -> None:
     html = render_usage_panel(snapshot_with(LatencySummary((TYPED_TURN, SPOKEN_TURN), 0.8, 1.1)), "en")
     summary, _, picture = html.partition("</summary>")
     assert visible_text(summary) == format_latency_breakdown(SPOKEN_TURN, "en") + " · p50 0.80 s · p95 1.10 s"
     assert picture.count("<caption>") == 2
     assert picture.index(format_latency_breakdown(SPOKEN_TURN, "en")) < picture.index(
         format_latency_breakdown(TYPED_TURN, "en")
-    ), "the newest first"
+    ), "newest turn first"
     assert 'class="waited" style="left:33.3%;width:15.0%"' in picture
-    assert "you spoke" in picture and "silence waited" in picture
+    assert "you spoke" in picture and "waiting for silence" in picture
 
 
-def test_answers_to_what_was_typed_have_no_percentiles_and_old_ones_are_not_drawn() -> None:
+def test_typed_turns_have_no_percentiles_and_old_turns_no_chart() -> None:
     html = render_usage_panel(snapshot_with(LatencySummary((TYPED_TURN,) * 8, None, None)), "en")
     assert "p50" not in html
     assert html.count("<table>") == MAX_SHOWN_TURNS
@@ -76,13 +76,13 @@ def test_answers_to_what_was_typed_have_no_percentiles_and_old_ones_are_not_draw
 USED = TokenUsage(text_in=300, text_cached=200, text_out=50, audio_in=1300, audio_cached=500, audio_out=150)
 
 
-def test_money_with_what_it_was_for() -> None:
-    said = visible_text(
+def test_cost_lists_the_tokens() -> None:
+    shown = visible_text(
         render_usage_panel(
             snapshot_with(money=CostSummary(0.01234, USED + TokenUsage(transcription_seconds=12.4))), "en"
         )
     )
-    assert said == (
+    assert shown == (
         "US$0.0123 · audio 1,300 in (500 cached), 150 out · text 300 in (200 cached), 50 out · transcription 12 s · "
         f"list prices of {PRICES.date}"
     )
@@ -95,14 +95,14 @@ def test_money_with_what_it_was_for() -> None:
         (CostSummary(None, USED), "Cost unknown: this model is not in the price table", "費用不明：價目表沒有這個模型"),
     ],
 )
-def test_free_and_unknown(money: CostSummary, english: str, chinese: str) -> None:
+def test_free_and_unknown_cost(money: CostSummary, english: str, chinese: str) -> None:
     assert visible_text(render_usage_panel(snapshot_with(money=money), "en")).startswith(english + " · audio 1,300 in")
     assert visible_text(render_usage_panel(snapshot_with(money=money), "zh-TW")).startswith(chinese + " · 語音 1,300")
     assert PRICES.date not in render_usage_panel(snapshot_with(money=money), "en")
 
 
 @pytest.mark.parametrize("budget", list(SpendStatus))
-def test_a_warning_is_there_to_be_read_aloud(budget: SpendStatus) -> None:
+def test_spend_status_shows_a_warning(budget: SpendStatus) -> None:
     html = render_usage_panel(snapshot_with(money=CostSummary(1.0, USED, status=budget)), "en")
     assert ('class="warning"' in html) is (budget is not SpendStatus.OK)
     assert f'data-budget="{budget.value}"' in html

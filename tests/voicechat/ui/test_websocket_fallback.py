@@ -1,4 +1,4 @@
-"""What the status bar says of a call that goes over the web."""
+"""Notice of the WebSocket fallback in the status bar."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ LISTENING = Snapshot((), CallStage.LISTENING)
 HOUR = 3600.0
 
 
-async def test_the_notice_comes_first_and_goes_by_itself() -> None:
+async def test_fallback_notice_is_shown_first_and_removed_later() -> None:
     over = asyncio.Event()
 
-    async def news() -> AsyncIterator[Snapshot]:
+    async def stream() -> AsyncIterator[Snapshot]:
         yield LISTENING
         await over.wait()
 
     seen = []
     async with asyncio.timeout(5):
-        async for snapshot in with_fallback_notice(news(), notice_duration_s=0.2, repeat_delay_s=0.05):
+        async for snapshot in with_fallback_notice(stream(), notice_duration_s=0.2, repeat_delay_s=0.05):
             assert snapshot.stage is CallStage.LISTENING
             seen.append(snapshot.notice)
             if snapshot.notice is None:
                 over.set()
-    assert seen == ["over_web", "over_web", None], "the second time for what Gradio showed in between"
+    assert seen == ["over_web", "over_web", None], "repeated after the last output of the WebRTC generator"
     assert "over_web" in CALL_NOTICE_TEXTS
 
 
-async def test_what_else_there_is_to_say_goes_before_it() -> None:
-    said = [
+async def test_other_notices_replace_the_fallback_notice() -> None:
+    snapshots = [
         LISTENING,
         Snapshot((), CallStage.THINKING),
         Snapshot((), CallStage.LISTENING, Notice.REPLY_FAILED),
@@ -41,18 +41,18 @@ async def test_what_else_there_is_to_say_goes_before_it() -> None:
         Snapshot((), CallStage.ENDED),
     ]
 
-    async def news() -> AsyncIterator[Snapshot]:
-        for each in said:
+    async def stream() -> AsyncIterator[Snapshot]:
+        for each in snapshots:
             yield each
 
-    seen = [snapshot async for snapshot in with_fallback_notice(news(), HOUR, HOUR)]
-    assert [each.stage for each in seen] == [each.stage for each in said]
+    seen = [snapshot async for snapshot in with_fallback_notice(stream(), HOUR, HOUR)]
+    assert [each.stage for each in seen] == [each.stage for each in snapshots]
     assert [each.notice for each in seen] == ["over_web", "over_web", Notice.REPLY_FAILED, Notice.INTERNAL, None]
 
 
-async def test_no_socket_came() -> None:
-    async def news() -> AsyncIterator[Snapshot]:
+async def test_no_snapshots_without_a_socket() -> None:
+    async def stream() -> AsyncIterator[Snapshot]:
         return
         yield LISTENING
 
-    assert [snapshot async for snapshot in with_fallback_notice(news())] == []
+    assert [snapshot async for snapshot in with_fallback_notice(stream())] == []

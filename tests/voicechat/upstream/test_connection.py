@@ -1,9 +1,10 @@
-"""The socket: readiness, bounds, and one word for every way it can end. Against servers of a few lines."""
+"""Upstream connection: readiness, bounds, and a failure for every way to end, against small fake servers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 from typing import Any
 
@@ -13,18 +14,17 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import accept_session, running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of, make_connection
-from voicechat.upstream import connection as module
-from voicechat.upstream.connection import (
+from voicechat.protocol.failures import (
     ConnectionFailed,
     Failure,
-    backoff_seconds,
     failure_of_close,
     failure_of_error,
     failure_of_status,
 )
+from voicechat.upstream import connection as module
 
 
-async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> None:
+async def test_connection_is_ready_when_the_settings_are_confirmed_and_loses_no_event() -> None:
     seen: dict[str, Any] = {}
 
     async def talk(socket: ServerConnection) -> None:
@@ -48,7 +48,7 @@ async def test_ready_when_the_settings_are_confirmed_and_no_event_is_lost() -> N
     assert seen["next"] == {"type": "ping"}
 
 
-async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
+async def test_unconfirming_server_is_used() -> None:
     async def talk(socket: ServerConnection) -> None:
         async for message in socket:
             if json.loads(message)["type"] == "hello":
@@ -70,7 +70,9 @@ async def test_a_server_that_never_confirms_is_used_all_the_same() -> None:
         ("session_limit_reached", 1008, "", Failure.SERVER_FULL),
     ],
 )
-async def test_let_in_and_then_refused(code: str, number: int, reason: str, failure: Failure) -> None:
+async def test_connection_refused_after_the_handshake_fails_with_its_reason(
+    code: str, number: int, reason: str, failure: Failure
+) -> None:
     async def talk(socket: ServerConnection) -> None:
         await send_events(socket, server_events.error_event(code))
         await socket.close(number, reason)
@@ -79,7 +81,7 @@ async def test_let_in_and_then_refused(code: str, number: int, reason: str, fail
         assert await failure_of(url) is failure
 
 
-async def test_the_reason_in_the_close_frame_is_enough() -> None:
+async def test_connection_close_reason_alone_names_the_failure() -> None:
     async def talk(socket: ServerConnection) -> None:
         await socket.close(3000, "invalid_request_error.invalid_api_key")
 
@@ -87,7 +89,7 @@ async def test_the_reason_in_the_close_frame_is_enough() -> None:
         assert await failure_of(url) is Failure.WRONG_KEY
 
 
-async def test_a_session_is_left_when_its_server_says_that_it_is_over() -> None:
+async def test_connection_fatal_error_ends_the_session() -> None:
     """Whether or not the server then closes the socket."""
     for code, failure in (("insufficient_quota", Failure.QUOTA), ("session_expired", Failure.EXPIRED)):
 
@@ -100,7 +102,7 @@ async def test_a_session_is_left_when_its_server_says_that_it_is_over() -> None:
             assert await failure_of(url) is failure
 
 
-async def test_an_error_that_was_survived_is_not_why_the_session_ends() -> None:
+async def test_connection_survived_error_is_not_the_reason_of_the_end() -> None:
     async def talk(socket: ServerConnection) -> None:
         await accept_session(socket)
         await send_events(
@@ -114,7 +116,7 @@ async def test_an_error_that_was_survived_is_not_why_the_session_ends() -> None:
         assert await failure_of(url) is Failure.LOST
 
 
-async def test_an_error_in_place_of_a_session_however_late() -> None:
+async def test_connection_late_error_instead_of_a_session_fails() -> None:
     """A server that loads its model first says nothing meanwhile: it is used already when it gives up."""
     used = asyncio.Event()
 
@@ -143,7 +145,7 @@ async def test_an_error_in_place_of_a_session_however_late() -> None:
         (1000, "insufficient_quota.credit_balance_exhausted", Failure.QUOTA),
     ],
 )
-async def test_ended_later(number: int, reason: str, failure: Failure) -> None:
+async def test_connection_closed_later_fails_with_its_reason(number: int, reason: str, failure: Failure) -> None:
     async def talk(socket: ServerConnection) -> None:
         await accept_session(socket)
         await socket.close(number, reason)
@@ -152,7 +154,7 @@ async def test_ended_later(number: int, reason: str, failure: Failure) -> None:
         assert await failure_of(url) is failure
 
 
-async def test_cut_in_the_middle() -> None:
+async def test_connection_cut_is_lost() -> None:
     async def talk(socket: ServerConnection) -> None:
         await accept_session(socket)
         socket.transport.abort()
@@ -161,7 +163,7 @@ async def test_cut_in_the_middle() -> None:
         assert await failure_of(url) is Failure.LOST
 
 
-async def test_garbage_is_skipped() -> None:
+async def test_connection_skips_messages_that_are_not_events() -> None:
     async def talk(socket: ServerConnection) -> None:
         await accept_session(socket)
         for message in ("{", "[1,2]", "7", '{"no":"type"}', '{"type":7}', "[" * 100_000, b"\x00\xff"):
@@ -173,7 +175,10 @@ async def test_garbage_is_skipped() -> None:
         assert [(await anext(events))["type"] for _ in range(3)] == ["session.created", "session.updated", "at.last"]
 
 
-async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_send_queue_full_drops_only_the_oldest_audio(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(module, "MAX_QUEUED_AUDIO_EVENTS", 3)
     monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)  # the socket is full
     got: list[dict[str, Any]] = []
@@ -193,12 +198,12 @@ async def test_late_audio_is_dropped_and_nothing_else(monkeypatch: pytest.Monkey
         connection.send({"type": "last"})
         async with asyncio.timeout(5):
             await done.wait()
-        assert connection.dropped_audio_events == 7
+    assert caplog.messages.count("upstream: dropped_audio_events=7") == 1
     assert [event["audio"] for event in got if "audio" in event] == ["7", "8", "9"]
     assert [event["number"] for event in got if "number" in event] == list(range(10))
 
 
-async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_send_queue_keeps_the_order_of_direct_and_queued_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that is full now and then, as a slow network makes it."""
     chance, written = random.Random(3), module.try_send_nowait
     monkeypatch.setattr(module, "try_send_nowait", lambda *given: chance.random() < 0.5 and written(*given))
@@ -223,7 +228,7 @@ async def test_what_has_to_wait_and_what_has_not_stay_in_order(monkeypatch: pyte
     assert [event["audio"] for event in got[:-1]] == [str(number) for number in range(200)]
 
 
-async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_send_queue_overflow_cuts_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_QUEUED_EVENTS", 5)
     monkeypatch.setattr(module, "try_send_nowait", lambda *_: False)
 
@@ -241,7 +246,7 @@ async def test_a_server_that_no_longer_reads_is_left(monkeypatch: pytest.MonkeyP
     assert caught.value.failure is Failure.LOST
 
 
-async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
+async def test_close_is_quick_when_the_server_does_not_answer() -> None:
     release = asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -268,27 +273,23 @@ async def test_closing_is_quick_when_the_server_does_not_answer() -> None:
         release.set()
 
 
-async def test_nothing_is_sent_before_or_after() -> None:
+async def test_send_without_connection_does_nothing() -> None:
     connection = make_connection("ws://127.0.0.1:1/")
     connection.send({"type": "event"})
     with pytest.raises(ConnectionFailed):
         await anext(connection.events())
 
 
-def test_errors_that_leave_the_session_usable() -> None:
+def test_failure_of_error_ignores_errors_within_a_session() -> None:
     for code in ("invalid_value", "item_not_found", "conversation_already_has_active_response", None):
         assert failure_of_error(server_events.error_event(code)["error"]) is None
     for odd in (None, "text", 7, [], {"code": 7}):
         assert failure_of_error(odd) is None
 
 
-def test_every_way_to_end_has_a_word() -> None:
+def test_every_close_code_and_status_has_a_failure() -> None:
     for code in [None, *range(1000, 1016), *range(3000, 3005), *range(4000, 4010)]:
         assert isinstance(failure_of_close(code, "", None), Failure)
     for status in range(100, 600):
         for body in (b"", b"no JSON", b"[" * 100_000, b"7", b'{"error":7}', b'{"error":{"code":[]}}'):
             assert isinstance(failure_of_status(status, body), Failure)
-
-
-def test_pauses_grow_and_are_bounded() -> None:
-    assert [backoff_seconds(attempt) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]

@@ -1,4 +1,4 @@
-"""Refused, misled or left alone at the door: one word for each, and no key for whom it is not meant."""
+"""Opening a socket: a failure for every refusal, and no key for any other server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of
 from voicechat.config.settings import Endpoint, ServerKind
-from voicechat.upstream.connection import ConnectionFailed, Failure, RealtimeConnection, open_socket
+from voicechat.protocol.failures import ConnectionFailed, Failure
+from voicechat.upstream.connection import RealtimeConnection, open_socket
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ from voicechat.upstream.connection import ConnectionFailed, Failure, RealtimeCon
         (200, Failure.WRONG_ADDRESS),
     ],
 )
-async def test_refused_at_the_door(status: int, failure: Failure) -> None:
+async def test_open_socket_http_error_fails_with_its_reason(status: int, failure: Failure) -> None:
     async def talk(_: ServerConnection) -> None:
         raise AssertionError
 
@@ -49,7 +50,7 @@ async def test_refused_at_the_door(status: int, failure: Failure) -> None:
         assert await failure_of(url) is failure
 
 
-async def test_a_body_says_more_than_a_status() -> None:
+async def test_failure_of_status_prefers_the_code_in_the_body() -> None:
     async def talk(_: ServerConnection) -> None:
         raise AssertionError
 
@@ -61,7 +62,7 @@ async def test_a_body_says_more_than_a_status() -> None:
         assert await failure_of(url) is Failure.QUOTA
 
 
-async def test_what_is_no_key_is_not_sent(unused_tcp_port: int) -> None:
+async def test_open_socket_does_not_send_an_invalid_key(unused_tcp_port: int) -> None:
     """A line break would begin a header of its own."""
     for own, failure in ((False, Failure.WRONG_KEY), (True, Failure.WRONG_OWN_KEY)):
         headers = {"Authorization": "Bearer sk-a\r\nX-Other: b"}
@@ -71,14 +72,14 @@ async def test_what_is_no_key_is_not_sent(unused_tcp_port: int) -> None:
         assert caught.value.failure is failure
 
 
-@pytest.mark.parametrize("at_the_door", [True, False])
-async def test_a_visitors_own_wrong_key_is_said_to_be_theirs(at_the_door: bool) -> None:
+@pytest.mark.parametrize("at_handshake", [True, False])
+async def test_open_socket_names_a_visitors_own_wrong_key(at_handshake: bool) -> None:
     async def talk(socket: ServerConnection) -> None:
         await send_events(socket, server_events.error_event("invalid_api_key"))
         await socket.close(3000, "invalid_request_error.invalid_api_key")
 
     def answer(_: Request) -> Response | None:
-        return Response(HTTPStatus.UNAUTHORIZED, "no", Headers()) if at_the_door else None
+        return Response(HTTPStatus.UNAUTHORIZED, "no", Headers()) if at_handshake else None
 
     async with running_server(talk, answer) as url:
         target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, has_visitor_key=True)
@@ -89,11 +90,11 @@ async def test_a_visitors_own_wrong_key_is_said_to_be_theirs(at_the_door: bool) 
 
 
 @pytest.mark.parametrize("address", ["", "ftp://127.0.0.1/", "ws://" + "a" * 70 + ".test/"])
-async def test_what_is_no_address_is_said_to_be_none(address: str) -> None:
+async def test_open_socket_invalid_address_is_wrong_address(address: str) -> None:
     assert await failure_of(address) is Failure.WRONG_ADDRESS
 
 
-async def test_a_certificate_that_nobody_vouches_for_gets_no_key(tmp_path: Path) -> None:
+async def test_open_socket_untrusted_certificate_gets_no_key(tmp_path: Path) -> None:
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     certificate = (
@@ -122,11 +123,11 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_key(tmp_path: Path)
     assert visits in ([], [b""])
 
 
-async def test_nobody_there(unused_tcp_port: int) -> None:
+async def test_open_socket_without_server_is_unreachable(unused_tcp_port: int) -> None:
     assert await failure_of(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") is Failure.UNREACHABLE
 
 
-async def test_someone_there_who_does_not_speak_websocket() -> None:
+async def test_open_socket_other_protocol_is_unreachable() -> None:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example.test ESMTP\r\n")
         writer.close()
@@ -137,7 +138,7 @@ async def test_someone_there_who_does_not_speak_websocket() -> None:
         assert await failure_of(f"ws://127.0.0.1:{port}/v1/realtime") is Failure.UNREACHABLE
 
 
-async def test_a_redirect_does_not_get_the_key() -> None:
+async def test_open_socket_redirect_gets_no_key() -> None:
     visits = []
 
     async def talk(socket: ServerConnection) -> None:

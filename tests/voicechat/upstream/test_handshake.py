@@ -1,4 +1,4 @@
-"""The beginning of a session as a pure fold: both dialects, and any order of events."""
+"""Handshake without a socket: both dialects, and any order of events."""
 
 from __future__ import annotations
 
@@ -32,60 +32,60 @@ def begun_handshake(update: Event = UPDATE, refused: UnsupportedFields | None = 
     return Handshake(update, refused or UnsupportedFields())
 
 
-def test_a_ga_server() -> None:
-    opening = begun_handshake()
-    assert opening.handle_event(GA_CREATED) == ([GA_CREATED], [])
-    assert opening.send_settings() == [UPDATE]
-    assert opening.phase is HandshakePhase.SETTINGS_SENT
-    assert opening.handle_event(UPDATED) == ([UPDATED], [])
-    assert opening.phase is HandshakePhase.IN_USE
+def test_handshake_with_a_ga_server() -> None:
+    handshake = begun_handshake()
+    assert handshake.handle_event(GA_CREATED) == ([GA_CREATED], [])
+    assert handshake.send_settings() == [UPDATE]
+    assert handshake.phase is HandshakePhase.SETTINGS_SENT
+    assert handshake.handle_event(UPDATED) == ([UPDATED], [])
+    assert handshake.phase is HandshakePhase.IN_USE
 
 
-def test_a_confirmation_of_what_was_not_said_is_none() -> None:
-    opening = begun_handshake()
-    opening.handle_event(UPDATED)
-    opening.send_settings()
-    assert opening.phase is HandshakePhase.SETTINGS_SENT
+def test_handshake_ignores_a_confirmation_before_the_settings() -> None:
+    handshake = begun_handshake()
+    handshake.handle_event(UPDATED)
+    handshake.send_settings()
+    assert handshake.phase is HandshakePhase.SETTINGS_SENT
 
 
-def test_a_server_that_shows_that_it_is_beta_is_told_the_settings_in_beta() -> None:
-    opening = begun_handshake()
-    (created,), answers = opening.handle_event(BETA_CREATED)
+def test_handshake_with_a_beta_greeting_sends_beta_settings() -> None:
+    handshake = begun_handshake()
+    (created,), answers = handshake.handle_event(BETA_CREATED)
     assert answers == []
     assert created["session"]["output_modalities"] == ["audio"], "callers see GA"
-    (update,) = opening.send_settings()
+    (update,) = handshake.send_settings()
     assert update["session"]["modalities"] == ["text", "audio"]
     assert "type" not in update["session"]
     assert update["session"]["turn_detection"] == UPDATE["session"]["audio"]["input"]["turn_detection"]
-    (ask,) = opening.to_wire({"type": "response.create", "response": {"output_modalities": ["text"]}})
+    (ask,) = handshake.to_wire({"type": "response.create", "response": {"output_modalities": ["text"]}})
     assert ask["response"] == {"modalities": ["text"]}
-    ((delta,), _) = opening.handle_event({"type": "response.audio.delta", "delta": ""})
+    ((delta,), _) = handshake.handle_event({"type": "response.audio.delta", "delta": ""})
     assert delta["type"] == "response.output_audio.delta"
 
 
-def test_a_server_that_shows_it_only_when_it_confirms() -> None:
-    opening = begun_handshake()
-    opening.handle_event(EMPTY_CREATED)
-    opening.send_settings()
-    events, (update,) = opening.handle_event({**BETA_CREATED, "type": "session.updated"})
+def test_handshake_with_a_beta_confirmation_sends_the_settings_again() -> None:
+    handshake = begun_handshake()
+    handshake.handle_event(EMPTY_CREATED)
+    handshake.send_settings()
+    events, (update,) = handshake.handle_event({**BETA_CREATED, "type": "session.updated"})
     assert events == [], "it has confirmed what it did not understand"
-    assert opening.phase is HandshakePhase.SETTINGS_SENT
+    assert handshake.phase is HandshakePhase.SETTINGS_SENT
     assert update["event_id"] != UPDATE["event_id"]
     assert "modalities" in update["session"]
-    opening.handle_event({**BETA_CREATED, "type": "session.updated"})
-    assert opening.phase is HandshakePhase.IN_USE
+    handshake.handle_event({**BETA_CREATED, "type": "session.updated"})
+    assert handshake.phase is HandshakePhase.IN_USE
 
 
 @pytest.mark.parametrize("param", ["session.type", None])
-def test_a_server_that_shows_it_by_what_it_refuses(param: str | None) -> None:
-    opening = begun_handshake()
-    opening.handle_event(EMPTY_CREATED)
-    opening.send_settings()
-    events, (update,) = opening.handle_event(refusal(param, message="Unknown parameter: 'session.type'."))
-    assert (events, opening.dialect) == ([], Dialect.BETA)
+def test_handshake_rejection_of_ga_switches_to_beta(param: str | None) -> None:
+    handshake = begun_handshake()
+    handshake.handle_event(EMPTY_CREATED)
+    handshake.send_settings()
+    events, (update,) = handshake.handle_event(refusal(param, message="Unknown parameter: 'session.type'."))
+    assert (events, handshake.dialect) == ([], Dialect.BETA)
     assert "modalities" in update["session"]
     more = refusal(None, SESSION_EVENT_ID, "Unknown parameter: 'session.audio'.")
-    assert opening.handle_event(more) == ([], []), "another word about the update before"
+    assert handshake.handle_event(more) == ([], []), "another word about the update before"
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_a_server_that_shows_it_by_what_it_refuses(param: str | None) -> None:
         (None, "Unknown parameter: 'input_audio_noise_reduction'."),
     ],
 )
-def test_a_field_refused_under_its_beta_name(param: str | None, message: str) -> None:
+def test_handshake_rejection_by_beta_name_removes_the_ga_field(param: str | None, message: str) -> None:
     refused = UnsupportedFields()
-    opening = begun_handshake(refused=refused)
-    opening.handle_event(BETA_CREATED)
-    opening.send_settings()
-    _, (update,) = opening.handle_event(refusal(param, message=message))
+    handshake = begun_handshake(refused=refused)
+    handshake.handle_event(BETA_CREATED)
+    handshake.send_settings()
+    _, (update,) = handshake.handle_event(refusal(param, message=message))
     assert "input_audio_noise_reduction" not in update["session"]
     assert update["session"]["input_audio_transcription"] == {"model": "whisper-1"}
     (again,) = Handshake(UPDATE, refused).send_settings()
@@ -116,46 +116,46 @@ OWN_BETA_MODEL = {
 
 
 @pytest.mark.parametrize("created", [OWN_MODEL, OWN_BETA_MODEL])
-def test_a_server_keeps_its_own_model_where_ours_is_a_guess(created: Event) -> None:
-    def told(**changed: Any) -> Any:
-        opening = begun_handshake(build_session_update(Settings(realtime_url="ws://h", **changed)))
-        opening.handle_event(created)
-        (update,) = opening.send_settings()
+def test_handshake_keeps_the_servers_model_instead_of_the_default(created: Event) -> None:
+    def transcription(**changed: Any) -> Any:
+        handshake = begun_handshake(build_session_update(Settings(realtime_url="ws://h", **changed)))
+        handshake.handle_event(created)
+        (update,) = handshake.send_settings()
         session = update["session"]
         return session.get("input_audio_transcription", session.get("audio", {}).get("input", {}).get("transcription"))
 
-    assert told() is None
-    assert told(language=Language.CHINESE) == {"language": "zh"}
-    assert told(transcription_model="chosen") == {"model": "chosen"}
+    assert transcription() is None
+    assert transcription(language=Language.CHINESE) == {"language": "zh"}
+    assert transcription(transcription_model="chosen") == {"model": "chosen"}
 
 
-def test_errors_about_something_else_are_not_ours() -> None:
-    opening = begun_handshake()
+def test_handshake_passes_on_errors_about_other_events() -> None:
+    handshake = begun_handshake()
     other = refusal("item.id", "say_1")
-    assert opening.handle_event(other) == ([other], [])
-    opening.send_settings()
-    assert opening.handle_event(other) == ([other], [])
-    opening.handle_event(UPDATED)
+    assert handshake.handle_event(other) == ([other], [])
+    handshake.send_settings()
+    assert handshake.handle_event(other) == ([other], [])
+    handshake.handle_event(UPDATED)
     unnamed = refusal("session.audio.output.voice")
-    assert opening.handle_event(unnamed) == ([unnamed], []), "since then other things were sent"
-    assert opening.handle_event(refusal("session.audio.output.voice", SESSION_EVENT_ID))[1], (
+    assert handshake.handle_event(unnamed) == ([unnamed], []), "since then other things were sent"
+    assert handshake.handle_event(refusal("session.audio.output.voice", SESSION_EVENT_ID))[1], (
         "and this is about the settings"
     )
 
 
-def test_a_failure_ends_a_session_that_never_began() -> None:
+def test_handshake_failure_before_any_event_ends_the_session() -> None:
     failed = {"type": "error", "error": {"type": "server_error"}}
     for begun in (False, True):
-        opening = begun_handshake()
+        handshake = begun_handshake()
         if begun:
-            opening.send_settings()
-            opening.proceed_unconfirmed()
-            assert opening.phase is HandshakePhase.IN_USE_SILENT
+            handshake.send_settings()
+            handshake.proceed_unconfirmed()
+            assert handshake.phase is HandshakePhase.IN_USE_SILENT
         with pytest.raises(ConnectionFailed) as caught:
-            opening.handle_event(failed)
+            handshake.handle_event(failed)
         assert caught.value.failure is Failure.SERVER_ERROR
-    opening.handle_event(GA_CREATED)
-    assert opening.handle_event(failed) == ([failed], []), "in a session that has begun it is an error among others"
+    handshake.handle_event(GA_CREATED)
+    assert handshake.handle_event(failed) == ([failed], []), "in a session that has begun it is an error among others"
 
 
 FIELDS = [
@@ -189,19 +189,19 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS | st.sampled_from(["begin", "go on"]), max_size=25), st.sampled_from(list(SessionMode)))
-def test_any_order_ends_well_or_with_a_failure(story: list[Any], mode: SessionMode) -> None:
-    opening = begun_handshake(build_session_update(Settings(), mode))
+def test_handshake_any_event_order_ends_ready_or_failed(story: list[Any], mode: SessionMode) -> None:
+    handshake = begun_handshake(build_session_update(Settings(), mode))
     said: list[Event] = []
     for event in story:
         if event == "go on":
-            opening.proceed_unconfirmed()
-            assert opening.phase is not HandshakePhase.SETTINGS_SENT
+            handshake.proceed_unconfirmed()
+            assert handshake.phase is not HandshakePhase.SETTINGS_SENT
         elif event == "begin":
-            if opening.phase is HandshakePhase.OPENED:
-                said += opening.send_settings()
+            if handshake.phase is HandshakePhase.OPENED:
+                said += handshake.send_settings()
         else:
             try:
-                events, answers = opening.handle_event(event)
+                events, answers = handshake.handle_event(event)
             except ConnectionFailed as failed:
                 assert event["type"] == "error"
                 assert failed.failure in FATAL | {Failure.REFUSED_SETTINGS, Failure.SERVER_ERROR}
@@ -212,4 +212,4 @@ def test_any_order_ends_well_or_with_a_failure(story: list[Any], mode: SessionMo
     assert len(said) <= MAX_REJECTED_FIELDS + 3, "it does not go on for ever"
     assert len({update["event_id"] for update in said}) == len(said)
     for update in said[-1:]:
-        assert ("type" in update["session"]) is (opening.dialect is Dialect.GA)
+        assert ("type" in update["session"]) is (handshake.dialect is Dialect.GA)

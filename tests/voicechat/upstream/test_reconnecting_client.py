@@ -1,4 +1,4 @@
-"""A call's line: renewed before its session ends, mended after it was lost, and what the server knows then."""
+"""Reconnecting client: renewals before a session ends, and the conversation that each new server is sent."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection
 
+from tests.support.manual_clock import ManualClock
 from tests.support.realtime import server_events
 from tests.support.realtime.barge_in_driver import server_vad_confirmed
 from tests.support.realtime.fake_realtime_server import running_server, send_events
@@ -22,13 +23,13 @@ from voicechat.protocol.notices import Notice
 from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
-from voicechat.upstream.reconnecting_client import ReconnectingClient, renewal_times
+from voicechat.upstream.reconnecting_client import RENEWAL_POLL_S, ReconnectingClient, renewal_times
 
 Event = dict[str, Any]
 
 
 @given(st.floats(1, 86_400))
-def test_a_session_is_renewed_in_its_life_and_late_in_it(life_s: float) -> None:
+def test_renewal_times_are_late_in_the_lifetime(life_s: float) -> None:
     quietly, latest = renewal_times(life_s)
     assert life_s * 0.7 <= quietly < latest < life_s
     assert life_s - latest <= 20
@@ -37,8 +38,9 @@ def test_a_session_is_renewed_in_its_life_and_late_in_it(life_s: float) -> None:
 class SessionLimitServer:
     """A server whose sessions last `life_s`, and that ends them then."""
 
-    def __init__(self, life_s: float) -> None:
+    def __init__(self, life_s: float, wall_clock: Callable[[], float] = time.time) -> None:
         self.life_s = life_s
+        self._wall_clock = wall_clock
         self.connections: list[list[Event]] = []
         self.close_codes: list[int | None] = []
         self._sockets: list[ServerConnection] = []
@@ -47,7 +49,7 @@ class SessionLimitServer:
         got: list[Event] = []
         self.connections.append(got)
         self._sockets.append(socket)
-        session = {"type": "realtime", "expires_at": time.time() + self.life_s}
+        session = {"type": "realtime", "expires_at": self._wall_clock() + self.life_s}
         await send_events(socket, {"type": "session.created", "session": session})
         async with asyncio.timeout(None) as life:
             life.reschedule(asyncio.get_running_loop().time() + self.life_s)
@@ -70,9 +72,9 @@ class SessionLimitServer:
 
 
 class RunningCall:
-    """A call on its line."""
+    """A call with its connection; by `clock` instead of the computer's where one is given."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: ManualClock | None = None) -> None:
         self.call = CallStateMachine(Conversation(), Settings(), time.monotonic())
         self.stages: list[tuple[CallStage, str | None]] = []
         self._changed = asyncio.Condition()
@@ -83,7 +85,9 @@ class RunningCall:
             lambda: endpoint,
             lambda _: {"type": "session.update", "event_id": "session_update", "session": {"type": "realtime"}},
             on_change=self._on_change,
-            clock=time.monotonic,
+            clock=clock or time.monotonic,
+            sleep=clock.sleep if clock else asyncio.sleep,
+            wall_clock=clock or time.time,
         )
         self.task = asyncio.create_task(self.client.run())
         self._waiting: list[tuple[Callable[[], bool], asyncio.Event]] = []
@@ -110,7 +114,7 @@ class RunningCall:
         await asyncio.wait([self.task])
 
 
-async def test_a_quiet_call_is_renewed_before_its_session_ends() -> None:
+async def test_renewal_of_an_idle_call_precedes_the_session_end() -> None:
     there = SessionLimitServer(1.2)
     async with running_server(there.handle_connection) as url:
         held = RunningCall(url)
@@ -123,25 +127,31 @@ async def test_a_quiet_call_is_renewed_before_its_session_ends() -> None:
         assert held.call.notice is None
         await held.end()
         items = [event["item"] for event in there.connections[1] if event["type"] == "conversation.item.create"]
-        told = [(item["role"], item["content"][0]["text"]) for item in items]
-        assert told == [("user", "Hello"), ("assistant", "Hi.")]
+        sent = [(item["role"], item["content"][0]["text"]) for item in items]
+        assert sent == [("user", "Hello"), ("assistant", "Hi.")]
 
 
-async def test_a_call_in_the_middle_of_a_word_is_renewed_at_the_last_moment() -> None:
-    there = SessionLimitServer(2.0)
+async def test_renewal_while_the_visitor_speaks_waits_for_the_last_moment() -> None:
+    life_s, clock = 3600.0, ManualClock()
+    earliest_s, latest_s = renewal_times(life_s)
+    there = SessionLimitServer(life_s, wall_clock=clock)
     async with running_server(there.handle_connection) as url:
-        held = RunningCall(url)
+        held = RunningCall(url, clock)
         await held.wait_until(lambda: held.call.is_connected)
-        began = time.monotonic()
         await there.send(server_events.speech_started("u1"))
+        await held.wait_until(lambda: not held.call.idle)
+        await clock.advance(earliest_s + 1.0)
+        assert clock.sleeps[1:] == [RENEWAL_POLL_S] * 5, "it looks for a quiet moment"
+        await clock.advance(latest_s - earliest_s - 1.5)
+        assert held.call.is_connected
+        await clock.advance(0.5)
         await held.wait_until(lambda: (CallStage.RECONNECTING, Notice.RENEWING) in held.stages)
-        assert time.monotonic() - began > 1.6
         await held.wait_until(lambda: len(there.connections) == 2 and held.call.is_connected)
         await held.end()
 
 
 @pytest.mark.parametrize("ends", [None, "soon", -5, 10**12, True], ids=str)
-async def test_an_end_that_makes_no_sense_is_not_waited_for(ends: object) -> None:
+async def test_renewal_ignores_an_invalid_expiry(ends: object) -> None:
     async def talk(socket: ServerConnection) -> None:
         await send_events(socket, {"type": "session.created", "session": {"type": "realtime", "expires_at": ends}})
         async for message in socket:
@@ -173,14 +183,16 @@ STEPS = st.lists(
 
 @given(STEPS, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple[str, Any]], ours: bool) -> None:
+def test_reconnect_after_any_interruptions_sends_the_conversation_on_the_page(
+    steps: list[tuple[str, Any]], ours: bool
+) -> None:
     """`ours`: the server leaves interruptions to us."""
     now = 100.0
     call = CallStateMachine(Conversation(), Settings(replay_items=1000), now)
     call.handle_connected(now)
     call.handle_event(parse_event(server_vad_confirmed(interrupt_response=not ours)), now)
 
-    def told() -> list[tuple[str, str]]:
+    def sent_conversation() -> list[tuple[str, str]]:
         call.handle_disconnected(CallStage.RECONNECTING, now)
         created = [e["item"] for e in call.handle_connected(now) if e["type"] == "conversation.item.create"]
         call.handle_event(parse_event(server_vad_confirmed(interrupt_response=not ours)), now)
@@ -210,7 +222,7 @@ def test_after_any_cuts_the_server_is_told_what_the_page_shows(steps: list[tuple
                     call.next_frame(now)
                     now += 0.02
             case "cut":
-                known = told()
+                known = sent_conversation()
                 shown = [(b.role, b.text) for b in call.conversation.bubbles() if b.text.strip()]
                 assert known == shown
         for event in events:

@@ -1,4 +1,4 @@
-"""Settings that a server refuses, and servers that only know the beta dialect."""
+"""Settings that a server rejects, and servers that only know the beta dialect."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, ServerKind, Settings, TurnDetection
+from voicechat.protocol.failures import ConnectionFailed, Failure
 from voicechat.protocol.unsupported_fields import (
     MAX_REMEMBERED_FIELDS,
     UnsupportedFields,
@@ -27,7 +28,7 @@ from voicechat.protocol.unsupported_fields import (
     rejects_ga,
     without_field,
 )
-from voicechat.upstream.connection import ConnectionFailed, Failure, RealtimeConnection
+from voicechat.upstream.connection import RealtimeConnection
 from voicechat.upstream.handshake import MAX_REJECTED_FIELDS
 
 Event = dict[str, Any]
@@ -87,7 +88,7 @@ async def connect_and_update(to: Endpoint, update: Event = UPDATE) -> list[str]:
 
 @pytest.mark.parametrize("echo", [True, False])
 @pytest.mark.parametrize("param", [True, False])
-async def test_a_refused_field_is_left_out_and_named(param: bool, echo: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_rejected_field_is_removed_and_logged(param: bool, echo: bool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     there = RejectingServer(
         rejects_fields("audio.input.noise_reduction", "audio.input.turn_detection.eagerness", param=param),
@@ -104,14 +105,14 @@ async def test_a_refused_field_is_left_out_and_named(param: bool, echo: bool, ca
     assert third["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
     assert "eagerness" not in third["audio"]["input"]["turn_detection"]
     assert third["instructions"] == UPDATE["session"]["instructions"]
-    named = [record.getMessage() for record in caplog.records if "refused a session setting" in record.getMessage()]
+    named = [record.getMessage() for record in caplog.records if "setting rejected" in record.getMessage()]
     assert len(named) == 2
-    assert "audio.input.noise_reduction (unknown_parameter)" in named[0]
-    assert "audio.input.turn_detection.eagerness (unknown_parameter)" in named[1]
+    assert "field=audio.input.noise_reduction code=unknown_parameter" in named[0]
+    assert "field=audio.input.turn_detection.eagerness code=unknown_parameter" in named[1]
     assert CANARY not in caplog.text
 
 
-async def test_what_was_refused_is_not_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_rejected_field_is_not_sent_again(caplog: pytest.LogCaptureFixture) -> None:
     there = RejectingServer(rejects_fields("reasoning", "audio.input.noise_reduction"))
     update = build_session_update(Settings(openai_api_key="sk-x"))
     async with running_server(there.handle_connection) as url:
@@ -121,11 +122,11 @@ async def test_what_was_refused_is_not_sent_again(caplog: pytest.LogCaptureFixtu
         await connect_and_update(to, update)
     assert len(there.session_updates) == 4
     assert there.session_updates[3] == there.session_updates[2]
-    assert "refused" not in caplog.text
+    assert "rejected" not in caplog.text
 
 
-async def test_several_fields_refused_at_once() -> None:
-    """One error for each: the second is late, it is about settings that were told anew since."""
+async def test_several_rejections_of_one_update_remove_every_field() -> None:
+    """One error for each field: the second is late, about settings sent again since."""
     fields = ("audio.output.speed", "audio.input.noise_reduction")
 
     def rule(session: Event) -> list[Event]:
@@ -151,7 +152,7 @@ async def raise_for_rule(
     return there
 
 
-async def test_a_required_field_that_is_refused() -> None:
+async def test_rejected_required_field_fails() -> None:
     there = await raise_for_rule(lambda _: {"code": "invalid_value", "param": "session.type"})
     assert len(there.session_updates) == 1
     written = build_session_update(Settings(), SessionMode.TEXT)
@@ -165,7 +166,7 @@ async def test_a_required_field_that_is_refused() -> None:
     )
 
 
-async def test_a_field_that_is_refused_even_when_it_is_left_out() -> None:
+async def test_removed_field_rejected_again_fails() -> None:
     there = await raise_for_rule(
         lambda _: {"code": "invalid_value", "message": CANARY, "param": "session.audio.output.voice"}
     )
@@ -180,16 +181,18 @@ async def test_a_field_that_is_refused_even_when_it_is_left_out() -> None:
         {"code": 7, "message": 7, "param": 7},
     ],
 )
-async def test_a_refusal_that_names_nothing_of_ours(error: Event, caplog: pytest.LogCaptureFixture) -> None:
+async def test_rejection_without_a_known_field_keeps_the_essentials(
+    error: Event, caplog: pytest.LogCaptureFixture
+) -> None:
     there = await raise_for_rule(lambda _: error)
     assert len(there.session_updates) == 2, "once more with what every server knows, and no more"
     assert there.session_updates[1] == keep_essential_fields(UPDATE)["session"]
-    assert "not named" in caplog.text
+    assert "field=unnamed" in caplog.text
     assert CANARY not in caplog.text
 
 
 @pytest.mark.parametrize("confirms", [True, False])
-async def test_a_server_that_complains_of_each_field_and_takes_the_rest(confirms: bool) -> None:
+async def test_server_rejecting_field_by_field_gets_the_rest(confirms: bool) -> None:
     """Speaches: one error for each field, none with an id, and then perhaps a confirmation."""
     updates: list[Event] = []
     picky = (
@@ -223,7 +226,7 @@ async def test_a_server_that_complains_of_each_field_and_takes_the_rest(confirms
     assert "tool_choice" not in updates[-1]
 
 
-async def test_a_server_that_never_confirms_is_not_waited_for_again() -> None:
+async def test_unconfirming_server_is_not_waited_for_again() -> None:
     async def talk(socket: ServerConnection) -> None:
         await send_events(socket, {"type": "session.created", "session": {}})
         await socket.wait_closed()
@@ -240,7 +243,7 @@ async def test_a_server_that_never_confirms_is_not_waited_for_again() -> None:
         assert again.unsupported_fields.confirms_updates
 
 
-async def test_a_server_that_refuses_everything_is_given_up() -> None:
+async def test_server_rejecting_everything_fails() -> None:
     def rule(session: Event) -> Event | None:
         optional = [key for key in session if key not in ("type", "audio", "output_modalities")]
         inner = [f"audio.input.{key}" for key in session["audio"]["input"] if key != "format"]
@@ -276,12 +279,12 @@ async def test_a_server_that_refuses_everything_is_given_up() -> None:
         ("session.input_audio_format", None),
     ],
 )
-def test_which_field_is_meant(name: str, field: str | None) -> None:
+def test_find_rejected_field_table(name: str, field: str | None) -> None:
     found = find_rejected_field(name, UPDATE)
     assert found == (tuple(field.split(".")) if field else None)
 
 
-def test_what_a_session_cannot_be_without() -> None:
+def test_is_required_table() -> None:
     written = build_session_update(Settings(), SessionMode.TEXT)
     assert is_required(("output_modalities",), written)
     assert not is_required(("output_modalities",), UPDATE)
@@ -289,7 +292,7 @@ def test_what_a_session_cannot_be_without() -> None:
     assert not is_required(("audio", "output", "voice"), UPDATE)
 
 
-def test_what_only_a_beta_server_refuses() -> None:
+def test_rejects_ga_table() -> None:
     for name in ("session.type", "session.audio", "session.output_modalities", "session.modalities"):
         assert rejects_ga({"code": "unknown_parameter", "param": name})
         assert rejects_ga({"code": None, "message": f"Missing required parameter: '{name}'."})
@@ -297,7 +300,7 @@ def test_what_only_a_beta_server_refuses() -> None:
     assert not rejects_ga({"code": "unknown_parameter", "param": "session.audio.input.noise_reduction"})
 
 
-def test_another_value_of_a_refused_field_is_tried() -> None:
+def test_another_value_of_a_rejected_field_is_sent() -> None:
     refused = UnsupportedFields()
     refused.add(("audio", "output", "voice"), "alloy")
     refused.add(("audio", "input", "turn_detection"), None)
@@ -313,7 +316,7 @@ def test_another_value_of_a_refused_field_is_tried() -> None:
     assert UPDATE["session"]["audio"]["output"]["voice"] == "alloy", "what is given is not changed"
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_unsupported_fields_are_bounded() -> None:
     refused = UnsupportedFields()
     for number in range(MAX_REMEMBERED_FIELDS + 1):
         refused.add(("max_output_tokens",), number)
@@ -330,7 +333,7 @@ ODD = st.sampled_from([None, 7, [], {}, "'", "''", "' '", "[0]", "session.", "."
 
 
 @given(st.fixed_dictionaries({"code": ODD, "param": NAMES | ODD, "message": NAMES.map("No '{}'.".format) | ODD}))
-def test_any_error_is_understood_or_not(error: Event) -> None:
+def test_any_error_names_existing_fields_or_none(error: Event) -> None:
     assert rejects_ga(error) in (True, False)
     for name in named_fields(error):
         path = find_rejected_field(name, UPDATE)

@@ -1,4 +1,4 @@
-"""The tokens of programs: brought as an API key is brought to OpenAI or Azure. Pure."""
+"""API tokens of programs, sent the way OpenAI or Azure clients send an API key. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers
 
 API_KEY_SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
-"""A browser's WebSocket can set no header: OpenAI's way for it is a subprotocol with the key at its end."""
+"""Subprotocol prefix that carries a key. A browser's WebSocket cannot set headers, so OpenAI defines this way."""
 
 
 def extract_tokens(headers: Headers, subprotocols: Iterable[str] = ()) -> list[str]:
-    """The tokens that a request brings, wherever one may stand."""
+    """Return all tokens of a request: from Authorization, api-key and the subprotocols."""
     found = []
     for value in headers.getlist("authorization"):
-        kind, _, token = value.strip().partition(" ")
-        if kind.lower() == "bearer":
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() == "bearer":
             found.append(token.strip())
     found += [value.strip() for value in headers.getlist("api-key")]
     found += [
@@ -28,10 +28,10 @@ def extract_tokens(headers: Headers, subprotocols: Iterable[str] = ()) -> list[s
 
 
 def has_valid_token(tokens: Iterable[str], valid_tokens: Iterable[str]) -> bool:
-    """Whether one of them is among those that are known; takes as long whichever it is."""
-    fits = False
+    """Return whether one of the tokens is valid, in constant time."""
+    is_valid = False
     valid_tokens = tuple(valid_tokens)
     for token in tokens:
-        for each in valid_tokens:
-            fits |= hmac.compare_digest(token.encode(), each.encode())
-    return fits
+        for valid_token in valid_tokens:
+            is_valid |= hmac.compare_digest(token.encode(), valid_token.encode())
+    return is_valid

@@ -1,4 +1,4 @@
-"""The page that asks for the password: one document, nothing fetched, no script. Pure."""
+"""Login page: one HTML document without scripts or further files. Pure."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from voicechat import TITLE
 
 
 class LoginPrompt(Enum):
-    """Why the password is asked for."""
+    """Reason for asking for the password."""
 
     INITIAL = "first"
     WRONG_PASSWORD = "wrong"
     RATE_LIMITED = "slower"
-    """There were too many guesses from there."""
+    """Too many wrong passwords from this address."""
 
 
 _TEXTS = {
     False: {
         "lang": "en",
         "label": "Password",
-        "button": "Enter",
-        LoginPrompt.INITIAL: "Whoever runs this page has given it a password.",
-        LoginPrompt.WRONG_PASSWORD: "That is not the password.",
+        "button": "Log in",
+        LoginPrompt.INITIAL: "This page is password protected.",
+        LoginPrompt.WRONG_PASSWORD: "Wrong password.",
         LoginPrompt.RATE_LIMITED: "Too many wrong passwords. Please wait a minute and try again.",
     },
     True: {
         "lang": "zh-Hant-TW",
         "label": "密碼",
-        "button": "進入",
-        LoginPrompt.INITIAL: "架設這個網頁的人設了密碼。",
+        "button": "登入",
+        LoginPrompt.INITIAL: "這個網頁需要密碼。",
         LoginPrompt.WRONG_PASSWORD: "密碼不對。",
         LoginPrompt.RATE_LIMITED: "密碼錯太多次了，請等一分鐘再試。",
     },
@@ -53,7 +53,7 @@ button { border: 0; background: var(--accent); color: #fff; font-weight: 600; cu
 
 
 def render_login_page(prompt: LoginPrompt, prefers_chinese: bool) -> bytes:
-    """The document, UTF-8."""
+    """Return the document, UTF-8 encoded."""
     text = _TEXTS[prefers_chinese]
     role = ' role="alert"' if prompt is not LoginPrompt.INITIAL else ""
     return (

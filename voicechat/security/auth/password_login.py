@@ -1,4 +1,4 @@
-"""The operator's password, and the cookie that stands for it. Guesses are counted by address, and all together."""
+"""Password login: checks the operator's password, issues the login cookie, rate-limits wrong passwords."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ from collections.abc import Callable
 from itsdangerous import BadSignature, TimestampSigner
 
 LOGIN_COOKIE_MAX_AGE_S = 30 * 86_400
-"""Of the cookie, seconds."""
+"""Seconds a login cookie is valid."""
 ADDRESS_ATTEMPT_BURST = 6
-"""At once; one more every `ADDRESS_ATTEMPT_REFILL_S` seconds. A person mistypes a few times; a password of eight letters lasts."""
+"""Wrong passwords of one address at once. A person mistypes a few times; a password of eight letters stays safe."""
 ADDRESS_ATTEMPT_REFILL_S = 10.0
+"""Seconds until one address may try once more."""
 TOTAL_ATTEMPT_BURST = 60
-"""At once, wherever they come from; one more every `TOTAL_ATTEMPT_REFILL_S` seconds. Behind a tunnel who guesses can be somebody
-else each time. Who knows the password still finds a place between the guesses."""
+"""Wrong passwords of all addresses at once: behind a tunnel an attacker can change the address each time."""
 TOTAL_ATTEMPT_REFILL_S = 0.5
+"""Seconds until one more attempt is accepted. Short, so that a visitor can still log in during an attack."""
 MAX_TRACKED_ADDRESSES = 10_000
-"""Addresses whose guesses are remembered; the oldest go first."""
+"""Addresses whose attempts are counted; the oldest are dropped first."""
 _COOKIE_PAYLOAD = b"passed"
 
 
 class PasswordLogin:
-    """What the cookie of one password is worth. Another password, other cookies."""
+    """Checks one password and its cookies. Cookies of another password are invalid."""
 
     def __init__(self, password: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._password_hash = hashlib.sha256(password.encode()).digest()
-        # From the password alone: the cookie outlives a restart. Slow to guess from, for whoever gets hold of a cookie.
+        # Derived from the password alone, so cookies survive a restart. Scrypt slows guessing from a stolen cookie.
         key = hashlib.scrypt(password.encode(), salt=b"realtime voice chat: cookie", n=2**14, r=8, p=1, dklen=32)
         self._signer = TimestampSigner(key, salt="voice_passed", digest_method=hashlib.sha256)
         self._clock = clock
         self._address_attempts: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """By address: guesses left, and when that was counted."""
+        """Attempts left and the time of the count, by address."""
         self._total_attempts: tuple[float, float] | None = None
-        """The same for all of them."""
+        """The same for all addresses together."""
 
     def check_password(self, text: str, address: str) -> bool | None:
-        """Whether it is the password; None when so many were wrong from there that it is not even looked at."""
+        """Return whether the password is correct; None when there were too many wrong ones to check this one."""
         now = self._clock()
         left = _attempts_left(
             self._address_attempts.pop(address, None), now, ADDRESS_ATTEMPT_BURST, ADDRESS_ATTEMPT_REFILL_S
         )
-        together = _attempts_left(self._total_attempts, now, TOTAL_ATTEMPT_BURST, TOTAL_ATTEMPT_REFILL_S)
-        if left < 1 or together < 1:
+        total_left = _attempts_left(self._total_attempts, now, TOTAL_ATTEMPT_BURST, TOTAL_ATTEMPT_REFILL_S)
+        if left < 1 or total_left < 1:
             if left < ADDRESS_ATTEMPT_BURST:
                 self._address_attempts[address] = left, now
             return None
-        right = hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._password_hash)
-        if not right:
-            self._total_attempts = together - 1, now
+        is_correct = hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._password_hash)
+        if not is_correct:
+            self._total_attempts = total_left - 1, now
             self._address_attempts[address] = left - 1, now
             while len(self._address_attempts) > MAX_TRACKED_ADDRESSES:
                 self._address_attempts.popitem(last=False)
-        return right
+        return is_correct
 
     def issue_cookie(self) -> str:
-        """A cookie's value, for someone who knew the password."""
+        """Return the value of a new login cookie."""
         return self._signer.sign(_COOKIE_PAYLOAD).decode()
 
     def is_valid_cookie(self, cookie: str) -> bool:
-        """Whether this cookie was given for this password, and is not too old."""
+        """Return whether the cookie was issued for this password and has not expired."""
         try:
             return bool(cookie) and self._signer.unsign(cookie, max_age=LOGIN_COOKIE_MAX_AGE_S) == _COOKIE_PAYLOAD
-        except BadSignature:  # too old is one of these
+        except BadSignature:  # includes SignatureExpired
             return False
 
 
 def _attempts_left(counted: tuple[float, float] | None, now: float, burst: int, refill_s: float) -> float:
-    """Guesses left; `counted`: how many there were, and when."""
+    """Return the attempts left now. `counted`: attempts left at an earlier time, and that time."""
     left, then = counted or (burst, now)
     return min(float(burst), left + (now - then) / refill_s)

@@ -1,4 +1,4 @@
-"""What the page asks of Gradio, checked before Gradio sees it. Pure."""
+"""Queue requests: parse and validate the page's requests before Gradio receives them. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import orjson
 
 MAX_BODY_BYTES = 1_000_000
-"""Bytes: a message of 100,000 characters, in JSON, and room."""
+"""Bytes of a queue request: a message of 100,000 characters in JSON, and a margin."""
 MAX_OFFER_BYTES = 32_000
-"""Bytes of an offer; one with a dozen candidates has 3,000."""
+"""Bytes of an offer. One with a dozen candidates has 3,000."""
 _ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COMPONENT_FUNCTIONS = frozenset({"turn", "offer", "quit_output_stream"})
-"""What fastrtc's component in the page calls."""
+"""Server functions that fastrtc's component calls."""
 
 
 class MalformedRequest(ValueError):
-    """The page never sends this. The message says what is wrong, and quotes nothing."""
+    """Request that the page never sends. The message names the mistake and quotes nothing."""
 
 
 def is_valid_id(text: object) -> bool:
-    """Whether it can be a session's or a connection's id."""
+    """Return whether the value can be the id of a session or a connection."""
     return isinstance(text, str) and _ID_PATTERN.fullmatch(text) is not None
 
 
@@ -35,57 +35,58 @@ def _parse_body(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedRequest("The body is not a JSON object.")
     if not is_valid_id(value.get("session_hash")):
-        raise MalformedRequest("There is no session_hash.")
+        raise MalformedRequest("The session_hash is missing or invalid.")
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class QueueJoin:
-    """A button was pressed, or a stream is to begin."""
+    """Request to run one of the page's functions."""
 
     session_hash: str
     connection_ids: tuple[str, ...]
-    """Ids of the WebRTC connections that it is about."""
+    """Ids of the WebRTC connections among the inputs."""
 
 
 def parse_queue_join(body: bytes, webrtc_input_indexes: Mapping[int, tuple[int, ...]]) -> QueueJoin:
-    """Reads the body of /queue/join. `places`: for every function of the page, where among its inputs the value of
-    fastrtc's component is. Raises Malformed."""
+    """Parse the body of /queue/join. Raise `MalformedRequest`.
+
+    `webrtc_input_indexes`: for each function of the page, the indexes of the inputs that hold a connection id.
+    """
     value = _parse_body(body)
     function, data = value.get("fn_index"), value.get("data")
     if type(function) is not int or function not in webrtc_input_indexes:
-        raise MalformedRequest("There is no such fn_index.")
+        raise MalformedRequest("The fn_index is unknown.")
     if not isinstance(data, list):
-        raise MalformedRequest("The data are not a list.")
-    for name in ("trigger_id", "event_data"):  # the only others the page sends
-        if name == "trigger_id" and not isinstance(value.get(name), int | None):
-            raise MalformedRequest("The trigger_id is not a number.")
-    found = []
-    for place in webrtc_input_indexes[function]:
-        given = data[place] if place < len(data) else None
-        given = given.get("webrtc_id") if isinstance(given, dict) else given
-        if given is None or given == "" or given == "__webrtc_value__":
+        raise MalformedRequest("The data is not a list.")
+    if not isinstance(value.get("trigger_id"), int | None):
+        raise MalformedRequest("The trigger_id is not a number.")
+    connection_ids = []
+    for index in webrtc_input_indexes[function]:
+        connection_id = data[index] if index < len(data) else None
+        connection_id = connection_id.get("webrtc_id") if isinstance(connection_id, dict) else connection_id
+        if connection_id is None or connection_id == "" or connection_id == "__webrtc_value__":
             continue
-        if not is_valid_id(given):
-            raise MalformedRequest("The connection's id is none.")
-        found.append(given)
-    return QueueJoin(value["session_hash"], tuple(found))
+        if not is_valid_id(connection_id):
+            raise MalformedRequest("The connection id is invalid.")
+        connection_ids.append(connection_id)
+    return QueueJoin(value["session_hash"], tuple(connection_ids))
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentCall:
-    """fastrtc's component asks its server."""
+    """Call of fastrtc's component to its server."""
 
     session_hash: str
     function: str
     connection_id: str
-    """Id of the WebRTC connection; "" for `turn`."""
+    """Id of the WebRTC connection; "" for the function `turn`."""
     is_offer: bool
-    """A new connection is offered; else something is asked about one."""
+    """The call offers a new connection; other calls concern an existing one."""
 
 
 def parse_component_call(body: bytes, component_id: int) -> ComponentCall:
-    """Reads the body of /component_server; `component`: the id of fastrtc's. Raises Malformed."""
+    """Parse the body of /component_server. Raise `MalformedRequest`. `component_id`: id of fastrtc's component."""
     if len(body) > MAX_OFFER_BYTES:
         raise MalformedRequest("The offer is too long.")
     value = _parse_body(body)
@@ -95,41 +96,43 @@ def parse_component_call(body: bytes, component_id: int) -> ComponentCall:
         or function not in COMPONENT_FUNCTIONS
         or value.get("component_id") != component_id
     ):
-        raise MalformedRequest("There is no such function.")
+        raise MalformedRequest("The function is unknown.")
     if function == "turn":
         return ComponentCall(value["session_hash"], function, "", False)
     data = value.get("data")
     if not isinstance(data, dict) or not is_valid_id(data.get("webrtc_id")):
-        raise MalformedRequest("There is no webrtc_id.")
-    offers = False
+        raise MalformedRequest("The webrtc_id is missing or invalid.")
+    is_offer = False
     if function == "offer":
-        offers = data.get("type") == "offer"
-        if offers:
+        is_offer = data.get("type") == "offer"
+        if is_offer:
             _check_sdp(data.get("sdp"))
         elif data.get("type") == "ice-candidate":
             _check_candidate(data.get("candidate"))
         else:
-            raise MalformedRequest("It is neither an offer nor a candidate.")
-    return ComponentCall(value["session_hash"], function, data["webrtc_id"], offers)
+            raise MalformedRequest("The type is neither offer nor ice-candidate.")
+    return ComponentCall(value["session_hash"], function, data["webrtc_id"], is_offer)
 
 
 def _check_sdp(given: object) -> None:
-    """A call is one sound both ways and at most one data channel. Of several sounds fastrtc would make as many calls of
-    one; without one it waits for it, in a task that never ends, and counts no call."""
+    """Check that the SDP has one audio section in both directions, and at most one data channel.
+
+    For each further audio section fastrtc would start another call. Without one it waits in a task that never ends.
+    """
     if not isinstance(given, str):
-        raise MalformedRequest("There is no sdp.")
-    kinds, sounds = [], []
+        raise MalformedRequest("The sdp is missing.")
+    media, directions = [], []
     for line in given.splitlines():  # as aiortc reads it
         if line.startswith("m="):
-            kinds.append(line[2:].partition(" ")[0])
-        elif kinds[-1:] == ["audio"] and line in ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"):
-            sounds.append(line.removeprefix("a="))
-    if sorted(kinds) not in (["audio"], ["application", "audio"]) or sounds != ["sendrecv"]:
-        raise MalformedRequest("The sdp is not of a call.")
+            media.append(line[2:].partition(" ")[0])
+        elif media[-1:] == ["audio"] and line in ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"):
+            directions.append(line.removeprefix("a="))
+    if sorted(media) not in (["audio"], ["application", "audio"]) or directions != ["sendrecv"]:
+        raise MalformedRequest("The sdp does not describe a call.")
 
 
 def _check_candidate(given: object) -> None:
     if not isinstance(given, dict) or not isinstance(given.get("candidate"), str):
-        raise MalformedRequest("There is no candidate.")
+        raise MalformedRequest("The candidate is missing.")
     if not isinstance(given.get("sdpMid"), str | None) or not isinstance(given.get("sdpMLineIndex"), int | None):
-        raise MalformedRequest("The candidate belongs nowhere.")
+        raise MalformedRequest("The candidate has an invalid sdpMid or sdpMLineIndex.")

@@ -1,8 +1,7 @@
-"""What Gradio 5.50.0 says of an event that it could not serve: one line in the log in place of a traceback, and a plain
-refusal to whoever sent it.
+"""Log records and responses for events that Gradio could not serve, without what came with the event.
 
-Its tracebacks end with the error's message, and that quotes what came with the event: what a visitor typed, or a key.
-Whoever sends nonsense to the page's routes would also fill the log with it.
+Gradio's own tracebacks end with the error's message. It quotes what a visitor typed, or a key. Malformed requests
+would also fill the log.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from voicechat.dependency_checks import find_target
 from voicechat.logs import error_location
 
 log = logging.getLogger(__name__)
 
 
 async def _malformed_request(_: Request, __: Exception) -> Response:
-    """FastAPI's own refusal quotes what was sent, and fails where that is no text: half a character, an infinite
-    number."""
+    """Return 422 without details. FastAPI's own response quotes the request, and fails on half a character."""
     return JSONResponse({"detail": "The request is not of the form that is expected here."}, 422)
 
 
@@ -37,19 +36,26 @@ EXCEPTION_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitab
 
 
 class _RedactedTraceback:
-    """Stands in for the module `traceback` where Gradio uses it."""
+    """Stand-in for the module `traceback` inside Gradio."""
 
     def print_exc(self, *_: Any, **__: Any) -> None:
         error = sys.exc_info()[1]
-        log.warning("An event of a page could not be served: %s", error_location(error) if error else "no error")
+        log.warning("gradio: event failed error=%s", error_location(error) if error else "none")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
 
 
 def install() -> None:
-    """From now on in this process; a second call does nothing more."""
-    for module in (gradio.queueing, gradio.routes):
+    """Replace `traceback` and `print` where Gradio uses them. A second call does nothing.
+
+    Raise DependencyChanged, with nothing replaced, when Gradio is not as expected.
+    """
+    modules = (gradio.queueing, gradio.routes)
+    if isinstance(vars(gradio.routes).get("traceback"), _RedactedTraceback):
+        return
+    for module in modules:
+        find_target(f"{module.__name__}:traceback.print_exc")
+    for module in modules:
         vars(module)["traceback"] = _RedactedTraceback()
-        # Two of its developers' print calls were left in: a line for every ICE candidate of every call.
-        vars(module)["print"] = lambda *_: None
+        vars(module)["print"] = lambda *_: None  # Gradio prints a line for every ICE candidate of every call

@@ -16,6 +16,7 @@ import gradio.routes
 from gradio.queueing import Queue
 from gradio.state_holder import SessionState, StateHolder
 
+from voicechat.dependency_checks import DependencyChanged, find_target, require_names
 from voicechat.session.visitor import Visitor
 
 MAX_SESSIONS = 1000
@@ -26,6 +27,24 @@ CLOSED_SESSION_TTL = timedelta(hours=1)
 """How long a closed page is remembered after its last event. As Gradio's own measure, which empties it only."""
 UNREAD_OUTCOME_TTL = timedelta(minutes=1)
 """After that nobody comes for the outcome of a closed page's events: what it asks for later has outcomes of its own."""
+
+RELIED_ON = {
+    "gradio.queueing:Queue.__init__": {
+        "active_jobs",
+        "event_queue_per_concurrency_id",
+        "pending_messages_per_session",
+        "pending_event_ids_session",
+        "event_ids_to_events",
+        "event_analytics",
+        "_asyncio_tasks",
+        "server_app",
+    },
+    "gradio.queueing:Event.__init__": {"_id"},
+    "gradio.state_holder:StateHolder": {"session_data", "time_last_used", "delete_state"},
+    "gradio.state_holder:SessionState.__init__": {"is_closed", "state_data"},
+    "gradio.blocks:Blocks.queue": {"_queue"},
+}
+"""Attributes that the pruning uses, by the code that must know them."""
 
 
 class PrunedEventAnalytics(dict[str, dict[str, Any]]):
@@ -116,5 +135,15 @@ def _retain_only(kept: Iterable[str], known: dict[str, Any]) -> None:
 
 
 def install() -> None:
-    """From now on in this process, for pages that are served from then on. A second call does nothing."""
+    """Let Gradio keep sessions in `BoundedStateHolder`, in applications that are created from now on.
+
+    A second call changes nothing. Raise DependencyChanged, with nothing replaced, when Gradio is not as expected.
+    """
+    current = find_target("gradio.routes:StateHolder")
+    if current is BoundedStateHolder:
+        return
+    if current is not StateHolder:
+        raise DependencyChanged("gradio.routes:StateHolder", "not Gradio's own")
+    for target, names in RELIED_ON.items():
+        require_names(target, names)
     gradio.routes.StateHolder = BoundedStateHolder

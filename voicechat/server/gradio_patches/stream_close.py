@@ -21,6 +21,9 @@ from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from voicechat.dependency_checks import DependencyChanged, find_target, require_function
+
+QUEUE_PUSH, STREAMING_RESPONSE = "gradio.queueing:Queue.push", "gradio.routes:StreamingResponse"
 STREAM_PATH = "/queue/data"
 CLOSE_MESSAGE_PREFIX = 'data: {"msg":"close_stream"'
 CLOSE_TIMEOUT_S = 2.0
@@ -66,24 +69,29 @@ class StreamCloseBarrier:
 
 
 def install() -> None:
-    """From now on in this process. A second call does nothing."""
-    push = Queue.push
+    """Replace `Queue.push` and the event stream's response in this process. A second call does nothing.
+
+    Raise DependencyChanged, with nothing replaced, when Gradio is not as expected.
+    """
+    push = require_function(QUEUE_PUSH, ("self", "body", "request", "username"))
     if hasattr(push, "__wrapped__"):
         return
-    words = StreamCloseBarrier()
+    if find_target(STREAMING_RESPONSE) is not StreamingResponse:
+        raise DependencyChanged(STREAMING_RESPONSE, "not Starlette's own")
+    barrier = StreamCloseBarrier()
 
     class HeldOpenResponse(StreamingResponse):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            page = QueryParams(scope["query_string"]).get("session_hash", "")
-            if scope["path"].endswith(STREAM_PATH) and page:
-                self.body_iterator = words.hold_open(page, self.body_iterator)
+            session_hash = QueryParams(scope["query_string"]).get("session_hash", "")
+            if scope["path"].endswith(STREAM_PATH) and session_hash:
+                self.body_iterator = barrier.hold_open(session_hash, self.body_iterator)
             await super().__call__(scope, receive, send)
 
     @functools.wraps(push)
-    async def acknowledged(queue: Queue, body: Any, *others: Any, **more: Any) -> Any:
+    async def acknowledge_when_closed(queue: Queue, body: Any, *others: Any, **more: Any) -> Any:
         outcome = await push(queue, body, *others, **more)
-        await words.wait_closed(body.session_hash)
+        await barrier.wait_closed(body.session_hash)
         return outcome
 
     gradio.routes.StreamingResponse = HeldOpenResponse
-    Queue.push = acknowledged
+    Queue.push = acknowledge_when_closed

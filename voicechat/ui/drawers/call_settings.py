@@ -1,5 +1,7 @@
-"""The drawer in which a visitor says how their calls should be. What changes is applied at once where the protocol lets
-it, and the page says when it counts."""
+"""Call settings drawer: the visitor's preferences. Changes are applied at once where the protocol allows it.
+
+The drawer shows when each change takes effect.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,11 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from realtime_handler import Visitor
 from voicechat.config.call_preferences import MAX_INSTRUCTIONS_CHARS, CallPreferences, EndpointingSpeed
 from voicechat.config.settings import Language, NoiseReduction, Settings
 from voicechat.limits.pricing import PRICES
 from voicechat.protocol.endpoint import ServerKind
+from voicechat.session.visitor import Visitor
 from voicechat.ui.i18n import (
     ENDPOINTING_SPEEDS,
     LANGUAGES,
@@ -26,13 +28,13 @@ from voicechat.ui.i18n import (
 )
 
 VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
-"""OpenAI's (2026-11); other servers have others, so any name can be typed."""
+"""Voices of OpenAI (2026-11). Other servers have other voices, so the field accepts any name."""
 MAX_NAME_CHARS = 100
 """Characters of a model's or a voice's name."""
 DEFAULT_CHOICE = ""
-"""Stands for: as the operator set it."""
+"""Value of the choice "Default": as the operator configured it."""
 CUSTOM_PRESET = "own"
-"""The preset of one's own words."""
+"""Value of the choice "Custom": the visitor types the instructions."""
 
 
 def parse_preferences(
@@ -46,8 +48,8 @@ def parse_preferences(
     speed: Any,
     cost_cap: Any,
 ) -> CallPreferences:
-    """What the drawer's fields say. Values that are none of the choices count as not chosen."""
-    chosen = (
+    """Return the preferences in the drawer's fields. Values outside the choices count as not chosen."""
+    instructions = (
         PRESETS[preset][2]
         if preset in PRESETS
         else str(custom_instructions or "").strip()
@@ -58,7 +60,7 @@ def parse_preferences(
         model=str(model or "").strip()[:MAX_NAME_CHARS],
         voice=str(voice or "").strip()[:MAX_NAME_CHARS],
         language=Language(language) if language in set(Language) else None,
-        instructions=chosen[:MAX_INSTRUCTIONS_CHARS],
+        instructions=instructions[:MAX_INSTRUCTIONS_CHARS],
         endpointing_speed=EndpointingSpeed(endpointing_speed)
         if endpointing_speed in set(EndpointingSpeed)
         else EndpointingSpeed.BALANCED,
@@ -69,13 +71,13 @@ def parse_preferences(
 
 
 def offered_models(settings: Settings) -> list[str]:
-    """The models that are offered: the operator's, and to those who may use their own key all that OpenAI has."""
+    """Return the models to offer: the operator's, plus all known OpenAI models where own keys are allowed."""
     known = list(PRICES.models) if settings.allow_own_key and settings.server_kind is ServerKind.OPENAI else []
     return list(dict.fromkeys([*settings.models, *known]))
 
 
 def build(settings: Settings, visitor: gr.State, locale: gr.State, load_event: Dependency) -> None:
-    """Lay out the drawer inside the current Blocks and wire it. `begin` is the event after which `locale` is known."""
+    """Lay out and wire the drawer in the current Blocks. `locale` is known after `load_event`."""
     offline = settings.server_kind is ServerKind.OFFLINE
     models = offered_models(settings)
     with gr.Accordion(label("wishes_title"), open=False, elem_id="wishes"):
@@ -94,7 +96,7 @@ def build(settings: Settings, visitor: gr.State, locale: gr.State, load_event: D
                 allow_custom_value=True,
                 label=label("wish_voice"),
                 elem_id="wish-voice",
-                visible=not offline,  # the embedded server has one voice a language
+                visible=not offline,  # the embedded server has one voice per language
             )
             language = gr.Dropdown(
                 choices=[DEFAULT_CHOICE], value=DEFAULT_CHOICE, label=label("wish_language"), elem_id="wish-language"
@@ -121,33 +123,31 @@ def build(settings: Settings, visitor: gr.State, locale: gr.State, load_event: D
         words = gr.Textbox(
             label=label("wish_words"), lines=2, max_length=MAX_INSTRUCTIONS_CHARS, visible=False, elem_id="wish-words"
         )
-        said = gr.Markdown(label("wishes_note"), elem_id="wishes-status")
+        status = gr.Markdown(label("wishes_note"), elem_id="wishes-status")
     fields = [model, voice, language, preset, words, pace, noise, speed, cap]
 
     def localized_choices(table: dict[str, tuple[str, str]], user_locale: Locale) -> list[tuple[str, str]]:
         return [(localize(names, user_locale), value) for value, names in table.items()]
 
     def on_load(user_locale: Locale) -> list[Any]:
-        presets = [(localize(words[:2], user_locale), name) for name, words in PRESETS.items()]
-        first, *others = [
-            (get_message(PREFERENCE_MESSAGES, "as_set", user_locale), DEFAULT_CHOICE),
-            (get_message(PREFERENCE_MESSAGES, "own_words", user_locale), CUSTOM_PRESET),
-        ]
+        presets = [(localize(texts[:2], user_locale), name) for name, texts in PRESETS.items()]
+        default = (get_message(PREFERENCE_MESSAGES, "as_set", user_locale), DEFAULT_CHOICE)
+        custom = (get_message(PREFERENCE_MESSAGES, "own_words", user_locale), CUSTOM_PRESET)
         return [
-            gr.Dropdown(choices=[first, *((name, name) for name in models)]),
-            gr.Dropdown(choices=[first, *((name, name) for name in VOICES)]),
-            gr.Dropdown(choices=[first, *localized_choices(LANGUAGES, user_locale)]),
+            gr.Dropdown(choices=[default, *((name, name) for name in models)]),
+            gr.Dropdown(choices=[default, *((name, name) for name in VOICES)]),
+            gr.Dropdown(choices=[default, *localized_choices(LANGUAGES, user_locale)]),
             gr.Dropdown(choices=localized_choices(ENDPOINTING_SPEEDS, user_locale)),
-            gr.Dropdown(choices=[first, *localized_choices(NOISE_REDUCTIONS, user_locale)]),
-            gr.Dropdown(choices=[first, *presets, *others]),
+            gr.Dropdown(choices=[default, *localized_choices(NOISE_REDUCTIONS, user_locale)]),
+            gr.Dropdown(choices=[default, *presets, custom]),
         ]
 
-    async def on_change(who: Visitor, user_locale: Locale, *values: Any) -> tuple[str, Any]:
-        when = await who.set_preferences(parse_preferences(*values))
-        denied = who.preferences.model and not who.own_key and who.preferences.model not in settings.models
-        return get_message(PREFERENCE_MESSAGES, "model_needs_key" if denied else when, user_locale), gr.Textbox(
-            visible=values[3] == CUSTOM_PRESET
-        )
+    async def on_change(session_visitor: Visitor, user_locale: Locale, *values: Any) -> tuple[str, Any]:
+        when = await session_visitor.set_preferences(parse_preferences(*values))
+        chosen_model = session_visitor.preferences.model
+        needs_key = chosen_model and not session_visitor.own_key and chosen_model not in settings.models
+        message = get_message(PREFERENCE_MESSAGES, "model_needs_key" if needs_key else when, user_locale)
+        return message, gr.Textbox(visible=values[3] == CUSTOM_PRESET)
 
     load_event.then(
         on_load, locale, [model, voice, language, pace, noise, preset], show_progress="hidden", api_name=False
@@ -166,7 +166,7 @@ def build(settings: Settings, visitor: gr.State, locale: gr.State, load_event: D
         ],
         on_change,
         [visitor, locale, *fields],
-        [said, words],
+        [status, words],
         show_progress="hidden",
         concurrency_limit=None,
         trigger_mode="always_last",

@@ -1,6 +1,7 @@
-"""The drawer for what the browser alone decides: microphone, loudspeaker, push-to-talk, the way of a
-call; and the sound check. Filled by call_view.js, which keeps
-the choices in the browser; the server never hears of them."""
+"""Devices drawer: microphone, loudspeaker, push-to-talk, web connection only, and the sound check.
+
+call_view.js fills the drawer and keeps the choices in the browser. The server never receives them.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +22,6 @@ DEVICES_HTML = """
 
 
 def build() -> None:
-    """Lay out the drawer inside the current Blocks."""
+    """Lay out the drawer in the current Blocks."""
     with gr.Accordion(label("devices_title"), open=False, elem_id="voice-devices-drawer"):
         gr.HTML(DEVICES_HTML, padding=False)

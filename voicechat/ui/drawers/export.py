@@ -1,4 +1,4 @@
-"""The voice tab's drawer for taking a conversation along: as Markdown, JSON, subtitles, and the call as sound."""
+"""Export drawer: downloads of a conversation as Markdown, JSON or subtitles, and of the recording as WAV."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from weakref import WeakValueDictionary
 import gradio as gr
 from gradio.events import Dependency
 
-from realtime_handler import Visitor
 from voicechat.config.settings import Settings
 from voicechat.conversation.export import to_json, to_markdown, to_srt
 from voicechat.conversation.items import Role, Utterance
+from voicechat.session.visitor import Visitor
 from voicechat.ui.downloads import Download, Downloads
 from voicechat.ui.i18n import EXPORT_TEXTS, Locale, get_message, label
 
 
 class ExportFormat(StrEnum):
-    """What a conversation can be taken along as. The values are the endings of the files."""
+    """File format of a download. The values are the file extensions."""
 
     MARKDOWN = "md"
     JSON = "json"
@@ -34,24 +34,26 @@ MEDIA_TYPES = {
     ExportFormat.RECORDING: "audio/wav",
 }
 
-DOWNLOAD_JS = """(where) => {
-    if (!where) return [];
+DOWNLOAD_JS = """(url) => {
+    if (!url) return [];
     const link = document.createElement("a");
-    link.href = where;
+    link.href = url;
     link.download = "";
     document.body.append(link);
     link.click();
     link.remove();
     return [];
 }"""
-"""Fetches the file without leaving the page."""
+"""Starts the download without leaving the page."""
 
 
 def render_transcript(
     export_format: ExportFormat, utterances: tuple[Utterance, ...], locale: Locale, exported_at: datetime
 ) -> Iterator[bytes]:
-    """The file of a kind other than RECORDING, made when it is asked for: in the thread that sends it, since a long
-    conversation takes longer than the calls may be kept waiting. Empty when nothing was said."""
+    """Yield the file of a transcript format; nothing when the conversation is empty.
+
+    Runs in the thread that sends the file: a long conversation would block the event loop of the calls.
+    """
     if not utterances:
         return
     names: dict[Role, str] = {
@@ -68,27 +70,26 @@ def render_transcript(
 
 
 def create_download(
-    export_format: ExportFormat, who: Visitor, locale: Locale, exported_at: datetime
+    export_format: ExportFormat, session_visitor: Visitor, locale: Locale, exported_at: datetime
 ) -> Download | None:
-    """What a visitor gets who asks for a file now; None when there is nothing in it yet."""
-
+    """Return the download of a visitor's conversation; None while it would be empty."""
     body: Callable[[], Iterable[bytes]]
     if export_format is ExportFormat.RECORDING:
-        recording = who.recording
+        recording = session_visitor.recording
         if recording is None or not recording.sample_count:
             return None
         body = recording.iter_wav
     else:
-        heard = [
+        exported = [
             utterance
-            for utterance in who.conversation.utterances()
+            for utterance in session_visitor.conversation.utterances()
             if utterance.span or export_format is not ExportFormat.SUBTITLES
         ]
-        if not heard:
+        if not exported:
             return None
 
-        def body() -> Iterable[bytes]:  # as it is when the file is fetched: Clear counts until then
-            return render_transcript(export_format, who.conversation.utterances(), locale, exported_at)
+        def body() -> Iterable[bytes]:  # evaluated at the download, so that Clear still takes effect
+            return render_transcript(export_format, session_visitor.conversation.utterances(), locale, exported_at)
 
     return Download(f"voice-chat-{exported_at:%Y%m%d-%H%M%S}.{export_format}", MEDIA_TYPES[export_format], body)
 
@@ -101,24 +102,23 @@ def build(
     locale: gr.State,
     load_event: Dependency,
 ) -> None:
-    """Lay out the drawer inside the current Blocks and wire it. `begin` is the event after which `visitor` (a
-    `Visitor`) and `locale` (a `Locale`) are known."""
-    kinds = [kind for kind in ExportFormat if settings.record_calls or kind is not ExportFormat.RECORDING]
+    """Lay out and wire the drawer in the current Blocks. `visitor` and `locale` are known after `load_event`."""
+    formats = [each for each in ExportFormat if settings.record_calls or each is not ExportFormat.RECORDING]
     with gr.Accordion(label("voice_export"), open=False, elem_id="voice-export"):
         with gr.Row(elem_id="voice-export-kinds"):
             buttons = {
-                kind: gr.Button(label(f"voice_export_{kind}"), elem_id=f"voice-export-{kind}", size="sm", min_width=110)
-                for kind in kinds
+                each: gr.Button(label(f"voice_export_{each}"), elem_id=f"voice-export-{each}", size="sm", min_width=110)
+                for each in formats
             }
         gr.Markdown(
             label("voice_export_note" if settings.record_calls else "voice_export_note_text"),
             elem_id="voice-export-note",
         )
-        where = gr.Textbox(visible=False)
+        url = gr.Textbox(visible=False)
 
     def make_export_handler(export_format: ExportFormat) -> Callable[[Visitor, Locale], Awaitable[str]]:
-        async def on_export(who: Visitor, user_locale: Locale) -> str:  # in the call's event loop
-            download = create_download(export_format, who, user_locale, datetime.now().astimezone())
+        async def on_export(session_visitor: Visitor, user_locale: Locale) -> str:  # in the call's event loop
+            download = create_download(export_format, session_visitor, user_locale, datetime.now().astimezone())
             if download is None:
                 gr.Info(get_message(EXPORT_TEXTS, "nothing", user_locale))
                 return ""
@@ -126,27 +126,27 @@ def build(
 
         return on_export
 
-    for kind, button in buttons.items():
+    for export_format, button in buttons.items():
         button.click(
-            make_export_handler(kind),
+            make_export_handler(export_format),
             [visitor, locale],
-            where,
+            url,
             show_progress="hidden",
             concurrency_limit=None,
             api_name=False,
-        ).then(None, where, None, js=DOWNLOAD_JS, api_name=False)
+        ).then(None, url, None, js=DOWNLOAD_JS, api_name=False)
 
-    # Gradio keeps a session for an hour after its page has gone; what was recorded goes with the page.
+    # Gradio keeps a session for an hour after its page was closed. The recording is deleted at once.
     open_pages: WeakValueDictionary[str, Visitor] = WeakValueDictionary()
 
-    def on_load(who: Visitor, request: gr.Request) -> None:
+    def on_load(session_visitor: Visitor, request: gr.Request) -> None:
         if request.session_hash:
-            open_pages[request.session_hash] = who
+            open_pages[request.session_hash] = session_visitor
 
     async def on_unload(request: gr.Request) -> None:  # in the chat's event loop
-        who = open_pages.pop(request.session_hash or "", None)
-        if who is not None:
-            who.on_page_closed()
+        session_visitor = open_pages.pop(request.session_hash or "", None)
+        if session_visitor is not None:
+            session_visitor.on_page_closed()
 
     load_event.then(on_load, visitor, None, show_progress="hidden", api_name=False)
     page.unload(on_unload)

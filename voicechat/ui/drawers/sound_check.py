@@ -1,6 +1,6 @@
-"""Where the sound check stands in the page, and what a first visitor is told of the microphone. sound_check.js does the rest.
+"""Sound check section of the page, with a privacy note for the first visit. sound_check.js runs the check.
 
-It stands above the conversation; while it runs it takes the conversation's place, so that the button stays where it is.
+The section is above the conversation. A running check replaces the conversation, so the call button does not move.
 """
 
 from __future__ import annotations
@@ -22,5 +22,5 @@ SECTION_HTML = """
 
 
 def build() -> None:
-    """Lay it out inside the current Blocks."""
+    """Lay out the section in the current Blocks."""
     gr.HTML(SECTION_HTML, elem_id="voice-check-place", padding=False)

@@ -1,8 +1,8 @@
-"""Every sentence a visitor reads, in English and in Traditional Chinese (Taiwan).
+"""Texts of the page in English and in Traditional Chinese (Taiwan).
 
-Static labels go through Gradio's own translation in the browser (`I18N`); sentences made on the server are looked up
-here by code, in the language the visitor's browser asked for (`negotiate_locale`). A code without a sentence is a bug, and a
-test says so. (The login page has its own few: it stands before the page, `voicechat/security/denials.py`.)
+Gradio translates the static labels in the browser (`I18N`). Sentences made on the server are looked up by code, in the
+language of the visitor's browser (`negotiate_locale`). A test checks that every code has its sentences. The login page
+and denied requests have their texts in voicechat/security (auth/login_page.py, denials.py).
 """
 
 from .choices import ENDPOINTING_SPEEDS, LANGUAGES, NOISE_REDUCTIONS, PREFERENCE_MESSAGES, PRESETS

@@ -1,4 +1,4 @@
-"""How a visitor wants their calls: the choices of the settings drawer."""
+"""Choices of the call settings drawer, and its messages."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ PRESETS: dict[str, tuple[str, str, str]] = {
         "next. Answer in the language you are spoken to. 說中文時使用台灣國語。",
     ),
 }
-"""By name: (English, Traditional Chinese, what the model is told)."""
+"""Presets by name: (English, Traditional Chinese, instructions to the model)."""
 
 PREFERENCE_MESSAGES: TranslationTable = {
-    "as_set": ("As set", "預設"),
-    "own_words": ("My own words", "自己寫"),
-    "now": ("Counts from now on.", "現在開始生效。"),
-    "next_turn": ("Counts from the next answer on.", "從下一次回答開始生效。"),
-    "next_call": ("Counts from the next call on.", "從下一通電話開始生效。"),
-    "nothing": ("Nothing has changed.", "沒有變更。"),
+    "as_set": ("Default", "預設"),
+    "own_words": ("Custom", "自訂"),
+    "now": ("Takes effect now.", "現在開始生效。"),
+    "next_turn": ("Takes effect with the next answer.", "從下一次回答開始生效。"),
+    "next_call": ("Takes effect with the next call.", "從下一通電話開始生效。"),
+    "nothing": ("No changes.", "沒有變更。"),
     "model_needs_key": (
-        "That model needs your own API key; until then calls use the usual one.",
-        "這個模型需要你自己的 API 金鑰；在那之前會使用原本的模型。",
+        "This model needs your own API key; without it, calls use the default model.",
+        "這個模型需要你自己的 API 金鑰；沒有金鑰時會使用預設的模型。",
     ),
 }

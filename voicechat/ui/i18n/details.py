@@ -1,4 +1,4 @@
-"""The smaller tables: what is saved of a conversation, servers, time and money, a visitor's own key."""
+"""Texts of the export drawer, server names, connect button, usage panel and API key drawer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONNECT_BUTTON_LABELS: TranslationTable = {
     "disconnect": ("Disconnect", "中斷連線"),
 }
 
-# ------------------------------------------------------------------ time and money
+# ------------------------------------------------------------------ usage panel
 
 USAGE_PANEL_TEXTS: TranslationTable = {
     "endpointing": ("waited for you to finish", "等你說完"),
@@ -32,9 +32,9 @@ USAGE_PANEL_TEXTS: TranslationTable = {
     "playout": ("network and playback", "網路與播放"),
     "p50": ("half of the answers came within", "一半的回答不超過"),
     "p95": ("95 of 100 answers came within", "95% 的回答不超過"),
-    "picture": ("The last answers, in seconds", "最近幾次回答（秒）"),
+    "picture": ("Latest answers, in seconds", "最近幾次回答（秒）"),
     "span_spoke": ("you spoke", "你說話"),
-    "span_waited": ("silence waited", "等待靜音"),
+    "span_waited": ("waiting for silence", "等待靜音"),
     "span_transcribing": ("transcribing", "語音轉文字"),
     "span_thinking": ("thinking", "思考"),
     "span_speaking": ("speaking", "生成語音"),
@@ -49,20 +49,20 @@ USAGE_PANEL_TEXTS: TranslationTable = {
     "out": ("out", "輸出"),
     "transcription": ("transcription", "語音轉文字"),
     "prices": ("list prices of", "定價日期"),
-    "call_near": ("80 % of what one call may cost is spent.", "這通電話的費用額度已用掉 80%。"),
-    "day_near": ("80 % of what a day may cost is spent.", "今天的費用額度已用掉 80%。"),
-    "call_spent": ("What one call may cost is spent: it ends now.", "這通電話的費用額度已用完，即將結束。"),
-    "day_spent": ("What a day may cost is spent: the call ends now.", "今天的費用額度已用完，通話即將結束。"),
+    "call_near": ("80 % of the spending limit of this call is used.", "這通電話的費用額度已用掉 80%。"),
+    "day_near": ("80 % of today's spending limit is used.", "今天的費用額度已用掉 80%。"),
+    "call_spent": ("The spending limit of this call is reached: it ends now.", "這通電話的費用額度已用完，即將結束。"),
+    "day_spent": ("Today's spending limit is reached: the call ends now.", "今天的費用額度已用完，通話即將結束。"),
 }
 
 KEY_MESSAGES: TranslationTable = {
     "used": (
-        "Your key is used for calls and chats you start from now on.",
+        "Your key is used for calls and chats that you start from now on.",
         "從現在起開始的通話與對話會使用你的金鑰。",
     ),
-    "none": ("No key of yours is used.", "目前沒有使用你的金鑰。"),
+    "none": ("Your own key is not in use.", "目前沒有使用你的金鑰。"),
     "bad": (
-        "That is not a key: it holds a space or a character that no key has.",
-        "這不是金鑰：其中有空格或金鑰不會有的字元。",
+        "This is not an API key: it contains a space or an invalid character.",
+        "這不是 API 金鑰：其中有空格或無效的字元。",
     ),
 }

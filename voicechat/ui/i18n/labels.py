@@ -1,4 +1,4 @@
-"""What stands on the page from the beginning. Gradio translates it in the browser (`I18N`)."""
+"""Static labels of the page. Gradio translates them in the browser (`I18N`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LABELS: dict[str, dict[str, str]] = {
         "app_title": "# Realtime Voice Chat",
         "other_language": "中文",
         "voice_chat": "Conversation",
-        "voice_placeholder": "Press the green button and talk; your browser asks for the microphone first. "
+        "voice_placeholder": "Press the green button and talk. Your browser asks for the microphone first. "
         "It listens only while the button is red. You can interrupt at any time.",
         "voice_input": "Type during the call (Shift+Enter: new line)",
         "voice_send": "Send",
@@ -21,7 +21,7 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_export_srt": "Subtitles (SRT)",
         "voice_export_wav": "Recording (WAV)",
         "voice_export_note": "The recording is kept for this page only, you on the left and the model on the right. "
-        "Clear, or closing the page, erases it.",
+        "Clear deletes it, and so does closing the page.",
         "voice_export_note_text": "Calls are not recorded here.",
         "voice_tab": "Voice",
         "text_tab": "Text",
@@ -30,23 +30,23 @@ LABELS: dict[str, dict[str, str]] = {
         "text_input": "Message (Enter: send, Shift+Enter: new line)",
         "text_stop": "Stop",
         "text_connect": "Connect",
-        "wishes_title": "How it talks and listens",
-        "wishes_note": "For your own calls. Each change says when it counts.",
+        "wishes_title": "Call settings",
+        "wishes_note": "For your own calls only. Each change shows when it takes effect.",
         "wish_model": "Model",
         "wish_voice": "Voice",
         "wish_language": "You speak",
         "wish_pace": "End of your turn",
         "wish_noise": "Noise filter",
         "wish_speed": "Speed",
-        "wish_cost": "A call may cost (US$, 0: as set)",
-        "wish_preset": "Who it is",
-        "wish_words": "What it is told to be",
+        "wish_cost": "Spending limit per call (US$, 0: default)",
+        "wish_preset": "Role",
+        "wish_words": "Instructions to the model",
         "devices_title": "Microphone and loudspeaker",
         "key_title": "Your own API key",
         "key_placeholder": "OpenAI API key",
         "key_use": "Use",
         "key_forget": "Forget",
-        "key_note": "Kept in the memory of this page's session only; used for calls and chats you start from then on.",
+        "key_note": "Kept in the memory of this page's session only. Used for calls and chats started from then on.",
     },
     "zh-TW": {
         "app_title": "# 即時語音對話",
@@ -72,7 +72,7 @@ LABELS: dict[str, dict[str, str]] = {
         "text_input": "輸入訊息（Enter 送出，Shift+Enter 換行）",
         "text_stop": "停止",
         "text_connect": "連線",
-        "wishes_title": "說話與聆聽的方式",
+        "wishes_title": "通話設定",
         "wishes_note": "只影響你自己的通話，每項變更都會說明何時生效。",
         "wish_model": "模型",
         "wish_voice": "聲音",
@@ -96,7 +96,7 @@ I18N = gr.I18n(**LABELS)
 
 
 def label(key: str) -> gr.i18n.I18nData:
-    """A static label, translated in the browser."""
+    """Return a static label, which the browser translates."""
     if key not in LABELS["en"]:
         raise KeyError(key)
     return I18N(key)

@@ -1,6 +1,6 @@
-/* What the call's buttons are called, for those who do not see their colours. fastrtc's component calls the main button
- * "start stream" also while it hangs up, and speaks English only. Its own names stay: the style sheet and this page's
- * scripts find the buttons by them; ours go before them (aria-labelledby). */
+/* Accessible names of the call's buttons, in the page's language. fastrtc's component always names the main button
+ * "start stream", also while it hangs up. The style sheet and the scripts find the buttons by these names, so they stay.
+ * aria-labelledby takes precedence over them. */
 (() => {
   "use strict";
   const CALL = "#voice-call";
@@ -12,47 +12,47 @@
     "unmute audio": "name_unmute_speaker",
   };
 
-  /** The id of a hidden element that says `code`. */
-  const word = (code) => {
+  /** Return the id of a hidden element that contains the text `code`. */
+  const ensureLabelElement = (code) => {
     const id = `voice-${code}`;
     if (!document.getElementById(id)) {
       document.body.append(Object.assign(document.createElement("span"), { id, hidden: true, textContent: text[code] }));
     }
     return id;
   };
-  const call = (button, code) => {
+  const setAccessibleName = (button, code) => {
     if (button.title === text[code]) return;
     button.title = text[code];
-    button.setAttribute("aria-labelledby", word(code));
+    button.setAttribute("aria-labelledby", ensureLabelElement(code));
   };
-  const describe = () => {
-    // The content of these is replaced, they stay.
+  const updateAccessibleNames = () => {
+    // Gradio replaces the content of these elements, and keeps the elements.
     for (const id of ["status", "text-status"]) document.getElementById(id)?.setAttribute("aria-live", "polite");
-    // Gradio measures the tabs on a hidden copy of them, which the keyboard would stop at.
+    // Gradio measures the tabs on a hidden copy, which must not take the keyboard focus.
     for (const copy of document.querySelectorAll(".tab-container[aria-hidden=true]:not([inert])")) copy.inert = true;
-    // A list that scrolls has to be reached by the keyboard.
+    // A scrolling list has to be reachable by keyboard.
     for (const log of document.querySelectorAll(".bubble-wrap:not([tabindex])")) log.tabIndex = 0;
     for (const mute of document.querySelectorAll(`${CALL} .mute-button`)) {
       const code = MUTES[mute.getAttribute("aria-label")];
-      if (code) call(mute, code);
+      if (code) setAccessibleName(mute, code);
     }
     const button = document.querySelector(`${CALL} button[aria-label="start stream"]`);
     if (!button) return;
     const stop = button.querySelector('[title="stop recording"]');
-    // To the component a call stands that waits in line; nobody listens to it yet.
-    const inLine = stop && document.querySelector('#status [data-stage="waiting"]');
-    const state = inLine || button.querySelector('[title="spinner"]') ? "wait" : stop ? "stop" : "start";
-    const word = inLine ? "line" : state;
-    button.dataset.word = text[`word_${word}`]; // the style sheet writes it under the button
-    call(button, `name_${word}`);
+    // For the component a queued call is already connected.
+    const inQueue = stop && document.querySelector('#status [data-stage="waiting"]');
+    const state = inQueue || button.querySelector('[title="spinner"]') ? "wait" : stop ? "stop" : "start";
+    const wording = inQueue ? "queue" : state;
+    button.dataset.word = text[`word_${wording}`]; // shown under the button by the style sheet
+    setAccessibleName(button, `name_${wording}`);
     const before = button.dataset.state;
     if (before === state) return;
     button.dataset.state = state;
-    document.dispatchEvent(new CustomEvent("voice-button", { detail: { before, state } }));
+    document.dispatchEvent(new CustomEvent("voice-button-state", { detail: { before, state } }));
   };
-  new MutationObserver(describe).observe(document, {
+  new MutationObserver(updateAccessibleNames).observe(document, {
     childList: true,
     subtree: true,
-    attributeFilter: ["aria-label"], // a mute button changes its name with its picture
+    attributeFilter: ["aria-label"], // a mute button changes its name with its icon
   });
 })();

@@ -1,155 +1,155 @@
-/* What a call looks like while it lasts, and what may be pressed: the timer, the ring around the button, the keyboard,
- * push-to-talk, and which microphone and loudspeaker. call_control.js owns the call; it tells of it by events:
- * `voice-microphone` (detail: the stream) when a microphone was opened, `voice-over` when the call is over. */
+/* Call view: timer, level ring around the button, keyboard shortcuts, push-to-talk and the choice of devices.
+ * call_control.js owns the call and sends two events: `voice-microphone` (detail: the stream) when a microphone was
+ * opened, `voice-call-ended` when the call has ended. */
 (() => {
   "use strict";
   const CALL = "#voice-call";
   const BUTTON = `${CALL} button[aria-label="start stream"]`;
   const text = window.voiceTexts;
-  const stage = () => document.querySelector("#status [data-stage]")?.dataset.stage || "";
-  const kept = (key, otherwise) => {
+  const currentStage = () => document.querySelector("#status [data-stage]")?.dataset.stage || "";
+  const readStored = (key, otherwise) => {
     try {
       return localStorage.getItem(key) ?? otherwise;
     } catch {
       return otherwise;
     }
   };
-  const keep = (key, value) => {
+  const store = (key, value) => {
     try {
       localStorage.setItem(key, value);
     } catch {
-      // then it counts for this page only
+      // the choice is kept for this page only
     }
   };
 
   // ---------------------------------------------------------------- timer: from the first "listening" to the end
-  const LIVE = ["listening", "hearing", "thinking", "speaking", "reconnecting"];
-  let since = 0;
-  const clock = (seconds) => {
-    const two = (n) => String(n).padStart(2, "0");
+  const LIVE_STAGES = ["listening", "hearing", "thinking", "speaking", "reconnecting"];
+  let startedAt = 0;
+  const formatDuration = (seconds) => {
+    const padTwo = (n) => String(n).padStart(2, "0");
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
-    return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+    return h ? `${h}:${padTwo(m)}:${padTwo(s)}` : `${m}:${padTwo(s)}`;
   };
-  const tick = () => {
+  const updateTimer = () => {
     const now = performance.now() / 1000;
-    if (!LIVE.includes(stage())) since = 0;
-    else if (!since) since = now;
-    const place = document.getElementById("voice-timer");
-    const shown = since ? clock(now - since) : "";
-    if (place && place.textContent !== shown) place.textContent = shown;
+    if (!LIVE_STAGES.includes(currentStage())) startedAt = 0;
+    else if (!startedAt) startedAt = now;
+    const timer = document.getElementById("voice-timer");
+    const shown = startedAt ? formatDuration(now - startedAt) : "";
+    if (timer && timer.textContent !== shown) timer.textContent = shown;
   };
-  setInterval(tick, 250);
+  setInterval(updateTimer, 250);
 
-  // ---------------------------------------------------------------- ring: how loud the two voices are
+  // ---------------------------------------------------------------- level ring: loudness of both voices
   let context = null;
   let microphone = null;
-  let gauges = [];
+  let meters = [];
   let frame = 0;
-  const gauge = (stream, name) => {
+  const createLevelMeter = (stream, name) => {
     const analyser = context.createAnalyser();
     analyser.fftSize = 512;
     try {
       context.createMediaStreamSource(stream).connect(analyser);
     } catch {
-      // It has ended, or has another rate: its ring stays at rest.
+      // The stream has ended, or has another sample rate: its ring shows no level.
     }
     return { analyser, name, stream, samples: new Float32Array(analyser.fftSize), level: 0 };
   };
-  const draw = () => {
+  const drawLevels = () => {
     frame = 0;
-    if (!microphone) return; // the call is over
+    if (!microphone) return; // the call has ended
     const button = document.querySelector(BUTTON);
-    const heard = document.querySelector(`${CALL} audio`)?.srcObject;
-    if (heard?.getAudioTracks().length && !gauges.some((each) => each.stream === heard)) {
-      gauges = [...gauges.filter((each) => each.name === "user"), gauge(heard, "model")];
+    const modelStream = document.querySelector(`${CALL} audio`)?.srcObject;
+    if (modelStream?.getAudioTracks().length && !meters.some((each) => each.stream === modelStream)) {
+      meters = [...meters.filter((each) => each.name === "user"), createLevelMeter(modelStream, "model")];
     }
-    for (const each of gauges) {
+    for (const each of meters) {
       each.analyser.getFloatTimeDomainData(each.samples);
       const power = each.samples.reduce((sum, x) => sum + x * x, 0) / each.samples.length;
       const loud = Math.min(1, Math.max(0, (10 * Math.log10(power + 1e-9) + 55) / 40)); // -55 dBFS: 0, -15 dBFS: 1
       each.level = Math.max(loud, each.level * 0.85);
       button?.style.setProperty(`--level-${each.name}`, each.level.toFixed(2));
     }
-    frame = requestAnimationFrame(draw);
+    frame = requestAnimationFrame(drawLevels);
   };
   document.addEventListener("voice-microphone", ({ detail }) => {
     microphone = detail;
-    gate();
-    fillDevices(); // with permission given, the devices have names
+    applyPushToTalk();
+    fillDevices(); // after the permission the browser reveals the names of the devices
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     context ??= new AudioContext();
     context.resume();
-    gauges = [...gauges.filter((each) => each.name !== "user"), gauge(detail, "user")];
-    frame ||= requestAnimationFrame(draw);
+    meters = [...meters.filter((each) => each.name !== "user"), createLevelMeter(detail, "user")];
+    frame ||= requestAnimationFrame(drawLevels);
   });
-  document.addEventListener("voice-over", () => {
+  document.addEventListener("voice-call-ended", () => {
     microphone = null;
-    gauges = [];
+    meters = [];
     context?.suspend();
     talking = false;
     for (const name of ["user", "model"]) document.querySelector(BUTTON)?.style.setProperty(`--level-${name}`, "0");
   });
 
-  // ---------------------------------------------------------------- push-to-talk, and the other keys
-  let pushToTalk = kept("voice-push-to-talk", "off") === "on";
+  // ---------------------------------------------------------------- push-to-talk and keyboard shortcuts
+  let pushToTalk = readStored("voice-push-to-talk", "off") === "on";
   let talking = false;
-  const gate = () => {
+  const applyPushToTalk = () => {
     document.documentElement.dataset.pushToTalk = pushToTalk ? (talking ? "talking" : "on") : "off";
-    window.voiceGate(!pushToTalk || talking);
+    window.voiceSetGateOpen(!pushToTalk || talking);
   };
-  const talk = (on) => {
+  const setTalking = (on) => {
     if (!pushToTalk || talking === on) return;
     talking = on;
-    gate();
+    applyPushToTalk();
   };
-  const TYPED = "input:not([type=checkbox], [type=radio], [type=range], [type=button]), textarea, select, [contenteditable]";
-  const typing = (target) => target instanceof Element && target.closest(TYPED);
-  /** Whoever goes from box to box by keyboard ticks them with the space bar; whoever clicked one wants to talk. */
-  let tabbed = false; // told at once: a key makes what was clicked `:focus-visible` too
+  const TEXT_FIELDS = "input:not([type=checkbox], [type=radio], [type=range], [type=button]), textarea, select, [contenteditable]";
+  const isTextField = (target) => target instanceof Element && target.closest(TEXT_FIELDS);
+  /** A checkbox focused by keyboard is ticked with the space bar. After a click on it the space bar talks. */
+  let focusedByKeyboard = false; // read on focus: any later key makes a clicked box `:focus-visible` too
   document.addEventListener("focusin", ({ target }) => {
-    tabbed = target instanceof Element && target.matches("input[type=checkbox]:focus-visible");
+    focusedByKeyboard = target instanceof Element && target.matches("input[type=checkbox]:focus-visible");
   });
-  const spaceIsTaken = (target) => typing(target) || (tabbed && target === document.activeElement);
-  const inCall = () => microphone !== null;
-  const press = (selector) => document.querySelector(selector)?.click();
+  const isSpaceHandledByTarget = (target) => isTextField(target) || (focusedByKeyboard && target === document.activeElement);
+  const isInCall = () => microphone !== null;
+  const clickElement = (selector) => document.querySelector(selector)?.click();
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !inCall()) return;
-    if (event.isComposing || event.keyCode === 229) return; // the second is Safari's word for it
+    if (event.ctrlKey || event.metaKey || event.altKey || !isInCall()) return;
+    if (event.isComposing || event.keyCode === 229) return; // keyCode 229: Safari's sign of an input method
     if (event.key === "Escape") {
-      if (["speaking", "thinking"].includes(stage())) press("#voice-stop");
-    } else if (typing(event.target)) {
+      if (["speaking", "thinking"].includes(currentStage())) clickElement("#voice-stop");
+    } else if (isTextField(event.target)) {
       return;
     } else if (event.key === " " && pushToTalk) {
-      if (spaceIsTaken(event.target)) return;
-      event.preventDefault(); // it would press the button that has the focus: the red one
-      talk(true);
+      if (isSpaceHandledByTarget(event.target)) return;
+      event.preventDefault(); // the space bar would press the focused button, which hangs up
+      setTalking(true);
     } else if (event.key.toLowerCase() === "m" && !event.repeat) {
-      press(`${CALL} .mute-button[aria-label$="mic"]`);
+      clickElement(`${CALL} .mute-button[aria-label$="mic"]`);
     }
   });
   document.addEventListener("keyup", (event) => {
-    if (event.key !== " " || !pushToTalk || !inCall()) return;
-    if (!spaceIsTaken(event.target)) event.preventDefault();
-    talk(false);
+    if (event.key !== " " || !pushToTalk || !isInCall()) return;
+    if (!isSpaceHandledByTarget(event.target)) event.preventDefault();
+    setTalking(false);
   });
-  window.addEventListener("blur", () => talk(false)); // the key is let go somewhere else
+  window.addEventListener("blur", () => setTalking(false)); // the key may be released in another window
   document.addEventListener("pointerdown", (event) => {
-    if (event.target instanceof Element && event.target.closest("#voice-hold")) talk(true);
+    if (event.target instanceof Element && event.target.closest("#voice-hold")) setTalking(true);
   });
-  for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => talk(false));
+  for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => setTalking(false));
 
   // ---------------------------------------------------------------- devices, also during a call
-  const chosen = { audioinput: kept("voice-microphone", ""), audiooutput: kept("voice-speaker", "") };
-  const NAMES = { audioinput: "voice-device-microphone", audiooutput: "voice-device-speaker" };
-  window.voiceDevice = () => chosen.audioinput;
-  const listen = async () => {
+  const chosen = { audioinput: readStored("voice-microphone", ""), audiooutput: readStored("voice-speaker", "") };
+  const SELECT_IDS = { audioinput: "voice-device-microphone", audiooutput: "voice-device-speaker" };
+  window.voiceChosenMicrophoneId = () => chosen.audioinput;
+  const applyOutputDevice = async () => {
     for (const audio of document.querySelectorAll(`${CALL} audio, #voice-check audio`)) {
       if (audio.setSinkId && audio.sinkId !== chosen.audiooutput) await audio.setSinkId(chosen.audiooutput).catch(() => {});
     }
   };
   const fillDevices = async () => {
     const found = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
-    for (const [kind, id] of Object.entries(NAMES)) {
+    for (const [kind, id] of Object.entries(SELECT_IDS)) {
       const select = document.getElementById(id);
       if (!select) continue;
       const options = found.filter((each) => each.kind === kind && each.deviceId && each.deviceId !== "default");
@@ -162,39 +162,39 @@
     const box = document.getElementById("voice-push-to-talk");
     if (box) box.checked = pushToTalk;
     const web = document.getElementById("voice-web-only");
-    if (web) web.checked = window.voiceWay.preferred();
+    if (web) web.checked = window.voiceTransport.isWebSocketPreferred();
   };
   navigator.mediaDevices?.addEventListener?.("devicechange", fillDevices);
   document.addEventListener("change", async ({ target }) => {
     if (!(target instanceof Element)) return;
-    if (target.id === NAMES.audioinput) {
+    if (target.id === SELECT_IDS.audioinput) {
       chosen.audioinput = target.value;
-      keep("voice-microphone", target.value);
-      if (inCall()) await window.voiceOtherMicrophone();
-    } else if (target.id === NAMES.audiooutput) {
+      store("voice-microphone", target.value);
+      if (isInCall()) await window.voiceSwitchMicrophone();
+    } else if (target.id === SELECT_IDS.audiooutput) {
       chosen.audiooutput = target.value;
-      keep("voice-speaker", target.value);
-      await listen();
+      store("voice-speaker", target.value);
+      await applyOutputDevice();
     } else if (target.id === "voice-push-to-talk") {
       pushToTalk = target.checked;
       talking = false;
-      keep("voice-push-to-talk", pushToTalk ? "on" : "off");
-      gate();
+      store("voice-push-to-talk", pushToTalk ? "on" : "off");
+      applyPushToTalk();
     } else if (target.id === "voice-web-only") {
-      window.voiceWay.prefer(target.checked);
+      window.voiceTransport.setWebSocketPreferred(target.checked);
     }
   });
   document.addEventListener("voice-permission", () => fillDevices());
-  for (const name of ["play", "loadedmetadata"]) document.addEventListener(name, listen, true);
+  for (const name of ["play", "loadedmetadata"]) document.addEventListener(name, applyOutputDevice, true);
 
-  let filled = null;
+  let filledSelect = null;
   new MutationObserver(() => {
     for (const each of document.querySelectorAll("[data-text]:empty")) each.textContent = text[each.dataset.text];
-    const place = document.getElementById(NAMES.audioinput);
-    if (place && place !== filled) {
-      filled = place;
+    const select = document.getElementById(SELECT_IDS.audioinput);
+    if (select && select !== filledSelect) {
+      filledSelect = select;
       fillDevices();
-      gate();
+      applyPushToTalk();
     }
   }).observe(document, { childList: true, subtree: true });
 })();

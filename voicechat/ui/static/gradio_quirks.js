@@ -1,9 +1,9 @@
-/* Where Gradio's parts do something else than a visitor expects: Enter in an empty box, a picture that closes by itself. */
+/* Corrections of Gradio's components: Enter in an empty text box, and details that close at every update. */
 (() => {
   "use strict";
 
   // ---------------------------------------------------------------- typing
-  // Gradio reads the box some time after Enter: a press in an empty box would send what is typed next.
+  // Gradio reads the box some time after Enter: pressed in an empty box, Enter would send the text that follows.
   document.addEventListener(
     "keypress",
     (event) => {
@@ -15,20 +15,20 @@
     true,
   );
 
-  // ---------------------------------------------------------------- time and money
-  // The lines are drawn anew with every answer; the picture behind them stays open when it was opened.
+  // ---------------------------------------------------------------- usage panel
+  // Gradio renders the panel after every reply. Open details have to stay open.
   document.addEventListener(
     "toggle",
     (event) => {
-      const place = event.target instanceof HTMLDetailsElement && event.target.closest("#voice-figures");
-      if (place && event.target.isConnected) place.dataset.open = String(event.target.open);
+      const panel = event.target instanceof HTMLDetailsElement && event.target.closest("#voice-figures");
+      if (panel && event.target.isConnected) panel.dataset.open = String(event.target.open);
     },
     true,
   );
-  const reopen = () => {
-    const place = document.getElementById("voice-figures");
-    const picture = place?.querySelector("details");
-    if (picture && place.dataset.open === "true" && !picture.open) picture.open = true;
+  const restoreOpenDetails = () => {
+    const panel = document.getElementById("voice-figures");
+    const details = panel?.querySelector("details");
+    if (details && panel.dataset.open === "true" && !details.open) details.open = true;
   };
-  new MutationObserver(reopen).observe(document, { childList: true, subtree: true });
+  new MutationObserver(restoreOpenDetails).observe(document, { childList: true, subtree: true });
 })();

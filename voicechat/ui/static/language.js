@@ -1,29 +1,29 @@
-/* Which language the page speaks, decided before anything else runs: the one chosen here before, else the browser's.
- * Gradio words its labels by `navigator.language`, and the server is told by `window.voiceLanguage`. */
+/* Page language: the stored choice, else the browser's language. Runs before all other scripts.
+ * Gradio translates its labels by `navigator.language`; the server receives `window.voiceLocale`. */
 (() => {
   "use strict";
-  const LANGUAGES = Object.keys(window.voiceTables);
+  const LOCALES = Object.keys(window.voiceTextsByLocale);
   const KEY = "voice-language";
-  let chosen = null;
+  let stored = null;
   try {
-    chosen = localStorage.getItem(KEY);
+    stored = localStorage.getItem(KEY);
   } catch {
-    // Site data is blocked: the browser's own language it is.
+    // The visitor has blocked site data: the browser decides.
   }
-  const chinese = (navigator.language || "").toLowerCase().startsWith("zh");
-  const language = LANGUAGES.includes(chosen) ? chosen : chinese ? "zh-TW" : "en";
-  window.voiceLanguage = language;
-  window.voiceTexts = window.voiceTables[language];
-  document.documentElement.lang = language === "zh-TW" ? "zh-Hant-TW" : "en";
-  Object.defineProperty(navigator, "language", { get: () => language });
-  Object.defineProperty(navigator, "languages", { get: () => [language] });
+  const isChinese = (navigator.language || "").toLowerCase().startsWith("zh");
+  const locale = LOCALES.includes(stored) ? stored : isChinese ? "zh-TW" : "en";
+  window.voiceLocale = locale;
+  window.voiceTexts = window.voiceTextsByLocale[locale];
+  document.documentElement.lang = locale === "zh-TW" ? "zh-Hant-TW" : "en";
+  Object.defineProperty(navigator, "language", { get: () => locale });
+  Object.defineProperty(navigator, "languages", { get: () => [locale] });
 
-  /** The page is drawn anew: what was said would be gone, so whoever has said something, or is in a call, is asked. */
-  window.voiceOtherLanguage = () => {
-    const something = document.querySelector("#voice-chat [data-testid], #text-chat [data-testid]");
-    if ((something || window.voiceCall.wanted()) && !confirm(window.voiceTexts.language_confirm)) return;
+  /** Reload the page in the other language. A conversation would be lost, so its visitor has to confirm first. */
+  window.voiceSwitchLanguage = () => {
+    const hasMessages = document.querySelector("#voice-chat [data-testid], #text-chat [data-testid]");
+    if ((hasMessages || window.voiceCallControl.isWanted()) && !confirm(window.voiceTexts.language_confirm)) return;
     try {
-      localStorage.setItem(KEY, LANGUAGES.find((each) => each !== language));
+      localStorage.setItem(KEY, LOCALES.find((other) => other !== locale));
     } catch {
       return;
     }

@@ -1,58 +1,58 @@
-/* What a call begins with may stay unanswered: its two requests, and then the answer to its offer. fastrtc's component
- * would wait for ever, or trip over a request that failed; here each of them comes to an end. */
+/* Timeouts for the requests that start a call: the list of ICE servers, the offer, and its answer. fastrtc's component
+ * would wait for ever, or fail on a rejected request. */
 (() => {
   "use strict";
-  const TURN_MS = 8000;
-  const OFFER_MS = 10000; // from the offer to its answer
-  const beginning = new Set(); // what ends the requests of the call that begins
+  const ICE_SERVERS_TIMEOUT_MS = 8000; // for the list of ICE servers
+  const OFFER_TIMEOUT_MS = 10000; // from the offer to its answer
+  const pending = new Set(); // functions that abort the requests of the starting call
 
-  const native = window.fetch.bind(window);
-  /** "turn" or "offer" for a request that a call begins with. */
-  const kind = (where, given) => {
-    if (typeof given?.body !== "string" || !String(where?.url ?? where).includes("/component_server")) return "";
+  const nativeFetch = window.fetch.bind(window);
+  /** Return "turn" or "offer" for a request that starts a call, else "". */
+  const requestKind = (url, options) => {
+    if (typeof options?.body !== "string" || !String(url?.url ?? url).includes("/component_server")) return "";
     try {
-      const { fn_name: name, data } = JSON.parse(given.body);
+      const { fn_name: name, data } = JSON.parse(options.body);
       return name === "turn" || (name === "offer" && data?.type === "offer") ? name : "";
     } catch {
       return "";
     }
   };
-  // In place of the list of servers: a call without them may succeed, and one that does not ends as any other.
-  const nothing = () => new Response("{}", { headers: { "Content-Type": "application/json" } });
-  window.fetch = async (where, given) => {
-    const name = kind(where, given);
-    if (!name) return native(where, given);
-    const control = new AbortController();
-    const stop = () => control.abort();
-    beginning.add(stop);
-    const timer = name === "turn" ? setTimeout(stop, TURN_MS) : 0;
+  // Replaces the list of ICE servers: a call may also succeed without them.
+  const emptyResponse = () => new Response("{}", { headers: { "Content-Type": "application/json" } });
+  window.fetch = async (url, options) => {
+    const name = requestKind(url, options);
+    if (!name) return nativeFetch(url, options);
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    pending.add(abort);
+    const timer = name === "turn" ? setTimeout(abort, ICE_SERVERS_TIMEOUT_MS) : 0;
     try {
-      const answer = await native(where, { ...given, signal: control.signal });
-      return name === "offer" || answer.ok ? answer : nothing();
+      const response = await nativeFetch(url, { ...options, signal: controller.signal });
+      return name === "offer" || response.ok ? response : emptyResponse();
     } catch (error) {
       if (name === "offer") throw error;
-      return nothing();
+      return emptyResponse();
     } finally {
       clearTimeout(timer);
-      beginning.delete(stop);
+      pending.delete(abort);
     }
   };
 
-  window.voicePatience = {
-    watch(connection) {
+  window.voiceRequestTimeouts = {
+    watchConnection(connection) {
       let timer = 0;
       connection.addEventListener("signalingstatechange", () => {
         clearTimeout(timer);
         if (connection.signalingState !== "have-local-offer") return;
         timer = setTimeout(() => {
-          const unanswered = connection.signalingState === "have-local-offer" && window.voiceCall.is(connection);
-          if (unanswered) window.voiceCall.lost(connection);
-        }, OFFER_MS);
+          const unanswered = connection.signalingState === "have-local-offer" && window.voiceCallControl.isCurrent(connection);
+          if (unanswered) window.voiceCallControl.connectionLost(connection);
+        }, OFFER_TIMEOUT_MS);
       });
     },
-    /** The call is over: a late answer to it must not disturb the next one. */
-    stop() {
-      for (const each of [...beginning]) each();
+    /** Abort all requests, so that a late response cannot disturb the next call. */
+    abortAll() {
+      for (const abort of [...pending]) abort();
     },
   };
 })();

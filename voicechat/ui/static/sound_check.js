@@ -1,53 +1,53 @@
-/* The sound check: ten seconds that tell a visitor whether a call will work, and what to press where it will not.
- * Offered on the first visit (voicechat/ui/drawers/sound_check.py), and at any time from the drawer of the devices. It opens the
- * microphone itself and closes it; a call that begins ends it. */
+/* Sound check: a test of ten seconds that shows whether a call will work, with a button for each fix. It is offered on
+ * the first visit (voicechat/ui/drawers/sound_check.py) and in the drawer of the devices. It opens and closes the
+ * microphone itself; the start of a call ends it. */
 (() => {
   "use strict";
   const SECTION = "voice-check";
   const text = window.voiceTexts;
-  const VISITED = "voice-visited";
-  const SPEAK_MS = 5000; // to say a sentence in; less when enough was heard
-  const ENOUGH = 40; // looks with speech in them
-  const LOOK_MS = 30;
-  const SERVER_MS = 5000; // each request to it
-  const ANSWER_MS = 3000; // as long as a call waits for sound (websocket_fallback.js)
-  const TUNE = [523, 659, 784, 659, 784, 1047]; // Hz, 0.4 s each
+  const VISITED_KEY = "voice-visited";
+  const SPEECH_MS = 5000; // time to say a sentence; it ends early after enough speech
+  const ENOUGH_LOUD_POLLS = 40; // polls with speech in them
+  const POLL_MS = 30;
+  const REQUEST_TIMEOUT_MS = 5000; // timeout of each request to the server
+  const UDP_TIMEOUT_MS = 3000; // the same time as a call waits for a packet (websocket_fallback.js)
+  const MELODY_HZ = [523, 659, 784, 659, 784, 1047]; // Hz, 0.4 s each
   const NOTE_S = 0.4;
-  const TUNE_MS = 6000; // by the clock on the wall: that of the sound stands still where there is no loudspeaker
+  const MELODY_TIMEOUT_MS = 6000; // in real time: without a loudspeaker the audio clock stands still
 
-  const { level, rank, verdict, prominence, echoes } = window.voiceMeasures;
+  const { levelDbfs, quantile, classifyLevel, toneProminenceDb, hasEcho } = window.voiceAudioMeasurements;
 
   // ---------------------------------------------------------------- the rows
-  const section = () => document.getElementById(SECTION);
+  const getSection = () => document.getElementById(SECTION);
   const ROWS = ["microphone", "level", "echo", "network"];
-  const element = (tag, given = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), given);
-    made.append(...children);
-    return made;
+  const createElement = (tag, properties = {}, ...children) => {
+    const created = Object.assign(document.createElement(tag), properties);
+    created.append(...children);
+    return created;
   };
-  const button = (words, press) => element("button", { type: "button", textContent: words, onclick: press });
-  /** `state`: wait, run, ok or trouble. `fixes`: buttons. */
-  const row = (name, state, code, ...fixes) => {
-    const place = section()?.querySelector(`[data-row="${name}"]`);
-    if (!place) return;
-    place.dataset.state = state;
-    place.replaceChildren(
-      element("span", { className: "sign", ariaHidden: "true" }),
-      element("span", { textContent: text[`check_${code}`] }),
+  const createButton = (words, press) => createElement("button", { type: "button", textContent: words, onclick: press });
+  /** Render one row. `state`: wait, run, ok or trouble. `fixes`: buttons. */
+  const renderRow = (name, state, code, ...fixes) => {
+    const element = getSection()?.querySelector(`[data-row="${name}"]`);
+    if (!element) return;
+    element.dataset.state = state;
+    element.replaceChildren(
+      createElement("span", { className: "sign", ariaHidden: "true" }),
+      createElement("span", { textContent: text[`check_${code}`] }),
       ...fixes,
     );
   };
 
   // ---------------------------------------------------------------- one run
-  let run = null; // the run that counts
-  class Run {
+  let run = null; // the current run
+  class SoundCheckRun {
     constructor() {
-      this.over = false;
-      this.context = new AudioContext(); // in the press of the button: later some browsers would give none
+      this.isOver = false;
+      this.context = new AudioContext(); // created during the click: later some browsers would refuse
       this.context.resume();
     }
     stop() {
-      this.over = true;
+      this.isOver = true;
       this.release();
     }
     release() {
@@ -55,41 +55,41 @@
       this.audio?.remove();
       if (this.context.state !== "closed") this.context.close();
     }
-    /** Look at the microphone every `LOOK_MS` until `done(samples)`; false when the run is over. */
-    async watch(done) {
+    /** Poll the microphone every `POLL_MS` until `done(samples)`. Return false when the run has ended. */
+    async pollMicrophone(done) {
       const analyser = this.context.createAnalyser();
       analyser.fftSize = 2048;
       const source = this.context.createMediaStreamSource(this.stream);
       source.connect(analyser);
       const samples = new Float32Array(analyser.fftSize);
-      while (!this.over) {
+      while (!this.isOver) {
         analyser.getFloatTimeDomainData(samples);
         if (done(samples)) break;
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
       source.disconnect();
-      return !this.over;
+      return !this.isOver;
     }
-    async microphone() {
-      row("microphone", "run", "allow");
+    async openMicrophone() {
+      renderRow("microphone", "run", "allow");
       try {
         this.stream = await window.voiceOpenMicrophone();
       } catch (error) {
-        return this.refused({ NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" }[error.name] ?? "busy");
+        return this.showMicrophoneError({ NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" }[error.name] ?? "busy");
       }
-      if (this.over) {
+      if (this.isOver) {
         this.stop();
         return false;
       }
-      row("microphone", "ok", "microphone");
-      document.dispatchEvent(new Event("voice-permission")); // from now on the devices have names
+      renderRow("microphone", "ok", "microphone");
+      document.dispatchEvent(new Event("voice-permission")); // now the browser reveals the names of the devices
       return true;
     }
-    async refused(code) {
-      if (this.over) return false;
+    async showMicrophoneError(code) {
+      if (this.isOver) return false;
       const framed = document.featurePolicy && !document.featurePolicy.allowsFeature("microphone");
-      if (code === "denied" && framed) row("microphone", "trouble", "framed", button(text.check_own_tab, () => open(location.href)));
-      else row("microphone", "trouble", code, again());
+      if (code === "denied" && framed) renderRow("microphone", "trouble", "framed", createButton(text.check_own_tab, () => open(location.href)));
+      else renderRow("microphone", "trouble", code, createRetryButton());
       if (code === "missing") navigator.mediaDevices.addEventListener("devicechange", () => run === this && start(), { once: true });
       const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
       if (code === "denied" && permission) {
@@ -99,38 +99,38 @@
       }
       return false;
     }
-    /** The verdict, or "" when the run is over. */
-    async speech() {
-      row("level", "run", "say");
-      const meter = element("meter", { min: 0, max: 1, value: 0, ariaLabel: text.check_meter });
-      section()?.querySelector('[data-row="level"]')?.append(meter);
+    /** Measure the visitor's voice. Return the level class, or "" when the run has ended. */
+    async measureSpeech() {
+      renderRow("level", "run", "say");
+      const meter = createElement("meter", { min: 0, max: 1, value: 0, ariaLabel: text.check_meter });
+      getSection()?.querySelector('[data-row="level"]')?.append(meter);
       const [levels, peaks] = [[], []];
-      const end = performance.now() + SPEAK_MS;
-      const heard = await this.watch((samples) => {
-        const now = level(samples);
+      const end = performance.now() + SPEECH_MS;
+      const heard = await this.pollMicrophone((samples) => {
+        const now = levelDbfs(samples);
         meter.value = Math.min(1, Math.max(0, (now + 60) / 50)); // -60 to -10 dBFS
         levels.push(now);
         peaks.push(samples.reduce((most, x) => Math.max(most, Math.abs(x)), 0));
-        const floor = rank(levels, 0.1);
-        return performance.now() > end || levels.filter((each) => each > -45 && each > floor + 10).length >= ENOUGH;
+        const floor = quantile(levels, 0.1);
+        return performance.now() > end || levels.filter((each) => each > -45 && each > floor + 10).length >= ENOUGH_LOUD_POLLS;
       });
       if (!heard) return "";
-      const found = verdict(levels, peaks);
-      if (found === "ok") row("level", "ok", "heard");
-      else row("level", "trouble", found, ...(await others("audioinput")), again());
-      return found;
+      const verdict = classifyLevel(levels, peaks);
+      if (verdict === "ok") renderRow("level", "ok", "heard");
+      else renderRow("level", "trouble", verdict, ...(await createDeviceButtons("audioinput")), createRetryButton());
+      return verdict;
     }
-    /** `deaf`: the microphone sends nothing, so nothing is known of an echo. */
-    async tune(deaf) {
-      row("echo", "run", "tune");
+    /** Play a melody and look for its echo. `deaf`: the microphone is silent, so an echo cannot be detected. */
+    async playMelody(deaf) {
+      renderRow("echo", "run", "tune");
       const out = this.context.createMediaStreamDestination();
-      this.audio = element("audio", { srcObject: out.stream, autoplay: true });
-      section()?.append(this.audio); // call_control.js gives it the volume, call_view.js the loudspeaker
-      const pause = new Promise((resolve) => setTimeout(resolve, 1000)); // without a loudspeaker it may never play
-      await Promise.race([this.audio.play().catch(() => {}), pause]);
-      const end = performance.now() + TUNE_MS;
+      this.audio = createElement("audio", { srcObject: out.stream, autoplay: true });
+      getSection()?.append(this.audio); // call_control.js sets its volume, call_view.js its loudspeaker
+      const timeout = new Promise((resolve) => setTimeout(resolve, 1000)); // without a loudspeaker play() may stay pending
+      await Promise.race([this.audio.play().catch(() => {}), timeout]);
+      const end = performance.now() + MELODY_TIMEOUT_MS;
       const begin = this.context.currentTime + 0.1;
-      TUNE.forEach((frequency, i) => {
+      MELODY_HZ.forEach((frequency, i) => {
         const [note, gain] = [this.context.createOscillator(), this.context.createGain()];
         const [from, to] = [begin + i * NOTE_S, begin + (i + 1) * NOTE_S];
         note.frequency.value = frequency;
@@ -142,49 +142,49 @@
         note.start(from);
         note.stop(to);
       });
-      const notes = TUNE.map(() => 0);
-      const heard = await this.watch((samples) => {
+      const notes = MELODY_HZ.map(() => 0);
+      const heard = await this.pollMicrophone((samples) => {
         const at = this.context.currentTime - begin;
-        TUNE.forEach((frequency, i) => {
-          const late = at - i * NOTE_S; // the way from the loudspeaker through both of the system's buffers takes time
+        MELODY_HZ.forEach((frequency, i) => {
+          const late = at - i * NOTE_S; // the sound passes two system buffers before it comes back
           if (late < 0.1 || late > NOTE_S + 0.4) return;
-          notes[i] = Math.max(notes[i], prominence(samples, this.context.sampleRate, frequency));
+          notes[i] = Math.max(notes[i], toneProminenceDb(samples, this.context.sampleRate, frequency));
         });
-        return at > TUNE.length * NOTE_S + 0.4 || performance.now() > end;
+        return at > MELODY_HZ.length * NOTE_S + 0.4 || performance.now() > end;
       });
       if (!heard) return;
-      if (echoes(notes)) {
-        row("echo", "trouble", "echo", button(text.check_fix_push, pushToTalk), again());
+      if (hasEcho(notes)) {
+        renderRow("echo", "trouble", "echo", createButton(text.check_fix_push, enablePushToTalk), createRetryButton());
         return;
       }
-      row("echo", "run", deaf ? "asked_only" : "asked",
-        button(text.check_yes, () => row("echo", "ok", deaf ? "loudspeaker" : "no_echo")),
-        button(text.check_no, async () => row("echo", "trouble", "unheard", button(text.check_fix_loud, loud), ...(await others("audiooutput")))));
+      renderRow("echo", "run", deaf ? "asked_only" : "asked",
+        createButton(text.check_yes, () => renderRow("echo", "ok", deaf ? "loudspeaker" : "no_echo")),
+        createButton(text.check_no, async () => renderRow("echo", "trouble", "unheard", createButton(text.check_fix_loud, setFullVolume), ...(await createDeviceButtons("audiooutput")))));
     }
-    async network() {
-      row("network", "run", "network");
-      const found = await reachable().catch(() => "unreachable");
-      if (this.over) return;
-      if (found === "udp") row("network", "ok", "udp");
-      else if (found === "no_webrtc") row("network", "trouble", "no_webrtc");
-      else if (found === "web") row("network", "trouble", "web", button(text.check_fix_web, () => {
-        window.voiceWay.prefer(true);
-        row("network", "ok", "web_chosen");
+    async checkNetwork() {
+      renderRow("network", "run", "network");
+      const outcome = await probeUdp().catch(() => "unreachable");
+      if (this.isOver) return;
+      if (outcome === "udp") renderRow("network", "ok", "udp");
+      else if (outcome === "no_webrtc") renderRow("network", "trouble", "no_webrtc");
+      else if (outcome === "web") renderRow("network", "trouble", "web", createButton(text.check_fix_web, () => {
+        window.voiceTransport.setWebSocketPreferred(true);
+        renderRow("network", "ok", "web_chosen");
       }));
-      else row("network", "trouble", "unreachable", again());
+      else renderRow("network", "trouble", "unreachable", createRetryButton());
     }
   }
-  /** "udp" when a data channel to the server opens, "web" when it does not; "no_webrtc": this browser has none. */
-  const reachable = async () => {
-    if (!window.voicePeer) return "no_webrtc";
-    const where = new URL("udp-check", document.baseURI);
-    const ask = async (given) => {
-      const answer = await fetch(where, { ...given, signal: AbortSignal.timeout(SERVER_MS) });
-      if (!answer.ok) throw new Error(String(answer.status));
-      return answer.json();
+  /** Try to open a data channel. Return "udp" when it opens, "web" when it does not, "no_webrtc" without WebRTC. */
+  const probeUdp = async () => {
+    if (!window.voiceNativePeerConnection) return "no_webrtc";
+    const url = new URL("udp-check", document.baseURI);
+    const requestJson = async (options) => {
+      const response = await fetch(url, { ...options, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+      if (!response.ok) throw new Error(String(response.status));
+      return response.json();
     };
-    const configuration = await ask();
-    const peer = new window.voicePeer(configuration);
+    const configuration = await requestJson();
+    const peer = new window.voiceNativePeerConnection(configuration);
     try {
       const opened = new Promise((resolve) => {
         peer.createDataChannel("check").onopen = resolve;
@@ -194,36 +194,36 @@
         peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && resolve();
         if (peer.iceGatheringState === "complete") resolve();
       });
-      const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms, "web"));
-      await Promise.race([gathered, pause(2000)]);
+      const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms, "web"));
+      await Promise.race([gathered, delay(2000)]);
       const { type, sdp } = peer.localDescription;
-      await peer.setRemoteDescription(await ask({ method: "POST", body: JSON.stringify({ type, sdp }) }));
-      return await Promise.race([opened.then(() => "udp"), pause(ANSWER_MS)]);
+      await peer.setRemoteDescription(await requestJson({ method: "POST", body: JSON.stringify({ type, sdp }) }));
+      return await Promise.race([opened.then(() => "udp"), delay(UDP_TIMEOUT_MS)]);
     } finally {
       peer.close();
     }
   };
 
   // ---------------------------------------------------------------- fixes
-  const again = () => button(text.check_again, start);
-  /** One button for each other device of a kind. */
-  const others = async (kind) => {
+  const createRetryButton = () => createButton(text.check_again, start);
+  /** Create one button for each other device of a kind. */
+  const createDeviceButtons = async (kind) => {
     const id = kind === "audioinput" ? "voice-device-microphone" : "voice-device-speaker";
     const select = document.getElementById(id);
     if (!select || select.disabled) return [];
     return [...select.options].filter((each) => each.value !== select.value).slice(0, 3).map((each) =>
-      button(`${text.check_use} ${each.textContent}`, () => {
+      createButton(`${text.check_use} ${each.textContent}`, () => {
         select.value = each.value;
         select.dispatchEvent(new Event("change", { bubbles: true }));
         start();
       }));
   };
-  const pushToTalk = () => {
+  const enablePushToTalk = () => {
     const box = document.getElementById("voice-push-to-talk");
     if (box && !box.checked) box.click();
-    row("echo", "ok", "push_chosen");
+    renderRow("echo", "ok", "push_chosen");
   };
-  const loud = () => {
+  const setFullVolume = () => {
     const slider = document.querySelector("#voice-volume input[type=range]");
     if (slider) {
       slider.value = "100";
@@ -231,70 +231,70 @@
     }
     start();
   };
-  /** Whether this host has https at all is tried before anybody is sent there. */
-  const insecure = async () => {
-    row("microphone", "trouble", "insecure");
+  /** Show that the page needs https. The https address is tried before it is offered. */
+  const showInsecureContext = async () => {
+    renderRow("microphone", "trouble", "insecure");
     if (location.protocol !== "http:") return;
-    const there = `https://${location.host}${location.pathname}${location.search}`;
-    const answers = await fetch(there, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(SERVER_MS) }).then(
+    const httpsUrl = `https://${location.host}${location.pathname}${location.search}`;
+    const isReachable = await fetch(httpsUrl, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) }).then(
       () => true,
       () => false,
     );
-    if (answers) row("microphone", "trouble", "insecure", button(text.check_https, () => location.assign(there)));
-    else row("microphone", "trouble", "no_https");
+    if (isReachable) renderRow("microphone", "trouble", "insecure", createButton(text.check_https, () => location.assign(httpsUrl)));
+    else renderRow("microphone", "trouble", "no_https");
   };
 
-  // ---------------------------------------------------------------- beginning and end
-  const visited = () => {
+  // ---------------------------------------------------------------- start and end
+  const markVisited = () => {
     try {
-      localStorage.setItem(VISITED, "yes");
+      localStorage.setItem(VISITED_KEY, "yes");
     } catch {
-      // then it is offered again
+      // the check is offered again on the next visit
     }
   };
-  const show = (state) => {
-    const place = section();
-    if (!place) return;
-    place.dataset.state = state;
-    place.hidden = state === "closed";
-    document.documentElement.dataset.check = state; // the style sheet: the empty conversation makes room
+  const setState = (state) => {
+    const element = getSection();
+    if (!element) return;
+    element.dataset.state = state;
+    element.hidden = state === "closed";
+    document.documentElement.dataset.check = state; // the style sheet hides the empty conversation
     document.getElementById("voice-check-start").hidden = state !== "intro";
     document.getElementById("voice-check-close").textContent = text[state === "intro" ? "check_later" : "check_close"];
   };
   const start = async () => {
     run?.stop();
-    const mine = (run = new Run());
-    visited();
-    show("running");
-    for (const name of ROWS) row(name, "wait", `title_${name}`);
-    const network = mine.network();
+    const thisRun = (run = new SoundCheckRun());
+    markVisited();
+    setState("running");
+    for (const name of ROWS) renderRow(name, "wait", `title_${name}`);
+    const network = thisRun.checkNetwork();
     try {
-      if (!navigator.mediaDevices) await insecure();
-      else if (await mine.microphone()) {
-        const voice = await mine.speech();
-        if (voice) await mine.tune(voice === "silent");
+      if (!navigator.mediaDevices) await showInsecureContext();
+      else if (await thisRun.openMicrophone()) {
+        const voice = await thisRun.measureSpeech();
+        if (voice) await thisRun.playMelody(voice === "silent");
       }
     } finally {
-      mine.release(); // whatever the network is still waited for
+      thisRun.release(); // before the network check is finished
     }
     await network;
-    mine.stop();
+    thisRun.stop();
   };
   const close = () => {
-    visited();
+    markVisited();
     run?.stop();
     run = null;
-    show("closed");
+    setState("closed");
   };
   document.addEventListener(
     "click",
     ({ target }) => {
       if (!(target instanceof Element)) return;
       if (target.closest("#voice-check-start, #voice-check-open")) {
-        if (window.voiceCall.wanted()) return; // the call has the microphone
+        if (window.voiceCallControl.isWanted()) return; // the call uses the microphone
         start();
-        section()?.scrollIntoView({ block: "nearest" });
-        document.getElementById("voice-check-close")?.focus({ preventScroll: true }); // the drawer is far below
+        getSection()?.scrollIntoView({ block: "nearest" });
+        document.getElementById("voice-check-close")?.focus({ preventScroll: true }); // the drawer is far down the page
       } else if (target.closest('#voice-check-close, #voice-call button[aria-label="start stream"]')) close();
     },
     true,
@@ -303,15 +303,15 @@
 
   let filled = null;
   new MutationObserver(() => {
-    const place = section();
-    if (!place || place === filled) return;
-    filled = place;
+    const element = getSection();
+    if (!element || element === filled) return;
+    filled = element;
     let first = true;
     try {
-      first = localStorage.getItem(VISITED) === null;
+      first = localStorage.getItem(VISITED_KEY) === null;
     } catch {
-      // as above
+      // the check is offered again
     }
-    show(first ? "intro" : "closed");
+    setState(first ? "intro" : "closed");
   }).observe(document, { childList: true, subtree: true });
 })();

@@ -1,52 +1,52 @@
-/* The sound of a call that a web socket carries (websocket_fallback.js): frames of 20 ms of PCM16 at 24 kHz, out of the microphone
- * that the page has, and into an even stream for the loudspeaker. */
+/* Audio of a WebSocket call (websocket_fallback.js): frames of 20 ms PCM16 at 24 kHz, from the microphone and to the
+ * loudspeaker, with a jitter buffer. */
 (() => {
   "use strict";
-  const RATE = 24000;
-  const FRAME = 480;
+  const SAMPLE_RATE = 24000; // Hz
+  const FRAME_SAMPLES = 480; // 20 ms
 
   // ---------------------------------------------------------------- jitter buffer (pure; runs in the audio thread)
-  /** Sound that arrives unevenly and is played evenly. Counts in samples. Plays once `target` is there; every time it
-   * runs dry the target grows, up to 250 ms; what was never needed in a second is left out of silence. */
+  /** Plays unevenly arriving frames evenly. All amounts are in samples. Playback starts once `target` is buffered.
+   * Each underrun raises the target, up to 250 ms. Frames of silence are dropped while there is a surplus. */
   class JitterBuffer {
     constructor(rate) {
       this.rate = rate;
-      this.least = 0.1 * rate;
-      this.most = 0.25 * rate;
-      this.bound = rate; // a second: the oldest goes when more comes
-      this.spared = 0.06 * rate; // what the lowest level in a second may be without being surplus
-      this.target = this.least;
+      this.minTarget = 0.1 * rate;
+      this.maxTarget = 0.25 * rate;
+      this.maxSamples = rate; // one second; beyond it the oldest frames are dropped
+      this.keepSamples = 0.06 * rate; // lowest amount of a second that is not surplus
+      this.target = this.minTarget;
       this.blocks = [];
-      this.offset = 0; // into the first block
-      this.level = 0;
+      this.offset = 0; // read position in the first block
+      this.bufferedSamples = 0;
       this.playing = false;
       this.surplus = 0;
-      this.dry = 0; // times it ran dry
-      this.watch();
+      this.underrunCount = 0;
+      this.resetWindow();
     }
-    watch() {
-      this.lowest = Infinity;
-      this.watched = 0;
+    resetWindow() {
+      this.windowMinimum = Infinity;
+      this.windowSamples = 0;
     }
-    /** One frame has come. */
+    /** Add a received frame. */
     push(block) {
       if (this.surplus >= block.length && block.every((sample) => Math.abs(sample) < 0.002)) {
         this.surplus -= block.length;
         return;
       }
       this.blocks.push(block);
-      this.level += block.length;
-      while (this.level > this.bound) {
-        this.level -= this.blocks.shift().length - this.offset;
+      this.bufferedSamples += block.length;
+      while (this.bufferedSamples > this.maxSamples) {
+        this.bufferedSamples -= this.blocks.shift().length - this.offset;
         this.offset = 0;
       }
     }
-    /** Fill `out` with what is to be heard now. */
+    /** Fill `out` with the next samples to play. */
     pull(out) {
       out.fill(0);
-      if (!this.playing && this.level >= this.target) {
+      if (!this.playing && this.bufferedSamples >= this.target) {
         this.playing = true;
-        this.watch();
+        this.resetWindow();
       }
       if (!this.playing) return;
       let at = 0;
@@ -56,7 +56,7 @@
         out.set(block.subarray(this.offset, this.offset + count), at);
         at += count;
         this.offset += count;
-        this.level -= count;
+        this.bufferedSamples -= count;
         if (this.offset === block.length) {
           this.blocks.shift();
           this.offset = 0;
@@ -64,17 +64,17 @@
       }
       if (at < out.length) {
         this.playing = false;
-        this.dry += 1;
+        this.underrunCount += 1;
         this.surplus = 0;
-        this.target = Math.min(this.most, this.target * 1.5);
+        this.target = Math.min(this.maxTarget, this.target * 1.5);
         return;
       }
-      this.lowest = Math.min(this.lowest, this.level);
-      this.watched += out.length;
-      if (this.watched >= this.rate) {
-        this.surplus = Math.max(0, this.lowest - this.spared);
-        if (this.surplus) this.target = Math.max(this.least, this.target - 0.02 * this.rate);
-        this.watch();
+      this.windowMinimum = Math.min(this.windowMinimum, this.bufferedSamples);
+      this.windowSamples += out.length;
+      if (this.windowSamples >= this.rate) {
+        this.surplus = Math.max(0, this.windowMinimum - this.keepSamples);
+        if (this.surplus) this.target = Math.max(this.minTarget, this.target - 0.02 * this.rate);
+        this.resetWindow();
       }
     }
   }
@@ -96,26 +96,26 @@
     registerProcessor("voice-microphone", class extends AudioWorkletProcessor {
       constructor() {
         super();
-        this.step = sampleRate / ${RATE}; // 1 wherever the browser gives us a context of our rate
-        this.frame = new Int16Array(${FRAME});
+        this.step = sampleRate / ${SAMPLE_RATE}; // 1 when the context has the sample rate of the call
+        this.frame = new Int16Array(${FRAME_SAMPLES});
         this.filled = 0;
         this.sum = 0;
         this.count = 0;
-        this.passed = 0;
+        this.elapsed = 0;
       }
       process([input]) {
         for (const sample of input[0] ?? new Float32Array(128)) {
           this.sum += sample;
           this.count += 1;
-          this.passed += 1;
-          if (this.passed < this.step) continue;
-          this.passed -= this.step;
-          const mean = this.sum / this.count; // of what one sample of ours stands for: a plain low-pass
+          this.elapsed += 1;
+          if (this.elapsed < this.step) continue;
+          this.elapsed -= this.step;
+          const mean = this.sum / this.count; // averaging is a simple low-pass filter
           this.sum = this.count = 0;
           this.frame[this.filled++] = Math.round(Math.max(-1, Math.min(1, mean)) * 32767);
           if (this.filled === this.frame.length) {
             this.port.postMessage(this.frame.buffer, [this.frame.buffer]);
-            this.frame = new Int16Array(${FRAME});
+            this.frame = new Int16Array(${FRAME_SAMPLES});
             this.filled = 0;
           }
         }
@@ -123,75 +123,75 @@
       }
     });`;
 
-  // ---------------------------------------------------------------- sound in and out of the page
-  let microphone = null; // the stream the page has
-  const contexts = new Set(); // that are open
-  /** A phone call or a locked screen suspends them, and nothing but this wakes them. */
-  const wake = () => {
+  // ---------------------------------------------------------------- microphone and loudspeaker
+  let microphone = null; // stream that the page has opened
+  const contexts = new Set(); // open audio contexts
+  /** Resume suspended contexts. A phone call or a locked screen suspends them, and the browser does not resume them. */
+  const resumeContexts = () => {
     for (const each of contexts) if (each.state === "suspended") each.resume().catch(() => {});
   };
-  document.addEventListener("visibilitychange", wake);
-  document.addEventListener("pointerdown", wake, true);
-  const shut = (each) => {
+  document.addEventListener("visibilitychange", resumeContexts);
+  document.addEventListener("pointerdown", resumeContexts, true);
+  const closeContext = (each) => {
     if (contexts.delete(each)) each.close();
   };
-  const context = async (options) => {
-    const made = new AudioContext(options);
-    contexts.add(made);
-    made.addEventListener("statechange", wake);
+  const createContext = async (options) => {
+    const created = new AudioContext(options);
+    contexts.add(created);
+    created.addEventListener("statechange", resumeContexts);
     const code = URL.createObjectURL(new Blob([WORKLETS], { type: "text/javascript" }));
     try {
-      await made.audioWorklet.addModule(code);
+      await created.audioWorklet.addModule(code);
     } catch (error) {
-      shut(made);
+      closeContext(created);
       throw error;
     } finally {
       URL.revokeObjectURL(code);
     }
-    made.resume(); // not awaited: where the browser wants a gesture first, it is never done
-    return made;
+    created.resume(); // not awaited: it stays pending until a gesture where the browser demands one
+    return created;
   };
-  const sounds = new Set(); // every Sound that is
-  window.VoiceSound = class Sound {
-    /** `send` takes each frame of the microphone. */
+  const openInstances = new Set();
+  window.VoiceWebAudio = class WebAudio {
+    /** Open microphone and loudspeaker. `send` is called with each frame of the microphone. */
     static async open(send) {
-      const sound = new Sound();
-      sound.send = send;
-      sound.context = await context({ sampleRate: RATE, latencyHint: "interactive" });
-      sound.inputs = sound.context;
+      const audio = new WebAudio();
+      audio.send = send;
+      audio.context = await createContext({ sampleRate: SAMPLE_RATE, latencyHint: "interactive" });
+      audio.inputs = audio.context;
       try {
-        await sound.begin();
+        await audio.startPlayback();
       } catch (error) {
-        sound.close();
+        audio.close();
         throw error;
       }
-      sounds.add(sound);
-      return sound;
+      openInstances.add(audio);
+      return audio;
     }
-    async begin() {
+    async startPlayback() {
       this.loudspeaker = new AudioWorkletNode(this.context, "voice-loudspeaker", {
         numberOfInputs: 0,
         outputChannelCount: [1],
       });
-      // Through a media element: only what one of those plays is known to the echo canceller of iOS.
+      // Played by a media element: the echo canceller of iOS knows no other output.
       const out = this.context.createMediaStreamDestination();
       this.loudspeaker.connect(out);
       this.stream = out.stream;
-      await this.listen();
+      await this.attachMicrophone();
     }
-    play(frame) {
+    playFrame(frame) {
       this.loudspeaker.port.postMessage(frame, [frame]);
     }
-    async listen() {
+    async attachMicrophone() {
       this.source?.disconnect();
       if (!microphone?.getAudioTracks().length) return;
       try {
         this.source = this.inputs.createMediaStreamSource(microphone);
       } catch {
-        const made = await context(); // Firefox: a microphone only at the rate of the sound card
-        if (this.closed || !microphone) return shut(made);
-        if (this.inputs !== this.context) shut(this.inputs);
-        this.inputs = made;
+        const created = await createContext(); // Firefox opens a microphone at the sample rate of the device only
+        if (this.closed || !microphone) return closeContext(created);
+        if (this.inputs !== this.context) closeContext(this.inputs);
+        this.inputs = created;
         this.capture = null;
         this.source = this.inputs.createMediaStreamSource(microphone);
       }
@@ -207,17 +207,17 @@
     }
     close() {
       this.closed = true;
-      sounds.delete(this);
+      openInstances.delete(this);
       this.source?.disconnect();
-      shut(this.context);
-      shut(this.inputs);
+      closeContext(this.context);
+      closeContext(this.inputs);
     }
   };
   document.addEventListener("voice-microphone", ({ detail }) => {
     microphone = detail;
-    for (const each of sounds) each.listen();
+    for (const each of openInstances) each.attachMicrophone();
   });
-  document.addEventListener("voice-over", () => {
+  document.addEventListener("voice-call-ended", () => {
     microphone = null;
   });
 })();

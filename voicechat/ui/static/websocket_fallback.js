@@ -1,199 +1,200 @@
-/* The call's other way. WebRTC comes first; when no sound has come three seconds after the answer, or its path is lost,
- * the same call goes on over a web socket: 20 ms of PCM16 at 24 kHz per message, both ways (docs/audio_websocket.md).
- * call_control.js owns the call and its microphone; to fastrtc's component the connection stands while the socket carries it. */
+/* WebSocket fallback of a call. WebRTC is tried first. When no packet has arrived three seconds after the answer, or the
+ * path is lost, the same call continues over a WebSocket: 20 ms of PCM16 at 24 kHz per message, in both directions
+ * (docs/audio_websocket.md). call_control.js owns the call and its microphone. For fastrtc's component the connection
+ * stays connected while the socket carries the call. */
 (() => {
   "use strict";
-  const RATE = 24000;
-  const PATIENCE_MS = 3000; // from the answer, or from the moment the path stands, to the first sound
-  const DOUBT_MS = 1000; // instead, after a call of this page for which UDP found no way
-  const LOST_MS = 2000; // an interrupted path may come back by itself; not longer, for the server gives up after ten
-  const ANSWER_MS = 5000; // for the ticket, and for the next sound of a socket that is open
-  const STEADY_MS = 5000; // a socket that has carried the call so long may be tried again once when it is lost
-  const WAITING = RATE * 2 * 2; // bytes of microphone that may wait for the network: two seconds
-  const TELL = 5; // every so many frames the server is told how many have come
+  const SAMPLE_RATE = 24000;
+  const FIRST_PACKET_TIMEOUT_MS = 3000; // from the answer, or from the connected path, to the first packet
+  const SUSPECT_TIMEOUT_MS = 1000; // the same, after UDP has failed for a call of this page
+  const DISCONNECT_GRACE_MS = 2000; // an interrupted path may recover; the server gives up after ten seconds
+  const SOCKET_TIMEOUT_MS = 5000; // for the ticket, and for the next frame of an open socket
+  const STABLE_AFTER_MS = 5000; // a socket lost after this time is replaced once more
+  const MAX_BUFFERED_BYTES = SAMPLE_RATE * 2 * 2; // unsent bytes of the microphone: two seconds
+  const ACK_EVERY_FRAMES = 5; // frames between two acknowledgements
 
-  // ---------------------------------------------------------------- the call that goes this way
-  const carries = new WeakMap(); // connections that a socket stands in for, for good: "asked", then "sound" has come
-  let carried = null; // one Carried while a call needs the socket, from the first doubt to its end
-  class Carried {
+  // ---------------------------------------------------------------- a call over the WebSocket
+  const carrierState = new WeakMap(); // by replaced connection: "asked" once a socket is requested, "sound" after its first frame
+  let activeCall = null; // the WebSocketCall of the current call, if it needs one
+  class WebSocketCall {
     constructor(connection) {
       this.connection = connection;
-      this.again = true; // one more socket may be tried
+      this.mayRetry = true; // one more socket may be opened
       this.frames = 0;
     }
-    /** Unless something comes in time, this socket, or the one that was asked for, is lost. */
-    expect() {
+    /** Restart the timeout after which the requested or open socket counts as lost. */
+    restartTimeout() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.lost(), ANSWER_MS);
+      this.timer = setTimeout(() => this.onSocketLost(), SOCKET_TIMEOUT_MS);
     }
-    ask() {
-      this.asking = true;
-      this.expect();
+    requestTicket() {
+      this.isRequesting = true;
+      this.restartTimeout();
       document.getElementById("voice-fallback")?.click();
     }
-    async open(where) {
-      if (!this.asking) return;
-      this.asking = false;
+    async openSocket(url) {
+      if (!this.isRequesting) return;
+      this.isRequesting = false;
       try {
-        this.sound ??= await window.VoiceSound.open((frame) => this.say(frame));
+        this.audio ??= await window.VoiceWebAudio.open((frame) => this.sendFrame(frame));
       } catch {
-        if (carried === this) window.voiceCall.lost(this.connection);
+        if (activeCall === this) window.voiceCallControl.connectionLost(this.connection);
         return;
       }
-      if (carried !== this) {
-        this.sound.close(); // hung up meanwhile
+      if (activeCall !== this) {
+        this.audio.close(); // hung up in the meantime
         return;
       }
-      const address = new URL(where, document.baseURI);
+      const address = new URL(url, document.baseURI);
       address.protocol = address.protocol.replace("http", "ws");
       const socket = (this.socket = new WebSocket(address));
       socket.binaryType = "arraybuffer";
-      this.expect();
+      this.restartTimeout();
       this.frames = 0;
       let ended = false;
       socket.onmessage = ({ data }) => {
-        if (carried !== this || socket !== this.socket) return;
+        if (activeCall !== this || socket !== this.socket) return;
         if (typeof data === "string") {
           ended ||= JSON.parse(data).type === "ended";
           return;
         }
-        this.sound.play(data);
+        this.audio.playFrame(data);
         this.frames += 1;
-        if (this.frames === 1) this.stands();
-        if (this.frames % TELL) return;
+        if (this.frames === 1) this.onFirstFrame();
+        if (this.frames % ACK_EVERY_FRAMES) return;
         socket.send(JSON.stringify({ type: "taken", frames: this.frames }));
-        this.expect();
+        this.restartTimeout();
       };
       socket.onclose = () => {
-        if (carried !== this || socket !== this.socket) return;
-        if (ended) window.voiceCall.over(this.connection);
-        else this.lost();
+        if (activeCall !== this || socket !== this.socket) return;
+        if (ended) window.voiceCallControl.endedByServer(this.connection);
+        else this.onSocketLost();
       };
     }
-    say(frame) {
+    sendFrame(frame) {
       const socket = this.socket;
-      if (socket?.readyState === WebSocket.OPEN && socket.bufferedAmount < WAITING) socket.send(frame);
+      if (socket?.readyState === WebSocket.OPEN && socket.bufferedAmount < MAX_BUFFERED_BYTES) socket.send(frame);
     }
-    /** Sound has come: to the component, the connection stands. */
-    stands() {
-      this.since = performance.now();
-      if (carries.get(this.connection) === "sound") return;
-      carries.set(this.connection, "sound");
+    /** Play the audio and report the connection to the component as connected. */
+    onFirstFrame() {
+      this.startedAt = performance.now();
+      if (carrierState.get(this.connection) === "sound") return;
+      carrierState.set(this.connection, "sound");
       const audio = document.querySelector("#voice-call audio");
       if (audio) {
-        audio.srcObject = this.sound.stream;
+        audio.srcObject = this.audio.stream;
         audio.autoplay = true;
         audio.play().catch(() => {});
       }
       this.connection.dispatchEvent(new Event("connectionstatechange"));
       this.connection.close();
     }
-    lost() {
-      if (carried !== this) return;
-      this.socket?.close(4000); // not a hang-up: the server keeps the call for the next one
+    onSocketLost() {
+      if (activeCall !== this) return;
+      this.socket?.close(4000); // not a hang-up: the server keeps the call for the next socket
       this.socket = null;
-      if (this.since && performance.now() - this.since > STEADY_MS) this.again = true;
-      this.since = 0;
-      if (!this.again) {
-        window.voiceCall.lost(this.connection);
+      if (this.startedAt && performance.now() - this.startedAt > STABLE_AFTER_MS) this.mayRetry = true;
+      this.startedAt = 0;
+      if (!this.mayRetry) {
+        window.voiceCallControl.connectionLost(this.connection);
         return;
       }
-      this.again = false;
-      this.ask();
+      this.mayRetry = false;
+      this.requestTicket();
     }
-    stop() {
+    close() {
       clearTimeout(this.timer);
-      this.asking = false;
+      this.isRequesting = false;
       this.socket?.close(1000);
-      this.sound?.close();
+      this.audio?.close();
       const audio = document.querySelector("#voice-call audio");
-      if (audio && audio.srcObject === this.sound?.stream) audio.srcObject = null;
+      if (audio && audio.srcObject === this.audio?.stream) audio.srcObject = null;
     }
   }
-  const goOver = (connection) => {
-    if (!window.voiceCall.is(connection) || carried) return;
-    carries.set(connection, "asked");
-    carried = new Carried(connection);
-    carried.ask();
+  const switchToWebSocket = (connection) => {
+    if (!window.voiceCallControl.isCurrent(connection) || activeCall) return;
+    carrierState.set(connection, "asked");
+    activeCall = new WebSocketCall(connection);
+    activeCall.requestTicket();
   };
 
-  // ---------------------------------------------------------------- whether WebRTC does it
-  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const received = async (connection) => {
+  // ---------------------------------------------------------------- detection of a failed WebRTC path
+  const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const hasReceivedRtp = async (connection) => {
     for (const report of (await connection.getStats()).values()) {
       if (report.type === "inbound-rtp" && report.packetsReceived > 0) return true;
     }
     return false;
   };
-  const KEY = "voice-web-only"; // a visitor's choice, kept: calls take the socket at once
-  let preferred = false;
+  const KEY = "voice-web-only"; // the visitor's choice: calls use the WebSocket at once
+  let isPreferred = false;
   try {
-    preferred = localStorage.getItem(KEY) === "on";
+    isPreferred = localStorage.getItem(KEY) === "on";
   } catch {
-    // Site data is blocked: not chosen.
+    // The visitor has blocked site data: not chosen.
   }
-  let doubtful = false;
+  let udpSuspect = false;
   window.addEventListener("online", () => {
-    doubtful = false; // another network, perhaps
+    udpSuspect = false; // the network may have changed
   });
-  const expectSound = async (connection, native) => {
-    const patience = preferred ? 0 : doubtful ? DOUBT_MS : PATIENCE_MS;
+  const watchForFirstPacket = async (connection, native) => {
+    const timeoutMs = isPreferred ? 0 : udpSuspect ? SUSPECT_TIMEOUT_MS : FIRST_PACKET_TIMEOUT_MS;
     let since = performance.now();
     let connected = false;
-    while (window.voiceCall.is(connection) && !carried) {
-      if (await received(connection)) {
-        doubtful = false;
+    while (window.voiceCallControl.isCurrent(connection) && !activeCall) {
+      if (await hasReceivedRtp(connection)) {
+        udpSuspect = false;
         return;
       }
       if (!connected && native() === "connected") {
         connected = true;
         since = performance.now();
       }
-      if (performance.now() - since >= patience) {
-        doubtful = true;
-        goOver(connection);
+      if (performance.now() - since >= timeoutMs) {
+        udpSuspect = true;
+        switchToWebSocket(connection);
       }
-      await pause(200);
+      await delay(200);
     }
   };
-  const stood = new WeakSet(); // connections that have been connected
-  window.voiceWay = {
-    /** `native`: tells the connection's true state. */
-    watch(connection, native) {
+  const onceConnected = new WeakSet(); // connections that were connected once
+  window.voiceTransport = {
+    /** Watch a connection. `native` returns its real state. */
+    watchConnection(connection, native) {
       connection.addEventListener("signalingstatechange", () => {
-        if (connection.signalingState === "stable") expectSound(connection, native);
+        if (connection.signalingState === "stable") watchForFirstPacket(connection, native);
       });
       connection.addEventListener("connectionstatechange", async () => {
-        if (native() === "connected") stood.add(connection);
-        if (native() === "disconnected") await pause(LOST_MS);
-        if (native() === "disconnected" || native() === "failed") goOver(connection);
+        if (native() === "connected") onceConnected.add(connection);
+        if (native() === "disconnected") await delay(DISCONNECT_GRACE_MS);
+        if (native() === "disconnected" || native() === "failed") switchToWebSocket(connection);
       });
     },
-    /** What the component is to believe of a connection in the state `native`. */
-    state(connection, native) {
-      const shaky = carries.has(connection) || ["disconnected", "failed"].includes(native);
-      if (!shaky || !window.voiceCall.is(connection)) return native;
-      return carries.get(connection) === "sound" || stood.has(connection) ? "connected" : "connecting";
+    /** Return the state to report to the component for a connection in the state `native`. */
+    connectionState(connection, native) {
+      const isInterrupted = carrierState.has(connection) || ["disconnected", "failed"].includes(native);
+      if (!isInterrupted || !window.voiceCallControl.isCurrent(connection)) return native;
+      return carrierState.get(connection) === "sound" || onceConnected.has(connection) ? "connected" : "connecting";
     },
-    preferred: () => preferred,
-    prefer(on) {
-      preferred = on;
+    isWebSocketPreferred: () => isPreferred,
+    setWebSocketPreferred(on) {
+      isPreferred = on;
       try {
         localStorage.setItem(KEY, on ? "on" : "off");
       } catch {
-        // then it counts for this page only
+        // the choice is kept for this page only
       }
       const box = document.getElementById(KEY);
       if (box) box.checked = on;
     },
-    carries: (connection) => carries.has(connection),
-    open: (where) => {
-      if (where) carried?.open(where);
+    isCarriedByWebSocket: (connection) => carrierState.has(connection),
+    open: (url) => {
+      if (url) activeCall?.openSocket(url);
     },
-    stop() {
-      const over = carried;
-      carried = null;
-      over?.stop();
+    closeSocket() {
+      const ended = activeCall;
+      activeCall = null;
+      ended?.close();
     },
   };
 })();

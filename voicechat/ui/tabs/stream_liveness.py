@@ -1,7 +1,7 @@
-"""Whether anybody reads what the page is told. Gradio 5.50.0 is pinned.
+"""Stream liveness: ends an endless Gradio event whose messages the page does not fetch. Gradio 5.50.0 is pinned.
 
-Gradio runs an endless event to its end whether its words are fetched or not, and keeps them all until then: a page that
-asked for them and fetches none would keep its chat, and fill the memory.
+Gradio runs such an event to its end and keeps all unfetched messages. A page that fetches none would keep its chat open
+and fill the memory.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import gradio as gr
 T = TypeVar("T")
 
 UNREAD_TIMEOUT_S = 8.0
-"""Seconds in which something was always left unfetched: then nobody fetches any more."""
+"""Seconds with unfetched messages all the time, after which the page counts as disconnected."""
 
 
 def count_unread(page: gr.Blocks, session_hash: str | None) -> int:
-    """Messages that wait to be fetched by a page's session."""
-    waiting = page._queue.pending_messages_per_session
-    return waiting[session_hash].qsize() if session_hash in waiting else 0
+    """Return the number of unfetched messages of a session."""
+    pending = page._queue.pending_messages_per_session
+    return pending[session_hash].qsize() if session_hash in pending else 0
 
 
 async def until_unread(
@@ -30,11 +30,11 @@ async def until_unread(
     clock: Callable[[], float] = time.monotonic,
     unread_timeout_s: float = UNREAD_TIMEOUT_S,
 ) -> AsyncIterator[T]:
-    """The same, until nobody reads it: `waiting` tells how much is still to be fetched."""
+    """Yield the updates until the page has stopped fetching them."""
     read_at = clock()
-    async for one in updates:
+    async for update in updates:
         if not get_unread_count():
             read_at = clock()
         elif clock() - read_at > unread_timeout_s:
             return
-        yield one
+        yield update

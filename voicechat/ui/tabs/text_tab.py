@@ -1,7 +1,7 @@
-"""The text tab: a chat with a socket and a history of its own, streamed in as Markdown.
+"""Text tab: a chat with a connection and a conversation of its own, streamed as Markdown.
 
-Like the voice tab it owns nothing and shows whole snapshots. One endless generator per chat (`on_watch`) carries them;
-it is started by whatever opened the chat, the button or the first message.
+Like the voice tab it holds no state and shows whole snapshots. One endless generator per chat (`on_watch`) yields them;
+the Connect button or the first message starts it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import gradio as gr
 from gradio.context import Context
 from gradio.events import Dependency
 
-from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.conversation.conversation import Bubble
+from voicechat.session.call_handler import CallHandler
 from voicechat.session.text_session import TextSession
-from voicechat.turn_taking.snapshot import TERMINAL_STAGES
+from voicechat.session.visitor import Visitor
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, CONNECT_BUTTON_LABELS, Locale, get_message, label
 from voicechat.ui.widgets.chatbox import (
     PENDING_PLACEHOLDER,
@@ -27,7 +28,7 @@ from voicechat.ui.widgets.chatbox import (
     queue_concurrency_limit,
     to_chat_message,
 )
-from voicechat.ui.widgets.markdown import escape_markdown, safe_model_markdown
+from voicechat.ui.widgets.markdown import escape_with_entities, safe_model_markdown
 from voicechat.ui.widgets.status_bar import ServerStatusProvider, StatusRefresh, render_status_bar
 from voicechat.ui.widgets.usage_panel import render_usage_panel
 
@@ -37,15 +38,16 @@ GENERATING_STAGES = frozenset({CallStage.THINKING, CallStage.SPEAKING})
 
 
 def render_message(bubble: Bubble) -> ChatMessage | None:
-    """One bubble as a chatbot message; None when there is nothing to show yet."""
+    """Return a bubble as a chatbot message; None while it is empty."""
     return to_chat_message(
-        bubble, escape_markdown(bubble.text) if bubble.role == "user" else safe_model_markdown(bubble.text)
+        bubble,
+        escape_with_entities(bubble.text) if bubble.role == "user" else safe_model_markdown(bubble.text),
     )
 
 
 def render_history(snapshot: Snapshot) -> list[ChatMessage]:
-    """All messages; the place where the next one will appear is shown while it is awaited."""
-    messages = [each for bubble in snapshot.bubbles if (each := render_message(bubble)) is not None]
+    """Return all messages, with a placeholder for an expected reply."""
+    messages = [message for bubble in snapshot.bubbles if (message := render_message(bubble)) is not None]
     if snapshot.stage in GENERATING_STAGES and (not messages or messages[-1]["role"] == "user"):
         messages.append({"role": "assistant", "content": PENDING_PLACEHOLDER})
     return messages
@@ -54,27 +56,29 @@ def render_history(snapshot: Snapshot) -> list[ChatMessage]:
 def render_status(
     stage: str, notice: str | None, server_name: str, locale: Locale, queue_position: int = 0, seconds: int = 0
 ) -> str:
-    """The tab's status bar. `place` and `seconds`: as in a `Snapshot`."""
+    """Return the HTML of the status bar. `queue_position`, `seconds`: see `Snapshot`."""
     text = get_message(CHAT_NOTICE_TEXTS, notice, locale) if notice else get_message(CHAT_STAGE_TEXTS, stage, locale)
-    return render_status_bar(stage, notice, text.format(place=queue_position, seconds=seconds), server_name, locale)
+    return render_status_bar(stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale)
 
 
 def connect_button(connected: bool, locale: Locale) -> gr.Button:
-    """The same button connects and disconnects."""
-    words = get_message(CONNECT_BUTTON_LABELS, "disconnect" if connected else "connect", locale)
-    return gr.Button(words, variant="secondary" if connected else "primary")
+    """Return the button that connects or disconnects."""
+    text = get_message(CONNECT_BUTTON_LABELS, "disconnect" if connected else "connect", locale)
+    return gr.Button(text, variant="secondary" if connected else "primary")
 
 
 def build(
-    prototype: RealtimeHandler,
+    prototype: CallHandler,
     server_status: ServerStatusProvider,
     visitor: gr.State,
     locale: gr.State,
     load_event: Dependency,
 ) -> StatusRefresh:
-    """Lay out the tab inside the current Blocks and wire it. `call`, the prototype of a voice call, has what both
-    share: settings, servers, places and accounts. `visitor` holds a `Visitor`, `locale` a `Locale`; `begin` is the
-    event after which they are known."""
+    """Lay out and wire the tab in the current Blocks.
+
+    `prototype`: its settings, endpoints, admission and billing also serve the chats.
+    `visitor` and `locale` are known after `load_event`.
+    """
     chat = build_chatbox("text", height="calc(100dvh - 350px)")
     with gr.Row(elem_id="text-typing"):
         typed = build_message_box("text", max_lines=10)
@@ -85,48 +89,54 @@ def build(
     with gr.Row(elem_id="text-controls"):
         connect = gr.Button(label("text_connect"), elem_id="text-connect", variant="primary", scale=1, min_width=120)
         clear = gr.Button(label("voice_clear"), elem_id="text-clear", scale=1, min_width=120)
-    sums = gr.HTML(elem_id="text-figures", padding=False)
+    usage = gr.HTML(elem_id="text-figures", padding=False)
     status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
 
-    def open_chat(who: Visitor) -> TextSession:
-        opened = who.text_session = TextSession(
+    def open_chat(session_visitor: Visitor) -> TextSession:
+        session = session_visitor.text_session = TextSession(
             prototype.settings,
-            lambda: prototype.resolve_endpoint(who.own_key),
+            lambda: prototype.resolve_endpoint(session_visitor.own_key),
             prototype.admission,
-            who.text_conversation,
+            session_visitor.text_conversation,
             prototype.billing,
-            visitor_key=who.visitor_key,
+            visitor_key=session_visitor.visitor_key,
         )
-        opened.start()
-        return opened
+        session.start()
+        return session
 
-    def active_chat(who: Visitor) -> TextSession | None:
-        return who.text_session if who.text_session is not None and who.text_session.is_active else None
+    def active_chat(session_visitor: Visitor) -> TextSession | None:
+        return (
+            session_visitor.text_session
+            if session_visitor.text_session is not None and session_visitor.text_session.is_active
+            else None
+        )
 
-    async def on_connect(who: Visitor) -> None:
-        current = active_chat(who)
+    async def on_connect(session_visitor: Visitor) -> None:
+        current = active_chat(session_visitor)
         if current is None:
-            open_chat(who)
+            open_chat(session_visitor)
         else:
             current.end_by_user()
 
-    async def on_send(who: Visitor, text: str) -> Any:
+    async def on_send(session_visitor: Visitor, text: str) -> Any:
         if not text.strip():
             return gr.skip()
-        current = active_chat(who) or open_chat(who)
+        current = active_chat(session_visitor) or open_chat(session_visitor)
         return gr.skip() if current.send_text(text) else text
 
     page = Context.root_block
     assert page is not None
 
-    async def on_watch(who: Visitor, user_locale: Locale, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        current = who.text_session
+    async def on_watch(
+        session_visitor: Visitor, user_locale: Locale, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        current = session_visitor.text_session
         if current is None or current.is_watched:
-            yield (gr.skip(),) * 5  # a generator that ends without a word empties its outputs
+            yield (gr.skip(),) * 5  # a generator that yields nothing would clear its outputs
             return
         async for snapshot in until_unread(current.snapshots(), lambda: count_unread(page, request.session_hash)):
             connected = snapshot.stage not in TERMINAL_STAGES
-            name = snapshot.server_name or server_status(who.own_key)[2]
+            name = snapshot.server_name or server_status(session_visitor.own_key)[2]
             yield (
                 render_history(snapshot),
                 render_status(
@@ -136,43 +146,43 @@ def build(
                 gr.Button(interactive=snapshot.stage in GENERATING_STAGES),
                 render_usage_panel(snapshot, user_locale),
             )
-        current.end_by_user()  # nobody reads it any more, if it was not over
+        current.end_by_user()  # the page has stopped reading
 
-    async def on_stop(who: Visitor) -> None:
-        if who.text_session is not None:
-            who.text_session.interrupt()
+    async def on_stop(session_visitor: Visitor) -> None:
+        if session_visitor.text_session is not None:
+            session_visitor.text_session.interrupt()
 
-    async def on_clear(who: Visitor) -> list[ChatMessage]:
-        current = active_chat(who)
+    async def on_clear(session_visitor: Visitor) -> list[ChatMessage]:
+        current = active_chat(session_visitor)
         if current is not None:
             current.clear()
         else:
-            who.text_conversation.clear()
+            session_visitor.text_conversation.clear()
         return []
 
-    def on_load(who: Visitor, user_locale: Locale) -> tuple[str, gr.Button]:
-        return render_status(CallStage.IDLE, None, server_status(who.own_key)[2], user_locale), connect_button(
-            False, user_locale
-        )
+    def on_load(session_visitor: Visitor, user_locale: Locale) -> tuple[str, gr.Button]:
+        return render_status(
+            CallStage.IDLE, None, server_status(session_visitor.own_key)[2], user_locale
+        ), connect_button(False, user_locale)
 
-    def on_server_change(who: Visitor, user_locale: Locale) -> Any:
+    def on_server_change(session_visitor: Visitor, user_locale: Locale) -> Any:
         return (
             gr.skip()
-            if active_chat(who)
-            else render_status(CallStage.IDLE, None, server_status(who.own_key)[2], user_locale)
+            if active_chat(session_visitor)
+            else render_status(CallStage.IDLE, None, server_status(session_visitor.own_key)[2], user_locale)
         )
 
-    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
+    unlimited: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_name": False}
     watch: dict[str, Any] = {
         "fn": on_watch,
         "inputs": [visitor, locale],
-        "outputs": [chat, status, connect, stop, sums],
+        "outputs": [chat, status, connect, stop, usage],
         "show_progress": "hidden",
         "concurrency_limit": queue_concurrency_limit(prototype.settings.max_chats, prototype.settings),
         "trigger_mode": "multiple",
         "api_name": False,
     }
-    connect.click(on_connect, visitor, None, **quick).then(**watch)
+    connect.click(on_connect, visitor, None, **unlimited).then(**watch)
     gr.on(
         [send.click, typed.submit],
         on_send,
@@ -180,9 +190,9 @@ def build(
         typed,
         js=clear_input_js("text", 2),
         trigger_mode="multiple",
-        **quick,
+        **unlimited,
     ).then(**watch)
-    stop.click(on_stop, visitor, None, **quick)
-    clear.click(on_clear, visitor, chat, **quick)
-    load_event.then(on_load, [visitor, locale], [status, connect], **quick)
+    stop.click(on_stop, visitor, None, **unlimited)
+    clear.click(on_clear, visitor, chat, **unlimited)
+    load_event.then(on_load, [visitor, locale], [status, connect], **unlimited)
     return StatusRefresh(on_server_change, [status])

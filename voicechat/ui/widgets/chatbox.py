@@ -1,4 +1,4 @@
-"""What both tabs have: the list of messages, and the box to type in."""
+"""Chat widgets of both tabs: the list of messages and the message box."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .markdown import preserve_indentation
 STATIC_DIR = Path(__file__).resolve().parent.parent / "static"
 AVATARS = (str(STATIC_DIR / "user.svg"), str(STATIC_DIR / "model.svg"))
 SPARE_QUEUE_SLOTS = 4
-"""Of Gradio's queue, above the limit of calls and of chats: the one too many is told so in their own language."""
+"""Queue slots above the limit of calls or chats, so that the app itself refuses further visitors in their language."""
 
 PENDING_PLACEHOLDER = "…"
-"""Stands where words are about to come."""
+"""Shown while a message has no text yet."""
 
 ChatMessage = dict[str, str]
 
 
 def queue_concurrency_limit(max_active: int, settings: Settings) -> int:
-    """Of Gradio's queue, for `most` calls or chats: those who wait in line hold a connection and a generator too."""
+    """Return the queue limit for this many calls or chats. Waiting visitors hold a generator too."""
     return max_active + settings.limits.max_waiting + SPARE_QUEUE_SLOTS
 
 
 def to_chat_message(bubble: Bubble, markup: str) -> ChatMessage | None:
-    """A bubble, whose text is `markup`, as a chatbot message; None when there is nothing to show yet."""
+    """Return a bubble as a chatbot message, with its text rendered as `markup`; None while it is empty."""
     content = preserve_indentation(markup)
     if not content and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         content = PENDING_PLACEHOLDER
@@ -37,7 +37,7 @@ def to_chat_message(bubble: Bubble, markup: str) -> ChatMessage | None:
 
 
 def build_chatbox(tab: str, *, height: str) -> gr.Chatbot:
-    """The messages of the tab `voice` or `text`."""
+    """Build the list of messages. `tab`: "voice" or "text"."""
     return gr.Chatbot(
         type="messages",
         elem_id=f"{tab}-chat",
@@ -56,14 +56,14 @@ def build_chatbox(tab: str, *, height: str) -> gr.Chatbot:
 
 
 def avatar_paths(page: gr.Blocks) -> frozenset[str]:
-    """Paths of the files that Gradio serves for this page: the copies it has made of the avatars."""
-    boxes = (block for block in page.blocks.values() if isinstance(block, gr.Chatbot))
-    pictures = (picture for box in boxes for picture in box.avatar_images or ())
+    """Return the paths of the avatar copies that Gradio serves for this page."""
+    chatbots = (block for block in page.blocks.values() if isinstance(block, gr.Chatbot))
+    pictures = (picture for chatbot in chatbots for picture in chatbot.avatar_images or ())
     return frozenset(str(picture["path"]) for picture in pictures if isinstance(picture, dict))
 
 
 def build_message_box(tab: str, *, max_lines: int) -> gr.Textbox:
-    """Where a message is typed: Enter sends it, Shift+Enter makes a new line."""
+    """Build the message box: Enter sends, Shift+Enter starts a new line."""
     return gr.Textbox(
         elem_id=f"{tab}-input",
         show_label=False,
@@ -76,14 +76,16 @@ def build_message_box(tab: str, *, max_lines: int) -> gr.Textbox:
 
 
 def clear_input_js(tab: str, input_count: int) -> str:
-    """Script of an event with so many inputs, the second of them the text in the tab's box: it is taken out of the box
-    at once, before the server has answered. What was typed since Enter, however little later, is another message."""
-    return f"""(...given) => {{
+    """Return the `js=` of a send event with `input_count` inputs, the second of them the text of the message box.
+
+    The script removes the sent text from the box at once. Text typed after Enter belongs to the next message.
+    """
+    return f"""(...inputs) => {{
         const box = document.querySelector("#{tab}-input textarea");
-        const taken = given[1] ?? "";
-        if (taken && box.value.startsWith(taken)) {{
-            box.value = box.value.slice(taken.length);
+        const sent = inputs[1] ?? "";
+        if (sent && box.value.startsWith(sent)) {{
+            box.value = box.value.slice(sent.length);
             box.dispatchEvent(new Event("input", {{ bubbles: true }}));
         }}
-        return given.slice(0, {input_count});
+        return inputs.slice(0, {input_count});
     }}"""

@@ -1,7 +1,7 @@
-"""Texts as the chatbot's Markdown. Pure.
+"""Markdown for the chatbot. Pure.
 
-Two kinds: what a person said or typed is shown to the letter; what a model wrote is Markdown without HTML and without
-pictures, which would tell other hosts who is reading.
+The visitor's text is shown literally. The model's text is Markdown without HTML and images: an image would reveal the
+reader to another host.
 """
 
 from __future__ import annotations
@@ -14,49 +14,52 @@ _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _CODE_SPAN = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
 _TAG_START = re.compile(r"<(?=[A-Za-z/!?])")
 WORD_JOINER = "\u2060"
-"""A word joiner: nothing is seen of it, and a sign with one behind it begins neither a tag nor a picture. call_control.js takes
-it out of what is copied."""
+"""Invisible character that prevents a tag or image after `<` or `!`. call_control.js removes it from copied text."""
 
 
-def escape_markdown(text: str) -> str:
-    """Markdown that shows `text` exactly: no sign in it means anything."""
+def escape_with_entities(text: str) -> str:
+    """Return Markdown that shows `text` literally: every special character becomes an HTML entity."""
 
-    def entity(found: re.Match[str]) -> str:
-        return f"&#{ord(found[0])};"
+    def entity(match: re.Match[str]) -> str:
+        return f"&#{ord(match[0])};"
 
-    def escape_line_start(found: re.Match[str]) -> str:
-        sign = found[2]
-        return found[1] + (f"&#{ord(sign)};" if not sign.isdigit() else f"{sign}&#8288;")  # a word joiner: no list
+    def escape_line_start(match: re.Match[str]) -> str:
+        character = match[2]
+        return match[1] + (
+            f"&#{ord(character)};" if not character.isdigit() else f"{character}&#8288;"
+        )  # a word joiner prevents a list
 
     shown = _LINE_START.sub(escape_line_start, _INLINE_SYNTAX.sub(entity, text))
-    return _INDENT.sub(lambda found: "&nbsp;" * len(found[0].expandtabs(4)), shown)
+    return _INDENT.sub(lambda match: "&nbsp;" * len(match[0].expandtabs(4)), shown)
 
 
 def safe_model_markdown(text: str) -> str:
-    """A model's Markdown with HTML shown as text and pictures as links; code looks as it is.
+    """Return a model's Markdown with HTML shown as text, images as links, and code unchanged.
 
-    What is code is decided by the page's own parser, which sees it differently in many corners. So nothing depends on
-    it: neither in what looks like code here, nor anywhere else, does a `<` stand before what could be a tag's name.
+    The page's parser may find code in other places than this function. So safety does not depend on it: neither inside
+    nor outside code does the result contain a `<` before a possible tag name.
     """
     parts = _CODE_SPAN.split(text)  # every second one is code
     parts[::2] = [part.replace("<", "&lt;").replace("![", "&#33;[") for part in parts[::2]]
     parts[1::2] = [_TAG_START.sub(f"<{WORD_JOINER}", part).replace("![", f"!{WORD_JOINER}[") for part in parts[1::2]]
     shown = "".join(parts)
-    # Where one part ends with the first sign and the next begins with the second.
+    # A part may end with the first character and the next part begin with the second.
     return _TAG_START.sub(f"<{WORD_JOINER}", shown).replace("![", f"!{WORD_JOINER}[")
 
 
 def preserve_indentation(markup: str) -> str:
-    """Markdown of several lines as the chatbot takes it: it takes away what all lines but the first are indented by, as
-    in a docstring, and a nested list would be a flat one. An empty first line, which it takes away too, makes the real
-    first line one of them."""
+    """Return Markdown whose indentation survives the chatbot.
+
+    The chatbot removes the common indentation of all lines but the first, as in a docstring, which flattens nested
+    lists. With an empty first line, which it also removes, the real first line counts too.
+    """
     return f"\n{markup}" if "\n" in markup else markup
 
 
 def with_strikethrough(text: str, unheard_text: str) -> str:
-    """A model's text of which `rest` was never heard, that part struck out."""
+    """Return a model's text as Markdown, followed by `unheard_text` struck through."""
     unheard = " ".join(unheard_text.split())  # on one line: a new paragraph or list would end the span
     shown = safe_model_markdown(text)
     if text.count("```") % 2:
         shown += "\n```\n"  # cut inside a code block
-    return f'{shown} <span class="unheard">{escape_markdown(unheard)}</span>' if unheard else shown
+    return f'{shown} <span class="unheard">{escape_with_entities(unheard)}</span>' if unheard else shown

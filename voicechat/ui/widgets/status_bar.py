@@ -1,4 +1,4 @@
-"""The status bar of a tab."""
+"""Status bar of a tab: stage, notice and server name."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from gradio.components import Component
 
-from realtime_handler import CallStage
+from voicechat.turn_taking.snapshot import CallStage
 from voicechat.ui.i18n import SERVER_NAMES, Locale, get_message
 
 ServerStatusProvider = Callable[[str], tuple[CallStage | str, str | None, str]]
-"""(a visitor's own key or "") -> stage outside a call ("idle", "loading" or "failed"), notice code or None,
-`Endpoint.name`."""
+"""Maps a visitor's own key, or "", to (stage outside a call: "idle", "loading" or "failed"; notice code or None;
+`Endpoint.name`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusRefresh:
-    """How a tab shows again what it would talk to: a function of (`Visitor`, `Locale`), and where its results go."""
+    """Update of a tab's status bar: a function of (`Visitor`, `Locale`) and the outputs of its results."""
 
     render: Callable[..., Any]
     outputs: Sequence[Component]
 
 
 def render_status_bar(stage: str, notice: str | None, text: str, server_name: str, locale: Locale) -> str:
-    """State as a word for everyone, as a colour for those who see it. `server`: an `Endpoint.name`."""
+    """Return the HTML of the status bar. `server_name`: an `Endpoint.name`."""
     return (
         f'<div class="status" data-stage="{html.escape(stage)}"'
         f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'

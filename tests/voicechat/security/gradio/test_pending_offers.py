@@ -1,4 +1,4 @@
-"""Sessions and calls belong to the browser that began them; real offers of real WebRTC connections."""
+"""Ownership and limits of WebRTC offers, with real offers of real connections."""
 
 from __future__ import annotations
 
@@ -24,53 +24,55 @@ async def create_peer_offer() -> tuple[RTCPeerConnection, RTCSessionDescription]
 
 
 @asynccontextmanager
-async def pending_offers(home: ProtectedApp, life_s: float = 60.0) -> AsyncIterator[Callable[..., Any]]:
-    """Offers of calls that nobody connects; at the end they are closed, or their time is over, and nothing is left."""
+async def pending_offers(app: ProtectedApp, timeout_s: float = 60.0) -> AsyncIterator[Callable[..., Any]]:
+    """Yield a function that offers connections which never connect; assert at the end that none is left."""
     peers: list[RTCPeerConnection] = []
-    home.access_policy.pending_offers._connect_timeout_s = life_s
+    app.access_policy.pending_offers._connect_timeout_s = timeout_s
 
-    async def offer(browser: httpx.AsyncClient, word: str, session: str, **changed: Any) -> httpx.Response:
+    async def offer(browser: httpx.AsyncClient, connection_id: str, session: str, **changed: Any) -> httpx.Response:
         connection, description = await create_peer_offer()
         peers.append(connection)
-        data = {"type": "offer", "sdp": description.sdp, "webrtc_id": word, **changed}
-        return await call_component_function(home, browser, session, "offer", data)
+        data = {"type": "offer", "sdp": description.sdp, "webrtc_id": connection_id, **changed}
+        return await call_component_function(app, browser, session, "offer", data)
 
     yield offer
     for connection in peers:
         await connection.close()
-    if life_s > 1:
-        for connection in [*_webrtc_component(home).pcs.values()]:
+    if timeout_s > 1:
+        for connection in [*_webrtc_component(app).pcs.values()]:
             await connection.close()
     async with asyncio.timeout(5):
-        await asyncio.gather(*home.access_policy.pending_offers._tasks)
-    assert home.access_policy.pending_offers.pending_count == 0
-    assert _webrtc_component(home).pcs == {}
-    assert home.application.admission.is_empty
+        await asyncio.gather(*app.access_policy.pending_offers._tasks)
+    assert app.access_policy.pending_offers.pending_count == 0
+    assert _webrtc_component(app).pcs == {}
+    assert app.application.admission.is_empty
 
 
-def _webrtc_component(home: ProtectedApp) -> Any:
-    return home.application.page.blocks[home.access_policy.component_id]
+def _webrtc_component(app: ProtectedApp) -> Any:
+    return app.application.page.blocks[app.access_policy.component_id]
 
 
 async def call_component_function(
-    home: ProtectedApp, browser: httpx.AsyncClient, session: str, function: str, data: object
+    app: ProtectedApp, browser: httpx.AsyncClient, session: str, function: str, data: object
 ) -> httpx.Response:
-    body = {"component_id": home.access_policy.component_id, "fn_name": function, "session_hash": session, "data": data}
+    body = {"component_id": app.access_policy.component_id, "fn_name": function, "session_hash": session, "data": data}
     return await browser.post("/gradio_api/component_server/", json=body)
 
 
-async def join_call_queue(home: ProtectedApp, browser: httpx.AsyncClient, session: str, word: str) -> httpx.Response:
-    """The first function of the page that is about a call."""
-    function, places = next(
-        (number, places) for number, places in home.access_policy.webrtc_input_indexes.items() if places
+async def join_call_queue(
+    app: ProtectedApp, browser: httpx.AsyncClient, session: str, connection_id: str
+) -> httpx.Response:
+    """Call the first function of the page that has a connection among its inputs."""
+    function, indexes = next(
+        (number, indexes) for number, indexes in app.access_policy.webrtc_input_indexes.items() if indexes
     )
-    data: list[Any] = [None] * len(home.application.page.fns[function].inputs)
-    data[places[0]] = word
+    data: list[Any] = [None] * len(app.application.page.fns[function].inputs)
+    data[indexes[0]] = connection_id
     body = {"session_hash": session, "fn_index": function, "data": data, "trigger_id": None}
     return await browser.post("/gradio_api/queue/join", json=body)
 
 
-async def test_nobody_uses_the_session_of_another(open_app: ProtectedApp) -> None:
+async def test_session_of_another_visitor_is_refused(open_app: ProtectedApp) -> None:
     async with open_app.browser_client("203.0.113.30") as owner, open_app.browser_client("203.0.113.31") as stranger:
         await owner.get("/")
         await stranger.get("/")
@@ -83,19 +85,19 @@ async def test_nobody_uses_the_session_of_another(open_app: ProtectedApp) -> Non
         ):
             assert answer.status_code == 403
         assert "another visitor" in (await join_call_queue(open_app, stranger, "mine", "")).text
-        # Gradio reads the last of several, so that naming one's own before another's must not help.
+        # Gradio reads the last of several names: an own session before another visitor's must not help.
         for query in ("session_hash=own&session_hash=mine", "session_hash=mine&session_hash=own", "session_hash="):
             assert (await stranger.get(f"/gradio_api/queue/data?{query}")).status_code == 400, query
 
 
-async def test_who_keeps_no_cookies_is_told_apart_by_address(open_app: ProtectedApp) -> None:
+async def test_clients_without_cookies_are_distinguished_by_address(open_app: ProtectedApp) -> None:
     async with open_app.browser_client("203.0.113.40") as owner, open_app.browser_client("203.0.113.41") as stranger:
         assert (await join_call_queue(open_app, owner, "bare", "")).status_code != 403
         assert (await join_call_queue(open_app, owner, "bare", "")).status_code != 403
         assert (await join_call_queue(open_app, stranger, "bare", "")).status_code == 403
 
 
-async def test_nobody_ends_feeds_or_hears_the_call_of_another(open_app: ProtectedApp) -> None:
+async def test_connection_of_another_visitor_is_refused(open_app: ProtectedApp) -> None:
     async with (
         open_app.browser_client("203.0.113.32") as owner,
         open_app.browser_client("203.0.113.33") as stranger,
@@ -113,7 +115,7 @@ async def test_nobody_ends_feeds_or_hears_the_call_of_another(open_app: Protecte
         assert (await join_call_queue(open_app, owner, "owner2", "call1")).status_code == 403
 
 
-async def test_offers_that_never_connect_keep_nobody_out(open_app: ProtectedApp) -> None:
+async def test_pending_offers_of_one_visitor_do_not_block_others(open_app: ProtectedApp) -> None:
     async with (
         open_app.browser_client("203.0.113.34") as junk,
         open_app.browser_client("203.0.113.35") as guest,
@@ -128,7 +130,7 @@ async def test_offers_that_never_connect_keep_nobody_out(open_app: ProtectedApp)
 @pytest.mark.parametrize(
     "media", [[], ["audio", "audio"], ["audio", "video"], ["recvonly"], ["sendonly"], ["inactive"]], ids=str
 )
-async def test_an_offer_is_of_one_sound_both_ways(open_app: ProtectedApp, media: list[str]) -> None:
+async def test_offer_needs_one_audio_section_both_ways(open_app: ProtectedApp, media: list[str]) -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.createDataChannel("text")
     for each in media:
@@ -143,8 +145,8 @@ async def test_an_offer_is_of_one_sound_both_ways(open_app: ProtectedApp, media:
     await connection.close()
 
 
-async def test_an_offer_that_never_connects_is_dropped_in_time(open_app: ProtectedApp) -> None:
-    async with open_app.browser_client("203.0.113.37") as junk, pending_offers(open_app, life_s=0.3) as offer:
+async def test_offer_that_never_connects_is_dropped(open_app: ProtectedApp) -> None:
+    async with open_app.browser_client("203.0.113.37") as junk, pending_offers(open_app, timeout_s=0.3) as offer:
         assert (await offer(junk, "junk37", "junk37")).json()["type"] == "answer"
         assert open_app.access_policy.pending_offers.pending_count == 1
 
@@ -152,32 +154,32 @@ async def test_an_offer_that_never_connects_is_dropped_in_time(open_app: Protect
 @pytest.mark.parametrize(
     "sdp", ["", "v=0", "v=0\r\nm=audio 9 x 0\r\n", "x" * 1000, "v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\n"]
 )
-async def test_an_offer_that_makes_no_sense_leaves_nothing(open_app: ProtectedApp, sdp: str) -> None:
+async def test_invalid_sdp_leaves_no_pending_offer(open_app: ProtectedApp, sdp: str) -> None:
     async with open_app.browser_client("203.0.113.36") as browser, pending_offers(open_app) as offer:
         answer = await offer(browser, "junk", "junk36", sdp=sdp)
         assert answer.status_code == 400 or "sdp" in answer.json(), (answer.status_code, answer.text)
         assert "Traceback" not in answer.text
 
 
-async def test_malformed_requests_get_a_sentence(open_app: ProtectedApp) -> None:
+async def test_malformed_requests_get_a_400_sentence(open_app: ProtectedApp) -> None:
     async with open_app.browser_client() as browser:
         for path in ("/gradio_api/queue/join", "/gradio_api/component_server/"):
             for body in (b"", b"{", b"[]", b"null", b'{"session_hash": 1}', b"\xff\xfe"):
                 answer = await browser.post(path, content=body)
-                assert answer.status_code == 400 and "makes no sense" in answer.text
+                assert answer.status_code == 400 and "Invalid request" in answer.text
             answer = await browser.post(path, content=b"x" * 1_000_001)
             assert answer.status_code == 413
         assert (await browser.get("/gradio_api/queue/data")).status_code == 400
         assert (await browser.get("/gradio_api/queue/data", params={"session_hash": "a b"})).status_code == 400
 
 
-async def test_a_body_that_never_ends_holds_nothing(open_app: ProtectedApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicechat.security.middleware.BODY_TIMEOUT_S", 0.1)
+async def test_endless_body_times_out(open_app: ProtectedApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicechat.security.middleware.request_body.BODY_TIMEOUT_S", 0.1)
 
-    async def drops() -> AsyncIterator[bytes]:
+    async def endless_body() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.Event().wait()
 
     async with asyncio.timeout(5), open_app.browser_client() as browser:
-        answer = await browser.post("/gradio_api/queue/join", content=drops())
+        answer = await browser.post("/gradio_api/queue/join", content=endless_body())
         assert answer.status_code == 400

@@ -1,0 +1,94 @@
+"""Stages of the reply generator: token stream, clause splitting, Traditional text."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from offline.llm.errors import LlmError, LlmUsage
+from offline.llm.prompt import Prompt
+from offline.pipeline.model_runtime import ModelRuntime
+from offline.pipeline.priority_executor import Priority, PriorityExecutor
+from offline.pipeline.reply_generator import split_clauses, traditional_text
+from tests.support.offline.fake_models import RESULT_TIMEOUT_S, FakeLanguageModel, FakeSynthesizer
+
+PROMPT = Prompt(({"role": "user", "content": "Hi"},), {})
+
+
+@pytest.fixture
+async def language_model() -> FakeLanguageModel:
+    return FakeLanguageModel()
+
+
+@pytest.fixture
+async def runtime(language_model: FakeLanguageModel) -> AsyncIterator[ModelRuntime]:
+    executors = PriorityExecutor("llm"), PriorityExecutor("tts")
+    yield ModelRuntime(language_model, FakeSynthesizer(), *executors, ("en", "zh"), 4096)
+    for executor in executors:
+        executor.close()
+
+
+async def stream(*texts: str) -> AsyncIterator[str]:
+    for text in texts:
+        yield text
+
+
+async def test_tokens_of_a_reply_end_with_the_complete_counts(runtime: ModelRuntime) -> None:
+    tokens = [token async for token in runtime.tokens(PROMPT, 0, Priority.INTERACTIVE, threading.Event())]
+    assert [text for text, _ in tokens] == ["Good ", "morning. ", "How are you?", ""]
+    assert tokens[-1][1] == LlmUsage(5, 2, 3)
+
+
+async def test_tokens_of_a_failing_model_raise_its_error(
+    runtime: ModelRuntime, language_model: FakeLanguageModel
+) -> None:
+    language_model.fails = True
+    with pytest.raises(LlmError):
+        await anext(runtime.tokens(PROMPT, 0, Priority.INTERACTIVE, threading.Event()))
+
+
+async def test_tokens_closed_early_stop_the_model(runtime: ModelRuntime, language_model: FakeLanguageModel) -> None:
+    language_model.piece_permits = threading.Semaphore(1)
+    stop = threading.Event()
+    async with aclosing(runtime.tokens(PROMPT, 0, Priority.INTERACTIVE, stop)) as tokens:
+        assert (await anext(tokens))[0] == "Good "
+    assert stop.is_set()
+    assert await asyncio.to_thread(language_model.stopped.wait, RESULT_TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    ("texts", "keep_unfinished", "clauses"),
+    [
+        (("Good ", "morning. ", "How are"), True, ["Good morning.", " How are"]),
+        (("Good ", "morning. ", "How are"), False, ["Good morning."]),
+        (("How ", "are"), False, ["How are"]),
+        ((), True, []),
+    ],
+)
+async def test_split_clauses_drops_an_unfinished_clause_only_after_another(
+    texts: tuple[str, ...], keep_unfinished: bool, clauses: list[str]
+) -> None:
+    assert [clause async for clause in split_clauses(stream(*texts), lambda: keep_unfinished)] == clauses
+
+
+async def test_split_clauses_yields_a_clause_before_the_next_text_is_pulled() -> None:
+    pulled: list[str] = []
+
+    async def texts() -> AsyncIterator[str]:
+        for text in ("Good morning. ", "How are you?"):
+            pulled.append(text)
+            yield text
+
+    async with aclosing(split_clauses(texts(), lambda: True)) as clauses:
+        assert await anext(clauses) == "Good morning."
+        assert pulled == ["Good morning. "]
+
+
+async def test_traditional_text_converts_chinese_by_the_clause_and_passes_the_rest() -> None:
+    pieces = [piece async for piece in traditional_text(stream("OK", ": ", "台湾", "很美，", "我们", "去吧。"))]
+    assert pieces[:2] == ["OK", ": "]
+    assert "".join(pieces) == "OK: 台灣很美，我們去吧。"

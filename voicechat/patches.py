@@ -1,0 +1,41 @@
+"""Installation of all patches of other packages, at one place. `patched_internals.py` lists their targets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import uvicorn
+
+from voicechat.dependency_checks import DependencyChanged
+from voicechat.patched_internals import INTERNAL_USES
+from voicechat.server import uvicorn_options
+from voicechat.server.gradio_patches import disconnect_polling, error_logging, session_retention, stream_close
+from voicechat.transport.audio_track import install_track
+from voicechat.transport.jitter_buffer import install_jitter_buffer
+from voicechat.transport.rtp_fast_path import install_rtp_fast_path
+
+log = logging.getLogger(__name__)
+
+
+def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_message_bytes: int) -> None:
+    """Replace the internals of other packages. Log each patch that steps back, and what is lost with it.
+
+    `on_server_start` and `max_message_bytes`: as in `uvicorn_options.install`.
+    """
+    for install in (
+        install_jitter_buffer,
+        install_track,
+        install_rtp_fast_path,
+        disconnect_polling.install,
+        error_logging.install,
+        session_retention.install,
+        stream_close.install,
+        partial(uvicorn_options.install, on_server_start, max_message_bytes),
+    ):
+        try:
+            install()
+        except DependencyChanged as error:
+            lost = next((use.lost_when_skipped for use in INTERNAL_USES if error.target in use.sha256), "unknown")
+            log.warning("patches: skipped target=%s reason=%s lost=%s", error.target, error.reason, lost)

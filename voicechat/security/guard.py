@@ -1,0 +1,36 @@
+"""Guard: the security middlewares around the whole ASGI app, in one stack. Contains no policy; see access_policy.py."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .access_policy import AccessPolicy
+from .auth.login_middleware import LoginMiddleware
+from .gradio.request_middleware import GradioRequestMiddleware
+from .middleware.access import AccessMiddleware
+from .middleware.context import attach_context
+from .middleware.errors import ErrorMiddleware
+from .middleware.page import PageMiddleware
+from .middleware.response_headers import ResponseHeadersMiddleware
+
+
+class Guard:
+    """Wraps a whole ASGI app. Several apps may share one `AccessPolicy`."""
+
+    def __init__(self, app: ASGIApp, access_policy: AccessPolicy) -> None:
+        self._access_policy = access_policy
+        self._app = app
+        # Innermost first: a request passes them from the last to the first.
+        stack: ASGIApp = GradioRequestMiddleware(app, access_policy)
+        stack = PageMiddleware(stack, access_policy)
+        stack = LoginMiddleware(stack, access_policy)
+        stack = AccessMiddleware(stack, access_policy)
+        stack = ErrorMiddleware(stack)
+        self._stack: ASGIApp = ResponseHeadersMiddleware(stack)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        attach_context(scope, self._access_policy)
+        await self._stack(scope, receive, send)

@@ -1,0 +1,187 @@
+"""One application: everything that a process owns, built from its settings, and its two ASGI shapes.
+
+`uvicorn app:app` serves `build_asgi_app`; `python app.py` lets Gradio build the ASGI application
+(`launch.serve_until_shutdown`). The handler of a call is injected, so that nothing here imports `realtime_handler`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from voicechat import TITLE, VERSION
+from voicechat.config.session_update import SessionMode
+from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.budget import BillingService
+from voicechat.limits.pricing import SpendLimits
+from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.protocol.failures import Failure
+from voicechat.security.guard import Guard
+from voicechat.session import websocket_call
+from voicechat.session.call_handler import CallHandler, EndpointResolver
+from voicechat.session.websocket_call import AudioSocketRegistry
+from voicechat.transport import udp_check
+from voicechat.transport.ice_servers import IceServerProvider
+from voicechat.transport.udp_check import UdpCheck
+from voicechat.ui import downloads
+from voicechat.ui.downloads import Downloads
+from voicechat.ui.i18n import I18N
+from voicechat.ui.page import build_page
+from voicechat.upstream.probe import UpstreamProbe
+
+from . import routes
+from .access_policy_factory import create_access_policy
+from .gc_scheduler import GcScheduler
+from .graceful_shutdown import GracefulShutdown
+from .gradio_patches.error_logging import EXCEPTION_HANDLERS
+from .offline_process import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
+from .prometheus import Metrics
+from .routes import Health, build_router
+
+HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService], CallHandler]
+"""Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
+
+ROUTE_RULES = (*routes.ROUTE_RULES, *udp_check.ROUTE_RULES, *downloads.ROUTE_RULES, *websocket_call.ROUTE_RULES)
+"""Access rules of the routes that the application adds to Gradio's."""
+
+
+class Application:
+    """Owner of all services of one process."""
+
+    def __init__(self, settings: Settings, create_handler: HandlerFactory) -> None:
+        self.settings = settings
+        command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
+        self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
+        self.admission = AdmissionController(ConcurrencyLimits.from_settings(settings))
+        self.gc_scheduler = GcScheduler(self.admission)
+        self.downloads = Downloads()
+        self.metrics = Metrics()
+        self.billing = BillingService(
+            SpendLimits(settings.max_call_cost, settings.max_day_cost),
+            self.metrics,
+            visitor_quota_s=settings.limits.max_visitor_seconds_per_day,
+        )
+        prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing)
+        ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
+        self.audio_sockets = AudioSocketRegistry(prototype)
+        self.page = build_page(
+            prototype,
+            self.server_status,
+            self.downloads,
+            self.audio_sockets,
+            rtc_configuration=ice_servers.rtc_configuration,
+        )
+        self.gateway = RealtimeGateway(settings, self.resolve_endpoint, self.billing, self.admission)
+        self.upstream_probe = None if self.embedded_server else UpstreamProbe(settings.endpoint())
+        self.router = build_router(self.health, self.gateway, self.render_metrics if settings.metrics else None)
+        self.downloads.add_to(self.router)
+        self.audio_sockets.add_to(self.router)
+        UdpCheck(ice_servers.rtc_configuration).add_to(self.router)
+        self.shutdown = GracefulShutdown(self.admission, settings.limits.drain_seconds)
+        self.access_policy = create_access_policy(settings, self.page, ROUTE_RULES, lambda: self.page.share_url)
+        self.started_at = time.monotonic()
+
+    def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
+        """Return where a call that starts now connects. `own_key`: the visitor's own key, "" without one."""
+        address = self.embedded_server.url if self.embedded_server is not None else None
+        endpoint = self.settings.endpoint(address or "", own_key)
+        if endpoint.kind is ServerKind.OFFLINE:
+            return Failure.LOADING if address is None else endpoint
+        return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_visitor_key else endpoint
+
+    def server_status(self, own_key: str = "") -> tuple[str, str | None, str]:
+        """Return what the status bar shows outside a call: stage, notice and `Endpoint.name`."""
+        endpoint = self.settings.endpoint(own_key=own_key)
+        name = endpoint.name
+        if self.embedded_server is None or endpoint.has_visitor_key:
+            return "idle", None, name
+        if self.embedded_server.phase is EmbeddedServerPhase.FAILED:
+            return "failed", "models_missing", name
+        if self.embedded_server.phase is EmbeddedServerPhase.DOWNLOADING:
+            return "loading", "models_fetching", name
+        if self.embedded_server.phase is not EmbeddedServerPhase.READY:
+            return "loading", None, name
+        return "idle", None if "zh" in self.embedded_server.languages else "english_only", name
+
+    def render_metrics(self) -> bytes:
+        """Return the metrics in Prometheus' text format."""
+        if self.embedded_server is not None:
+            self.metrics.set_embedded_phase(self.embedded_server.phase)
+        self.metrics.set_queue_length(self.admission.queue_length)
+        return self.metrics.render()
+
+    async def health(self) -> Health:
+        """Return whether the app is ready for conversations, and how many are open."""
+        if self.shutdown.is_shutting_down:
+            status, detail = "draining", "The app ends, and takes no new conversations."
+        elif self.embedded_server is not None:
+            ready = {EmbeddedServerPhase.READY: "ok", EmbeddedServerPhase.FAILED: "failed"}
+            status, detail = ready.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
+        else:
+            detail = await self.upstream_probe.check() if self.upstream_probe else ""
+            status = "unreachable" if detail else "ok"
+        return Health(
+            status=status,
+            server=self.settings.server_kind,
+            model=self.settings.model if self.embedded_server is None else self.embedded_server.model,
+            calls=self.admission.count_admitted(AdmissionKind.CALL) + self.gateway.count_sessions(SessionMode.VOICE),
+            chats=self.admission.count_admitted(AdmissionKind.CHAT) + self.gateway.count_sessions(SessionMode.TEXT),
+            uptime_s=round(time.monotonic() - self.started_at, 1),
+            version=VERSION,
+            detail=detail,
+        )
+
+    def start(self) -> None:
+        """Start the embedded server, if there is one."""
+        if self.embedded_server is not None:
+            self.embedded_server.start()
+
+    def stop(self) -> None:
+        """Stop the embedded server, if there is one."""
+        if self.embedded_server is not None:
+            self.embedded_server.stop()
+
+
+def build_asgi_app(application: Application) -> FastAPI:
+    """Return the ASGI application: our routes first, the page at the root."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        application.start()
+        async with application.gc_scheduler.run_in_background():
+            yield
+        application.stop()
+
+    # FastAPI's documentation pages load scripts from another host. `routes.py` serves one without scripts.
+    api = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None)
+    api.include_router(application.router)
+    api.add_middleware(Guard, access_policy=application.access_policy)
+    root_path = application.settings.root_path or None
+    app: FastAPI = gr.mount_gradio_app(
+        api,
+        application.page,
+        path="/",
+        ssr_mode=False,
+        i18n=I18N,
+        root_path=root_path,
+        app_kwargs={"exception_handlers": EXCEPTION_HANDLERS},
+    )
+    return app
+
+
+def gradio_app_kwargs(application: Application) -> dict[str, Any]:
+    """Return the arguments with which Gradio's `launch()` builds its ASGI application."""
+    return {
+        "routes": application.router.routes,
+        "openapi_url": None,
+        "exception_handlers": EXCEPTION_HANDLERS,
+        "middleware": [Middleware(Guard, access_policy=application.access_policy)],
+        "lifespan": lambda _: application.gc_scheduler.run_in_background(),
+    }

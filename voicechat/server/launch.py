@@ -1,0 +1,54 @@
+"""Serving of the page by Gradio's own server, as `python app.py` does, until a signal ends the process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+from voicechat.ui.i18n import I18N
+from voicechat.ui.page import count_queue_workers
+
+from .application import Application, gradio_app_kwargs
+from .graceful_shutdown import close_tunnels
+
+log = logging.getLogger(__name__)
+
+
+def bind_error(host: str, port: int) -> str:
+    """Return why no server can listen there, in the system's words; "" when one can. Gradio hides the reason."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        number = error.errno or 0  # below 0: unknown host, which has its own message
+        return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+    return ""
+
+
+def serve_until_shutdown(application: Application) -> None:
+    """Serve the page, and block until the shutdown is complete. Raise SystemExit when the port is not available."""
+    settings = application.settings
+    application.shutdown.install_signal_handlers()
+    application.start()
+    try:
+        application.page.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            root_path=settings.root_path or None,
+            prevent_thread_lock=True,
+            max_threads=count_queue_workers(settings),  # launch() ignores the page's own value
+            ssr_mode=False,  # with it, Gradio's own server answers /health with the page
+            i18n=I18N,
+            app_kwargs=gradio_app_kwargs(application),
+        )
+        if settings.share and not application.page.share_url:
+            log.warning("launch: no public link reason=Gradio's servers cannot be reached, or this is a Space")
+        application.shutdown.wait()
+        application.page.close(verbose=False)
+        close_tunnels()
+    except OSError as error:
+        why = bind_error(settings.host, settings.port) or error.strerror or type(error).__name__
+        raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None
+    finally:
+        application.stop()

@@ -1,0 +1,285 @@
+"""Session core that calls and chats share: admission, billing, upstream connection, limits and the coarse clock.
+
+A session lives in one event loop and has one state, `CallStage`. Its resources hang on that state:
+
+    start() ── queued ── admitted ──▶ `LiveCall` exists ── end ──▶ everything released
+          └── refused ──▶ FAILED
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from voicechat.config.session_update import SessionMode
+from voicechat.config.settings import Endpoint, Settings
+from voicechat.conversation.conversation import Conversation
+from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.daily_quota import QuotaMeter
+from voicechat.limits.waiting_queue import (
+    AdmissionController,
+    AdmissionKind,
+    AdmissionState,
+    AdmissionTicket,
+    needs_offline_session,
+)
+from voicechat.logs import bind_session_id, error_location
+from voicechat.protocol.failures import Failure
+from voicechat.protocol.notices import Notice
+from voicechat.turn_taking.call import CallStateMachine
+from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
+from voicechat.upstream.reconnecting_client import EndpointSource, EventObserver, ReconnectingClient
+
+log = logging.getLogger(__name__)
+
+TICK_INTERVAL_S = 0.5
+"""Seconds between two checks of limits, timeouts and presence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCall:
+    """Resources of an admitted session. Exists from admission to the end of the session."""
+
+    upstream: ReconnectingClient
+    quota_meter: QuotaMeter
+
+
+class BaseSession:
+    """One call or chat. Subclasses implement what raises NotImplementedError, and hand snapshots to the page."""
+
+    mode: ClassVar[SessionMode]
+    admission_kind: ClassVar[AdmissionKind]
+
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint_source: EndpointSource,
+        admission: AdmissionController,
+        billing: BillingService,
+        conversation: Conversation,
+        visitor_key: str,
+        *,
+        quota_key: str = "",
+        clock: Callable[[], float],
+        sleep: Callable[[float], Any],
+    ) -> None:
+        """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none."""
+        self.settings = settings
+        self.clock = clock
+        self._sleep = sleep
+        self._endpoint_source = endpoint_source
+        self._billing = SessionBilling(billing, settings, self.mode)
+        self._daily_quota = billing.daily_quota
+        self._quota_key = quota_key
+        self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
+        conversation.reset_connection()
+        self._call = CallStateMachine(conversation, settings, clock())
+        self._live: LiveCall | None = None
+        self._last_seen_at = clock()
+        """Last sign of life from the page."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ---------------------------------------------------------------- for subclasses
+
+    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the `session.update` for a new connection to this server."""
+        raise NotImplementedError
+
+    def _check_presence(self, now: float) -> None:
+        """End the session of a page that has vanished."""
+        raise NotImplementedError
+
+    def _observers(self) -> Sequence[EventObserver]:
+        """Return the observers of server events."""
+        return (self._billing,)
+
+    def _on_upstream_ready(self, live: LiveCall) -> None:
+        """Send what a new connection needs besides the conversation."""
+
+    def _on_tick(self, live: LiveCall, now: float) -> None:
+        """Do more in the coarse tick of an admitted session."""
+
+    def _on_change(self) -> None:
+        """Note that the snapshot may differ."""
+
+    def _close_page(self) -> None:
+        """Let the page close after an end that the visitor did not ask for."""
+
+    # ---------------------------------------------------------------- start and admission
+
+    def start(self) -> None:
+        """Request admission: connect, wait in the queue, or fail with the reason. Call it inside the event loop."""
+        self._session_id = bind_session_id()
+        if self._daily_quota.is_exhausted(self._quota_key):
+            self._end(CallStage.FAILED, Notice.VISITOR_DAILY_QUOTA)
+            return
+        self._ticket.request(uses_offline=needs_offline_session(self._endpoint_source()))
+        self._apply_admission()
+        if self.is_active:
+            self._tasks.append(asyncio.create_task(self._run_tick_loop()))
+
+    def on_admission_changed(self) -> None:
+        try:
+            self._apply_admission()
+        except Exception as error:
+            self.fail(error)
+        self._on_change()
+
+    def on_shutdown(self, grace_s: float) -> None:
+        self._call.on_shutdown(grace_s, self.clock())
+        self._on_change()
+
+    def _apply_admission(self) -> None:
+        if self._ticket.refusal is not None:
+            self._end(CallStage.FAILED, self._ticket.refusal)
+        elif self._ticket.state is AdmissionState.ADMITTED:
+            self._call.admitted(self.clock())
+            self._go_live()
+        else:
+            self._call.queued(self._ticket.queue_position, self.clock())
+
+    def _go_live(self) -> None:
+        """Open billing, quota meter and connection of the admitted session."""
+        self._billing.open()
+        upstream = ReconnectingClient(
+            self._call,
+            self.settings,
+            self._resolve_endpoint,
+            self._build_update,
+            observers=self._observers(),
+            on_ready=lambda: self._on_upstream_ready(live),
+            on_change=self._on_change,
+            clock=self.clock,
+            sleep=self._sleep,
+        )
+        live = self._live = LiveCall(upstream, QuotaMeter(self._daily_quota, self._quota_key, self.clock()))
+        running = asyncio.create_task(self._run_upstream(upstream))
+        running.add_done_callback(lambda _: self._ticket.release())  # the offline server has its session back by then
+        self._tasks.append(running)
+
+    # ---------------------------------------------------------------- end
+
+    @property
+    def is_active(self) -> bool:
+        """The session is neither ended nor failed."""
+        return self._call.stage not in TERMINAL_STAGES
+
+    def end_by_user(self) -> None:
+        """End the session at the visitor's request. Do nothing if it has ended.
+
+        The page is not asked to close: fastrtc's component closes whatever call it has when such a message arrives, and
+        that may be the visitor's next one.
+        """
+        self._finish(CallStage.ENDED, None)
+
+    def fail(self, error: Exception) -> None:
+        """End the session because of an internal error, and log its place in the code."""
+        log.error("session: internal error kind=%s error=%s", self.admission_kind, error_location(error))
+        self._end(CallStage.FAILED, Notice.INTERNAL)
+
+    def _end(self, stage: CallStage, notice: str) -> None:
+        if self.is_active:
+            self._finish(stage, notice)
+            self._close_page()
+
+    def _finish(self, stage: CallStage, notice: str | None) -> None:
+        if self.is_active:
+            self._call.end(stage, notice, self.clock())
+            self._billing.close(notice or "hung_up")
+            self._release_resources()
+            self._on_change()
+
+    def _release_resources(self) -> None:
+        """Free the slot, detach the connection and cancel the tasks. The task that opened the socket closes it."""
+        self._ticket.begin_release()
+        live, self._live = self._live, None
+        if live is not None:
+            live.upstream.detach()
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current and not task.cancelling():  # a cancelled one waits for the usage of the last reply
+                task.cancel()
+
+    async def wait_closed(self, timeout_s: float | None = None) -> None:
+        """Wait until every task of the session has ended."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    # ---------------------------------------------------------------- upstream
+
+    async def _run_upstream(self, upstream: ReconnectingClient) -> None:
+        bind_session_id(self._session_id)  # admission can begin in the task of another session
+        try:
+            failure = await upstream.run()
+            if failure is not None:
+                self._end(CallStage.FAILED, failure)
+        except Exception as error:
+            self.fail(error)
+
+    def _resolve_endpoint(self) -> Endpoint | Failure:
+        """Return the server to connect to now, and move the ticket to it."""
+        found = self._endpoint_source()
+        if not self._ticket.switch_server(needs_offline_session(found)):
+            return Failure.SERVER_FULL  # the visitor removed their key, and the offline server has no room
+        return found
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        if self._live is not None:
+            self._live.upstream.send(events)
+
+    # ---------------------------------------------------------------- coarse clock
+
+    async def _run_tick_loop(self) -> None:
+        try:
+            while self.is_active:
+                await self._sleep(TICK_INTERVAL_S)
+                self._tick(self.clock())
+        except Exception as error:
+            self.fail(error)
+
+    def _tick(self, now: float) -> None:
+        self._check_presence(now)
+        if not self.is_active:
+            return
+        live = self._live
+        if live is None:
+            self._resolve_endpoint()  # a queued visitor may have entered or removed a key of their own
+        elif notice := self._call.expired(now) or self._exceeded_limit(live, now):
+            self._end(CallStage.ENDED, notice)
+        else:
+            self._send(self._call.check_timeouts(now))
+            self._on_tick(live, now)
+            self._on_change()
+
+    def _exceeded_limit(self, live: LiveCall, now: float) -> str | None:
+        """Return the budget or quota that ends the session now."""
+        quota_ends = live.quota_meter.must_end(self._call.idle, now)
+        return self._billing.must_end(self._call.idle, now) or (Notice.VISITOR_DAILY_QUOTA if quota_ends else None)
+
+    # ---------------------------------------------------------------- page
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Present state for the page."""
+        return replace(self._call.snapshot(), server_name=self._billing.server_name, cost=self._billing.cost)
+
+    def send_text(self, text: str) -> bool:
+        """Send a typed message. It interrupts a reply as speech would; without a connection it waits for one. Return
+        False if it is blank, too long or too late."""
+        events = self._call.send_text(text, self.clock())
+        self._send(events or [])
+        self._on_change()
+        return events is not None
+
+    def interrupt(self) -> None:
+        """Stop the reply; the server learns how much of it was heard."""
+        self._send(self._call.interrupt(self.clock()))
+        self._on_change()
+
+    def clear(self) -> None:
+        """Delete the conversation, here and at the server."""
+        self._send(self._call.clear(self.clock()))
+        self._on_change()

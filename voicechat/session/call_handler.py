@@ -1,0 +1,30 @@
+"""Interface of the call prototype, as the page and the audio socket use it.
+
+`realtime_handler.RealtimeHandler` implements it. `app.py` hands the prototype in, so that nothing below imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from voicechat.config.settings import Endpoint, Settings
+from voicechat.limits.budget import BillingService
+from voicechat.limits.waiting_queue import AdmissionController
+from voicechat.protocol.failures import Failure
+from voicechat.transport.stream_handler import PacedStreamHandler
+
+EndpointResolver = Callable[[str], Endpoint | Failure]
+"""Return where a call that starts now connects. The argument is the visitor's own key, "" without one."""
+
+
+class CallHandler(Protocol):
+    """Prototype from which calls are copied. Holds what all sessions share."""
+
+    settings: Settings
+    resolve_endpoint: EndpointResolver
+    admission: AdmissionController
+    billing: BillingService
+
+    def copy(self) -> PacedStreamHandler:
+        """Return a handler for one connection. It sets `Visitor.call` when it starts."""

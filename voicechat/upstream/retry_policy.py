@@ -1,0 +1,128 @@
+"""Retry policy: decides after each connection whether to retry, to renew or to give up.
+
+Pure: time and randomness are injected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from voicechat.protocol.failures import RETRYABLE, Failure
+
+MAX_INITIAL_RETRIES = 2
+"""Retries while no connection has ever been ready. A wrong address is reported soon."""
+STABLE_CONNECTION_S = 10.0
+"""Seconds after which a connection counts as stable. The next loss starts with the shortest pause again."""
+MODEL_LOADING_TIMEOUT_S = 90.0
+"""Seconds to wait for the embedded server to load its models."""
+MODEL_LOADING_POLL_S = 0.5
+"""Seconds between two attempts while the models are loading."""
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0
+"""Seconds of the first and of the longest nominal pause; each pause doubles the one before."""
+JITTER_SHARE = 0.5
+"""Share of a nominal pause by which the pause varies in both directions. It spreads the calls that a restarted server
+lost at one instant, and keeps the mean."""
+
+RandomSource = Callable[[], float]
+"""Returns a number from 0 up to 1, as `random.random` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one connection ended. Times are seconds on any one clock."""
+
+    failure: Failure
+    started_at: float
+    ended_at: float
+    was_ready: bool = False
+    """The connection had become ready for the conversation."""
+    is_renewal: bool = False
+    """The client closed the connection itself, to open a new one at once."""
+    is_embedded_server: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryHistory:
+    """Summary of a call's outcomes so far."""
+
+    loading_deadline: float
+    """Time until which `LOADING` is waited for."""
+    was_ready: bool = False
+    """Any connection has been ready."""
+    failures: int = 0
+    """Failures since the last stable connection. Renewals and waits for the models do not count."""
+
+    @classmethod
+    def start(cls, now: float) -> RetryHistory:
+        """Return the history of a call that has not connected yet."""
+        return cls(now + MODEL_LOADING_TIMEOUT_S)
+
+    def record(self, outcome: Outcome) -> RetryHistory:
+        """Return the history with this outcome in it."""
+        new = self
+        if outcome.was_ready:
+            stable = outcome.ended_at - outcome.started_at > STABLE_CONNECTION_S
+            new = RetryHistory(
+                outcome.ended_at + MODEL_LOADING_TIMEOUT_S, was_ready=True, failures=0 if stable else self.failures
+            )
+        uncounted = outcome.is_renewal or new.awaits_models(outcome)
+        return new if uncounted else replace(new, failures=new.failures + 1)
+
+    def awaits_models(self, outcome: Outcome) -> bool:
+        """Return whether the outcome says that the models are loading, within the time for it."""
+        return outcome.failure is Failure.LOADING and outcome.ended_at < self.loading_deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Connect again after a pause; 0.0 for none."""
+
+    delay_s: float
+    awaits_models: bool = False
+    """The pause waits for the embedded server's models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Connect again at once: the session was renewed before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not connect again."""
+
+    failure: Failure
+
+
+def next_action(
+    outcome: Outcome, history: RetryHistory, max_reconnects: int, random_source: RandomSource
+) -> Retry | Renew | GiveUp:
+    """Return the next action after `outcome`, which `history` has recorded already."""
+    if outcome.is_renewal:
+        return Renew()
+    if history.awaits_models(outcome):
+        return Retry(MODEL_LOADING_POLL_S, awaits_models=True)
+    retries = history.failures - 1
+    if not _is_retryable(outcome, history) or retries >= (max_reconnects if history.was_ready else MAX_INITIAL_RETRIES):
+        return GiveUp(outcome.failure)
+    if outcome.failure is Failure.EXPIRED and not retries:
+        return Retry(0.0)  # the server ended the session at its time limit, and is reachable
+    return Retry(pause_seconds(retries, random_source))
+
+
+def _is_retryable(outcome: Outcome, history: RetryHistory) -> bool:
+    """Return whether a new attempt can succeed.
+
+    A full server is worth it where a slot is about to become free: our own of the lost connection, or at the embedded
+    server, whose slots are counted here, that of the call before.
+    """
+    if outcome.failure is Failure.SERVER_FULL:
+        return history.was_ready or outcome.is_embedded_server
+    return outcome.failure in RETRYABLE
+
+
+def pause_seconds(retries: int, random_source: RandomSource) -> float:
+    """Return the pause after `retries` retries: about 0.5, 1, 2, 4, then 8 s, with jitter."""
+    nominal = min(FIRST_PAUSE_S * 2.0 ** min(retries, 30), MAX_PAUSE_S)
+    return nominal * (1.0 - JITTER_SHARE + 2.0 * JITTER_SHARE * random_source())
