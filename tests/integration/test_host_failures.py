@@ -43,6 +43,7 @@ def test_app_with_taken_port_exits_with_one_sentence(monkeypatch: pytest.MonkeyP
         settings = Settings(host="127.0.0.1", port=port, realtime_url="ws://127.0.0.1:1")
         monkeypatch.setattr(app, "settings", settings)
         application_under_test = app.create_application(settings)
+        # signals are pytest's here
         monkeypatch.setattr(
             application_under_test.shutdown, "install_signal_handlers", lambda: None
         )  # signals are pytest's here

@@ -118,7 +118,7 @@ class ResponseRegistry:
 
     @property
     def current_id(self) -> str:
-        """Id of the current response; "" without one, or without an id."""
+        """Id of the current response; "" without a current response or without an id."""
         return self._current.id if self._current is not None else ""
 
     @property

@@ -159,7 +159,9 @@ class Handshake:
         elif kind == "session.updated":
             self._unsupported_fields.confirms_updates = True
             self.phase = HandshakePhase.IN_USE
-        return self._to_ga(event), []
+        if Profile.BETA not in self._profile:  # the way of most events
+            return [event], []
+        return server_to_ga(event), []
 
     def _to_ga(self, event: RawEvent) -> list[RawEvent]:
         return [event] if self.dialect is Dialect.GA else server_to_ga(event)

@@ -230,7 +230,8 @@ class ReconnectingClient:
         try:
             async for raw in connection.events():
                 event, now = parse_event(raw), self._clock()
-                if renewing is None and (life_s := self._remaining_lifetime_s(event)) is not None:
+                life_s = self._remaining_lifetime_s(event) if isinstance(event, SessionEvent) else None
+                if renewing is None and life_s is not None:
                     renewing = asyncio.create_task(self._renew(connection, life_s))
                 self._dispatcher.dispatch(event, now)
                 self.send(call.handle_event(event, now))

@@ -178,7 +178,7 @@ def test_every_sample_comes_out_once_and_in_order(sizes: list[int], seed: int) -
 
 
 class PlaybackMachine(RuleBasedStateMachine):
-    """Any order of events: the reported heard part equals the output of each part, no sample is lost or made."""
+    """Any order of events: the reported heard samples of each part are its played ones, and none is lost or made."""
 
     def __init__(self) -> None:
         super().__init__()

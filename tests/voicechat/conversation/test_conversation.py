@@ -209,7 +209,7 @@ def test_a_typed_message_is_shown_once_even_when_the_server_names_it() -> None:
     assert conversation.bubbles() == ()
 
 
-def test_a_new_connection_gets_what_was_heard() -> None:
+def test_new_connection_gets_the_heard_text() -> None:
     conversation = fold(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),

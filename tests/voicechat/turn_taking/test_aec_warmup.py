@@ -126,7 +126,7 @@ def test_it_is_left_alone_where_it_would_not_help(turns: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("settings", [{"echo_guard_threshold": 0.0}, {"realtime_url": "ws://somewhere"}], ids=str)
-def test_it_is_off_where_nobody_wants_it(settings: dict[str, Any]) -> None:
+def test_it_is_off_where_the_setting_is_zero(settings: dict[str, Any]) -> None:
     line = driver_in_first_reply(**settings)
     line.play_ms(4500)
     assert sent_thresholds(line) == []
@@ -140,12 +140,12 @@ def test_what_is_raised_is_put_back_or_lost_with_the_line(beats: list[tuple[bool
         if lost and sounded and not speaking:
             guard.handle_disconnected()
             there = 0.5
-        told = guard.tick_20ms(now, sounded, speaking)
-        there = told["threshold"] if told else there
+        sent = guard.tick_20ms(now, sounded, speaking)
+        there = sent["threshold"] if sent else there
         assert (there == 0.8) is (guard.state is AecWarmupState.RAISED)
         now += 0.02
     for later in (0.0, WARMUP_S):
-        told = guard.tick_20ms(now + later, True, True)
-        there = told["threshold"] if told else there
+        sent = guard.tick_20ms(now + later, True, True)
+        there = sent["threshold"] if sent else there
     assert guard.state is AecWarmupState.DONE
     assert there == 0.5

@@ -157,7 +157,7 @@ def test_a_long_gap_inside_a_reply_is_still_that_reply(call_driver: CallDriver) 
     ]
 
 
-def test_a_reply_that_is_given_up_is_told_to_the_server_and_the_visitor(call_driver: CallDriver) -> None:
+def test_reply_that_is_given_up_is_reported_to_the_server_and_the_visitor(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One. ", 500)
     )

@@ -10,7 +10,7 @@ from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.connection import Failure
 
 
-def test_a_lost_connection_is_told_what_was_said(call_driver: CallDriver) -> None:
+def test_new_connection_after_a_lost_one_gets_the_conversation(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -31,7 +31,7 @@ def test_a_lost_connection_is_told_what_was_said(call_driver: CallDriver) -> Non
     assert [text for _, text in call_driver.messages()] == ["Hi", "One two", "And then?"]
 
 
-def test_what_was_typed_while_connecting_is_told_even_where_nothing_is_replayed() -> None:
+def test_messages_typed_while_connecting_are_sent_even_where_nothing_is_replayed() -> None:
     line = CallDriver(replay_items=0)
     line.send_text("Old")
     line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
@@ -116,7 +116,7 @@ def test_limits() -> None:
     assert line.call.expired(began + 101) is Notice.TIME_LIMIT
 
 
-def test_whoever_talks_long_is_not_idle() -> None:
+def test_visitor_who_talks_long_is_not_idle() -> None:
     line = CallDriver(max_call_seconds=1000, idle_seconds=20)
     line.server_sends(server_events.speech_started("u1"))
     line.now += 300
@@ -178,15 +178,30 @@ def test_bad_audio_is_ignored(call_driver: CallDriver) -> None:
     assert not call_driver.play_ms(400).any()
 
 
-def test_a_server_that_complains_to_no_harm_is_not_told_as_a_missing_answer(call_driver: CallDriver) -> None:
+def test_harmless_error_is_not_shown_as_a_missing_reply(call_driver: CallDriver) -> None:
     error = {"type": "invalid_request_error", "code": "not_implemented", "message": "secret", "param": None}
     assert call_driver.server_sends({"type": "error", "error": error}) == []
     assert call_driver.call.snapshot().notice is None
 
 
-def test_a_refused_request_for_an_answer_is_told_and_the_call_listens(call_driver: CallDriver) -> None:
+def test_refused_request_for_a_reply_is_shown_and_the_call_listens(call_driver: CallDriver) -> None:
     asked = (call_driver.send_text("Hello") or [])[-1]
     error = {"type": "invalid_request_error", "code": "invalid_value", "message": "x", "event_id": asked["event_id"]}
     call_driver.server_sends({"type": "error", "error": error})
     assert call_driver.call.snapshot().notice == Notice.REPLY_FAILED
     assert call_driver.stage is CallStage.LISTENING
+
+
+def test_cancel_that_came_too_late_leaves_the_next_reply_alone(call_driver: CallDriver) -> None:
+    call_driver.server_sends(
+        server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One.", 900)
+    )
+    call_driver.call.interrupt(call_driver.now)
+    call_driver.server_sends(
+        server_events.response_finished("r1", "a1", "One.")[-1],
+        server_events.response_started("r2", "a2"),
+        server_events.error_event("response_cancel_not_active", "cancel_2"),
+    )
+    answers = call_driver.send_text("Next")
+    assert "response.create" not in event_types(answers), "the server is making r2"
+    assert [event.get("response_id") for event in answers or [] if event["type"] == "response.cancel"] == ["r2"]

@@ -178,7 +178,7 @@ def test_what_is_never_heard_of_interrupts() -> None:
     assert judging.tick_20ms(10.4 + TRANSCRIPT_TIMEOUT_S, 0.0, True, True) is InterruptionVerdict.INTERRUPT
 
 
-def test_whoever_makes_many_sounds_wants_to_be_heard() -> None:
+def test_many_sounds_are_an_interruption() -> None:
     judging = InterruptionClassifier(0.35)
     verdicts = []
     for number in range(MAX_UTTERANCES + 1):

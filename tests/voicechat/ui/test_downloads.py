@@ -15,19 +15,13 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from realtime_handler import Visitor
+from tests.support.manual_clock import ManualClock
 from voicechat.audio.recording import Recording
 from voicechat.server.routes import openapi_schema
 from voicechat.ui.downloads import MAX_TICKETS, TICKET_LIFETIME_S, Download, Downloads
 from voicechat.ui.drawers.export import MEDIA_TYPES, ExportFormat, create_download
 
 WHEN = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
-
-
-class ManualClock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.manual_clock import ManualClock
 from voicechat.security.auth.password_login import (
     ADDRESS_ATTEMPT_BURST,
     ADDRESS_ATTEMPT_REFILL_S,
@@ -10,13 +11,6 @@ from voicechat.security.auth.password_login import (
     TOTAL_ATTEMPT_REFILL_S,
     PasswordLogin,
 )
-
-
-class ManualClock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_cookie_is_valid_for_its_password_only() -> None:
@@ -29,7 +23,7 @@ def test_cookie_is_valid_for_its_password_only() -> None:
 
 
 def test_attempts_are_limited_per_address() -> None:
-    clock = ManualClock()
+    clock = ManualClock(0.0)
     password = PasswordLogin("correct horse", clock)
     assert [password.check_password("wrong", "a") for _ in range(ADDRESS_ATTEMPT_BURST + 2)] == [
         False
@@ -44,7 +38,7 @@ def test_attempts_are_limited_per_address() -> None:
 
 
 def test_attempts_are_limited_in_total_and_a_visitor_still_logs_in() -> None:
-    clock = ManualClock()
+    clock = ManualClock(0.0)
     password = PasswordLogin("correct horse", clock)
     answers = [password.check_password("wrong", f"attacker {number}") for number in range(TOTAL_ATTEMPT_BURST + 3)]
     assert answers == [False] * TOTAL_ATTEMPT_BURST + [None] * 3
@@ -54,7 +48,7 @@ def test_attempts_are_limited_in_total_and_a_visitor_still_logs_in() -> None:
 
 
 def test_tracked_addresses_are_bounded() -> None:
-    clock = ManualClock()
+    clock = ManualClock(0.0)
     password = PasswordLogin("correct horse", clock)
     for number in range(MAX_TRACKED_ADDRESSES + 5):
         clock.now += TOTAL_ATTEMPT_REFILL_S

@@ -104,8 +104,8 @@ async def test_audio_delta_passes_few_functions_to_the_loudspeakers_queue(monkey
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     names = [name for _, name in socket.functions]
-    # The receiving coroutines were entered before; after the queue comes the conversation.
-    entered = {"ReconnectingClient._run_connection", "RealtimeConnection.events"}
+    # The receiving coroutines were entered before; the conversation counts the audio after the queue.
+    entered = {"ReconnectingClient._forward_events", "RealtimeConnection.events"}
     entered |= {"RealtimeConnection._next_event", "RealtimeConnection._read_event"}
     walk = socket.functions[: names.index("ResponseRegistry.is_stale") + 1]
     walk = [(path, name) for path, name in walk if name not in entered]
