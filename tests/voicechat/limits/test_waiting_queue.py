@@ -241,8 +241,8 @@ def test_shutdown_refuses_queued_and_notifies_admitted() -> None:
     assert not places.is_empty and not emptied
     inside.ticket.release()
     assert places.is_empty and emptied == [True]
-    nobody = AdmissionController(ConcurrencyLimits())
-    nobody.begin_shutdown(1.0, lambda: emptied.append(nobody.is_empty))
+    empty_controller = AdmissionController(ConcurrencyLimits())
+    empty_controller.begin_shutdown(1.0, lambda: emptied.append(empty_controller.is_empty))
     assert emptied == [True, True]
 
 
