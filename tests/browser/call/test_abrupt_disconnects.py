@@ -66,7 +66,8 @@ def test_unplugged_microphone_ends_the_call(
 ) -> None:
     caller = open_call(browser, echo_app, before)
     caller.page.evaluate(UNPLUG_MICROPHONE_JS)
-    caller.wait_until("() => document.getElementById('voice-hint').textContent.startsWith('The microphone went away.')")
+    hint = "The microphone was disconnected."
+    caller.wait_until(f"() => document.getElementById('voice-hint').textContent.startsWith('{hint}')")
     caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached")
     caller.wait_until(MICROPHONES_RELEASED_JS)
     wait_until_empty(2)
