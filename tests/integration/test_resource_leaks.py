@@ -31,6 +31,7 @@ from voicechat.session.visitor import Visitor
 from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.turn_taking.snapshot import CallStage
 
+pytestmark = pytest.mark.usefixtures("no_secrets_logged", "no_tasks_left")
 REPETITIONS = 30
 
 

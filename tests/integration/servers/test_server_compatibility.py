@@ -15,7 +15,7 @@ from tests.support.sessions.session_users import (
 )
 from voicechat.turn_taking.snapshot import CallStage
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = [pytest.mark.timeout(30), pytest.mark.usefixtures("no_secrets_logged", "no_tasks_left")]
 
 KINDS = [
     fake_server_variants.OfficialServer,

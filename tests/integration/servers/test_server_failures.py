@@ -19,7 +19,7 @@ from tests.support.sessions.session_users import (
 from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.connection import Failure
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = [pytest.mark.timeout(30), pytest.mark.usefixtures("no_secrets_logged", "no_tasks_left")]
 
 # -------------------------------------------------------------------- what ends it, and is said
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -16,7 +15,6 @@ from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.budget import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
-from voicechat.logs import quiet_loggers
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS, get_message
@@ -136,28 +134,6 @@ IN_CALL_AND_CHAT = pytest.mark.parametrize(
     "start_session", [running_call_user, running_chat_user], ids=["call", "chat"]
 )
 """Runs a test with a call and with a chat."""
-
-
-@pytest.fixture(autouse=True)
-def no_secrets_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Check that no canary is in the log."""
-    quiet_loggers()
-    caplog.set_level(logging.DEBUG)
-    yield
-    logged = caplog.text.lower()
-    for secret in fake_server_variants.SECRETS:
-        assert secret.lower() not in logged
-
-
-@pytest.fixture(autouse=True)
-async def no_tasks_left() -> AsyncIterator[None]:
-    """Check that no task outlives the test."""
-    before = asyncio.all_tasks()
-    yield
-    left = asyncio.all_tasks() - before - {asyncio.current_task()}
-    if left:
-        await asyncio.wait(left, timeout=2)
-    assert not [task for task in left if not task.done()]
 
 
 def notice_text_for(user: SessionUser, snapshot: Snapshot) -> str:
