@@ -1,0 +1,1 @@
+"""Language model: prompt, generation, tool calls and clauses."""

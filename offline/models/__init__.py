@@ -1,0 +1,1 @@
+"""Model files: manifest, download, check and ONNX sessions."""

@@ -1,0 +1,1 @@
+"""Session state machine of the embedded server: turns, items, responses. Pure."""

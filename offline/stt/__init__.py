@@ -1,0 +1,1 @@
+"""Speech recognition: recognizers, stable partials and turn detection."""

@@ -1,0 +1,1 @@
+"""Speech synthesis: English and Mandarin voices, Mandarin pronunciation."""

@@ -1,0 +1,1 @@
+"""Audio of a call: format, playback buffer, uplink buffer, Opus, voice activity and recording."""

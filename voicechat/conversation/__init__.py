@@ -1,0 +1,1 @@
+"""Conversation of one visitor: items, responses, what was heard, captions and export. Pure."""

@@ -1,0 +1,1 @@
+"""Limits: waiting queue, quotas, rate limits, prices and budget. Pure."""

@@ -1,0 +1,1 @@
+"""Access control: who may use which route, from which origin, with which login."""

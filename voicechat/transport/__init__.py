@@ -1,0 +1,1 @@
+"""Audio between browser and session: WebRTC, WebSocket, jitter buffer and ICE servers."""

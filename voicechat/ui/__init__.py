@@ -1,0 +1,1 @@
+"""The page: tabs, drawers, widgets, texts and scripts."""

@@ -1,0 +1,1 @@
+"""Connection to a Realtime server: handshake, session sync, retries and renewal."""

@@ -1,0 +1,1 @@
+"""Authentication: password login of the page and API tokens of programs."""

@@ -1,0 +1,1 @@
+"""Ownership checks on requests to Gradio's queue and to fastrtc's component."""

@@ -1,0 +1,1 @@
+"""ASGI middlewares of the access control, one concern a module."""

@@ -1,0 +1,1 @@
+"""Replacements of Gradio's internals, each with the fault that it corrects."""

@@ -1,0 +1,1 @@
+"""The voice tab and the text tab, and the WebSocket fallback of a call."""

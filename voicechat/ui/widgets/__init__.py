@@ -1,0 +1,1 @@
+"""Widgets that both tabs use: messages, Markdown, status bar and usage panel."""
