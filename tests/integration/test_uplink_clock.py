@@ -15,6 +15,7 @@ from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
 from voicechat.audio.format import FRAME_S
 from voicechat.audio.uplink_buffer import STALL_THRESHOLD_S
 from voicechat.config.settings import DuckingMode
+from voicechat.session.voice_session import MAX_CATCH_UP_FRAMES
 
 
 def uplink_frames(server: ScriptedRealtimeServer) -> list[np.ndarray]:
@@ -77,3 +78,16 @@ async def test_both_directions_flowing_send_each_microphone_frame_once_and_no_si
         before = len(uplink_frames(server))
         frames = await wait_for_uplink(server, lambda sent: len(sent) >= before + 75, seconds=5)
         assert all(frame.all() for frame in frames[before:])
+
+
+async def test_minute_without_event_loop_sends_at_most_a_second_of_silence_at_once() -> None:
+    server = ScriptedRealtimeServer()
+    async with running_server(server.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        await page.speak(3000, 0.2)
+        page.stop_pulling()
+        page.session.next_frame(page.handler.clock() + 60.0)
+        assert page.session.send_text("marker")
+        await server.wait_for("conversation.item.create")
+        silence_frames = round(trailing_silence_s(uplink_frames(server)) / FRAME_S)
+        assert MAX_CATCH_UP_FRAMES <= silence_frames <= MAX_CATCH_UP_FRAMES + 2

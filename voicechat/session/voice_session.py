@@ -33,6 +33,10 @@ CLOSE_TIMEOUT_S = 1.0
 """Seconds to wait for the tasks of a call whose browser has disconnected."""
 
 
+MAX_CATCH_UP_FRAMES = 50
+"""Frames of silence (20 ms each) sent at once after a pause of the event loop. More would only delay what follows."""
+
+
 class CallOwner(Protocol):
     """Owner of a call (`Visitor`). Preferences and recording may change during the call."""
 
@@ -217,7 +221,7 @@ class VoiceSession(BaseSession):
         self._uplink_due_at += periods * FRAME_S
         if not live.upstream.is_connected:
             return
-        for _ in range(periods):
+        for _ in range(min(periods, MAX_CATCH_UP_FRAMES)):
             if not self._uplink_buffer.needs_silence(now):
                 break
             self._append_audio(live, SILENCE_FRAME)
