@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from gradio.server_messages import CloseStreamMessage
+from fastapi import HTTPException
+from gradio.server_messages import CloseStreamMessage, UnexpectedErrorMessage
 
 from voicechat.server.gradio_patches import stream_close
 from voicechat.server.gradio_patches.stream_close import CLOSE_MESSAGE_PREFIX, StreamCloseBarrier
 
 CLOSE_MESSAGE = f"data: {CloseStreamMessage().model_dump_json()}\n\n"
+SESSION_NOT_FOUND = f"data: {UnexpectedErrorMessage(message='404', session_not_found=True).model_dump_json()}\n\n"
 
 
 class FakeStreamReader:
@@ -102,3 +104,24 @@ async def test_stream_without_a_closing_message_is_not_changed() -> None:
     await asyncio.wait_for(page.wait_until_finished(), 1)
     assert page.received == ["data: {}"]
     assert not words._pending_closes
+
+
+async def test_stream_of_a_forgotten_page_ends_after_gradios_message_without_an_error() -> None:
+    """Gradio raises a 404 in the middle of a stream whose page another stream has closed meanwhile."""
+
+    async def stream() -> AsyncIterator[str]:
+        yield "data: {}"
+        yield SESSION_NOT_FOUND
+        raise HTTPException(status_code=404)
+
+    received = [message async for message in StreamCloseBarrier().hold_open("page", stream())]
+    assert received == ["data: {}", SESSION_NOT_FOUND]
+
+
+async def test_other_errors_of_a_stream_are_raised() -> None:
+    async def stream() -> AsyncIterator[str]:
+        yield "data: {}"
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        _ = [message async for message in StreamCloseBarrier().hold_open("page", stream())]

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import gradio.routes
+from fastapi import HTTPException
 from gradio.queueing import Queue
 from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from voicechat.dependency_checks import DependencyChanged, find_target, require_function
+
+log = logging.getLogger(__name__)
 
 QUEUE_PUSH, STREAMING_RESPONSE = "gradio.queueing:Queue.push", "gradio.routes:StreamingResponse"
 STREAM_PATH = "/queue/data"
@@ -46,16 +50,22 @@ class StreamCloseBarrier:
     async def hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
         """Yield Gradio's stream, and keep it open after the closing message until the page closes it.
 
-        The reader of this generator is cancelled then.
+        The reader of this generator is cancelled then. Gradio raises a 404 when another stream of the same page has
+        ended and taken the page's messages along. The page has got a message about it by then, and
+        the response has started, so the stream only ends.
         """
         self._mark_closed(session_hash)  # the page has opened another stream
         closing = None
-        async for message in stream:
-            if isinstance(message, str) and message.startswith(CLOSE_MESSAGE_PREFIX):
-                closing = message  # sent after Gradio's stream has ended, as Gradio drops events if it is cancelled
-                closed = self._pending_closes[session_hash] = asyncio.Event()
-            else:
-                yield message
+        try:
+            async for message in stream:
+                if isinstance(message, str) and message.startswith(CLOSE_MESSAGE_PREFIX):
+                    closing = message  # sent after Gradio's stream has ended, as Gradio drops events if it is cancelled
+                    closed = self._pending_closes[session_hash] = asyncio.Event()
+                else:
+                    yield message
+        except HTTPException:
+            log.info("page: event stream ended, its page is closed")
+            return
         if closing is None:
             return
         try:
