@@ -66,13 +66,13 @@ def test_billing_of_two_sessions_shares_daily_spend() -> None:
 
 def test_billing_of_own_key_and_offline_server_spends_nothing_of_operator() -> None:
     accounts = BillingService(SpendLimits(call_usd=0.01, day_usd=0.01))
-    for there in (make_endpoint(has_visitor_key=True), make_endpoint(kind=ServerKind.OFFLINE)):
+    for there in (make_endpoint(has_own_key=True), make_endpoint(kind=ServerKind.OFFLINE)):
         account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
         account.on_connected(there, 0)
         observe(account, response_done("r1", EIGHT_CENTS_USAGE), 1)
         assert account.cost is not None
-        assert account.cost.usd == pytest.approx(0.08 if there.has_visitor_key else 0.0)
-        assert account.cost.is_free is not there.has_visitor_key
+        assert account.cost.usd == pytest.approx(0.08 if there.has_own_key else 0.0)
+        assert account.cost.is_free is not there.has_own_key
         assert account.status is SpendStatus.OK
     assert accounts.daily_spend.today_usd == 0
 
@@ -83,7 +83,7 @@ def test_billing_across_servers_adds_up_and_unknown_stays_unknown() -> None:
     observe(account, response_done("r1", ONE_CENT_USAGE), 1)
     account.on_connected(make_endpoint(), 2)  # the same server again, which numbers its replies from one again
     observe(account, response_done("r1", ONE_CENT_USAGE), 3)
-    account.on_connected(make_endpoint(has_visitor_key=True), 4)
+    account.on_connected(make_endpoint(has_own_key=True), 4)
     observe(account, response_done("r1", ONE_CENT_USAGE), 5)
     assert account.cost is not None
     assert account.cost.usd == pytest.approx(0.03) and account.cost.tokens.audio_out == 1500
@@ -95,16 +95,16 @@ def test_billing_across_servers_adds_up_and_unknown_stays_unknown() -> None:
 def test_call_limit_of_operator_counts_only_operator_spending() -> None:
     accounts = BillingService(SpendLimits(call_usd=0.05))
     account = SessionBilling(accounts, Settings(), SessionMode.VOICE)
-    account.on_connected(make_endpoint(has_visitor_key=True, model="of-my-own"), 0)
+    account.on_connected(make_endpoint(has_own_key=True, model="of-my-own"), 0)
     observe(account, response_done("r1", EIGHT_CENTS_USAGE), 1)
-    account.on_connected(make_endpoint(has_visitor_key=True), 2)
+    account.on_connected(make_endpoint(has_own_key=True), 2)
     observe(account, response_done("r2", EIGHT_CENTS_USAGE), 3)
     account.on_connected(make_endpoint(), 4)
     assert account.status is SpendStatus.OK, "that was the visitor's money"
     observe(account, response_done("r3", EIGHT_CENTS_USAGE), 5)
     assert account.status is SpendStatus.CALL_EXCEEDED, "also where the price of something before was not known"
     account.visitor_limit_usd = 0.01
-    account.on_connected(make_endpoint(has_visitor_key=True), 6)
+    account.on_connected(make_endpoint(has_own_key=True), 6)
     assert account.status is SpendStatus.OK, "what is not known cannot be judged"
 
 

@@ -181,15 +181,15 @@ class SessionBilling:
         metrics.record_tokens(meter.tokens.since(before))
         if meter.cost_usd is None:
             self._billing.warn_price_unknown()
-        elif not self._has_visitor_key:
+        elif not self._uses_own_key:
             spent = meter.cost_usd - (before_usd or 0.0)
             metrics.record_cost(spent)
             self._operator_usd += max(0.0, spent)
             self._billing.daily_spend.add(spent)
 
     @property
-    def _has_visitor_key(self) -> bool:
-        return self._endpoint is not None and self._endpoint.has_visitor_key
+    def _uses_own_key(self) -> bool:
+        return self._endpoint is not None and self._endpoint.has_own_key
 
     # ---------------------------------------------------------------- results
 
@@ -208,7 +208,7 @@ class SessionBilling:
         """Worse of the operator's status and that of the visitor's own limit. The offline server costs nothing."""
         if self._is_free:
             return SpendStatus.OK
-        operators = SpendLimits() if self._has_visitor_key else self._billing.limits
+        operators = SpendLimits() if self._uses_own_key else self._billing.limits
         found = operators.evaluate(self._operator_usd, self._billing.daily_spend.today_usd)
         return max(
             found,

@@ -64,7 +64,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     model: str = ""
     """Name of the model for the status bar and /health. "" when the server chooses."""
-    has_visitor_key: bool = False
+    has_own_key: bool = False
     """The key is the visitor's own, not the operator's."""
     unsupported_fields: UnsupportedFields = field(default_factory=UnsupportedFields, repr=False, compare=False)
     """Fields that the server rejected before; shared by all endpoints made from the same settings."""
@@ -74,7 +74,7 @@ class Endpoint:
 
         The model must be in `allowed_models`, unless the visitor's own key pays for it. Otherwise nothing changes.
         """
-        if not model or self.kind is ServerKind.OFFLINE or not (self.has_visitor_key or model in allowed_models):
+        if not model or self.kind is ServerKind.OFFLINE or not (self.has_own_key or model in allowed_models):
             return self
         parts = urlsplit(self.url)
         query = [(name, value) for name, value in parse_qsl(parts.query, True) if name != "model"]
@@ -84,7 +84,7 @@ class Endpoint:
     @property
     def name(self) -> str:
         """Return a code for the server and the owner of the key, such as "openai" or "custom_own_key"."""
-        return f"{self.kind.value}_own_key" if self.has_visitor_key else self.kind.value
+        return f"{self.kind.value}_own_key" if self.has_own_key else self.kind.value
 
     @property
     def host(self) -> str:

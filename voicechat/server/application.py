@@ -94,13 +94,13 @@ class Application:
         endpoint = self.settings.endpoint(address or "", own_key)
         if endpoint.kind is ServerKind.OFFLINE:
             return Failure.LOADING if address is None else endpoint
-        return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_visitor_key else endpoint
+        return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_own_key else endpoint
 
     def server_status(self, own_key: str = "") -> tuple[str, str | None, str]:
         """Return what the status bar shows outside a call: stage, notice and `Endpoint.name`."""
         endpoint = self.settings.endpoint(own_key=own_key)
         name = endpoint.name
-        if self.embedded_server is None or endpoint.has_visitor_key:
+        if self.embedded_server is None or endpoint.has_own_key:
             return "idle", None, name
         if self.embedded_server.phase is EmbeddedServerPhase.FAILED:
             return "failed", "models_missing", name

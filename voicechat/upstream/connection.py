@@ -69,7 +69,7 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     `failure_of_close`).
     """
     if not all(is_valid_header_value(part) for value in endpoint.headers.values() for part in value.split(" ")):
-        raise ConnectionFailed(Failure.WRONG_OWN_KEY if endpoint.has_visitor_key else Failure.WRONG_KEY)
+        raise ConnectionFailed(Failure.WRONG_OWN_KEY if endpoint.has_own_key else Failure.WRONG_KEY)
     try:
         return await _Connect(
             endpoint.url,
@@ -98,7 +98,7 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
 
 def _for_key_owner(endpoint: Endpoint, failure: Failure) -> Failure:
     """Return the failure as its reader can act on it: a visitor's own wrong key concerns the visitor."""
-    return Failure.WRONG_OWN_KEY if endpoint.has_visitor_key and failure is Failure.WRONG_KEY else failure
+    return Failure.WRONG_OWN_KEY if endpoint.has_own_key and failure is Failure.WRONG_KEY else failure
 
 
 class RealtimeConnection:

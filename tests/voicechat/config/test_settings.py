@@ -114,7 +114,7 @@ def test_visitor_key_without_realtime_url_goes_to_openai() -> None:
         assert endpoint.kind is ServerKind.OPENAI
         assert endpoint.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1-mini"
         assert endpoint.headers == {"Authorization": f"Bearer {OWN}"}
-        assert endpoint.has_visitor_key
+        assert endpoint.has_own_key
         assert OWN not in repr(endpoint)
 
 
@@ -141,7 +141,7 @@ def test_key_replaces_user_and_password_in_the_url() -> None:
 def test_visitor_key_is_ignored_without_allow_own_key() -> None:
     settings = Settings.from_env({"ALLOW_OWN_KEY": "no", "OPENAI_API_KEY": KEY})
     assert settings.endpoint(own_key=OWN) == settings.endpoint()
-    assert not settings.endpoint(own_key=OWN).has_visitor_key
+    assert not settings.endpoint(own_key=OWN).has_own_key
     offline = Settings.from_env({"ALLOW_OWN_KEY": "no"}).endpoint("ws://127.0.0.1:1/rt", own_key=OWN)
     assert (offline.url, dict(offline.headers)) == ("ws://127.0.0.1:1/rt", {})
 

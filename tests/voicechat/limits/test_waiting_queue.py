@@ -250,7 +250,7 @@ def test_shutdown_refuses_queued_and_notifies_admitted() -> None:
     ("found", "needed"),
     [
         (Endpoint(ServerKind.OFFLINE, "ws://x"), True),
-        (Endpoint(ServerKind.OPENAI, "wss://x", has_visitor_key=True), False),
+        (Endpoint(ServerKind.OPENAI, "wss://x", has_own_key=True), False),
         (Failure.LOADING, True),
         (Failure.DAILY_BUDGET_SPENT, False),
     ],

@@ -33,7 +33,7 @@ def test_every_stage_and_failure_has_a_sentence() -> None:
         CALL_NOTICE_TEXTS
     )
     assert not {budget for budget in SpendStatus if budget is not SpendStatus.OK} - set(USAGE_PANEL_TEXTS)
-    assert {Endpoint(kind, "", has_visitor_key=own).name for kind in ServerKind for own in (False, True)} - set(
+    assert {Endpoint(kind, "", has_own_key=own).name for kind in ServerKind for own in (False, True)} - set(
         SERVER_NAMES
     ) == {
         "offline_own_key"  # impossible combination

@@ -66,7 +66,7 @@ async def test_open_socket_does_not_send_an_invalid_key(unused_tcp_port: int) ->
     """A line break would begin a header of its own."""
     for own, failure in ((False, Failure.WRONG_KEY), (True, Failure.WRONG_OWN_KEY)):
         headers = {"Authorization": "Bearer sk-a\r\nX-Other: b"}
-        target = Endpoint(ServerKind.CUSTOM, f"ws://127.0.0.1:{unused_tcp_port}/", headers, has_visitor_key=own)
+        target = Endpoint(ServerKind.CUSTOM, f"ws://127.0.0.1:{unused_tcp_port}/", headers, has_own_key=own)
         with pytest.raises(ConnectionFailed) as caught:
             await open_socket(target)
         assert caught.value.failure is failure
@@ -82,7 +82,7 @@ async def test_open_socket_names_a_visitors_own_wrong_key(at_handshake: bool) ->
         return Response(HTTPStatus.UNAUTHORIZED, "no", Headers()) if at_handshake else None
 
     async with running_server(talk, answer) as url:
-        target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, has_visitor_key=True)
+        target = Endpoint(ServerKind.OPENAI, url, {"Authorization": f"Bearer {KEY}"}, has_own_key=True)
         with pytest.raises(ConnectionFailed) as caught:
             async with RealtimeConnection(target, UPDATE):
                 pass
