@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.app.app_process import AppProcess, running_app
-from tests.support.app.planted_secrets import (
+from tests.support.app.canaries import (
     HUGGING_FACE,
     IN_ADDRESS,
     OPERATOR,

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.support.app.app_process import AppProcess
+from tests.support.app.canaries import REPLY, WRITTEN
 from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder
-from tests.support.app.planted_secrets import REPLY, WRITTEN
 from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 
 

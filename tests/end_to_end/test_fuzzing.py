@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.app.app_process import AppProcess
+from tests.support.app.canaries import REPLY, SPOKEN
 from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder
-from tests.support.app.planted_secrets import REPLY, SPOKEN
 from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 
 LONG = bool(os.environ.get("LONG"))

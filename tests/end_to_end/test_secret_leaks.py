@@ -18,8 +18,7 @@ import pytest
 
 from tests.support.app import webrtc_call_client
 from tests.support.app.app_process import AppProcess
-from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder, run_api_client
-from tests.support.app.planted_secrets import (
+from tests.support.app.canaries import (
     HUGGING_FACE,
     IN_ADDRESS,
     OPERATOR,
@@ -35,6 +34,7 @@ from tests.support.app.planted_secrets import (
     VISITOR,
     WRITTEN,
 )
+from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder, run_api_client
 from tests.support.realtime.fake_threaded_server import ServerBehaviour, ThreadedRealtimeServer
 
 SECRET_CORES = {

@@ -17,18 +17,14 @@ from tests.support.sessions.fake_chat_page import FakeChatPage
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
 from tests.support.sessions.running_gateway import connected_client, running_gateway
-from tests.support.sessions.session_users import (
-    IN_CALL_AND_CHAT,
-    SessionFactory,
-    is_listening,
-)
+from tests.support.sessions.session_users import IN_CALL_AND_CHAT, SessionFactory, is_listening
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
+from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.text_session import TextSession
 from voicechat.session.visitor import Visitor
-from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.turn_taking.snapshot import CallStage
 
 pytestmark = pytest.mark.usefixtures("no_secrets_logged", "no_tasks_left")

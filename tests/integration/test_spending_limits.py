@@ -17,7 +17,7 @@ from tests.support.sessions.running_gateway import connected_client, running_gat
 from tests.support.sessions.session_users import IN_CALL_AND_CHAT, CallUser, SessionFactory, running_call_user
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
-from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.limits.pricing import SpendLimits, SpendStatus
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.server.prometheus import Metrics

@@ -20,8 +20,8 @@ from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
+from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.text_session import TextSession
-from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.turn_taking.snapshot import CallStage
 
 ONE_CALL_LIMITS = ConcurrencyLimits(calls=1, chats=1, queue_length=2)

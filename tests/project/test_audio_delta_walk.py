@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.turn_latency import TurnLatencyTracker

@@ -16,7 +16,7 @@ import app
 from tests.support.paths import ROOT
 from voicechat.config.deployment_defaults import HF_SPACE_DEFAULTS, with_deployment_defaults
 from voicechat.config.settings import Settings, SettingsError
-from voicechat.server.offline_process import EmbeddedServerPhase
+from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, get_message
 
 SPACE_ENVIRONMENT = {"SPACE_ID": "someone/voice"}

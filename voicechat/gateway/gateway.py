@@ -13,12 +13,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
-from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
 from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
-from voicechat.security.visitor_cookie import visitor_key
+from voicechat.security.visitor_key import visitor_key
 from voicechat.upstream.reconnecting_client import EndpointSource
 
 from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, TerminalError, error_for_failure

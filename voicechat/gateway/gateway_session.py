@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Settings
-from voicechat.limits.budget import SessionBilling
+from voicechat.limits.billing import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.limits.token_bucket import TokenBucket

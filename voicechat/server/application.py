@@ -19,15 +19,15 @@ from voicechat import TITLE, VERSION
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.gateway.gateway import RealtimeGateway
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.limits.pricing import SpendLimits
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.failures import Failure
 from voicechat.security.guard import Guard
 from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
-from voicechat.session import websocket_call
+from voicechat.session import audio_socket_call
+from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler, EndpointResolver
-from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.transport import udp_check
 from voicechat.transport.ice_servers import IceServerProvider
 from voicechat.transport.udp_check import UdpCheck
@@ -39,16 +39,16 @@ from voicechat.upstream.probe import UpstreamProbe
 
 from . import routes
 from .access_policy_factory import create_access_policy
+from .embedded_server import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
 from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
-from .offline_process import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
 from .prometheus import Metrics
 from .routes import Health, build_router
 
 HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
-ROUTE_RULES = (*routes.ROUTE_RULES, *udp_check.ROUTE_RULES, *downloads.ROUTE_RULES, *websocket_call.ROUTE_RULES)
+ROUTE_RULES = (*routes.ROUTE_RULES, *udp_check.ROUTE_RULES, *downloads.ROUTE_RULES, *audio_socket_call.ROUTE_RULES)
 """Access rules of the routes that the application adds to Gradio's."""
 
 

@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, E
 from voicechat.config.session_update import SessionMode
 from voicechat.limits.pricing import TokenUsage
 
-from .offline_process import EmbeddedServerPhase
+from .embedded_server import EmbeddedServerPhase
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCY_BUCKETS_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import (
     AdmissionController,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from voicechat.config.settings import Endpoint, Settings
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
 from voicechat.transport.stream_handler import PacedStreamHandler

@@ -11,7 +11,7 @@ from typing import Any
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.turn_taking.snapshot import Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource

@@ -26,7 +26,7 @@ class Visitor:
         """The visitor's own key, for connections from now on. It leaves this object only towards the server."""
         self.preferences = CallPreferences()
         self.visitor_key = ""
-        """Key shared by all pages of this visitor (`voicechat/security/visitor_cookie.py`); "" when they cannot be told
+        """Key shared by all pages of this visitor (`voicechat/security/visitor_key.py`); "" when they cannot be told
         apart from others."""
 
     @property

@@ -17,7 +17,7 @@ from voicechat.config.call_preferences import CallPreferences
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, Settings, TurnDetection
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from voicechat.conversation.conversation import Bubble
-from voicechat.limits.budget import CostSummary
+from voicechat.limits.billing import CostSummary
 
 from .turn_latency import LatencySummary
 

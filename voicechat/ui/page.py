@@ -8,16 +8,16 @@ import gradio as gr
 
 from voicechat import TITLE
 from voicechat.config.settings import Settings
-from voicechat.security.visitor_cookie import visitor_key
+from voicechat.security.visitor_key import visitor_key
+from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler
 from voicechat.session.visitor import Visitor
-from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.ui.widgets.chatbox import STATIC_DIR, queue_concurrency_limit
 from voicechat.ui.widgets.status_bar import ServerStatusProvider
 
 from .downloads import Downloads
-from .drawers import api_key, call_settings, devices, export, sound_check
+from .drawers import api_key, call_preferences, devices, export, sound_check
 from .i18n import Locale, label, negotiate_locale, parse_locale, script_texts_by_locale
 from .tabs import text_tab, voice_tab
 
@@ -137,7 +137,7 @@ def build_page(
                     load_event,
                     rtc_configuration=rtc_configuration,
                 )
-                call_settings.build(settings, visitor, locale, load_event)
+                call_preferences.build(settings, visitor, locale, load_event)
                 devices.build()
                 export.build(settings, downloads, page, visitor, locale, load_event)
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):

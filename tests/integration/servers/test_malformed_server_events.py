@@ -20,7 +20,7 @@ from voicechat.conversation import audio_text_alignment
 from voicechat.conversation.conversation import Conversation
 from voicechat.gateway.in_flight_responses import MAX_TRACKED_RESPONSES, InFlightResponses
 from voicechat.gateway.session_bootstrap import SessionBootstrap
-from voicechat.limits.budget import BillingService, SessionBilling
+from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_dispatcher import EventDispatcher
 from voicechat.protocol.failures import ConnectionFailed

@@ -12,7 +12,7 @@ from offline.models.downloader import JsonProgress
 from offline.models.store import FileSource, ModelFile, ModelSpec
 from tests.support.offline.fake_model_host import running_model_host
 from tests.support.offline.offline_process import child_command
-from voicechat.server.offline_process import EmbeddedServer, EmbeddedServerPhase
+from voicechat.server.embedded_server import EmbeddedServer, EmbeddedServerPhase
 
 DATA = b"model" * 4000
 FETCHES = """

@@ -14,9 +14,9 @@ from starlette.websockets import WebSocket
 from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.config.settings import Settings
 from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.session.audio_socket_call import PATH, AudioSocketRegistry, AudioSocketTicket
 from voicechat.session.voice_session import VoiceSession
-from voicechat.session.websocket_call import PATH, AudioSocketRegistry, AudioSocketTicket
-from voicechat.transport.websocket_protocol import FRAME_BYTES
+from voicechat.transport.audio_socket_protocol import FRAME_BYTES
 
 from .fake_rtc_page import endpoint_at
 

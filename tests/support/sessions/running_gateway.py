@@ -19,7 +19,7 @@ from tests.support.manual_clock import ManualClock
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.server import uvicorn_options
 from voicechat.server.routes import Health, build_router
 from voicechat.upstream.reconnecting_client import EndpointSource

@@ -13,7 +13,7 @@ from realtime_handler import RealtimeHandler
 from tests.support.realtime import fake_server_variants
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot

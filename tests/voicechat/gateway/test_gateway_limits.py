@@ -12,7 +12,7 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from tests.support.sessions.running_gateway import Event, append_event, connected_client, running_gateway
 from voicechat.gateway import gateway, gateway_session
 from voicechat.gateway.in_flight_responses import MAX_IN_FLIGHT_RESPONSES
-from voicechat.limits.budget import BillingService
+from voicechat.limits.billing import BillingService
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.pricing import SpendLimits
 from voicechat.protocol.endpoint import Endpoint, ServerKind
@@ -104,7 +104,7 @@ async def test_embedded_server_usage_is_not_waited_for() -> None:
 
 
 async def test_session_ended_by_the_daily_budget_bills_its_last_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicechat.limits.budget.OVERRUN_GRACE_S", 0.0)
+    monkeypatch.setattr("voicechat.limits.billing.OVERRUN_GRACE_S", 0.0)
     there, accounts = ScriptedRealtimeServer(), BillingService(SpendLimits(day_usd=0.1))
     async with (
         running_server(there.handle_connection) as url,

@@ -6,7 +6,7 @@ import pytest
 
 import app
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.server.offline_process import EmbeddedServerPhase
+from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.upstream.connection import Failure
 
 KEY = "sk-visitor-canary"

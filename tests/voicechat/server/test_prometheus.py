@@ -12,7 +12,7 @@ from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.limits.pricing import TokenUsage
-from voicechat.server.offline_process import EmbeddedServerPhase
+from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.server.prometheus import MAX_LABEL_VALUES, Metrics
 from voicechat.server.routes import Health, build_router
 

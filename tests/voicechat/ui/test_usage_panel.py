@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.limits.budget import CostSummary
+from voicechat.limits.billing import CostSummary
 from voicechat.limits.pricing import PRICES, SpendStatus, TokenUsage
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.turn_taking.turn_latency import LatencySpan, LatencySummary, TurnLatency

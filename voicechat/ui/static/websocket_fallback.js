@@ -1,6 +1,6 @@
 /* WebSocket fallback of a call. WebRTC is tried first. When no packet has arrived three seconds after the answer, or the
  * path is lost, the same call continues over a WebSocket: 20 ms of PCM16 at 24 kHz per message, in both directions
- * (docs/audio_websocket.md). call_control.js owns the call and its microphone. For fastrtc's component the connection
+ * (docs/audio_socket.md). call_control.js owns the call and its microphone. For fastrtc's component the connection
  * stays connected while the socket carries the call. */
 (() => {
   "use strict";

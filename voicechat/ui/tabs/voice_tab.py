@@ -14,9 +14,9 @@ from gradio.events import Dependency
 
 from voicechat.conversation.conversation import Bubble
 from voicechat.security.gradio.pending_offers import MAX_PENDING_OFFERS
+from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler
 from voicechat.session.visitor import Visitor
-from voicechat.session.websocket_call import AudioSocketRegistry
 from voicechat.transport.gradio_component import bind_additional_outputs
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.transport.stream_handler import SERVER_RTC_CONFIGURATION

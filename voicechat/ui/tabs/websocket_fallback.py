@@ -15,8 +15,8 @@ import gradio as gr
 from fastrtc import WebRTC
 from gradio.components import Component
 
+from voicechat.session.audio_socket_call import AudioSocketRegistry, AudioSocketTicket
 from voicechat.session.visitor import Visitor
-from voicechat.session.websocket_call import AudioSocketRegistry, AudioSocketTicket
 from voicechat.transport.gradio_component import close_connection
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import Locale

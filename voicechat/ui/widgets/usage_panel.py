@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 
-from voicechat.limits.budget import CostSummary
+from voicechat.limits.billing import CostSummary
 from voicechat.limits.pricing import PRICES, SpendStatus, TokenUsage
 from voicechat.turn_taking.snapshot import Snapshot
 from voicechat.turn_taking.turn_latency import LatencySummary, TurnLatency

@@ -25,9 +25,9 @@ from voicechat.config.limit_settings import BURST_S
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
 from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule, path_with_token
+from voicechat.transport.audio_socket_protocol import ENDED_MESSAGE, STALL_TIMEOUT_S, FlowControl, ProtocolViolation
 from voicechat.transport.stall_watchdog import StallWatchdog
 from voicechat.transport.stream_handler import StreamState, TransportLease
-from voicechat.transport.websocket_protocol import ENDED_MESSAGE, STALL_TIMEOUT_S, FlowControl, ProtocolViolation
 from voicechat.turn_taking.snapshot import Snapshot
 
 from .call_handler import CallHandler

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.transport.websocket_protocol import (
+from voicechat.transport.audio_socket_protocol import (
     CLOSE_POLICY_VIOLATION,
     CLOSE_UNSUPPORTED_DATA,
     FRAME_BYTES,

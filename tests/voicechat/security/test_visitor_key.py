@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from starlette.requests import HTTPConnection, Request
 
-from voicechat.security.visitor_cookie import visitor_key
+from voicechat.security.visitor_key import visitor_key
 
 
 def scope(**more: Any) -> dict[str, Any]:

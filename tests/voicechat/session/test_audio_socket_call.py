@@ -19,8 +19,8 @@ from tests.support.sessions.fake_websocket_page import FakeWebSocketPage, make_r
 from voicechat.config.settings import Settings
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.server.routes import openapi_schema
-from voicechat.session import websocket_call
-from voicechat.session.websocket_call import (
+from voicechat.session import audio_socket_call
+from voicechat.session.audio_socket_call import (
     CLOSE_NORMAL,
     CLOSE_TRY_AGAIN_LATER,
     CLOSE_UNKNOWN_TICKET,
@@ -29,7 +29,7 @@ from voicechat.session.websocket_call import (
     AudioSocketRegistry,
     TicketState,
 )
-from voicechat.transport.websocket_protocol import (
+from voicechat.transport.audio_socket_protocol import (
     CLOSE_POLICY_VIOLATION,
     CLOSE_UNSUPPORTED_DATA,
     FRAME_BYTES,
@@ -86,7 +86,7 @@ async def test_socket_output_pace_under_load_is_real_time() -> None:
 
 async def test_unacknowledged_frames_stop_playback_and_close_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stalled connection holds the reply up; a lasting stall ends the call."""
-    monkeypatch.setattr(websocket_call, "STALL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(audio_socket_call, "STALL_TIMEOUT_S", 0.3)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)
@@ -106,7 +106,7 @@ async def test_unacknowledged_frames_stop_playback_and_close_socket(monkeypatch:
 
 
 async def test_blocked_network_ends_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_call, "STALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(audio_socket_call, "STALL_TIMEOUT_S", 0.2)
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
         await page.wait_for_stage(CallStage.LISTENING)

@@ -1,7 +1,7 @@
 """Protocol of the WebSocket that carries a call where WebRTC cannot. Pure: time is passed in, in seconds.
 
 Binary messages, both ways: 20 ms of audio each, PCM16 mono 24 kHz little-endian, 960 bytes. Text messages: JSON objects
-with a `type`. The page acknowledges frames, the server reports the end of the call. Reference: docs/audio_websocket.md.
+with a `type`. The page acknowledges frames, the server reports the end of the call. Reference: docs/audio_socket.md.
 """
 
 from __future__ import annotations

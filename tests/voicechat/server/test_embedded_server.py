@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.offline.offline_process import child_command
-from voicechat.server.offline_process import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
+from voicechat.server.embedded_server import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
 
 HEALTHY_CHILD = """
 import sys, json
@@ -126,7 +126,7 @@ def test_child_ends_when_the_app_is_killed() -> None:
             "-c",
             textwrap.dedent(f"""
                 import sys, time
-                from voicechat.server.offline_process import EmbeddedServer, EmbeddedServerPhase
+                from voicechat.server.embedded_server import EmbeddedServer, EmbeddedServerPhase
                 server = EmbeddedServer({child_command(HEALTHY_CHILD)!r})
                 server.start()
                 assert server.wait(EmbeddedServerPhase.READY, 20)
