@@ -232,16 +232,16 @@ class AudioSocketPump:
 
     async def run(self) -> int:
         """Run until one side closes. Return the close code: the browser's, or one for it."""
-        tasks = {
-            asyncio.create_task(side) for side in (self._pump_uplink(), self._pump_downlink(), self._watch_stall())
-        }
+        context = self._session.copy_log_context()
+        sides = self._pump_uplink(), self._pump_downlink(), self._watch_stall()
+        tasks = {asyncio.create_task(side, context=context) for side in sides}
         superseded = asyncio.create_task(self._lease.superseded.wait())
         try:
             done, _ = await asyncio.wait(tasks | {superseded}, return_when=asyncio.FIRST_COMPLETED)
             ended = next(iter(done & tasks), None)
             return int(ended.result()) if ended is not None else CLOSE_NORMAL
         except Exception as error:
-            log.error("audio socket: internal error error=%s", error_location(error))
+            context.run(log.error, "audio socket: internal error error=%s", error_location(error))
             return CLOSE_INTERNAL_ERROR
         finally:
             for task in (*tasks, superseded):
