@@ -5,6 +5,7 @@ python -m benchmarks.support.probed_app ours|plain PORT REALTIME_URL [CORE]
 
 from __future__ import annotations
 
+import functools
 import os
 import runpy
 import socket
@@ -23,6 +24,7 @@ def _install_probe() -> None:
 
     startup = uvicorn.Server.startup
 
+    @functools.wraps(startup)
     async def start_with_probe(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
         await startup(self, sockets)
         ProcessProbe()

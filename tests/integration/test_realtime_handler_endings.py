@@ -15,6 +15,7 @@ from tests.support.sessions.fake_rtc_page import KEY, FakeRtcPage, endpoint_at, 
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.logs import quiet_loggers
 from voicechat.upstream.connection import Failure
 
 
@@ -29,6 +30,7 @@ from voicechat.upstream.connection import Failure
 async def test_call_rejected_by_server_fails_with_notice(
     talk_then_close: tuple[str, int], failure: Failure, caplog: pytest.LogCaptureFixture
 ) -> None:
+    quiet_loggers()  # as the app does; fastrtc's own lines at DEBUG do not even format
     caplog.set_level(logging.DEBUG)
     visits = []
 

@@ -11,9 +11,11 @@ import pytest
 from realtime_handler import CallStage, RealtimeHandler
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
+from tests.support.sessions.fake_websocket_page import make_registry, running_websocket_call
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
 from voicechat.logs import SessionFormatter
+from voicechat.upstream import connection
 
 
 class LineCollector(logging.Handler):
@@ -79,3 +81,31 @@ async def test_internal_error_in_microphone_frame_is_logged_with_session_id(
         await page.wait_for_stage(CallStage.FAILED)
     assert len(log_lines.session_ids("session: internal error")) >= 1
     assert all(log_lines.session_ids("session: internal error"))
+
+
+async def test_page_actions_are_logged_with_session_id(
+    log_lines: LineCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ScriptedRealtimeServer()
+    async with running_server(server.handle_connection) as url, running_call(endpoint_at(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        with monkeypatch.context() as full_queue:
+            full_queue.setattr(connection, "try_send_nowait", lambda *_: False)
+            full_queue.setattr(connection, "MAX_QUEUED_EVENTS", 0)
+            page.session.send_text("Hello")
+        log = logging.getLogger("voicechat.limits")
+        monkeypatch.setattr(page.session._billing, "close", lambda reason: log.info("closed reason=%s", reason))
+        page.session.end_by_user()
+    for text in ("send queue full", "closed reason=hung_up"):
+        ids = log_lines.session_ids(text)
+        assert ids and all(ids), text
+
+
+async def test_audio_socket_messages_are_logged_with_session_id(log_lines: LineCollector) -> None:
+    server = ScriptedRealtimeServer()
+    async with running_server(server.handle_connection) as url, running_websocket_call(make_registry(url)) as page:
+        await page.wait_for_stage(CallStage.LISTENING)
+        page.send(b"")
+        await page.wait_until(lambda: page.close_code is not None)
+    [session_id] = log_lines.session_ids("audio socket: invalid message")
+    assert session_id

@@ -7,6 +7,7 @@ was read. Both create their sockets in `Server.startup()`, so the options are se
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import socket
 from collections.abc import Callable, Iterable
@@ -18,19 +19,22 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voicechat.config.limit_settings import LimitSettings
-from voicechat.dependency_checks import require_function, require_names
+from voicechat.dependency_checks import DependencyChanged, find_target, require_names
 
 from .uvicorn_read_ahead import RECEIVE_EVENT, ReadAheadProtocol
 
 DEFAULT_MAX_MESSAGE_BYTES = LimitSettings().max_message_bytes
 UVICORN_DEFAULT_MAX_MESSAGE_BYTES = 16 * 2**20
 """Bytes, uvicorn's own default."""
+STARTUP = "uvicorn.server:Server.startup"
 GRACEFUL_SHUTDOWN_S = 1
 """Seconds for open requests when the server stops. Every open page holds one."""
 PING_INTERVAL_S = 2.5
 """Seconds between two pings. TCP then has data to acknowledge, also on a silent connection. A slow reader may answer
 late, after the messages before the ping."""
 UVICORN_DEFAULT_PING_INTERVAL_S = 20.0
+_MARK = "_voicechat_options"
+"""Attribute of the function that sets the options. `functools.wraps` copies it to wrappers."""
 TCP_USER_TIMEOUT_MS = 6500
 """Milliseconds without any acknowledgement by the client's kernel, or without room for data, before a connection is
 closed. Linux only; elsewhere it takes TCP's own minutes."""
@@ -76,10 +80,16 @@ def install(
 ) -> None:
     """Start every uvicorn server of this process with these options from now on, and call `on_server_start` then.
 
-    Raise DependencyChanged, with nothing replaced, when uvicorn is not as expected.
+    A second call does nothing. Raise DependencyChanged, with nothing replaced, when uvicorn is not as expected. A
+    monitoring tool may have wrapped `Server.startup`, with or without `functools.wraps`.
     """
-    startup = require_function("uvicorn.server:Server.startup", ("self", "sockets"))
-    require_names("uvicorn.server:Server.startup", {"servers"})
+    startup = find_target(STARTUP)
+    if hasattr(startup, _MARK):
+        return
+    try:
+        inspect.signature(startup).bind("self", "sockets")
+    except (TypeError, ValueError) as error:
+        raise DependencyChanged(STARTUP, "parameters") from error
     require_names("uvicorn.config:Config", {"loaded_app", "ws_protocol_class"})
     require_names(RECEIVE_EVENT, {"frames", "queue", "read_paused"})
 
@@ -91,4 +101,5 @@ def install(
             set_tcp_user_timeout(each.sockets)
         on_server_start(self)
 
+    vars(with_options)[_MARK] = True
     uvicorn.Server.startup = with_options  # type: ignore[method-assign]

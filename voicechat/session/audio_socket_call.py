@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 
 from fastapi import APIRouter
@@ -24,11 +25,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from voicechat.config.limit_settings import BURST_S
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
+from voicechat.protocol.notices import Notice
 from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule, path_with_token
 from voicechat.transport.audio_socket_protocol import ENDED_MESSAGE, STALL_TIMEOUT_S, FlowControl, ProtocolViolation
 from voicechat.transport.stall_watchdog import StallWatchdog
 from voicechat.transport.stream_handler import StreamState, TransportLease
-from voicechat.turn_taking.snapshot import Snapshot
+from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 from .call_handler import CallHandler
 from .visitor import Visitor
@@ -187,8 +189,11 @@ class AudioSocketRegistry:
             if not resumes:
                 await handler.start_without_webrtc([ticket.visitor])
                 session = ticket.visitor.call
-            if session is None or session.handler is not handler:  # it could not start
-                await _close(websocket, CLOSE_INTERNAL_ERROR)
+            if session is None or session.handler is not handler:  # it could not start; the handler has logged why
+                session = None
+                ticket.publish(replace(ticket.visitor.snapshot(), stage=CallStage.FAILED, notice=Notice.INTERNAL))
+                await websocket.send_text(ENDED_MESSAGE)
+                await _close(websocket, CLOSE_NORMAL)
                 return
             ticket.publish(session.snapshot)
             code = await AudioSocketPump(websocket, session, lease, ticket).run()
@@ -227,16 +232,16 @@ class AudioSocketPump:
 
     async def run(self) -> int:
         """Run until one side closes. Return the close code: the browser's, or one for it."""
-        tasks = {
-            asyncio.create_task(side) for side in (self._pump_uplink(), self._pump_downlink(), self._watch_stall())
-        }
+        context = self._session.copy_log_context()
+        sides = self._pump_uplink(), self._pump_downlink(), self._watch_stall()
+        tasks = {asyncio.create_task(side, context=context) for side in sides}
         superseded = asyncio.create_task(self._lease.superseded.wait())
         try:
             done, _ = await asyncio.wait(tasks | {superseded}, return_when=asyncio.FIRST_COMPLETED)
             ended = next(iter(done & tasks), None)
             return int(ended.result()) if ended is not None else CLOSE_NORMAL
         except Exception as error:
-            log.error("audio socket: internal error error=%s", error_location(error))
+            context.run(log.error, "audio socket: internal error error=%s", error_location(error))
             return CLOSE_INTERNAL_ERROR
         finally:
             for task in (*tasks, superseded):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -194,10 +194,13 @@ class BaseSession:
 
     def _finish(self, stage: CallStage, notice: str | None) -> None:
         if self.is_active:
-            self._call.end(stage, notice, self.clock())
-            self._billing.close(notice or "hung_up")
-            self._release_resources()
-            self._on_change()
+            self._run_in_log_context(self._finish_now, stage, notice)
+
+    def _finish_now(self, stage: CallStage, notice: str | None) -> None:
+        self._call.end(stage, notice, self.clock())
+        self._billing.close(notice or "hung_up")
+        self._release_resources()
+        self._on_change()
 
     def _release_resources(self) -> None:
         """Free the slot, detach the connection and cancel the tasks. The task that opened the socket closes it."""
@@ -215,12 +218,16 @@ class BaseSession:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
+    def copy_log_context(self) -> Context:
+        """Return a context with this session's id for the log."""
+        return self._log_context.copy()
+
     def _run_in_log_context(self, function: Callable[..., None], *arguments: object) -> None:
         """Call the function with this session's id for the log; tasks that it creates inherit the id.
 
-        The caller may be a transport, or another session that has freed its slot.
+        The caller may be a transport, the page, or another session that has freed its slot. Not for every frame.
         """
-        self._log_context.copy().run(function, *arguments)
+        self.copy_log_context().run(function, *arguments)
 
     # ---------------------------------------------------------------- upstream
 
@@ -240,8 +247,8 @@ class BaseSession:
         return found
 
     def _send(self, events: list[dict[str, Any]]) -> None:
-        if self._live is not None:
-            self._live.upstream.send(events)
+        if events and self._live is not None:  # the clock of 20 ms mostly has none
+            self._run_in_log_context(self._live.upstream.send, events)
 
     # ---------------------------------------------------------------- coarse clock
 

@@ -59,8 +59,10 @@ class Pacer:
 class StreamState(Enum):
     """Life of one connection to the browser."""
 
+    CONNECTING = "connecting"
+    """The start of the call has not begun; microphone audio is dropped."""
     OPEN = "open"
-    """Also before the call has started."""
+    """The page's inputs are awaited, or the call is under way."""
     CLOSING_GRACE = "closing_grace"
     """The call has ended; the page gets its last update."""
     CLOSING = "closing"
@@ -87,7 +89,7 @@ class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
         super().__init__("mono", output_sample_rate=RATE, input_sample_rate=RATE)
         self.clock = clock
         self.sleep = sleep
-        self.stream_state = StreamState.OPEN
+        self.stream_state = StreamState.CONNECTING
         self._pacer = Pacer()
         self._last_update_at = float("-inf")
         self._close_at = 0.0
@@ -120,7 +122,7 @@ class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
 
     def begin_close(self, message: str = "") -> None:
         """End the call from this side: the page gets the last update, then its button returns to the start."""
-        if self.stream_state is StreamState.OPEN:
+        if self.stream_state in (StreamState.CONNECTING, StreamState.OPEN):
             self.stream_state = StreamState.CLOSING_GRACE
             self._close_message = message
             self._close_at = self.clock() + CLOSE_GRACE_S
@@ -144,10 +146,16 @@ class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
         """Start the call. fastrtc runs this beside receive() and emit() once the data channel is open."""
         try:
             silence_hangup_errors(asyncio.get_running_loop())
+            self._begin_start()
             if await self._wait_for_inputs():
                 await self.on_start(list(self.latest_args[2:]))  # 0 and 1 are fastrtc's own
         except Exception as error:
             self.fail(error)
+
+    def _begin_start(self) -> None:
+        """Accept microphone audio from now on. Earlier audio does not belong to the call."""
+        if self.stream_state is StreamState.CONNECTING:
+            self.stream_state = StreamState.OPEN
 
     async def _wait_for_inputs(self) -> bool:
         """Return False if the browser disconnects first. fastrtc alone would wait for ever then."""
@@ -197,13 +205,14 @@ class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
 
     async def start_without_webrtc(self, inputs: list[Any]) -> None:
         """Start the call without fastrtc, in place of start_up()."""
+        self._begin_start()
         try:
             await self.on_start(inputs)
         except Exception as error:
             self.fail(error)
 
     def push_audio(self, pcm: bytes) -> None:
-        """Take microphone audio: PCM16 mono 24 kHz."""
+        """Take microphone audio: PCM16 mono 24 kHz. Drop it before the start and after the end."""
         try:
             if self.stream_state is StreamState.OPEN:
                 self.on_audio_frame(pcm)
@@ -225,7 +234,7 @@ class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
             return None
 
     async def _next_output(self, lease: TransportLease | None) -> Any:
-        while self._lease is lease and self.stream_state in (StreamState.OPEN, StreamState.CLOSING_GRACE):
+        while self._lease is lease and self.stream_state not in (StreamState.CLOSING, StreamState.CLOSED):
             now = self.clock()
             if self.stream_state is StreamState.CLOSING_GRACE and now >= self._close_at:
                 self.stream_state = StreamState.CLOSING

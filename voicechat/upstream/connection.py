@@ -139,6 +139,8 @@ class RealtimeConnection:
         self._read_rate_limit = ReadRateLimit(clock())
         self._ignored_messages = 0
         """Messages that are not events."""
+        self._has_unsendable_event = False
+        """An event that JSON cannot hold was dropped, and logged."""
         self._dropped_audio_events = 0
         """Audio events dropped because the server did not read fast enough."""
 
@@ -271,7 +273,16 @@ class RealtimeConnection:
         self._enqueue_text(f'{{"type":"{AUDIO_APPEND_EVENT}","audio":"{audio}"}}', audio=True)
 
     def _enqueue(self, event: RawEvent) -> None:
-        self._enqueue_text(write_json(event), audio=event.get("type") == AUDIO_APPEND_EVENT)
+        """Queue an event in the server's dialect. Drop it if JSON cannot hold it: a server may have confirmed a NaN
+        that comes back in an update."""
+        try:
+            text = write_json(event)
+        except InvalidJson:
+            if not self._has_unsendable_event:
+                log.warning("upstream: unsendable event type=%s", loggable_code(event.get("type")))
+            self._has_unsendable_event = True
+            return
+        self._enqueue_text(text, audio=event.get("type") == AUDIO_APPEND_EVENT)
 
     def _enqueue_text(self, text: str, *, audio: bool) -> None:
         socket = self._socket

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from voicechat.dependency_checks import DependencyChanged
 from voicechat.server import uvicorn_options
-from voicechat.server.uvicorn_options import PING_INTERVAL_S, TCP_USER_TIMEOUT_MS
+from voicechat.server.uvicorn_options import GRACEFUL_SHUTDOWN_S, PING_INTERVAL_S, TCP_USER_TIMEOUT_MS
 
 
 async def test_client_that_vanishes_silently_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +34,60 @@ async def test_client_that_vanishes_silently_is_disconnected(monkeypatch: pytest
             assert listening.getsockopt(socket.IPPROTO_TCP, option) == TCP_USER_TIMEOUT_MS
     finally:
         await server.shutdown()
+
+
+def _wrap_openly(startup: Any) -> Any:
+    @functools.wraps(startup)
+    async def traced(self: uvicorn.Server, sockets: Any = None) -> None:
+        await startup(self, sockets)
+
+    return traced
+
+
+def _wrap_opaquely(startup: Any) -> Any:
+    async def traced(*arguments: Any, **named: Any) -> None:
+        await startup(*arguments, **named)
+
+    return traced
+
+
+@pytest.mark.parametrize("wrap", [_wrap_openly, _wrap_opaquely])
+async def test_options_are_set_where_a_monitoring_tool_wraps_startup(
+    wrap: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    async def stock(self: uvicorn.Server, sockets: Any = None) -> None:
+        started.append("stock")
+
+    monkeypatch.setattr(uvicorn.Server, "startup", wrap(stock))
+    uvicorn_options.install(lambda _: started.append("ours"))
+    config = uvicorn.Config(FastAPI(), log_config=None)
+    await uvicorn.Server(config).startup()
+    assert started == ["stock", "ours"]
+    assert config.timeout_graceful_shutdown == GRACEFUL_SHUTDOWN_S
+
+
+def test_second_installation_does_nothing_also_below_a_later_wrapper(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stock(self: uvicorn.Server, sockets: Any = None) -> None:
+        pass
+
+    monkeypatch.setattr(uvicorn.Server, "startup", stock)
+    uvicorn_options.install()
+    installed: Any = vars(uvicorn.Server)["startup"]
+    uvicorn_options.install()
+    assert vars(uvicorn.Server)["startup"] is installed is not stock
+    wrapped = _wrap_openly(installed)
+    monkeypatch.setattr(uvicorn.Server, "startup", wrapped)
+    uvicorn_options.install()
+    assert vars(uvicorn.Server)["startup"] is wrapped
+
+
+def test_startup_with_other_parameters_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def changed(self: uvicorn.Server) -> None:
+        pass
+
+    monkeypatch.setattr(uvicorn.Server, "startup", changed)
+    with pytest.raises(DependencyChanged, match="parameters"):
+        uvicorn_options.install()
+    assert vars(uvicorn.Server)["startup"] is changed

@@ -29,6 +29,7 @@ from voicechat.session.audio_socket_call import (
     AudioSocketRegistry,
     TicketState,
 )
+from voicechat.session.voice_session import VoiceSession
 from voicechat.transport.audio_socket_protocol import (
     CLOSE_POLICY_VIOLATION,
     CLOSE_UNSUPPORTED_DATA,
@@ -201,6 +202,22 @@ async def test_socket_call_above_limit_fails() -> None:
             assert (page.texts, page.close_code) == ([{"type": "ended"}], CLOSE_NORMAL)
         await other.hang_up()
     assert there.connection_count == 1
+
+
+@pytest.mark.parametrize("is_session_made", [False, True])
+async def test_failing_start_of_socket_call_shows_notice(
+    is_session_made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(VoiceSession, "start" if is_session_made else "__init__", fail)
+    page = FakeWebSocketPage(make_registry("ws://127.0.0.1:1"))
+    page.connect(page.request_ticket())
+    await page.wait_until_done()
+    assert [(shown.stage, shown.notice) for shown in page.snapshots[-1:]] == [(CallStage.FAILED, Notice.INTERNAL)]
+    assert (page.texts, page.close_code) == ([{"type": "ended"}], CLOSE_NORMAL)
+    assert page.visitor.call is None
 
 
 async def test_socket_call_at_time_limit_ends_with_notice() -> None:

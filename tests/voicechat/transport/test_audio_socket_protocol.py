@@ -87,8 +87,16 @@ def test_invalid_control_message_is_rejected(text: str, code: int) -> None:
     assert refused.value.close_code == code
 
 
-def test_unknown_control_message_is_ignored() -> None:
+@pytest.mark.parametrize(
+    "text", ['{"type": "news", "frames": 7}', '{"type": "news", "frames": 1}', "{}", '{"type": ["taken"], "frames": 1}']
+)
+def test_unknown_control_message_acknowledges_nothing(text: str) -> None:
     wire = FlowControl(0.0)
-    wire.on_control('{"type": "news", "frames": 7}')
-    wire.on_control("{}")
-    wire.on_control('{"type": ["taken"]}')
+    for _ in range(MAX_UNACKED_FRAMES):
+        wire.on_frame_sent()
+    wire.on_control(text)
+    assert not wire.can_send, "no frame was acknowledged"
+    wire.on_control(taken_message(1))
+    assert wire.can_send, "the message did no harm to the count"
+    wire.on_frame_sent()
+    assert not wire.can_send

@@ -122,6 +122,31 @@ async def test_start_up_after_closed_tab_does_not_start(clock: SteppedClock) -> 
     assert echo.end_count == 1
 
 
+async def test_audio_before_the_start_is_dropped_and_audio_before_the_inputs_is_taken(clock: SteppedClock) -> None:
+    """What the visitor says before the call starts does not belong to it."""
+    echo = RecordingStreamHandler(clock)
+    channel = FakeDataChannel()
+    echo.set_channel(channel)
+    echo.on_webrtc_audio(b"12")
+    assert (echo.received_audio, echo.stream_state) == (b"", StreamState.CONNECTING)
+    starting = asyncio.create_task(echo.start_up())
+    await channel.message_sent.wait()
+    echo.on_webrtc_audio(b"34")
+    assert (echo.received_audio, echo.inputs) == (b"34", None)
+    echo.set_args(["webrtc id", "visitor"])
+    await starting
+    echo.on_webrtc_audio(b"56")
+    assert echo.received_audio == b"3456"
+
+
+async def test_start_up_after_the_end_opens_nothing(clock: SteppedClock) -> None:
+    echo = RecordingStreamHandler(clock)
+    await echo.shutdown()
+    await echo.start_up()
+    echo.on_webrtc_audio(b"12")
+    assert (echo.received_audio, echo.inputs, echo.stream_state) == (b"", None, StreamState.CLOSED)
+
+
 async def test_output_is_one_frame_per_20_ms(clock: SteppedClock) -> None:
     echo = await started_handler(clock)
     for _ in range(100):
@@ -170,6 +195,8 @@ async def test_lease_taken_during_wait_gets_the_frame_alone(clock: SteppedClock)
 async def test_start_without_webrtc_starts_call_and_reports_failure(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
     carrier = echo.take_over_transport()
+    echo.push_audio(b"12")
+    assert echo.received_audio == b""
     await echo.start_without_webrtc(["visitor"])
     assert (echo.inputs, echo.stream_state) == (["visitor"], StreamState.OPEN)
     echo.pending_updates = ["news"]

@@ -42,6 +42,23 @@ async def test_connection_is_ready_when_the_settings_are_confirmed_and_loses_no_
     assert seen["next"] == {"type": "ping"}
 
 
+async def test_event_with_nan_is_dropped_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def talk(socket: ServerConnection) -> None:
+        await accept_session(socket)
+        await send_events(socket, {"type": "next", "next": json.loads(await socket.recv())})
+
+    with caplog.at_level(logging.INFO):
+        async with running_server(talk) as url, make_connection(url) as connection:
+            for _ in range(2):
+                connection.send({"type": "session.update", "session": {"speed": float("nan"), "prompt": "secret"}})
+            connection.send({"type": "ping"})
+            events = connection.events()
+            received = [await anext(events) for _ in range(3)]
+    assert received[-1] == {"type": "next", "next": {"type": "ping"}}
+    lines = [record.message for record in caplog.records if "unsendable" in record.message]
+    assert lines == ["upstream: unsendable event type=session.update"]
+
+
 async def test_unconfirming_server_is_used() -> None:
     async def talk(socket: ServerConnection) -> None:
         async for message in socket:
