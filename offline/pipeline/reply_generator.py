@@ -163,10 +163,12 @@ class ReplyGenerator:
         return "max_tokens" if is_cut and not self._is_cut_by_default_limit() else "stop"
 
     async def _text(self, prompt: Prompt, detector: ToolCallDetector) -> AsyncGenerator[str, None]:
-        """Yield the text to deliver and keep the token counts. A tool call stays in `detector`."""
+        """Yield the text to deliver. A tool call stays in `detector`."""
         self._stop = stop = threading.Event()
-        async with aclosing(self._runtime.tokens(prompt, self._slot, self._priority(), stop)) as tokens:
-            async for piece, self._usage in tokens:
+        async with aclosing(
+            self._runtime.tokens(prompt, self._slot, self._priority(), stop, self._set_usage)
+        ) as tokens:
+            async for piece in tokens:
                 if text := detector.push(piece):
                     yield text
                 if detector.is_complete:
@@ -190,6 +192,9 @@ class ReplyGenerator:
         return self._usage.finish_reason == "length" and self.request.max_tokens is None
 
     # ------------------------------------------------------------------ results
+
+    def _set_usage(self, usage: LlmUsage) -> None:
+        self._usage = usage
 
     def _emit(self, result: ReplyResult) -> None:
         if self.state is ReplyState.SPECULATIVE:

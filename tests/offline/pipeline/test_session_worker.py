@@ -219,6 +219,18 @@ async def test_stop_generation_delivers_done_at_once_and_stops_the_model(rig: Wo
     assert rig.results.empty(), "a reply ends once"
 
 
+async def test_usage_of_a_reply_stopped_while_speaking_counts_all_generated_tokens(rig: WorkerRig) -> None:
+    rig.language_model.piece_permits = threading.Semaphore(2)
+    rig.synthesizer.clause_permits = threading.Semaphore(0)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    await rig.wait_for_clauses(1)
+    rig.language_model.piece_permits.release()
+    await wait_until(lambda: rig.language_model.completed_count)
+    rig.worker.submit(StopGeneration("r"))
+    rig.synthesizer.clause_permits.release()
+    assert await rig.results_until_done() == [ReplyDone("r", "stopped", 5, 2, 3)]
+
+
 async def test_failing_language_model_delivers_a_failed_reply(rig: WorkerRig) -> None:
     rig.language_model.fails = True
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
