@@ -199,11 +199,6 @@ class SessionBilling:
         return self._endpoint.name if self._endpoint is not None else ""
 
     @property
-    def server_kind(self) -> ServerKind | None:
-        """Of the newest connection; None before the first."""
-        return self._endpoint.kind if self._endpoint is not None else None
-
-    @property
     def status(self) -> SpendStatus:
         """Worse of the operator's status and that of the visitor's own limit. The offline server costs nothing."""
         if self._is_free:

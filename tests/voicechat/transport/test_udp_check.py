@@ -33,7 +33,7 @@ async def create_offer() -> tuple[RTCPeerConnection, dict[str, str], asyncio.Eve
 
 async def wait_until_none_left(check: UdpCheck) -> None:
     async with asyncio.timeout(10):
-        await check.wait_idle()
+        await asyncio.gather(*check._running)
     assert check.running_count == 0
 
 
