@@ -74,7 +74,12 @@ def python_files() -> Iterator[Path]:
 
 def markdown_files() -> Iterator[Path]:
     """Yield the pages of the English documentation, and the changelog."""
-    yield from (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+    yield from (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
 
 
 def find_forbidden_phrases(path: Path) -> list[Finding]:

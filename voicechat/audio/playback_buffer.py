@@ -222,7 +222,7 @@ class PlaybackBuffer:
 
     @property
     def has_queued_audio(self) -> bool:
-        """Whether audio waits to be played."""
+        """Return whether audio waits to be played."""
         return bool(self._queue)
 
     def interrupt(self, now: float) -> list[Truncation]:

@@ -64,7 +64,7 @@ ACTIONS = st.one_of(
 
 
 def assert_invariants(places: AdmissionController, guests: list[FakeAdmissionListener]) -> None:
-    """What is always so."""
+    """Check that limits, queue order and counts agree."""
     limits = places.limits
     all_places = [guest.ticket for guest in guests if guest.ticket is not None]
     for kind in AdmissionKind:

@@ -1,4 +1,4 @@
-"""What a sound over a reply turns out to be."""
+"""Classification of a sound over a reply."""
 
 from __future__ import annotations
 
