@@ -49,7 +49,10 @@ FORBIDDEN_PHRASES = [
 RELAY = re.compile(r"\brelay(s|ed|ing)?\b", re.IGNORECASE)
 RELAY_CONTEXT = re.compile(r"\b(TURN|ICE|STUN|coturn)\b")
 """A text with one of these words means the relay of a TURN server."""
-FORBIDDEN_NAME_PARTS = {"told", "gone", "nobody", "somebody", "whoever", "porter", "house", "desk", "door", "wishes"}
+FORBIDDEN_NAME_PARTS = {
+    *("told", "gone", "nobody", "somebody", "whoever", "porter", "house", "desk", "door", "wishes"),
+    *("relay", "lane", "seat", "farewell"),
+}
 
 
 @dataclass(frozen=True)
@@ -151,11 +154,15 @@ def _defined_name(node: ast.AST) -> str:
 
 
 def _python_texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield comments (adjacent ones joined), bare strings (docstrings) and log texts, each with its line."""
+    """Yield comments (adjacent ones joined), docstrings, assert messages and log texts, each with its line."""
     yield from _comments(path.read_text("utf-8"))
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
+        elif isinstance(node, ast.Assert) and node.msg is not None:
+            for part in ast.walk(node.msg):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.lineno, part.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
             for part in (part for argument in node.args for part in ast.walk(argument)):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
