@@ -75,11 +75,13 @@ class ModelRuntime:
         priority: Priority,
         stop: threading.Event,
         on_usage: Callable[[LlmUsage], None],
+        on_failure: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[str, None]:
         """Yield generated text as the model's thread writes it.
 
         `on_usage` receives the token counts as the model generates, also before the text is pulled, and the complete
-        counts before the end. Set `stop` to end the generation early; closing the generator sets it too.
+        counts before the end. `on_failure` is called when the model fails, also before the text is pulled.
+        Set `stop` to end the generation early; closing the generator sets it too.
 
         Raises `LlmError`, and `ContextLengthError` before the first piece of text.
         """
@@ -100,7 +102,12 @@ class ModelRuntime:
             finally:
                 call_in_loop(pieces.put_nowait, None)
 
+        def report_failure(generation: asyncio.Task[LlmUsage]) -> None:
+            if not generation.cancelled() and generation.exception() is not None:
+                on_failure()
+
         generation = loop.create_task(self.llm_executor.run(priority, generate))
+        generation.add_done_callback(report_failure)
         try:
             while (piece := await pieces.get()) is not None:
                 yield piece

@@ -240,6 +240,20 @@ async def test_failing_language_model_delivers_a_failed_reply(rig: WorkerRig) ->
     assert "Hello" not in done.message
 
 
+async def test_model_failure_while_speaking_ends_the_reply_before_the_clause_is_spoken(rig: WorkerRig) -> None:
+    rig.language_model.piece_permits = threading.Semaphore(2)
+    rig.language_model.fails_after_pieces = True
+    rig.synthesizer.clause_permits = threading.Semaphore(0)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    await rig.wait_for_clauses(1)
+    rig.language_model.piece_permits.release()
+    (done,) = await rig.results_until_done()
+    rig.synthesizer.clause_permits.release()
+    assert isinstance(done, ReplyDone)
+    assert (done.reason, done.output_tokens) == ("failed", 3)
+    assert len(rig.synthesizer.spoken_texts) == 1
+
+
 async def test_prompt_beyond_the_window_is_retried_once_with_less_history(rig: WorkerRig) -> None:
     long = ReplyRequest(tuple(LlmMessage("user", f"Part {n}. " + "word " * 50) for n in range(30)), speak=True)
     rig.language_model.max_prompt_chars = 6000

@@ -48,6 +48,7 @@ class FakeLanguageModel:
     prefilled_prompts: list[Prompt] = field(default_factory=list)
     finish_reason: str = "stop"
     fails: bool = False
+    fails_after_pieces: bool = False
     completed_count: int = 0
     """Replies generated to their end."""
     max_prompt_chars: int = 100_000
@@ -72,6 +73,8 @@ class FakeLanguageModel:
                     return LlmUsage(5, 2, n, "stopped")
             on_text(piece, LlmUsage(5, 2, n))
         self.completed_count += 1
+        if self.fails_after_pieces:
+            raise LlmError("the language model failed")
         return LlmUsage(5, 2, len(pieces), self.finish_reason)  # type: ignore[arg-type]
 
     def prefill(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
