@@ -46,8 +46,8 @@ FORBIDDEN_PHRASES = [
     )
     for pattern in patterns
 ]
-RELAY = re.compile(r"\brelay(s|ed|ing)?\b", re.IGNORECASE)
-RELAY_CONTEXT = re.compile(r"\b(TURN|ICE|STUN|coturn)\b")
+GATEWAY_METAPHOR = re.compile(r"\brelay(s|ed|ing)?\b", re.IGNORECASE)
+TURN_SERVER_CONTEXT = re.compile(r"\b(TURN|ICE|STUN|coturn)\b")
 """A text with one of these words means the relay of a TURN server."""
 FORBIDDEN_NAME_PARTS = {
     *("told", "gone", "nobody", "somebody", "whoever", "porter", "house", "desk", "door", "wishes"),
@@ -98,8 +98,8 @@ def forbidden_phrases_in(text: str) -> list[str]:
     """Return the forbidden phrases of one text."""
     text = " ".join(text.split())
     found = [match[0] for pattern in FORBIDDEN_PHRASES for match in pattern.finditer(text)]
-    if not RELAY_CONTEXT.search(text):
-        found += [match[0] for match in RELAY.finditer(text)]
+    if not TURN_SERVER_CONTEXT.search(text):
+        found += [match[0] for match in GATEWAY_METAPHOR.finditer(text)]
     return found
 
 
