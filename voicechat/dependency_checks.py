@@ -1,6 +1,7 @@
 """Checks of other packages' internals before they are replaced or relied on.
 
-A target is written "package.module:Qualified.name". `voicechat/patches.py` lists them all.
+A target is written "package.module:Qualified.name". `voicechat/patched_internals.py` lists them all, and
+`voicechat/patches.py` installs the patches.
 """
 
 from __future__ import annotations

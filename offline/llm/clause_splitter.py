@@ -81,7 +81,7 @@ class ClauseSplitter:
 
     @property
     def has_pending(self) -> bool:
-        """Whether the text of an incomplete clause is held."""
+        """Return whether the text of an incomplete clause is held."""
         return bool(self._pending_text)
 
     def flush(self) -> list[str]:

@@ -145,7 +145,7 @@ class ToolCallDetector:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the JSON object of a tool call is closed; later text is not needed."""
+        """Return whether the JSON object of a tool call is closed; later text is not needed."""
         start = self.buffered_text.find("{")
         if self.kind is not LlmOutputKind.TOOL_CALL or start < 0:
             return False

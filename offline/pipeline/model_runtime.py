@@ -14,9 +14,6 @@ from offline.protocol.worker_messages import ReplyRequest
 
 from .priority_executor import Priority, PriorityExecutor
 
-Token = tuple[str, LlmUsage]
-"""A piece of generated text with the token counts up to it."""
-
 
 class LlmBackend(Protocol):
     """Language model; implemented by `language_model.LanguageModel`. Its methods block."""
@@ -72,32 +69,49 @@ class ModelRuntime:
         )
 
     async def tokens(
-        self, prompt: Prompt, slot: int, priority: Priority, stop: threading.Event
-    ) -> AsyncGenerator[Token, None]:
-        """Yield generated text as the model's thread writes it, and finally "" with the complete token counts.
+        self,
+        prompt: Prompt,
+        slot: int,
+        priority: Priority,
+        stop: threading.Event,
+        on_usage: Callable[[LlmUsage], None],
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> AsyncGenerator[str, None]:
+        """Yield generated text as the model's thread writes it.
 
+        `on_usage` receives the token counts as the model generates, also before the text is pulled, and the complete
+        counts before the end. `on_failure` is called when the model fails, also before the text is pulled.
         Set `stop` to end the generation early; closing the generator sets it too.
 
         Raises `LlmError`, and `ContextLengthError` before the first piece of text.
         """
         loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[Token | None] = asyncio.Queue()  # bounded by the maximum tokens of a reply
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()  # bounded by the maximum tokens of a reply
 
-        def put(piece: Token | None) -> None:
+        def put(text: str, usage: LlmUsage) -> None:
+            on_usage(usage)
+            pieces.put_nowait(text)
+
+        def call_in_loop(function: Callable[..., None], *arguments: object) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+                loop.call_soon_threadsafe(function, *arguments)
 
         def generate() -> LlmUsage:
             try:
-                return self.llm.generate(prompt, slot, lambda text, usage: put((text, usage)), stop)
+                return self.llm.generate(prompt, slot, lambda text, usage: call_in_loop(put, text, usage), stop)
             finally:
-                put(None)
+                call_in_loop(pieces.put_nowait, None)
+
+        def report_failure(generation: asyncio.Task[LlmUsage]) -> None:
+            if not generation.cancelled() and generation.exception() is not None:
+                on_failure()
 
         generation = loop.create_task(self.llm_executor.run(priority, generate))
+        generation.add_done_callback(report_failure)
         try:
             while (piece := await pieces.get()) is not None:
                 yield piece
-            yield "", await generation
+            on_usage(await generation)
         finally:
             if not generation.done():
                 stop.set()

@@ -89,6 +89,9 @@ class ReplyGenerator:
         self._deliver = deliver
         self._stop = threading.Event()
         self._usage = LlmUsage()
+        self._llm_failed = False
+        self._synthesis: asyncio.Task[bytes] | None = None
+        """Speech synthesis of the current clause."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     # ------------------------------------------------------------------ control
@@ -163,10 +166,13 @@ class ReplyGenerator:
         return "max_tokens" if is_cut and not self._is_cut_by_default_limit() else "stop"
 
     async def _text(self, prompt: Prompt, detector: ToolCallDetector) -> AsyncGenerator[str, None]:
-        """Yield the text to deliver and keep the token counts. A tool call stays in `detector`."""
+        """Yield the text to deliver. A tool call stays in `detector`."""
         self._stop = stop = threading.Event()
-        async with aclosing(self._runtime.tokens(prompt, self._slot, self._priority(), stop)) as tokens:
-            async for piece, self._usage in tokens:
+        self._llm_failed = False
+        async with aclosing(
+            self._runtime.tokens(prompt, self._slot, self._priority(), stop, self._set_usage, self._cancel_synthesis)
+        ) as tokens:
+            async for piece in tokens:
                 if text := detector.push(piece):
                     yield text
                 if detector.is_complete:
@@ -177,19 +183,35 @@ class ReplyGenerator:
     async def _speak(self, texts: AsyncIterable[str]) -> None:
         async with aclosing(split_clauses(texts, lambda: not self._is_cut_by_default_limit())) as clauses:
             async for clause in clauses:
-                if not clause.strip():
-                    continue
+                if self._llm_failed or not clause.strip():
+                    continue  # after a failure, the next text raises it
                 spoken = strip_markdown(clause)
                 if contains_han(spoken):
                     clause, spoken = to_traditional(clause), to_traditional(spoken)
-                audio = await self._runtime.synthesize(spoken, self.request.speed, self._priority())
+                synthesis = self._runtime.synthesize(spoken, self.request.speed, self._priority())
+                self._synthesis = asyncio.get_running_loop().create_task(synthesis)
+                try:
+                    audio = await self._synthesis
+                except asyncio.CancelledError:
+                    if self._task.cancelling() or not self._llm_failed:
+                        raise
+                    continue
                 self._emit(ReplySpeech("", clause, audio))
+
+    def _cancel_synthesis(self) -> None:
+        """Stop speaking after a failure of the language model."""
+        self._llm_failed = True
+        if self._synthesis is not None:
+            self._synthesis.cancel()
 
     def _is_cut_by_default_limit(self) -> bool:
         """Return whether the limit was this server's own. The reply then ends with its last complete clause."""
         return self._usage.finish_reason == "length" and self.request.max_tokens is None
 
     # ------------------------------------------------------------------ results
+
+    def _set_usage(self, usage: LlmUsage) -> None:
+        self._usage = usage
 
     def _emit(self, result: ReplyResult) -> None:
         if self.state is ReplyState.SPECULATIVE:

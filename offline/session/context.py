@@ -37,7 +37,7 @@ class SessionContext:
 
     @property
     def is_transcription_enabled(self) -> bool:
-        """Whether the client receives transcripts of the user's speech."""
+        """Return whether the client receives transcripts of the user's speech."""
         return self.config["audio"]["input"]["transcription"] is not None
 
     @property
@@ -52,7 +52,7 @@ class SessionContext:
 
     @property
     def has_pending_transcripts(self) -> bool:
-        """Whether an item of the conversation is still being recognised."""
+        """Return whether an item of the conversation is still being recognised."""
         return any(item.transcript_status is TranscriptStatus.PENDING for item in self.conversation.items)
 
     def build_request(self) -> ReplyRequest:

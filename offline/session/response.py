@@ -67,7 +67,7 @@ class Response:
 
     @property
     def is_awaiting_transcripts(self) -> bool:
-        """Whether a transcript of its input is pending."""
+        """Return whether a transcript of its input is pending."""
         return any(item.transcript_status is TranscriptStatus.PENDING for item in self.input_items)
 
     def build_request(self) -> ReplyRequest:

@@ -142,8 +142,10 @@ class Session:
 
     @property
     def has_pending_audio(self) -> bool:
-        """Whether audio of the last append is unprocessed. Call `process_pending_audio`, before the next event if
-        possible."""
+        """Return whether audio of the last append is unprocessed.
+
+        If so, call `process_pending_audio`, before the next event if possible.
+        """
         return self.state is SessionState.OPEN and len(self._input_audio.pending_audio) > 0
 
     def process_pending_audio(self, now: float) -> list[Output]:

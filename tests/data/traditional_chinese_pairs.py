@@ -1,4 +1,4 @@
-"""What a recogniser writes, and what a reader in Taipei expects to see: drawn up by hand, sentence by sentence."""
+"""Pairs of a recogniser's text and the text that a reader in Taipei expects, written by hand, sentence by sentence."""
 
 from __future__ import annotations
 

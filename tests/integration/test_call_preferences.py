@@ -100,7 +100,7 @@ async def test_preferences_rejected_by_server_show_notice_and_are_sent_again() -
             CallPreferences(instructions="Be a pirate.", endpointing_speed=EndpointingSpeed.PATIENT)
         )
         again = (await there.wait_for("session.update", 2))[-1]
-        assert again["session"]["instructions"] == "Be a pirate.", "told once more: the server has not taken it"
+        assert again["session"]["instructions"] == "Be a pirate.", "sent again: the server has not confirmed it"
 
 
 async def test_model_preference_during_call_applies_to_next_call() -> None:

@@ -124,7 +124,7 @@ def test_model_folder_read_only_is_used(tmp_path: Path) -> None:
 def test_model_folder_without_home_directory_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As in a container under a number without a name."""
+    """Simulate a container whose user id has no name."""
 
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")

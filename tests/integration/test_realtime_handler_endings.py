@@ -43,7 +43,7 @@ async def test_call_rejected_by_server_fails_with_notice(
         last = await page.wait_for_stage(CallStage.FAILED)
         assert last.notice == failure
         assert page.handler.admission.count_admitted(AdmissionKind.CALL) == 0, (
-            "its place is free before the browser has gone"
+            "the slot is free before the browser disconnects"
         )
         await page.wait_until(lambda: page.close_message is not None)
     assert len(visits) == 1
@@ -170,15 +170,15 @@ async def test_internal_error_ends_call_with_notice() -> None:
 
 
 async def test_daily_quota_ends_call_and_refuses_next() -> None:
-    there, accounts = ScriptedRealtimeServer(), BillingService(visitor_quota_s=100)
+    there, billing = ScriptedRealtimeServer(), BillingService(visitor_quota_s=100)
     visitor = Visitor()
     visitor.visitor_key = "somebody"
     async with running_server(there.handle_connection) as url:
-        prototype = RealtimeHandler(Settings(), endpoint_at(url), billing=accounts)
+        prototype = RealtimeHandler(Settings(), endpoint_at(url), billing=billing)
         page = FakeRtcPage(prototype, visitor)
         await page.start()
         await page.wait_for_stage(CallStage.LISTENING)
-        accounts.daily_quota.add("somebody", 100)
+        billing.daily_quota.add("somebody", 100)
         assert (await page.wait_for_stage(CallStage.ENDED)).notice == Notice.VISITOR_DAILY_QUOTA
         await page.hang_up()
         again = FakeRtcPage(prototype, visitor)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.playback import queued_ms
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
@@ -96,7 +97,7 @@ async def test_audio_delta_passes_few_functions_to_the_loudspeakers_queue(monkey
     sys.setprofile(socket.record)
     try:
         async with asyncio.timeout(5):
-            while call.playback.queued_ms < 200:
+            while queued_ms(call.playback) < 200:
                 changed.clear()
                 await changed.wait()
     finally:

@@ -46,10 +46,13 @@ FORBIDDEN_PHRASES = [
     )
     for pattern in patterns
 ]
-RELAY = re.compile(r"\brelay(s|ed|ing)?\b", re.IGNORECASE)
-RELAY_CONTEXT = re.compile(r"\b(TURN|ICE|STUN|coturn)\b")
+GATEWAY_METAPHOR = re.compile(r"\brelay(s|ed|ing)?\b", re.IGNORECASE)
+TURN_SERVER_CONTEXT = re.compile(r"\b(TURN|ICE|STUN|coturn)\b")
 """A text with one of these words means the relay of a TURN server."""
-FORBIDDEN_NAME_PARTS = {"told", "gone", "nobody", "somebody", "whoever", "porter", "house", "desk", "door", "wishes"}
+FORBIDDEN_NAME_PARTS = {
+    *("told", "gone", "nobody", "somebody", "whoever", "porter", "house", "desk", "door", "wishes"),
+    *("relay", "lane", "seat", "farewell"),
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,13 @@ def python_files() -> Iterator[Path]:
 
 
 def markdown_files() -> Iterator[Path]:
-    """Yield the pages of the English documentation."""
-    yield from (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+    """Yield the pages of the English documentation, and the changelog."""
+    yield from (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
 
 
 def find_forbidden_phrases(path: Path) -> list[Finding]:
@@ -90,8 +98,8 @@ def forbidden_phrases_in(text: str) -> list[str]:
     """Return the forbidden phrases of one text."""
     text = " ".join(text.split())
     found = [match[0] for pattern in FORBIDDEN_PHRASES for match in pattern.finditer(text)]
-    if not RELAY_CONTEXT.search(text):
-        found += [match[0] for match in RELAY.finditer(text)]
+    if not TURN_SERVER_CONTEXT.search(text):
+        found += [match[0] for match in GATEWAY_METAPHOR.finditer(text)]
     return found
 
 
@@ -146,11 +154,15 @@ def _defined_name(node: ast.AST) -> str:
 
 
 def _python_texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield comments (adjacent ones joined), bare strings (docstrings) and log texts, each with its line."""
+    """Yield comments (adjacent ones joined), docstrings, assert messages and log texts, each with its line."""
     yield from _comments(path.read_text("utf-8"))
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
+        elif isinstance(node, ast.Assert) and node.msg is not None:
+            for part in ast.walk(node.msg):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.lineno, part.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
             for part in (part for argument in node.args for part in ast.walk(argument)):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):

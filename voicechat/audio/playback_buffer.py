@@ -222,13 +222,8 @@ class PlaybackBuffer:
 
     @property
     def has_queued_audio(self) -> bool:
-        """Whether audio waits to be played."""
+        """Return whether audio waits to be played."""
         return bool(self._queue)
-
-    @property
-    def queued_ms(self) -> int:
-        """Milliseconds of audio waiting to be played."""
-        return self._queued_samples * 1000 // RATE
 
     def interrupt(self, now: float) -> list[Truncation]:
         """Stop at once and cancel the responses. Return the unfinished parts in playing order, with their heard ms.

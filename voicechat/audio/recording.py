@@ -223,11 +223,6 @@ def _close_quietly(file: SpooledAudio) -> None:
         file.close()
 
 
-def wav_size(samples: int) -> int:
-    """Return the bytes of a WAV file with this many samples a channel."""
-    return len(wav_header(samples)) + samples * CHANNELS * SAMPLE_WIDTH_BYTES
-
-
 def wav_header(samples: int) -> bytes:
     """Return the 44 header bytes of a stereo WAV file with this many samples a channel."""
     size = samples * CHANNELS * SAMPLE_WIDTH_BYTES

@@ -47,8 +47,8 @@ class UpstreamSettings(SettingsBase):
     """Seconds to wait for the connection to open. Servers that load a model first need longer."""
     ready_seconds: float = setting(5.0, "等 `session.updated` 的秒數；一直不送的伺服器照樣能用。", ge=0.1, le=600)
     """Seconds to wait for `session.updated`. A server that never sends it is used all the same."""
-    reconnect_attempts: int = setting(5, "斷線後重試幾次，間隔 0.5、1、2、4、8 秒。", ge=0, le=100)
-    """Attempts to restore a lost connection, after 0.5, 1, 2, 4 and 8 s."""
+    reconnect_attempts: int = setting(5, "斷線後重試幾次，間隔約 0.5、1、2、4、8 秒。", ge=0, le=100)
+    """Attempts to restore a lost connection, with pauses of about 0.5, 1, 2, 4 and 8 s."""
 
 
 class PageSettings(SettingsBase):

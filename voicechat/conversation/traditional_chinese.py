@@ -32,11 +32,6 @@ def _converter() -> Any:
     return OpenCC("s2tw")
 
 
-def is_chinese(text: str) -> bool:
-    """Return whether a text has Chinese characters, and no kana or hangul of another language."""
-    return _HAN.search(text) is not None and _KANA_OR_HANGUL.search(text) is None
-
-
 def to_traditional(text: str) -> str:
     """Return `text` as it is written in Taiwan, with the same length; unchanged when it is not Chinese.
 

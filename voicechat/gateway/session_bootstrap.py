@@ -19,7 +19,7 @@ MAX_EARLY_EVENTS = 100
 
 
 class BootstrapStage(StrEnum):
-    """How far the server is with the operator's settings."""
+    """Progress of the operator's settings at the server."""
 
     AWAITING_GREETING = "new"
     """No settings have been sent; the server has still to greet."""

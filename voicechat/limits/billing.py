@@ -160,11 +160,11 @@ class SessionBilling:
         self.version += 1
 
     def _new_meter(self, endpoint: Endpoint) -> UsageMeter:
-        hearing: dict[str, Any] = {}
+        transcription: dict[str, Any] = {}
         if self._mode is SessionMode.VOICE:
-            hearing = build_transcription(self._settings, endpoint.kind, self._settings.language)
+            transcription = build_transcription(self._settings, endpoint.kind, self._settings.language)
         free = endpoint.kind is ServerKind.OFFLINE
-        return UsageMeter(endpoint.model, str(hearing.get("model", "")), free=free)
+        return UsageMeter(endpoint.model, str(transcription.get("model", "")), free=free)
 
     def event_handlers(self) -> EventHandlers:
         """Return the handlers for `EventDispatcher`. They never raise."""
@@ -197,11 +197,6 @@ class SessionBilling:
     def server_name(self) -> str:
         """`Endpoint.name` of the newest connection; "" before the first."""
         return self._endpoint.name if self._endpoint is not None else ""
-
-    @property
-    def server_kind(self) -> ServerKind | None:
-        """Of the newest connection; None before the first."""
-        return self._endpoint.kind if self._endpoint is not None else None
 
     @property
     def status(self) -> SpendStatus:

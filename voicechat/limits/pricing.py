@@ -128,25 +128,25 @@ def parse_response_usage(usage: Event) -> TokenUsage:
     Tokens a server counts without saying of what (reasoning, or no details at all) are text; unsorted cached tokens are
     text first too, where the discount is smallest: an estimate that errs upwards.
     """
-    came = get_object(usage, "input_token_details") or get_object(usage, "input_tokens_details")
-    went = get_object(usage, "output_token_details") or get_object(usage, "output_tokens_details")
-    into = _by_modality(came, to_count(usage.get("input_tokens")))
-    out = _by_modality(went, to_count(usage.get("output_tokens")))
-    details = get_object(came, "cached_tokens_details")
-    cached = {kind: min(to_count(details.get(f"{kind}_tokens")), into[kind]) for kind in MODALITIES}
-    rest = to_count(came.get("cached_tokens")) - sum(cached.values())
+    input_details = get_object(usage, "input_token_details") or get_object(usage, "input_tokens_details")
+    output_details = get_object(usage, "output_token_details") or get_object(usage, "output_tokens_details")
+    inputs = _by_modality(input_details, to_count(usage.get("input_tokens")))
+    out = _by_modality(output_details, to_count(usage.get("output_tokens")))
+    details = get_object(input_details, "cached_tokens_details")
+    cached = {kind: min(to_count(details.get(f"{kind}_tokens")), inputs[kind]) for kind in MODALITIES}
+    rest = to_count(input_details.get("cached_tokens")) - sum(cached.values())
     for kind in MODALITIES:
-        more = max(0, min(rest, into[kind] - cached[kind]))
+        more = max(0, min(rest, inputs[kind] - cached[kind]))
         cached[kind] += more
         rest -= more
     return TokenUsage(
-        text_in=into["text"],
+        text_in=inputs["text"],
         text_cached=cached["text"],
         text_out=out["text"] + out["image"],
-        audio_in=into["audio"],
+        audio_in=inputs["audio"],
         audio_cached=cached["audio"],
         audio_out=out["audio"],
-        image_in=into["image"],
+        image_in=inputs["image"],
         image_cached=cached["image"],
     )
 
@@ -162,8 +162,8 @@ def parse_transcription_usage(usage: Event) -> TokenUsage:
     if "seconds" in usage:
         return TokenUsage(transcription_seconds=_parse_seconds(usage["seconds"]))
     details = get_object(usage, "input_token_details")
-    heard = details.get("audio_tokens") if "audio_tokens" in details else usage.get("input_tokens")
-    return TokenUsage(transcription_tokens=to_count(heard))
+    audio_tokens = details.get("audio_tokens") if "audio_tokens" in details else usage.get("input_tokens")
+    return TokenUsage(transcription_tokens=to_count(audio_tokens))
 
 
 def _parse_seconds(value: object) -> float:

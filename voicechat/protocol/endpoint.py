@@ -33,7 +33,7 @@ class ServerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSecrets:
-    """What a server's address and headers hold for that server alone. The one definition of it."""
+    """Secrets in a server's address and headers, which only that server may receive. Defined here only."""
 
     credentials: tuple[str, ...] = field(repr=False)
     """Keys, tokens and passwords. They must not stand in anything that a client is sent."""

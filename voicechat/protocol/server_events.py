@@ -386,5 +386,3 @@ _PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
     "response.output_audio.done": lambda raw: AudioDone(*_message_ids(raw), get_content_index(raw)),
     "response.function_call_arguments.done": lambda raw: FunctionCallDone(*_ids(raw)),
 }
-EVENT_TYPES = frozenset(_PARSERS)
-"""Types that have a class of their own."""

@@ -62,7 +62,7 @@ class EmbeddedServer:
         self._cwd = cwd
         self._stopping = threading.Event()
         self._sleep = sleep or self._stopping.wait
-        self._changed = threading.Condition()
+        self._phase_lock = threading.Lock()
         self._phase = EmbeddedServerPhase.STOPPED
         self._url: str | None = None
         self._detail = ""
@@ -100,11 +100,6 @@ class EmbeddedServer:
     def pid(self) -> int | None:
         return self._child.pid if self._child and self._child.poll() is None else None
 
-    def wait(self, phase: EmbeddedServerPhase, timeout: float) -> bool:
-        """Block until `phase` is reached. Return False after `timeout` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._phase is phase, timeout)
-
     # ---------------------------------------------------------------- life
 
     def start(self) -> None:
@@ -133,9 +128,8 @@ class EmbeddedServer:
         self._set_phase(EmbeddedServerPhase.STOPPED, "")
 
     def _set_phase(self, phase: EmbeddedServerPhase, detail: str, url: str | None = None) -> None:
-        with self._changed:
+        with self._phase_lock:
             self._phase, self._detail, self._url = phase, detail, url
-            self._changed.notify_all()
 
     def _supervise(self) -> None:
         pause = INITIAL_BACKOFF_S

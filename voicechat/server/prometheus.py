@@ -60,7 +60,7 @@ class Metrics:
         )
         self._turns = Counter("turns", "Answers given, by how they were asked for.", ["asked"], **made)
         self._tokens = Counter(
-            "tokens", "Tokens used, by kind; what was cached is not in what came in.", ["kind"], **made
+            "tokens", "Tokens used, by kind; input tokens do not include cached ones.", ["kind"], **made
         )
         self._transcribed = Counter("transcription_seconds", "Seconds of speech transcribed.", **made)
         self._spent = Counter("spent_usd", "Money spent, in US dollars, by list prices.", **made)

@@ -85,7 +85,7 @@ def build_router(
 
     if render_metrics is not None:
 
-        @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+        @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
         async def get_metrics() -> Response:
             return Response(render_metrics(), media_type=METRICS_CONTENT_TYPE)
 

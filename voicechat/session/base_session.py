@@ -182,7 +182,7 @@ class BaseSession:
         self._finish(CallStage.ENDED, None)
 
     def fail(self, error: Exception) -> None:
-        """End the session because of an internal error, and log its place in the code."""
+        """End the session because of an internal error, and log its location in the code."""
         kind, location = self.admission_kind, error_location(error)
         self._run_in_log_context(log.error, "session: internal error kind=%s error=%s", kind, location)
         self._end(CallStage.FAILED, Notice.INTERNAL)

@@ -56,10 +56,6 @@ class UdpCheck:
         """Number of running checks."""
         return len(self._running)
 
-    async def wait_idle(self) -> None:
-        """Wait until the checks that run now have ended."""
-        await asyncio.gather(*self._running)
-
     def add_to(self, router: APIRouter) -> None:
         """Add the check's routes. They are for the page alone, and not in the API description."""
         router.add_route(PATH, self._get_configuration, methods=["GET"], include_in_schema=False)

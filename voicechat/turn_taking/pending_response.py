@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class PendingResponse(Enum):
-    """What the wanted reply is for."""
+    """Purpose of the wanted reply."""
 
     NONE = "none"
     FOR_MESSAGE = "for_message"

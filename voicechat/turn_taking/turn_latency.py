@@ -159,11 +159,6 @@ class TurnLatencyTracker:
 
     # ---------------------------------------------------------------- results
 
-    @property
-    def last(self) -> TurnLatency | None:
-        """Latency of the newest reply that was heard."""
-        return self._finished[-1].latency() if self._finished else None
-
     def recent(self, n: int = 8) -> tuple[TurnLatency, ...]:
         """Return the newest latencies, oldest first."""
         return tuple(turn.latency() for turn in list(self._finished)[-n:]) if n > 0 else ()

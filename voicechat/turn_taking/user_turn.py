@@ -74,12 +74,12 @@ class UserTurn:
 
     @property
     def is_completed(self) -> bool:
-        """Whether the turn is committed and its reply is awaited."""
+        """Return whether the turn is committed and its reply is awaited."""
         return self.status in COMPLETED
 
     @property
     def wants_answer(self) -> bool:
-        """Whether a reply to it is to come, wanted or not."""
+        """Return whether a reply to it is to come, wanted or not."""
         return self.status not in (UserTurnStatus.NONE, UserTurnStatus.DISMISSED)
 
     def apply(self, transition: UserTurnTransition) -> None:

@@ -40,7 +40,7 @@ MAX_REJECTED_FIELDS = 6
 
 
 class HandshakePhase(Enum):
-    """How far the handshake is."""
+    """Progress of the handshake."""
 
     OPENED = 1
     """The socket is open, nothing has been sent."""
@@ -52,7 +52,7 @@ class HandshakePhase(Enum):
 
 
 class Profile(Flag):
-    """How this server differs from one that takes all settings in GA. The differences combine."""
+    """Differences of this server from one that takes all settings in GA. The differences combine."""
 
     FULL_GA = 0
     BETA = auto()
@@ -64,7 +64,7 @@ class Profile(Flag):
 
 
 class RejectionAction(Enum):
-    """What to do about a rejection of the settings."""
+    """Next step after a rejection of the settings."""
 
     IGNORE = 1
     """It is about something that is sent no longer."""

@@ -30,7 +30,7 @@ RandomSource = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one connection ended. Times are seconds on any one clock."""
+    """End of one connection. Times are seconds on any one clock."""
 
     failure: Failure
     started_at: float

@@ -85,7 +85,7 @@ class EventConsumers:
         self.call.snapshot()
 
     def on_first_event(self, event: Event) -> None:
-        """As one of the first events, which may say that there is nothing to begin."""
+        """Handle an event as one of the first of a connection, which may refuse it."""
         for one in (self.handshake.handle_event, self.bootstrap.handle_event):
             try:
                 one(event)

@@ -244,7 +244,7 @@ async def test_connection_lost_in_reply_reconnects(
         await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(snapshot.bubbles) == 4)
     replayed = [event["item"]["content"][0]["text"] for event in there.received if "item" in event]
     assert replayed[:2] == [fake_server_variants.TYPED, fake_server_variants.TYPED], (
-        "the second server was told what had been said"
+        "the second server received the earlier messages"
     )
     assert "upstream: connection ended failure=lost" in caplog.text
 

@@ -10,6 +10,7 @@ import pytest
 from offline import __main__ as offline_main
 from offline.models.downloader import JsonProgress
 from offline.models.store import FileSource, ModelFile, ModelSpec
+from tests.support.app.embedded_server import wait_for_phase
 from tests.support.offline.fake_model_host import running_model_host
 from tests.support.offline.offline_process import child_command
 from voicechat.server.embedded_server import EmbeddedServer, EmbeddedServerPhase
@@ -67,11 +68,11 @@ def test_embedded_server_during_download_reports_the_phase() -> None:
     server = EmbeddedServer(child_command(FETCHES))
     server.start()
     try:
-        assert server.wait(EmbeddedServerPhase.DOWNLOADING, 20)
+        wait_for_phase(server, EmbeddedServerPhase.DOWNLOADING)
         assert (server.url, server.detail) == (None, "Fetching a model: 10 %")
         assert server._child is not None and server._child.stdin is not None
         server._child.stdin.write("x")
         server._child.stdin.flush()
-        assert server.wait(EmbeddedServerPhase.READY, 20)
+        wait_for_phase(server, EmbeddedServerPhase.READY)
     finally:
         server.stop()

@@ -219,6 +219,18 @@ async def test_stop_generation_delivers_done_at_once_and_stops_the_model(rig: Wo
     assert rig.results.empty(), "a reply ends once"
 
 
+async def test_usage_of_a_reply_stopped_while_speaking_counts_all_generated_tokens(rig: WorkerRig) -> None:
+    rig.language_model.piece_permits = threading.Semaphore(2)
+    rig.synthesizer.clause_permits = threading.Semaphore(0)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    await rig.wait_for_clauses(1)
+    rig.language_model.piece_permits.release()
+    await wait_until(lambda: rig.language_model.completed_count)
+    rig.worker.submit(StopGeneration("r"))
+    rig.synthesizer.clause_permits.release()
+    assert await rig.results_until_done() == [ReplyDone("r", "stopped", 5, 2, 3)]
+
+
 async def test_failing_language_model_delivers_a_failed_reply(rig: WorkerRig) -> None:
     rig.language_model.fails = True
     rig.worker.submit(Generate("r", EXPECTED_REQUEST))
@@ -226,6 +238,20 @@ async def test_failing_language_model_delivers_a_failed_reply(rig: WorkerRig) ->
     assert isinstance(done, ReplyDone)
     assert done.reason == "failed"
     assert "Hello" not in done.message
+
+
+async def test_model_failure_while_speaking_ends_the_reply_before_the_clause_is_spoken(rig: WorkerRig) -> None:
+    rig.language_model.piece_permits = threading.Semaphore(2)
+    rig.language_model.fails_after_pieces = True
+    rig.synthesizer.clause_permits = threading.Semaphore(0)
+    rig.worker.submit(Generate("r", EXPECTED_REQUEST))
+    await rig.wait_for_clauses(1)
+    rig.language_model.piece_permits.release()
+    (done,) = await rig.results_until_done()
+    rig.synthesizer.clause_permits.release()
+    assert isinstance(done, ReplyDone)
+    assert (done.reason, done.output_tokens) == ("failed", 3)
+    assert len(rig.synthesizer.spoken_texts) == 1
 
 
 async def test_prompt_beyond_the_window_is_retried_once_with_less_history(rig: WorkerRig) -> None:

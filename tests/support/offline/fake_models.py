@@ -48,6 +48,9 @@ class FakeLanguageModel:
     prefilled_prompts: list[Prompt] = field(default_factory=list)
     finish_reason: str = "stop"
     fails: bool = False
+    fails_after_pieces: bool = False
+    completed_count: int = 0
+    """Replies generated to their end."""
     max_prompt_chars: int = 100_000
     """Characters above which a prompt exceeds the context window."""
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -69,6 +72,9 @@ class FakeLanguageModel:
                     self.stopped.set()
                     return LlmUsage(5, 2, n, "stopped")
             on_text(piece, LlmUsage(5, 2, n))
+        self.completed_count += 1
+        if self.fails_after_pieces:
+            raise LlmError("the language model failed")
         return LlmUsage(5, 2, len(pieces), self.finish_reason)  # type: ignore[arg-type]
 
     def prefill(self, prompt: Prompt, slot: int, stop: threading.Event) -> None:
@@ -82,9 +88,12 @@ class FakeSynthesizer:
 
     def __init__(self) -> None:
         self.spoken_texts: list[str] = []
+        self.clause_permits = threading.Semaphore(1000)
+        """Permits, one per synthesis."""
 
     def synthesize(self, text: str, speed: float = 1.0) -> bytes:
         self.spoken_texts.append(text)
+        self.clause_permits.acquire(timeout=RESULT_TIMEOUT_S)
         return b"\x00\x01" * len(text)
 
 

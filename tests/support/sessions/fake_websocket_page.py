@@ -101,8 +101,8 @@ class FakeWebSocketPage:
             self._tasks.append(asyncio.create_task(self._collect_snapshots(self.ticket)))
         return serving
 
-    async def _collect_snapshots(self, lane: AudioSocketTicket) -> None:
-        async for snapshot in lane.snapshots():
+    async def _collect_snapshots(self, ticket: AudioSocketTicket) -> None:
+        async for snapshot in ticket.snapshots():
             async with self._changed:
                 self.snapshots.append(snapshot)
                 self._changed.notify_all()

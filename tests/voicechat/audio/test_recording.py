@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from voicechat.audio import recording
 from voicechat.audio.format import FRAME, FRAME_S, RATE
-from voicechat.audio.recording import Recording, RecordingState, wav_size
+from voicechat.audio.recording import Recording, RecordingState
 from voicechat.audio.spooled_audio import MAX_QUEUED_WRITES, SpooledAudio, new_disk_executor
+
+WAV_HEADER_BYTES = 44
 
 
 def frame(level: int) -> NDArray[np.int16]:
@@ -26,7 +28,7 @@ def frame(level: int) -> NDArray[np.int16]:
 def read_stereo(made: Recording) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Left and right, as any player reads them."""
     data = b"".join(made.iter_wav())
-    assert len(data) == wav_size(made.sample_count)
+    assert len(data) == WAV_HEADER_BYTES + made.sample_count * 2 * 2  # two channels of 16 bits
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 2, 2)
         both = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)

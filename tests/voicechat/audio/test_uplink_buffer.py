@@ -1,4 +1,4 @@
-"""What the server is given of a microphone."""
+"""Microphone audio that the server receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a voice has lasted, from the microphone's loudness."""
+"""Duration of speech, from the microphone's loudness."""
 
 from __future__ import annotations
 

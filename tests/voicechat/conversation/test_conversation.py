@@ -34,7 +34,7 @@ def messages(conversation: Conversation) -> list[tuple[str, str]]:
     return [(bubble.role, bubble.text) for bubble in conversation.bubbles()]
 
 
-def test_a_spoken_turn_and_its_answer() -> None:
+def test_spoken_turn_with_reply_fills_two_bubbles() -> None:
     conversation = fold(server_events.speech_started("u1"))
     (bubble,) = conversation.bubbles()
     assert (bubble.role, bubble.text, bubble.state) == ("user", "", BubbleState.PENDING)
@@ -56,7 +56,7 @@ def test_a_spoken_turn_and_its_answer() -> None:
     assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
 
 
-def test_a_transcript_that_comes_after_everything() -> None:
+def test_late_transcript_fills_the_bubble_before_the_reply() -> None:
     conversation = fold(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -67,7 +67,7 @@ def test_a_transcript_that_comes_after_everything() -> None:
     assert messages(conversation) == [("user", "What time is it?"), ("assistant", "Noon.")]
 
 
-def test_turns_are_ordered_by_their_links() -> None:
+def test_items_announced_late_are_ordered_by_previous_item_id() -> None:
     # The answer to the first turn is only announced when the second turn has begun.
     conversation = fold(
         server_events.speech_started("u1"),
@@ -82,7 +82,7 @@ def test_turns_are_ordered_by_their_links() -> None:
     assert messages(conversation) == [("user", "First"), ("assistant", "One."), ("user", "Second")]
 
 
-def test_an_item_may_be_linked_to_one_that_comes_later() -> None:
+def test_item_linked_to_a_later_one_is_ordered_after_it() -> None:
     conversation = fold(
         server_events.response_started("r1", "a1", "u1"),
         server_events.clause_deltas("r1", "a1", "Answer.", 300),
@@ -92,7 +92,7 @@ def test_an_item_may_be_linked_to_one_that_comes_later() -> None:
     assert messages(conversation) == [("user", "Question?"), ("assistant", "Answer.")]
 
 
-def test_noise_leaves_no_bubble() -> None:
+def test_turn_without_words_leaves_no_bubble() -> None:
     conversation = fold(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -109,14 +109,14 @@ def test_noise_leaves_no_bubble() -> None:
     assert conversation.bubbles() == ()
 
 
-def test_a_failed_transcription_keeps_what_was_understood() -> None:
+def test_failed_transcription_keeps_the_partial_transcript() -> None:
     failed = {"type": "conversation.item.input_audio_transcription.failed", "item_id": "u1", "error": {}}
     conversation = fold(server_events.speech_started("u1"), server_events.transcription_delta("u1", "Good"), failed)
     assert conversation.bubbles()[0].state is BubbleState.DONE
     assert messages(conversation) == [("user", "Good")]
 
 
-def test_an_interrupted_reply_keeps_what_was_heard() -> None:
+def test_interrupted_reply_is_split_into_heard_and_unheard_text() -> None:
     conversation = fold(
         server_events.response_started("r1", "a1"),
         server_events.clause_deltas("r1", "a1", "The first clause. ", 1000, 5),
@@ -137,7 +137,7 @@ def test_an_interrupted_reply_keeps_what_was_heard() -> None:
     assert conversation.bubbles() == before
 
 
-def test_a_reply_cancelled_before_its_first_sound_was_not_heard() -> None:
+def test_reply_cancelled_before_its_first_audio_is_unheard() -> None:
     conversation = fold(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "Words without sound", 0)
     )
@@ -146,7 +146,7 @@ def test_a_reply_cancelled_before_its_first_sound_was_not_heard() -> None:
     assert (bubble.text, bubble.unheard) == ("", "Words without sound")
 
 
-def test_the_server_cuts_a_reply_by_itself() -> None:
+def test_truncation_by_the_server_shortens_the_reply() -> None:
     conversation = fold(
         server_events.complete_response("r1", "a1", "One two three four", 2000),
         {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 1000},
@@ -154,7 +154,7 @@ def test_the_server_cuts_a_reply_by_itself() -> None:
     assert messages(conversation) == [("assistant", "One two")]
 
 
-def test_several_messages_in_one_reply_and_a_function_call() -> None:
+def test_reply_with_messages_and_a_function_call_has_a_bubble_per_message() -> None:
     call = {"id": "f1", "type": "function_call", "name": "now", "call_id": "call_1", "arguments": ""}
     conversation = fold(
         server_events.response_started("r1", "a1"),
@@ -176,14 +176,14 @@ def test_several_messages_in_one_reply_and_a_function_call() -> None:
     assert {bubble.state for bubble in conversation.bubbles()} == {BubbleState.DONE}
 
 
-def test_a_server_that_only_sends_the_end() -> None:
+def test_response_done_without_deltas_fills_the_bubble() -> None:
     message = {"id": "a1", "type": "message", "role": "assistant", "content": [{"type": "audio", "transcript": "Hi."}]}
     conversation = fold({"type": "response.done", "response": {"id": "r1", "output": [message]}})
     assert messages(conversation) == [("assistant", "Hi.")]
     assert conversation.bubbles()[0].state is BubbleState.DONE
 
 
-def test_a_server_without_items() -> None:
+def test_deltas_without_items_fill_one_bubble() -> None:
     conversation = fold(
         {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "Hel"},
         {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "lo."},
@@ -192,13 +192,13 @@ def test_a_server_without_items() -> None:
     assert messages(conversation) == [("assistant", "Hello.")]
 
 
-def test_deleted_items_go() -> None:
+def test_deleted_item_leaves_no_bubble() -> None:
     conversation = fold(server_events.complete_response("r1", "a1", "Hi.", 300))
     apply_all(conversation, {"type": "conversation.item.deleted", "item_id": "a1"})
     assert conversation.bubbles() == ()
 
 
-def test_a_typed_message_is_shown_once_even_when_the_server_names_it() -> None:
+def test_typed_message_with_an_id_of_the_server_is_shown_once() -> None:
     conversation = Conversation()
     item = conversation.add_user_message("Hello there")
     assert messages(conversation) == [("user", "Hello there")]
@@ -209,7 +209,7 @@ def test_a_typed_message_is_shown_once_even_when_the_server_names_it() -> None:
     assert conversation.bubbles() == ()
 
 
-def test_new_connection_gets_the_heard_text() -> None:
+def test_replay_after_an_interruption_has_the_heard_text() -> None:
     conversation = fold(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -234,7 +234,7 @@ def test_new_connection_gets_the_heard_text() -> None:
     assert [text for _, text in messages(conversation)] == ["Tell me a story", "Once upon a time.", "Yes."]
 
 
-def test_a_replayed_reply_is_corrected_by_telling_it_again() -> None:
+def test_truncated_reply_after_replay_is_deleted_and_sent_again() -> None:
     conversation = fold(server_events.complete_response("r1", "a1", "One two three four", 2000))
     name = conversation.reset_connection()["a1"]
     conversation.replay()
@@ -248,7 +248,7 @@ def test_a_replayed_reply_is_corrected_by_telling_it_again() -> None:
     assert messages(conversation) == [("assistant", "One two")]
 
 
-def test_replay_and_memory_are_bounded() -> None:
+def test_conversation_with_many_items_bounds_replay_and_memory() -> None:
     conversation = Conversation(max_items=10)
     for number in range(50):
         conversation.add_user_message(f"message {number}")
@@ -260,7 +260,7 @@ def test_replay_and_memory_are_bounded() -> None:
     assert len(conversation.replay(10)) == 2
 
 
-def test_cleared_means_that_late_words_do_not_come_back() -> None:
+def test_late_text_after_clear_adds_no_bubble() -> None:
     conversation = fold(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "Going on", 300)
     )
@@ -276,7 +276,7 @@ def test_cleared_means_that_late_words_do_not_come_back() -> None:
 @pytest.mark.parametrize(
     "event", [{}, {"type": None}, {"type": 7}, {"type": "localai.thing"}, {"type": "session.created"}]
 )
-def test_unknown_events_change_nothing(event: dict[str, Any]) -> None:
+def test_unknown_event_changes_nothing(event: dict[str, Any]) -> None:
     conversation = fold(server_events.complete_response("r1", "a1", "Hi.", 300))
     version = conversation.version
     conversation.apply(parse_event(event))
@@ -296,7 +296,7 @@ TURN = [
 
 
 @given(st.randoms(use_true_random=False), st.floats(0, 0.5))
-def test_any_order_with_losses_ends_with_the_same_words(order: random.Random, loss: float) -> None:
+def test_events_in_any_order_with_losses_end_with_the_same_words(order: random.Random, loss: float) -> None:
     """The last event of each side has all words: whatever came before it, in whatever order, they are shown."""
     events = [event for event in TURN if order.random() > loss]
     order.shuffle(events)
@@ -319,7 +319,7 @@ TYPES = sorted({event["type"] for event in TURN} | {"conversation.item.truncated
 
 
 @given(st.lists(st.tuples(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(KEYS), JSON)), max_size=15))
-def test_garbage_never_raises(events: list[tuple[str, dict[str, Any]]]) -> None:
+def test_apply_with_malformed_events_never_raises(events: list[tuple[str, dict[str, Any]]]) -> None:
     conversation = Conversation(max_items=5)
     for kind, fields in events:
         conversation.apply(parse_event({**fields, "type": kind}))

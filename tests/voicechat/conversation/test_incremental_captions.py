@@ -21,7 +21,7 @@ MIXED_TEXTS = st.lists(
 
 
 def shown_captions(pieces: list[str]) -> list[str]:
-    """What is shown after each piece."""
+    """Return the shown caption after each piece."""
     caption, raw, shown = IncrementalCaption(), "", []
     for piece in pieces:
         raw += piece

@@ -85,5 +85,5 @@ def test_a_cut_is_a_change() -> None:
 
 def test_no_text_of_a_visitor_is_kept_in_a_global() -> None:
     assert traditional_chinese.to_traditional("头发") is not traditional_chinese.to_traditional("头发"), (
-        "converted anew: nobody kept it"
+        "each call converts again: no cache keeps the text"
     )

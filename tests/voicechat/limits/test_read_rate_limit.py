@@ -1,4 +1,4 @@
-"""How fast a socket is listened to."""
+"""Rate at which a socket is read."""
 
 from __future__ import annotations
 

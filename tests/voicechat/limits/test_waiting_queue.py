@@ -30,12 +30,12 @@ class FakeAdmissionListener:
 
     def enter(
         self,
-        places: AdmissionController,
+        admission: AdmissionController,
         kind: AdmissionKind = AdmissionKind.CALL,
         visitor: str = "",
         session: bool = False,
     ) -> AdmissionTicket:
-        self.ticket = places.request_admission(self, kind, visitor, uses_offline=session)
+        self.ticket = admission.request_admission(self, kind, visitor, uses_offline=session)
         return self.ticket
 
     def on_admission_changed(self) -> None:
@@ -63,89 +63,87 @@ ACTIONS = st.one_of(
 )
 
 
-def assert_invariants(places: AdmissionController, guests: list[FakeAdmissionListener]) -> None:
-    """What is always so."""
-    limits = places.limits
-    all_places = [guest.ticket for guest in guests if guest.ticket is not None]
+def assert_invariants(admission: AdmissionController, guests: list[FakeAdmissionListener]) -> None:
+    """Check that limits, queue order and counts agree."""
+    limits = admission.limits
+    tickets = [guest.ticket for guest in guests if guest.ticket is not None]
     for kind in AdmissionKind:
-        there = [p for p in all_places if p.kind is kind and p.state is AdmissionState.ADMITTED]
-        assert len(there) == places.count_admitted(kind) <= limits.for_kind(kind)
-    sessions = [
-        p for p in all_places if p.uses_offline and p.state in (AdmissionState.ADMITTED, AdmissionState.RELEASING)
-    ]
+        there = [p for p in tickets if p.kind is kind and p.state is AdmissionState.ADMITTED]
+        assert len(there) == admission.count_admitted(kind) <= limits.for_kind(kind)
+    sessions = [p for p in tickets if p.uses_offline and p.state in (AdmissionState.ADMITTED, AdmissionState.RELEASING)]
     assert len(sessions) <= limits.offline_sessions
-    line = [p for p in all_places if p.state is AdmissionState.QUEUED]
-    assert len(line) == places.queue_length <= limits.queue_length
-    assert all(p.kind is not AdmissionKind.API_CLIENT for p in line)
+    queued = [p for p in tickets if p.state is AdmissionState.QUEUED]
+    assert len(queued) == admission.queue_length <= limits.queue_length
+    assert all(p.kind is not AdmissionKind.API_CLIENT for p in queued)
     for visitor in "ab" if limits.calls_per_visitor else "":
-        theirs = [p for p in all_places if p.visitor == visitor and p.kind is AdmissionKind.CALL]
+        theirs = [p for p in tickets if p.visitor == visitor and p.kind is AdmissionKind.CALL]
         assert (
             sum(p.state in (AdmissionState.ADMITTED, AdmissionState.QUEUED) for p in theirs) <= limits.calls_per_visitor
         )
-    for p in line:  # no ticket is forgotten: a queued one could not be admitted
-        full = places.count_admitted(p.kind) == limits.for_kind(p.kind)
+    for p in queued:  # no ticket is forgotten: a queued one could not be admitted
+        full = admission.count_admitted(p.kind) == limits.for_kind(p.kind)
         assert full or (p.uses_offline and len(sessions) == limits.offline_sessions)
-    for at, p in enumerate(line):
-        ahead = [q for q in line[:at] if q.kind is p.kind or (q.uses_offline and p.uses_offline)]
+    for at, p in enumerate(queued):
+        ahead = [q for q in queued[:at] if q.kind is p.kind or (q.uses_offline and p.uses_offline)]
         assert p.queue_position == len(ahead) + 1
-    assert places.is_empty == (not any(p.state is not AdmissionState.RELEASED for p in all_places))
+    assert admission.is_empty == (not any(p.state is not AdmissionState.RELEASED for p in tickets))
 
 
 @given(LIMITS, st.lists(ACTIONS, max_size=40))
 def test_admission_in_any_order_keeps_limits_and_queue_order(
     limits: ConcurrencyLimits, moves: list[tuple[object, object, bool]]
 ) -> None:
-    places, guests = AdmissionController(limits), list[FakeAdmissionListener]()
+    admission, guests = AdmissionController(limits), list[FakeAdmissionListener]()
     for what, which, flag in moves:
-        line = [g for g in guests if g.ticket and g.ticket.state is AdmissionState.QUEUED]
+        queued = [g for g in guests if g.ticket and g.ticket.state is AdmissionState.QUEUED]
         if isinstance(what, AdmissionKind):
             guests.append(FakeAdmissionListener())
-            place = guests[-1].enter(places, what, str(which), flag)
-            assert (place.refusal is None) == (place.state is not AdmissionState.RELEASED)
+            ticket = guests[-1].enter(admission, what, str(which), flag)
+            assert (ticket.refusal is None) == (ticket.state is not AdmissionState.RELEASED)
         elif guests:
-            place = guests[int(str(which)) % len(guests)].ticket
+            ticket = guests[int(str(which)) % len(guests)].ticket
             if what == "switch_server":
-                line = []  # who then waits for something else may be let in for that alone
-                place.switch_server(flag)
+                queued = []  # a ticket that changes its server may be admitted out of order
+                ticket.switch_server(flag)
             else:
-                getattr(place, str(what))()
-        assert_invariants(places, guests)
-        came_in = [g for g in line if g.ticket and g.ticket.state is AdmissionState.ADMITTED]
-        for g in came_in:  # first come, first served, among those who wait for the same
+                getattr(ticket, str(what))()
+        assert_invariants(admission, guests)
+        admitted = [g for g in queued if g.ticket and g.ticket.state is AdmissionState.ADMITTED]
+        for g in admitted:  # first come, first served, among those who wait for the same
             assert g.notifications[-1] == (AdmissionState.ADMITTED, 0)
             same = [
                 h
-                for h in line
+                for h in queued
                 if h.ticket and (h.ticket.kind, h.ticket.uses_offline) == (g.ticket.kind, g.ticket.uses_offline)
             ]
             assert all(h.ticket.state is not AdmissionState.QUEUED for h in same[: same.index(g)])
-    for guest in reversed(guests):  # nothing is leaked, in whatever order they go
+    for guest in reversed(guests):  # no slot leaks in any order of releases
         guest.ticket.release()
-        assert_invariants(places, guests)
-    assert places.is_empty
+        assert_invariants(admission, guests)
+    assert admission.is_empty
     for number in range(1 + limits.offline_sessions):  # every session of the offline server is free again
         is_free = number < min(limits.offline_sessions, limits.api_clients)
-        place = FakeAdmissionListener().enter(places, AdmissionKind.API_CLIENT, session=True)
-        assert place.refusal is (None if is_free else Notice.SERVER_BUSY)
+        ticket = FakeAdmissionListener().enter(admission, AdmissionKind.API_CLIENT, session=True)
+        assert ticket.refusal is (None if is_free else Notice.SERVER_BUSY)
 
 
 def test_ticket_blocked_by_one_limit_does_not_block_others() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=1, chats=1, offline_sessions=2, queue_length=3))
+    admission = AdmissionController(ConcurrencyLimits(calls=1, chats=1, offline_sessions=2, queue_length=3))
     first, call, chat = FakeAdmissionListener(), FakeAdmissionListener(), FakeAdmissionListener()
-    first.enter(places, session=True)
-    assert call.enter(places, session=True).queue_position == 1
-    assert chat.enter(places, AdmissionKind.CHAT, session=True).state is AdmissionState.ADMITTED
+    first.enter(admission, session=True)
+    assert call.enter(admission, session=True).queue_position == 1
+    assert chat.enter(admission, AdmissionKind.CHAT, session=True).state is AdmissionState.ADMITTED
     late = FakeAdmissionListener()
-    assert late.enter(places, AdmissionKind.CHAT).queue_position == 1, "waits for nothing that the call waits for"
+    assert late.enter(admission, AdmissionKind.CHAT).queue_position == 1, "it does not wait for the call's slot"
     chat.ticket.release()
     assert (late.notifications, call.notifications) == ([(AdmissionState.ADMITTED, 0)], [])
 
 
 def test_queued_tickets_are_notified_of_new_positions() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=3))
+    admission = AdmissionController(ConcurrencyLimits(calls=1, queue_length=3))
     guests = [FakeAdmissionListener() for _ in range(4)]
     for guest in guests:
-        guest.enter(places)
+        guest.enter(admission)
     assert [g.ticket.queue_position for g in guests] == [0, 1, 2, 3]
     guests[2].ticket.release()
     assert guests[3].notifications == [(AdmissionState.QUEUED, 2)] and guests[1].notifications == []
@@ -154,16 +152,16 @@ def test_queued_tickets_are_notified_of_new_positions() -> None:
         AdmissionState.QUEUED,
         1,
     )
-    assert FakeAdmissionListener().enter(places).queue_position == 2
+    assert FakeAdmissionListener().enter(admission).queue_position == 2
 
 
 def test_releasing_ticket_keeps_its_offline_session() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=2, offline_sessions=1, queue_length=1))
+    admission = AdmissionController(ConcurrencyLimits(calls=2, offline_sessions=1, queue_length=1))
     one, two = FakeAdmissionListener(), FakeAdmissionListener()
-    one.enter(places, session=True)
-    two.enter(places, session=True)
+    one.enter(admission, session=True)
+    two.enter(admission, session=True)
     one.ticket.begin_release()
-    assert places.count_admitted(AdmissionKind.CALL) == 0 and two.notifications == []
+    assert admission.count_admitted(AdmissionKind.CALL) == 0 and two.notifications == []
     one.ticket.release()
     assert two.notifications == [(AdmissionState.ADMITTED, 0)]
 
@@ -174,73 +172,73 @@ def test_ticket_released_when_admitted_admits_next() -> None:
             super().on_admission_changed()
             self.ticket.release()
 
-    places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=2))
+    admission = AdmissionController(ConcurrencyLimits(calls=1, queue_length=2))
     one, fickle, last = FakeAdmissionListener(), Fickle(), FakeAdmissionListener()
     for guest in (one, fickle, last):
-        guest.enter(places)
+        guest.enter(admission)
     one.ticket.release()
-    assert last.notifications[-1] == (AdmissionState.ADMITTED, 0) and places.count_admitted(AdmissionKind.CALL) == 1
+    assert last.notifications[-1] == (AdmissionState.ADMITTED, 0) and admission.count_admitted(AdmissionKind.CALL) == 1
 
 
 def test_switch_server_moves_offline_session() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=3, offline_sessions=1, queue_length=1))
+    admission = AdmissionController(ConcurrencyLimits(calls=3, offline_sessions=1, queue_length=1))
     one, two = FakeAdmissionListener(), FakeAdmissionListener()
-    assert one.enter(places).switch_server(True)
-    place = two.enter(places, session=True)
-    assert place.state is AdmissionState.QUEUED
-    assert place.switch_server(False) and two.notifications == [(AdmissionState.ADMITTED, 0)], (
-        "with a key of their own they wait for nothing"
+    assert one.enter(admission).switch_server(True)
+    ticket = two.enter(admission, session=True)
+    assert ticket.state is AdmissionState.QUEUED
+    assert ticket.switch_server(False) and two.notifications == [(AdmissionState.ADMITTED, 0)], (
+        "with the visitor's own key no slot of the offline server is needed"
     )
-    assert not place.switch_server(True), "and without it again there is no room for them"
+    assert not ticket.switch_server(True), "without the key the offline server is full"
 
 
 def test_visitor_limit_refuses_more_calls() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=5, calls_per_visitor=2))
-    assert [FakeAdmissionListener().enter(places, visitor="a").refusal for _ in range(3)] == [
+    admission = AdmissionController(ConcurrencyLimits(calls=1, queue_length=5, calls_per_visitor=2))
+    assert [FakeAdmissionListener().enter(admission, visitor="a").refusal for _ in range(3)] == [
         None,
         None,
         Notice.VISITOR_CALL_LIMIT,
     ]
-    assert FakeAdmissionListener().enter(places, AdmissionKind.CHAT, "a").refusal is None
-    assert [FakeAdmissionListener().enter(places).refusal for _ in range(3)] == [None] * 3, (
-        "nobody knows whether these are one"
+    assert FakeAdmissionListener().enter(admission, AdmissionKind.CHAT, "a").refusal is None
+    assert [FakeAdmissionListener().enter(admission).refusal for _ in range(3)] == [None] * 3, (
+        "unknown visitors cannot be distinguished"
     )
 
 
 def test_visitor_limit_bounds_queued_chats() -> None:
-    places = AdmissionController(ConcurrencyLimits(chats=0, queue_length=5, calls_per_visitor=2))
-    refusals = [FakeAdmissionListener().enter(places, AdmissionKind.CHAT, "a").refusal for _ in range(3)]
+    admission = AdmissionController(ConcurrencyLimits(chats=0, queue_length=5, calls_per_visitor=2))
+    refusals = [FakeAdmissionListener().enter(admission, AdmissionKind.CHAT, "a").refusal for _ in range(3)]
     assert refusals == [None, None, Notice.VISITOR_CALL_LIMIT]
-    assert [FakeAdmissionListener().enter(places, AdmissionKind.CHAT, who).refusal for who in ("b", "", "")] == [
+    assert [FakeAdmissionListener().enter(admission, AdmissionKind.CHAT, who).refusal for who in ("b", "", "")] == [
         None
     ] * 3
 
 
 def test_full_queue_and_api_clients_are_refused() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=1, api_clients=1, queue_length=1))
-    refusals = [FakeAdmissionListener().enter(places).refusal for _ in range(3)]
+    admission = AdmissionController(ConcurrencyLimits(calls=1, api_clients=1, queue_length=1))
+    refusals = [FakeAdmissionListener().enter(admission).refusal for _ in range(3)]
     assert refusals == [None, None, Notice.SERVER_BUSY]
-    assert [FakeAdmissionListener().enter(places, AdmissionKind.API_CLIENT).refusal for _ in range(2)] == [
+    assert [FakeAdmissionListener().enter(admission, AdmissionKind.API_CLIENT).refusal for _ in range(2)] == [
         None,
         Notice.SERVER_BUSY,
     ]
 
 
 def test_shutdown_refuses_queued_and_notifies_admitted() -> None:
-    places = AdmissionController(ConcurrencyLimits(calls=1, queue_length=1))
+    admission = AdmissionController(ConcurrencyLimits(calls=1, queue_length=1))
     inside, waiting = FakeAdmissionListener(), FakeAdmissionListener()
-    inside.enter(places)
-    waiting.enter(places)
+    inside.enter(admission)
+    waiting.enter(admission)
     emptied: list[bool] = []
-    places.begin_shutdown(10.0, lambda: emptied.append(places.is_empty))
-    places.begin_shutdown(5.0)
+    admission.begin_shutdown(10.0, lambda: emptied.append(admission.is_empty))
+    admission.begin_shutdown(5.0)
     assert inside.closing_s == 10.0 and waiting.closing_s is None
     assert waiting.ticket is not None and waiting.ticket.refusal is Notice.CLOSING
     assert waiting.notifications == [(AdmissionState.RELEASED, 0)]
-    assert FakeAdmissionListener().enter(places, AdmissionKind.CHAT).refusal is Notice.CLOSING
-    assert not places.is_empty and not emptied
+    assert FakeAdmissionListener().enter(admission, AdmissionKind.CHAT).refusal is Notice.CLOSING
+    assert not admission.is_empty and not emptied
     inside.ticket.release()
-    assert places.is_empty and emptied == [True]
+    assert admission.is_empty and emptied == [True]
     empty_controller = AdmissionController(ConcurrencyLimits())
     empty_controller.begin_shutdown(1.0, lambda: emptied.append(empty_controller.is_empty))
     assert emptied == [True, True]

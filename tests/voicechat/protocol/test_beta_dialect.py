@@ -271,7 +271,7 @@ def test_unknown_value_is_kept(field: str, value: Any, path: tuple[str, ...]) ->
 
 
 def test_flat_and_nested_fields_in_one_session() -> None:
-    """What a client of one dialect says in the other's words is kept; its own word is what counts."""
+    """Keep a field of the other dialect; prefer the client's own one."""
     session = {"voice": "sage", "speed": 1.0, "audio": {"input": {"echo": True}, "output": {"voice": "ash", "gain": 2}}}
     before = copy.deepcopy(session)
     [new] = client_to_ga({"type": "session.update", "session": session})

@@ -39,7 +39,7 @@ def assert_parses(adapter: TypeAdapter[Any], event: Event) -> None:
 
 
 def has_fields(event: object, names: frozenset[str]) -> bool:
-    """Whether any object in it has one of these fields."""
+    """Return whether any object in the event has one of these fields."""
     if isinstance(event, dict):
         return any(key in names or has_fields(value, names) for key, value in event.items())
     return isinstance(event, list) and any(has_fields(entry, names) for entry in event)

@@ -34,7 +34,7 @@ def translate_all(translate: Callable[[Event], list[Event]], events: Iterable[Ev
 
 
 def bubbles(events: Iterable[Event]) -> tuple[Bubble, ...]:
-    """What people see of it."""
+    """Return the bubbles that a page shows for the events."""
     conversation = Conversation()
     for event in events:
         conversation.apply(parse_event(event))

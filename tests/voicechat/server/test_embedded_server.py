@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.app.embedded_server import wait_for_phase
 from tests.support.offline.offline_process import child_command
 from voicechat.server.embedded_server import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
 
@@ -45,7 +46,7 @@ def test_server_becomes_ready_with_its_address(servers: list[EmbeddedServer]) ->
     servers.append(server)
     assert server.phase is EmbeddedServerPhase.STOPPED
     server.start()
-    assert server.wait(EmbeddedServerPhase.READY, 20)
+    wait_for_phase(server, EmbeddedServerPhase.READY)
     assert server.url == "ws://127.0.0.1:9/v1/realtime"
     assert server.languages == ("en",)
     assert server.model == "small"
@@ -55,7 +56,7 @@ def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
     server = EmbeddedServer(child_command(HEALTHY_CHILD))
     servers.append(server)
     server.start()
-    assert server.wait(EmbeddedServerPhase.READY, 20)
+    wait_for_phase(server, EmbeddedServerPhase.READY)
     pid = server.pid
     assert pid is not None
     server.stop()
@@ -65,18 +66,17 @@ def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
 
 
 def test_child_that_exits_is_restarted(servers: list[EmbeddedServer]) -> None:
-    pauses: list[float] = []
-    server = EmbeddedServer(child_command(HEALTHY_CHILD), sleep=pauses.append)
+    pauses: list[tuple[float, EmbeddedServerPhase]] = []
+    server = EmbeddedServer(child_command(HEALTHY_CHILD), sleep=lambda seconds: pauses.append((seconds, server.phase)))
     servers.append(server)
     server.start()
-    assert server.wait(EmbeddedServerPhase.READY, 20)
+    wait_for_phase(server, EmbeddedServerPhase.READY)
     first = server.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    assert server.wait(EmbeddedServerPhase.RESTARTING, 20) or server.phase is EmbeddedServerPhase.READY
-    assert server.wait(EmbeddedServerPhase.READY, 20)
+    wait_for_phase(server, EmbeddedServerPhase.READY, pid_before=first)
     assert server.pid != first
-    assert pauses == [0.5]
+    assert pauses == [(0.5, EmbeddedServerPhase.RESTARTING)]
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,11 @@ def test_child_ends_when_the_app_is_killed() -> None:
             "-c",
             textwrap.dedent(f"""
                 import sys, time
+                from tests.support.app.embedded_server import wait_for_phase
                 from voicechat.server.embedded_server import EmbeddedServer, EmbeddedServerPhase
                 server = EmbeddedServer({child_command(HEALTHY_CHILD)!r})
                 server.start()
-                assert server.wait(EmbeddedServerPhase.READY, 20)
+                wait_for_phase(server, EmbeddedServerPhase.READY)
                 print(server.pid, flush=True)
                 sys.stdin.read()
             """),

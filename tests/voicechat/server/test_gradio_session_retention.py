@@ -1,4 +1,4 @@
-"""What Gradio remembers of pages and events, and for how long."""
+"""Pages and events that Gradio keeps in memory, and for how long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far ahead a web socket is read."""
+"""Amount that is read ahead from a WebSocket."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def correlation(said: list[bytes], heard: list[bytes]) -> float:
 
 @pytest.fixture(params=["libopus", "PyAV"])
 def opus_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How libopus is reached."""
+    """Select the access to libopus."""
     if request.param == "PyAV":
         monkeypatch.setattr(opus, "load_libopus", lambda: None)
     else:
@@ -269,7 +269,7 @@ async def connected_peer(
 
 @pytest.fixture
 def patched_media_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the app, and only for this test."""
+    """Install the app's patches of the media stack for one test."""
     monkeypatch.setattr(mixin, "AudioCallback", mixin.AudioCallback)
     monkeypatch.setattr(rtcrtpreceiver, "decoder_worker", rtcrtpreceiver.decoder_worker)
     transport, protocol = rtcdtlstransport.RTCDtlsTransport, aioice.ice.StunProtocol

@@ -185,22 +185,22 @@ async def test_lease_taken_during_wait_gets_the_frame_alone(clock: SteppedClock)
     await echo.emit()
     waiting = asyncio.create_task(echo.emit())
     await asyncio.sleep(0)
-    carrier = echo.take_over_transport()
+    lease = echo.take_over_transport()
     spoken = len(echo.frame_times)
     assert await waiting is None
     assert len(echo.frame_times) == spoken
-    assert (await echo.next_output(carrier))[0] == 24000
+    assert (await echo.next_output(lease))[0] == 24000
 
 
 async def test_start_without_webrtc_starts_call_and_reports_failure(clock: SteppedClock) -> None:
     echo = RecordingStreamHandler(clock)
-    carrier = echo.take_over_transport()
+    lease = echo.take_over_transport()
     echo.push_audio(b"12")
     assert echo.received_audio == b""
     await echo.start_without_webrtc(["visitor"])
     assert (echo.inputs, echo.stream_state) == (["visitor"], StreamState.OPEN)
     echo.pending_updates = ["news"]
-    outputs = [await echo.next_output(carrier) for _ in range(5)]
+    outputs = [await echo.next_output(lease) for _ in range(5)]
     assert [output.args for output in outputs if isinstance(output, AdditionalOutputs)] == [("news",)]
     broken = RecordingStreamHandler(clock, "start")
     await broken.start_without_webrtc(["visitor"])

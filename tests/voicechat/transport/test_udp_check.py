@@ -33,7 +33,7 @@ async def create_offer() -> tuple[RTCPeerConnection, dict[str, str], asyncio.Eve
 
 async def wait_until_none_left(check: UdpCheck) -> None:
     async with asyncio.timeout(10):
-        await check.wait_idle()
+        await asyncio.gather(*check._running)
     assert check.running_count == 0
 
 
@@ -85,10 +85,10 @@ async def test_invalid_offer_is_refused_and_takes_no_slot(body: bytes, status: i
 
 
 async def test_check_uses_the_ice_servers_of_a_call() -> None:
-    async def relay() -> dict[str, object]:
+    async def turn_configuration() -> dict[str, object]:
         return {"iceServers": [{"urls": ["turn:relay.example"]}]}
 
-    for check, servers in ((UdpCheck(None), {}), (UdpCheck(relay), await relay())):
+    for check, servers in ((UdpCheck(None), {}), (UdpCheck(turn_configuration), await turn_configuration())):
         async with check_client(check) as page:
             answer = await page.get(PATH)
             assert answer.json() == servers

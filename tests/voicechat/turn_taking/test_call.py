@@ -13,7 +13,7 @@ from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.snapshot import CallStage
 
 
-def test_the_stages_of_a_turn(call_driver: CallDriver) -> None:
+def test_call_during_a_turn_passes_through_all_stages(call_driver: CallDriver) -> None:
     assert call_driver.stage is CallStage.LISTENING
     call_driver.server_sends(server_events.speech_started("u1"))
     assert call_driver.stage is CallStage.USER_SPEAKING
@@ -33,7 +33,7 @@ def test_the_stages_of_a_turn(call_driver: CallDriver) -> None:
     assert call_driver.sent == []
 
 
-def test_a_pause_between_clauses_is_still_speaking(call_driver: CallDriver) -> None:
+def test_call_in_a_pause_between_clauses_stays_in_speaking(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One. ", 100)
     )
@@ -46,7 +46,7 @@ def test_a_pause_between_clauses_is_still_speaking(call_driver: CallDriver) -> N
     assert call_driver.stage is CallStage.LISTENING
 
 
-def test_speaking_over_a_reply_that_is_being_made(call_driver: CallDriver) -> None:
+def test_speech_during_an_unfinished_reply_truncates_it_without_cancel(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"),
         server_events.clause_deltas("r1", "a1", "The first clause. ", 1000),
@@ -67,7 +67,7 @@ def test_speaking_over_a_reply_that_is_being_made(call_driver: CallDriver) -> No
     assert (bubble.text, bubble.unheard.strip()) == ("The first clause.", "And the second one.")
 
 
-def test_speaking_over_a_reply_that_is_done_but_still_heard(call_driver: CallDriver) -> None:
+def test_speech_during_playback_of_a_finished_reply_truncates_it(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.complete_response("r1", "a1", "One two three four", 4000))
     call_driver.play_ms(2100)
     answers = call_driver.server_sends(server_events.speech_started("u2"))
@@ -75,14 +75,14 @@ def test_speaking_over_a_reply_that_is_done_but_still_heard(call_driver: CallDri
     assert call_driver.messages()[0] == ("assistant", "One two")
 
 
-def test_speaking_after_a_reply_was_heard_changes_nothing(call_driver: CallDriver) -> None:
+def test_speech_after_complete_playback_sends_nothing(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.complete_response("r1", "a1", "One two three four", 1000))
     call_driver.play_ms(1500)
     assert call_driver.server_sends(server_events.speech_started("u2")) == []
     assert call_driver.messages()[0] == ("assistant", "One two three four")
 
 
-def test_items_that_were_never_heard_are_cut_at_nothing(call_driver: CallDriver) -> None:
+def test_speech_before_playback_of_a_second_item_truncates_it_at_zero(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"),
         server_events.clause_deltas("r1", "a1", "Let me see.", 500),
@@ -94,7 +94,7 @@ def test_items_that_were_never_heard_are_cut_at_nothing(call_driver: CallDriver)
     assert [(a["item_id"], a["audio_end_ms"]) for a in answers] == [("a1", 300), ("a2", 0)]
 
 
-def test_a_reply_interrupted_before_its_first_sound_is_taken_out(call_driver: CallDriver) -> None:
+def test_reply_interrupted_before_its_first_audio_is_deleted(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.response_started("r1", "a1"))
     answers = call_driver.server_sends(server_events.speech_started("u2"))
     assert [(a["type"], a["item_id"]) for a in answers] == [("conversation.item.delete", "a1")]
@@ -102,7 +102,7 @@ def test_a_reply_interrupted_before_its_first_sound_is_taken_out(call_driver: Ca
     assert not call_driver.play_ms(200).any()
 
 
-def test_the_end_of_the_interrupted_reply_does_not_end_the_new_turn(call_driver: CallDriver) -> None:
+def test_response_done_of_an_interrupted_reply_keeps_the_new_turn(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One.", 900)
     )
@@ -112,7 +112,7 @@ def test_the_end_of_the_interrupted_reply_does_not_end_the_new_turn(call_driver:
     assert call_driver.stage is CallStage.THINKING
 
 
-def test_noise_goes_back_to_listening(call_driver: CallDriver) -> None:
+def test_turn_with_an_empty_transcript_returns_to_listening(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -121,7 +121,7 @@ def test_noise_goes_back_to_listening(call_driver: CallDriver) -> None:
     assert call_driver.stage is CallStage.LISTENING
 
 
-def test_a_turn_without_an_answer_does_not_hang(call_driver: CallDriver) -> None:
+def test_turn_without_response_returns_to_listening_after_a_timeout(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.speech_started("u1"), server_events.turn_committed("u1"))
     assert call_driver.call.check_timeouts(call_driver.now + 9) == []
     assert call_driver.stage is CallStage.THINKING
@@ -129,7 +129,7 @@ def test_a_turn_without_an_answer_does_not_hang(call_driver: CallDriver) -> None
     assert call_driver.stage is CallStage.LISTENING
 
 
-def test_a_slow_answer_is_waited_for_but_not_for_ever(call_driver: CallDriver) -> None:
+def test_slow_response_returns_to_listening_after_a_longer_timeout(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -141,7 +141,7 @@ def test_a_slow_answer_is_waited_for_but_not_for_ever(call_driver: CallDriver) -
     assert call_driver.stage is CallStage.LISTENING
 
 
-def test_a_long_gap_inside_a_reply_is_still_that_reply(call_driver: CallDriver) -> None:
+def test_reply_with_a_long_gap_stays_active(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One. ", 500)
     )
@@ -157,7 +157,7 @@ def test_a_long_gap_inside_a_reply_is_still_that_reply(call_driver: CallDriver) 
     ]
 
 
-def test_reply_that_is_given_up_is_reported_to_the_server_and_the_visitor(call_driver: CallDriver) -> None:
+def test_reply_without_progress_is_cancelled_with_a_notice(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One. ", 500)
     )
@@ -173,7 +173,7 @@ def test_reply_that_is_given_up_is_reported_to_the_server_and_the_visitor(call_d
     assert "response.create" in event_types(call_driver.send_text("Next"))
 
 
-def test_a_typed_message(call_driver: CallDriver) -> None:
+def test_typed_message_is_sent_and_answered(call_driver: CallDriver) -> None:
     answers = call_driver.send_text("  What time is it? ")
     assert event_types(answers) == ["conversation.item.create", "response.create"]
     assert answers[0]["item"]["content"] == [{"type": "input_text", "text": "What time is it?"}]
@@ -185,7 +185,7 @@ def test_a_typed_message(call_driver: CallDriver) -> None:
     assert call_driver.stage is CallStage.LISTENING
 
 
-def test_a_typed_message_interrupts_as_speech_does(call_driver: CallDriver) -> None:
+def test_typed_message_during_a_reply_interrupts_it(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One two three four", 2000)
     )
@@ -198,7 +198,7 @@ def test_a_typed_message_interrupts_as_speech_does(call_driver: CallDriver) -> N
     assert event_types(answers) == ["response.create"], "only after the other response is done"
 
 
-def test_a_typed_message_is_not_lost_when_the_server_was_quicker(call_driver: CallDriver) -> None:
+def test_typed_message_rejected_for_an_active_response_is_answered_after_it(call_driver: CallDriver) -> None:
     answers = call_driver.send_text("Hello")
     assert (
         call_driver.server_sends(
@@ -211,7 +211,7 @@ def test_a_typed_message_is_not_lost_when_the_server_was_quicker(call_driver: Ca
     assert event_types(answers) == ["response.create"]
 
 
-def test_a_message_typed_while_speaking_is_answered_with_the_turn(call_driver: CallDriver) -> None:
+def test_typed_message_during_speech_is_answered_with_the_turn(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.speech_started("u1"))
     assert event_types(call_driver.send_text("By the way")) == ["conversation.item.create"]
     call_driver.server_sends(server_events.turn_committed("u1"))
@@ -220,7 +220,7 @@ def test_a_message_typed_while_speaking_is_answered_with_the_turn(call_driver: C
     assert call_driver.stage is CallStage.LISTENING
 
 
-def test_a_message_typed_into_noise_is_answered_by_itself(call_driver: CallDriver) -> None:
+def test_typed_message_during_a_sound_without_words_requests_a_response(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.speech_started("u1"))
     call_driver.send_text("By the way")
     answers = call_driver.server_sends(
@@ -229,7 +229,7 @@ def test_a_message_typed_into_noise_is_answered_by_itself(call_driver: CallDrive
     assert event_types(answers) == ["response.create"]
 
 
-def test_the_answer_to_a_typed_message_does_not_talk_over_the_visitor(call_driver: CallDriver) -> None:
+def test_response_to_a_typed_message_during_speech_is_cancelled(call_driver: CallDriver) -> None:
     call_driver.send_text("Hello")
     call_driver.server_sends(server_events.speech_started("u1"))
     answers = call_driver.server_sends(server_events.response_started("r1", "a1"))
@@ -238,7 +238,7 @@ def test_the_answer_to_a_typed_message_does_not_talk_over_the_visitor(call_drive
     assert not call_driver.play_ms(200).any()
 
 
-def test_too_long_and_empty_messages_are_not_sent() -> None:
+def test_send_text_with_a_long_or_empty_message_sends_nothing() -> None:
     line = CallDriver(max_message_chars=5)
     assert line.send_text("123456") is None
     assert line.call.notice == Notice.MESSAGE_TOO_LONG
@@ -248,7 +248,7 @@ def test_too_long_and_empty_messages_are_not_sent() -> None:
     assert line.call.notice is None
 
 
-def test_captions_are_traditional(call_driver: CallDriver) -> None:
+def test_captions_of_a_simplified_transcript_are_traditional(call_driver: CallDriver) -> None:
     call_driver.server_sends(server_events.transcription_completed("u1", "台湾的头发"))
     assert call_driver.messages() == [("user", "台灣的頭髮")]
 
@@ -268,7 +268,7 @@ TURN = [
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=80, deadline=None)
-def test_any_order_comes_to_rest(order: random.Random) -> None:
+def test_events_in_any_order_end_in_listening(order: random.Random) -> None:
     """Whatever is sent, typed or cleared, in any order: the call listens again, no answer is asked for twice."""
     line = CallDriver()
     events = [event for event in TURN if order.random() > 0.2]
@@ -298,7 +298,7 @@ def test_any_order_comes_to_rest(order: random.Random) -> None:
     assert open_answers <= len(events) + 1
 
 
-def test_stop_silences_a_reply_and_tells_what_was_heard(call_driver: CallDriver) -> None:
+def test_interrupt_during_a_reply_truncates_it_at_the_played_time(call_driver: CallDriver) -> None:
     call_driver.server_sends(
         server_events.speech_started("u1"),
         server_events.turn_committed("u1"),
@@ -325,7 +325,7 @@ def test_stop_silences_a_reply_and_tells_what_was_heard(call_driver: CallDriver)
     assert call_driver.stage is CallStage.THINKING
 
 
-def test_stop_after_the_reply_was_made_but_not_yet_heard(call_driver: CallDriver) -> None:
+def test_interrupt_after_a_finished_reply_truncates_without_cancel(call_driver: CallDriver) -> None:
     call_driver.send_text("Count.")
     call_driver.server_sends(server_events.complete_response("r1", "a1", "One two three four", 2000))
     call_driver.play_ms(600)
@@ -334,6 +334,6 @@ def test_stop_after_the_reply_was_made_but_not_yet_heard(call_driver: CallDriver
     assert not call_driver.play_ms(200).any()
 
 
-def test_stop_with_nothing_to_stop_does_nothing(call_driver: CallDriver) -> None:
+def test_interrupt_without_a_reply_sends_nothing(call_driver: CallDriver) -> None:
     assert call_driver.call.interrupt(call_driver.now) == []
     assert call_driver.stage is CallStage.LISTENING

@@ -23,7 +23,7 @@ TRANSCRIPTION_FAILED = {
 }
 
 
-def test_the_voice_drops_at_the_first_sound_and_nothing_is_sent(barge_in_driver: BargeInDriver) -> None:
+def test_reply_at_first_speech_is_ducked_without_client_events(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.server_sends(server_events.speech_started("u1"))
     ramp = barge_in_driver.play_ms(40).astype(float) / REPLY_LEVEL
     assert ramp[-1] == pytest.approx(DUCKED_GAIN)
@@ -42,7 +42,7 @@ def test_the_voice_drops_at_the_first_sound_and_nothing_is_sent(barge_in_driver:
     ids=["empty", "dot", "failed"],
 )
 @pytest.mark.parametrize("made", [True, False])
-def test_a_cough_lets_the_reply_go_on(heard: Event, made: bool) -> None:
+def test_reply_after_sound_without_words_resumes_at_full_volume(heard: Event, made: bool) -> None:
     line = BargeInDriver()
     line.start_reply(finished=made)
     line.make_short_sound()
@@ -62,7 +62,7 @@ def test_a_cough_lets_the_reply_go_on(heard: Event, made: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["嗯", "Mm-hmm.", "對對對"])
-def test_a_backchannel_lets_the_reply_go_on_and_is_remembered(barge_in_driver: BargeInDriver, text: str) -> None:
+def test_reply_after_backchannel_resumes_and_keeps_the_message(barge_in_driver: BargeInDriver, text: str) -> None:
     barge_in_driver.make_short_sound()
     barge_in_driver.server_sends(server_events.transcription_completed("u1", text))
     assert barge_in_driver.played_gain() == 1.0
@@ -72,7 +72,7 @@ def test_a_backchannel_lets_the_reply_go_on_and_is_remembered(barge_in_driver: B
     assert barge_in_driver.stage is CallStage.LISTENING and barge_in_driver.call.idle
 
 
-def test_a_voice_that_goes_on_silences_the_reply(barge_in_driver: BargeInDriver) -> None:
+def test_reply_during_continued_speech_is_truncated(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.play_ms(100, VOICE_LEVEL)  # on its way to the server
     barge_in_driver.server_sends(server_events.speech_started("u1"))
     barge_in_driver.play_ms(280, VOICE_LEVEL)
@@ -90,7 +90,7 @@ def test_a_voice_that_goes_on_silences_the_reply(barge_in_driver: BargeInDriver)
     assert barge_in_driver.take_sent_types() == []
 
 
-def test_a_sound_that_does_not_end_silences_the_reply_whatever_the_microphone_says(
+def test_reply_during_speech_without_end_is_truncated_without_microphone_level(
     barge_in_driver: BargeInDriver,
 ) -> None:
     barge_in_driver.server_sends(server_events.speech_started("u1"))
@@ -100,7 +100,7 @@ def test_a_sound_that_does_not_end_silences_the_reply_whatever_the_microphone_sa
     assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
 
 
-def test_a_reply_that_is_still_being_made_is_stopped_at_the_server_too() -> None:
+def test_unfinished_reply_when_interrupted_is_truncated_and_cancelled() -> None:
     line = BargeInDriver()
     line.start_reply(finished=False)
     line.server_sends(server_events.speech_started("u1"))
@@ -113,7 +113,7 @@ def test_a_reply_that_is_still_being_made_is_stopped_at_the_server_too() -> None
     assert line.take_sent_types() == [], "the server answers a turn by itself"
 
 
-def test_words_silence_the_reply_before_the_sound_is_over(barge_in_driver: BargeInDriver) -> None:
+def test_reply_at_transcribed_words_is_truncated_before_speech_ends(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.server_sends(
         server_events.speech_started("u1"),
         server_events.transcription_delta("u1", "o"),
@@ -126,7 +126,7 @@ def test_words_silence_the_reply_before_the_sound_is_over(barge_in_driver: Barge
     assert barge_in_driver.stage is CallStage.USER_SPEAKING
 
 
-def test_a_short_word_is_answered_by_the_server_where_it_has_not_begun_to(barge_in_driver: BargeInDriver) -> None:
+def test_interrupting_word_after_finished_reply_is_answered_by_the_server(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.make_short_sound()
     barge_in_driver.server_sends(server_events.transcription_completed("u1", "Stop."))
     assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
@@ -138,7 +138,7 @@ def test_a_short_word_is_answered_by_the_server_where_it_has_not_begun_to(barge_
     assert barge_in_driver.stage is CallStage.LISTENING
 
 
-def test_an_answer_to_what_is_undecided_is_refused_and_asked_for_again_when_there_were_words(
+def test_response_to_unclassified_speech_is_cancelled_and_requested_again_after_words(
     barge_in_driver: BargeInDriver,
 ) -> None:
     barge_in_driver.make_short_sound()
@@ -157,7 +157,7 @@ def test_an_answer_to_what_is_undecided_is_refused_and_asked_for_again_when_ther
     assert barge_in_driver.messages()[-2:] == [("user", "Stop."), ("assistant", "All right.")]
 
 
-def test_an_answer_to_a_cough_is_refused_and_leaves_nothing_behind(barge_in_driver: BargeInDriver) -> None:
+def test_response_to_sound_without_words_is_cancelled_and_deleted(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.make_short_sound()
     barge_in_driver.server_sends(
         server_events.response_started("r2", "a2", "u1"), server_events.clause_deltas("r2", "a2", "Bless you!", 500)
@@ -179,7 +179,7 @@ def test_an_answer_to_a_cough_is_refused_and_leaves_nothing_behind(barge_in_driv
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_an_answer_to_a_cough_that_comes_late_is_refused(made: bool) -> None:
+def test_late_response_to_backchannel_is_cancelled(made: bool) -> None:
     """A server that answers a turn after the reply that it collided with."""
     line = BargeInDriver()
     line.start_reply(finished=made)
@@ -201,7 +201,7 @@ ACTIVE_RESPONSE_ERROR = server_events.error_event("conversation_already_has_acti
 
 
 @pytest.mark.parametrize("report", ["before", "after"])
-def test_a_turn_that_the_server_could_not_answer_is_asked_about(report: str) -> None:
+def test_interrupting_turn_rejected_by_the_server_gets_a_requested_response(report: str) -> None:
     line = BargeInDriver()
     line.call.send_text("Hello", line.now)  # an earlier request is not what collides
     line.start_reply(finished=False)
@@ -220,7 +220,7 @@ def test_a_turn_that_the_server_could_not_answer_is_asked_about(report: str) -> 
     assert line.call.notice is None
 
 
-def test_a_turn_that_the_server_could_not_answer_and_was_a_cough_is_let_be() -> None:
+def test_sound_without_words_rejected_by_the_server_gets_no_response() -> None:
     line = BargeInDriver()
     line.call.send_text("Hello", line.now)
     line.start_reply(finished=False)
@@ -235,7 +235,7 @@ def test_a_turn_that_the_server_could_not_answer_and_was_a_cough_is_let_be() -> 
     assert line.call.idle
 
 
-def test_a_server_that_says_nothing_about_a_turn_it_could_not_answer_is_asked() -> None:
+def test_interrupting_turn_without_server_response_gets_one_after_a_timeout() -> None:
     line = BargeInDriver()
     line.start_reply(finished=False)
     line.make_short_sound()
@@ -250,7 +250,7 @@ def test_a_server_that_says_nothing_about_a_turn_it_could_not_answer_is_asked() 
     assert line.take_sent_types() == ["response.create"]
 
 
-def test_a_server_that_answers_a_collided_turn_later_is_not_asked() -> None:
+def test_interrupting_turn_with_late_server_response_gets_no_second_one() -> None:
     line = BargeInDriver()
     line.start_reply(finished=False)
     line.make_short_sound()
@@ -264,7 +264,7 @@ def test_a_server_that_answers_a_collided_turn_later_is_not_asked() -> None:
     assert line.take_sent_types() == ["conversation.item.truncate", "response.cancel"]
 
 
-def test_an_answer_that_was_quicker_than_ours_is_the_answer() -> None:
+def test_server_response_before_the_requested_one_replaces_it() -> None:
     line = BargeInDriver()
     line.start_reply(finished=False)
     line.make_short_sound()
@@ -287,7 +287,7 @@ def test_an_answer_that_was_quicker_than_ours_is_the_answer() -> None:
     assert line.stage is CallStage.LISTENING
 
 
-def test_nothing_heard_about_a_sound_silences_the_reply(barge_in_driver: BargeInDriver) -> None:
+def test_reply_without_transcript_of_the_sound_is_truncated_after_a_timeout(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.make_short_sound()
     barge_in_driver.play_ms(1900)
     assert barge_in_driver.take_sent_types() == []
@@ -296,7 +296,7 @@ def test_nothing_heard_about_a_sound_silences_the_reply(barge_in_driver: BargeIn
     assert barge_in_driver.stage is CallStage.THINKING
 
 
-def test_a_reply_that_runs_out_leaves_the_turn_to_the_visitor() -> None:
+def test_reply_ending_during_speech_leaves_the_turn_to_the_visitor() -> None:
     line = BargeInDriver()
     line.start_reply(ms=700)
     line.server_sends(server_events.speech_started("u1"))
@@ -312,7 +312,7 @@ def test_a_reply_that_runs_out_leaves_the_turn_to_the_visitor() -> None:
 
 
 @pytest.mark.parametrize(("text", "asked"), [("Yes.", True), ("Tell me more.", True), ("", False)])
-def test_a_reply_that_runs_out_after_its_answer_was_refused(text: str, asked: bool) -> None:
+def test_reply_ending_after_a_cancelled_response_requests_one_only_for_words(text: str, asked: bool) -> None:
     line = BargeInDriver()
     line.start_reply(ms=1000)
     line.make_short_sound()
@@ -326,7 +326,7 @@ def test_a_reply_that_runs_out_after_its_answer_was_refused(text: str, asked: bo
     assert line.stage is (CallStage.THINKING if asked else CallStage.LISTENING)
 
 
-def test_a_reply_that_runs_out_and_no_word_of_what_was_said_is_answered_all_the_same() -> None:
+def test_reply_ending_without_transcript_requests_a_response_after_a_timeout() -> None:
     line = BargeInDriver()
     line.start_reply(ms=1000)
     line.make_short_sound()
@@ -336,7 +336,7 @@ def test_a_reply_that_runs_out_and_no_word_of_what_was_said_is_answered_all_the_
     assert line.take_sent_types() == ["response.cancel", "response.create"]
 
 
-def test_two_coughs_and_then_a_word(barge_in_driver: BargeInDriver) -> None:
+def test_reply_after_two_dismissed_sounds_is_truncated_by_a_word(barge_in_driver: BargeInDriver) -> None:
     barge_in_driver.make_short_sound("u1")
     barge_in_driver.make_short_sound("u2")
     barge_in_driver.server_sends(server_events.transcription_completed("u1", ""))
@@ -350,7 +350,7 @@ def test_two_coughs_and_then_a_word(barge_in_driver: BargeInDriver) -> None:
     assert barge_in_driver.take_sent_types() == ["conversation.item.truncate"]
 
 
-def test_a_server_that_interrupts_all_the_same_is_believed() -> None:
+def test_reply_cancelled_by_the_server_is_truncated() -> None:
     line = BargeInDriver()
     line.start_reply(finished=False)
     line.server_sends(
@@ -360,7 +360,7 @@ def test_a_server_that_interrupts_all_the_same_is_believed() -> None:
     assert line.stage is CallStage.USER_SPEAKING
 
 
-def test_before_the_first_sound_of_a_reply_speech_stops_it_as_ever() -> None:
+def test_speech_before_the_first_audio_deletes_and_cancels_the_reply() -> None:
     line = BargeInDriver()
     line.server_sends(server_events.response_started("r1", "a1"))
     assert [e["type"] for e in line.server_sends(server_events.speech_started("u1"))] == [

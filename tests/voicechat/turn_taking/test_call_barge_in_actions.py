@@ -194,7 +194,7 @@ def test_any_order_ends_full_or_silent_and_cuts_what_it_stops(order: random.Rand
     assert not last.any() or (last[np.nonzero(last)] == REPLY_LEVEL).all(), "full, or silent"
     cut = {event["item_id"] for event in line.sent if event["type"] == "conversation.item.truncate"}
     struck = {bubble.item_id for bubble in line.call.conversation.bubbles() if bubble.state is BubbleState.INTERRUPTED}
-    assert ("a1" in cut) is ("a1" in struck), "interrupted: told; resumed: never"
+    assert ("a1" in cut) is ("a1" in struck), "one truncation for an interruption, none for a resumed reply"
     assert sum(event["type"] == "response.create" for event in line.sent) <= 2
     assert all(event["event_id"] for event in line.sent)
 

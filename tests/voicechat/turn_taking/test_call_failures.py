@@ -1,4 +1,4 @@
-"""What a call goes through: lost connections, failed replies, complaints of the server, limits, its end."""
+"""Failures of a call: lost connections, failed replies, server errors, limits, its end."""
 
 from __future__ import annotations
 

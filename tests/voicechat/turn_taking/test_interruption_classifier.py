@@ -1,4 +1,4 @@
-"""What a sound over a reply turns out to be."""
+"""Classification of a sound over a reply."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_sound_that_the_server_threw_away_is_not_waited_for() -> None:
     judging.start_speech("u2", 10.6)
     judging.end_speech("u2", 11.0)
     assert judging.apply_transcript("u2", "嗯", is_final=True) is InterruptionVerdict.FALSE_INTERRUPTION
-    assert judging.reset() == [], "an mm is no nothing"
+    assert judging.reset() == [], "a backchannel is not an empty transcript"
 
 
 def test_what_is_never_heard_of_interrupts() -> None:
@@ -197,7 +197,7 @@ def test_when_the_reply_has_run_out_the_turn_takes_over() -> None:
     assert judging.tick_20ms(10.42, 0.0, False, False) is InterruptionVerdict.PENDING
     assert not judging.classifying
     assert judging.apply_transcript("u1", "yes", is_final=True) is InterruptionVerdict.INTERRUPT, (
-        "nobody is listened to: it is an answer"
+        "no reply is being played: the word is an answer"
     )
     judging = make_classifier()
     judging.end_speech("u1", 10.4)

@@ -101,7 +101,7 @@ async def test_connection_close_reason_alone_names_the_failure() -> None:
 
 
 async def test_connection_fatal_error_ends_the_session() -> None:
-    """Whether or not the server then closes the socket."""
+    """Check servers that close the socket after the error, and servers that do not."""
     for code, failure in (("insufficient_quota", Failure.QUOTA), ("session_expired", Failure.EXPIRED)):
 
         async def talk(socket: ServerConnection, code: str = code) -> None:

@@ -49,11 +49,6 @@ class PendingOffers:
         """Visitor key by connection id."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def pending_count(self) -> int:
-        """Number of offers that are not connected yet."""
-        return len(self._visitor_by_connection)
-
     def reserve(self, connection_id: str, visitor: str) -> bool:
         """Register an offer; return False when too many are pending. `visitor`: "" for an unknown visitor."""
         of_visitor = sum(key == visitor for key in self._visitor_by_connection.values()) if visitor else 0
