@@ -44,7 +44,7 @@ class InlineDecoderQueue(asyncio.Queue[Any]):
     """Decoder in place of the queue that aiortc's decoder thread fills for a track.
 
     It decodes each packet on arrival, in the call's event loop, and passes the audio on at once. Audio before
-    `start_delivery()` is kept.
+    `start_delivery()` is kept. The handler drops what reaches it before the call has begun.
     """
 
     def __init__(self, on_pcm: Callable[[bytes], None]) -> None:

@@ -50,7 +50,7 @@ class ResponseTracker:
     @property
     def is_response_expected(self) -> bool:
         """A reply is being made, or is to come."""
-        return self._turn.wants_answer or not self.registry.is_free or self._pending is not PendingResponse.NONE
+        return self._turn.awaits_reply or not self.registry.is_free or self._pending is not PendingResponse.NONE
 
     @property
     def has_unanswered_turn(self) -> bool:

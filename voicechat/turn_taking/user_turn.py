@@ -78,8 +78,8 @@ class UserTurn:
         return self.status in COMPLETED
 
     @property
-    def wants_answer(self) -> bool:
-        """Return whether a reply to it is to come, wanted or not."""
+    def awaits_reply(self) -> bool:
+        """Return whether the server will announce a reply to it, or might. That reply may be rejected then."""
         return self.status not in (UserTurnStatus.NONE, UserTurnStatus.DISMISSED)
 
     def apply(self, transition: UserTurnTransition) -> None:
