@@ -17,7 +17,7 @@ PACKAGES = ENVIRONMENT / "javascript"
 """Folder of the npm packages, which `./test.sh` installs from the lock file beside this module."""
 LINE_LIMIT = 2**24
 """Bytes of one observation. Server events with audio are long."""
-OBSERVATION_TIMEOUT_S = 20
+OBSERVATION_TIMEOUT_S = 60
 COMPLAINTS = ("failed", "logged")
 """Observations that fail a test which does not wait for them: an error, and whatever the client logs."""
 
