@@ -34,7 +34,7 @@ async def conversation(
     ):
         await client.connect(ours.url(path), TOKEN, **options)
         [asked] = [event["session"] for event in client.sent("session.update") if "tools" in event["session"]]
-        assert (asked["model"], asked["output_modalities"]) == (CLIENTS_MODEL, ["audio"]), "nobody asked for these"
+        assert (asked["model"], asked["output_modalities"]) == (CLIENTS_MODEL, ["audio"]), "by default"
         session = client.received("session.updated")[-1]["session"]
         assert (session["model"], session["tracing"]) == (OPERATORS_MODEL, None)
         yield client

@@ -81,11 +81,11 @@ async def test_session_updated_tells_the_operators_model(path: str, dialect: Dia
                 continue
             for session in recorded["sessions"]:
                 await client.send({"type": "session.update", "session": session})
-                told = await client.next_event()
-                assert told["type"] == "session.updated", told
-                assert (told["session"]["model"], told["session"].get("tracing")) == (OPERATORS_MODEL, None)
-            assert told["session"]["instructions"] == "Be brief."
-            assert [tool["name"] for tool in told["session"]["tools"]] == ["get_weather"]
+                answer = await client.next_event()
+                assert answer["type"] == "session.updated", answer
+                assert (answer["session"]["model"], answer["session"].get("tracing")) == (OPERATORS_MODEL, None)
+            assert answer["session"]["instructions"] == "Be brief."
+            assert [tool["name"] for tool in answer["session"]["tools"]] == ["get_weather"]
 
 
 async def test_response_with_a_model_is_answered_by_the_operators() -> None:
