@@ -12,6 +12,7 @@ from typing import Any
 import xllamacpp
 
 from .errors import ContextLengthError, LlmError, LlmUsage
+from .llama_server import start_llama_server
 from .prompt import Prompt, ReplyMode
 
 TEMPERATURE = 0.3
@@ -45,7 +46,7 @@ class LanguageModel:
         params.cache_ram_mib = 0  # the slots keep the prompts; copies in memory would only grow
         params.endpoint_slots = False
         try:
-            self._server = xllamacpp.Server(params)
+            self._server = start_llama_server(params)
         except Exception as error:
             raise LlmError(f"the language model {path.name} cannot be loaded") from error
         self.name = path.stem

@@ -36,7 +36,8 @@ def test_endpoint_ignores_visitors_keys_where_they_are_disabled(monkeypatch: pyt
     monkeypatch.setattr(application.embedded_server, "_phase", EmbeddedServerPhase.READY)
     endpoint = application.resolve_endpoint(KEY)
     assert isinstance(endpoint, Endpoint)
-    assert (endpoint.kind, endpoint.headers) == (ServerKind.OFFLINE, {})
+    assert endpoint.kind is ServerKind.OFFLINE
+    assert endpoint.headers == {"Authorization": f"Bearer {application.embedded_server.key}"}
     assert application.server_status(KEY)[2] == "offline"
 
 
