@@ -5,7 +5,8 @@ JSON lines on stdout report its progress to the parent process, in this order:
     {"listening": URL, "port": N}
     {"fetching": SENTENCE}      some, with `--fetch` and missing files
     {"progress": SENTENCE}      some
-    {"ready": true, "model": NAME, "languages": [...], "seconds": S} or {"ready": false, "detail": REASON}
+    {"ready": true, "model": NAME, "languages": [...], "detail": SENTENCE, "seconds": S}
+        or {"ready": false, "detail": REASON}
 
 Logs go to stderr.
 """
@@ -71,9 +72,11 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         server.mark_failed(f"The models cannot be loaded: {error}")
         write_status_line(ready=False, detail=server.detail)
         return
-    server.mark_ready(workers, workers.model, workers.languages)
+    server.mark_ready(workers, workers.model, workers.languages, workers.detail)
     seconds = round(time.monotonic() - started, 2)
-    write_status_line(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
+    write_status_line(
+        ready=True, model=workers.model, languages=list(workers.languages), detail=workers.detail, seconds=seconds
+    )
 
 
 def _report_progress(

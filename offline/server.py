@@ -95,10 +95,10 @@ class RealtimeServer:
         self._clock = clock
         self._connections: set[ServerConnection] = set()
 
-    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str]) -> None:
-        """Accept sessions from now on."""
+    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str], detail: str = "") -> None:
+        """Accept sessions from now on. `detail` is one sentence on what does not work; "" when all does."""
         self._workers, self.model, self.languages = workers, model, tuple(languages)
-        self.status, self.detail = ModelStatus.OK, ""
+        self.status, self.detail = ModelStatus.OK, detail
 
     def set_progress(self, detail: str) -> None:
         """Set the `detail` of `/health` while the models load: one sentence."""

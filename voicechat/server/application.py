@@ -109,7 +109,9 @@ class Application:
             return "loading", "models_fetching", name
         if self.embedded_server.phase is not EmbeddedServerPhase.READY:
             return "loading", None, name
-        return "idle", None if "zh" in self.embedded_server.languages else "english_only", name
+        languages = self.embedded_server.languages
+        only = None if "zh" in languages else "english_only"
+        return "idle", only if "en" in languages else "mandarin_only", name
 
     def render_metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

@@ -92,7 +92,7 @@ class EmbeddedServer:
 
     @property
     def detail(self) -> str:
-        """One sentence for the operator: current step of the start, or reason of the last end."""
+        """One sentence for the operator: current step of the start, reason of the last end, or what failed to load."""
         return self._detail
 
     @property
@@ -198,8 +198,8 @@ class EmbeddedServer:
             if status.get("ready") is True:
                 self._languages = tuple(str(x) for x in status.get("languages", ()))
                 self._model = str(status.get("model", ""))
-                log.info("embedded server: ready model=%s", self._model)
-                self._set_phase(EmbeddedServerPhase.READY, "", url)
+                log.info("embedded server: ready model=%s languages=%s", self._model, ",".join(self._languages))
+                self._set_phase(EmbeddedServerPhase.READY, str(status.get("detail", "")), url)
         code = child.wait()
         with suppress(OSError):
             child.stdin.close()
