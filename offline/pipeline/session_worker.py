@@ -202,7 +202,10 @@ class PipelineSessionWorker:
         """Return the turn's language, after another vote on its newest audio if one is due."""
         if "zh" in self._models.recognizer.languages and is_due:
             newest = audio[-int(LANGUAGE_VOTE_MAX_S * STT_SAMPLE_RATE) :]
-            votes.append(LanguageVote(turn_s, self._models.recognizer.mandarin_probability(newest)))
+            try:
+                votes.append(LanguageVote(turn_s, self._models.recognizer.mandarin_probability(newest)))
+            except Exception as error:  # the language of the turn before is kept: its engine may still work
+                LOGGER.error("recognition: language detection failed error=%s", type(error).__name__)
         return choose_language(votes, self._last_language)
 
     # ------------------------------------------------------------------ end of a turn
