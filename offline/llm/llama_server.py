@@ -1,4 +1,4 @@
-"""Start of llama.cpp's server, which always listens for HTTP too: out of reach of everybody else.
+"""Start of llama.cpp's server, which always listens for HTTP too: out of reach of all other programs.
 
 The model is called in this process, and nothing needs HTTP. xllamacpp cannot switch it off (an empty list of host names
 crashes it). It therefore listens on a Unix socket in a private folder, which is removed as soon as the model is loaded:

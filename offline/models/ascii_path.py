@@ -17,7 +17,7 @@ from pathlib import Path
 
 @contextmanager
 def ascii_path(path: Path) -> Iterator[Path | None]:
-    """Yield a path of ASCII letters to the file or folder `path`; None when there is none. It may end with the context.
+    """Yield a path of ASCII letters to the file or folder `path`; or None. It may end with the context.
 
     The name keeps its suffix, by which engines recognise a format.
     """

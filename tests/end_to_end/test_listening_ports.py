@@ -1,4 +1,4 @@
-"""Ports of all processes during a call: a setting names each, or it refuses everybody without the process's own key."""
+"""Ports of all processes during a call: a setting names each, or it refuses requests without the process's own key."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def check_udp(sockets: ListeningSockets) -> None:
             assert set(parsed.attributes) <= {"ERROR-CODE", "FINGERPRINT"}, (address, data, answer)
 
 
-async def test_ports_without_a_setting_refuse_everybody_without_the_key(app: AppProcess) -> None:
+async def test_ports_without_a_setting_refuse_requests_without_the_key(app: AppProcess) -> None:
     port = urlsplit(app.url).port
     sockets = await ports_during_a_call(app)
     assert ("127.0.0.1", port) in sockets.tcp

@@ -1,4 +1,4 @@
-"""llama.cpp's HTTP server: a Unix socket that nobody can reach, or a port that refuses all requests without the key."""
+"""llama.cpp's HTTP server: a Unix socket out of reach, or a port that refuses all requests without the key."""
 
 from __future__ import annotations
 
