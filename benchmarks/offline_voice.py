@@ -159,13 +159,14 @@ class NaivePipeline:
 
     def __init__(self) -> None:
         from offline.models.store import find_models
-        from offline.pipeline.loader import limit_openmp_spinning, load_llm, load_speech_models
+        from offline.pipeline.loader import limit_openmp_spinning, load_llm
+        from offline.pipeline.speech_models import load_speech_models
 
         limit_openmp_spinning()
         store, threads = find_models(), os.cpu_count() or 1
         self._llm, _ = load_llm(store, 1, threads)
-        self._tts, self._recognizer = load_speech_models(store, threads)
-        self._languages = store.languages
+        speech = load_speech_models(store, threads)
+        self._tts, self._recognizer, self._languages = speech.tts, speech.recognizer, speech.languages
 
     def measure_reply_s(self, utterance: SpeechSample) -> float:
         """Return the seconds from the end of the turn to the complete audio of the reply."""

@@ -5,7 +5,8 @@ JSON lines on stdout report its progress to the parent process, in this order:
     {"listening": URL, "port": N}
     {"fetching": SENTENCE}      some, with `--fetch` and missing files
     {"progress": SENTENCE}      some
-    {"ready": true, "model": NAME, "languages": [...], "seconds": S} or {"ready": false, "detail": REASON}
+    {"ready": true, "model": NAME, "languages": [...], "detail": SENTENCE, "seconds": S}
+        or {"ready": false, "detail": REASON}
 
 Logs go to stderr.
 """
@@ -71,9 +72,11 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         server.mark_failed(f"The models cannot be loaded: {error}")
         write_status_line(ready=False, detail=server.detail)
         return
-    server.mark_ready(workers, workers.model, workers.languages)
+    server.mark_ready(workers, workers.model, workers.languages, workers.detail)
     seconds = round(time.monotonic() - started, 2)
-    write_status_line(ready=True, model=workers.model, languages=list(workers.languages), seconds=seconds)
+    write_status_line(
+        ready=True, model=workers.model, languages=list(workers.languages), detail=workers.detail, seconds=seconds
+    )
 
 
 def _report_progress(
@@ -97,7 +100,15 @@ def stop_on_stdin_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> N
     threading.Thread(target=wait, daemon=True, name="stdin").start()
 
 
-async def serve(host: str, port: int, capacity: int, *, exit_with_parent: bool, fetch: bool) -> int:
+def read_key() -> str:
+    """Return the first line of stdin, the key of this server. Raises `ValueError` without one."""
+    key = sys.stdin.buffer.readline().decode("ascii", "strict").strip()
+    if not key:
+        raise ValueError("no key")
+    return key
+
+
+async def serve(host: str, port: int, capacity: int, key: str, *, exit_with_parent: bool, fetch: bool) -> int:
     """Serve until a signal or the parent's end. Return the exit status."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -108,7 +119,7 @@ async def serve(host: str, port: int, capacity: int, *, exit_with_parent: bool, 
             signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
     if exit_with_parent:
         stop_on_stdin_eof(loop, stop)
-    server = RealtimeServer(capacity=capacity)
+    server = RealtimeServer(capacity=capacity, key=key)
     try:
         async with server.listen(host, port) as listener:
             bound_port = next(iter(listener.sockets)).getsockname()[1]
@@ -132,20 +143,35 @@ def main() -> int:
         "--port", type=int, default=8765, help="port to listen on, 0 for a free one (default: %(default)s)"
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="exit at the end of stdin")
+    parser.add_argument(
+        "--key-from-stdin",
+        action="store_true",
+        help="require the first line of stdin as the bearer token of every request",
+    )
     parser.add_argument("--fetch", action="store_true", help="first download missing model files")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("websockets", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         capacity = max_sessions()
     except ValueError:
         LOGGER.error("settings: OFFLINE_SESSIONS must be a number of sessions, 1 or more")
         return 2
+    try:
+        # An argument or a variable could be read by other programs.
+        key = read_key() if arguments.key_from_stdin else ""
+    except ValueError:
+        LOGGER.error("settings: the first line of stdin must be the key, in ASCII")
+        return 2
     # The runner stays open: closing it would wait for threads that are still loading models.
     runner = asyncio.Runner()
     serving = serve(
-        arguments.host, arguments.port, capacity, exit_with_parent=arguments.exit_with_parent, fetch=arguments.fetch
+        arguments.host,
+        arguments.port,
+        capacity,
+        key,
+        exit_with_parent=arguments.exit_with_parent,
+        fetch=arguments.fetch,
     )
     return runner.run(serving)
 

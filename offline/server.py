@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import ipaddress
 import json
 import logging
@@ -30,6 +31,7 @@ from offline.session.session import Session
 from offline.stt.turn_detection import VadModel, create_silero_vad
 
 from .settings import DEFAULT_SESSIONS
+from .websocket_log import create_logger
 
 LOGGER = logging.getLogger(__name__)
 
@@ -74,11 +76,16 @@ class RealtimeServer:
         self,
         *,
         capacity: int = DEFAULT_SESSIONS,
+        key: str = "",
         vad_factory: Callable[[], VadModel] = create_silero_vad,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`capacity` is the number of sessions at a time. `vad_factory` creates the voice activity detector of each."""
+        """`capacity` is the number of sessions at a time. `vad_factory` creates the voice activity detector of each.
+
+        Every request needs `key` as a bearer token, unless it is "".
+        """
         self.capacity = capacity
+        self._authorization = f"Bearer {key}" if key else ""
         self.status = ModelStatus.LOADING
         self.detail = "The models are being loaded."
         self.model = ""
@@ -88,10 +95,10 @@ class RealtimeServer:
         self._clock = clock
         self._connections: set[ServerConnection] = set()
 
-    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str]) -> None:
-        """Accept sessions from now on."""
+    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str], detail: str = "") -> None:
+        """Accept sessions from now on. `detail` is one sentence on what does not work; "" when all does."""
         self._workers, self.model, self.languages = workers, model, tuple(languages)
-        self.status, self.detail = ModelStatus.OK, ""
+        self.status, self.detail = ModelStatus.OK, detail
 
     def set_progress(self, detail: str) -> None:
         """Set the `detail` of `/health` while the models load: one sentence."""
@@ -118,6 +125,7 @@ class RealtimeServer:
             ping_timeout=PING_TIMEOUT_S,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=8,
+            logger=create_logger(),
         ) as server:
             yield server
 
@@ -135,6 +143,8 @@ class RealtimeServer:
         }
 
     def _handle_http(self, connection: ServerConnection, request: Request) -> Response | None:
+        if not self._is_authorized(request):
+            return _http_response(HTTPStatus.UNAUTHORIZED, "This server belongs to one program, which has its key.\n")
         path = urlsplit(request.path).path
         if path == "/health":
             status = HTTPStatus.OK if self.status is ModelStatus.OK else HTTPStatus.SERVICE_UNAVAILABLE
@@ -148,6 +158,12 @@ class RealtimeServer:
         if self.status is not ModelStatus.OK:
             return _http_response(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.detail}\n")
         return None
+
+    def _is_authorized(self, request: Request) -> bool:
+        given = request.headers.get_all("Authorization")
+        return not self._authorization or any(
+            hmac.compare_digest(value.encode(errors="surrogateescape"), self._authorization.encode()) for value in given
+        )
 
     # ------------------------------------------------------------------ sessions
 

@@ -206,6 +206,14 @@ INTERNAL_USES = (
         },
     ),
     InternalUse(
+        used_in="voicechat/server/gradio_patches/cross_origin.py",
+        used_for="Gradio's middleware for cross-origin requests is left out: it allows every page.",
+        lost_when_skipped="Other web pages can read what needs no login, such as /health.",
+        replaced={
+            "gradio.routes:CustomCORSMiddleware": "d98fa001b6f5db33",
+        },
+    ),
+    InternalUse(
         used_in="voicechat/server/gradio_patches/disconnect_polling.py",
         used_for="Disconnect checks once a second in place of 20 times.",
         lost_when_skipped="A tenth of the processor time of a busy app.",

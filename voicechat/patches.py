@@ -8,7 +8,13 @@ from functools import partial
 
 import uvicorn
 
-from voicechat.server.gradio_patches import disconnect_polling, error_logging, session_retention, stream_close
+from voicechat.server.gradio_patches import (
+    cross_origin,
+    disconnect_polling,
+    error_logging,
+    session_retention,
+    stream_close,
+)
 from voicechat.transport.audio_track import install_track
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
@@ -29,6 +35,7 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         install_jitter_buffer,
         install_track,
         install_rtp_fast_path,
+        cross_origin.install,
         disconnect_polling.install,
         error_logging.install,
         session_retention.install,

@@ -11,7 +11,10 @@ from typing import Any
 
 import xllamacpp
 
+from offline.models.ascii_path import ascii_path
+
 from .errors import ContextLengthError, LlmError, LlmUsage
+from .llama_server import start_llama_server
 from .prompt import Prompt, ReplyMode
 
 TEMPERATURE = 0.3
@@ -34,7 +37,6 @@ class LanguageModel:
     def __init__(self, path: Path, *, slots: int, threads: int, context_tokens: int) -> None:
         """Load the model. `context_tokens` is the window of one slot. Raises `LlmError` for an unusable file."""
         params = xllamacpp.CommonParams()
-        params.model.path = str(path)
         params.n_ctx = context_tokens * slots
         params.n_parallel = slots
         params.cpuparams.n_threads = threads
@@ -45,7 +47,9 @@ class LanguageModel:
         params.cache_ram_mib = 0  # the slots keep the prompts; copies in memory would only grow
         params.endpoint_slots = False
         try:
-            self._server = xllamacpp.Server(params)
+            with ascii_path(path) as found:
+                params.model.path = str(found or path)  # llama.cpp itself converts UTF-8 for Windows
+                self._server = start_llama_server(params)
         except Exception as error:
             raise LlmError(f"the language model {path.name} cannot be loaded") from error
         self.name = path.stem

@@ -25,6 +25,7 @@ SPOKEN_REPLY_RULE = (
 )
 REPLY_LANGUAGE_RULE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
 ENGLISH_ONLY_RULE = "Always answer in English."
+MANDARIN_ONLY_RULE = "Always answer in Traditional Chinese (Taiwan)."
 CHINESE_REPLY_RULE, ENGLISH_REPLY_RULE = "Answer in Traditional Chinese (Taiwan).", "Answer in English."
 """Rules for written replies, whose last message is known in advance. With `REPLY_LANGUAGE_RULE` the default model
 answered 4 of 8 English questions in Chinese, with these 1 of 12."""
@@ -146,7 +147,10 @@ def build_system_prompt(request: ReplyRequest, languages: Sequence[str]) -> str:
     rules = [instructions or FALLBACK_INSTRUCTIONS]
     if request.speak:
         rules.append(SPOKEN_REPLY_RULE)
-    rules.append(_language_rule(request) if "zh" in languages else ENGLISH_ONLY_RULE)
+    if "zh" not in languages:
+        rules.append(ENGLISH_ONLY_RULE)
+    else:
+        rules.append(_language_rule(request) if "en" in languages else MANDARIN_ONLY_RULE)
     return " ".join(rules)
 
 
@@ -184,7 +188,7 @@ def build_prompt(
     limit = max(1, min(limit, context_tokens // 2))
     head = [LlmMessage("system", build_system_prompt(request, languages))]
     if few_shot and not tools:
-        head += FEW_SHOT_EXAMPLES if "zh" in languages else FEW_SHOT_EXAMPLES[2:]
+        head += FEW_SHOT_EXAMPLES[0 if "zh" in languages else 2 : 4 if "en" in languages else 2]
     # The budget is independent of the kind of reply, so that the history is cut at the same message.
     tool_tokens = sum(estimate_tokens(text) + 16 for text in request.tools)
     available = context_tokens - max(limit, MAX_WRITTEN_REPLY_TOKENS) - PROMPT_OVERHEAD_TOKENS - tool_tokens

@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from offline.audio import resample_to_16k
 from offline.models.store import ModelStore, find_models
-from offline.protocol.worker_messages import LanguageCode, LlmMessage, ReplyRequest, WorkResult
+from offline.protocol.worker_messages import LlmMessage, ReplyRequest, WorkResult
 from offline.settings import max_sessions
-from offline.stt.recognition_rules import Recognizer
 
-from .model_runtime import LlmBackend, ModelRuntime, TtsBackend
+from .model_runtime import LlmBackend, ModelRuntime
 from .priority_executor import PriorityExecutor
 from .session_worker import LoadedModels, PipelineSessionWorker
+from .speech_models import load_speech_models, warm_up_speech
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,8 +35,10 @@ class ModelsMissing(Exception):
 class Pipeline:
     """Models of one process; implements `worker_messages.WorkerPool`."""
 
-    def __init__(self, models: LoadedModels, name: str, slots: int) -> None:
+    def __init__(self, models: LoadedModels, name: str, slots: int, detail: str = "") -> None:
         self.languages = models.runtime.languages
+        self.detail = detail
+        """One sentence on languages that failed; "" without a failure."""
         self.model = name
         self._models = models
         self._sessions_by_slot = [0] * slots
@@ -74,7 +75,8 @@ def _cpu_count() -> int:
 async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     """Load and warm up the models. `progress` receives one sentence per step, in the event loop's thread.
 
-    Raises `ModelsMissing`, and `LlmError` when the language model cannot be loaded.
+    Raises `ModelsMissing`, `LlmError` when the language model cannot be loaded, and `SpeechUnavailable` when no
+    language is left.
     """
     store = await asyncio.to_thread(find_models)
     if store.missing_message:
@@ -86,23 +88,23 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     threads = max(1, min(4, _cpu_count()))
     started = time.monotonic()
     progress("Loading the speech and language models")
-    (llm, name), (tts, recognizer) = await asyncio.gather(
+    (llm, name), speech = await asyncio.gather(
         asyncio.to_thread(load_llm, store, slots, threads), asyncio.to_thread(load_speech_models, store, threads)
     )
+    LOGGER.info("models: loaded seconds=%.1f", time.monotonic() - started)
+    progress("Warming up")
+    speech = await asyncio.to_thread(warm_up_speech, speech)
     runtime = ModelRuntime(
         llm,
-        tts,
+        speech.tts,
         PriorityExecutor("llm", slots),
         PriorityExecutor("tts"),
-        store.languages,
+        speech.languages,
         CONTEXT_TOKENS,
         few_shot=store.custom_llm is None,
     )
-    models = LoadedModels(recognizer, PriorityExecutor("stt"), runtime)
-    LOGGER.info("models: loaded seconds=%.1f", time.monotonic() - started)
-    progress("Warming up")
-    await asyncio.to_thread(_warm_up, models, slots)
-    return Pipeline(models, name, slots)
+    await asyncio.to_thread(_warm_up_llm, runtime, slots)
+    return Pipeline(LoadedModels(speech.recognizer, PriorityExecutor("stt"), runtime), name, slots, speech.detail)
 
 
 def load_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend, str]:
@@ -128,27 +130,8 @@ def _create_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend
     return model, model.name
 
 
-def load_speech_models(store: ModelStore, threads: int) -> tuple[TtsBackend, Recognizer]:
-    """Return speech synthesis and speech recognition for the languages of `store`."""
-    from offline.stt.recognizers import BilingualRecognizer, Moonshine, Whisper
-    from offline.tts.synthesizer import Synthesizer
-
-    whisper = Whisper(store.whisper, threads) if store.whisper is not None else None
-    english = Moonshine(store.moonshine, threads) if store.moonshine is not None else whisper
-    assert english is not None
-    return Synthesizer(store.kokoro, threads), BilingualRecognizer(english, whisper, store.languages)
-
-
-def _warm_up(models: LoadedModels, slots: int) -> None:
-    """Run each model once: first runs are slow because of memory and lookup tables."""
-    runtime = models.runtime
-    languages: tuple[tuple[LanguageCode, str], ...] = (("en", "Hello, how are you?"), ("zh", "你好。"))
-    for language, text in languages:
-        if language in runtime.languages:
-            audio = resample_to_16k(runtime.tts.synthesize(text))
-            models.recognizer.transcribe(audio, language)
-            models.recognizer.mandarin_probability(audio)
-    # Sessions with the default instructions start with a processed prompt.
+def _warm_up_llm(runtime: ModelRuntime, slots: int) -> None:
+    """Run the language model once per slot: sessions with the default instructions start with a processed prompt."""
     prompt = runtime.build_prompt(ReplyRequest((LlmMessage("user", "."),), speak=True))
     for slot in range(slots):
         runtime.llm.prefill(prompt, slot, threading.Event())

@@ -52,6 +52,13 @@ from .reply_generator import ReplyGenerator, ReplyResult, ReplyState
 LOGGER = logging.getLogger(__name__)
 
 
+APOLOGIES: dict[LanguageCode, str] = {
+    "en": "For now I can only speak Mandarin. 目前只能說中文。",
+    "zh": "目前只能說英語。For now I can only speak English.",
+}
+"""Reply to a turn in a language that is not available, in both languages: one to read, one to hear."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModels:
     """Models of the process and their threads."""
@@ -103,6 +110,8 @@ class PipelineSessionWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_language: LanguageCode = "en"
         """Language of the last turn with words."""
+        self._unavailable_turn: RecognitionResult | None = None
+        """The last turn, if its language cannot be spoken."""
         self._next_request: ReplyRequest | None = None
         """Expected request of the next reply, without the user's words."""
         self._prefill_task: asyncio.Task[None] | None = None
@@ -191,9 +200,12 @@ class PipelineSessionWorker:
         self, votes: list[LanguageVote], audio: FloatAudio, turn_s: float, *, is_due: bool
     ) -> LanguageCode:
         """Return the turn's language, after another vote on its newest audio if one is due."""
-        if "zh" in self._models.runtime.languages and is_due:
+        if "zh" in self._models.recognizer.languages and is_due:
             newest = audio[-int(LANGUAGE_VOTE_MAX_S * STT_SAMPLE_RATE) :]
-            votes.append(LanguageVote(turn_s, self._models.recognizer.mandarin_probability(newest)))
+            try:
+                votes.append(LanguageVote(turn_s, self._models.recognizer.mandarin_probability(newest)))
+            except Exception as error:  # the language of the turn before is kept: its engine may still work
+                LOGGER.error("recognition: language detection failed error=%s", type(error).__name__)
         return choose_language(votes, self._last_language)
 
     # ------------------------------------------------------------------ end of a turn
@@ -218,6 +230,7 @@ class PipelineSessionWorker:
             return
         if self._speculation is not speculation:
             return
+        self._note_language(transcript)
         if transcript.text and request is not None:
             expected = replace(request, messages=(*request.messages, LlmMessage("user", transcript.text)))
             speculation.reply_generator = self._create_reply(expected)
@@ -269,14 +282,22 @@ class PipelineSessionWorker:
         finally:
             if self._turn is not None and self._turn.item_id == work.item_id:
                 self._end_turn()
+        self._note_language(transcript)
         if transcript.text:
             self._last_language = transcript.language
         self._deliver(FinalTranscript(work.item_id, transcript.text, transcript.language, duration_s(work.audio)))
 
     # ------------------------------------------------------------------ replies
 
+    def _note_language(self, transcript: RecognitionResult) -> None:
+        is_available = transcript.language in self._models.runtime.languages or not transcript.text
+        self._unavailable_turn = None if is_available else transcript
+
     def _create_reply(self, request: ReplyRequest) -> ReplyGenerator:
-        return ReplyGenerator(request, self._slot, self._models.runtime, self._deliver_reply_result)
+        unavailable, apology = self._unavailable_turn, ""
+        if unavailable is not None and request.speak and request.messages[-1].text == unavailable.text:
+            apology = APOLOGIES[unavailable.language]
+        return ReplyGenerator(request, self._slot, self._models.runtime, self._deliver_reply_result, apology)
 
     def _generate(self, work: Generate) -> None:
         reply = self._speculation.reply_generator if self._speculation is not None else None

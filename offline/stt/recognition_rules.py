@@ -26,6 +26,9 @@ MIN_VOICED_WINDOWS = 2
 MAX_CHARS_PER_S = 35.0
 """Characters per second above which an engine is repeating itself."""
 
+UNRECOGNIZED_TEXT: dict[LanguageCode, str] = {"en": "[English]", "zh": "［中文］"}
+"""Transcript of speech in a language whose engine could not be loaded."""
+
 LANGUAGE_VOTE_MIN_S = 0.6
 """Seconds of a turn, with its padding, needed for the first language vote."""
 CONFIDENT_PROBABILITY = 0.9
@@ -76,6 +79,10 @@ class SttEngine(Protocol):
 
 class Recognizer(Protocol):
     """Recognition in all languages; implemented by `recognizers.BilingualRecognizer`. Blocks; one thread at a time."""
+
+    @property
+    def languages(self) -> Sequence[LanguageCode]:
+        """Languages that are recognised. With Mandarin among them, the language can be detected."""
 
     def mandarin_probability(self, audio: FloatAudio) -> float:
         """Return the probability (0 to 1) that `audio` (16 kHz) is Mandarin."""

@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from offline.audio import STT_SAMPLE_RATE, FloatAudio
 from offline.chinese_text import to_full_width_punctuation, to_traditional
+from offline.models.ascii_path import ascii_path
 from offline.models.onnx_session import open_onnx_session
 from offline.protocol.worker_messages import LanguageCode
 
 from .recognition_rules import (
     MIN_SPEECH_S,
+    UNRECOGNIZED_TEXT,
     RecognitionResult,
     SttEngine,
     contains_voice,
@@ -75,6 +77,16 @@ def _byte_level_alphabet() -> dict[str, int]:
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(rest)}
 
 
+def _open_whisper(folder: Path, threads: int) -> Any:
+    options = {"device": "cpu", "compute_type": "int8", "intra_threads": threads, "inter_threads": 1}
+    with ascii_path(folder) as path:
+        if path is not None:
+            return ctranslate2.models.Whisper(str(path), **options)
+    # CTranslate2 keeps what it loads from memory: 145 MB more.
+    files = {name: (folder / name).read_bytes() for name in ("config.json", "model.bin", "vocabulary.txt")}
+    return ctranslate2.models.Whisper("whisper", files=files, **options)
+
+
 MAX_NO_SPEECH_PROBABILITY = 0.6
 """Whisper's "no speech" probability above which its text is a hallucination."""
 
@@ -94,9 +106,7 @@ class Whisper:
     """Seconds of the shortest window."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self._model = ctranslate2.models.Whisper(
-            str(folder), device="cpu", compute_type="int8", intra_threads=threads, inter_threads=1
-        )
+        self._model = _open_whisper(folder, threads)
         self._vocabulary = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
         self._ids = {token: i for i, token in enumerate(self._vocabulary)}
         self._byte_by_character = _byte_level_alphabet()
@@ -226,26 +236,32 @@ class Moonshine:
 
 
 class BilingualRecognizer:
-    """Recognition of English and, with Whisper, of Mandarin."""
+    """Recognition by the engines that could be loaded. Without an engine of its own, English is Whisper's too."""
 
-    def __init__(self, english: SttEngine, whisper: Whisper | None, languages: tuple[str, ...]) -> None:
-        self._english = english
-        self._whisper = whisper if "zh" in languages else None
+    def __init__(self, english: SttEngine | None, whisper: Whisper | None) -> None:
+        self._whisper = whisper
+        self._engines: dict[LanguageCode, SttEngine | None] = {"en": english or whisper, "zh": whisper}
+
+    @property
+    def languages(self) -> tuple[LanguageCode, ...]:
+        """Languages with an engine."""
+        return tuple(language for language, engine in self._engines.items() if engine is not None)
 
     def mandarin_probability(self, audio: FloatAudio) -> float:
         """Return the probability (0 to 1) of Mandarin; 0 when only English is available."""
         return self._whisper.mandarin_probability(audio) if self._whisper is not None else 0.0
 
     def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
-        """Return the transcript, Mandarin in Traditional characters; "" for implausible text."""
+        """Return the transcript, Mandarin in Traditional characters; "" for implausible text.
+
+        Speech in a language without an engine is transcribed as `UNRECOGNIZED_TEXT`.
+        """
         audio_s = len(audio) / STT_SAMPLE_RATE
         if audio_s < MIN_SPEECH_S or not is_audible(audio) or not contains_voice(audio, create_silero_vad()):
             return RecognitionResult("", language)
-        engine: SttEngine = self._english
-        if language == "zh" and self._whisper is not None:
-            engine = self._whisper
-        else:
-            language = "en"
+        engine = self._engines[language]
+        if engine is None:
+            return RecognitionResult(UNRECOGNIZED_TEXT[language], language)
         text = engine.transcribe(audio, language)
         if language == "zh":
             text = to_full_width_punctuation(to_traditional(text))

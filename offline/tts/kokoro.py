@@ -34,7 +34,7 @@ _CONTENT, _PITCH, _LOUDNESS = (
 
 def split_model(model_path: Path) -> tuple[bytes, bytes]:
     """Return the serialised encoder and decoder of the published model."""
-    whole = onnx.load(str(model_path))
+    whole = onnx.load_model_from_string(model_path.read_bytes())
     shapes: dict[str, list[str | int | None]]
     shapes = {_CONTENT: [1, 512, "frames"], _PITCH: [1, "halves"], _LOUDNESS: [1, "halves"]}
     for name, shape in shapes.items():

@@ -9,6 +9,7 @@ from hibari import Hibari
 
 from offline.audio import SAMPLES_PER_MS, FloatAudio, to_pcm16
 from offline.chinese_text import HAN_CHARACTER, contains_han
+from offline.protocol.worker_messages import LanguageCode
 
 from . import mandarin_g2p
 from .kokoro import Kokoro
@@ -34,15 +35,29 @@ def trim_silence(audio: FloatAudio, lead_ms: int, tail_ms: int) -> FloatAudio:
     return audio[max(0, loud[0] - lead_ms * SAMPLES_PER_MS) : loud[-1] + tail_ms * SAMPLES_PER_MS]
 
 
+def load_english_voice() -> Hibari:
+    """Return the English voice, whose model is part of its package."""
+    return Hibari(threads=1)
+
+
+def load_mandarin_voice(model: Path, threads: int) -> Kokoro:
+    """Return the Mandarin voice. `model` is Kokoro's file."""
+    return Kokoro(model, DATA_DIR / "kokoro_vocab.json", DATA_DIR / "zf_xiaoxiao.bin", threads)
+
+
 class Synthesizer:
     """Speech synthesis with one voice per language. Blocks; call it from one thread at a time."""
 
-    def __init__(self, kokoro: Path | None, threads: int) -> None:
-        """`kokoro` is the model's file; None leaves Mandarin out. `threads` applies to Kokoro."""
-        self._english = Hibari(threads=1)
-        self._mandarin: Kokoro | None = None
-        if kokoro is not None:
-            self._mandarin = Kokoro(kokoro, DATA_DIR / "kokoro_vocab.json", DATA_DIR / "zf_xiaoxiao.bin", threads)
+    def __init__(self, english: Hibari | None, mandarin: Kokoro | None) -> None:
+        """Use these voices. None leaves a language out: its text has no sound."""
+        self._english = english
+        self._mandarin = mandarin
+
+    @property
+    def languages(self) -> tuple[LanguageCode, ...]:
+        """Languages with a voice."""
+        voices: dict[LanguageCode, object] = {"en": self._english, "zh": self._mandarin}
+        return tuple(language for language, voice in voices.items() if voice is not None)
 
     def synthesize(self, text: str, speed: float = 1.0) -> bytes:
         """Return PCM16 at 24 kHz of one clause; b"" without speakable text. `speed` 1.0 is normal."""
@@ -53,7 +68,7 @@ class Synthesizer:
                 return b""
             audio = self._mandarin(self._mandarin_phonemes(text), speed * MANDARIN_SPEED_FACTOR)
             tail_ms = UNFINISHED_TAIL_MS if HAN_CHARACTER.match(text[-1]) else CHINESE_TAIL_MS
-        elif not any(c.isalnum() for c in text):
+        elif self._english is None or not any(c.isalnum() for c in text):
             return b""
         elif text[-1].isalnum():  # the sentence continues: a comma keeps the pitch up
             audio, tail_ms = self._english(text + ",", speed), UNFINISHED_TAIL_MS
@@ -62,4 +77,5 @@ class Synthesizer:
         return to_pcm16(trim_silence(audio, LEADING_SILENCE_MS, tail_ms))
 
     def _mandarin_phonemes(self, text: str) -> str:
-        return mandarin_g2p.to_phonemes(text, lambda words: " ".join(self._english.phonemize(words)))
+        english = self._english
+        return mandarin_g2p.to_phonemes(text, (lambda words: " ".join(english.phonemize(words))) if english else None)

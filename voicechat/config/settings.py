@@ -116,8 +116,8 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
         """Return the model to request from a server of this kind; "" when the server chooses."""
         return self.realtime_model or (OPENAI_MODEL if kind is ServerKind.OPENAI else "")
 
-    def endpoint(self, offline_url: str = "", own_key: str = "") -> Endpoint:
-        """Return the endpoint for a new connection. `offline_url` is the address of the embedded server.
+    def endpoint(self, offline_url: str = "", own_key: str = "", *, offline_key: str = "") -> Endpoint:
+        """Return the endpoint for a new connection. `offline_url` and `offline_key` are those of the embedded server.
 
         A visitor's `own_key` replaces the operator's credentials, those within REALTIME_URL included. It goes to
         REALTIME_URL where that is set, else to OpenAI, and to no other host. ALLOW_OWN_KEY=false ignores it.
@@ -125,7 +125,8 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
         own_key = own_key.strip() if self.allow_own_key else ""
         kind = ServerKind.OPENAI if own_key and self.server_kind is ServerKind.OFFLINE else self.server_kind
         if kind is ServerKind.OFFLINE:
-            return Endpoint(kind, offline_url, unsupported_fields=self._unsupported_fields)
+            headers = auth_headers(offline_url, offline_key)
+            return Endpoint(kind, offline_url, headers, unsupported_fields=self._unsupported_fields)
         url = self.realtime_url or OPENAI_URL
         key = self.realtime_api_key if self.realtime_url else self.openai_api_key
         if own_key:

@@ -25,7 +25,7 @@ class ServerKind(StrEnum):
     """Kind of Realtime server."""
 
     OFFLINE = "offline"
-    """The embedded server: no key, no network."""
+    """The embedded server: no network, and a key that only this app has."""
     OPENAI = "openai"
     CUSTOM = "custom"
     """Any other server that speaks the protocol, by `REALTIME_URL`."""

@@ -97,7 +97,7 @@ class AccessPolicy:
 
     def _check_origin(self, client: ClientIdentity, headers: Headers, allowed: tuple[str, ...]) -> Denial | None:
         # Only the browser's Sec-Fetch-Site is proof of the page's site. Another page could imitate a proxy that changed
-        # the host name (X-Forwarded-Host): under launch() Gradio's CORS lets local pages set any header.
+        # the host name (X-Forwarded-Host).
         is_other_site = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         ours = frozenset() if is_other_site else own_origins("https" if client.is_https else "http", client.hosts)
         return None if origin_allowed(client.origin, ours, allowed) else denials.ORIGIN_NOT_ALLOWED

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voicechat.security.middleware.access import AccessMiddleware
 from voicechat.security.middleware.context import attach_context
+from voicechat.security.middleware.cross_origin import CrossOriginMiddleware
 from voicechat.security.middleware.errors import ErrorMiddleware
 from voicechat.security.middleware.gradio_requests import GradioRequestMiddleware
 from voicechat.security.middleware.login import LoginMiddleware
@@ -27,6 +28,7 @@ class Guard:
         stack = LoginMiddleware(stack, access_policy)
         stack = AccessMiddleware(stack, access_policy)
         stack = ErrorMiddleware(stack)
+        stack = CrossOriginMiddleware(stack, access_policy)
         self._stack: ASGIApp = ResponseHeadersMiddleware(stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -49,6 +49,19 @@ def origin_allowed(request_origin: str | None, ours: Collection[str], allowed: C
     return page in ours or page in allowed
 
 
+def cross_origin_headers(request_origin: str | None, allowed: Collection[str]) -> dict[str, str]:
+    """Return the headers with which a page of this origin may read a response; none unless it is in `allowed`."""
+    if request_origin is None or not origin_allowed(request_origin, (), allowed):
+        return {}
+    return {"Access-Control-Allow-Origin": request_origin, "Access-Control-Allow-Credentials": "true"}
+
+
+def preflight_headers(requested_headers: str) -> dict[str, str]:
+    """Return the further headers for an allowed page that asks before a request. `requested_headers`: its own list."""
+    headers = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Max-Age": "600"}
+    return headers | ({"Access-Control-Allow-Headers": requested_headers} if requested_headers else {})
+
+
 def is_known_host(host: str, allowed: Collection[str]) -> bool:
     """Return whether a Host header names this computer, for an app that listens on loopback only.
 

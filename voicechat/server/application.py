@@ -90,8 +90,9 @@ class Application:
 
     def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Return where a call that starts now connects. `own_key`: the visitor's own key, "" without one."""
-        address = self.embedded_server.url if self.embedded_server is not None else None
-        endpoint = self.settings.endpoint(address or "", own_key)
+        embedded = self.embedded_server
+        address, key = (embedded.url, embedded.key) if embedded is not None else (None, "")
+        endpoint = self.settings.endpoint(address or "", own_key, offline_key=key)
         if endpoint.kind is ServerKind.OFFLINE:
             return Failure.LOADING if address is None else endpoint
         return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_own_key else endpoint
@@ -108,7 +109,9 @@ class Application:
             return "loading", "models_fetching", name
         if self.embedded_server.phase is not EmbeddedServerPhase.READY:
             return "loading", None, name
-        return "idle", None if "zh" in self.embedded_server.languages else "english_only", name
+        languages = self.embedded_server.languages
+        only = None if "zh" in languages else "english_only"
+        return "idle", only if "en" in languages else "mandarin_only", name
 
     def render_metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

@@ -4,7 +4,8 @@ A process of its own keeps inference from making calls stutter. Calls connect to
 Realtime server.
 
 The child holds the reading end of a pipe whose writing end is in this process. However this process ends, the pipe
-closes, and the child ends too.
+closes, and the child ends too. Through the pipe the child also gets the key that all its clients must send: other
+programs and web pages of this computer find its port, but not the key.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "offline", "--host", "127.0.0.1", "--port", "0", "--exit-with-parent")
+COMMAND = (
+    *(sys.executable, "-m", "offline"),
+    *("--host", "127.0.0.1", "--port", "0", "--exit-with-parent", "--key-from-stdin"),
+)
 COMMAND_WITH_DOWNLOAD = (*COMMAND, "--fetch")
 """The same, with a download of missing model files first."""
 
@@ -58,6 +64,8 @@ class EmbeddedServer:
         cwd: Path = PROJECT_DIR,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
+        self.key = secrets.token_urlsafe(32)
+        """Bearer token of all requests to the child. Only the two processes know it."""
         self._command = list(command)
         self._cwd = cwd
         self._stopping = threading.Event()
@@ -84,7 +92,7 @@ class EmbeddedServer:
 
     @property
     def detail(self) -> str:
-        """One sentence for the operator: current step of the start, or reason of the last end."""
+        """One sentence for the operator: current step of the start, reason of the last end, or what failed to load."""
         return self._detail
 
     @property
@@ -165,7 +173,10 @@ class EmbeddedServer:
         self._child = child
         if self._stopping.is_set():  # stop() ran during the start of the child
             child.terminate()
-        assert child.stdout is not None
+        assert child.stdin is not None and child.stdout is not None
+        with suppress(OSError):  # the child has ended already
+            child.stdin.write(f"{self.key}\n")
+            child.stdin.flush()
         url: str | None = None
         failure = ""
         for line in child.stdout:
@@ -187,10 +198,10 @@ class EmbeddedServer:
             if status.get("ready") is True:
                 self._languages = tuple(str(x) for x in status.get("languages", ()))
                 self._model = str(status.get("model", ""))
-                log.info("embedded server: ready model=%s", self._model)
-                self._set_phase(EmbeddedServerPhase.READY, "", url)
+                log.info("embedded server: ready model=%s languages=%s", self._model, ",".join(self._languages))
+                self._set_phase(EmbeddedServerPhase.READY, str(status.get("detail", "")), url)
         code = child.wait()
-        if child.stdin is not None:
+        with suppress(OSError):
             child.stdin.close()
         if failure:
             return EmbeddedServerPhase.FAILED, failure

@@ -20,6 +20,7 @@ FETCHES = """
 import sys, json
 print(json.dumps({"listening": "ws://127.0.0.1:9/v1/realtime", "port": 9}), flush=True)
 print(json.dumps({"fetching": "Fetching a model: 10 %"}), flush=True)
+sys.stdin.readline()  # the key
 if sys.stdin.read(1):
     print(json.dumps({"ready": True, "model": "small", "languages": ["en"]}), flush=True)
     sys.stdin.read()

@@ -25,6 +25,7 @@ class FakeRecognizer:
     chinese_probability: float = 0.0
     transcription_count: int = 0
     longest_audio_s: float = 0.0
+    languages: tuple[LanguageCode, ...] = ("en", "zh")
 
     def mandarin_probability(self, audio: FloatAudio) -> float:
         return self.chinese_probability

@@ -243,6 +243,7 @@ class ScriptedModelRuntime:
 
     model = "scripted"
     languages = ("en", "zh")
+    detail = ""
 
     def __init__(self, script: ModelScript) -> None:
         self.script = script

@@ -7,6 +7,7 @@ import pytest
 import app
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.server.embedded_server import EmbeddedServerPhase
+from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
 from voicechat.upstream.connection import Failure
 
 KEY = "sk-visitor-canary"
@@ -36,7 +37,8 @@ def test_endpoint_ignores_visitors_keys_where_they_are_disabled(monkeypatch: pyt
     monkeypatch.setattr(application.embedded_server, "_phase", EmbeddedServerPhase.READY)
     endpoint = application.resolve_endpoint(KEY)
     assert isinstance(endpoint, Endpoint)
-    assert (endpoint.kind, endpoint.headers) == (ServerKind.OFFLINE, {})
+    assert endpoint.kind is ServerKind.OFFLINE
+    assert endpoint.headers == {"Authorization": f"Bearer {application.embedded_server.key}"}
     assert application.server_status(KEY)[2] == "offline"
 
 
@@ -45,3 +47,18 @@ def test_queue_workers_suffice_while_all_calls_are_taken() -> None:
     settings = Settings(max_calls=8, max_chats=32)
     page = app.create_application(settings).page
     assert page.max_threads == page._queue.max_thread_count >= 2 * 8 + 32 + 10
+
+
+@pytest.mark.parametrize(
+    ("languages", "notice"), [(("en", "zh"), None), (("en",), "english_only"), (("zh",), "mandarin_only")]
+)
+def test_page_says_which_language_is_missing(
+    monkeypatch: pytest.MonkeyPatch, languages: tuple[str, ...], notice: str | None
+) -> None:
+    application = app.create_application(Settings())
+    assert application.embedded_server is not None
+    monkeypatch.setattr(application.embedded_server, "_languages", languages)
+    monkeypatch.setattr(application.embedded_server, "_phase", EmbeddedServerPhase.READY)
+    assert application.server_status() == ("idle", notice, "offline")
+    if notice is not None:
+        assert all(CALL_NOTICE_TEXTS[notice])

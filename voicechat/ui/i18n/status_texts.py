@@ -39,8 +39,12 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "準備中：正在下載語音模型，第一次需要幾分鐘。",
     ),
     "english_only": (
-        "Ready, in English only: the Mandarin voice files are missing.",
-        "準備好了，但目前只有英語：缺少中文語音檔。",
+        "Ready, in English only: the Mandarin voice models are missing or could not be loaded.",
+        "準備好了，但目前只能說英語：中文語音模型不存在，或無法載入。",
+    ),
+    "mandarin_only": (
+        "Ready, in Mandarin only: the English voice models are missing or could not be loaded.",
+        "準備好了，但目前只能說中文：英語語音模型不存在，或無法載入。",
     ),
     # ---- failures: why a call could not start or continue (voicechat.protocol.failures)
     "wrong_key": (

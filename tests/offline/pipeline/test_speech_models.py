@@ -1,0 +1,153 @@
+"""Speech models: a failing engine leaves the languages that do not need it, and is logged in one line."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offline.audio import FloatAudio
+from offline.models.store import ModelStore
+from offline.pipeline import speech_models
+from offline.pipeline.speech_models import SpeechUnavailable, load_speech_models, warm_up_speech
+from offline.protocol.worker_messages import LanguageCode
+from offline.stt import recognizers
+from offline.stt.recognition_rules import UNRECOGNIZED_TEXT
+from offline.tts import synthesizer
+
+ENGINES = ("hibari", "kokoro", "moonshine", "whisper")
+STORE = ModelStore(Path("llm"), Path("moonshine"), Path("whisper"), Path("kokoro"))
+SPEECH = (0.3 * np.sin(np.arange(24_000) / 8)).astype(np.float32)
+
+
+class FakeVoice:
+    """English or Mandarin voice; fails at its first use where the test wants it to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._fails = fails
+
+    def __call__(self, text: str, speed: float) -> FloatAudio:
+        if self._fails:
+            raise RuntimeError("bad weights")
+        return SPEECH
+
+    def phonemize(self, text: str) -> list[str]:
+        return [text]
+
+
+class FakeEngine:
+    """Speech recognition; fails at its first use where the test wants it to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._fails = fails
+
+    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> str:
+        if self._fails:
+            raise RuntimeError("bad weights")
+        return "Hello."
+
+    def mandarin_probability(self, audio: FloatAudio) -> float:
+        if self._fails:
+            raise RuntimeError("bad weights")
+        return 0.0
+
+
+def install(monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], broken_in_use: tuple[str, ...] = ()) -> None:
+    """Replace the engines by fakes, of which some cannot be loaded or used."""
+
+    def loader(name: str, kind: Callable[..., object]) -> Callable[..., object]:
+        def load(*_: object) -> object:
+            if name in broken:
+                raise RuntimeError(f"Unable to open\n  file '{name}'")
+            return kind(fails=name in broken_in_use)
+
+        return load
+
+    monkeypatch.setattr(synthesizer, "load_english_voice", loader("hibari", FakeVoice))
+    monkeypatch.setattr(synthesizer, "load_mandarin_voice", loader("kokoro", FakeVoice))
+    monkeypatch.setattr(recognizers, "Moonshine", loader("moonshine", FakeEngine))
+
+    class FakeWhisper(FakeEngine):
+        def __new__(cls, *_: object) -> FakeWhisper:
+            return loader("whisper", lambda fails: super(FakeWhisper, cls).__new__(cls))()  # type: ignore[return-value]
+
+        def __init__(self, *_: object) -> None:
+            super().__init__(fails="whisper" in broken_in_use)
+
+    monkeypatch.setattr(recognizers, "Whisper", FakeWhisper)
+    monkeypatch.setattr(recognizers, "contains_voice", lambda audio, vad: True)
+
+
+def expected_languages(broken: tuple[str, ...]) -> tuple[str, ...]:
+    english = "hibari" not in broken and not {"moonshine", "whisper"} <= set(broken)
+    mandarin = not {"kokoro", "whisper"} & set(broken)
+    return (("en",) if english else ()) + (("zh",) if mandarin else ())
+
+
+@pytest.mark.parametrize(
+    "broken", [each for count in range(5) for each in itertools.combinations(ENGINES, count)], ids="+".join
+)
+def test_languages_are_those_whose_engines_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: tuple[str, ...]
+) -> None:
+    install(monkeypatch, broken)
+    expected = expected_languages(broken)
+    if not expected:
+        with pytest.raises(SpeechUnavailable) as raised:
+            load_speech_models(STORE, 1)
+        assert all(engine in str(raised.value) for engine in broken)
+    else:
+        speech = warm_up_speech(load_speech_models(STORE, 1))
+        assert speech.languages == expected
+        assert bool(speech.detail) is (len(expected) < 2)
+        assert all(engine in speech.detail for engine in broken if speech.detail)
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [line.split("engine=")[1].split()[0] for line in lines] == list(broken)
+    assert all("\n" not in line and "RuntimeError: Unable to open file" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "broken", [each for count in range(5) for each in itertools.combinations(ENGINES, count)], ids="+".join
+)
+def test_engine_that_fails_at_its_first_use_takes_no_other_down(
+    monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...]
+) -> None:
+    install(monkeypatch, (), broken)
+    loaded = load_speech_models(STORE, 1)
+    assert loaded.languages == ("en", "zh")
+    expected = expected_languages(broken)
+    if not expected:
+        with pytest.raises(SpeechUnavailable, match="bad weights"):
+            warm_up_speech(loaded)
+        return
+    speech = warm_up_speech(loaded)
+    assert speech.languages == expected and set(speech.failures) == set(broken)
+    for language in expected:  # what is left works
+        assert speech.tts.synthesize("Hello.") or "hibari" in broken
+        assert speech.recognizer.transcribe(SPEECH, language).text
+        assert speech.recognizer.mandarin_probability(SPEECH) == 0.0
+
+
+def test_missing_voice_detector_is_a_failure_of_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, ())
+
+    def fail() -> None:
+        raise OSError("no file")
+
+    monkeypatch.setattr(speech_models, "create_silero_vad", fail)
+    with pytest.raises(SpeechUnavailable, match="silero: OSError: no file"):
+        load_speech_models(STORE, 1)
+
+
+def test_speech_without_an_engine_is_named_and_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, ("whisper",))
+    speech = load_speech_models(STORE, 1)
+    assert speech.recognizer.transcribe(SPEECH, "zh").text == UNRECOGNIZED_TEXT["zh"]
+    assert speech.recognizer.transcribe(SPEECH, "en").text == "Hello."
+    assert speech.recognizer.transcribe(np.zeros(16_000, np.float32), "zh").text == ""
