@@ -1,1 +1,1 @@
-"""Network of this computer: the proxies of outgoing connections. Used by `voicechat` and `offline`, and imports neither."""
+"""Network of this computer: proxies of outgoing connections. `voicechat` and `offline` use it; it imports neither."""

@@ -1,8 +1,8 @@
 """Outgoing proxies: which proxy a connection goes through, by the environment or the system's settings.
 
-`proxy_for` decides for one URL. `prepare_environment` rewrites the process's variables once, because httpx inside Gradio
-and in child processes reads them by itself: it fails on forms that other programs accept, and asks a proxy even for
-addresses of this computer. Both give proxies in one form: scheme, user, host and port, always with a port.
+`proxy_for` decides for one URL. `prepare_environment` rewrites the process's variables once, because Gradio and child
+processes read them by themselves, through httpx. It fails on forms that other programs accept, and asks a proxy even
+for addresses of this computer. Both functions give proxies in one form, always with a scheme and a port.
 
 No message and no log text holds a user or a password: `address_of` is the part to show.
 """
@@ -195,7 +195,7 @@ def _is_excepted_by_system(host: str) -> bool:
 
 
 def _readable_exception(text: str) -> str:
-    """Return one exception in a form that httpx, urllib and curl can read; "" when there is none."""
+    """Return one exception in a form that httpx, urllib and curl can read; "" without such a form."""
     entry = text.strip().lower()
     with suppress(ValueError):
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)

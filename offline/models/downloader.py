@@ -221,7 +221,9 @@ class ModelDownloader:
                 if response.status_code == 200:
                     received = 0
                 if response.status_code not in (200, 206):
-                    raise SourceFailed(f"{host}{_through_proxy(str(response.url))} responded with {response.status_code}")
+                    raise SourceFailed(
+                        f"{host}{_through_proxy(str(response.url))} responded with {response.status_code}"
+                    )
                 with target.open("ab" if received else "wb") as out:
                     self._write_blocks(response.iter_raw(BLOCK_BYTES), out, file, label)
             except httpx.HTTPError as error:

@@ -15,21 +15,13 @@ from hypothesis import strategies as st
 from websockets.uri import parse_proxy as websockets_parse_proxy
 
 from network import proxies
-from network.proxies import ProxySettingError, parse_proxy, prepare_environment, proxy_for
-from tests.support.network.fake_proxy import NO_PROXIES
+from network.proxies import ProxySettingError, is_loopback_host, parse_proxy, prepare_environment, proxy_for
+from tests.support.network.fake_proxy import set_proxies
 
 PROXY = "http://192.0.2.1:3128"
 URL_SCHEMES = ("http", "https", "ws", "wss")
 EVERY_SCHEME = dict.fromkeys(("http", "https", "all", "socks", "ws", "wss"), PROXY)
 SECRET = "hush-4711"
-
-
-def environment_of(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
-    """Set the proxy variables of this process to `variables` alone."""
-    for name in NO_PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
 
 
 def httpx_proxy_of(url: str) -> bool:
@@ -110,6 +102,16 @@ def test_proxy_is_that_of_the_scheme_before_the_general_one(
     assert (found and urlsplit(found).hostname) == (chosen and f"{chosen}.example")
 
 
+@pytest.mark.parametrize("host", ["localhost", "app.localhost", "127.0.0.1", "127.8.9.10", "::1"])
+def test_loopback_hosts(host: str) -> None:
+    assert is_loopback_host(host)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "10.0.0.1", "localhost.example", "127.0.0.1.example", "example"])
+def test_other_hosts_are_not_loopback(host: str) -> None:
+    assert not is_loopback_host(host)
+
+
 # ---------------------------------------------------------------- form
 
 HOSTS = st.one_of(
@@ -162,7 +164,7 @@ BROKEN = [
 def test_broken_address_is_one_sentence_with_the_variable_and_without_the_value(
     value: str, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment_of(monkeypatch, **{variable: value})
+    set_proxies(monkeypatch, **{variable: value})
     with pytest.raises(ProxySettingError) as caught:
         prepare_environment()
     sentence = str(caught.value)
@@ -184,7 +186,7 @@ def test_any_text_is_a_proxy_or_a_sentence(text: str) -> None:
 def test_socks4_is_for_calls_alone() -> None:
     assert parse_proxy("socks4://h", "wss") == "socks4://h:1080"
     for name in ("http", "https", "all", "socks"):
-        with pytest.raises(ProxySettingError, match="SOCKS4.*socks5://"):
+        with pytest.raises(ProxySettingError, match=r"SOCKS4.*socks5://"):
             parse_proxy("socks4a://h:1", name)
 
 
@@ -204,7 +206,7 @@ def test_missing_socks_package_is_named(module: str, monkeypatch: pytest.MonkeyP
 def test_prepared_environment_keeps_this_computer_direct_for_other_packages(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment_of(monkeypatch, **{variable: value})
+    set_proxies(monkeypatch, **{variable: value})
     prepare_environment(own_hosts=["192.168.7.9", "voice.lan", "[fd00::9]", ""])
     scheme = "https" if "https" in variable else "http"
     for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]", "192.168.7.9", "voice.lan", "[fd00::9]"):
@@ -217,12 +219,14 @@ def test_prepared_environment_keeps_this_computer_direct_for_other_packages(
     assert dict(os.environ) == before, "a child process changes nothing"
 
 
-@pytest.mark.parametrize("given_list", ["[::1]", "::1/128", "[fe80::1%eth0]:80", "host:abc", "中文.example", "a b", "*"])
+@pytest.mark.parametrize(
+    "given_list", ["[::1]", "::1/128", "[fe80::1%eth0]:80", "host:abc", "中文.example", "a b", "*"]
+)
 @pytest.mark.parametrize("proxy", ["", PROXY])
 def test_exceptions_that_httpx_cannot_read_are_left_out(
     given_list: str, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment_of(monkeypatch, http_proxy=proxy, NO_PROXY=f"{given_list},.corp.example,10.0.0.0/8")
+    set_proxies(monkeypatch, http_proxy=proxy, NO_PROXY=f"{given_list},.corp.example,10.0.0.0/8")
     prepare_environment()
     assert not httpx_proxy_of("http://ai.corp.example/")
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"]
@@ -238,21 +242,21 @@ def test_any_list_of_exceptions_can_be_read_by_httpx(text: str) -> None:
         prepare_environment(environ)
         proxy_for("http://corp.example/")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        environment_of(monkeypatch, **environ)
+        set_proxies(monkeypatch, **environ)
         httpx.Client().close()
 
 
 def test_no_proxy_alone_and_an_empty_environment_stay_as_they_are() -> None:
     for environ in ({}, {"PATH": "/bin"}):
         with pytest.MonkeyPatch.context() as monkeypatch:
-            environment_of(monkeypatch)
+            set_proxies(monkeypatch)
             found = dict(environ)
             prepare_environment(found)
             assert found == environ
 
 
 def test_socks_proxy_of_the_systems_settings_reaches_httpx_and_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment_of(monkeypatch)
+    set_proxies(monkeypatch)
     system = {"socks": "http://192.0.2.1:1080"}  # as urllib reads macOS' settings
     monkeypatch.setattr(request, "getproxies", lambda: request.getproxies_environment() or system)
     monkeypatch.setattr(request, "proxy_bypass", lambda host: host == "ai.corp.example")
@@ -268,7 +272,7 @@ def test_socks_proxy_of_the_systems_settings_reaches_httpx_and_calls(monkeypatch
 
 
 def test_broken_proxy_of_the_systems_settings_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment_of(monkeypatch)
+    set_proxies(monkeypatch)
     monkeypatch.setattr(request, "getproxies", lambda: {"https": "a b"})
     with pytest.raises(ProxySettingError, match="The system's proxy for https"):
         prepare_environment()

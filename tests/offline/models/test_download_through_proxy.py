@@ -14,7 +14,7 @@ import pytest
 
 from offline.models.downloader import ModelDownloader, Pip, ProgressReporter
 from offline.models.store import FileSource, ModelFile, ModelSpec, WheelPackage
-from tests.support.network.fake_proxy import NO_PROXIES, FakeProxy, ProxyBehaviour, ProxyRequest, running_proxy
+from tests.support.network.fake_proxy import FakeProxy, ProxyBehaviour, ProxyRequest, running_proxy, set_proxies
 from tests.support.offline.fake_model_host import FakeModelHost, running_model_host
 
 DATA = b"weights" * 3000
@@ -39,8 +39,7 @@ def proxy(model_host: FakeModelHost) -> Iterator[FakeProxy]:
 
 @pytest.fixture(autouse=True)
 def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NO_PROXIES:
-        monkeypatch.delenv(name, raising=False)
+    set_proxies(monkeypatch)
 
 
 def fetch(root: Path, *urls: str, pip: Pip | None = None) -> list[str]:
@@ -138,6 +137,6 @@ def test_pip_that_cannot_use_socks_gives_the_reason(
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     stock = Pip([sys.executable, "-I", "-m", "pip"])
     done = subprocess.run([sys.executable, "-I", "-c", "import socks"], capture_output=True, check=False)
-    assert done.returncode, "PySocks is no requirement of this project"
+    assert done.returncode, "this project does not require PySocks"
     (reason,) = fetch(tmp_path, pip=stock)
     assert "PySocks" in reason

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import urlsplit
 
+import pytest
+
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
 
@@ -203,3 +205,12 @@ NO_PROXIES = {
     for variable in (f"{name}_proxy", f"{name}_proxy".upper())
 }
 """Environment without proxies, to override a developer's own."""
+
+
+def set_proxies(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    """Set the proxy variables of this process to `variables` alone. The end of the test restores all of them."""
+    for name in NO_PROXIES:
+        monkeypatch.setenv(name, "")  # recorded, so that one that the test's subject adds is removed too
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
