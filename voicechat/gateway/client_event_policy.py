@@ -63,15 +63,14 @@ class ClientEventPolicy:
         mode: SessionMode,
         max_output_tokens: int,
         *,
-        requested_model: str = "",
         dialect: Dialect = Dialect.GA,
         check_budget: Callable[[RawEvent], None] = _accept_all,
     ) -> None:
-        """`max_output_tokens`: of one response. `requested_model`: the `?model=` of the client's address. `dialect`: of
-        the client. `check_budget`: called last for every GA event; may raise `ClientEventRejected`."""
+        """`max_output_tokens`: of one response. `dialect`: of the client. `check_budget`: called last for every GA
+        event; may raise `ClientEventRejected`."""
         self._mode = mode
         self._dialect = dialect
-        self._settings = SessionSettingsPolicy(mode, max_output_tokens, requested_model)
+        self._settings = SessionSettingsPolicy(mode, max_output_tokens)
         self._is_pcm16 = True
         self._check_budget = check_budget
 

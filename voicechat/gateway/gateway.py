@@ -68,7 +68,7 @@ class RealtimeGateway:
             if error is not None:
                 await client.close(error.close_frame, error)
             elif isinstance(endpoint, Endpoint):
-                await self._run_session(client, endpoint, mode, hello.model, slot)
+                await self._run_session(client, endpoint, mode, slot)
 
     def _refuse(self, slot: GatewaySlot, mode: SessionMode) -> TerminalError | None:
         """Return why this client gets no session, or None when it gets one."""
@@ -80,7 +80,7 @@ class RealtimeGateway:
         return None
 
     async def _run_session(
-        self, client: GatewayClient, endpoint: Endpoint, mode: SessionMode, requested_model: str, slot: GatewaySlot
+        self, client: GatewayClient, endpoint: Endpoint, mode: SessionMode, slot: GatewaySlot
     ) -> None:
         billing = SessionBilling(self._billing, self._settings, mode)
         billing.open()
@@ -91,7 +91,6 @@ class RealtimeGateway:
                 endpoint,
                 self._settings,
                 mode,
-                requested_model,
                 billing,
                 slot,
                 clock=self._clock,

@@ -33,7 +33,6 @@ class ClientHello:
     dialect: Dialect
     subprotocol: str | None
     """The subprotocol chosen from those that the client offers."""
-    model: str
 
 
 def read_client_hello(websocket: WebSocket) -> ClientHello:
@@ -45,7 +44,7 @@ def read_client_hello(websocket: WebSocket) -> ClientHello:
         or any("realtime=v1" in value for value in headers.getlist("openai-beta"))
     )
     chosen = next((name for name in ("realtime", BETA_SUBPROTOCOL) if name in offered), None)
-    return ClientHello(Dialect.BETA if beta else Dialect.GA, chosen, _query_param(websocket, "model"))
+    return ClientHello(Dialect.BETA if beta else Dialect.GA, chosen)
 
 
 def _query_param(websocket: WebSocket, name: str) -> str:

@@ -74,7 +74,6 @@ class GatewaySession:
         endpoint: Endpoint,
         settings: Settings,
         mode: SessionMode,
-        requested_model: str,
         billing: SessionBilling,
         slot: GatewaySlot,
         *,
@@ -97,9 +96,7 @@ class GatewaySession:
         client.secret_variants = encoded_variants(endpoint.secrets.credentials)
         self._responses = InFlightResponses()
         self._dispatcher = EventDispatcher(billing.event_handlers(), self._responses.event_handlers())
-        self._policy = ClientEventPolicy(
-            mode, max_tokens, requested_model=requested_model, dialect=client.dialect, check_budget=self._check_budget
-        )
+        self._policy = ClientEventPolicy(mode, max_tokens, dialect=client.dialect, check_budget=self._check_budget)
         update = {**build_session_update(settings, mode, kind=endpoint.kind), "event_id": new_event_id()}
         self._bootstrap = SessionBootstrap(update, endpoint.unsupported_fields, endpoint.host)
         self._upstream: ClientConnection | None = None

@@ -3,6 +3,9 @@
 The server bills the operator. A client may therefore shape its session (voice, instructions, turn detection, tools),
 but not choose the model, trace to the operator's account, use stored prompts or connectors, or exceed the operator's
 output limit. Allowed fields are listed: a field that the list does not name is rejected until someone has reviewed it.
+
+One rejected field rejects the whole event, with the instructions and tools in it, and most clients only log that.
+A setting that common clients send without being asked is therefore put right, where its user still gets what they want.
 """
 
 from __future__ import annotations
@@ -29,22 +32,20 @@ _COMMON_FIELDS = frozenset(
 _SESSION_FIELDS = _COMMON_FIELDS | {"type", "truncation", "include"}
 _RESPONSE_FIELDS = _COMMON_FIELDS | {"conversation", "metadata", "input"}
 
-_FORBIDDEN_FIELDS = {
-    "model": "The operator of this server chooses the model.",
-    "tracing": "Traces belong to the account of this server's operator.",
-    "prompt": "Stored prompts belong to the account of this server's operator; send 'instructions'.",
-}
+_OPERATORS_FIELDS = frozenset({"model", "tracing"})
+"""Fields that are left out of every event. The operator chooses the model and has the traces; `session.updated` tells
+the client which model answers. Clients name a default model, and request traces, without being asked to."""
+
+_STORED_PROMPT_MESSAGE = "Stored prompts belong to the account of this server's operator; send 'instructions'."
+"""Rejection of `prompt`, which is not left out: the session would be without the instructions that its user wants."""
 
 
 class SessionSettingsPolicy:
     """Checks the settings of one client. Every method returns the settings as they may be forwarded."""
 
-    def __init__(self, mode: SessionMode, max_output_tokens: int, requested_model: str = "") -> None:
-        """`requested_model`: the `?model=` of the client's address. It was ignored, so the same name in an update is
-        ignored too."""
+    def __init__(self, mode: SessionMode, max_output_tokens: int) -> None:
         self._mode = mode
         self._max_output_tokens = max_output_tokens
-        self._requested_model = requested_model
         self.transcription_model = ""
         """The operator's transcription model, which every update gets. "" when unknown: then updates name none."""
 
@@ -55,7 +56,7 @@ class SessionSettingsPolicy:
         new = self._check_fields(session, "session", _SESSION_FIELDS)
         if new.get("type", "realtime") != "realtime":
             raise invalid_value("This endpoint holds conversations: 'realtime'.", "session.type")
-        return new
+        return {"type": "realtime", **new}  # servers require it, and not every client sends it
 
     def check_response(self, response: Any) -> RawEvent:
         """Check the `response` of a `response.create`, but for the items in it. Raises `ClientEventRejected`."""
@@ -73,23 +74,29 @@ class SessionSettingsPolicy:
         choice = new.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type", "function") != "function":
             raise invalid_value(FUNCTIONS_ONLY_MESSAGE, f"{path}.tool_choice")
-        if self._mode is SessionMode.TEXT and new.get("output_modalities") not in (None, ["text"]):
-            message = "This endpoint answers in text: ['text']. Spoken answers are given at /realtime-voice."
-            raise invalid_value(message, f"{path}.output_modalities")
+        if new.get("output_modalities") is not None:
+            new["output_modalities"] = self._check_modalities(new["output_modalities"], f"{path}.output_modalities")
         return new
 
     def _is_kept(self, name: str, value: Any, path: str, allowed: frozenset[str]) -> bool:
-        """Return False for a forbidden field that requests nothing new. Raises `ClientEventRejected` for any other."""
-        if name in _FORBIDDEN_FIELDS:
-            changes_nothing = value is None or (name == "model" and value == self._requested_model)
-            # openai-agents sends this by default; the session has no traces and is the same without it.
-            if changes_nothing or (name, value) == ("tracing", "auto"):
-                return False
-            raise invalid_value(_FORBIDDEN_FIELDS[name], f"{path}.{name}")
+        """Return False for a field that is left out. Raises `ClientEventRejected` for one that is not allowed."""
+        if name in _OPERATORS_FIELDS or (name == "prompt" and value is None):
+            return False
+        if name == "prompt":
+            raise invalid_value(_STORED_PROMPT_MESSAGE, f"{path}.{name}")
         if name not in allowed:
             param = f"{path}.{name}" if name.isidentifier() and len(name) <= 64 else path
             raise ClientEventRejected("unknown_parameter", f"Unknown parameter: '{param}'.", param)
         return True
+
+    def _check_modalities(self, given: Any, path: str) -> Any:
+        """Return what this endpoint answers in: at a text endpoint always text. Audio always comes with its text."""
+        known = isinstance(given, list) and bool(given) and all(kind in ("text", "audio") for kind in given)
+        if self._mode is SessionMode.TEXT:
+            if not known:
+                raise invalid_value("This endpoint answers in text: ['text'].", path)
+            return ["text"]
+        return ["audio"] if known and "audio" in given else given
 
     def _check_audio(self, audio: Any, path: str) -> Any:
         """Replace the transcription model by the operator's.

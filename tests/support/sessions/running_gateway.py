@@ -20,8 +20,12 @@ from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.limits.billing import BillingService
+from voicechat.security.access_policy import AccessPolicy
+from voicechat.security.gradio.pending_offers import PendingOffers
+from voicechat.security.guard import Guard
+from voicechat.security.route_access import FOUNDATION_RULES, RouteTable
 from voicechat.server import uvicorn_options
-from voicechat.server.routes import Health, build_router
+from voicechat.server.routes import ROUTE_RULES, Health, build_router
 from voicechat.upstream.reconnecting_client import EndpointSource
 
 Event = dict[str, Any]
@@ -71,6 +75,18 @@ class RunningGateway:
                 await self.gateway.client_left.wait()
 
 
+def _access_policy(settings: Settings) -> AccessPolicy:
+    """The policy of an app without the page."""
+    return AccessPolicy(
+        settings.security,
+        component_id=0,
+        webrtc_input_indexes={},
+        routes=RouteTable((*FOUNDATION_RULES, *ROUTE_RULES), ()),
+        script_hashes=(),
+        pending_offers=PendingOffers(lambda _: None),
+    )
+
+
 @asynccontextmanager
 async def running_gateway(
     server_url: str = "",
@@ -79,7 +95,10 @@ async def running_gateway(
     clock: ManualClock | None = None,
     **environment: str,
 ) -> AsyncIterator[RunningGateway]:
-    """A gateway to a server, served as in production; by `clock` instead of the computer's where one is given."""
+    """A gateway to a server, served as in production; by `clock` instead of the computer's where one is given.
+
+    With `API_TOKENS` in the environment, clients need one of them.
+    """
     settings = Settings.from_env(
         {"REALTIME_URL": server_url, "REALTIME_API_KEY": OPERATOR_KEY, **SHORT_TIMEOUTS, **environment}
     )
@@ -91,6 +110,8 @@ async def running_gateway(
 
     app = FastAPI(openapi_url=None)
     app.include_router(build_router(health, gateway))
+    if settings.security.api_tokens:
+        app.add_middleware(Guard, access_policy=_access_policy(settings))
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level=None, log_config=None)
     uvicorn_options.set_options(config, settings.limits.max_message_bytes)
     config.load()

@@ -82,14 +82,11 @@ def test_allowed_event_is_forwarded_unchanged(event: Event) -> None:
 @pytest.mark.parametrize(
     ("event", "param"),
     [
-        (update(model="gpt-realtime"), "session.model"),
-        (update(tracing={"workflow_name": "mine"}), "session.tracing"),
         (update(prompt={"id": "pmpt_1"}), "session.prompt"),
         (update(tools=[FUNCTION, MCP]), "session.tools[1].type"),
         (update(tool_choice={"type": "mcp", "server_label": "x"}), "session.tool_choice"),
         (update(type="transcription"), "session.type"),
         (response(prompt={"id": "pmpt_1"}), "response.prompt"),
-        (response(model="m"), "response.model"),
         (response(tools=[MCP]), "response.tools[0].type"),
         (response(input=[{"type": "mcp_approval_response", "approve": True}]), "response.input[0].type"),
         (
@@ -105,10 +102,54 @@ def test_forbidden_event_is_rejected(event: Event, param: str) -> None:
     assert (error.type, error.param, error.event_id) == ("invalid_request_error", param, "e")
 
 
-def test_null_and_the_requested_model_are_ignored() -> None:
-    asked = update(model="gpt-4o-realtime", tracing="auto", prompt=None, instructions="x")
-    assert forward(asked, requested_model="gpt-4o-realtime") == update(instructions="x")
-    assert refusal(asked, requested_model="gpt-4o").param == "session.model"
+# ---------------------------------------------------------------- settings that are put right
+
+
+LEFT_OUT: list[Event] = [
+    {"model": "gpt-realtime"},
+    {"model": None},
+    {"model": 3},
+    {"tracing": None},
+    {"tracing": "auto"},
+    {"tracing": {"workflow_name": "mine", "group_id": "g", "metadata": {"a": "b"}}},
+    {"prompt": None},
+]
+
+
+@pytest.mark.parametrize("given", LEFT_OUT, ids=json.dumps)
+@pytest.mark.parametrize("mode", SessionMode)
+def test_model_and_tracing_are_left_out_and_the_rest_counts(given: Event, mode: SessionMode) -> None:
+    rest: Event = {"instructions": "Be brief.", "tools": [FUNCTION]}
+    assert forward(update(**given, **rest), mode) == update(**rest)
+    assert forward(response(**given, **rest), mode) == response(**rest)
+    beta = {"type": "session.update", "event_id": "e", "session": {**given, **rest}}
+    assert forward(beta, mode, dialect=Dialect.BETA) == update(**rest)
+
+
+@pytest.mark.parametrize("given", [["audio"], ["text", "audio"], ["audio", "text"], ["text"], None])
+def test_output_modalities_of_a_text_session_are_text(given: Any) -> None:
+    wanted = None if given is None else ["text"]
+    assert forward(update(output_modalities=given), TEXT)["session"]["output_modalities"] == wanted
+    assert forward(response(output_modalities=given), TEXT)["response"]["output_modalities"] == wanted
+
+
+@pytest.mark.parametrize("given", [["text", "audio"], ["audio", "text"]])
+def test_audio_with_its_text_is_audio(given: list[str]) -> None:
+    assert forward(update(output_modalities=given)) == update(output_modalities=["audio"])
+    assert forward(response(output_modalities=given)) == response(output_modalities=["audio"])
+
+
+@pytest.mark.parametrize("given", ["audio", {}, [], ["video"], [["audio"]], [3], ["audio", None]])
+def test_unknown_output_modalities_are_rejected_by_a_text_session(given: Any) -> None:
+    assert refusal(update(output_modalities=given), TEXT).param == "session.output_modalities"
+    assert forward(update(output_modalities=given)) == update(output_modalities=given), "the server rejects them"
+
+
+def test_missing_session_type_is_added() -> None:
+    assert forward({"type": "session.update", "session": {"instructions": "x"}})["session"] == {
+        "type": "realtime",
+        "instructions": "x",
+    }
 
 
 def transcription_model(model: str, event: Event, **how: Any) -> Event:
@@ -175,8 +216,6 @@ def test_unlisted_field_is_rejected() -> None:
     [
         (append(960), "type"),
         ({"type": "input_audio_buffer.commit"}, "type"),
-        (update(output_modalities=["audio"]), "session.output_modalities"),
-        (response(output_modalities=["audio", "text"]), "response.output_modalities"),
         (
             {
                 "type": "conversation.item.create",

@@ -181,7 +181,7 @@ async def test_invalid_messages_get_an_error_and_the_session_goes_on() -> None:
             (append_event(b"123", event_id="e"), "invalid_value", "audio"),
             ({"type": "input_audio_buffer.append", "audio": "?", "event_id": "e"}, "invalid_value", "audio"),
             (append_event(bytes(15 * 2**20 + 2), event_id="e"), "invalid_value", "audio"),
-            ({"type": "session.update", "session": {"model": "m"}, "event_id": "e"}, "invalid_value", "session.model"),
+            ({"type": "session.update", "session": {"prompt": 1}, "event_id": "e"}, "invalid_value", "session.prompt"),
         ]
         for message, code, param in wrong:
             error = await client.send_expecting_error(message)
@@ -246,9 +246,9 @@ async def test_beta_client_is_translated(query: str, how: dict[str, Any]) -> Non
         await script.send({"type": "response.output_audio_transcript.delta", **about, "delta": "Hi"})
         assert (await client.next_event())["type"] == "response.audio_transcript.delta"
         error = await client.send_expecting_error(
-            {"type": "session.update", "session": {"turn_detection": None, "tracing": 1}}
+            {"type": "session.update", "session": {"turn_detection": None, "prompt": 1}}
         )
-        assert error["param"] == "session.tracing"
+        assert error["param"] == "session.prompt"
 
 
 @pytest.mark.parametrize("query", ["", "?dialect=beta"], ids=["GA client", "beta client"])
