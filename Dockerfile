@@ -20,6 +20,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 
 USER voice
 # Files of the download only: a change in other files keeps the layer with the models.
+COPY --chown=voice network network
 COPY --chown=voice offline/__init__.py offline/
 COPY --chown=voice offline/models offline/models
 RUN python -m offline.models fetch
@@ -27,5 +28,5 @@ COPY --chown=voice . .
 
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=4)"]
 CMD ["python", "app.py"]

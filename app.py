@@ -12,10 +12,19 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # Gradio would repor
 
 import warnings
 
+from network.proxies import ProxySettingError, prepare_environment
+from voicechat.config.settings import Settings, SettingsError
+
+try:
+    settings = Settings.load()
+    # Before the import of Gradio, which reads the proxies of the environment and fails on some forms of them.
+    prepare_environment(own_hosts=[settings.host], server_hosts=[settings.endpoint().host])
+except (SettingsError, ProxySettingError) as error:
+    raise SystemExit(str(error)) from None
+
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 
 from realtime_handler import RealtimeHandler
-from voicechat.config.settings import Settings, SettingsError
 from voicechat.logs import configure_logging
 from voicechat.patches import install_patches
 from voicechat.server.application import Application, build_asgi_app
@@ -30,10 +39,6 @@ def create_application(settings: Settings) -> Application:
     return Application(settings, RealtimeHandler)
 
 
-try:
-    settings = Settings.load()
-except SettingsError as error:
-    raise SystemExit(str(error)) from None
 configure_logging(debug=settings.debug)
 application = create_application(settings)
 install_patches(application.shutdown.attach_server, settings.limits.max_message_bytes)

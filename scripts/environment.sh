@@ -13,6 +13,21 @@ find_python() {
   return 1
 }
 
+# install_requirements DIR REQUIREMENTS_FILE...: install with pip. Replace its traceback behind a SOCKS proxy by a sentence.
+install_requirements() {
+  local dir=$1 messages status=0
+  shift
+  messages=$(mktemp)
+  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "$@") 2>"$messages" || status=$?
+  if [ "$status" != 0 ] && grep -q "dependencies for SOCKS" "$messages"; then
+    echo "pip cannot use a SOCKS proxy: set https_proxy to an HTTP proxy for this installation." >&2
+  else
+    cat "$messages" >&2
+  fi
+  rm -f "$messages"
+  return "$status"
+}
+
 # make_environment DIR REQUIREMENTS_FILE...: create or update a virtual environment; skip unchanged requirements.
 make_environment() {
   local dir=$1 python stamp wanted
@@ -32,7 +47,7 @@ make_environment() {
   wanted=$(cat -- "$@" requirements.txt | cksum)
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "Installing packages from $*"
-    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "$@")
+    install_requirements "$dir" "$@"
     echo "$wanted" >"$stamp"
   fi
 }

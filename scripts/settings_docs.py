@@ -77,7 +77,8 @@ take precedence. [.env.example](../.env.example) is a template for that file. Em
 needs a restart. The app does not start with unusable values, and names all of them at once.
 
 "On a Space" is the default on a Hugging Face Space. The embedded server has a few settings of its own:
-[offline_protocol.md](offline_protocol.md).
+[offline_protocol.md](offline_protocol.md). `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` count as for other
+programs: [deployment.md](deployment.md#networks-with-a-proxy-for-outgoing-connections).
 """,
     table_header="| variable | values | default | meaning |",
     on_a_space="on a Space",
@@ -96,7 +97,8 @@ CHINESE = PageLanguage(
 所有錯誤。
 
 「Space 上」是在 Hugging Face Space 執行時的預設值。內建伺服器自己的幾項設定在
-[offline_protocol.md](offline_protocol.md)。
+[offline_protocol.md](offline_protocol.md)。`http_proxy`、`https_proxy`、`all_proxy`、`no_proxy` 和其他程式的用法
+相同：[使用與架設說明](guide.zh-TW.md#架設)。
 """,
     table_header="| 變數 | 可用的值 | 預設值 | 意義 |",
     on_a_space="Space 上",

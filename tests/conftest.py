@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from network.proxies import prepare_environment
 from tests.support.app.app_process import AppProcess, running_app
+
+prepare_environment()  # a developer's proxy is not asked for this computer, in the processes of the tests either
 
 # Generated tests check results, not speed: a stall of a busy machine must not fail them.
 hypothesis.settings.register_profile(

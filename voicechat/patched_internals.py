@@ -348,12 +348,11 @@ INTERNAL_USES = (
         },
     ),
     InternalUse(
-        used_in="voicechat/upstream/probe.py",
-        used_for="Address and proxy of the server, as websockets reads them.",
-        lost_when_skipped="Nothing steps back: /health has no check of the server.",
-        relied_on={
-            "websockets.uri:get_proxy": "28d08a2561cf1ce3",
-            "websockets.uri:parse_uri": "b6e0ac4fe7052a06",
+        used_in="voicechat/upstream/proxy_login.py",
+        used_for="Percent-decoded login of a proxy.",
+        lost_when_skipped="Proxies refuse passwords with special characters.",
+        replaced={
+            "websockets.asyncio.client:parse_proxy": "e9a312aee538c56c",
         },
     ),
 )

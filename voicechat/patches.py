@@ -18,6 +18,7 @@ from voicechat.server.gradio_patches import (
 from voicechat.transport.audio_track import install_track
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
+from voicechat.upstream import proxy_login
 
 from .dependency_checks import DependencyChanged
 from .patched_internals import INTERNAL_USES
@@ -40,6 +41,7 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         error_logging.install,
         session_retention.install,
         stream_close.install,
+        proxy_login.install,
         partial(uvicorn_options.install, on_server_start, max_message_bytes),
     ):
         try:

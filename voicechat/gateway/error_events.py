@@ -72,6 +72,12 @@ _ERROR_BY_FAILURE = {
         "The address that this server was set up with belongs to no Realtime server. Its operator has to check it.",
         type="server_error",
     ),
+    Failure.PROXY_REFUSED: TerminalError(
+        "server_unreachable",
+        1014,
+        "A proxy between this server and the Realtime server refuses the connection. Its operator has to check it.",
+        type="server_error",
+    ),
     Failure.QUOTA: TerminalError(
         "insufficient_quota",
         1008,

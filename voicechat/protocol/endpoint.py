@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -104,23 +103,8 @@ class Endpoint:
         others = [value for value in [*others, user] if value != self.model]
         return EndpointSecrets(_distinct_secrets(credentials), _distinct_secrets(others))
 
-    @property
-    def is_local(self) -> bool:
-        """Return whether the server runs on this computer, so that no proxy must be used."""
-        return is_loopback_host(self.host)
-
     def __repr__(self) -> str:
         return f"Endpoint({self.kind.value}, {self.host}, {self.model or 'default model'})"
-
-
-def is_loopback_host(host: str) -> bool:
-    """Return whether a host name or address stands for this computer: localhost, *.localhost, 127.0.0.0/8 and ::1."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_azure(host: str) -> bool:

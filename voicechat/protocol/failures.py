@@ -22,6 +22,8 @@ class Failure(StrEnum):
     QUOTA = "quota"
     SERVER_FULL = "server_full"
     UNREACHABLE = "unreachable"
+    PROXY_REFUSED = "proxy_refused"
+    """The proxy of the network refuses the connection to the server, or cannot be used as it is set."""
     WRONG_ADDRESS = "wrong_address"
     """The server at the address is not a Realtime server."""
     LOST = "lost"
@@ -119,6 +121,12 @@ def failure_of_status(status: int, body: bytes = b"") -> Failure:
     if named is not None:
         return named
     return _BY_STATUS.get(status, Failure.SERVER_ERROR if status >= 500 else Failure.WRONG_ADDRESS)
+
+
+def failure_of_proxy_status(status: int) -> Failure:
+    """Return the failure for a proxy's HTTP response to CONNECT. 4xx asks for other settings; others may pass."""
+    is_refusal = 400 <= status < 500 and status not in (408, 425, 429)
+    return Failure.PROXY_REFUSED if is_refusal else Failure.UNREACHABLE
 
 
 def failure_of_close(code: int | None, reason: str, last: Failure | None) -> Failure:

@@ -11,8 +11,8 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from network.proxies import is_loopback_host
 from voicechat.config.security_settings import ANY_ORIGIN, normalize_origin
-from voicechat.protocol.endpoint import is_loopback_host
 
 
 def parse_hostname(text: str) -> str:

@@ -8,8 +8,8 @@ from functools import partial
 
 import gradio as gr
 
+from network.proxies import is_loopback_host
 from voicechat.config.settings import Settings
-from voicechat.protocol.endpoint import is_loopback_host
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.gradio.pending_offers import PendingOffers
 from voicechat.security.route_access import FOUNDATION_RULES, RouteRule, RouteTable

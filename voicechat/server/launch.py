@@ -6,6 +6,8 @@ import logging
 import os
 import socket
 
+import httpx
+
 from voicechat.ui.i18n import I18N
 from voicechat.ui.page import count_queue_workers
 
@@ -47,6 +49,10 @@ def serve_until_shutdown(application: Application) -> None:
         application.shutdown.wait()
         application.page.close(verbose=False)
         close_tunnels()
+    except httpx.TransportError as error:  # Gradio asks its own page for the start
+        raise SystemExit(
+            f"The page at {settings.host} port {settings.port} does not answer this computer: {type(error).__name__}."
+        ) from None
     except OSError as error:
         why = bind_error(settings.host, settings.port) or error.strerror or type(error).__name__
         raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from network.proxies import proxy_for
 from voicechat.config.ice_settings import IceServer, IceSettings, extract_ice_servers
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,8 @@ class IceServerProvider:
 
     async def _fetch(self, request: CredentialRequest) -> None:
         try:
-            async with httpx.AsyncClient(timeout=self._timeout_s) as client:
+            transport = httpx.AsyncHTTPTransport(proxy=proxy_for(request.url))
+            async with httpx.AsyncClient(timeout=self._timeout_s, transport=transport) as client:
                 response = await client.request(request.method, request.url, **request.options)
             servers = extract_ice_servers(response.json()) if response.is_success else ()
             reason = "no ICE servers in its answer" if response.is_success else f"HTTP {response.status_code}"

@@ -16,9 +16,17 @@ from contextlib import suppress
 from types import TracebackType
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+)
 from websockets.protocol import State
 
+from network.proxies import ProxySettingError, address_of, proxy_for
 from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.protocol.endpoint import Endpoint, is_valid_header_value
 from voicechat.protocol.event_fields import RawEvent, has_valid_ids
@@ -27,6 +35,7 @@ from voicechat.protocol.failures import (
     Failure,
     failure_of_close,
     failure_of_error,
+    failure_of_proxy_status,
     failure_of_status,
     loggable_code,
 )
@@ -51,6 +60,10 @@ FIRST_EVENT_TIMEOUT_S = 1.0
 """Seconds to wait for the server's first event, which shows its dialect, before sending the settings."""
 UNCONFIRMED_TIMEOUT_S = 0.3
 """Seconds to wait for rejections from a server that did not confirm its settings before."""
+SOCKS5_NOT_ALLOWED = 2
+"""Reply code of SOCKS5: the rules of the proxy forbid the connection (RFC 1928, 6)."""
+BROKEN_CONNECTION = -1
+"""Stands for the reply code of a SOCKS proxy that did not reply."""
 CLOSE_TIMEOUT_S = 0.5
 """Seconds for the closing handshake; then the connection is cut."""
 
@@ -70,7 +83,9 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     """
     if not all(is_valid_header_value(part) for value in endpoint.headers.values() for part in value.split(" ")):
         raise ConnectionFailed(Failure.WRONG_OWN_KEY if endpoint.has_own_key else Failure.WRONG_KEY)
+    proxy = None
     try:
+        proxy = proxy_for(endpoint.url)
         return await _Connect(
             endpoint.url,
             additional_headers=dict(endpoint.headers),
@@ -79,7 +94,7 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=64,
-            proxy=None if endpoint.is_local else True,
+            proxy=proxy,
             ping_interval=20,
             ping_timeout=20,
         )
@@ -87,13 +102,37 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
         status = error.response.status_code
         failure = _for_key_owner(endpoint, failure_of_status(status, error.response.body or b""))
         log.info("upstream: connection refused host=%s status=%d failure=%s", endpoint.host, status, failure.value)
-    except (InvalidURI, UnicodeError, ssl.SSLCertVerificationError) as error:
+    except ProxySettingError as error:
+        failure = Failure.PROXY_REFUSED
+        log.warning("upstream: proxy unusable reason=%s", error)
+    except ProxyError as error:
+        failure = _failure_of_proxy(error)
+        log.info("upstream: proxy failed host=%s proxy=%s failure=%s", endpoint.host, address_of(proxy or ""), failure)
+    except (InvalidURI, ValueError, ssl.SSLCertVerificationError) as error:
         failure = Failure.WRONG_ADDRESS  # a retry cannot help, and a key must not go there
         log.info("upstream: address unusable error=%s", type(error).__name__)
-    except (OSError, TimeoutError, InvalidHandshake, InvalidProxy, EOFError, ConnectionClosed) as error:
+    except (OSError, TimeoutError, InvalidHandshake, EOFError, ConnectionClosed) as error:
         failure = Failure.UNREACHABLE
-        log.info("upstream: connection failed host=%s error=%s", endpoint.host, type(error).__name__)
+        log.info(
+            "upstream: connection failed host=%s proxy=%s error=%s",
+            endpoint.host,
+            address_of(proxy or "") or "none",
+            type(error).__name__,
+        )
     raise ConnectionFailed(failure) from None
+
+
+def _failure_of_proxy(error: ProxyError) -> Failure:
+    """Return the failure for a proxy's answer: an HTTP status, or a code of SOCKS in the error's cause.
+
+    A refused login and a proxy of another protocol have no code. SOCKS4 has one code for all causes, a host that does
+    not answer included.
+    """
+    if isinstance(error, InvalidProxyStatus):
+        return failure_of_proxy_status(error.response.status_code)
+    reply = error.__cause__ and error.__cause__.__cause__
+    is_refusal = getattr(reply, "error_code", BROKEN_CONNECTION) in (None, SOCKS5_NOT_ALLOWED)
+    return Failure.PROXY_REFUSED if is_refusal else Failure.UNREACHABLE
 
 
 def _for_key_owner(endpoint: Endpoint, failure: Failure) -> Failure:

@@ -1,4 +1,7 @@
-"""Upstream probe: checks whether the Realtime server accepts TCP connections. Sends no key and no message."""
+"""Upstream probe: checks whether the Realtime server, or the proxy before it, accepts TCP connections.
+
+It sends no key and no message. Whether a proxy reaches the server is known only from a connection.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from websockets.exceptions import InvalidURI
-from websockets.uri import get_proxy, parse_uri
-
+from network.proxies import ProxySettingError, proxy_for
 from voicechat.protocol.endpoint import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
@@ -21,15 +24,34 @@ TcpProbe = Callable[[str, int], Awaitable[None]]
 """Opens a connection to (host, port). Raises OSError."""
 
 
-def probe_address(endpoint: Endpoint) -> tuple[str, int] | None:
-    """Return the host and port to probe; None behind a proxy, which alone can reach them."""
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """What the app connects to first."""
+
+    name: str
+    """Subject of a sentence, such as "The Realtime server at voice.example"."""
+    host: str
+    port: int
+
+
+def probe_target(endpoint: Endpoint) -> ProbeTarget | None:
+    """Return the proxy of an endpoint, or its server without one; None for an address without a host.
+
+    Raises `ProxySettingError`.
+    """
     try:
-        uri = parse_uri(endpoint.url)
-        if not endpoint.is_local and get_proxy(uri):
+        server = urlsplit(endpoint.url)
+        proxy = urlsplit(proxy_for(endpoint.url) or "")
+        if proxy.hostname and proxy.port:
+            return ProbeTarget(f"The proxy at {proxy.hostname} port {proxy.port}", proxy.hostname, proxy.port)
+        if not server.hostname:
             return None
-    except (InvalidURI, ValueError):
+        port = server.port or (443 if server.scheme == "wss" else 80)
+        return ProbeTarget(f"The Realtime server at {server.hostname}", server.hostname, port)
+    except ProxySettingError:
+        raise
+    except ValueError:
         return None
-    return uri.host, uri.port
 
 
 async def probe_tcp(host: str, port: int) -> None:
@@ -62,14 +84,17 @@ class UpstreamProbe:
             return self._problem
 
     async def _check_now(self) -> str:
-        address = probe_address(self._endpoint)
-        if address is None:
+        try:
+            target = probe_target(self._endpoint)
+        except ProxySettingError as error:
+            return str(error)
+        if target is None:
             return ""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self._probe_tcp(*address)
+                await self._probe_tcp(target.host, target.port)
         except TimeoutError:
-            return f"The Realtime server at {self._endpoint.host} does not answer."
+            return f"{target.name} does not answer."
         except (OSError, UnicodeError):
-            return f"The Realtime server at {self._endpoint.host} cannot be reached."
+            return f"{target.name} cannot be reached."
         return ""

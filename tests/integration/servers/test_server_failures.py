@@ -174,7 +174,7 @@ async def test_unreachable_server_fails(
         last = await person.wait_for_snapshot(is_over)
         assert (last.stage, last.notice) == (CallStage.FAILED, Failure.UNREACHABLE)
         assert "cannot be reached" in notice_text_for(person, last)
-    assert "upstream: connection failed host=127.0.0.1 error=ConnectionRefusedError" in caplog.text
+    assert "upstream: connection failed host=127.0.0.1 proxy=none error=ConnectionRefusedError" in caplog.text
 
 
 @IN_CALL_AND_CHAT

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""HTTP client that asks no proxy, whatever the environment of a test names."""
 OPERATOR_KEY = "sk-operator-canary"
 
 NO_SERVER_SETTINGS = dict.fromkeys(
@@ -45,14 +47,14 @@ class AppProcess:
     def health(self) -> dict[str, object]:
         """Return the JSON answer of /health, with its status as `http`."""
         try:
-            with urllib.request.urlopen(self.url + "/health", timeout=5) as answer:
+            with DIRECT.open(self.url + "/health", timeout=5) as answer:
                 return {"http": answer.status, **json.load(answer)}
         except urllib.error.HTTPError as answer:
             return {"http": answer.code, **json.load(answer)}
 
     def fetch_text(self, path: str) -> str:
         """Return the body at `path`."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with DIRECT.open(self.url + path, timeout=10) as answer:
             return str(answer.read().decode())
 
     def wait_for_health(self, condition: Callable[[dict[str, object]], bool], timeout: float = 60) -> dict[str, object]:

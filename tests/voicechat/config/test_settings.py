@@ -34,7 +34,6 @@ def test_endpoint_without_settings_is_the_embedded_server() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 7860)
     endpoint = settings.endpoint("ws://127.0.0.1:8765/v1/realtime")
     assert endpoint == Endpoint(ServerKind.OFFLINE, "ws://127.0.0.1:8765/v1/realtime")
-    assert endpoint.is_local
     assert not endpoint.headers
 
 
@@ -44,7 +43,6 @@ def test_endpoint_with_openai_key_is_openai() -> None:
     endpoint = settings.endpoint("ws://127.0.0.1:1/unused")
     assert endpoint.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1-mini"
     assert endpoint.headers == {"Authorization": f"Bearer {KEY}"}
-    assert not endpoint.is_local
 
 
 def test_endpoint_with_realtime_url_ignores_the_openai_key() -> None:

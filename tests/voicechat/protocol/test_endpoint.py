@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.protocol.endpoint import MIN_SECRET_CHARS, Endpoint, ServerKind, auth_headers, is_loopback_host
+from voicechat.protocol.endpoint import MIN_SECRET_CHARS, Endpoint, ServerKind, auth_headers
 
 CREDENTIAL_NAMES = ("api_key", "api-key", "apikey", "key", "token", "access_token", "API_KEY", "Token")
 OTHER_NAMES = ("model", "deployment", "api-version", "intent", "agent_id", "x")
@@ -76,13 +75,3 @@ def test_a_deployment_is_hidden_in_errors_and_not_in_events() -> None:
     secrets = Endpoint(ServerKind.CUSTOM, url).secrets
     assert secrets.credentials == ("0123456789abcdef",)
     assert secrets.private_values == ("my-realtime",)
-
-
-@pytest.mark.parametrize("host", ["localhost", "app.localhost", "127.0.0.1", "127.8.9.10", "::1"])
-def test_loopback_hosts(host: str) -> None:
-    assert is_loopback_host(host)
-
-
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "10.0.0.1", "localhost.example", "127.0.0.1.example", "example"])
-def test_other_hosts_are_not_loopback(host: str) -> None:
-    assert not is_loopback_host(host)

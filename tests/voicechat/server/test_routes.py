@@ -20,7 +20,7 @@ from tests.support.sessions.running_gateway import connected_client
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.server.routes import WEBSOCKET_ROUTES, Health, build_router
-from voicechat.upstream.probe import CACHE_TTL_S, CONNECT_TIMEOUT_S, UpstreamProbe, probe_address
+from voicechat.upstream.probe import CACHE_TTL_S, CONNECT_TIMEOUT_S, UpstreamProbe, probe_target
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "no_proxy")
 HEALTHY = Health("ok", "custom", "m", 1, 2, 3.5, "0")
@@ -135,18 +135,22 @@ async def test_probe_reports_a_server_that_does_not_answer(no_proxy: pytest.Monk
     assert CONNECT_TIMEOUT_S <= 2
 
 
-async def test_probe_is_skipped_behind_a_proxy(no_proxy: pytest.MonkeyPatch) -> None:
+async def test_probe_asks_the_proxy_that_the_app_connects_to(no_proxy: pytest.MonkeyPatch) -> None:
     async def knock(host: str, port: int) -> None:
-        raise AssertionError("only the proxy knows the way")
+        assert (host, port) == ("proxy.example", 3128)
+        raise OSError
 
     no_proxy.setenv("https_proxy", "http://proxy.example:3128")
     away = Settings.from_env({"REALTIME_URL": "wss://server.example/v1/realtime"}).endpoint()
-    assert probe_address(away) is None and await UpstreamProbe(away, probe_tcp=knock).check() == ""
+    problem = await UpstreamProbe(away, probe_tcp=knock).check()
+    assert problem == "The proxy at proxy.example port 3128 cannot be reached."
     no_proxy.setenv("no_proxy", "server.example")
-    assert probe_address(away) == ("server.example", 443)
+    target = probe_target(away)
+    assert target and (target.host, target.port) == ("server.example", 443)
     no_proxy.setenv("http_proxy", "http://proxy.example:3128")
     here = Settings.from_env({"REALTIME_URL": "ws://127.0.0.1:9/v1/realtime"}).endpoint()
-    assert probe_address(here) == ("127.0.0.1", 9), "a server on this computer is reached directly"
+    target = probe_target(here)
+    assert target and (target.host, target.port) == ("127.0.0.1", 9), "a server on this computer is reached directly"
 
 
 # ---------------------------------------------------------------- the running app

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.manual_clock import ManualClock
+from tests.support.network.fake_proxy import ProxyBehaviour, running_proxy, set_proxies
 from voicechat.config.ice_settings import IceSettings, extract_ice_servers
 from voicechat.transport.ice_servers import RETRY_DELAY_S, IceServerProvider, ProviderBaseUrls
 
@@ -174,3 +175,33 @@ def test_any_response_of_a_provider_becomes_ice_servers_or_nothing(said: object)
     for server in extract_ice_servers(said):
         assert server["urls"] and all(url.startswith(("turn:", "stun:")) for url in server["urls"])
         assert all(isinstance(value, str) for key, value in server.items() if key != "urls")
+
+
+# ---------------------------------------------------------------- proxies
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks"])
+async def test_provider_is_asked_through_the_proxy(
+    scheme: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FakeTurnProvider({"iceServers": [ISSUED_SERVER]}).running() as provider:
+        port = int(provider.hosts.twilio.rpartition(":")[2])
+        with running_proxy({"turn.example": port}, f"user:{SECRET}") as proxy:
+            set_proxies(monkeypatch, all_proxy=f"{scheme}://user:{SECRET}@{proxy.address}")
+            outside = ProviderBaseUrls(*3 * ["http://turn.example"])
+            assert await IceServerProvider(TWILIO, CALL_S, base_urls=outside).get_servers() == (ISSUED_SERVER,)
+            assert await IceServerProvider(TWILIO, CALL_S, base_urls=provider.hosts).get_servers() == (ISSUED_SERVER,)
+            assert proxy.hosts == ["turn.example"], "the provider on this computer is asked directly"
+            proxy.behaviour = ProxyBehaviour.REFUSE
+            assert await IceServerProvider(TWILIO, CALL_S, base_urls=outside).get_servers() == ()
+    assert "no TURN credentials" in caplog.text and SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("value", ["a b", f"ftp://user:{SECRET}@h", "socks4://h"])
+async def test_unusable_proxy_raises_nothing(
+    value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_proxies(monkeypatch, all_proxy=value)
+    outside = ProviderBaseUrls(*3 * ["http://turn.example"])
+    assert await IceServerProvider(TWILIO, CALL_S, base_urls=outside).get_servers() == ()
+    assert "reason=ProxySettingError" in caplog.text and SECRET not in caplog.text

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.server import Request, Response, ServerConnection
 from websockets.datastructures import Headers
 
+from tests.support.network.certificates import make_server_context
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of
@@ -95,21 +91,7 @@ async def test_open_socket_invalid_address_is_wrong_address(address: str) -> Non
 
 
 async def test_open_socket_untrusted_certificate_gets_no_key(tmp_path: Path) -> None:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pem = tmp_path / "server.pem"
-    pem.write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
-    with pem.open("ab") as file:
-        file.write(certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context = make_server_context("localhost", tmp_path / "server.pem")
     visits = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -93,6 +93,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The server cannot be reached. Check the network, then call again.",
         "連不到伺服器，請檢查網路後再通話。",
     ),
+    "proxy_refused": (
+        "The proxy of the network refuses the connection to the server. Its address, login or rules have to change.",
+        "網路的代理伺服器（proxy）拒絕連線到伺服器，需要調整它的位址、帳號密碼或規則。",
+    ),
     "lost": (
         "The connection to the server was lost. Call again to continue.",
         "與伺服器的連線中斷了，請重新撥打，繼續對話。",
