@@ -8,6 +8,7 @@ from voicechat.security.middleware.access import AccessMiddleware
 from voicechat.security.middleware.context import attach_context
 from voicechat.security.middleware.errors import ErrorMiddleware
 from voicechat.security.middleware.gradio_requests import GradioRequestMiddleware
+from voicechat.security.middleware.head_requests import HeadRequestMiddleware
 from voicechat.security.middleware.login import LoginMiddleware
 from voicechat.security.middleware.page import PageMiddleware
 from voicechat.security.middleware.response_headers import ResponseHeadersMiddleware
@@ -27,6 +28,7 @@ class Guard:
         stack = LoginMiddleware(stack, access_policy)
         stack = AccessMiddleware(stack, access_policy)
         stack = ErrorMiddleware(stack)
+        stack = HeadRequestMiddleware(stack)
         self._stack: ASGIApp = ResponseHeadersMiddleware(stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

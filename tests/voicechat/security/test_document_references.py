@@ -1,4 +1,4 @@
-"""External references: scripts and links of other hosts leave the document, and nothing else does."""
+"""Document references: manifest, and scripts and links of other hosts, leave the document; nothing else does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.security.external_references import remove_external_references
+from voicechat.security.document_references import remove_unused_references
 
 GRADIO_DOCUMENT = Path(gradio.__file__).parent / "templates" / "frontend" / "index.html"
 
@@ -33,9 +33,9 @@ def is_external(url: str) -> bool:
 
 def test_gradio_document_keeps_only_its_own_references() -> None:
     document = GRADIO_DOCUMENT.read_bytes()
-    before, after = ReferenceParser(document).found, ReferenceParser(remove_external_references(document)).found
+    before, after = ReferenceParser(document).found, ReferenceParser(remove_unused_references(document)).found
     assert any(map(is_external, before)), "the document of Gradio names no other host any more"
-    assert after == [url for url in before if not is_external(url)]
+    assert after == [url for url in before if not is_external(url) and url != "/manifest.json"]
 
 
 own = st.sampled_from(["./assets/a.js", "/theme.css", "assets/http://x.js", "data:text/css,a"])
@@ -63,8 +63,8 @@ def references(draw: st.DrawFn) -> tuple[str, str]:
 )
 def test_references_of_other_hosts_are_removed(parts: list[tuple[tuple[str, str], str]]) -> None:
     document = "<!doctype html>" + "".join(tag + text for (tag, _), text in parts)
-    cleaned = remove_external_references(document.encode())
+    cleaned = remove_unused_references(document.encode())
     assert ReferenceParser(cleaned).found == [url for (_, url), _ in parts if not is_external(url)]
     for (_, _), text in parts:
         assert text in cleaned.decode()
-    assert remove_external_references(cleaned) == cleaned
+    assert remove_unused_references(cleaned) == cleaned
