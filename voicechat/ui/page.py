@@ -46,6 +46,7 @@ SCRIPT_FILES = (
     "web_audio.js",
     "websocket_fallback.js",
     "call_view.js",
+    "wake_lock.js",
     "audio_measurements.js",
     "sound_check.js",
     "screen_reader.js",
