@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.client_identity import VISITOR_COOKIE, ClientIdentity
-from voicechat.security.document_references import remove_unused_references
+from voicechat.security.document_references import insert_early_script, remove_unused_references
 from voicechat.security.route_access import RouteAccess
 
 from .context import get_context
@@ -63,6 +63,7 @@ class _DocumentSender:
             return
         start, self._start = self._start, None
         document = remove_unused_references(bytes(self._body))
+        document = insert_early_script(document, self._access_policy.early_script)
         self._add_headers(MutableHeaders(scope=start), document)
         await self._send(start)
         await self._send({"type": "http.response.body", "body": document, "more_body": False})

@@ -7,9 +7,12 @@
   let requesting = false;
   let requestAgain = false; // something changed while a request was under way
 
+  // Chromium reports an error when a surrounding page does not allow the request, so it is not made. Other browsers only
+  // reject it, and do not tell before.
+  const isAllowed = () => document.featurePolicy?.allowsFeature("screen-wake-lock") ?? true;
   const releaseLock = (granted) => granted?.release().catch(() => {});
   const requestLock = async () => {
-    if (!callActive || lock || document.visibilityState !== "visible" || !navigator.wakeLock) return;
+    if (!callActive || lock || document.visibilityState !== "visible" || !navigator.wakeLock || !isAllowed()) return;
     requestAgain = requesting;
     if (requesting) return;
     requesting = true;
@@ -23,7 +26,7 @@
         });
       }
     } catch {
-      // Refused: low battery, or a surrounding page without this permission. The call works without the lock.
+      // Refused, for example because the battery is low. The call works without the lock.
     }
     requesting = false;
     if (requestAgain) requestLock();
