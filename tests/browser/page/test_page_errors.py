@@ -52,6 +52,8 @@ def test_load_and_reload_have_no_errors_and_ask_no_other_host(
     links = page.locator("link[href], script[src], img[src], audio[src]").evaluate_all(
         "(all) => all.map((each) => each.href || each.src)"
     )
+    statuses = {url: page.request.get(url).status for url in links if not url.startswith(("data:", "blob:"))}
     context.close()
     assert page_errors.found == []
+    assert set(statuses.values()) == {200}, statuses
     assert [url for url in (*asked, *links) if not url.startswith((echo_app.url, "data:", "blob:"))] == []
