@@ -13,7 +13,7 @@ from tests.support.browser.chromium import launch_chromium
 from tests.support.browser.page_errors import PageErrors
 from tests.support.browser.page_scripts import CALL_BUTTON, NO_UDP_SCRIPT, WEBSOCKET_NOTICE_SELECTOR
 from tests.support.browser.page_steps import wait_for_whole_reply
-from tests.support.browser.space_frame import SPACE_ENVIRONMENT, SPACE_HOST, FramedPage, running_outer_page
+from tests.support.browser.space_frame import SHARE_HOST, SPACE_ENVIRONMENT, SPACE_HOST, FramedPage, running_outer_page
 from tests.support.speech_recognition import error_rate, transcribe
 
 pytestmark = pytest.mark.beside
@@ -63,10 +63,11 @@ def test_call_in_the_frame_of_a_space(space_browser: Browser, page_errors: PageE
     assert page_errors.found == []
 
 
-def test_space_outside_a_frame_has_no_errors(space_browser: Browser, page_errors: PageErrors) -> None:
+@pytest.mark.parametrize("host", [SPACE_HOST, SHARE_HOST])
+def test_public_address_has_no_errors(space_browser: Browser, page_errors: PageErrors, host: str) -> None:
     context = space_browser.new_context(ignore_https_errors=True)
     page = context.new_page()
-    page.goto(f"https://{SPACE_HOST}/")
+    page.goto(f"https://{host}/")
     expect(page.locator('#status [data-stage="idle"]')).to_be_visible(timeout=30_000)
     context.close()
     assert page_errors.found == []

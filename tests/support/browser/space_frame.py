@@ -23,6 +23,7 @@ from .browser_page import BrowserPage
 from .page_scripts import CALL_BUTTON, FAKE_AUDIO_DEVICES_SCRIPT
 
 OUTER_HOST, SPACE_HOST = "huggingface.co", "someone-voice.hf.space"
+SHARE_HOST = "0123456789abcdef.gradio.live"
 VISITOR_ADDRESS = "203.0.113.7"
 SPACE_ENVIRONMENT = {
     "SYSTEM": "spaces",
@@ -133,7 +134,7 @@ async def _cancel_other_tasks() -> None:
 
 @contextmanager
 def running_outer_page(folder: Path, app_url: str) -> Iterator[str]:
-    """Serve the outer page and the app; yield the browser's flag that resolves both hosts to this server."""
+    """Serve the outer page and the app; yield the browser's flag that resolves their hosts to this server."""
     _create_certificate(folder / "certificate.pem")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder / "certificate.pem")
@@ -144,7 +145,8 @@ def running_outer_page(folder: Path, app_url: str) -> Iterator[str]:
     starting = asyncio.start_server(proxy.start_handling, "127.0.0.1", 0, ssl=tls)
     server = asyncio.run_coroutine_threadsafe(starting, loop).result(10)
     here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield f"--host-resolver-rules=MAP {OUTER_HOST} {here}, MAP {SPACE_HOST} {here}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    mapped = ", ".join(f"MAP {host} {here}" for host in (OUTER_HOST, SPACE_HOST, SHARE_HOST))
+    yield f"--host-resolver-rules={mapped}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     asyncio.run_coroutine_threadsafe(_cancel_other_tasks(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
