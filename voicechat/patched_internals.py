@@ -198,6 +198,16 @@ INTERNAL_USES = (
         },
     ),
     InternalUse(
+        used_in="voicechat/ui/static/frame.js",
+        used_for="Gradio's request for the state of a Space, and Svelte's frame for measuring, replaced.",
+        lost_when_skipped="Nothing steps back: errors in the browser's console on a Space.",
+        relied_on={
+            "gradio/templates/frontend/assets/index-DputZZxm.js": "110a3bdd08fa0cbe",
+            "gradio/templates/frontend/assets/Index-CDBfCghh.js": "cea4faa3f753f26e",
+            "gradio/templates/frontend/assets/svelte/svelte.js": "34aaebe362b01a1b",
+        },
+    ),
+    InternalUse(
         used_in="voicechat/audio/opus.py",
         used_for="libopus from PyAV's wheel, called by ctypes. Checked when it is loaded.",
         lost_when_skipped="Calls cost more processor time.",

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from tests.support.app.app_process import OPERATOR_KEY, AppProcess, running_app
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.chromium import launch_chromium
+from tests.support.browser.page_errors import PageErrors
 from tests.support.realtime.fake_echo_server import EchoRealtimeServer, running_echo_server
 
 
@@ -20,6 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
             item.add_marker("models")
             item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.fixture(autouse=True)
+def page_errors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageErrors]:
+    """Fail a test whose pages have errors that its marker `allowed_page_errors` does not name."""
+    errors = PageErrors()
+    errors.watch_new_contexts(monkeypatch)
+    yield errors
+    allowed = [pattern for marker in request.node.iter_markers("allowed_page_errors") for pattern in marker.args]
+    assert errors.unexpected(allowed) == []
 
 
 @pytest.fixture(scope="session")

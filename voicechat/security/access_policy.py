@@ -42,6 +42,7 @@ class AccessPolicy:
         routes: RouteTable,
         script_hashes: tuple[str, ...],
         pending_offers: PendingOffers,
+        early_script: str = "",
         get_public_origins: Callable[[], tuple[str, ...]] = tuple,
         loopback_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -51,6 +52,7 @@ class AccessPolicy:
         `component_id`, `webrtc_input_indexes`: see gradio/queue_requests.py.
         `routes`: access rules of all paths.
         `script_hashes`: hashes of the scripts that Gradio adds to the page after it has loaded.
+        `early_script`: script that the page's document runs before Gradio's; "" for none.
         `get_public_origins`: returns further origins of the app itself; called for every request.
         `loopback_only`: the app listens on loopback only. Without a password, unknown host names are then refused: they
         are a sign of DNS rebinding.
@@ -60,6 +62,7 @@ class AccessPolicy:
         self.webrtc_input_indexes = webrtc_input_indexes
         self.routes = routes
         self.script_hashes = script_hashes
+        self.early_script = early_script
         self.pending_offers = pending_offers
         self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None
         self._get_public_origins = get_public_origins

@@ -9,6 +9,7 @@ from voicechat.security.middleware.context import attach_context
 from voicechat.security.middleware.cross_origin import CrossOriginMiddleware
 from voicechat.security.middleware.errors import ErrorMiddleware
 from voicechat.security.middleware.gradio_requests import GradioRequestMiddleware
+from voicechat.security.middleware.head_requests import HeadRequestMiddleware
 from voicechat.security.middleware.login import LoginMiddleware
 from voicechat.security.middleware.page import PageMiddleware
 from voicechat.security.middleware.response_headers import ResponseHeadersMiddleware
@@ -29,6 +30,7 @@ class Guard:
         stack = AccessMiddleware(stack, access_policy)
         stack = ErrorMiddleware(stack)
         stack = CrossOriginMiddleware(stack, access_policy)
+        stack = HeadRequestMiddleware(stack)
         self._stack: ASGIApp = ResponseHeadersMiddleware(stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -42,6 +42,10 @@ class RouteAccess(Enum):
     """Denied: a route that this module does not list."""
 
 
+HEAD_ACCESS = frozenset({RouteAccess.PUBLIC, RouteAccess.PAGE, RouteAccess.ASSET, RouteAccess.API})
+"""Access classes of the routes that answer HEAD like GET."""
+
+
 @dataclass(frozen=True, slots=True)
 class RouteRule:
     """Access to one path, or to all paths of one pattern."""
@@ -50,6 +54,8 @@ class RouteRule:
     """HTTP method, or `WEBSOCKET_METHOD`."""
     path: str | re.Pattern[str]
     access: RouteAccess
+    is_single_use: bool = False
+    """A request uses the resource up."""
 
 
 def path_with_token(prefix: str) -> re.Pattern[str]:
@@ -60,11 +66,9 @@ def path_with_token(prefix: str) -> re.Pattern[str]:
 FOUNDATION_RULES = (
     RouteRule("POST", "/login", RouteAccess.LOGIN),
     RouteRule("GET", "/", RouteAccess.PAGE),
-    RouteRule("HEAD", "/", RouteAccess.PAGE),
     RouteRule("GET", "/config", RouteAccess.ASSET),
     RouteRule("GET", "/theme.css", RouteAccess.ASSET),
     RouteRule("GET", "/favicon.ico", RouteAccess.ASSET),
-    RouteRule("GET", "/manifest.json", RouteAccess.ASSET),
     RouteRule("GET", "/robots.txt", RouteAccess.PUBLIC),
     RouteRule("GET", f"{GRADIO_API_PREFIX}/app_id", RouteAccess.ASSET),
     RouteRule("GET", f"{GRADIO_API_PREFIX}/theme.css", RouteAccess.ASSET),
@@ -88,26 +92,34 @@ class RouteTable:
 
     def __init__(self, rules: Iterable[RouteRule], file_paths: frozenset[str] = frozenset()) -> None:
         """`file_paths`: paths of this computer's files that the page shows."""
-        self._exact: dict[tuple[str, str], RouteAccess] = {}
-        self._patterns: list[tuple[str, re.Pattern[str], RouteAccess]] = []
+        self._exact: dict[tuple[str, str], RouteRule] = {}
+        self._patterns: list[tuple[re.Pattern[str], RouteRule]] = []
         self._file_paths = file_paths
         for rule in rules:
             if isinstance(rule.path, str):
-                self._exact[rule.method, rule.path] = rule.access
+                self._exact[rule.method, rule.path] = rule
             else:
-                self._patterns.append((rule.method, rule.path, rule.access))
+                self._patterns.append((rule.path, rule))
 
     def classify(self, method: str, path: str) -> RouteAccess:
-        """Return the access class of a request. `path` as ASGI has it: decoded once."""
+        """Return the access class of a request. `path` as ASGI has it: decoded once.
+
+        HEAD has the class of GET, except where a request would use something up or open an endless stream.
+        """
+        rule = self._find("GET" if method == "HEAD" else method, path)
+        if rule is None or (method == "HEAD" and (rule.is_single_use or rule.access not in HEAD_ACCESS)):
+            return RouteAccess.UNLISTED
+        return rule.access
+
+    def _find(self, method: str, path: str) -> RouteRule | None:
         exact = self._exact.get((method, path)) or self._exact.get((method, path.rstrip("/")))
         if exact is not None:
             return exact
         if "%" in path or ".." in path or "\\" in path or "//" in path:
-            return RouteAccess.UNLISTED
+            return None
         if method == "GET" and path.startswith(f"{GRADIO_API_PREFIX}/file="):
             is_shown = unquote(path.removeprefix(f"{GRADIO_API_PREFIX}/file=")) in self._file_paths
-            return RouteAccess.ASSET if is_shown else RouteAccess.UNLISTED
-        for rule_method, pattern, access in self._patterns:
-            if rule_method == method and pattern.fullmatch(path):
-                return access
-        return RouteAccess.UNLISTED
+            return RouteRule(method, path, RouteAccess.ASSET) if is_shown else None
+        return next(
+            (rule for pattern, rule in self._patterns if rule.method == method and pattern.fullmatch(path)), None
+        )

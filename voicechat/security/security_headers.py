@@ -12,7 +12,8 @@ _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.D
 COMMON_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=(), payment=(), usb=()",
+    "Permissions-Policy": "microphone=(self), screen-wake-lock=(self), camera=(), geolocation=(), display-capture=(), "
+    "payment=(), usb=()",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 

@@ -15,6 +15,7 @@ from voicechat.security.gradio.pending_offers import PendingOffers
 from voicechat.security.route_access import FOUNDATION_RULES, RouteRule, RouteTable
 from voicechat.security.security_headers import hash_inline_scripts
 from voicechat.transport.gradio_component import RtcConnection, component_input_indexes, find_webrtc_component
+from voicechat.ui.page import early_script
 from voicechat.ui.widgets.chatbox import avatar_paths
 
 
@@ -38,6 +39,7 @@ def create_access_policy(
         webrtc_input_indexes=component_input_indexes(page, rtc),
         routes=RouteTable((*FOUNDATION_RULES, *route_rules), avatar_paths(page)),
         script_hashes=tuple(hash_inline_scripts(str(page.head).encode())),
+        early_script=early_script(),
         pending_offers=PendingOffers(partial(RtcConnection.find, rtc)),
         get_public_origins=public_origins,
         loopback_only=is_loopback_host(settings.host) and not settings.share,

@@ -7,6 +7,7 @@ import os
 import socket
 
 import httpx
+from gradio.utils import get_space
 
 from voicechat.ui.i18n import I18N
 from voicechat.ui.page import count_queue_workers
@@ -36,7 +37,7 @@ def serve_until_shutdown(application: Application) -> None:
         application.page.launch(
             server_name=settings.host,
             server_port=settings.port,
-            share=settings.share,
+            share=settings.share and get_space() is None,  # a Space is public already
             root_path=settings.root_path or None,
             prevent_thread_lock=True,
             max_threads=count_queue_workers(settings),  # launch() ignores the page's own value

@@ -26,7 +26,6 @@ WEBSOCKET_ROUTES = {
 }
 ROUTE_RULES = (
     RouteRule("GET", "/health", RouteAccess.PUBLIC),
-    RouteRule("HEAD", "/health", RouteAccess.PUBLIC),
     RouteRule("GET", "/docs", RouteAccess.PAGE),
     RouteRule("GET", "/openapi.json", RouteAccess.ASSET),
     RouteRule("GET", "/metrics", RouteAccess.API),
@@ -71,9 +70,6 @@ def build_router(
     async def get_health() -> JSONResponse:
         now = await health()
         return JSONResponse(asdict(now), status_code=200 if now.status == "ok" else 503)
-
-    # Some monitors request the status only.
-    router.add_api_route("/health", get_health, methods=["HEAD"], include_in_schema=False)
 
     @router.get("/openapi.json", summary="These routes, as OpenAPI", response_model=dict[str, Any])
     async def get_openapi_json() -> JSONResponse:

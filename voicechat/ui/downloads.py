@@ -20,7 +20,7 @@ from voicechat.security.route_access import RouteAccess, RouteRule, path_with_to
 
 PATH = "/voice-export"
 """Path below which the tickets are redeemed."""
-ROUTE_RULES = (RouteRule("GET", path_with_token(PATH), RouteAccess.ASSET),)
+ROUTE_RULES = (RouteRule("GET", path_with_token(PATH), RouteAccess.ASSET, is_single_use=True),)
 TICKET_LIFETIME_S = 60.0
 """Seconds a ticket is valid."""
 MAX_TICKETS = 256

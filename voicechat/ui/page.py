@@ -46,14 +46,22 @@ SCRIPT_FILES = (
     "web_audio.js",
     "websocket_fallback.js",
     "call_view.js",
+    "wake_lock.js",
     "audio_measurements.js",
     "sound_check.js",
     "screen_reader.js",
 )
-"""Scripts of the page, in loading order. They run before Gradio's own."""
+"""Scripts of the page, in loading order. Gradio adds them before it builds the page."""
+EARLY_SCRIPT_FILE = "frame.js"
+"""Script that runs before Gradio's own scripts: the document contains it."""
 
 SPARE_QUEUE_WORKERS = 16
 """Queue workers for events that finish at once."""
+
+
+def early_script() -> str:
+    """Return the script that the document runs before Gradio's."""
+    return (STATIC_DIR / EARLY_SCRIPT_FILE).read_text("utf-8")
 
 
 def render_head() -> str:
@@ -144,6 +152,8 @@ def build_page(
                 text = text_tab.build(prototype, server_status, visitor, locale, load_event)
         if settings.allow_own_key:
             api_key.build(visitor, locale, [voice, text])
+    # With its id Gradio's page would ask Hugging Face for the Space's owner, which the Content-Security-Policy refuses.
+    page.space_id = None
     # Each call or chat occupies a queue worker with its generator. Without spare workers no other event would run: no
     # Send, no Stop, no hang-up.
     page.max_threads = count_queue_workers(settings)

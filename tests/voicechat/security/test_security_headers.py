@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from voicechat.security.security_headers import content_security_policy, hash_inline_scripts
+from voicechat.security.security_headers import COMMON_HEADERS, content_security_policy, hash_inline_scripts
 
 
 def test_inline_scripts_are_hashed() -> None:
@@ -23,3 +23,9 @@ def test_policy_allows_own_hosts_only() -> None:
     assert rules["connect-src"] == "'self' ws://app:1 wss://app:1"
     assert rules["frame-ancestors"] == "'self' https://huggingface.co"
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'self'"
+
+
+def test_permissions_policy_allows_microphone_and_wake_lock_only() -> None:
+    rules = dict(rule.split("=", 1) for rule in COMMON_HEADERS["Permissions-Policy"].split(", "))
+    assert {name for name, allowed in rules.items() if allowed == "(self)"} == {"microphone", "screen-wake-lock"}
+    assert set(rules.values()) == {"(self)", "()"}

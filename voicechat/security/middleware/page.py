@@ -1,5 +1,7 @@
 """Page responses: adds the Content-Security-Policy and the visitor cookie to HTML documents, and drops query strings.
 
+References that the page does not use are removed from the documents: see document_references.py.
+
 The page and its assets need no query. Gradio would open a file that `deep_link` names.
 """
 
@@ -10,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.client_identity import VISITOR_COOKIE, ClientIdentity
+from voicechat.security.document_references import insert_early_script, remove_unused_references
 from voicechat.security.route_access import RouteAccess
 
 from .context import get_context
@@ -59,12 +62,15 @@ class _DocumentSender:
         if message.get("more_body"):
             return
         start, self._start = self._start, None
-        document = bytes(self._body)
+        document = remove_unused_references(bytes(self._body))
+        document = insert_early_script(document, self._access_policy.early_script)
         self._add_headers(MutableHeaders(scope=start), document)
         await self._send(start)
         await self._send({"type": "http.response.body", "body": document, "more_body": False})
 
     def _add_headers(self, headers: MutableHeaders, document: bytes) -> None:
+        if "Content-Length" in headers:
+            headers["Content-Length"] = str(len(document))
         headers["Content-Security-Policy"] = document_policy(document, self._client, self._access_policy)
         headers["Cache-Control"] = "private, no-cache"  # a shared cache must not pass on this visitor's cookie
         if not self._client.visitor_cookie:

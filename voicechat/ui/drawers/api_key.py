@@ -23,6 +23,7 @@ def build(visitor: gr.State, locale: gr.State, status_refreshes: Sequence[Status
             key = gr.Textbox(
                 type="password",
                 elem_id="own-key-input",
+                label=label("key_title"),  # not shown: the accessible name
                 show_label=False,
                 container=False,
                 placeholder=label("key_placeholder"),

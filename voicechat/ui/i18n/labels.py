@@ -11,6 +11,7 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_chat": "Conversation",
         "voice_placeholder": "Press the green button and talk. Your browser asks for the microphone first. "
         "It listens only while the button is red. You can interrupt at any time.",
+        "message": "Message",
         "voice_input": "Type during the call (Shift+Enter: new line)",
         "voice_send": "Send",
         "voice_clear": "Clear",
@@ -54,6 +55,7 @@ LABELS: dict[str, dict[str, str]] = {
         "voice_chat": "對話內容",
         "voice_placeholder": "按下綠色按鈕就能開始說話，瀏覽器會先詢問麥克風權限。"
         "只有按鈕變成紅色時才會收音，隨時可以打斷。",
+        "message": "訊息",
         "voice_input": "通話中也能打字（Shift+Enter 換行）",
         "voice_send": "送出",
         "voice_clear": "清除",

@@ -21,6 +21,7 @@ SCRIPT_TEXTS: TranslationTable = {
     "name_unmute_microphone": ("Unmute the microphone", "取消麥克風靜音"),
     "name_mute_speaker": ("Mute the loudspeaker", "喇叭靜音"),
     "name_unmute_speaker": ("Unmute the loudspeaker", "取消喇叭靜音"),
+    "name_reset": ("Reset to default value", "恢復預設值"),
     "device_microphone": ("Microphone", "麥克風"),
     "device_speaker": ("Loudspeaker", "喇叭"),
     "device_default": ("System default", "系統預設"),

@@ -1,4 +1,4 @@
-/* Accessible names of the call's buttons, in the page's language. fastrtc's component always names the main button
+/* Accessible names of the page's controls, in the page's language. Gradio names parts of a slider in English. fastrtc's component always names the main button
  * "start stream", also while it hangs up. The style sheet and the scripts find the buttons by these names, so they stay.
  * aria-labelledby takes precedence over them. */
 (() => {
@@ -32,6 +32,12 @@
     for (const copy of document.querySelectorAll(".tab-container[aria-hidden=true]:not([inert])")) copy.inert = true;
     // A scrolling list has to be reachable by keyboard.
     for (const log of document.querySelectorAll(".bubble-wrap:not([tabindex])")) log.tabIndex = 0;
+    for (const part of document.querySelectorAll('[aria-label^="number input for "], [aria-label^="range slider for "]')) {
+      part.ariaLabel = part.ariaLabel.replace(/^(number input|range slider) for /, "");
+    }
+    for (const reset of document.querySelectorAll('[aria-label="Reset to default value"]')) {
+      if (reset.ariaLabel !== text.name_reset) reset.ariaLabel = text.name_reset;
+    }
     for (const mute of document.querySelectorAll(`${CALL} .mute-button`)) {
       const code = MUTES[mute.getAttribute("aria-label")];
       if (code) setAccessibleName(mute, code);

@@ -66,6 +66,7 @@ def build_message_box(tab: str, *, max_lines: int) -> gr.Textbox:
     """Build the message box: Enter sends, Shift+Enter starts a new line."""
     return gr.Textbox(
         elem_id=f"{tab}-input",
+        label=label("message"),  # not shown: the accessible name
         show_label=False,
         container=False,
         placeholder=label(f"{tab}_input"),
