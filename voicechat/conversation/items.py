@@ -237,7 +237,7 @@ class Items:
             item
             for item in items
             if (item.response_id == response_id and response_id)
-            or (item is items[-1] and not item.response_id and not item.is_replayed)
+            or (item is items[-1] and item.is_reply and not item.response_id and not item.is_replayed)
         ]
 
     def get_or_create(self, item_id: str, kind: ItemKind) -> Item:

@@ -200,6 +200,8 @@ class CallStateMachine(CallConnection):
         self._fatal_failure = ending.fatal_failure or self._fatal_failure
         if ending.reason is not None:
             self._incomplete_reasons.append(ending.reason)
+        if ending.is_whole:
+            self._clear_answer_notice()
         user_speaking = self.stage is CallStage.USER_SPEAKING
         if ending.can_ask_again and not user_speaking:
             self._tracker.retry_empty()

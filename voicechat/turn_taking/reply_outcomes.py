@@ -52,6 +52,8 @@ class ReplyEnding:
     """Why something is missing; None for a complete, interrupted or given-up reply."""
     notice: Notice | None
     """Message for the visitor."""
+    is_whole: bool
+    """The whole reply has come."""
     can_ask_again: bool
     """The reply is empty, and another request can help."""
     fatal_failure: Failure | None
@@ -65,8 +67,8 @@ def judge_ending(event: ResponseDone, conversation: Conversation, response_id: s
     """
     failure = failure_of_error(event.error) if event.status == "failed" else None
     fatal = failure if failure in FATAL else None
-    if given_up or is_interruption(event):
-        return ReplyEnding(None, None, can_ask_again=False, fatal_failure=fatal)
+    if given_up:
+        return ReplyEnding(None, None, is_whole=False, can_ask_again=False, fatal_failure=fatal)
     # A status that this module does not know says nothing against an item that the server has completed.
     reason = None if conversation.is_reply_whole(response_id) else reason_of_ending(event)
     is_empty = not conversation.has_reply(response_id)
@@ -80,8 +82,14 @@ def judge_ending(event: ResponseDone, conversation: Conversation, response_id: s
         )
     elif is_empty:
         log.warning("call: reply is empty")
-    can_ask_again = is_empty and event.status == "incomplete" and reason in ASK_AGAIN_REASONS
-    return ReplyEnding(reason, notice_of_ending(reason, event.error, is_empty=is_empty), can_ask_again, fatal)
+    is_interrupted = is_interruption(event)  # whatever interrupts it is reported too, and replaces the notice
+    return ReplyEnding(
+        reason,
+        notice_of_ending(IncompleteReason.OTHER if is_interrupted else reason, event.error, is_empty=is_empty),
+        is_whole=reason is None and not is_empty and not is_interrupted,
+        can_ask_again=is_empty and event.status == "incomplete" and reason in ASK_AGAIN_REASONS,
+        fatal_failure=fatal,
+    )
 
 
 def notice_of_ending(reason: IncompleteReason | None, error: Event, *, is_empty: bool) -> Notice | None:
