@@ -24,6 +24,7 @@ from .reply_outcomes import (
     is_about_response_request,
     judge_ending,
     notice_of_error,
+    notice_of_silence,
 )
 from .snapshot import TERMINAL_STAGES, CallStage
 from .user_turn import UserTurnStatus
@@ -332,10 +333,8 @@ class CallStateMachine(CallConnection):
         was_busy = self._registry.is_busy
         if self._idle_s(now) <= (ACTIVE_RESPONSE_TIMEOUT_S if was_busy else RESPONSE_TIMEOUT_S):
             return []
-        notice, events = Notice.REPLY_FAILED, []
+        notice, events = notice_of_silence(self.conversation, self._registry.current_id, announced=was_busy), []
         if was_busy:
-            if self.conversation.has_reply(self._registry.current_id):
-                notice = Notice.REPLY_BROKEN_OFF
             events = self._interrupt_reply(now)
         self._tracker.clear_in_flight()
         events += self._return_to_listening(now)
