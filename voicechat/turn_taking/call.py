@@ -333,7 +333,8 @@ class CallStateMachine(CallConnection):
         was_busy = self._registry.is_busy
         if self._idle_s(now) <= (ACTIVE_RESPONSE_TIMEOUT_S if was_busy else RESPONSE_TIMEOUT_S):
             return []
-        notice, events = notice_of_silence(self.conversation, self._registry.current_id, announced=was_busy), []
+        being_given = self._registry.is_active  # not one that was given up, whose end the server still owes
+        notice, events = notice_of_silence(self.conversation, self._registry.current_id, being_given=being_given), []
         if was_busy:
             events = self._interrupt_reply(now)
         self._tracker.clear_in_flight()

@@ -105,12 +105,12 @@ def notice_of_ending(reason: IncompleteReason | None, error: Event, *, is_empty:
     return Notice.REPLY_BROKEN_OFF if reason is not None else None
 
 
-def notice_of_silence(conversation: Conversation, response_id: str, *, announced: bool) -> Notice | None:
-    """Return the message for the visitor about a reply of which nothing has come for too long.
+def notice_of_silence(conversation: Conversation, response_id: str, *, being_given: bool) -> Notice | None:
+    """Return the message for the visitor about an awaited reply of which nothing has come for too long.
 
     A server that completes the message and leaves out `response.done` has said everything.
     """
-    if not announced or not conversation.has_reply(response_id):
+    if not being_given or not conversation.has_reply(response_id):
         return Notice.REPLY_FAILED
     return None if conversation.is_reply_whole(response_id) else Notice.REPLY_BROKEN_OFF
 

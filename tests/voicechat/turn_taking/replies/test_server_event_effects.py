@@ -149,3 +149,16 @@ def test_preferences_notice_goes_with_the_next_preferences(call_driver: CallDriv
     call_driver.call.set_notice("message_too_long")
     call_driver.call.clear_preference_notice()
     assert call_driver.call.notice == "message_too_long"
+
+
+def test_missing_answer_after_a_reply_that_never_ended_is_said(call_driver: CallDriver) -> None:
+    call_driver.server_sends(server_events.complete_response("r1", "a1", "One two", 200)[:-1])
+    call_driver.play_ms(400)
+    call_driver.server_sends(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.transcription_completed("u1", "Hello"),
+    )
+    call_driver.now += 61
+    call_driver.call.check_timeouts(call_driver.now)
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, "reply_failed")
