@@ -12,11 +12,12 @@ from voicechat.protocol.server_events import ServerEvent
 
 from .call_clock import CallClock, TimeSpan
 from .event_reducer import ServerEventReducer
+from .incomplete_reason import IncompleteReason
 from .items import Bubble, BubbleState, Item, ItemKind, Items, Utterance
 from .responses import ResponseRegistry
 from .tombstones import Tombstones
 
-__all__ = ["Bubble", "BubbleState", "Conversation", "Utterance"]
+__all__ = ["Bubble", "BubbleState", "Conversation", "IncompleteReason", "Utterance"]
 
 MAX_REPLAY_CHARS = 8000
 """Characters of a spoken conversation that are replayed to a new connection."""
@@ -65,6 +66,21 @@ class Conversation:
         """Return whether the server knows this item only as text."""
         item = self._items.find(item_id)
         return item is not None and item.is_replayed
+
+    def has_reply(self, response_id: str) -> bool:
+        """Return whether a response has given any text or audio; "" means one that the server has not named."""
+        return any(item.is_reply for item in self._items.response_items(response_id))
+
+    def is_reply_whole(self, response_id: str) -> bool:
+        """Return whether a response has given a message, and its last item is complete."""
+        items = self._items.response_items(response_id)
+        return self.has_reply(response_id) and items[-1].state is BubbleState.DONE
+
+    @property
+    def awaits_reply(self) -> bool:
+        """The last message is the visitor's, and its text is known."""
+        shown = self.bubbles()
+        return bool(shown) and shown[-1].role == "user" and bool(shown[-1].text)
 
     # ---------------------------------------------------------------- server events
 
@@ -189,6 +205,14 @@ class Conversation:
 
     # ---------------------------------------------------------------- a new connection
 
+    def mark_replies_lost(self) -> bool:
+        """Note that the connection is lost, and with it the rest of every open reply. Return whether there was one."""
+        found = [item for item in self._items if item.is_reply and item.is_open]
+        for item in found:
+            item.mark_incomplete(IncompleteReason.CONNECTION_LOST)
+        self.version += 1
+        return bool(found)
+
     def reset_connection(self) -> dict[str, str]:
         """Close all open messages after a connection and give every item a new id. Return old ids -> new ids.
 
@@ -199,7 +223,8 @@ class Conversation:
         self._items.reset_connection()
         names: dict[str, str] = {}
         for item in self._items:
-            if item.kind is not ItemKind.OTHER and not item.full_text.strip():
+            unwritten = item.kind is ItemKind.USER and item.incomplete_reason is not None
+            if item.kind is not ItemKind.OTHER and not item.full_text.strip() and not unwritten:
                 self._items.remove(item)
                 continue
             if item.is_open:

@@ -33,6 +33,7 @@ from voicechat.protocol.server_events import (
 )
 
 from .call_clock import TimeSpan
+from .incomplete_reason import IncompleteReason, is_interruption, reason_of_ending
 from .items import BubbleState, Item, ItemKind, Items
 from .prompt_echo import strip_prompt_echo, transcription_prompt
 from .responses import ResponseRegistry
@@ -122,8 +123,8 @@ class ServerEventReducer:
 
     def _transcript_failed(self, event: TranscriptFailed) -> None:
         item = self._get_user_item(event)
-        if item is not None:
-            item.state = BubbleState.DONE
+        if item is not None and item.is_open:
+            item.mark_incomplete(IncompleteReason.TRANSCRIPTION_FAILED)
 
     # ---------------------------------------------------------------- items
 
@@ -162,7 +163,7 @@ class ServerEventReducer:
             return None
         kind = ROLE_KINDS.get(source.role, ItemKind.OTHER) if source.type == "message" else ItemKind.OTHER
         item = self._items.upsert(source.id, kind, source.typed_text)
-        if item is None or item.state is BubbleState.INTERRUPTED:
+        if item is None or item.state in (BubbleState.INTERRUPTED, BubbleState.INCOMPLETE):
             return item
         if item.kind is ItemKind.OTHER:
             item.state = BubbleState.DONE
@@ -205,9 +206,17 @@ class ServerEventReducer:
             item = self._upsert_item(source)
             if item is not None:
                 item.response_id = event.response_id
-        whole = event.status in ("completed", "incomplete")
-        for item in self._items.open_response_items(event.response_id):
-            item.state = BubbleState.DONE if whole else BubbleState.INTERRUPTED
+        reason, open_items = reason_of_ending(event), self._items.open_response_items(event.response_id)
+        for item in open_items:
+            if reason is not None:
+                item.mark_incomplete(reason)
+            else:
+                item.state = BubbleState.INTERRUPTED if is_interruption(event) else BubbleState.DONE
+        # Some servers close every item as completed, whatever became of the response.
+        if reason is not None and event.status in ("incomplete", "failed") and not open_items:
+            for item in self._items.response_items(event.response_id)[-1:]:
+                if item.is_reply and item.state is BubbleState.DONE:
+                    item.mark_incomplete(reason)
 
 
 _HANDLERS: dict[type[ServerEvent], Callable[[ServerEventReducer, Any], None]] = {

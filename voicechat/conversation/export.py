@@ -1,7 +1,8 @@
 """Export of a conversation: Markdown to read, JSON for programs, SRT as subtitles of the recording. Pure.
 
 All three hold the heard text. The unheard part of an interrupted reply is marked in Markdown and JSON, and left out of
-the subtitles. Times are seconds of the call clock (`voicechat.conversation.call_clock`), as in the recording.
+the subtitles. So is the reason why the rest of an incomplete message is missing. Times are seconds of the call clock
+(`voicechat.conversation.call_clock`), as in the recording.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from .audio_text_alignment import speech_length
 from .call_clock import TimeSpan
+from .incomplete_reason import IncompleteReason
 from .items import Bubble, Role, Utterance
 
 FORMAT = "realtime-voice-chat/conversation"
@@ -59,7 +61,8 @@ def to_json(utterances: Iterable[Utterance], exported_at: datetime) -> str:
       - `role`: "user" or "assistant"
       - `text`: spoken or typed text; of a reply its heard part
       - `unheard`: the rest of an interrupted reply; "" otherwise
-      - `state`: "done", "interrupted", or "pending" and "growing" when the call was under way
+      - `state`: "done", "interrupted", "incomplete", or "pending" and "growing" when the call was under way
+      - `incomplete_reason`: why the rest of an incomplete message is missing (`IncompleteReason`); null otherwise
       - `start`, `end`: seconds of the call, as in its recording; equal for a typed message, null without audio
     """
     messages = [_to_json_message(bubble, span) for bubble, span in utterances]
@@ -73,6 +76,7 @@ def _to_json_message(bubble: Bubble, span: TimeSpan | None) -> dict[str, Any]:
         "text": bubble.text,
         "unheard": bubble.unheard.strip(),
         "state": str(bubble.state),
+        "incomplete_reason": bubble.incomplete_reason,
         "start": None if span is None else round(span.start, 3),
         "end": None if span is None else round(span.end, 3),
     }
@@ -85,13 +89,16 @@ def _format_iso(moment: datetime) -> str:
 # -------------------------------------------------------------------- Markdown
 
 
-def to_markdown(utterances: Iterable[Utterance], title: str, names: Mapping[Role, str]) -> str:
-    """Return the conversation as Markdown under a heading. `names`: of the speakers. Texts are escaped, and the unheard
-    part is struck out."""
+def to_markdown(
+    utterances: Iterable[Utterance], title: str, names: Mapping[Role, str], marks: Mapping[IncompleteReason, str]
+) -> str:
+    """Return the conversation as Markdown under a heading. `names`: of the speakers. `marks`: put in italics behind an
+    incomplete message. Texts are escaped, and the unheard part is struck out."""
     parts = [f"# {escape_with_backslashes(title)}\n"]
     for bubble, span in utterances:
         unheard = f"~~{escape_with_backslashes(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
-        said = " ".join(filter(None, [escape_with_backslashes(bubble.text), unheard]))
+        mark = f"*{escape_with_backslashes(f'[{marks[reason]}]')}*" if (reason := bubble.incomplete_reason) else ""
+        said = " ".join(filter(None, [escape_with_backslashes(bubble.text), unheard, mark]))
         if said:
             time = f" ({_format_duration(span.start)})" if span is not None else ""
             parts.append(f"**{escape_with_backslashes(names[bubble.role])}**{time}\n\n{said}\n")

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from .audio_text_alignment import ContentPart
 from .call_clock import TimeSpan
+from .incomplete_reason import IncompleteReason
 from .traditional_chinese import IncrementalCaption, to_traditional_parts
 
 Role = Literal["user", "assistant"]
@@ -32,6 +33,9 @@ class BubbleState(StrEnum):
     GROWING = "growing"
     DONE = "done"
     INTERRUPTED = "interrupted"
+    """The visitor interrupted it."""
+    INCOMPLETE = "incomplete"
+    """Its rest is missing, for a reason that the visitor did not cause."""
 
 
 OPEN_STATES = (BubbleState.PENDING, BubbleState.GROWING)
@@ -49,6 +53,8 @@ class Bubble:
     unheard: str
     """Unheard part of an interrupted reply; "" otherwise."""
     state: BubbleState
+    incomplete_reason: IncompleteReason | None = None
+    """Why the rest is missing; None unless the state is INCOMPLETE."""
 
 
 class Utterance(NamedTuple):
@@ -84,6 +90,7 @@ class Item:
     """Replayed to this connection as text: it has no audio there that could be truncated."""
     span: TimeSpan | None = None
     """Time of a spoken turn as the server noticed it, of a reply as it was played."""
+    _incomplete_reason: IncompleteReason | None = None
     _cached_caption: tuple[Bubble, Bubble] | None = None
     """The last bubble, and its caption."""
     _incremental_caption: IncrementalCaption = field(default_factory=IncrementalCaption)
@@ -95,12 +102,25 @@ class Item:
         return self.parts.setdefault(index, ContentPart())
 
     def truncate(self, index: int, heard_ms: int) -> None:
-        """Mark the item as interrupted after `heard_ms` of the part at `index`: the rest was not heard."""
+        """Mark the item as interrupted after `heard_ms` of the part at `index`: the rest was not heard.
+
+        One that was incomplete and heard to its last word stays incomplete.
+        """
         self.part(index).truncate(heard_ms * 24)
         for later, part in self.parts.items():
             if later > index:
                 part.truncate(0)
-        self.state = BubbleState.INTERRUPTED
+        if self.state is not BubbleState.INCOMPLETE or self.unheard.strip():
+            self.state = BubbleState.INTERRUPTED
+
+    def mark_incomplete(self, reason: IncompleteReason) -> None:
+        """Mark the item as ended before its end."""
+        self.state, self._incomplete_reason = BubbleState.INCOMPLETE, reason
+
+    @property
+    def incomplete_reason(self) -> IncompleteReason | None:
+        """Why the rest is missing; None unless the state is INCOMPLETE."""
+        return self._incomplete_reason if self.state is BubbleState.INCOMPLETE else None
 
     def extend_span(self, span: TimeSpan) -> None:
         """Add a time to the span."""
@@ -114,6 +134,11 @@ class Item:
     @property
     def has_audio(self) -> bool:
         return any(part.received_samples for part in self.parts.values())
+
+    @property
+    def is_reply(self) -> bool:
+        """It is a message of the model with text or audio."""
+        return self.kind is ItemKind.ASSISTANT and (self.has_audio or bool(self.full_text.strip()))
 
     @property
     def full_text(self) -> str:
@@ -134,10 +159,11 @@ class Item:
         text, unheard = self.text, self.unheard
         if self.kind is ItemKind.OTHER or (self.kind is ItemKind.ASSISTANT and not self.full_text):
             return None
-        if not self.is_open and not text.strip() and not unheard.strip():
+        unwritten = self.kind is ItemKind.USER and self.state is BubbleState.INCOMPLETE  # a turn without its text
+        if not (self.is_open or unwritten or text.strip() or unheard.strip()):
             return None
         role: Role = "user" if self.kind is ItemKind.USER else "assistant"
-        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state)
+        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state, self.incomplete_reason)
 
     def to_caption(self) -> Bubble | None:
         """Return the message with Chinese in Traditional characters. It is converted once per change.
@@ -203,6 +229,16 @@ class Items:
     def open_response_items(self, response_id: str) -> list[Item]:
         """Return the open assistant items of a response; an item without a known response belongs to any."""
         return [i for i in self if i.kind is ItemKind.ASSISTANT and i.is_open and i.response_id in (response_id, "")]
+
+    def response_items(self, response_id: str) -> list[Item]:
+        """Return the items of a response, of any kind. A last item without a known response counts as its."""
+        items = list(self)
+        return [
+            item
+            for item in items
+            if (item.response_id == response_id and response_id)
+            or (item is items[-1] and item.is_reply and not item.response_id and not item.is_replayed)
+        ]
 
     def get_or_create(self, item_id: str, kind: ItemKind) -> Item:
         """Return the item, added at the end when it is new."""

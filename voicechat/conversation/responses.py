@@ -84,6 +84,11 @@ class ResponseRegistry:
         response = self._responses.get(response_id or item_id)
         return response is not None and response.status in STALE_STATUSES
 
+    def is_given_up(self, response_id: str) -> bool:
+        """Return whether a response is stale, or is the current one that was cancelled before the server named it."""
+        is_current = self.current_id == response_id and self.is_busy
+        return self.is_stale(response_id) or (is_current and not self.is_active)
+
     def is_ignored(self, response_id: str) -> bool:
         """Return whether items of this response are deleted at the server."""
         response = self._responses.get(response_id)

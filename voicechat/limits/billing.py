@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.config.transcription import build_transcription
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_dispatcher import EventHandlers
 from voicechat.protocol.server_events import ServerEvent
@@ -45,6 +46,9 @@ class MetricsSink(Protocol):
     def record_reconnect(self) -> None:
         """Count a session that continues over another connection."""
 
+    def record_incomplete(self, reason: IncompleteReason) -> None:
+        """Count a reply or transcript whose rest is missing."""
+
 
 class NullMetrics:
     """Sink that discards everything."""
@@ -65,6 +69,9 @@ class NullMetrics:
         pass
 
     def record_reconnect(self) -> None:
+        pass
+
+    def record_incomplete(self, reason: IncompleteReason) -> None:
         pass
 
 

@@ -148,8 +148,9 @@ class TranscriptCompleted(ServerEvent):
     usage: Event
 
 
+@dataclass(frozen=True, slots=True)
 class TranscriptFailed(ServerEvent):
-    __slots__ = ()
+    error_code: str
 
 
 # ---------------------------------------------------------------- items
@@ -203,11 +204,17 @@ class ResponseCreated(ServerEvent):
 @dataclass(frozen=True, slots=True)
 class ResponseDone(ServerEvent):
     status: str
-    """Status of the response: "completed" when it is missing, "" when it is not a string."""
+    """Status of the response: "completed" when it is missing or null, "" when it is not a string."""
+    reason: str
+    """Reason of an incomplete or cancelled response, as the server gives it; "" when it gives none."""
     output: tuple[ServerItem, ...]
     usage: Event
-    error: object
-    """Reason of a failure, as the server gives it."""
+    error: Event
+    """Error of a failed response; {} when the server gives none."""
+
+    @property
+    def error_code(self) -> str:
+        return get_string(self.error, "code")
 
     @property
     def item_ids(self) -> list[str]:
@@ -259,7 +266,7 @@ class FunctionCallDone(ServerEvent):
 def parse_event(raw: Event) -> ServerEvent:
     """Return the event as a value of its class. Never raises."""
     kind = raw.get("type")
-    parser = _PARSERS.get(kind) if isinstance(kind, str) else None
+    parser = EVENT_PARSERS.get(kind) if isinstance(kind, str) else None
     return UnknownEvent(get_response_id(raw), get_string(raw, "item_id"), raw) if parser is None else parser(raw)
 
 
@@ -316,13 +323,15 @@ def _item(raw: Event) -> ServerItem:
 
 def _response_done(raw: Event) -> ResponseDone:
     response = get_object(raw, "response")
-    status = response.get("status", "completed")
+    status, details = response.get("status"), response.get("status_details")
+    status = "completed" if status is None else status
     return ResponseDone(
         *_ids(raw),
         status if isinstance(status, str) else "",
+        details if isinstance(details, str) else get_string(get_object(response, "status_details"), "reason"),
         tuple(_parse_item(item) for item in get_objects(response, "output")),
         get_object(response, "usage") or get_object(raw, "usage"),  # xAI puts it beside the response
-        get_object(response, "status_details").get("error"),
+        get_object(get_object(response, "status_details"), "error"),
     )
 
 
@@ -350,7 +359,7 @@ def _item_added(raw: Event) -> ItemAdded:
 
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
-_PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
+EVENT_PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
     "session.created": lambda raw: SessionCreated(*_ids(raw), _parse_session(raw)),
     "session.updated": lambda raw: SessionUpdated(*_ids(raw), _parse_session(raw)),
     "error": _error,
@@ -365,7 +374,7 @@ _PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
         *_ids(raw), get_content_index(raw), get_string(raw, "transcript")
     ),
     f"{_TRANSCRIPTION}.completed": _transcript_completed,
-    f"{_TRANSCRIPTION}.failed": lambda raw: TranscriptFailed(*_ids(raw)),
+    f"{_TRANSCRIPTION}.failed": lambda raw: TranscriptFailed(*_ids(raw), get_string(get_object(raw, "error"), "code")),
     "conversation.item.added": _item_added,
     "conversation.item.created": _item_added,
     "conversation.item.done": lambda raw: ItemDone(*_ids(raw), _item(raw)),

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
 
 from voicechat.config.session_update import SessionMode
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.limits.pricing import TokenUsage
 
 from .embedded_server import EmbeddedServerPhase
@@ -67,6 +68,9 @@ class Metrics:
         self._reconnects = Counter(
             "reconnects", "Connections to the Realtime server renewed in a conversation.", **made
         )
+        self._incomplete = Counter(
+            "messages_incomplete", "Answers, and texts of spoken turns, whose rest is missing.", ["reason"], **made
+        )
         self._waiting = Gauge("visitors_waiting", "Visitors in the waiting queue.", **made)
         self._embedded_phase: Enum | None = None
         self._outcomes = _BoundedLabelValues()
@@ -75,6 +79,8 @@ class Metrics:
             self._started.labels(mode.value)
         for asked in ("spoken", "typed"):
             self._turns.labels(asked)
+        for reason in IncompleteReason:
+            self._incomplete.labels(reason.value)
 
     def record_call_started(self, mode: SessionMode = SessionMode.VOICE) -> None:
         """Count the start of a call or, with `SessionMode.TEXT`, a chat."""
@@ -110,6 +116,10 @@ class Metrics:
     def record_reconnect(self) -> None:
         """Count a renewed upstream connection."""
         self._reconnects.inc()
+
+    def record_incomplete(self, reason: IncompleteReason) -> None:
+        """Count a reply or transcript whose rest is missing. The reasons are a fixed set, whatever a server says."""
+        self._incomplete.labels(reason.value).inc()
 
     def set_queue_length(self, visitors: int) -> None:
         """Set the number of visitors in the waiting queue."""

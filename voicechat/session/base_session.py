@@ -73,6 +73,7 @@ class BaseSession:
         self._sleep = sleep
         self._endpoint_source = endpoint_source
         self._billing = SessionBilling(billing, settings, self.mode)
+        self._metrics = billing.metrics
         self._daily_quota = billing.daily_quota
         self._quota_key = quota_key
         self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
@@ -198,6 +199,7 @@ class BaseSession:
 
     def _finish_now(self, stage: CallStage, notice: str | None) -> None:
         self._call.end(stage, notice, self.clock())
+        self._record_incomplete()
         self._billing.close(notice or "hung_up")
         self._release_resources()
         self._on_change()
@@ -271,8 +273,13 @@ class BaseSession:
             self._end(CallStage.ENDED, notice)
         else:
             self._send(self._call.check_timeouts(now))
+            self._record_incomplete()
             self._on_tick(live, now)
             self._on_change()
+
+    def _record_incomplete(self) -> None:
+        for reason in self._call.take_incomplete_reasons():
+            self._metrics.record_incomplete(reason)
 
     def _exceeded_limit(self, live: LiveCall, now: float) -> str | None:
         """Return the budget or quota that ends the session now."""

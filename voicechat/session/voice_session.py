@@ -80,7 +80,6 @@ class VoiceSession(BaseSession):
         self._visitor = visitor
         self._uplink_buffer = uplink_buffer
         self._uplink_due_at = self.clock()
-        self._metrics = billing.metrics
         self._disk_executor = disk_executor
         self._turn_latency = TurnLatencyTracker(
             settings.vad_silence_ms if settings.turn_detection is TurnDetection.SERVER else 0,
@@ -160,6 +159,7 @@ class VoiceSession(BaseSession):
 
     def apply_preferences(self) -> None:
         """Send the changes that a running session can take. The next connection begins with all of them."""
+        self._call.clear_preference_notice()
         self._billing.visitor_limit_usd = self._visitor.preferences.max_cost_usd
         live, endpoint = self._live, self._current_endpoint
         if live is not None and live.upstream.is_connected and endpoint is not None:

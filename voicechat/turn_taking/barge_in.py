@@ -15,7 +15,7 @@ from voicechat.config.settings import Settings, TurnDetection
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.client_events import ClientEventBuilder
 from voicechat.protocol.event_fields import Event, to_count
-from voicechat.protocol.server_events import InputCommitted, ResponseDone, ServerEvent
+from voicechat.protocol.server_events import InputCommitted, ResponseDone, ServerError, ServerEvent
 
 from .interruption_classifier import ClassifierState, InterruptionClassifier, InterruptionVerdict
 from .response_tracker import ResponseTracker
@@ -50,6 +50,8 @@ class BargeIn:
         self._energy_vad = EnergyVad()
         self._client_side = False
         self._needs_response_request = False
+        self._sent_truncations = 0
+        """Truncations that the server has neither confirmed nor refused. Some servers do neither."""
 
     @property
     def client_side(self) -> bool:
@@ -66,6 +68,7 @@ class BargeIn:
     def handle_connected(self) -> None:
         """Leave interruptions to the server until it confirms otherwise."""
         self._client_side = False
+        self._sent_truncations = 0
 
     def apply_turn_detection(self, turn_detection: Event) -> None:
         """Take over the settings that the server confirms."""
@@ -84,11 +87,23 @@ class BargeIn:
             if self._conversation.is_replayed(cut.item_id):
                 events += self._client_events.with_event_ids("retell", self._conversation.resend_truncated(cut.item_id))
                 continue
+            self._sent_truncations += 1
             events.append(self._client_events.truncate_item(cut, self._conversation.server_id(cut.item_id)))
         if self._registry.is_busy:
             # Items without audio cannot be truncated; they are deleted.
             events += self._client_events.delete_items(self._conversation.cancel_response(self._registry.current_id))
         return events
+
+    def take_truncation(self, answer: ServerEvent) -> bool:
+        """Note that an event may answer a truncation. Return whether it does, as far as that can be seen."""
+        about_another = isinstance(answer, ServerError) and bool(answer.event_id)
+        was_unanswered = self._sent_truncations > 0 and not about_another
+        self._sent_truncations -= was_unanswered
+        return was_unanswered
+
+    def forget_truncations(self) -> None:
+        """Await no answer to a truncation: the server makes the next reply already."""
+        self._sent_truncations = 0
 
     def interrupt(self, now: float) -> list[dict[str, Any]]:
         """Stop the reply here and at the server, and end the classification."""

@@ -11,21 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 from voicechat.audio.format import FRAME_S, Samples
-from voicechat.audio.playback_buffer import PlaybackBuffer
-from voicechat.config.settings import ServerKind, Settings
-from voicechat.conversation.conversation import Conversation
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.protocol import server_events
-from voicechat.protocol.client_events import ClientEventBuilder
-from voicechat.protocol.failures import Failure, failure_of_error
+from voicechat.protocol.failures import loggable_code
 from voicechat.protocol.notices import Notice
 
-from .aec_warmup import AecWarmup
-from .barge_in import BargeIn
-from .call_lifecycle import CallLifecycle
+from .call_connection import CallConnection
 from .interruption_classifier import InterruptionVerdict
-from .pending_response import PendingResponse
-from .response_tracker import ResponseTracker
-from .server_errors import ErrorAction, classify_error, is_about_response_request
+from .reply_outcomes import (
+    ErrorAction,
+    classify_error,
+    is_about_response_request,
+    judge_ending,
+    notice_of_error,
+    notice_of_silence,
+)
 from .snapshot import TERMINAL_STAGES, CallStage
 from .user_turn import UserTurnStatus
 
@@ -41,62 +41,8 @@ COLLIDED_TURN_TIMEOUT_S = 1.5
 """The same before a reply is requested for a turn that collided with the reply before it."""
 
 
-class CallStateMachine(CallLifecycle):
+class CallStateMachine(CallConnection):
     """The state of a call. `conversation` outlives it and belongs to the visitor."""
-
-    def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
-        super().__init__(conversation, settings, now)
-        self._registry = conversation.responses
-        self.playback = PlaybackBuffer(self._registry)
-        self._tracker = ResponseTracker(self._registry)
-        self._client_events = ClientEventBuilder()
-        self._barge_in = BargeIn(conversation, self.playback, self._tracker, self._client_events, settings)
-        guarded = settings.server_kind is not ServerKind.CUSTOM  # elsewhere an update in mid-call may do anything
-        self._aec_warmup = AecWarmup(settings.echo_guard_threshold if guarded else 0.0)
-        self._unsent_messages = 0
-        """Messages typed without a connection: all of them are replayed to the next one."""
-        conversation.clock.start(now)
-
-    @property
-    def idle(self) -> bool:
-        """The visitor is silent and awaits no reply."""
-        return super().idle and not self.playback.has_queued_audio and not self._tracker.is_response_expected
-
-    # ---------------------------------------------------------------- connection
-
-    def handle_connected(self, now: float) -> list[Event]:
-        """Start on a new connection. Return the events that replay the conversation to it."""
-        seed = self.conversation.replay(max(self._settings.replay_items, self._unsent_messages))
-        events = self._client_events.with_event_ids("seed", seed)
-        self._unsent_messages = 0
-        self._tracker.clear_in_flight()
-        self._barge_in.handle_connected()
-        self._enter_stage(CallStage.SPEAKING if self.playback.has_queued_audio else CallStage.LISTENING, now)
-        self.set_notice(None)
-        self._touch(now)
-        return events + self._request_response(now)
-
-    def handle_disconnected(self, stage: CallStage, now: float) -> None:
-        """Give up the connection. Received audio of a reply is still played."""
-        self._barge_in.reset()
-        self._aec_warmup.handle_disconnected()
-        was_requested, was_active = self._registry.is_requested, self._registry.is_active
-        self.playback.assign_new_ids(self.conversation.reset_connection())
-        # Of a written reply that was begun, the page may show nothing yet.
-        shown = self.conversation.bubbles()
-        unseen = was_active and self.conversation.is_text_only and bool(shown) and shown[-1].role == "user"
-        self._tracker.handle_disconnected(response_lost=was_requested or unseen)
-        self._enter_stage(stage, now)
-
-    def end(self, stage: CallStage, notice: str | None, now: float) -> None:
-        """End the call. Audio that was not played is dropped."""
-        self._barge_in.reset()
-        for cut in self.playback.interrupt(now):
-            self.conversation.truncate(*cut)
-        self.conversation.reset_connection()
-        self.conversation.clock.stop(now)
-        self.set_notice(notice)
-        self._enter_stage(stage, now)
 
     # ---------------------------------------------------------------- server events
 
@@ -120,6 +66,8 @@ class CallStateMachine(CallLifecycle):
             return []
         taken = self.playback.push(event.item_id, event.content_index, event.response_id, pcm, now)
         if taken:
+            if self.notice is not None:
+                self._clear_answer_notice()
             self.conversation.add_audio(event.item_id, event.content_index, event.response_id, taken)
             if not self._registry.is_active:  # a server that does not announce its responses
                 self._mark_active(event.response_id)
@@ -131,9 +79,11 @@ class CallStateMachine(CallLifecycle):
 
     def _handle_text_delta(self, event: server_events.TextDelta, now: float) -> list[Event]:
         self._touch(now)
-        # A server that does not announce its responses.
-        if self._registry.is_requested and not self._registry.is_stale(event.response_id):
+        if not event.delta or self._registry.is_stale(event.response_id):
+            return []
+        if self._registry.is_requested:  # a server that does not announce its responses
             self._mark_active(event.response_id)
+        self._clear_answer_notice()
         return []
 
     def _handle_session_updated(self, event: server_events.SessionUpdated, now: float) -> list[Event]:
@@ -141,19 +91,28 @@ class CallStateMachine(CallLifecycle):
         self._aec_warmup.apply_turn_detection(event.session.turn_detection)
         return []
 
-    def _mark_active(self, response_id: str) -> None:
-        self._tracker.mark_active(response_id, user_speaking=self.stage is CallStage.USER_SPEAKING)
+    def _handle_item_truncated(self, event: server_events.ItemTruncated, now: float) -> list[Event]:
+        self._barge_in.take_truncation(event)
+        return []
+
+    def _handle_input_cleared(self, event: server_events.InputCleared, now: float) -> list[Event]:
+        """Await no end of a turn whose audio the server has dropped."""
+        if self._tracker.user_turn is not UserTurnStatus.OPEN or self._barge_in.classifying:
+            return []
+        self._tracker.dismiss_turn()
+        return self._return_to_listening(now)
 
     def _handle_speech_started(self, event: server_events.SpeechStarted, now: float) -> list[Event]:
         self._touch(now)
         audible = self._barge_in.classifying or self.stage is CallStage.SPEAKING or self.playback.has_queued_audio
         self._tracker.start_turn()
-        self.set_notice(None)
+        self.set_notice(None)  # a deferred one stays: the sound may be no interruption
         self._enter_stage(CallStage.USER_SPEAKING, now)
         if not self._barge_in.client_side:
+            self._clear_answer_notice()
             return self._barge_in.truncate_reply(now)
         if not audible:
-            return self._barge_in.interrupt(now)
+            return self._interrupt_reply(now)
         return self._apply_verdict(self._barge_in.duck_and_classify(event.item_id, now), now)
 
     def _handle_turn_end(
@@ -188,7 +147,7 @@ class CallStateMachine(CallLifecycle):
             self._enter_stage(CallStage.THINKING, now)
         if verdict is InterruptionVerdict.PENDING:
             return []
-        events = self._barge_in.interrupt(now)
+        events = self._interrupt_reply(now)
         if unanswered and not still_speaking:
             self._tracker.queue_turn_response()
         return events + self._request_response(now)
@@ -203,11 +162,14 @@ class CallStateMachine(CallLifecycle):
         return self._apply_verdict(self._barge_in.apply_transcript(event.item_id, is_final=False), now)
 
     def _handle_transcript(self, event: server_events.ServerEvent, now: float) -> list[Event]:
+        if isinstance(event, server_events.TranscriptFailed):
+            log.warning("call: transcription failed code=%s", loggable_code(event.error_code))
+            self._incomplete_reasons.append(IncompleteReason.TRANSCRIPTION_FAILED)
         verdict = self._barge_in.apply_transcript(event.item_id, is_final=True)
         if verdict is not None or self._barge_in.classifying:
             return self._apply_verdict(verdict, now)
-        has_speech = isinstance(event, server_events.TranscriptCompleted) and bool(event.transcript.strip())
-        if not has_speech and self.stage is CallStage.THINKING and self._registry.is_free:
+        has_no_words = isinstance(event, server_events.TranscriptCompleted) and not event.transcript.strip()
+        if has_no_words and self.stage is CallStage.THINKING and self._registry.is_free:
             return self._return_to_listening(now)
         return []
 
@@ -227,30 +189,42 @@ class CallStateMachine(CallLifecycle):
         return []
 
     def _handle_response_done(self, event: server_events.ResponseDone, now: float) -> list[Event]:
-        self.playback.finish_response(event.response_id or self._registry.current_id)
-        cancelled, was_stale = event.status == "cancelled", self._registry.is_stale(event.response_id)
+        response_id = event.response_id or self._registry.current_id
+        self.playback.finish_response(response_id)
+        given_up = self._registry.is_given_up(response_id)
         if not self._registry.finish(event.response_id):
             return []
         self._touch(now)
-        if self._barge_in.classifying and cancelled and not was_stale:
+        if self._barge_in.classifying and event.status == "cancelled" and not given_up:
             return self._apply_verdict(InterruptionVerdict.INTERRUPT, now)  # the server interrupts all the same
-        if event.status == "failed":
-            failure = failure_of_error(event.error)
-            log.warning("call: reply failed reason=%s", failure.value if failure else "unknown")
-            if failure in (Failure.QUOTA, Failure.WRONG_KEY):
-                self._fatal_failure = failure
-            self.set_notice(Notice.REPLY_FAILED)
+        ending = judge_ending(event, self.conversation, response_id, given_up=given_up)
+        self._fatal_failure = ending.fatal_failure or self._fatal_failure
+        if ending.reason is not None:
+            self._incomplete_reasons.append(ending.reason)
+        if ending.is_whole:
+            self._clear_answer_notice()
+        user_speaking = self.stage is CallStage.USER_SPEAKING
+        if ending.can_ask_again and not user_speaking:
+            self._tracker.retry_empty()
         if self._tracker.is_response_askable:
             return self._request_response(now)
+        if ending.notice is not None:
+            self._report_reply(ending.notice, after_reply=user_speaking or self.playback.has_queued_audio)
         # A cancelled reply ends late, during the turn that interrupted it: the reply to that turn is still awaited.
-        if self.stage is CallStage.THINKING and not self.playback.has_queued_audio and not cancelled:
+        over = not (given_up or event.status == "cancelled") or not self._tracker.is_response_expected
+        if self.stage is CallStage.THINKING and not self.playback.has_queued_audio and over:
             return self._return_to_listening(now)
         return []
 
     def _handle_error(self, event: server_events.ServerError, now: float) -> list[Event]:
         refused = self._registry.is_requested and is_about_response_request(event)
-        awaited = refused or (self.stage is CallStage.THINKING and self._registry.is_free)
-        match classify_error(event, self._tracker, client_side=self._barge_in.client_side):
+        awaited = refused or self.stage is CallStage.THINKING
+        match classify_error(
+            event,
+            self._tracker,
+            client_side=self._barge_in.client_side,
+            truncation_sent=self._barge_in.take_truncation(event),
+        ):
             case ErrorAction.IGNORE:
                 return []
             case ErrorAction.REQUEST_RESPONSE:
@@ -259,7 +233,8 @@ class CallStateMachine(CallLifecycle):
                 self._barge_in.mark_turn_unanswered()
                 return self._request_response(now)
         # Servers also report harmless errors: without an awaited reply, the visitor sees none of them.
-        self.set_notice(failure_of_error(event.error) or (Notice.REPLY_FAILED if awaited else self.notice))
+        if notice := notice_of_error(event, awaited=awaited):
+            self.set_notice(notice)
         if not refused:
             return []
         self._registry.release()
@@ -281,7 +256,7 @@ class CallStateMachine(CallLifecycle):
         self._touch(now)
         self.set_notice(None)
         self._end_classification(now)
-        events = self._barge_in.interrupt(now)
+        events = self._interrupt_reply(now)
         item = self.conversation.add_user_message(text, self.conversation.clock.elapsed_s(now))
         events.append(self._client_events.create_item(item))
         self._tracker.add_message(user_speaking=self.stage is CallStage.USER_SPEAKING)
@@ -295,7 +270,7 @@ class CallStateMachine(CallLifecycle):
     def interrupt(self, now: float) -> list[Event]:
         """Stop the reply that is being given or was requested."""
         self._end_classification(now)
-        events = self._barge_in.interrupt(now)
+        events = self._interrupt_reply(now)
         self._tracker.discard_expected()
         if self.stage in (CallStage.SPEAKING, CallStage.THINKING):
             self._enter_stage(CallStage.LISTENING, now)
@@ -312,6 +287,7 @@ class CallStateMachine(CallLifecycle):
         self._tracker.clear()
         self._unsent_messages = 0
         self.set_notice(None)
+        self._clear_answer_notice()
         deleted = self.conversation.clear()
         self.conversation.clock.restart(now)
         if not self.is_connected:
@@ -319,22 +295,6 @@ class CallStateMachine(CallLifecycle):
         if self.stage in (CallStage.SPEAKING, CallStage.THINKING):
             self._enter_stage(CallStage.LISTENING, now)
         return events + self._client_events.delete_items(deleted)
-
-    def _request_response(self, now: float) -> list[Event]:
-        """Request a wanted reply, unless one is being made or is still to be rejected."""
-        if not self._tracker.can_request() or not self.is_connected:
-            return []
-        event = self._client_events.create_response()
-        self._tracker.mark_requested(event["event_id"])
-        self._enter_stage(CallStage.THINKING, now)
-        return [event]
-
-    def _return_to_listening(self, now: float) -> list[Event]:
-        """Await no reply to the turn. A message typed during it is answered now."""
-        self._tracker.abandon_turn()
-        waits = self._tracker.pending is not PendingResponse.NONE
-        self._enter_stage(CallStage.THINKING if waits else CallStage.LISTENING, now)
-        return self._request_response(now)
 
     # ---------------------------------------------------------------- time
 
@@ -373,12 +333,16 @@ class CallStateMachine(CallLifecycle):
         was_busy = self._registry.is_busy
         if self._idle_s(now) <= (ACTIVE_RESPONSE_TIMEOUT_S if was_busy else RESPONSE_TIMEOUT_S):
             return []
-        events = []
+        being_given = self._registry.is_active  # not one that was given up, whose end the server still owes
+        notice, events = notice_of_silence(self.conversation, self._registry.current_id, being_given=being_given), []
         if was_busy:
-            self.set_notice(Notice.REPLY_FAILED)
-            events = self._barge_in.interrupt(now)
+            events = self._interrupt_reply(now)
         self._tracker.clear_in_flight()
-        return events + self._return_to_listening(now)
+        events += self._return_to_listening(now)
+        if not self._tracker.is_response_expected:
+            log.warning("call: no reply in time announced=%s", was_busy)
+            self.set_notice(notice)
+        return events
 
 
 _HANDLERS: dict[type[server_events.ServerEvent], Callable[[CallStateMachine, Any, float], list[Event]]] = {
@@ -389,6 +353,8 @@ _HANDLERS: dict[type[server_events.ServerEvent], Callable[[CallStateMachine, Any
     server_events.SpeechStarted: CallStateMachine._handle_speech_started,
     server_events.SpeechStopped: CallStateMachine._handle_turn_end,
     server_events.InputCommitted: CallStateMachine._handle_turn_end,
+    server_events.ItemTruncated: CallStateMachine._handle_item_truncated,
+    server_events.InputCleared: CallStateMachine._handle_input_cleared,
     server_events.TranscriptDelta: CallStateMachine._handle_transcript_delta,
     server_events.TranscriptCompleted: CallStateMachine._handle_transcript,
     server_events.TranscriptFailed: CallStateMachine._handle_transcript,

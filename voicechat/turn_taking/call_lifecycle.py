@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from voicechat.config.settings import Settings
-from voicechat.conversation.conversation import Conversation
+from voicechat.conversation.conversation import Conversation, IncompleteReason
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 
+from .reply_outcomes import ANSWER_NOTICES
 from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Snapshot
 
 ACTIVE_STAGES = frozenset({CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
@@ -28,6 +29,9 @@ class CallLifecycle:
         self._stage_since = now
         self._changes = 0
         self._fatal_failure: Failure | None = None
+        self._deferred_notice: Notice | None = None
+        """Notice about the reply that is being heard, for the time after it."""
+        self._incomplete_reasons: list[IncompleteReason] = []
         self._queue_position = 0
         self._shutdown_grace_s = 0.0
         self._shutdown_deadline: float | None = None
@@ -54,6 +58,29 @@ class CallLifecycle:
         if notice != self.notice:
             self.notice = notice
             self._changes += 1
+
+    def _report_reply(self, notice: Notice, *, after_reply: bool) -> None:
+        """Show a notice about a reply, now or once the call listens again."""
+        if after_reply:
+            self._deferred_notice = notice
+        else:
+            self.set_notice(notice)
+
+    def _clear_answer_notice(self) -> None:
+        """Drop notices about a missing, failed or cut answer: the visitor goes on, or another answer comes."""
+        self._deferred_notice = None
+        if self.notice in ANSWER_NOTICES:
+            self.set_notice(None)
+
+    def clear_preference_notice(self) -> None:
+        """Drop the notice about rejected preferences: others are tried."""
+        if self.notice == Notice.PREFERENCE_REJECTED:
+            self.set_notice(None)
+
+    def take_incomplete_reasons(self) -> list[IncompleteReason]:
+        """Return why messages have been incomplete since the last call of this method, one entry each."""
+        taken, self._incomplete_reasons = self._incomplete_reasons, []
+        return taken
 
     def queued(self, queue_position: int, now: float) -> None:
         """Wait in the queue; position 1 is next. The time in the queue does not count for the call."""
@@ -112,6 +139,9 @@ class CallLifecycle:
             self.stage = stage
             self._stage_since = now
             self._changes += 1
+            if stage is CallStage.LISTENING and self._deferred_notice is not None:
+                self.set_notice(self._deferred_notice)
+                self._deferred_notice = None
 
     def _touch(self, now: float) -> None:
         """Note activity: the call is not idle."""

@@ -15,7 +15,7 @@ class PendingResponse(Enum):
     WITH_TURN = "with_turn"
     """A message typed while the visitor spoke: the reply to the spoken turn answers it too."""
     FOR_TURN = "for_turn"
-    """A spoken turn that the server does not answer by itself."""
+    """A spoken turn that the server does not answer by itself, or anything that it answered with nothing."""
 
 
 class PendingTransition(Enum):
@@ -40,6 +40,8 @@ class PendingTransition(Enum):
     """The request for a spoken turn is refused: the reply that is being made knows of the turn."""
     LOSE = "lose"
     """The connection is lost, and the requested reply with it."""
+    RETRY = "retry"
+    """The reply was empty, and another attempt can help."""
     ABANDON_TURN = "abandon_turn"
     """No reply to the turn comes: a message typed in it needs its own."""
     DISCARD = "discard"
@@ -60,6 +62,7 @@ PENDING_TRANSITIONS: Mapping[PendingTransition, Mapping[PendingResponse, Pending
     _T.DEFER: dict.fromkeys(_P, _P.FOR_MESSAGE),
     _T.DEFER_TURN: dict.fromkeys(_P, _P.NONE),
     _T.LOSE: dict.fromkeys(_P, _P.FOR_MESSAGE),
+    _T.RETRY: {_P.NONE: _P.FOR_TURN},
     _T.ABANDON_TURN: {_P.FOR_TURN: _P.NONE, _P.WITH_TURN: _P.FOR_MESSAGE},
     _T.DISCARD: dict.fromkeys(_P, _P.NONE),
 }

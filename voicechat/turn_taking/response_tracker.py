@@ -26,6 +26,8 @@ class ResponseTracker:
         """Replies to what was cleared that the server has yet to announce: they are rejected then."""
         self._retried_after_reconnect = False
         """The pending message was requested again over a second connection; over a third it is not."""
+        self._retried_empty = False
+        """An empty reply to the newest message or turn was requested again."""
 
     # ---------------------------------------------------------------- reading
 
@@ -53,6 +55,11 @@ class ResponseTracker:
         return self._turn.awaits_reply or not self.registry.is_free or self._pending is not PendingResponse.NONE
 
     @property
+    def is_turn_completed(self) -> bool:
+        """A spoken turn has ended, and its reply is not announced."""
+        return self._turn.is_completed
+
+    @property
     def has_unanswered_turn(self) -> bool:
         """The server may have been kept from answering a turn, by a reply that is over."""
         return self._turn.status is UserTurnStatus.COLLIDED and self.registry.is_free
@@ -70,23 +77,28 @@ class ResponseTracker:
         self._request_event_id, self._expected_rejections = "", 0
         self._turn.apply(UserTurnTransition.FORGET)
 
-    def handle_disconnected(self, *, response_lost: bool) -> None:
-        """Forget the connection. A reply of which nothing was shown (`response_lost`) is wanted from the next one."""
+    def handle_disconnected(self, *, response_lost: bool) -> bool:
+        """Forget the connection. A reply of which nothing was shown (`response_lost`) is wanted from the next one.
+
+        That holds for one loss of the same reply. Return whether any reply is wanted from the next connection.
+        """
         self.clear_in_flight()
         if response_lost and not self._retried_after_reconnect:
             self._move(PendingTransition.LOSE)
             self._retried_after_reconnect = True
+        return self.is_response_askable
 
     # ---------------------------------------------------------------- the visitor
 
     def add_message(self, *, user_speaking: bool) -> None:
         """Want a reply to a typed message."""
         self._move(PendingTransition.TYPE_WHILE_SPEAKING if user_speaking else PendingTransition.TYPE)
-        self._retried_after_reconnect = False
+        self._retried_after_reconnect = self._retried_empty = False
 
     def start_turn(self) -> None:
         """Begin a spoken turn."""
         self._turn.apply(UserTurnTransition.START)
+        self._retried_after_reconnect = self._retried_empty = False
 
     def commit_turn(self, *, can_collide: bool) -> None:
         """End a spoken turn: it is an item now. `can_collide`: the server does not interrupt its own replies."""
@@ -155,6 +167,12 @@ class ResponseTracker:
         self.registry.announce(response_id)
         self._turn.apply(UserTurnTransition.ANSWER_WHILE_SPEAKING if user_speaking else UserTurnTransition.ANSWER)
         self._move(PendingTransition.ANSWER)
+
+    def retry_empty(self) -> None:
+        """Want another reply in place of an empty one, once, unless the reply to a newer turn is awaited."""
+        if not self._retried_empty and not self._turn.awaits_reply:
+            self._retried_empty = True
+            self._move(PendingTransition.RETRY)
 
     def fold_into_turn(self) -> None:
         """Want no reply of its own for a message: the reply to the turn being spoken answers it."""

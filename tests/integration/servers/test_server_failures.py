@@ -16,6 +16,8 @@ from tests.support.sessions.session_users import (
     is_shown,
     notice_text_for,
 )
+from voicechat.conversation.incomplete_reason import IncompleteReason
+from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.connection import Failure
 
@@ -198,7 +200,7 @@ async def test_quota_exhausted_during_reply_fails(
         assert NO_CREDIT in notice_text_for(person, last)
         assert [bubble.text for bubble in last.bubbles] == [fake_server_variants.TYPED]
     assert there.connection_count == 1
-    assert "call: reply failed reason=quota" in caplog.text
+    assert "call: reply ended early status=failed reason=failed error=insufficient_quota" in caplog.text
 
 
 # -------------------------------------------------------------------- what heals
@@ -237,7 +239,8 @@ async def test_connection_lost_in_reply_reconnects(
         await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.RECONNECTING)
         there.reconnect_allowed.set()
         back = await person.wait_for_snapshot(is_listening)
-        assert (back.notice, len(back.bubbles)) == (None, 2)
+        assert (back.notice, len(back.bubbles)) == (Notice.REPLY_LOST, 2)
+        assert back.bubbles[1].incomplete_reason is IncompleteReason.CONNECTION_LOST
         assert back.bubbles[0].text == fake_server_variants.TYPED
         assert fake_server_variants.REPLY.startswith(back.bubbles[1].text)
         assert await person.send_text(fake_server_variants.TYPED)

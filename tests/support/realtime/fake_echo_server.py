@@ -78,6 +78,11 @@ class EchoRealtimeServer:
         send({"type": "conversation.item.added", "previous_item_id": None, "item": message})
         half = len(text) // 2
         send({"type": "response.output_text.delta", **about, "delta": text[:half]})
+        if text.startswith("CUT "):  # "CUT content_filter ...": the response ends here, for this reason
+            details = {"type": "incomplete", "reason": text.split()[1]}
+            ended = {"id": reply, "status": "incomplete", "status_details": details, "output": []}
+            send({"type": "response.done", "response": ended})
+            return
         status = "completed"
         if text.startswith("WAIT") and not self.release_reply.wait(30):
             status = "failed"

@@ -191,6 +191,26 @@ class OutOfQuotaServer(OfficialServer):
         return [created, {"type": "response.done", "response": response}]
 
 
+class EarlyEndingServer(OfficialServer):
+    """Server whose first responses end early: with half of their content, or with none."""
+
+    def __init__(self, status: str, details: object, *, is_empty: bool, responses: int = 1) -> None:
+        super().__init__()
+        self.ending = status, details
+        self.is_empty = is_empty
+        self.responses_left = responses
+
+    def reply_events(self, number: int) -> list[Event]:
+        events = OfficialServer.reply_events(self, number)
+        if not self.responses_left:
+            return events
+        self.responses_left -= 1
+        done = {**events[-1]["response"], "output": []}
+        done["status"], done["status_details"] = self.ending
+        kept = events[:1] if self.is_empty else [event for event in events if ".done" not in event["type"]]
+        return [*kept, {"type": "response.done", "response": done}]
+
+
 class HugeMessageServer(OfficialServer):
     """Server that sends its first reply in one message of `message_bytes`."""
 

@@ -100,6 +100,22 @@ def complete_response(
     ]
 
 
+def response_ended(response: str, status: object, details: object = None, output: list[Event] | None = None) -> Event:
+    """Return `response.done` with any status and `status_details`."""
+    ended = {"id": response, "status": status, "status_details": details, "output": output or []}
+    return {"type": "response.done", "response": ended}
+
+
+def incomplete(reason: str | None) -> Event:
+    """Return the `status_details` of an incomplete response."""
+    return {"type": "incomplete", "reason": reason}
+
+
+def failed(code: str | None, kind: str = "server_error") -> Event:
+    """Return the `status_details` of a failed response."""
+    return {"type": "failed", "error": {"type": kind, "code": code, "message": "secret words"}}
+
+
 def error_event(code: str | None, event_id: str | None = None, kind: str = "invalid_request_error") -> Event:
     return {
         "type": "error",

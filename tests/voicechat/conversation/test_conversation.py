@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.realtime import server_events
-from voicechat.conversation.conversation import BubbleState, Conversation
+from voicechat.conversation.conversation import BubbleState, Conversation, IncompleteReason
 from voicechat.protocol.server_events import parse_event
 
 
@@ -112,8 +112,24 @@ def test_turn_without_words_leaves_no_bubble() -> None:
 def test_failed_transcription_keeps_the_partial_transcript() -> None:
     failed = {"type": "conversation.item.input_audio_transcription.failed", "item_id": "u1", "error": {}}
     conversation = fold(server_events.speech_started("u1"), server_events.transcription_delta("u1", "Good"), failed)
-    assert conversation.bubbles()[0].state is BubbleState.DONE
+    assert conversation.bubbles()[0].state is BubbleState.INCOMPLETE
+    assert conversation.bubbles()[0].incomplete_reason is IncompleteReason.TRANSCRIPTION_FAILED
     assert messages(conversation) == [("user", "Good")]
+
+
+def test_turn_without_any_transcript_is_shown_until_a_late_one_comes() -> None:
+    failed = {"type": "conversation.item.input_audio_transcription.failed", "item_id": "u1", "error": {}}
+    conversation = fold(server_events.speech_started("u1"), server_events.turn_committed("u1"), failed)
+    assert [(b.role, b.text, b.incomplete_reason) for b in conversation.bubbles()] == [
+        ("user", "", IncompleteReason.TRANSCRIPTION_FAILED)
+    ]
+    conversation.reset_connection()
+    assert len(conversation.bubbles()) == 1
+    assert conversation.replay() == []
+    conversation = fold(
+        server_events.turn_committed("u1"), failed, server_events.transcription_completed("u1", "Good morning")
+    )
+    assert [(b.text, b.state) for b in conversation.bubbles()] == [("Good morning", BubbleState.DONE)]
 
 
 def test_interrupted_reply_is_split_into_heard_and_unheard_text() -> None:

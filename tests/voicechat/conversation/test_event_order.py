@@ -142,7 +142,7 @@ SESSION = [event for event in AS_WRITTEN if event["type"] != "response.output_au
 SAID = [
     ("u1", "user", "Hello.", "", "done"),
     ("a1", "assistant", "Good morning.", "", "done"),
-    ("u3", "user", "What time", "", "done"),
+    ("u3", "user", "What time", "", "incomplete"),
     ("a2", "assistant", "One moment.", "", "done"),
     ("a3", "assistant", "It is noon.", "", "done"),
     ("u4", "user", "後天見", "", "done"),

@@ -27,12 +27,14 @@ from voicechat.conversation.export import (
     to_markdown,
     to_srt,
 )
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.conversation.items import Bubble, BubbleState, Role
 from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 
 NAMES: dict[Role, str] = {"user": "You", "assistant": "Model"}
+MARKS = {reason: f"why: {reason}" for reason in IncompleteReason}
 
 
 def make_utterance(role: Role, text: str, start: float, end: float, unheard: str = "") -> Utterance:
@@ -173,6 +175,7 @@ def test_json() -> None:
         "text": "It is noon. The sun",
         "unheard": "is right above us.",
         "state": "interrupted",
+        "incomplete_reason": None,
         "start": 2.75,
         "end": 4.0,
     }
@@ -185,13 +188,23 @@ def test_json() -> None:
 
 
 def test_markdown() -> None:
-    assert to_markdown(UTTERANCES_OF_TALK, "Conversation", NAMES) == (
+    assert to_markdown(UTTERANCES_OF_TALK, "Conversation", NAMES, MARKS) == (
         "# Conversation\n\n"
         "**You** (0:01)\n\nWhat time is it?\n\n"
         "**Model** (0:02)\n\nIt is noon. The sun ~~is right above us.~~\n\n"
         "**You** (0:03)\n\n謝謝！再說一次。\n\n"
         "**Model**\n\n~~Of course.~~\n"
     )
+
+
+@pytest.mark.parametrize("reason", IncompleteReason)
+def test_incomplete_message_has_its_reason_in_markdown_and_json(reason: IncompleteReason) -> None:
+    cut = [Utterance(Bubble("a1", "assistant", "Once upon", "", BubbleState.INCOMPLETE, reason), TimeSpan(0, 1))]
+    mark = escape_with_backslashes(f"[why: {reason}]")
+    assert to_markdown(cut, "C", NAMES, MARKS) == f"# C\n\n**Model** (0:00)\n\nOnce upon *{mark}*\n"
+    message = json.loads(to_json(cut, datetime.now(UTC)))["messages"][0]
+    assert (message["state"], message["incomplete_reason"]) == ("incomplete", reason.value)
+    assert to_srt(cut, NAMES).endswith("\nModel: Once upon\n"), "subtitles hold what was heard"
 
 
 @pytest.mark.parametrize(

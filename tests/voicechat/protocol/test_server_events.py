@@ -14,7 +14,7 @@ from voicechat.protocol.event_dispatcher import EventDispatcher
 from voicechat.protocol.event_fields import MAX_ID_CHARS, has_valid_ids
 from voicechat.protocol.server_events import UnknownEvent, parse_event
 
-EVENT_TYPES = frozenset(server_events._PARSERS)
+EVENT_TYPES = frozenset(server_events.EVENT_PARSERS)
 """Types that have a class of their own."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400),

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from tests.support.app.prometheus_samples import parse_metrics, read_metrics
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.limits.pricing import TokenUsage
 from voicechat.server.embedded_server import EmbeddedServerPhase
@@ -65,6 +66,17 @@ def test_reconnects() -> None:
     metrics.record_reconnect()
     found = read_metrics(metrics)
     assert found[("voice_chat_reconnects_total",)] == 1
+
+
+def test_incomplete_messages_are_counted_by_a_fixed_set_of_reasons() -> None:
+    metrics = Metrics()
+    metrics.record_incomplete(IncompleteReason.CONTENT_FILTER)
+    found = {
+        key[1]: value
+        for key, value in read_metrics(metrics).items()
+        if key[0] == "voice_chat_messages_incomplete_total"
+    }
+    assert found == {reason.value: float(reason is IncompleteReason.CONTENT_FILTER) for reason in IncompleteReason}
 
 
 def test_label_values_are_bounded_in_form_and_number() -> None:

@@ -167,7 +167,7 @@ def test_reply_without_progress_is_cancelled_with_a_notice(call_driver: CallDriv
     assert event_types(answers)[-1] == "response.cancel"
     assert answers[-1]["response_id"] == "r1"
     assert call_driver.stage is CallStage.LISTENING
-    assert call_driver.call.notice == Notice.REPLY_FAILED
+    assert call_driver.call.notice == Notice.REPLY_BROKEN_OFF
     call_driver.server_sends(server_events.clause_deltas("r1", "a1", "Two.", 500))
     assert not call_driver.play_ms(200).any(), "the visitor may be speaking by now"
     assert "response.create" in event_types(call_driver.send_text("Next"))

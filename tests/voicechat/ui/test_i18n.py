@@ -7,6 +7,7 @@ import re
 import pytest
 
 from realtime_handler import CallStage, Notice
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.limits.pricing import SpendStatus
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.ui.i18n import (
@@ -14,6 +15,7 @@ from voicechat.ui.i18n import (
     CALL_STAGE_TEXTS,
     CHAT_NOTICE_TEXTS,
     CHAT_STAGE_TEXTS,
+    INCOMPLETE_MARKS,
     KEY_MESSAGES,
     LABELS,
     SCRIPT_TEXTS,
@@ -33,6 +35,7 @@ def test_every_stage_and_failure_has_a_sentence() -> None:
         CALL_NOTICE_TEXTS
     )
     assert not {budget for budget in SpendStatus if budget is not SpendStatus.OK} - set(USAGE_PANEL_TEXTS)
+    assert set(INCOMPLETE_MARKS) == set(IncompleteReason)
     assert {Endpoint(kind, "", has_own_key=own).name for kind in ServerKind for own in (False, True)} - set(
         SERVER_NAMES
     ) == {

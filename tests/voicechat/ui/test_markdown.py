@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.ui.widgets.markdown import WORD_JOINER, escape_with_entities, safe_model_markdown, with_strikethrough
+from voicechat.ui.widgets.markdown import (
+    WORD_JOINER,
+    escape_with_entities,
+    safe_model_markdown,
+    with_mark,
+    with_strikethrough,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +67,9 @@ def test_unheard_text_is_struck_through_on_one_line() -> None:
         with_strikethrough("See:\n```\nx = 1", "\ny = 2\n```")
         == 'See:\n```\nx = 1\n```\n <span class="unheard">y = 2 &#96;&#96;&#96;</span>'
     )
+
+
+def test_mark_of_a_cut_message_stands_outside_its_code() -> None:
+    assert with_mark("One", "cut off") == 'One <span class="incomplete">[cut off]</span>'
+    assert with_mark("", "cut off") == '<span class="incomplete">[cut off]</span>'
+    assert with_mark("```\nx =", "cut *off*") == '```\nx =\n```\n <span class="incomplete">[cut &#42;off&#42;]</span>'

@@ -12,10 +12,11 @@ from gradio.events import Dependency
 
 from voicechat.config.settings import Settings
 from voicechat.conversation.export import to_json, to_markdown, to_srt
+from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.conversation.items import Role, Utterance
 from voicechat.session.visitor import Visitor
 from voicechat.ui.downloads import Download, Downloads
-from voicechat.ui.i18n import EXPORT_TEXTS, Locale, get_message, label
+from voicechat.ui.i18n import EXPORT_TEXTS, INCOMPLETE_MARKS, Locale, get_message, label
 
 
 class ExportFormat(StrEnum):
@@ -62,7 +63,10 @@ def render_transcript(
     }
     if export_format is ExportFormat.MARKDOWN:
         text = to_markdown(
-            utterances, f"{get_message(EXPORT_TEXTS, 'title', locale)} {exported_at:%Y-%m-%d %H:%M}", names
+            utterances,
+            f"{get_message(EXPORT_TEXTS, 'title', locale)} {exported_at:%Y-%m-%d %H:%M}",
+            names,
+            {reason: get_message(INCOMPLETE_MARKS, reason, locale) for reason in IncompleteReason},
         )
     else:
         text = to_json(utterances, exported_at) if export_format is ExportFormat.JSON else to_srt(utterances, names)

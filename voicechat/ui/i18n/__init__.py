@@ -6,7 +6,14 @@ and denied requests have their texts in voicechat/security (auth/login_page.py, 
 """
 
 from .choices import ENDPOINTING_SPEEDS, LANGUAGES, NOISE_REDUCTIONS, PREFERENCE_MESSAGES, PRESETS
-from .details import CONNECT_BUTTON_LABELS, EXPORT_TEXTS, KEY_MESSAGES, SERVER_NAMES, USAGE_PANEL_TEXTS
+from .details import (
+    CONNECT_BUTTON_LABELS,
+    EXPORT_TEXTS,
+    INCOMPLETE_MARKS,
+    KEY_MESSAGES,
+    SERVER_NAMES,
+    USAGE_PANEL_TEXTS,
+)
 from .labels import I18N, LABELS, label
 from .locale import Locale, TranslationTable, get_message, localize, negotiate_locale, parse_locale
 from .script_texts import SCRIPT_TEXTS, script_texts_by_locale
@@ -21,6 +28,7 @@ __all__ = [
     "ENDPOINTING_SPEEDS",
     "EXPORT_TEXTS",
     "I18N",
+    "INCOMPLETE_MARKS",
     "KEY_MESSAGES",
     "LABELS",
     "LANGUAGES",

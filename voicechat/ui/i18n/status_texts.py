@@ -124,6 +124,30 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "通話已達時間上限，請重新撥打，繼續對話。",
     ),
     "reply_failed": ("There was no answer this time. Please say it again.", "這次沒有得到回答，請再說一次。"),
+    "reply_too_long": (
+        'The answer was cut off at the length limit. Say "go on" to hear the rest.',
+        "回答太長，到了長度上限就被截斷。說「請繼續」可以聽後面的部分。",
+    ),
+    "reply_out_of_tokens": (
+        "The model reached its length limit before the first word. Ask for something shorter.",
+        "模型還沒開口就用完了長度上限，請換個簡短一點的問法。",
+    ),
+    "reply_filtered": (
+        "The server's content filter stopped the answer. Ask in another way.",
+        "伺服器的內容過濾擋下了這次的回答，請換個方式問。",
+    ),
+    "reply_rate_limited": (
+        "The server has had too many requests. Wait a little, then say it again.",
+        "伺服器收到太多要求，請稍等一下再說一次。",
+    ),
+    "reply_broken_off": (
+        "The server broke off the answer. Ask again to hear the rest.",
+        "伺服器中途停止了回答，請再問一次。",
+    ),
+    "reply_lost": (
+        "The connection was lost during the answer. Ask again to hear the rest.",
+        "回答到一半時連線中斷，請再問一次。",
+    ),
     "renewing": ("Renewing the connection; the conversation continues…", "正在更新連線，對話會繼續…"),
     "wish_refused": (
         "The server does not support this setting. The call continues without the change.",
@@ -187,5 +211,21 @@ CHAT_NOTICE_TEXTS: TranslationTable = {
         "對話已達時間上限，請重新連線繼續。",
     ),
     "reply_failed": ("There was no answer this time. Please send it again.", "這次沒有得到回答，請再送一次。"),
+    "reply_too_long": (
+        'The answer was cut off at the length limit. Write "go on" to read the rest.',
+        "回答太長，到了長度上限就被截斷。輸入「請繼續」可以看後面的部分。",
+    ),
+    "reply_rate_limited": (
+        "The server has had too many requests. Wait a little, then send it again.",
+        "伺服器收到太多要求，請稍等一下再送一次。",
+    ),
+    "reply_broken_off": (
+        "The server broke off the answer. Ask again to read the rest.",
+        "伺服器中途停止了回答，請再問一次。",
+    ),
+    "reply_lost": (
+        "The connection was lost during the answer. Ask again to read the rest.",
+        "回答到一半時連線中斷，請再問一次。",
+    ),
     "internal_error": ("The app had an error. Connect again to continue.", "程式發生問題，請重新連線繼續。"),
 }

@@ -37,17 +37,18 @@ from .stream_liveness import count_unread, until_unread
 GENERATING_STAGES = frozenset({CallStage.THINKING, CallStage.SPEAKING})
 
 
-def render_message(bubble: Bubble) -> ChatMessage | None:
+def render_message(bubble: Bubble, locale: Locale) -> ChatMessage | None:
     """Return a bubble as a chatbot message; None while it is empty."""
     return to_chat_message(
         bubble,
         escape_with_entities(bubble.text) if bubble.role == "user" else safe_model_markdown(bubble.text),
+        locale,
     )
 
 
-def render_history(snapshot: Snapshot) -> list[ChatMessage]:
+def render_history(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
     """Return all messages, with a placeholder for an expected reply."""
-    messages = [message for bubble in snapshot.bubbles if (message := render_message(bubble)) is not None]
+    messages = [message for bubble in snapshot.bubbles if (message := render_message(bubble, locale)) is not None]
     if snapshot.stage in GENERATING_STAGES and (not messages or messages[-1]["role"] == "user"):
         messages.append({"role": "assistant", "content": PENDING_PLACEHOLDER})
     return messages
@@ -138,7 +139,7 @@ def build(
             connected = snapshot.stage not in TERMINAL_STAGES
             name = snapshot.server_name or server_status(session_visitor.own_key)[2]
             yield (
-                render_history(snapshot),
+                render_history(snapshot, user_locale),
                 render_status(
                     snapshot.stage, snapshot.notice, name, user_locale, snapshot.queue_position, snapshot.notice_seconds
                 ),

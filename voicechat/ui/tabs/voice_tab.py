@@ -54,17 +54,18 @@ CALL_HINTS_HTML = (
 """Filled by call_control.js and call_view.js."""
 
 
-def render_caption(bubble: Bubble) -> ChatMessage | None:
+def render_caption(bubble: Bubble, locale: Locale) -> ChatMessage | None:
     """Return a bubble as a chatbot message; None while it is empty."""
     return to_chat_message(
         bubble,
         escape_with_entities(bubble.text) if bubble.role == "user" else with_strikethrough(bubble.text, bubble.unheard),
+        locale,
     )
 
 
-def render_captions(snapshot: Snapshot) -> list[ChatMessage]:
+def render_captions(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
     """Return all captions of a snapshot as chatbot messages."""
-    return [message for bubble in snapshot.bubbles if (message := render_caption(bubble)) is not None]
+    return [message for bubble in snapshot.bubbles if (message := render_caption(bubble, locale)) is not None]
 
 
 def render_status(
@@ -152,7 +153,7 @@ def build(
         status_bar = render_status(
             stage, snapshot.notice, name, user_locale, snapshot.queue_position, snapshot.notice_seconds
         )
-        return render_captions(snapshot), status_bar, render_usage_panel(snapshot, user_locale)
+        return render_captions(snapshot, user_locale), status_bar, render_usage_panel(snapshot, user_locale)
 
     async def on_send(session_visitor: Visitor, text: str, user_locale: Locale) -> tuple[Any, Any]:
         if not text.strip():
@@ -177,7 +178,7 @@ def build(
         if session_visitor.call is not None:
             session_visitor.call.end_by_user()
         # The captions too: unheard text is now struck through, and the stream of the call's snapshots has ended.
-        return render_captions(session_visitor.snapshot()), render_status(
+        return render_captions(session_visitor.snapshot(), user_locale), render_status(
             CallStage.ENDED, None, server_status(session_visitor.own_key)[2], user_locale
         )
 

@@ -8,9 +8,9 @@ import gradio as gr
 
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Bubble, BubbleState
-from voicechat.ui.i18n import label
+from voicechat.ui.i18n import INCOMPLETE_MARKS, Locale, get_message, label
 
-from .markdown import preserve_indentation
+from .markdown import preserve_indentation, with_mark
 
 STATIC_DIR = Path(__file__).resolve().parent.parent / "static"
 AVATARS = (str(STATIC_DIR / "user.svg"), str(STATIC_DIR / "model.svg"))
@@ -28,8 +28,13 @@ def queue_concurrency_limit(max_active: int, settings: Settings) -> int:
     return max_active + settings.limits.max_waiting + SPARE_QUEUE_SLOTS
 
 
-def to_chat_message(bubble: Bubble, markup: str) -> ChatMessage | None:
-    """Return a bubble as a chatbot message, with its text rendered as `markup`; None while it is empty."""
+def to_chat_message(bubble: Bubble, markup: str, locale: Locale) -> ChatMessage | None:
+    """Return a bubble as a chatbot message, with its text rendered as `markup`; None while it is empty.
+
+    The message of an incomplete bubble ends with a mark that says why.
+    """
+    if bubble.incomplete_reason is not None:
+        markup = with_mark(markup, get_message(INCOMPLETE_MARKS, bubble.incomplete_reason, locale))
     content = preserve_indentation(markup)
     if not content and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         content = PENDING_PLACEHOLDER

@@ -59,7 +59,16 @@ def preserve_indentation(markup: str) -> str:
 def with_strikethrough(text: str, unheard_text: str) -> str:
     """Return a model's text as Markdown, followed by `unheard_text` struck through."""
     unheard = " ".join(unheard_text.split())  # on one line: a new paragraph or list would end the span
-    shown = safe_model_markdown(text)
-    if text.count("```") % 2:
-        shown += "\n```\n"  # cut inside a code block
+    shown = close_code_block(safe_model_markdown(text))
     return f'{shown} <span class="unheard">{escape_with_entities(unheard)}</span>' if unheard else shown
+
+
+def close_code_block(markup: str) -> str:
+    """Return Markdown with its last code block closed: a cut text may end inside it."""
+    return f"{markup}\n```\n" if markup.count("```") % 2 else markup
+
+
+def with_mark(markup: str, mark: str) -> str:
+    """Return Markdown of a message, followed by a mark of the app's own words."""
+    shown = close_code_block(markup)
+    return f'{shown}{" " if shown else ""}<span class="incomplete">[{escape_with_entities(mark)}]</span>'
