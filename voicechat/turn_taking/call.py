@@ -16,7 +16,7 @@ from voicechat.config.settings import ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol import server_events
 from voicechat.protocol.client_events import ClientEventBuilder
-from voicechat.protocol.failures import Failure, failure_of_error
+from voicechat.protocol.failures import FATAL, failure_of_error
 from voicechat.protocol.notices import Notice
 
 from .aec_warmup import AecWarmup
@@ -237,7 +237,7 @@ class CallStateMachine(CallLifecycle):
         if event.status == "failed":
             failure = failure_of_error(event.error)
             log.warning("call: reply failed reason=%s", failure.value if failure else "unknown")
-            if failure in (Failure.QUOTA, Failure.WRONG_KEY):
+            if failure in FATAL:
                 self._fatal_failure = failure
             self.set_notice(Notice.REPLY_FAILED)
         if self._tracker.is_response_askable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.protocol.failures import Failure
+from voicechat.protocol.failures import QUOTES_SERVER, Failure
 from voicechat.protocol.notices import Notice
 
 from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Snapshot
@@ -29,6 +29,7 @@ class CallLifecycle:
         self._changes = 0
         self._fatal_failure: Failure | None = None
         self._queue_position = 0
+        self._server_words = ""
         self._shutdown_grace_s = 0.0
         self._shutdown_deadline: float | None = None
 
@@ -47,6 +48,7 @@ class CallLifecycle:
             notice,
             queue_position=self._queue_position,
             notice_seconds=seconds,
+            server_words=self._server_words if notice in QUOTES_SERVER else "",
         )
 
     def set_notice(self, notice: str | None) -> None:
@@ -54,6 +56,10 @@ class CallLifecycle:
         if notice != self.notice:
             self.notice = notice
             self._changes += 1
+
+    def quote_server(self, server_words: str) -> None:
+        """Keep the server's scrubbed words about the end that follows."""
+        self._server_words = server_words
 
     def queued(self, queue_position: int, now: float) -> None:
         """Wait in the queue; position 1 is next. The time in the queue does not count for the call."""

@@ -28,8 +28,8 @@ from voicechat.upstream.connection import RealtimeConnection, open_socket
     ("status", "failure"),
     [
         (401, Failure.WRONG_KEY),
-        (403, Failure.WRONG_KEY),
-        (404, Failure.MODEL_NOT_FOUND),
+        (403, Failure.FORBIDDEN),
+        (404, Failure.WRONG_ADDRESS),
         (429, Failure.SERVER_FULL),
         (503, Failure.SERVER_FULL),
         (500, Failure.SERVER_ERROR),
@@ -119,7 +119,7 @@ async def test_open_socket_untrusted_certificate_gets_no_key(tmp_path: Path) -> 
     running = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
     async with running:
         port = running.sockets[0].getsockname()[1]
-        assert await failure_of(f"wss://localhost:{port}/v1/realtime") is Failure.WRONG_ADDRESS
+        assert await failure_of(f"wss://localhost:{port}/v1/realtime") is Failure.UNTRUSTED_CERTIFICATE
     assert visits in ([], [b""])
 
 
