@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
-from voicechat.config.settings import Settings
+from voicechat.config.settings import DuckingMode, Settings
 from voicechat.limits.billing import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
@@ -101,7 +101,9 @@ class GatewaySession:
         self._policy = ClientEventPolicy(
             mode, max_tokens, requested_model=requested_model, dialect=client.dialect, check_budget=self._check_budget
         )
-        update = {**build_session_update(settings, mode, kind=endpoint.kind), "event_id": new_event_id()}
+        # A program's server interrupts its replies itself, as the protocol says. Ducking is a matter of the page.
+        for_programs = settings.with_changes(ducking=DuckingMode.OFF)
+        update = {**build_session_update(for_programs, mode, kind=endpoint.kind), "event_id": new_event_id()}
         self._private_texts = private_texts_of(update)
         self._bootstrap = SessionBootstrap(update, endpoint.unsupported_fields, endpoint.host)
         self._upstream: ClientConnection | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from voicechat.audio.format import FRAME_S, Samples
 from voicechat.audio.playback_buffer import PlaybackBuffer
-from voicechat.config.settings import ServerKind, Settings
+from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol import server_events
 from voicechat.protocol.client_events import ClientEventBuilder
@@ -26,6 +26,7 @@ from .interruption_classifier import InterruptionVerdict
 from .pending_response import PendingResponse
 from .response_tracker import ResponseTracker
 from .server_errors import ErrorAction, classify_error, is_about_response_request
+from .session_capabilities import InterruptionPolicy
 from .snapshot import TERMINAL_STAGES, CallStage
 from .user_turn import UserTurnStatus
 
@@ -51,8 +52,7 @@ class CallStateMachine(CallLifecycle):
         self._tracker = ResponseTracker(self._registry)
         self._client_events = ClientEventBuilder()
         self._barge_in = BargeIn(conversation, self.playback, self._tracker, self._client_events, settings)
-        guarded = settings.server_kind is not ServerKind.CUSTOM  # elsewhere an update in mid-call may do anything
-        self._aec_warmup = AecWarmup(settings.echo_guard_threshold if guarded else 0.0)
+        self._aec_warmup = AecWarmup(settings.echo_guard_threshold)
         self._unsent_messages = 0
         """Messages typed without a connection: all of them are replayed to the next one."""
         conversation.clock.start(now)
@@ -71,6 +71,7 @@ class CallStateMachine(CallLifecycle):
         self._unsent_messages = 0
         self._tracker.clear_in_flight()
         self._barge_in.handle_connected()
+        self._aec_warmup.apply_turn_detection({})
         self._enter_stage(CallStage.SPEAKING if self.playback.has_queued_audio else CallStage.LISTENING, now)
         self.set_notice(None)
         self._touch(now)
@@ -138,7 +139,7 @@ class CallStateMachine(CallLifecycle):
 
     def _handle_session_updated(self, event: server_events.SessionUpdated, now: float) -> list[Event]:
         self._barge_in.apply_turn_detection(event.session.turn_detection)
-        self._aec_warmup.apply_turn_detection(event.session.turn_detection)
+        self._aec_warmup.apply_turn_detection(self._barge_in.adjustable_turn_detection)
         return []
 
     def _mark_active(self, response_id: str) -> None:
@@ -150,9 +151,9 @@ class CallStateMachine(CallLifecycle):
         self._tracker.start_turn()
         self.set_notice(None)
         self._enter_stage(CallStage.USER_SPEAKING, now)
-        if not self._barge_in.client_side:
+        if self._barge_in.policy is InterruptionPolicy.SERVER:
             return self._barge_in.truncate_reply(now)
-        if not audible:
+        if self._barge_in.policy is InterruptionPolicy.FIRST_SOUND or not audible:
             return self._barge_in.interrupt(now)
         return self._apply_verdict(self._barge_in.duck_and_classify(event.item_id, now), now)
 

@@ -89,7 +89,7 @@ async def test_session_expired_reconnects(
         assert await person.send_text(fake_server_variants.TYPED)
         await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
         await there.expire(with_error=with_error)
-        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(there.session_updates) == 2)
+        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and there.connection_count == 2)
         assert await person.send_text(fake_server_variants.TYPED)
         last = await person.wait_for_snapshot(
             is_shown(
