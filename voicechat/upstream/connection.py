@@ -53,6 +53,8 @@ FIRST_EVENT_TIMEOUT_S = 1.0
 """Seconds to wait for the server's first event, which shows its dialect, before sending the settings."""
 UNCONFIRMED_TIMEOUT_S = 0.3
 """Seconds to wait for rejections from a server that did not confirm its settings before."""
+NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""OpenSSL's reasons for a first answer that is not TLS: the port belongs to a server without it."""
 CLOSE_TIMEOUT_S = 0.5
 """Seconds for the closing handshake; then the connection is cut."""
 
@@ -92,6 +94,9 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     except ssl.SSLCertVerificationError as error:
         failure = Failure.UNTRUSTED_CERTIFICATE  # a retry cannot help, and a key must not go there
         log.info("upstream: certificate not trusted host=%s code=%d", endpoint.host, error.verify_code)
+    except ssl.SSLError as error:
+        failure = Failure.WRONG_ADDRESS if error.reason in NOT_TLS_REASONS else Failure.UNREACHABLE
+        log.info("upstream: no TLS connection host=%s error=%s", endpoint.host, type(error).__name__)
     except (InvalidURI, UnicodeError) as error:
         failure = Failure.WRONG_ADDRESS
         log.info("upstream: address unusable error=%s", type(error).__name__)
