@@ -29,6 +29,7 @@ from tests.support.offline.scripted_models import tone, tone_probability
 from voicechat.config.session_update import build_session_update
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.protocol.notices import Notice
 from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
@@ -232,4 +233,6 @@ def test_conversation_in_any_order_is_same_for_model_and_page(
     both.run_until_idle()
     assert both.call.stage is CallStage.LISTENING
     both.assert_memory_matches_page()
-    assert both.call.notice is None
+    if both.call.notice is not None:  # a noise stopped the answer before its first word
+        assert both.call.notice == Notice.REPLY_FAILED
+        assert both.call.snapshot().bubbles[-1].role == "user"

@@ -170,6 +170,8 @@ class CallStateMachine(CallConnection):
         verdict = self._barge_in.apply_transcript(event.item_id, is_final=True)
         if verdict is not None or self._barge_in.classifying:
             return self._apply_verdict(verdict, now)
+        if self._has_unexplained_silence and self.stage is CallStage.LISTENING and self.conversation.awaits_reply:
+            self._report_reply(Notice.REPLY_FAILED, after_reply=False)
         has_no_words = isinstance(event, server_events.TranscriptCompleted) and not event.transcript.strip()
         if has_no_words and self.stage is CallStage.THINKING and self._registry.is_free:
             return self._return_to_listening(now)
@@ -210,7 +212,8 @@ class CallStateMachine(CallConnection):
             self._tracker.retry_empty()
         if self._tracker.is_response_askable:
             return self._request_response(now)
-        if ending.notice is not None:
+        self._has_unexplained_silence = ending.is_silent and not self.conversation.awaits_reply
+        if ending.notice is not None and not self._has_unexplained_silence:
             self._report_reply(ending.notice, after_reply=user_speaking or self.playback.has_queued_audio)
         # A cancelled reply ends late, during the turn that interrupted it: the reply to that turn is still awaited.
         over = not (given_up or event.status == "cancelled") or not self._tracker.is_response_expected

@@ -31,6 +31,8 @@ class CallLifecycle:
         self._fatal_failure: Failure | None = None
         self._deferred_notice: Notice | None = None
         """Notice about the reply that is being heard, for the time after it."""
+        self._has_unexplained_silence = False
+        """The last reply was complete and empty, and it is not known yet whether the turn had any words."""
         self._incomplete_reasons: list[IncompleteReason] = []
         self._queue_position = 0
         self._server_words = ""
@@ -70,7 +72,7 @@ class CallLifecycle:
 
     def _clear_answer_notice(self) -> None:
         """Drop notices about a missing, failed or cut answer: the visitor goes on, or another answer comes."""
-        self._deferred_notice = None
+        self._deferred_notice, self._has_unexplained_silence = None, False
         if self.notice in ANSWER_NOTICES:
             self.set_notice(None)
 

@@ -54,6 +54,8 @@ class ReplyEnding:
     """Message for the visitor."""
     is_whole: bool
     """The whole reply has come."""
+    is_silent: bool
+    """The reply is complete and empty: right for a noise, and a missing answer to words."""
     can_ask_again: bool
     """The reply is empty, and another request can help."""
     fatal_failure: Failure | None
@@ -68,7 +70,7 @@ def judge_ending(event: ResponseDone, conversation: Conversation, response_id: s
     failure = failure_of_error(event.error) if event.status == "failed" else None
     fatal = failure if failure in FATAL else None
     if given_up:
-        return ReplyEnding(None, None, is_whole=False, can_ask_again=False, fatal_failure=fatal)
+        return ReplyEnding(None, None, is_whole=False, is_silent=False, can_ask_again=False, fatal_failure=fatal)
     # A status that this module does not know says nothing against an item that the server has completed.
     reason = None if conversation.is_reply_whole(response_id) else reason_of_ending(event)
     is_empty = not conversation.has_reply(response_id)
@@ -87,6 +89,7 @@ def judge_ending(event: ResponseDone, conversation: Conversation, response_id: s
         reason,
         notice_of_ending(IncompleteReason.OTHER if is_interrupted else reason, event.error, is_empty=is_empty),
         is_whole=reason is None and not is_empty and not is_interrupted,
+        is_silent=reason is None and is_empty and not is_interrupted,
         can_ask_again=is_empty and event.status == "incomplete" and reason in ASK_AGAIN_REASONS,
         fatal_failure=fatal,
     )

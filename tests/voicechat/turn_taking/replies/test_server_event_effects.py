@@ -162,3 +162,21 @@ def test_missing_answer_after_a_reply_that_never_ended_is_said(call_driver: Call
     call_driver.now += 61
     call_driver.call.check_timeouts(call_driver.now)
     assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, "reply_failed")
+
+
+@pytest.mark.parametrize(("words", "notice"), [("", None), ("Hello", "reply_failed")])
+@pytest.mark.parametrize("late", [True, False], ids=["late_transcript", "early_transcript"])
+def test_empty_reply_to_a_noise_is_not_said(
+    call_driver: CallDriver, late: bool, words: str, notice: str | None
+) -> None:
+    """The embedded server answers a turn without words with an empty response; others transcribe it afterwards."""
+    transcript = server_events.transcription_completed("u1", words)
+    call_driver.server_sends(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.response_started("r1", "a1")[:1],
+        [] if late else transcript,
+        server_events.response_ended("r1", "completed"),
+        transcript if late else [],
+    )
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, notice)
