@@ -12,6 +12,7 @@ from voicechat.server.gradio_patches import disconnect_polling, error_logging, s
 from voicechat.transport.audio_track import install_track
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
+from voicechat.transport.sctp_limits import install_sctp_limits
 
 from .dependency_checks import DependencyChanged
 from .patched_internals import INTERNAL_USES
@@ -29,6 +30,7 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         install_jitter_buffer,
         install_track,
         install_rtp_fast_path,
+        install_sctp_limits,
         disconnect_polling.install,
         error_logging.install,
         session_retention.install,
