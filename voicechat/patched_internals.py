@@ -136,6 +136,20 @@ INTERNAL_USES = (
         },
     ),
     InternalUse(
+        used_in="voicechat/transport/ice_limits.py",
+        used_for="Limits of the addresses that a peer names, and of their number.",
+        lost_when_skipped="One visitor can make the server send packets to any number of addresses.",
+        replaced={
+            "aioice.ice:Connection._add_remote_candidate": "57d1ebed0e0c08c0",
+            "aioice.ice:Connection.check_incoming": "2b596ea7a1a1d641",
+            "aioice.ice:validate_remote_candidate": "a5e4ab811741fc1f",
+        },
+        relied_on={
+            "aioice.ice:Connection.add_remote_candidate": "c4522e35a8ee1b4d",
+            "aioice.candidate:Candidate._network_host": "476e7826f65f1b39",
+        },
+    ),
+    InternalUse(
         used_in="voicechat/transport/sctp_limits.py",
         used_for="Limits of what a peer makes the data channels keep or compute.",
         lost_when_skipped="One visitor can fill the memory, or stop all calls, with packets of a data channel.",
@@ -160,10 +174,8 @@ INTERNAL_USES = (
             f"{_SCTP}._abort": "81982e1472e02c8c",
             f"{_SCTP}.transport": "7f4c4c6a3f49a727",
             "aiortc.rtcsctptransport:InboundStream": "d287aabfa2a0257b",
-            "aiortc.rtcsctptransport:InboundStream.reassembly": "506046619155635e",
             "aiortc.rtcsctptransport:DataChunk": "f6e4a945313d6fc7",
             "aiortc.rtcsctptransport:SackChunk": "3452ccf8f4565697",
-            "aiortc.rtcsctptransport:padl": "43b410817ddadeca",
             "aiortc.rtcsctptransport:LOCAL_MAX_MESSAGE_SIZE": "0aeb120ce9a6ac0f",
             "aiortc.rtcsctptransport:USERDATA_MAX_LENGTH": "4d91a138eb79bc9b",
             "aiortc.rtcdtlstransport:RTCDtlsTransport._RTCDtlsTransport__run": "06a033e9acff64fd",

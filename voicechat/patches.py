@@ -10,6 +10,7 @@ import uvicorn
 
 from voicechat.server.gradio_patches import disconnect_polling, error_logging, session_retention, stream_close
 from voicechat.transport.audio_track import install_track
+from voicechat.transport.ice_limits import install_ice_limits
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
 from voicechat.transport.sctp_limits import install_sctp_limits
@@ -30,6 +31,7 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         install_jitter_buffer,
         install_track,
         install_rtp_fast_path,
+        install_ice_limits,
         install_sctp_limits,
         disconnect_polling.install,
         error_logging.install,

@@ -234,11 +234,12 @@ def _check_message_size(stock: _Receive) -> _Receive:
 
 def _unacknowledged_chunks(transport: Any) -> int:
     """Return the number of chunks, sent or not, that the peer has not acknowledged."""
-    waiting = sum(
+    waiting: int = sum(
         max(1, math.ceil(len(data) / rtcsctptransport.USERDATA_MAX_LENGTH))
         for _, _, data in transport._data_channel_queue
     )
-    return waiting + int(len(transport._outbound_queue) + len(transport._sent_queue))
+    sent: int = len(transport._outbound_queue) + len(transport._sent_queue)
+    return waiting + sent
 
 
 def _check_send_queue(stock: Callable[..., None]) -> Callable[..., None]:
