@@ -129,7 +129,7 @@ CHECK_OFFERS: dict[str, tuple[str, ...]] = {
 
 
 def candidates(networks: int) -> list[str]:
-    """Return the candidates of a computer with so many networks, each with IPv4 and IPv6, a STUN and a TURN server."""
+    """Return the candidates of a computer with this number of networks, all with IPv4, IPv6, STUN and TURN."""
     tail = "generation 0 ufrag 0G3o network-id {0} network-cost 10"
     templates = (
         "a=candidate:40860332{0}4 1 udp 2122194687 192.168.{0}.2 5{0}076 typ host " + tail,

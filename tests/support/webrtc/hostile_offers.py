@@ -84,7 +84,7 @@ def check_offer(*lines: str) -> str:
 
 
 def offers_with_sections(number: int) -> str:
-    """Return an offer with so many audio sections."""
+    """Return an offer with this number of audio sections."""
     return join_lines(*SESSION, *_sections(number), *CHANNEL)
 
 
@@ -122,3 +122,10 @@ def endless(kind: str, size: int, build: Callable[..., str] = call_offer) -> str
             break
         lines.append(line)
     return build(*lines)
+
+
+def codecs_times_feedback(size: int, build: Callable[..., str] = call_offer) -> str:
+    """Return an offer of about `size` characters in which each codec gets all feedback: the worst for aiortc."""
+    codecs = [f"a=rtpmap:{number % 90} x/1" for number in range(size // 40)]
+    feedback = ["a=rtcp-fb:* n"] * (size // 30)
+    return build(*codecs, *feedback)

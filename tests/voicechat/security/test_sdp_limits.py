@@ -64,6 +64,11 @@ def test_offer_with_endless_lines_of_one_kind_is_refused(kind: str, build: objec
             check_sdp_limits(hostile_offers.endless(kind, size, build))  # type: ignore[arg-type]
 
 
+def test_offer_that_costs_the_parser_most_is_refused() -> None:
+    with pytest.raises(OfferTooLarge):
+        check_sdp_limits(hostile_offers.codecs_times_feedback(4_000))
+
+
 def test_offer_with_a_third_section_is_refused() -> None:
     assert is_within_limits(hostile_offers.offers_with_sections(1))
     with pytest.raises(OfferTooLarge):
