@@ -79,7 +79,7 @@ KIND_NAMES = {
 }
 
 
-def _cores() -> tuple[int | None, int | None]:
+def choose_cores() -> tuple[int | None, int | None]:
     """Return the cores of the app and of everything else; None without pinning, or with one core.
 
     Call this before any process is pinned.
@@ -182,7 +182,7 @@ class LoadBench:
             window = await self.measure_window()
             ramp.windows.append(window)
             verdict = window.verdict
-            _print_progress(self.kind, window)
+            print_progress(self.kind, window)
             if verdict is WindowVerdict.INTACT:
                 ramp.max_calls = max(ramp.max_calls, count)
                 break
@@ -216,7 +216,7 @@ class LoadBench:
         await self.set_call_count(count)
         await asyncio.sleep(SETTLE_S)
         ramp.windows.append(await self.measure_window())
-        _print_progress(self.kind, ramp.windows[0])
+        print_progress(self.kind, ramp.windows[0])
         await self.set_call_count(0)
         return ramp
 
@@ -235,7 +235,8 @@ class LoadBench:
         return float((found[1] - found[0]) / (many - few))
 
 
-def _print_progress(kind: LoadKind, window: LoadWindow) -> None:
+def print_progress(kind: LoadKind, window: LoadWindow) -> None:
+    """Print one line of a window to stderr."""
     print(
         f"{KIND_NAMES[kind]:28} {window.calls:>3} calls: {window.verdict.value:9} CPU {window.cpu_cores:.2f}  lag p99 "
         f"{window.lag_p99_ms:.0f} ms  late p99 {window.late_p99_ms:.0f} max {window.late_max_ms:.0f} ms  words lost "
@@ -287,7 +288,7 @@ async def _measure_group(
 
 async def measure(kinds: list[LoadKind], *, quick: bool) -> dict[str, Any]:
     """Measure WebRTC calls of the app and of the plain demo in turns, then the WebSockets."""
-    cores = _cores()
+    cores = choose_cores()
     pin_to_core(cores[1])
     disable_gc()
     others, began = OtherProcessesCpu([os.getpid()]), time.monotonic()
@@ -298,7 +299,7 @@ async def measure(kinds: list[LoadKind], *, quick: bool) -> dict[str, Any]:
         if kind in kinds:
             rows |= await _measure_group([kind], 2, cores, quick=quick)
     report: dict[str, Any] = {"seconds": time.monotonic() - began, "cores_pinned": None not in cores, "rows": rows}
-    report["all_programs_cores"] = others.busy_cores()
+    report["all_programs_cores"] = others.busychoose_cores()
     for name in ("calls_per_core", "calls_by_cpu"):
         if all(rows.get(kind, {}).get(name) for kind in ("webrtc", "plain")):
             report[f"webrtc_times_plain_{name}"] = rows["webrtc"][name] / rows["plain"][name]

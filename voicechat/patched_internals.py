@@ -48,6 +48,7 @@ def package_of(target: str) -> str:
     return target.replace("/", ".").replace(":", ".").partition(".")[0]
 
 
+_SCTP = "aiortc.rtcsctptransport:RTCSctpTransport"
 _SANSIO = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
 
 INTERNAL_USES = (
@@ -132,6 +133,54 @@ INTERNAL_USES = (
             "aiortc.jitterbuffer:JitterFrame": "e1e498c338f24f05",
             "aiortc.rtcrtpreceiver:RTCRtpReceiver._handle_rtp_packet": "fee976bd3c84bd2b",
             "aiortc.rtcrtpreceiver:RTCRtpReceiver._handle_rtp_packet._data": "3ed285f0289ade1c",
+        },
+    ),
+    InternalUse(
+        used_in="voicechat/transport/ice_limits.py",
+        used_for="Limits of the addresses that a peer names, and of their number.",
+        lost_when_skipped="One visitor can make the server send packets to any number of addresses.",
+        replaced={
+            "aioice.ice:Connection._add_remote_candidate": "57d1ebed0e0c08c0",
+            "aioice.ice:Connection.check_incoming": "2b596ea7a1a1d641",
+            "aioice.ice:validate_remote_candidate": "a5e4ab811741fc1f",
+        },
+        relied_on={
+            "aioice.ice:Connection.add_remote_candidate": "c4522e35a8ee1b4d",
+            "aioice.candidate:Candidate._network_host": "476e7826f65f1b39",
+        },
+    ),
+    InternalUse(
+        used_in="voicechat/transport/sctp_limits.py",
+        used_for="Limits of what a peer makes the data channels keep or compute.",
+        lost_when_skipped="One visitor can fill the memory, or stop all calls, with packets of a data channel.",
+        replaced={
+            "aiortc.rtcsctptransport:decode_params": "b5e2e3ef8548d4b9",
+            "aiortc.rtcsctptransport:parse_packet": "3fc52dd69186eacf",
+            f"{_SCTP}._handle_data": "bb2085419f3e552a",
+            f"{_SCTP}._receive_chunk": "b8005c76943da8d3",
+            f"{_SCTP}._data_channel_receive": "d21ec9cfe03b3624",
+            f"{_SCTP}._data_channel_send": "b2e7b00edf4d6684",
+        },
+        relied_on={
+            f"{_SCTP}._advertised_rwnd": "1ae8e6fb2e8a7be6",
+            f"{_SCTP}._inbound_streams": "0b532a6da21ac442",
+            f"{_SCTP}._last_received_tsn": "fe1d0b5a153382ff",
+            f"{_SCTP}._sack_misordered": "4ed2aef107e38f21",
+            f"{_SCTP}._local_tsn": "5179408dfb6ad466",
+            f"{_SCTP}._outbound_queue": "057e118054c4a68c",
+            f"{_SCTP}._sent_queue": "ad8a482cd2fb4d22",
+            f"{_SCTP}._data_channels": "ec9c540df11d1d5c",
+            f"{_SCTP}._data_channel_queue": "662211672a1cfb3c",
+            f"{_SCTP}._abort": "81982e1472e02c8c",
+            f"{_SCTP}.transport": "7f4c4c6a3f49a727",
+            "aiortc.rtcsctptransport:InboundStream": "d287aabfa2a0257b",
+            "aiortc.rtcsctptransport:DataChunk": "f6e4a945313d6fc7",
+            "aiortc.rtcsctptransport:SackChunk": "3452ccf8f4565697",
+            "aiortc.rtcsctptransport:LOCAL_MAX_MESSAGE_SIZE": "0aeb120ce9a6ac0f",
+            "aiortc.rtcsctptransport:USERDATA_MAX_LENGTH": "4d91a138eb79bc9b",
+            "aiortc.rtcdtlstransport:RTCDtlsTransport._RTCDtlsTransport__run": "06a033e9acff64fd",
+            "aiortc.rtcdtlstransport:RTCDtlsTransport._recv_next": "1cdf6cfa565fb98a",
+            "aiortc.rtcdatachannel:RTCDataChannel._setReadyState": "7a42a476179ec869",
         },
     ),
     InternalUse(

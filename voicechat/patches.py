@@ -16,9 +16,11 @@ from voicechat.server.gradio_patches import (
     stream_close,
 )
 from voicechat.transport.audio_track import install_track
+from voicechat.transport.ice_limits import install_ice_limits
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
 from voicechat.upstream import proxy_login
+from voicechat.transport.sctp_limits import install_sctp_limits
 
 from .dependency_checks import DependencyChanged
 from .patched_internals import INTERNAL_USES
@@ -37,6 +39,8 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         install_track,
         install_rtp_fast_path,
         cross_origin.install,
+        install_ice_limits,
+        install_sctp_limits,
         disconnect_polling.install,
         error_logging.install,
         session_retention.install,

@@ -23,7 +23,10 @@ from websockets.sync.client import connect
 from tests.support.app.app_process import AppProcess
 from tests.support.app.canaries import REPLY, SPOKEN
 from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder
+from tests.support.app.webrtc_call_client import webrtc_call
 from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
+from tests.support.webrtc import hostile_offers
+from voicechat.security.sdp_limits import MAX_SDP_CHARS
 
 LONG = bool(os.environ.get("LONG"))
 FUZZ_SETTINGS = settings(
@@ -296,6 +299,48 @@ def test_posted_bodies_cause_no_server_error(canary_app: AppProcess, path: str, 
             content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
             answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
             assert answer.status_code < 500 or answer.status_code == 503, (path, body, answer.text[:300])
+
+
+OFFER_KINDS = st.sampled_from(sorted(hostile_offers.AUDIO_KINDS))
+CANDIDATE = {"candidate": "candidate:1 1 udp 2122194687 192.0.2.2 50076 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
+ODD_CANDIDATES = st.lists(
+    st.sampled_from(["candidate:1", "1", "udp", "x", "127.0.0.1", "::", "a.local", "99999", "9" * 30, "typ", "host"]),
+    max_size=14,
+).map(lambda words: {**CANDIDATE, "candidate": " ".join(words)})
+
+
+@FUZZ_SETTINGS
+@given(st.lists(st.tuples(OFFER_KINDS, st.integers(500, 31_000)), min_size=2, max_size=6), st.lists(ODD_CANDIDATES))
+def test_hostile_offers_are_answered_or_refused_while_a_call_goes_on(
+    canary_app: AppProcess, offers: list[tuple[str, int]], candidates: list[dict[str, Any]]
+) -> None:
+    """Every member of the kinds that cost the most, below and above the limits, at both entrances."""
+    count_inputs(2 * len(offers) + len(candidates))
+    asyncio.run(call_among_hostile_offers(canary_app, offers, candidates))
+
+
+async def call_among_hostile_offers(
+    app: AppProcess, offers: list[tuple[str, int]], candidates: list[dict[str, Any]]
+) -> None:
+    async with httpx.AsyncClient(timeout=20) as client, httpx.AsyncClient(base_url=app.url, timeout=20) as stranger:
+        visitor = GradioPageClient(app.url, client, TrafficRecorder())
+        await visitor.open()
+        async with webrtc_call(visitor):
+            for kind, size in offers:
+                check = {"type": "offer", "sdp": hostile_offers.endless(kind, size, hostile_offers.check_offer)}
+                answer = await stranger.post("/udp-check", json=check)
+                assert answer.status_code in (200, 400, 413, 503), (kind, size, answer.status_code)
+                call = call_offer(app)
+                call["data"] |= {"sdp": hostile_offers.endless(kind, size), "webrtc_id": f"fuzz{kind}".replace(" ", "")}
+                answer = await stranger.post("/gradio_api/component_server/", json=call)
+                accepted = (200, 400, 413, 503) if size <= 2 * MAX_SDP_CHARS else (413,)
+                assert answer.status_code in accepted, (kind, size, answer.status_code, answer.text[:300])
+                for candidate in [CANDIDATE, *candidates]:
+                    call["data"] = {**call["data"], "type": "ice-candidate", "candidate": candidate}
+                    answer = await stranger.post("/gradio_api/component_server/", json=call)
+                    assert answer.status_code in (200, 400, 413, 429), (candidate, answer.text[:300])
+            await visitor.wait_for_text(lambda text: SPOKEN in text and REPLY in text)
+        await visitor.close()
 
 
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=30)

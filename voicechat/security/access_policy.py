@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from voicechat.config.security_settings import SecuritySettings
 from voicechat.security.auth.api_tokens import extract_tokens, has_valid_token
 from voicechat.security.auth.password_login import PasswordLogin
+from voicechat.security.gradio.candidate_counter import CandidateCounter
 from voicechat.security.gradio.pending_offers import PendingOffers
 from voicechat.security.gradio.queue_requests import ComponentCall, QueueJoin
 from voicechat.security.gradio.session_ownership import OwnershipRegistry
@@ -69,6 +70,7 @@ class AccessPolicy:
         self._loopback_only = loopback_only and self.password_login is None
         self._session_owners = OwnershipRegistry()
         self._connection_owners = OwnershipRegistry()
+        self._candidates = CandidateCounter()
         self._clock = clock
         self._recent_visitors: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
 
@@ -155,6 +157,8 @@ class AccessPolicy:
             return denial
         if not self._connection_owners.claim(component_call.connection_id, component_call.session_hash):
             return denials.NOT_OWNER
+        if component_call.is_candidate and not self._candidates.add(component_call.connection_id):
+            return denials.TOO_MANY_CANDIDATES
         if component_call.is_offer and not self.pending_offers.reserve(
             component_call.connection_id, client.visitor_key
         ):

@@ -25,6 +25,12 @@ class Denial:
 NOT_FOUND = Denial(404, "not_found", "Not found.", "找不到這個網址。")
 MALFORMED_REQUEST = Denial(400, "malformed_request", "Invalid request.", "這個請求的格式不正確。")
 REQUEST_TOO_LARGE = Denial(413, "request_too_large", "This request is too large.", "這個請求太大了。")
+OFFER_TOO_LARGE = Denial(
+    413,
+    "offer_too_large",
+    "The browser's description of the call is too large. Please try again with another browser.",
+    "瀏覽器送來的通話描述太大了，請換一個瀏覽器再試一次。",
+)
 SERVER_ERROR = Denial(500, "server_error", "The server failed. Please try again.", "伺服器出錯了，請再試一次。")
 ORIGIN_NOT_ALLOWED = Denial(
     403,
@@ -61,6 +67,12 @@ TOKENS_NOT_CONFIGURED = Denial(
     "invalid_api_key",
     "This server is password protected. To connect programs, the administrator has to set API_TOKENS.",
     "這個伺服器需要密碼；要讓程式連線，管理員得設定 API_TOKENS。",
+)
+TOO_MANY_CANDIDATES = Denial(
+    429,
+    "too_many_candidates",
+    "The browser has named too many network addresses for one call.",
+    "瀏覽器為一通電話提供的網路位址太多了。",
 )
 TOO_MANY_OFFERS = Denial(
     503, "busy", "Too many calls are being connected. Please try again.", "正在接通的電話太多，請稍後再試。"

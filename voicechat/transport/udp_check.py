@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from voicechat.logs import silence_hangup_errors
 from voicechat.security.route_access import RouteAccess, RouteRule
+from voicechat.security.sdp_limits import MAX_OFFER_BYTES, OfferTooLarge, check_sdp_limits
 
 from .ice_servers import RtcConfigurationProvider
 
@@ -32,8 +33,6 @@ CHECK_TIMEOUT_S = 8.0
 """Seconds after which a check ends that the page has not closed. The page waits three seconds."""
 ANSWER_TIMEOUT_S = 3.0
 """Seconds to create the answer, with the addresses of this computer."""
-MAX_OFFER_BYTES = 32_000
-"""Bytes of a request. An offer with a dozen candidates has 3,000."""
 
 
 class UdpCheck:
@@ -83,6 +82,9 @@ class UdpCheck:
             return Response(status_code=503)
         try:
             offer = RTCSessionDescription(**parse_offer(bytes(body)))
+        except OfferTooLarge as error:
+            log.info("udp check: offer refused reason=%r", str(error))
+            return Response(status_code=413)
         except (TypeError, ValueError, RecursionError):
             return Response(status_code=400)
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -119,10 +121,14 @@ class UdpCheck:
 
 
 def parse_offer(body: bytes) -> dict[str, Any]:
-    """Return the two fields of an offer. Raise TypeError or ValueError for any other body."""
+    """Return the two fields of an offer. Raise `OfferTooLarge`; TypeError or ValueError for any other body."""
     value = json.loads(body)
     if not isinstance(value, dict) or set(value) != {"type", "sdp"} or value["type"] != "offer":
         raise ValueError("not an offer")
     if not isinstance(value["sdp"], str):
         raise TypeError("not an offer")
+    media = [line for line in value["sdp"].splitlines() if line.startswith("m=")]  # as aiortc reads it
+    if len(media) != 1 or not media[0].startswith("m=application "):
+        raise ValueError("not only a data channel")
+    check_sdp_limits(value["sdp"])
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,9 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from fastapi import FastAPI
 
-from voicechat.transport.udp_check import MAX_OFFER_BYTES, PATH, UdpCheck
+from tests.support.webrtc import hostile_offers
+from voicechat.security.sdp_limits import MAX_OFFER_BYTES
+from voicechat.transport.udp_check import PATH, UdpCheck
 
 
 @asynccontextmanager
@@ -82,6 +85,19 @@ async def test_invalid_offer_is_refused_and_takes_no_slot(body: bytes, status: i
         answer = await page.post(PATH, content=body)
         assert (answer.status_code, answer.content) == (status, b"")
         await wait_until_none_left(check)
+
+
+@pytest.mark.parametrize("kind", hostile_offers.AUDIO_KINDS)
+async def test_offer_above_the_limits_is_refused_before_it_is_parsed(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiortc.sdp.SessionDescription.parse", lambda sdp: pytest.fail("parsed"))
+    check = UdpCheck(None, timeout_s=60)
+    async with check_client(check) as page:
+        offer = hostile_offers.endless(kind, 25_000, hostile_offers.check_offer)
+        answer = await page.post(PATH, content=json.dumps({"type": "offer", "sdp": offer}, ensure_ascii=False))
+        assert (answer.status_code, answer.content) == (413, b"")
+        assert check.running_count == 0
 
 
 async def test_check_uses_the_ice_servers_of_a_call() -> None:

@@ -9,13 +9,17 @@ from typing import Any
 
 import orjson
 
+from voicechat.security.sdp_limits import MAX_DIGITS, MAX_LINE_CHARS, MAX_OFFER_BYTES, OfferTooLarge, check_sdp_limits
+
 MAX_BODY_BYTES = 1_000_000
 """Bytes of a queue request: a message of 100,000 characters in JSON, and a margin."""
-MAX_OFFER_BYTES = 32_000
-"""Bytes of an offer. One with a dozen candidates has 3,000."""
 _ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NUMBER_PATTERN = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}")
 COMPONENT_FUNCTIONS = frozenset({"turn", "offer", "quit_output_stream"})
 """Server functions that fastrtc's component calls."""
+_DIRECTIONS = frozenset({"a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"})
+CANDIDATE_WORDS, CANDIDATE_NUMBERS = 8, (1, 3, 5)
+"""Words of the shortest candidate, and indexes of those that are numbers: component, priority and port."""
 
 
 class MalformedRequest(ValueError):
@@ -83,12 +87,17 @@ class ComponentCall:
     """Id of the WebRTC connection; "" for the function `turn`."""
     is_offer: bool
     """The call offers a new connection; other calls concern an existing one."""
+    is_candidate: bool = False
+    """The call adds a candidate to a connection."""
 
 
 def parse_component_call(body: bytes, component_id: int) -> ComponentCall:
-    """Parse the body of /component_server. Raise `MalformedRequest`. `component_id`: id of fastrtc's component."""
+    """Parse the body of /component_server. Raise `MalformedRequest` or `OfferTooLarge`.
+
+    `component_id`: id of fastrtc's component.
+    """
     if len(body) > MAX_OFFER_BYTES:
-        raise MalformedRequest("The offer is too long.")
+        raise OfferTooLarge("The request is too long.")
     value = _parse_body(body)
     function = value.get("fn_name")
     if (
@@ -102,16 +111,16 @@ def parse_component_call(body: bytes, component_id: int) -> ComponentCall:
     data = value.get("data")
     if not isinstance(data, dict) or not is_valid_id(data.get("webrtc_id")):
         raise MalformedRequest("The webrtc_id is missing or invalid.")
-    is_offer = False
+    is_offer = is_candidate = False
     if function == "offer":
-        is_offer = data.get("type") == "offer"
+        is_offer, is_candidate = (data.get("type") == each for each in ("offer", "ice-candidate"))
         if is_offer:
             _check_sdp(data.get("sdp"))
-        elif data.get("type") == "ice-candidate":
+        elif is_candidate:
             _check_candidate(data.get("candidate"))
         else:
             raise MalformedRequest("The type is neither offer nor ice-candidate.")
-    return ComponentCall(value["session_hash"], function, data["webrtc_id"], is_offer)
+    return ComponentCall(value["session_hash"], function, data["webrtc_id"], is_offer, is_candidate)
 
 
 def _check_sdp(given: object) -> None:
@@ -125,14 +134,29 @@ def _check_sdp(given: object) -> None:
     for line in given.splitlines():  # as aiortc reads it
         if line.startswith("m="):
             media.append(line[2:].partition(" ")[0])
-        elif media[-1:] == ["audio"] and line in ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"):
-            directions.append(line.removeprefix("a="))
-    if sorted(media) not in (["audio"], ["application", "audio"]) or directions != ["sendrecv"]:
+        elif media[-1:] == ["audio"] and line.partition(":")[0] in _DIRECTIONS:
+            directions.append(line)
+    if sorted(media) not in (["audio"], ["application", "audio"]) or directions != ["a=sendrecv"]:
         raise MalformedRequest("The sdp does not describe a call.")
+    check_sdp_limits(given)
 
 
 def _check_candidate(given: object) -> None:
+    """Check that the candidate has the form of RFC 8839, section 5.1, or is empty, which ends the candidates.
+
+    fastrtc logs any other text, with a traceback.
+    """
     if not isinstance(given, dict) or not isinstance(given.get("candidate"), str):
         raise MalformedRequest("The candidate is missing.")
     if not isinstance(given.get("sdpMid"), str | None) or not isinstance(given.get("sdpMLineIndex"), int | None):
         raise MalformedRequest("The candidate has an invalid sdpMid or sdpMLineIndex.")
+    if len(given["candidate"]) > MAX_LINE_CHARS or len(given.get("sdpMid") or "") > MAX_LINE_CHARS:
+        raise OfferTooLarge("The candidate is too long.")
+    words = given["candidate"].split()
+    if words and (
+        len(words) < CANDIDATE_WORDS
+        or not words[0].startswith("candidate:")
+        or not all(_NUMBER_PATTERN.fullmatch(words[index]) for index in CANDIDATE_NUMBERS)
+        or words[6] != "typ"
+    ):
+        raise MalformedRequest("The candidate is invalid.")

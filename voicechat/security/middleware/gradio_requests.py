@@ -16,13 +16,13 @@ from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.denials import Denial
 from voicechat.security.gradio.queue_requests import (
     MAX_BODY_BYTES,
-    MAX_OFFER_BYTES,
     MalformedRequest,
     is_valid_id,
     parse_component_call,
     parse_queue_join,
 )
 from voicechat.security.route_access import GRADIO_API_PREFIX, RouteAccess
+from voicechat.security.sdp_limits import MAX_OFFER_BYTES, OfferTooLarge
 
 from .context import RequestContext, get_context
 from .errors import FailureFilter
@@ -77,6 +77,9 @@ class GradioRequestMiddleware:
         except MalformedRequest as error:
             log.info("gradio: malformed request reason=%r", str(error))
             denial = denials.MALFORMED_REQUEST
+        except OfferTooLarge as error:
+            log.info("gradio: offer refused reason=%r", str(error))
+            denial = denials.OFFER_TOO_LARGE
         if denial is not None:
             await send_denial(denial, scope, receive, send)
             return

@@ -147,6 +147,8 @@ async def test_offer_needs_one_audio_section_both_ways(open_app: ProtectedApp, m
     async with open_app.browser_client("203.0.113.38") as browser, pending_offers(open_app) as offer:
         answer = await offer(browser, "strange", "strange38", sdp=connection.localDescription.sdp)
         assert answer.status_code == 400
+        second = connection.localDescription.sdp.replace("a=sendrecv", "a=sendrecv\r\na=sendonly:1")
+        assert (await offer(browser, "strange", "strange38", sdp=second)).status_code == 400
     await connection.close()
 
 

@@ -1,0 +1,17 @@
+"""Limit of the candidates that follow an offer."""
+
+from __future__ import annotations
+
+from voicechat.security.gradio.candidate_counter import CandidateCounter
+
+
+def test_connection_gets_so_many_candidates_and_others_get_theirs() -> None:
+    counter = CandidateCounter(max_candidates=3)
+    assert [counter.add("one") for _ in range(5)] == [True, True, True, False, False]
+    assert counter.add("other")
+
+
+def test_counter_forgets_the_connections_that_were_not_used_for_longest() -> None:
+    counter = CandidateCounter(max_candidates=1, max_connections=2)
+    assert [counter.add(each) for each in ("one", "two", "two", "three")] == [True, True, False, True]
+    assert counter.add("one") and not counter.add("three")
