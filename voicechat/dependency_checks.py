@@ -1,6 +1,6 @@
 """Checks of other packages' internals before they are replaced or relied on.
 
-A target is written "package.module:Qualified.name". `voicechat/patched_internals.py` lists them all, and
+A target is written "package.module:Qualified.name". `voicechat/patched_internals` lists them all, and
 `voicechat/patches.py` installs the patches.
 """
 

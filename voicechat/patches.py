@@ -1,4 +1,4 @@
-"""Installation of all patches of other packages, at one place. `patched_internals.py` lists their targets."""
+"""Installation of all patches of other packages, at one place. `patched_internals` lists their targets."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from voicechat.transport.audio_track import install_track
 from voicechat.transport.ice_limits import install_ice_limits
 from voicechat.transport.jitter_buffer import install_jitter_buffer
 from voicechat.transport.rtp_fast_path import install_rtp_fast_path
-from voicechat.upstream import proxy_login
 from voicechat.transport.sctp_limits import install_sctp_limits
+from voicechat.upstream import proxy_login
 
 from .dependency_checks import DependencyChanged
 from .patched_internals import INTERNAL_USES

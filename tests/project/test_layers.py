@@ -58,7 +58,7 @@ def test_module_imports_no_private_name(name: str) -> None:
 
 
 def test_module_uses_no_private_attribute_of_another_module() -> None:
-    """Those of other packages are listed in `voicechat/patched_internals.py`, by the file that uses them."""
+    """Those of other packages are listed in `voicechat/patched_internals`, by the file that uses them."""
     everywhere = set().union(*(defined_names(parse_module(name)) for name in project_modules()))
     found = []
     for name, path in project_modules().items():

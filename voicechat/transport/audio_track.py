@@ -2,7 +2,7 @@
 
 By default a microphone frame passes a thread, five tasks and two queues before the call has it, and a loudspeaker frame
 as many back: most of a call's processor time. Here a packet is decoded where it arrives, and a frame is encoded where
-it is requested (`benchmarks/load.py`). `patched_internals.py` lists what this relies on.
+it is requested (`benchmarks/load.py`). `patched_internals` lists what this relies on.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 aioice keeps every candidate of an offer, every one that follows it, and every address from which a check arrives. It
 pairs each with each of its own addresses, and sends up to seven packets for each pair to wherever the candidate points.
-`patched_internals.py` lists what this relies on.
+`patched_internals` lists what this relies on.
 """
 
 from __future__ import annotations

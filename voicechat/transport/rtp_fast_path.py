@@ -1,4 +1,4 @@
-"""Fast path of audio packets through aioice and aiortc. `patched_internals.py` lists what this relies on.
+"""Fast path of audio packets through aioice and aiortc. `patched_internals` lists what this relies on.
 
 By default a received packet is first parsed as STUN, which fails with an exception. It then waits in a queue for a
 task, which parses unused header extensions. Here it goes from the socket to the receiver in one call.

@@ -2,7 +2,7 @@
 
 aiortc announces a receive window and a largest message and enforces neither: fragments whose message never ends, gaps
 that are never filled and streams that are only named stay in memory. Some chunks cost seconds or never end: a
-parameter of length 0, or an acknowledgement of 65,536 chunks again and again. `patched_internals.py` lists what this
+parameter of length 0, or an acknowledgement of 65,536 chunks again and again. `patched_internals` lists what this
 relies on.
 
 The page uses one data channel, for a few short messages a second.
