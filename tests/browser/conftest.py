@@ -30,7 +30,8 @@ def page_errors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     errors.watch_new_contexts(monkeypatch)
     yield errors
     allowed = [pattern for marker in request.node.iter_markers("allowed_page_errors") for pattern in marker.args]
-    assert errors.unexpected(allowed) == []
+    unexpected = errors.unexpected(allowed)
+    assert not unexpected, "\n".join(unexpected)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ WEB_SERVER_USES = (
         },
     ),
     InternalUse(
-        used_in="voicechat/ui/static/frame.js",
-        used_for="Gradio's request for the state of a Space, and Svelte's frame for measuring, replaced.",
-        lost_when_skipped="Nothing steps back: errors in the browser's console on a Space.",
+        used_in="voicechat/ui/static",
+        used_for="Requests to other hosts on a Space, Svelte's measuring frame, the end of the session: replaced.",
+        lost_when_skipped="Nothing steps back: errors in the browser's console.",
         relied_on={
             "gradio/templates/frontend/assets/index-DputZZxm.js": "110a3bdd08fa0cbe",
             "gradio/templates/frontend/assets/Index-CDBfCghh.js": "cea4faa3f753f26e",

@@ -52,16 +52,16 @@ SCRIPT_FILES = (
     "screen_reader.js",
 )
 """Scripts of the page, in loading order. Gradio adds them before it builds the page."""
-EARLY_SCRIPT_FILE = "frame.js"
-"""Script that runs before Gradio's own scripts: the document contains it."""
+EARLY_SCRIPT_FILES = ("frame.js", "page_unload.js")
+"""Scripts that run before Gradio's own: the document contains them."""
 
 SPARE_QUEUE_WORKERS = 16
 """Queue workers for events that finish at once."""
 
 
 def early_script() -> str:
-    """Return the script that the document runs before Gradio's."""
-    return (STATIC_DIR / EARLY_SCRIPT_FILE).read_text("utf-8")
+    """Return what the document runs before Gradio's scripts."""
+    return "\n".join((STATIC_DIR / name).read_text("utf-8") for name in EARLY_SCRIPT_FILES)
 
 
 def render_head() -> str:

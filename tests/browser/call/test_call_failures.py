@@ -61,6 +61,7 @@ def assert_call_works(caller: BrowserPage) -> None:
     caller.hang_up()
 
 
+@pytest.mark.allowed_page_errors("component_server", "ERR_FAILED", "status of 502")
 @pytest.mark.parametrize("failure", ["unreachable", "broken"])
 def test_unreachable_server_resets_the_button(idle_page: BrowserPage, failure: str) -> None:
     answers = {"unreachable": lambda route: route.abort(), "broken": lambda route: route.fulfill(status=502)}

@@ -48,7 +48,8 @@ def test_load_and_reload_have_no_errors_and_ask_no_other_host(
         page.goto(echo_app.url)
         expect(page.locator('#status [data-stage="idle"]')).to_be_visible()
         page.locator("#text-tab-button").click()
-        expect(page.locator("#text-status .status")).to_be_visible()
+        page.locator("#text-connect").click()  # keeps Gradio's event stream open
+        expect(page.locator('#text-status [data-stage="listening"]')).to_be_visible()
     links = page.locator("link[href], script[src], img[src], audio[src]").evaluate_all(
         "(all) => all.map((each) => each.href || each.src)"
     )

@@ -16,8 +16,6 @@ from tests.support.realtime.fake_echo_server import running_echo_server
 pytestmark = pytest.mark.beside
 
 PASSWORD = "正確 horse battery"
-BLOCKED_HOSTS = ("cdnjs.cloudflare.com", "huggingface.co")
-"""Other hosts that the pages of Gradio and fastrtc request, and do not need."""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +29,7 @@ def password_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProces
         assert "Traceback" not in log_text and "horse" not in log_text, log_text[-4000:]
 
 
+@pytest.mark.allowed_page_errors("status 401: (GET http://[^/]*/|POST http://[^/]*/login)$", "console: .*status of 401")
 def test_login_then_call_without_policy_violations(password_app: AppProcess, browser: Browser) -> None:
     context = browser.new_context(locale="zh-TW")
     page = context.new_page()
@@ -47,17 +46,11 @@ def test_login_then_call_without_policy_violations(password_app: AppProcess, bro
     context.close()
 
     caller = BrowserPage(browser, password_app.url, cookies=cookies)
-    caller.page.goto(f"{password_app.url}/health")  # leaving the page may log errors that do not come from the policy
-    console_errors: list[str] = []
-    caller.page.on("console", lambda message: console_errors.append(message.text) if message.type == "error" else None)
-    caller.page.goto(password_app.url, wait_until="domcontentloaded")
-    caller.page.evaluate("caller.ready")
     caller.start_call()
     caller.send_typed_message("hello")
     caller.page.locator("#voice-chat [data-testid=bot]").first.wait_for()
     caller.hang_up()
     assert not caller.errors
-    assert [text for text in console_errors if not any(host in text for host in BLOCKED_HOSTS)] == []
     caller.close()
     password_app.wait_for_health(lambda health: health["calls"] == 0)
 
@@ -103,6 +96,7 @@ def foreign_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.allowed_page_errors("")  # it provokes refusals of every kind
 def test_foreign_page_is_refused_everything(app: AppProcess, browser: Browser, foreign_site: str) -> None:
     page = browser.new_page()
     page.goto(app.url)  # so that the browser has a cookie for the app

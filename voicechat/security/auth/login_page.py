@@ -59,6 +59,7 @@ def render_login_page(prompt: LoginPrompt, prefers_chinese: bool) -> bytes:
     return (
         f'<!doctype html><html lang="{text["lang"]}"><head><meta charset="utf-8"><title>{TITLE}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
+        '<link rel="icon" href="data:,">'  # the icon needs the password too
         f'<style>{_STYLE}</style></head><body><form method="post" action="login"><h1>{TITLE}</h1>'
         f'<p id="why"{role}>{text[prompt]}</p><label for="password">{text["label"]}</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required autofocus'

@@ -1,5 +1,5 @@
-/* Corrections of Gradio's and fastrtc's components: Enter in an empty text box, details that close at every update, a
- * sound from another host, and the end of the session before the page is left. */
+/* Corrections of Gradio's and fastrtc's components: Enter in an empty text box, details that close at every update, and a
+ * sound from another host. */
 (() => {
   "use strict";
 
@@ -33,7 +33,7 @@
   };
   new MutationObserver(restoreOpenDetails).observe(document, { childList: true, subtree: true });
 
-  // ---------------------------------------------------------------- requests and errors of every load
+  // ---------------------------------------------------------------- a sound from another host
   // fastrtc's component loads a sound for stop words from another host, which the page's policy refuses. Calls have none.
   const NativeAudio = window.Audio;
   const isOwnUrl = (url) => {
@@ -44,8 +44,4 @@
     return url.length && isOwnUrl(url[0]) ? new NativeAudio(url[0]) : new NativeAudio();
   };
   window.Audio.prototype = NativeAudio.prototype;
-
-  // Gradio ends its session on `beforeunload` and then reports the lost connection as an error. The browser closes the
-  // connections of a page that it leaves, and it keeps the page when `beforeunload` belongs to a download.
-  window.addEventListener("beforeunload", (event) => event.stopImmediatePropagation());
 })();
