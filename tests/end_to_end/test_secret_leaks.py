@@ -188,6 +188,11 @@ async def test_no_secret_leaves_the_process(canary_app: AppProcess, upstream: Th
     )
     assert not find_secrets(log, CONTENT_NAMES)
     assert not find_secrets(recorder.traffic["process list"], CONTENT_NAMES)
+    assert not [
+        where
+        for where, text in recorder.traffic.items()
+        if where.endswith(": events") and find_secrets(text, ["the prompt"])
+    ], "a server that refuses with the prompt in its words does not show it on the page"
     # The words of a visitor reach this visitor only. Public routes contain no words.
     private = {"spoken words", "typed words", "written words", "a reply"}
     for where, text in recorder.traffic.items():

@@ -14,6 +14,7 @@ from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from voicechat.audio.format import RATE
+from voicechat.config.settings import DuckingMode
 from voicechat.turn_taking.snapshot import CallStage
 
 
@@ -51,7 +52,10 @@ async def test_recording_has_both_sides_as_heard() -> None:
 
 async def test_recording_of_interrupted_reply_is_cut() -> None:
     there = ScriptedRealtimeServer()
-    async with running_server(there.handle_connection) as url, running_call(endpoint_at(url)) as page:
+    async with (
+        running_server(there.handle_connection) as url,
+        running_call(endpoint_at(url), ducking=DuckingMode.OFF) as page,
+    ):
         await page.wait_for_stage(CallStage.LISTENING)
         await there.send(
             server_events.complete_response("r1", "a1", "A long story, that nobody wants to hear to its end.", 20_000)

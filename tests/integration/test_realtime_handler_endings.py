@@ -24,7 +24,7 @@ from voicechat.upstream.connection import Failure
     [
         (("invalid_api_key", 3000), Failure.WRONG_KEY),
         (("model_not_found", 4004), Failure.MODEL_NOT_FOUND),
-        (("session_limit_reached", 1008), Failure.SERVER_FULL),
+        (("unsupported_country_region_territory", 1008), Failure.REGION),
     ],
 )
 async def test_call_rejected_by_server_fails_with_notice(

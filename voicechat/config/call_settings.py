@@ -153,12 +153,12 @@ class SpeechSettings(SettingsBase):
     Most pauses within a sentence are shorter than 350."""
     ducking: Annotated[DuckingMode, IgnoreCase] = setting(
         DuckingMode.AUTO,
-        "你一出聲，回覆先變小聲，確定是插話才停，咳嗽或「嗯」不會打斷它。auto：內建伺服器和 OpenAI 才用；"
-        "on：伺服器允許就用；off：任何聲音都會打斷。代價是真的插話時，要多聽 0.3 秒的小聲。",
+        "你一出聲，回覆先變小聲，確定是插話才停，咳嗽或「嗯」不會打斷它。auto 和 on：伺服器確認由我們決定時才用；"
+        "off：任何聲音都會打斷。代價是真的插話時，要多聽 0.3 秒的小聲。",
     )
-    """Lowering of a reply at the user's first sound: a cough or "mm" does not end it. `auto`: on the embedded server
-    and OpenAI; `on`: on every server that allows it; `off`: any sound interrupts. After a real interruption, the reply
-    stays audible for 0.3 s."""
+    """Lowering of a reply at the user's first sound: a cough or "mm" does not end it. `auto`, `on`: on every server
+    that confirms that the client decides; `off`: any sound interrupts. After a real interruption, the reply stays
+    audible for 0.3 s."""
     echo_guard_threshold: float = setting(
         0.8,
         "一通電話第一個回覆開頭幾秒的 server_vad 門檻，讓瀏覽器先學會消除回音；靠近麥克風說話可達 0.9。0 不用。",

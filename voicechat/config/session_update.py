@@ -59,7 +59,7 @@ def _build_voice_session(settings: Settings, kind: ServerKind) -> Event:
                 "format": dict(PCM_24KHZ_FORMAT),
                 "transcription": build_transcription(settings, kind, settings.language),
                 "noise_reduction": None if noise is NoiseReduction.NONE else {"type": noise.value},
-                "turn_detection": build_turn_detection(settings, kind),
+                "turn_detection": build_turn_detection(settings),
             },
             "output": {
                 "format": dict(PCM_24KHZ_FORMAT),
@@ -82,15 +82,13 @@ def _build_text_session(settings: Settings) -> Event:
     }
 
 
-def build_turn_detection(settings: Settings, kind: ServerKind) -> Event:
+def build_turn_detection(settings: Settings) -> Event:
     """Return the `turn_detection` object. The server ends turns and answers them in either case.
 
-    With ducking, the client decides whether speech interrupts a reply; without it, the server does.
+    With ducking, the client decides whether speech interrupts a reply, on servers that confirm it
+    (`voicechat/turn_taking/session_capabilities.py`). Without it, the server does.
     """
-    client_interrupts = settings.ducking is DuckingMode.ON or (
-        settings.ducking is DuckingMode.AUTO and kind is not ServerKind.CUSTOM
-    )
-    responses = {"create_response": True, "interrupt_response": not client_interrupts}
+    responses = {"create_response": True, "interrupt_response": settings.ducking is DuckingMode.OFF}
     if settings.turn_detection is TurnDetection.SEMANTIC:
         return {"type": "semantic_vad", "eagerness": settings.eagerness.value, **responses}
     return {

@@ -7,7 +7,7 @@ session are forwarded without anything that looks like a key or an account (`red
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicechat.limits.pricing import SpendStatus
 from voicechat.protocol.event_fields import RawEvent
@@ -72,6 +72,33 @@ _ERROR_BY_FAILURE = {
         "The address that this server was set up with belongs to no Realtime server. Its operator has to check it.",
         type="server_error",
     ),
+    Failure.UNTRUSTED_CERTIFICATE: TerminalError(
+        "server_unreachable",
+        1014,
+        "The certificate of the Realtime server is not trusted. The operator of this server has to check it.",
+        type="server_error",
+    ),
+    Failure.FORBIDDEN: TerminalError(
+        "access_denied",
+        1008,
+        "The Realtime server denies access to the account that this server was set up with.",
+        type="request_forbidden",
+    ),
+    Failure.REGION: TerminalError(
+        "unsupported_country_region_territory",
+        1008,
+        "The Realtime server is not available in the country or region of this server.",
+        type="request_forbidden",
+    ),
+    Failure.REFUSED: TerminalError(
+        "connection_refused", 1008, "The Realtime server refused the connection because of its rules."
+    ),
+    Failure.CLOSED: TerminalError(
+        "connection_closed", 1011, "The Realtime server closed the connection.", type="server_error"
+    ),
+    Failure.INACTIVE: TerminalError(
+        "session_idle", 1001, "The Realtime server closed the connection after a time without activity."
+    ),
     Failure.QUOTA: TerminalError(
         "insufficient_quota",
         1008,
@@ -128,9 +155,13 @@ ADMISSION_ERRORS = {Notice.SERVER_BUSY: SESSION_LIMIT_REACHED, Notice.CLOSING: S
 _SERVER_UNREACHABLE = TerminalError("server_unreachable", 1014, UNREACHABLE_MESSAGE, type="server_error")
 
 
-def error_for_failure(failure: Failure) -> TerminalError:
-    """Return the error for a failure before the client's session began."""
-    return _ERROR_BY_FAILURE.get(failure, _SERVER_UNREACHABLE)
+def error_for_failure(failure: Failure, server_words: str = "") -> TerminalError:
+    """Return the error for a failure before the client's session began.
+
+    `server_words`: scrubbed close reason of the server, quoted after the message; "" for none.
+    """
+    error = _ERROR_BY_FAILURE.get(failure, _SERVER_UNREACHABLE)
+    return replace(error, message=f'{error.message} It says: "{server_words}".') if server_words else error
 
 
 def close_frame_for_client(code: int | None, reason: str, secrets: Iterable[str] = ()) -> CloseFrame:

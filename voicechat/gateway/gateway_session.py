@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from voicechat.config.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
-from voicechat.config.settings import Settings
+from voicechat.config.settings import DuckingMode, Settings
 from voicechat.limits.billing import SessionBilling
 from voicechat.limits.daily_quota import OVERRUN_GRACE_S
 from voicechat.limits.read_rate_limit import ReadRateLimit
@@ -28,9 +28,10 @@ from voicechat.protocol.beta_dialect import Dialect
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_dispatcher import EventDispatcher
 from voicechat.protocol.event_fields import RawEvent
-from voicechat.protocol.failures import ConnectionFailed, failure_of_close
+from voicechat.protocol.failures import QUOTES_SERVER, ConnectionFailed, failure_of_close
 from voicechat.protocol.json_codec import InvalidJson, read_object, write_json
 from voicechat.protocol.server_events import parse_event
+from voicechat.protocol.server_words import private_texts_of, scrub_server_words
 from voicechat.upstream.connection import FIRST_EVENT_TIMEOUT_S, UNCONFIRMED_TIMEOUT_S, open_socket, try_send_nowait
 from voicechat.upstream.usage_drain import drain_usage
 
@@ -100,7 +101,10 @@ class GatewaySession:
         self._policy = ClientEventPolicy(
             mode, max_tokens, requested_model=requested_model, dialect=client.dialect, check_budget=self._check_budget
         )
-        update = {**build_session_update(settings, mode, kind=endpoint.kind), "event_id": new_event_id()}
+        # A program's server interrupts its replies itself, as the protocol says. Ducking is a matter of the page.
+        for_programs = settings.with_changes(ducking=DuckingMode.OFF)
+        update = {**build_session_update(for_programs, mode, kind=endpoint.kind), "event_id": new_event_id()}
+        self._private_texts = private_texts_of(update)
         self._bootstrap = SessionBootstrap(update, endpoint.unsupported_fields, endpoint.host)
         self._upstream: ClientConnection | None = None
         self._session_ready = asyncio.Event()
@@ -330,8 +334,13 @@ class GatewaySession:
         code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (None, "")
         close_frame = close_frame_for_client(code, reason, self._secrets)
         # A server that closes before there is a session, and without an error event, gets one here.
-        error = None if self._session_ready.is_set() else error_for_failure(failure_of_close(code, reason, None))
-        return close_frame, error
+        if self._session_ready.is_set():
+            return close_frame, None
+        failure = failure_of_close(code, reason)
+        quoted = (
+            scrub_server_words(reason, self._endpoint.secrets, self._private_texts) if failure in QUOTES_SERVER else ""
+        )
+        return close_frame, error_for_failure(failure, quoted)
 
     def _parse_event(self, message: str | bytes) -> RawEvent | None:
         """Return the event of a message; None for a message that is not an event and is ignored."""

@@ -235,9 +235,10 @@ class BaseSession:
 
     async def _run_upstream(self, upstream: ReconnectingClient) -> None:
         try:
-            failure = await upstream.run()
-            if failure is not None:
-                self._end(CallStage.FAILED, failure)
+            ending = await upstream.run()
+            if ending is not None:
+                self._call.quote_server(ending.server_words)
+                self._end(CallStage.FAILED, ending.failure)
         except Exception as error:
             self.fail(error)
 
@@ -271,6 +272,8 @@ class BaseSession:
             self._resolve_endpoint()  # a queued visitor may have entered or removed a key of their own
         elif notice := self._call.expired(now) or self._exceeded_limit(live, now):
             self._end(CallStage.ENDED, notice)
+        elif failure := live.upstream.silence_failure(now):
+            self._end(CallStage.FAILED, failure)
         else:
             self._send(self._call.check_timeouts(now))
             self._record_incomplete()

@@ -19,6 +19,7 @@ from voicechat.protocol.server_events import InputCommitted, ResponseDone, Serve
 
 from .interruption_classifier import ClassifierState, InterruptionClassifier, InterruptionVerdict
 from .response_tracker import ResponseTracker
+from .session_capabilities import ConfirmedTurnDetection, InterruptionPolicy
 from .user_turn import UserTurnStatus
 
 DUCKED_GAIN = 0.2
@@ -48,15 +49,20 @@ class BargeIn:
             SEMANTIC_VAD_SILENCE_S if semantic else settings.vad_silence_ms / 1000
         )
         self._energy_vad = EnergyVad()
-        self._client_side = False
+        self._confirmed = ConfirmedTurnDetection(settings)
         self._needs_response_request = False
         self._sent_truncations = 0
         """Truncations that the server has neither confirmed nor refused. Some servers do neither."""
 
     @property
+    def policy(self) -> InterruptionPolicy:
+        """Action at the first sound over a reply, by what the server has confirmed."""
+        return self._confirmed.capabilities.interruption
+
+    @property
     def client_side(self) -> bool:
         """The server leaves interruptions to the client, and has confirmed that."""
-        return self._client_side
+        return self.policy is InterruptionPolicy.CLASSIFY
 
     @property
     def needs_response_request(self) -> bool:
@@ -65,16 +71,21 @@ class BargeIn:
 
     # ---------------------------------------------------------------- connection
 
+    @property
+    def adjustable_turn_detection(self) -> Event:
+        """`turn_detection` that the server has confirmed; {} where its threshold cannot be changed."""
+        return self._confirmed.fields if self._confirmed.capabilities.has_threshold else {}
+
     def handle_connected(self) -> None:
-        """Leave interruptions to the server until it confirms otherwise."""
-        self._client_side = False
+        """Start on a server that has confirmed nothing."""
+        self._confirmed.handle_connected()
         self._sent_truncations = 0
 
     def apply_turn_detection(self, turn_detection: Event) -> None:
         """Take over the settings that the server confirms."""
-        kind = turn_detection.get("type")
-        self._client_side = turn_detection.get("interrupt_response") is False and kind in list(TurnDetection)
-        if kind == TurnDetection.SERVER and (silence_ms := to_count(turn_detection.get("silence_duration_ms"))):
+        self._confirmed.confirm(turn_detection)
+        fields = self._confirmed.fields
+        if fields.get("type") == TurnDetection.SERVER and (silence_ms := to_count(fields.get("silence_duration_ms"))):
             self._classifier.set_silence_duration(silence_ms / 1000)
 
     # ---------------------------------------------------------------- stopping a reply
@@ -157,7 +168,7 @@ class BargeIn:
 
     def push_audio(self, samples: Samples) -> None:
         """Take the next 20 ms of the microphone."""
-        if self._client_side:
+        if self.client_side:
             self._energy_vad.push(samples)
 
     def duck_and_classify(self, item_id: str, now: float) -> InterruptionVerdict | None:

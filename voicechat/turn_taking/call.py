@@ -26,6 +26,7 @@ from .reply_outcomes import (
     notice_of_error,
     notice_of_silence,
 )
+from .session_capabilities import InterruptionPolicy
 from .snapshot import TERMINAL_STAGES, CallStage
 from .user_turn import UserTurnStatus
 
@@ -88,7 +89,7 @@ class CallStateMachine(CallConnection):
 
     def _handle_session_updated(self, event: server_events.SessionUpdated, now: float) -> list[Event]:
         self._barge_in.apply_turn_detection(event.session.turn_detection)
-        self._aec_warmup.apply_turn_detection(event.session.turn_detection)
+        self._aec_warmup.apply_turn_detection(self._barge_in.adjustable_turn_detection)
         return []
 
     def _handle_item_truncated(self, event: server_events.ItemTruncated, now: float) -> list[Event]:
@@ -108,10 +109,10 @@ class CallStateMachine(CallConnection):
         self._tracker.start_turn()
         self.set_notice(None)  # a deferred one stays: the sound may be no interruption
         self._enter_stage(CallStage.USER_SPEAKING, now)
-        if not self._barge_in.client_side:
+        if self._barge_in.policy is InterruptionPolicy.SERVER:
             self._clear_answer_notice()
             return self._barge_in.truncate_reply(now)
-        if not audible:
+        if self._barge_in.policy is InterruptionPolicy.FIRST_SOUND or not audible:
             return self._interrupt_reply(now)
         return self._apply_verdict(self._barge_in.duck_and_classify(event.item_id, now), now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voicechat.audio.playback_buffer import PlaybackBuffer
-from voicechat.config.settings import ServerKind, Settings
+from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation, IncompleteReason
 from voicechat.protocol.client_events import ClientEventBuilder
 from voicechat.protocol.notices import Notice
@@ -13,8 +13,7 @@ from voicechat.protocol.notices import Notice
 from .aec_warmup import AecWarmup
 from .barge_in import BargeIn
 from .call_lifecycle import CallLifecycle
-from .pending_response import PendingResponse
-from .response_tracker import ResponseTracker
+from .response_tracker import PendingResponse, ResponseTracker
 from .snapshot import CallStage
 
 Event = dict[str, Any]
@@ -30,8 +29,7 @@ class CallConnection(CallLifecycle):
         self._tracker = ResponseTracker(self._registry)
         self._client_events = ClientEventBuilder()
         self._barge_in = BargeIn(conversation, self.playback, self._tracker, self._client_events, settings)
-        guarded = settings.server_kind is not ServerKind.CUSTOM  # elsewhere an update in mid-call may do anything
-        self._aec_warmup = AecWarmup(settings.echo_guard_threshold if guarded else 0.0)
+        self._aec_warmup = AecWarmup(settings.echo_guard_threshold)
         self._unsent_messages = 0
         """Messages typed without a connection: all of them are replayed to the next one."""
         conversation.clock.start(now)
@@ -51,6 +49,7 @@ class CallConnection(CallLifecycle):
         self._fatal_failure = None
         self._tracker.clear_in_flight()
         self._barge_in.handle_connected()
+        self._aec_warmup.apply_turn_detection({})
         self.set_notice(None)
         self._enter_stage(CallStage.SPEAKING if self.playback.has_queued_audio else CallStage.LISTENING, now)
         self._touch(now)

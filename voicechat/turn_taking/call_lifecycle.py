@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation, IncompleteReason
-from voicechat.protocol.failures import Failure
+from voicechat.protocol.failures import QUOTES_SERVER, Failure
 from voicechat.protocol.notices import Notice
 
 from .reply_outcomes import ANSWER_NOTICES
@@ -35,6 +35,7 @@ class CallLifecycle:
         """The last reply was complete and empty, and it is not known yet whether the turn had any words."""
         self._incomplete_reasons: list[IncompleteReason] = []
         self._queue_position = 0
+        self._server_words = ""
         self._shutdown_grace_s = 0.0
         self._shutdown_deadline: float | None = None
 
@@ -53,6 +54,7 @@ class CallLifecycle:
             notice,
             queue_position=self._queue_position,
             notice_seconds=seconds,
+            server_words=self._server_words if notice in QUOTES_SERVER else "",
         )
 
     def set_notice(self, notice: str | None) -> None:
@@ -83,6 +85,10 @@ class CallLifecycle:
         """Return why messages have been incomplete since the last call of this method, one entry each."""
         taken, self._incomplete_reasons = self._incomplete_reasons, []
         return taken
+
+    def quote_server(self, server_words: str) -> None:
+        """Keep the server's scrubbed words about the end that follows."""
+        self._server_words = server_words
 
     def queued(self, queue_position: int, now: float) -> None:
         """Wait in the queue; position 1 is next. The time in the queue does not count for the call."""

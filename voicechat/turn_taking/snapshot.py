@@ -39,7 +39,7 @@ class Snapshot:
     bubbles: tuple[Bubble, ...]
     stage: CallStage
     notice: str | None = None
-    """Code of a `Notice` or a `connection.Failure`, or None."""
+    """Code of a `Notice` or a `Failure`, or None."""
     server_name: str = ""
     """`Endpoint.name` of the newest connection; "" before the first."""
     latency: LatencySummary | None = None
@@ -50,3 +50,5 @@ class Snapshot:
     """Position in the waiting queue: 1 is next, 0 is outside the queue."""
     notice_seconds: int = 0
     """Seconds that the notice names; 0 when it names none."""
+    server_words: str = ""
+    """Scrubbed close reason of the server, which explains the notice; "" for none. Text, never HTML."""

@@ -1,7 +1,7 @@
 """Connection to a Realtime server: opens the socket, configures the session, sends without waiting, classifies the end.
 
 Callers send and receive GA events, whatever the server's dialect. Error texts of the server never leave this module,
-because servers quote keys and prompts in them.
+because servers quote keys and prompts in them; `failures` names the one exception.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from voicechat.limits.read_rate_limit import ReadRateLimit
 from voicechat.protocol.endpoint import Endpoint, is_valid_header_value
 from voicechat.protocol.event_fields import RawEvent, has_valid_ids
 from voicechat.protocol.failures import (
+    QUOTES_SERVER,
     ConnectionFailed,
     Failure,
     failure_of_close,
-    failure_of_error,
     failure_of_status,
+    for_own_key,
     loggable_code,
 )
 from voicechat.protocol.json_codec import InvalidJson, read_object, write_json
+from voicechat.protocol.server_words import private_texts_of, scrub_server_words
 
 from .handshake import Handshake, HandshakePhase
 
@@ -51,6 +53,8 @@ FIRST_EVENT_TIMEOUT_S = 1.0
 """Seconds to wait for the server's first event, which shows its dialect, before sending the settings."""
 UNCONFIRMED_TIMEOUT_S = 0.3
 """Seconds to wait for rejections from a server that did not confirm its settings before."""
+NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""OpenSSL's reasons for a first answer that is not TLS: the port belongs to a server without it."""
 CLOSE_TIMEOUT_S = 0.5
 """Seconds for the closing handshake; then the connection is cut."""
 
@@ -69,7 +73,7 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     `failure_of_close`).
     """
     if not all(is_valid_header_value(part) for value in endpoint.headers.values() for part in value.split(" ")):
-        raise ConnectionFailed(Failure.WRONG_OWN_KEY if endpoint.has_own_key else Failure.WRONG_KEY)
+        raise ConnectionFailed(_for_key_owner(endpoint, Failure.WRONG_KEY))
     try:
         return await _Connect(
             endpoint.url,
@@ -87,8 +91,14 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
         status = error.response.status_code
         failure = _for_key_owner(endpoint, failure_of_status(status, error.response.body or b""))
         log.info("upstream: connection refused host=%s status=%d failure=%s", endpoint.host, status, failure.value)
-    except (InvalidURI, UnicodeError, ssl.SSLCertVerificationError) as error:
-        failure = Failure.WRONG_ADDRESS  # a retry cannot help, and a key must not go there
+    except ssl.SSLCertVerificationError as error:
+        failure = Failure.UNTRUSTED_CERTIFICATE  # a retry cannot help, and a key must not go there
+        log.info("upstream: certificate not trusted host=%s code=%d", endpoint.host, error.verify_code)
+    except ssl.SSLError as error:
+        failure = Failure.WRONG_ADDRESS if error.reason in NOT_TLS_REASONS else Failure.UNREACHABLE
+        log.info("upstream: no TLS connection host=%s error=%s", endpoint.host, type(error).__name__)
+    except (InvalidURI, UnicodeError) as error:
+        failure = Failure.WRONG_ADDRESS
         log.info("upstream: address unusable error=%s", type(error).__name__)
     except (OSError, TimeoutError, InvalidHandshake, InvalidProxy, EOFError, ConnectionClosed) as error:
         failure = Failure.UNREACHABLE
@@ -98,7 +108,7 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
 
 def _for_key_owner(endpoint: Endpoint, failure: Failure) -> Failure:
     """Return the failure as its reader can act on it: a visitor's own wrong key concerns the visitor."""
-    return Failure.WRONG_OWN_KEY if endpoint.has_own_key and failure is Failure.WRONG_KEY else failure
+    return for_own_key(failure) if endpoint.has_own_key else failure
 
 
 class RealtimeConnection:
@@ -123,6 +133,8 @@ class RealtimeConnection:
         """`clock` and `sleep`: for the read rate limit."""
         self._endpoint = endpoint
         self._handshake = Handshake(session_update, endpoint.unsupported_fields, endpoint.host)
+        self._private_texts = private_texts_of(session_update)
+        """Prompts that the server was sent, and must not be shown again as its own words."""
         self._connect_seconds = connect_seconds
         self._ready_seconds = ready_seconds
         self._clock = clock
@@ -132,7 +144,8 @@ class RealtimeConnection:
         self._send_queue: deque[tuple[bool, str]] = deque()  # (is audio, JSON text)
         self._queued_audio_events = 0
         self._send_queue_filled = asyncio.Event()
-        self._last_error: Failure | None = None
+        self._last_error: object = None
+        """`error` object of the last error event, until a later response shows that the session goes on."""
         self._received_events: deque[RawEvent] = deque()
         """Events of the last message that `events()` has not yielded yet."""
         self._early_events: deque[RawEvent] = deque()
@@ -199,6 +212,11 @@ class RealtimeConnection:
 
     # ---------------------------------------------------------------- receiving
 
+    @property
+    def is_silent(self) -> bool:
+        """The connection is in use, and the server has not sent any event."""
+        return self._handshake.phase is HandshakePhase.IN_USE_SILENT
+
     async def events(self) -> AsyncIterator[RawEvent]:
         """Yield server events in order, including those before readiness. Ends only by raising `ConnectionFailed`."""
         while self._early_events:
@@ -211,7 +229,7 @@ class RealtimeConnection:
         while not self._received_events:
             raw = await self._read_event()
             if raw["type"] == "error":
-                self._last_error = failure_of_error(raw.get("error"))
+                self._last_error = raw.get("error")
             elif raw["type"] == "response.created":
                 self._last_error = None  # the session goes on, so that error is not the reason of a later end
             try:
@@ -235,14 +253,16 @@ class RealtimeConnection:
                     raise ConnectionFailed(Failure.LOST) from None
                 code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (None, "")
                 failure = _for_key_owner(self._endpoint, failure_of_close(code, reason, self._last_error))
+                secrets = self._endpoint.secrets
                 log.info(
                     "upstream: connection closed host=%s failure=%s code=%s reason=%s",
                     self._endpoint.host,
                     failure,
                     code,
-                    loggable_code(reason) if reason else "none",
+                    loggable_code(reason, secrets.all) if reason else "none",
                 )
-                raise ConnectionFailed(failure) from None
+                quoted = scrub_server_words(reason, secrets, self._private_texts) if failure in QUOTES_SERVER else ""
+                raise ConnectionFailed(failure, quoted) from None
             pause_s = self._read_rate_limit.take(len(message), self._clock())
             if pause_s:
                 await self._sleep(pause_s)

@@ -147,6 +147,9 @@ class Handshake:
         if kind == "error":
             answers = self._handle_error(event.get("error"))
             return (self._to_ga(event), []) if answers is None else ([], answers)
+        if kind == "session.update" and self.phase is not HandshakePhase.IN_USE:
+            log.info("upstream: own event came back host=%s", self._host)
+            raise ConnectionFailed(Failure.WRONG_ADDRESS)  # an echo service, which would seem to be connected
         if self.phase is HandshakePhase.IN_USE_SILENT:
             self.phase = HandshakePhase.IN_USE
         if kind in ("session.created", "session.updated") and self.dialect is Dialect.GA and speaks_beta(event):

@@ -13,6 +13,7 @@ from voicechat.config.settings import Settings
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_dispatcher import EventDispatcher, EventHandlers
 from voicechat.protocol.event_fields import RawEvent
+from voicechat.protocol.failures import for_own_key
 from voicechat.protocol.notices import Notice
 from voicechat.protocol.server_events import (
     InputCommitted,
@@ -44,6 +45,8 @@ class EventObserver(Protocol):
         """Return the handlers by class of event."""
 
 
+UNANSWERED_TIMEOUT_S = 120.0
+"""Seconds for the first event of a server. Some greet only when they have loaded their model."""
 RENEWAL_POLL_S = 0.25
 """Seconds between two checks for a quiet moment, once a renewal is due."""
 RENEWAL_WINDOW_S, RENEWAL_WINDOW_SHARE = 300.0, 1 / 4
@@ -109,6 +112,8 @@ class ReconnectingClient:
         """A response was requested, or a user turn ended: the server may be about to create a response."""
         self._is_embedded_server = False
         """The newest connection goes to the embedded server."""
+        self._silent_since: float | None = None
+        """Time of the connection's readiness while the server has sent no event over it; else None."""
         self._is_renewing = False
         """The client is closing the connection itself; a new one follows at once."""
 
@@ -137,7 +142,7 @@ class ReconnectingClient:
         """Stop sending. The socket is closed by `run()`, which ends by itself or has to be cancelled."""
         self._connection = None
 
-    async def run(self) -> Failure | None:
+    async def run(self) -> GiveUp | None:
         """Keep the call connected. Return None when the call is over, else the failure that ends it."""
         history = RetryHistory.start(self._clock())
         while self._call.stage not in TERMINAL_STAGES:
@@ -149,7 +154,7 @@ class ReconnectingClient:
             if not outcome.is_renewal:
                 log.info("upstream: connection ended failure=%s", outcome.failure.value)
             if isinstance(action, GiveUp):
-                return action.failure
+                return action
             self._show_disconnected(action, history)
             if isinstance(action, Retry) and action.delay_s:
                 await self._sleep(action.delay_s)
@@ -158,9 +163,17 @@ class ReconnectingClient:
     async def _connect_once(self) -> Outcome:
         """Run one connection to its end and return its outcome."""
         started_at, self._is_renewing = self._clock(), False
-        failure = await self._run_connection()
-        was_ready, self._connection = self._connection is not None, None
-        return Outcome(failure, started_at, self._clock(), was_ready, self._is_renewing, self._is_embedded_server)
+        failure, server_words = await self._run_connection()
+        was_ready, self._connection, self._silent_since = self._connection is not None, None, None
+        return Outcome(
+            failure,
+            started_at,
+            self._clock(),
+            was_ready,
+            is_renewal=self._is_renewing,
+            is_embedded_server=self._is_embedded_server,
+            server_words=server_words,
+        )
 
     def _show_disconnected(self, action: Retry | Renew, history: RetryHistory) -> None:
         """Tell the call, and through it the page, that a new connection follows."""
@@ -170,6 +183,8 @@ class ReconnectingClient:
             self._call.set_notice(Notice.RENEWING)
         elif action.awaits_models:
             self._call.set_notice(Failure.LOADING)
+        elif action.awaits_slot:
+            self._call.set_notice(Notice.AWAITING_SERVER)
         self._on_change()
 
     async def _renew(self, connection: RealtimeConnection, lifetime_s: float) -> None:
@@ -191,12 +206,12 @@ class ReconnectingClient:
         left_s = event.session.expires_at - self._wall_clock()
         return left_s if 0 < left_s < MAX_SESSION_LIFETIME_S else None
 
-    async def _run_connection(self) -> Failure:
-        """Run one connection from opening to its end; return the failure that ended it."""
+    async def _run_connection(self) -> tuple[Failure, str]:
+        """Run one connection from opening to its end; return the failure that ended it, and the server's words."""
         endpoint = self._get_endpoint()
         self._is_embedded_server = isinstance(endpoint, Endpoint) and endpoint.kind is ServerKind.OFFLINE
         if isinstance(endpoint, Failure):
-            return endpoint
+            return endpoint, ""
         try:
             async with RealtimeConnection(
                 endpoint,
@@ -206,13 +221,14 @@ class ReconnectingClient:
             ) as connection:
                 self._start_conversation(connection, endpoint)
                 try:
-                    return await self._forward_events(connection)
+                    failure = await self._forward_events(connection)
+                    return for_own_key(failure) if endpoint.has_own_key else failure, ""
                 finally:
                     # The embedded server costs nothing.
                     if self._call.stage in TERMINAL_STAGES and not self._is_embedded_server:
                         await self._drain_usage(connection)
         except ConnectionFailed as failed:
-            return failed.failure
+            return failed.failure, failed.server_words
 
     def _start_conversation(self, connection: RealtimeConnection, endpoint: Endpoint) -> None:
         """Attach a ready connection to the call and send it the conversation so far."""
@@ -221,6 +237,9 @@ class ReconnectingClient:
         for observer in self._observers:
             observer.on_connected(endpoint, self._clock())
         self.send(self._call.handle_connected(self._clock()))
+        if connection.is_silent:
+            self._silent_since = self._clock()
+            self._call.set_notice(Notice.SERVER_SILENT)
         self._on_ready()
         self._on_change()
 
@@ -230,6 +249,8 @@ class ReconnectingClient:
         try:
             async for raw in connection.events():
                 event, now = parse_event(raw), self._clock()
+                if self._silent_since is not None:
+                    self._end_silence()
                 life_s = self._remaining_lifetime_s(event) if isinstance(event, SessionEvent) else None
                 if renewing is None and life_s is not None:
                     renewing = asyncio.create_task(self._renew(connection, life_s))
@@ -244,6 +265,17 @@ class ReconnectingClient:
                     renewing.cancel()
                 await asyncio.wait([renewing])  # it may be closing the connection
         return Failure.LOST
+
+    def _end_silence(self) -> None:
+        """Note that the server has sent its first event."""
+        self._silent_since = None
+        if self._call.notice == Notice.SERVER_SILENT:
+            self._call.set_notice(None)
+
+    def silence_failure(self, now: float) -> Failure | None:
+        """Return why a connection ends that was accepted, and over which the server has not sent any event."""
+        silent_since = self._silent_since
+        return Failure.UNANSWERED if silent_since is not None and now - silent_since > UNANSWERED_TIMEOUT_S else None
 
     def _on_response_created(self, event: ResponseCreated, now: float) -> None:
         self._unbilled_response_id, self._response_expected = event.response_id, False

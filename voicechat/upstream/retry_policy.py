@@ -12,6 +12,10 @@ from voicechat.protocol.failures import RETRYABLE, Failure
 
 MAX_INITIAL_RETRIES = 2
 """Retries while no connection has ever been ready. A wrong address is reported soon."""
+MAX_CAPACITY_RETRIES = 4
+"""The same while the server is full: about 22 s in all. People prefer to wait for it over calling again."""
+FIRST_CAPACITY_STEP = 2
+"""Number of the first of these pauses among the doubling ones: 2 s. A slot of others does not become free at once."""
 STABLE_CONNECTION_S = 10.0
 """Seconds after which a connection counts as stable. The next loss starts with the shortest pause again."""
 MODEL_LOADING_TIMEOUT_S = 90.0
@@ -40,6 +44,8 @@ class Outcome:
     is_renewal: bool = False
     """The client closed the connection itself, to open a new one at once."""
     is_embedded_server: bool = False
+    server_words: str = ""
+    """See `ConnectionFailed.server_words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class Retry:
     delay_s: float
     awaits_models: bool = False
     """The pause waits for the embedded server's models."""
+    awaits_slot: bool = False
+    """The pause waits for a free connection of a full server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,8 @@ class GiveUp:
     """Do not connect again."""
 
     failure: Failure
+    server_words: str = ""
+    """See `ConnectionFailed.server_words`."""
 
 
 def next_action(
@@ -104,22 +114,23 @@ def next_action(
     if history.awaits_models(outcome):
         return Retry(MODEL_LOADING_POLL_S, awaits_models=True)
     retries = history.failures - 1
-    if not _is_retryable(outcome, history) or retries >= (max_reconnects if history.was_ready else MAX_INITIAL_RETRIES):
-        return GiveUp(outcome.failure)
-    if outcome.failure is Failure.EXPIRED and not retries:
-        return Retry(0.0)  # the server ended the session at its time limit, and is reachable
-    return Retry(pause_seconds(retries, random_source))
+    waits_for_others = _waits_for_others(outcome, history)
+    most = max_reconnects if history.was_ready else MAX_CAPACITY_RETRIES if waits_for_others else MAX_INITIAL_RETRIES
+    if outcome.failure not in RETRYABLE or retries >= most:
+        return GiveUp(outcome.failure, outcome.server_words)
+    if outcome.failure in (Failure.EXPIRED, Failure.INACTIVE) and not retries:
+        return Retry(0.0)  # the server ended the session by its own rules, and is reachable
+    step = retries + FIRST_CAPACITY_STEP if waits_for_others else retries
+    return Retry(pause_seconds(step, random_source), awaits_slot=outcome.failure is Failure.SERVER_FULL)
 
 
-def _is_retryable(outcome: Outcome, history: RetryHistory) -> bool:
-    """Return whether a new attempt can succeed.
+def _waits_for_others(outcome: Outcome, history: RetryHistory) -> bool:
+    """Return whether the server is full of the conversations of others.
 
-    A full server is worth it where a slot is about to become free: our own of the lost connection, or at the embedded
-    server, whose slots are counted here, that of the call before.
+    Otherwise a slot is about to become free: our own of the lost connection, or at the embedded server, whose slots are
+    counted here, that of the call before.
     """
-    if outcome.failure is Failure.SERVER_FULL:
-        return history.was_ready or outcome.is_embedded_server
-    return outcome.failure in RETRYABLE
+    return outcome.failure is Failure.SERVER_FULL and not (history.was_ready or outcome.is_embedded_server)
 
 
 def pause_seconds(retries: int, random_source: RandomSource) -> float:

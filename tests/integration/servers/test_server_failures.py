@@ -13,18 +13,19 @@ from tests.support.sessions.session_users import (
     SessionFactory,
     is_listening,
     is_over,
-    is_shown,
     notice_text_for,
 )
-from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.snapshot import CallStage
+from voicechat.upstream import reconnecting_client
 from voicechat.upstream.connection import Failure
+from voicechat.upstream.retry_policy import MAX_CAPACITY_RETRIES
 
 pytestmark = [pytest.mark.timeout(30), pytest.mark.usefixtures("no_secrets_logged", "no_tasks_left")]
 
 # -------------------------------------------------------------------- what ends it, and is said
 
+KEY = fake_server_variants.KEY
 KEY_REFUSED = "The server did not accept the API key."
 NO_MODEL = "The server does not have the chosen model."
 NO_CREDIT = "The account has no credit left."
@@ -32,7 +33,60 @@ FULL = "The server has no free connection."
 
 REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]] = {
     "key, 401": (lambda: faults.rejects_handshake(401), Failure.WRONG_KEY, KEY_REFUSED, "status=401"),
-    "key, 403": (lambda: faults.rejects_handshake(403), Failure.WRONG_KEY, KEY_REFUSED, "status=403"),
+    "key, 403": (
+        lambda: faults.rejects_handshake(403, "invalid_api_key"),
+        Failure.WRONG_KEY,
+        KEY_REFUSED,
+        "status=403",
+    ),
+    "access, 403": (
+        lambda: faults.rejects_handshake(403),
+        Failure.FORBIDDEN,
+        "The server denied access.",
+        "status=403",
+    ),
+    "region, 403": (
+        lambda: faults.rejects_handshake(403, "unsupported_country_region_territory"),
+        Failure.REGION,
+        "not available in the country or region",
+        "status=403",
+    ),
+    "region, 1008": (
+        lambda: faults.closes_without_event(1008, "Country, region, or territory not supported"),
+        Failure.REGION,
+        "not available in the country or region",
+        "code=1008 reason=(not shown)",
+    ),
+    "region, error": (
+        lambda: faults.sends_error_only("unsupported_country_region_territory"),
+        Failure.REGION,
+        "not available in the country or region",
+        "failure=region",
+    ),
+    "refused, 1008 without a reason": (
+        lambda: faults.closes_without_event(1008, ""),
+        Failure.REFUSED,
+        "The server refused the connection because of its rules.",
+        "code=1008 reason=none",
+    ),
+    "refused, 1008": (
+        lambda: faults.closes_without_event(1008, f"No pirates, {KEY}"),
+        Failure.REFUSED,
+        "The server refused the connection because of its rules.",
+        "code=1008 reason=(not shown)",
+    ),
+    "an echo service": (
+        lambda: faults.echoes_messages(),
+        Failure.WRONG_ADDRESS,
+        "no Realtime server",
+        "own event came back",
+    ),
+    "no model, 404": (
+        lambda: faults.rejects_handshake(404, "model_not_found"),
+        Failure.MODEL_NOT_FOUND,
+        NO_MODEL,
+        "status=404",
+    ),
     "key, error and 3000": (
         lambda: faults.sends_error_and_closes("invalid_api_key", 3000, "invalid_request_error.invalid_api_key"),
         Failure.WRONG_KEY,
@@ -60,7 +114,12 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
         "code=4000",
     ),
     "quota, 429": (lambda: faults.rejects_handshake(429, "insufficient_quota"), Failure.QUOTA, NO_CREDIT, "status=429"),
-    "model, 404": (lambda: faults.rejects_handshake(404), Failure.MODEL_NOT_FOUND, NO_MODEL, "status=404"),
+    "no such path, 404": (
+        lambda: faults.rejects_handshake(404),
+        Failure.WRONG_ADDRESS,
+        "no Realtime server",
+        "status=404",
+    ),
     "model, 400": (
         lambda: faults.rejects_handshake(400, "invalid_model"),
         Failure.MODEL_NOT_FOUND,
@@ -80,14 +139,6 @@ REFUSALS: dict[str, tuple[Callable[[], faults.FaultyServer], Failure, str, str]]
         Failure.REFUSED_SETTINGS,
         "The server refused the",
         "beta_api_shape_disabled",
-    ),
-    "full, 503": (lambda: faults.rejects_handshake(503), Failure.SERVER_FULL, FULL, "status=503"),
-    "full, 1013": (lambda: faults.closes_without_event(1013, "try again later"), Failure.SERVER_FULL, FULL, "1013"),
-    "full, error and 1008": (
-        lambda: faults.sends_error_and_closes("", 1008, kind="session_limit_reached"),
-        Failure.SERVER_FULL,
-        FULL,
-        "server_full",
     ),
     "a required setting": (
         faults.rejects_session_update,
@@ -152,10 +203,82 @@ async def test_retryable_failure_ends_session_after_retries(
     assert logged in caplog.text
 
 
-@pytest.mark.parametrize("make", [lambda: faults.rejects_handshake(401), lambda: faults.closes_without_event(3000, "")])
+FULL_SERVERS: dict[str, Callable[[], faults.FaultyServer]] = {
+    "503": lambda: faults.rejects_handshake(503),
+    "429": lambda: faults.rejects_handshake(429),
+    "1013": lambda: faults.closes_without_event(1013, "try again later"),
+    "error and 1008": lambda: faults.sends_error_and_closes("", 1008, kind="session_limit_reached"),
+    "one client": lambda: faults.closes_without_event(1008, "Only one client allowed!"),
+    "pool": lambda: faults.closes_without_event(1008, "All pipeline units in use"),
+}
+
+
+@pytest.mark.parametrize("name", FULL_SERVERS)
 @IN_CALL_AND_CHAT
-async def test_own_wrong_key_is_reported_to_visitor(
-    make: Callable[[], faults.FaultyServer], start_session: SessionFactory
+async def test_full_server_is_waited_for_and_then_reported(name: str, start_session: SessionFactory) -> None:
+    fault = FULL_SERVERS[name]()
+    async with fault.running() as url, start_session(url) as person:
+        waiting = await person.wait_for_snapshot(lambda snapshot: snapshot.notice == Notice.AWAITING_SERVER)
+        assert waiting.stage is CallStage.CONNECTING
+        assert "Trying again" in notice_text_for(person, waiting)
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.SERVER_FULL)
+        assert FULL in notice_text_for(person, last)
+    assert fault.connection_count == 1 + MAX_CAPACITY_RETRIES
+
+
+@pytest.mark.parametrize(
+    ("reason", "quoted"),
+    [
+        ("No pirates on Sundays, please.", "No pirates on Sundays, please."),
+        (f"No pirates with {KEY} here", "No pirates with … here"),
+        (f"No: {fake_server_variants.PROMPT}", ""),
+        ("", ""),
+    ],
+)
+@IN_CALL_AND_CHAT
+async def test_unknown_policy_is_shown_in_the_servers_scrubbed_words(
+    reason: str, quoted: str, start_session: SessionFactory
+) -> None:
+    fault = faults.closes_without_event(1008, reason)
+    async with fault.running() as url, start_session(url) as person:
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.notice, last.server_words) == (Failure.REFUSED, quoted)
+    assert fault.connection_count == 1
+
+
+@IN_CALL_AND_CHAT
+async def test_silent_server_is_said_and_given_up(
+    start_session: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = faults.LoadingServer()
+    async with there.running() as url, start_session(url, ready_seconds=0.05) as person:
+        silent = await person.wait_for_snapshot(lambda snapshot: snapshot.notice == Notice.SERVER_SILENT)
+        assert silent.stage is CallStage.LISTENING
+        assert "has not answered yet" in notice_text_for(person, silent)
+        monkeypatch.setattr(reconnecting_client, "UNANSWERED_TIMEOUT_S", 0.0)
+        last = await person.wait_for_snapshot(is_over)
+        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.UNANSWERED)
+        there.load_finished.set()
+
+
+@pytest.mark.parametrize(
+    ("make", "failure", "words"),
+    [
+        (lambda: faults.rejects_handshake(401), Failure.WRONG_OWN_KEY, "did not accept your API key"),
+        (lambda: faults.closes_without_event(3000, ""), Failure.WRONG_OWN_KEY, "did not accept your API key"),
+        (lambda: faults.rejects_handshake(403), Failure.FORBIDDEN_OWN_KEY, "denied access with your API key"),
+        (lambda: faults.rejects_handshake(402), Failure.QUOTA_OWN_KEY, "The account of your API key"),
+        (
+            lambda: faults.sends_error_and_closes("model_not_found", 4004),
+            Failure.MODEL_NOT_FOUND_OWN_KEY,
+            "Your API key has no access",
+        ),
+    ],
+)
+@IN_CALL_AND_CHAT
+async def test_failure_of_own_key_is_reported_to_visitor(
+    make: Callable[[], faults.FaultyServer], failure: Failure, words: str, start_session: SessionFactory
 ) -> None:
     fault = make()
     async with (
@@ -163,8 +286,8 @@ async def test_own_wrong_key_is_reported_to_visitor(
         start_session(url, fake_server_variants.KEY, realtime_api_key="the-operators") as person,
     ):
         last = await person.wait_for_snapshot(is_over)
-        assert (last.stage, last.notice) == (CallStage.FAILED, Failure.WRONG_OWN_KEY)
-        assert "did not accept your API key" in notice_text_for(person, last)
+        assert (last.stage, last.notice) == (CallStage.FAILED, failure)
+        assert words in notice_text_for(person, last)
     assert fault.authorizations == {f"Bearer {fake_server_variants.KEY}"}, "the operator's key is not sent with it"
 
 
@@ -203,111 +326,10 @@ async def test_quota_exhausted_during_reply_fails(
     assert "call: reply ended early status=failed reason=failed error=insufficient_quota" in caplog.text
 
 
-# -------------------------------------------------------------------- what heals
-
-
 @IN_CALL_AND_CHAT
-async def test_late_first_event_is_awaited(start_session: SessionFactory) -> None:
-    there = faults.LoadingServer()
-    async with there.running() as url, start_session(url, ready_seconds=5.0) as person:
-        await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.CONNECTING)
-        there.load_finished.set()
+async def test_quota_of_own_key_exhausted_during_reply_concerns_the_visitor(start_session: SessionFactory) -> None:
+    there = faults.OutOfQuotaServer()
+    async with there.running() as url, start_session(url, fake_server_variants.KEY) as person:
         await person.wait_for_snapshot(is_listening)
         assert await person.send_text(fake_server_variants.TYPED)
-        await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
-
-
-@IN_CALL_AND_CHAT
-async def test_first_event_after_timeout_fails(start_session: SessionFactory, caplog: pytest.LogCaptureFixture) -> None:
-    there = faults.LoadingServer()
-    async with there.running() as url, start_session(url, ready_seconds=0.05) as person:
-        await person.wait_for_snapshot(is_listening)
-        assert "upstream: settings unconfirmed" in caplog.text
-        assert await person.send_text(fake_server_variants.TYPED)
-        there.load_finished.set()
-        await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
-
-
-@IN_CALL_AND_CHAT
-async def test_connection_lost_in_reply_reconnects(
-    start_session: SessionFactory, caplog: pytest.LogCaptureFixture
-) -> None:
-    there = faults.DroppingServer()
-    async with there.running() as url, start_session(url) as person:
-        await person.wait_for_snapshot(is_listening)
-        assert await person.send_text(fake_server_variants.TYPED)
-        await person.wait_for_snapshot(lambda snapshot: snapshot.stage is CallStage.RECONNECTING)
-        there.reconnect_allowed.set()
-        back = await person.wait_for_snapshot(is_listening)
-        assert (back.notice, len(back.bubbles)) == (Notice.REPLY_LOST, 2)
-        assert back.bubbles[1].incomplete_reason is IncompleteReason.CONNECTION_LOST
-        assert back.bubbles[0].text == fake_server_variants.TYPED
-        assert fake_server_variants.REPLY.startswith(back.bubbles[1].text)
-        assert await person.send_text(fake_server_variants.TYPED)
-        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(snapshot.bubbles) == 4)
-    replayed = [event["item"]["content"][0]["text"] for event in there.received if "item" in event]
-    assert replayed[:2] == [fake_server_variants.TYPED, fake_server_variants.TYPED], (
-        "the second server received the earlier messages"
-    )
-    assert "upstream: connection ended failure=lost" in caplog.text
-
-
-@pytest.mark.parametrize("with_error", [True, False])
-@IN_CALL_AND_CHAT
-async def test_session_expired_reconnects(
-    with_error: bool, start_session: SessionFactory, caplog: pytest.LogCaptureFixture
-) -> None:
-    there = faults.ExpiringServer()
-    async with there.running() as url, start_session(url) as person:
-        await person.wait_for_snapshot(is_listening)
-        assert await person.send_text(fake_server_variants.TYPED)
-        await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
-        await there.expire(with_error=with_error)
-        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and len(there.session_updates) == 2)
-        assert await person.send_text(fake_server_variants.TYPED)
-        last = await person.wait_for_snapshot(
-            is_shown(
-                fake_server_variants.TYPED,
-                fake_server_variants.REPLY,
-                fake_server_variants.TYPED,
-                fake_server_variants.REPLY,
-            )
-        )
-        assert last.notice is None
-    assert there.connection_count == 2
-    assert "upstream: connection ended failure=expired" in caplog.text
-
-
-@IN_CALL_AND_CHAT
-async def test_malformed_events_are_ignored(start_session: SessionFactory) -> None:
-    there = faults.NonsenseServer()
-    async with there.running() as url, start_session(url) as person:
-        await person.wait_for_snapshot(is_listening)
-        assert await person.send_text(fake_server_variants.TYPED)
-        last = await person.wait_for_snapshot(is_shown(fake_server_variants.TYPED, fake_server_variants.REPLY))
-        assert last.notice is None
-    assert there.connection_count == 1
-
-
-@IN_CALL_AND_CHAT
-async def test_message_of_20_mb_is_accepted(start_session: SessionFactory) -> None:
-    there = faults.HugeMessageServer(20_000_000)
-    async with there.running() as url, start_session(url) as person:
-        await person.wait_for_snapshot(is_listening)
-        assert await person.send_text(fake_server_variants.TYPED)
-        last = await person.wait_for_snapshot(
-            lambda snapshot: snapshot.stage is CallStage.SPEAKING or len(snapshot.bubbles) == 2
-        )
-        assert sum(len(bubble.text) for bubble in last.bubbles) < 200_000
-        assert last.notice is None
-    assert there.connection_count == 1
-
-
-@IN_CALL_AND_CHAT
-async def test_message_above_limit_reconnects(start_session: SessionFactory) -> None:
-    """The connection is closed, and the next one serves."""
-    there = faults.HugeMessageServer(33 * 2**20)
-    async with there.running() as url, start_session(url) as person:
-        await person.wait_for_snapshot(is_listening)
-        assert await person.send_text(fake_server_variants.TYPED)
-        await person.wait_for_snapshot(lambda snapshot: is_listening(snapshot) and there.connection_count == 2)
+        assert (await person.wait_for_snapshot(is_over)).notice == Failure.QUOTA_OWN_KEY

@@ -21,6 +21,7 @@ from .fake_server_variants import KEY, SECRETS, Event, OfficialServer, error_eve
 __all__ = [
     "KEY",
     "SECRETS",
+    "BusyServer",
     "DroppingServer",
     "ExpiringServer",
     "FaultyServer",
@@ -29,6 +30,7 @@ __all__ = [
     "NonsenseServer",
     "OutOfQuotaServer",
     "closes_without_event",
+    "echoes_messages",
     "error_event",
     "rejects_handshake",
     "rejects_session_update",
@@ -120,6 +122,16 @@ def rejects_session_update() -> FaultyServer:
     return FaultyServer(serve)
 
 
+def echoes_messages() -> FaultyServer:
+    """Return an echo service: it sends every message back."""
+
+    async def serve(socket: ServerConnection) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+    return FaultyServer(serve)
+
+
 @asynccontextmanager
 async def silent_tcp_server() -> AsyncIterator[str]:
     """Run a server that accepts TCP connections and never answers."""
@@ -148,6 +160,18 @@ class LoadingServer(OfficialServer):
     async def send_session_created(self, socket: ServerConnection) -> None:
         await self.load_finished.wait()
         await OfficialServer.send_session_created(self, socket)
+
+
+class BusyServer(OfficialServer):
+    """Server for one client, which has another one while `busy`."""
+
+    busy = True
+
+    async def handle_connection(self, socket: ServerConnection) -> None:
+        if self.busy:
+            await socket.close(1008, "Only one client allowed!")
+        else:
+            await OfficialServer.handle_connection(self, socket)
 
 
 class DroppingServer(OfficialServer):

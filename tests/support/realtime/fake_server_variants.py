@@ -126,6 +126,9 @@ class OfficialServer:
     async def send_session_updated(self, socket: ServerConnection, settings: Event) -> None:
         await send_events(socket, {"type": "session.updated", "session": self.session_object(settings)})
 
+    async def finish_confirming(self) -> None:
+        """Send the confirmations that are still to come."""
+
     async def send_reply(self, socket: ServerConnection) -> None:
         await self.send_in_dialect(*self.reply_events(len(self.received)))
 
@@ -136,7 +139,12 @@ class OfficialServer:
 
     @property
     def is_audio_reply(self) -> bool:
-        return bool(self.session_updates[-1].get("output_modalities") == ["audio"])
+        return bool(self.settings.get("output_modalities") == ["audio"])
+
+    @property
+    def settings(self) -> Event:
+        """Settings of all updates, the newest of each field. An update in mid-call has some of them only."""
+        return {name: value for update in self.session_updates for name, value in update.items()}
 
     def session_object(self, settings: Event) -> Event:
         return {"type": "realtime", "object": "realtime.session", "id": "sess_1", **settings}
@@ -163,6 +171,36 @@ class OfficialServer:
             server_events.transcription_completed("u1", SPOKEN),
             *self.reply_events(1),
         )
+
+
+class LateConfirmingServer(OfficialServer):
+    """Server that confirms its first settings late, when the session is in use."""
+
+    confirm_timeout_s = 0.3
+
+    async def send_session_updated(self, socket: ServerConnection, settings: Event) -> None:
+        if len(self.session_updates) > 1:
+            await OfficialServer.send_session_updated(self, socket, settings)
+
+    async def finish_confirming(self) -> None:
+        await OfficialServer.send_session_updated(self, self.sockets[-1], self.session_updates[0])
+
+
+class StrippingServer(OfficialServer):
+    """Server that confirms the kind of turn detection only, without its fields."""
+
+    def session_object(self, settings: Event) -> Event:
+        bare = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+        return {**OfficialServer.session_object(self, settings), **bare}
+
+
+class StubbornServer(OfficialServer):
+    """Server that always interrupts its replies, and says so."""
+
+    def session_object(self, settings: Event) -> Event:
+        fields = {"type": "server_vad", "create_response": True, "interrupt_response": True}
+        own = {"audio": {"input": {"turn_detection": fields}}}
+        return {**OfficialServer.session_object(self, settings), **own}
 
 
 class LocalAiServer(OfficialServer):
@@ -253,7 +291,7 @@ class BetaServer(OfficialServer):
 
     @property
     def is_audio_reply(self) -> bool:
-        return "audio" in self.session_updates[-1]["modalities"]
+        return "audio" in self.settings["modalities"]
 
     def session_update_error(self, settings: Event) -> Event | None:
         for key in settings:

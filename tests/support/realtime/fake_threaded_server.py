@@ -35,6 +35,8 @@ class ServerBehaviour(Enum):
     REJECTS_HANDSHAKE = "handshake rejected"
     OUT_OF_QUOTA = "accepted, an error, closed with 4000"
     CLOSES_WITH_KEY = "closed with 3000, the key in the reason"
+    REFUSES_WITH_KEY = "closed with 1008, the key in words that no rule knows"
+    REFUSES_WITH_PROMPT = "closed with 1008, the prompt in words that no rule knows"
     SENDS_ERRORS = "an error in the middle, and a reply that fails"
     LEAKS_KEY = "the key in every place that a server's events have"
     DROPS_MID_REPLY = "cut in the middle of a word"
@@ -140,6 +142,12 @@ class UpstreamSession:
             await self._socket.close(4000, f"insufficient_quota. {self._key}"[:120])
         elif self._behaviour is ServerBehaviour.CLOSES_WITH_KEY:
             await self._socket.close(3000, f"invalid_api_key {self._key}"[:120])
+        elif self._behaviour is ServerBehaviour.REFUSES_WITH_KEY:
+            await self._socket.close(1008, f"Not for {self._key}, pirates and others"[:120])
+        elif self._behaviour is ServerBehaviour.REFUSES_WITH_PROMPT:
+            await self._send({"type": "session.created", "session": self._session({})})
+            update = json.loads(await self._socket.recv())
+            await self._socket.close(1008, f"Not allowed here: {update['session'].get('instructions')}"[:120])
         else:
             await self._send({"type": "session.created", "session": self._session({})})
             async for message in self._socket:

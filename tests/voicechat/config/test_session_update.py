@@ -101,13 +101,14 @@ def test_semantic_turn_detection_has_neither_silence_nor_threshold() -> None:
     [
         ("auto", {}, False),
         ("auto", {"OPENAI_API_KEY": "sk-x"}, False),
-        ("auto", {"REALTIME_URL": "ws://h"}, True),
+        ("auto", {"REALTIME_URL": "ws://h"}, False),
         ("on", {"REALTIME_URL": "ws://h"}, False),
         ("off", {}, True),
         ("off", {"OPENAI_API_KEY": "sk-x"}, True),
+        ("off", {"REALTIME_URL": "ws://h"}, True),
     ],
 )
-def test_interrupt_response_depends_on_ducking_and_server(
+def test_interrupt_response_depends_on_ducking_only(
     turns: str, ducking: str, server: dict[str, str], theirs: bool
 ) -> None:
     found = sent_session(DUCKING=ducking, TURN_DETECTION=turns, **server)["audio"]["input"]["turn_detection"]

@@ -84,7 +84,7 @@ async def test_errors_and_close_reasons_hold_no_secret() -> None:
             (3000, "invalid_request_error.invalid_api_key"),
         ),
         (
-            fake_faulty_servers.rejects_handshake(404),
+            fake_faulty_servers.rejects_handshake(404, "model_not_found"),
             "model_not_found",
             (4004, "invalid_request_error.model_not_found"),
         ),
@@ -103,6 +103,21 @@ async def test_errors_and_close_reasons_hold_no_secret() -> None:
             (4008, "q"),
         ),
         (fake_faulty_servers.closes_without_event(4004, "no such model"), "model_not_found", (4004, "no such model")),
+        (fake_faulty_servers.rejects_handshake(403), "access_denied", (1008, None)),
+        (
+            fake_faulty_servers.closes_without_event(1008, "Country, region, or territory not supported"),
+            "unsupported_country_region_territory",
+            (1008, "Country, region, or territory not supported"),
+        ),
+        (
+            fake_faulty_servers.closes_without_event(1008, "All pipeline units in use"),
+            "session_limit_reached",
+            (1008, "All pipeline units in use"),
+        ),
+        (fake_faulty_servers.closes_without_event(1008, "inactive"), "session_idle", (1008, "inactive")),
+        (fake_faulty_servers.closes_without_event(1008, ""), "connection_refused", (1008, "")),
+        (fake_faulty_servers.closes_without_event(4400, "No pirates"), "connection_closed", (4400, "No pirates")),
+        (fake_faulty_servers.echoes_messages(), "server_unreachable", (1014, None)),
         (fake_faulty_servers.sends_error_only("model_load_error"), "server_error", (1011, None)),
         (fake_faulty_servers.rejects_session_update(), "settings_refused", (1011, None)),
     ],
@@ -120,6 +135,22 @@ async def test_server_refusal_reaches_the_client_as_its_error(
             for secret in (*fake_server_variants.SECRETS, OPERATOR_KEY):
                 assert secret not in json.dumps(event) and secret not in end[1] and secret not in caplog.text
         await ours.wait_until_empty()
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("No pirates today", 'because of its rules. It says: "No pirates today".'),
+        (f"No {OPERATOR_KEY} today, sorry", 'because of its rules. It says: "No … today, sorry".'),
+        ("", "because of its rules."),
+    ],
+)
+async def test_unknown_policy_reaches_the_client_in_the_servers_scrubbed_words(reason: str, message: str) -> None:
+    fault = fake_faulty_servers.closes_without_event(1008, reason)
+    async with fault.running() as url, running_gateway(url) as ours, connected_client(ours.url()) as client:
+        await client.read_until_closed()
+        assert client.received[0]["error"]["message"].endswith(message)
+        assert OPERATOR_KEY not in json.dumps(client.received)
 
 
 async def test_unreachable_server_is_reported() -> None:

@@ -125,10 +125,24 @@ def test_it_is_left_alone_where_it_would_not_help(turns: dict[str, Any]) -> None
     assert sent_thresholds(line) == []
 
 
-@pytest.mark.parametrize("settings", [{"echo_guard_threshold": 0.0}, {"realtime_url": "ws://somewhere"}], ids=str)
-def test_it_is_off_where_the_setting_is_zero(settings: dict[str, Any]) -> None:
-    line = driver_in_first_reply(**settings)
+def test_it_is_off_where_the_setting_is_zero() -> None:
+    line = driver_in_first_reply(echo_guard_threshold=0.0)
     line.play_ms(4500)
+    assert sent_thresholds(line) == []
+
+
+def test_it_is_on_with_every_server_that_confirms_the_threshold() -> None:
+    line = driver_in_first_reply(realtime_url="ws://somewhere")
+    line.play_ms(40)
+    assert sent_thresholds(line) == [0.8]
+
+
+def test_new_server_that_confirms_nothing_is_not_sent_the_settings_of_the_former() -> None:
+    line = BargeInDriver(echo_guard_threshold=0.8)
+    line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
+    line.call.handle_connected(line.now)
+    line.server_sends(server_events.complete_response("r1", "a1", "One.", 500))
+    line.play_ms(600)
     assert sent_thresholds(line) == []
 
 

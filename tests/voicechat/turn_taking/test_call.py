@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.realtime import server_events
+from tests.support.realtime.barge_in_driver import server_vad_confirmed
 from tests.support.realtime.call_driver import CallDriver, event_types
 from voicechat.protocol.notices import Notice
 from voicechat.turn_taking.snapshot import CallStage
@@ -47,6 +48,7 @@ def test_call_in_a_pause_between_clauses_stays_in_speaking(call_driver: CallDriv
 
 
 def test_speech_during_an_unfinished_reply_truncates_it_without_cancel(call_driver: CallDriver) -> None:
+    call_driver.server_sends(server_vad_confirmed(interrupt_response=True))
     call_driver.server_sends(
         server_events.response_started("r1", "a1"),
         server_events.clause_deltas("r1", "a1", "The first clause. ", 1000),
@@ -83,6 +85,7 @@ def test_speech_after_complete_playback_sends_nothing(call_driver: CallDriver) -
 
 
 def test_speech_before_playback_of_a_second_item_truncates_it_at_zero(call_driver: CallDriver) -> None:
+    call_driver.server_sends(server_vad_confirmed(interrupt_response=True))
     call_driver.server_sends(
         server_events.response_started("r1", "a1"),
         server_events.clause_deltas("r1", "a1", "Let me see.", 500),
@@ -95,6 +98,7 @@ def test_speech_before_playback_of_a_second_item_truncates_it_at_zero(call_drive
 
 
 def test_reply_interrupted_before_its_first_audio_is_deleted(call_driver: CallDriver) -> None:
+    call_driver.server_sends(server_vad_confirmed(interrupt_response=True))
     call_driver.server_sends(server_events.response_started("r1", "a1"))
     answers = call_driver.server_sends(server_events.speech_started("u2"))
     assert [(a["type"], a["item_id"]) for a in answers] == [("conversation.item.delete", "a1")]

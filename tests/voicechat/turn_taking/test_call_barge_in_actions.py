@@ -144,18 +144,27 @@ def test_visitor_who_coughs_is_not_idle_and_a_classified_call_is_not_idle() -> N
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [None, server_vad_confirmed(interrupt_response=True), server_vad_confirmed(type="none")],
-    ids=["none", "true", "type"],
+    ("answer", "stops_itself"),
+    [
+        (None, False),
+        (server_vad_confirmed(interrupt_response=True), True),
+        (server_vad_confirmed(interrupt_response=None), False),
+        (server_vad_confirmed(create_response=False), False),
+        (server_vad_confirmed(type="none"), False),
+    ],
+    ids=["none", "true", "stripped", "no responses", "type"],
 )
-def test_where_the_server_does_not_leave_it_to_us_the_first_sound_stops_the_reply(answer: Event | None) -> None:
+def test_where_the_server_does_not_leave_it_to_us_the_first_sound_stops_the_reply(
+    answer: Event | None, stops_itself: bool
+) -> None:
     line = BargeInDriver()
     line.call.handle_disconnected(CallStage.RECONNECTING, line.now)
     line.call.handle_connected(line.now)
     if answer:
         line.server_sends(answer)
     line.start_reply(finished=False)
-    assert [e["type"] for e in line.server_sends(server_events.speech_started("u1"))] == ["conversation.item.truncate"]
+    expected = ["conversation.item.truncate"] if stops_itself else ["conversation.item.truncate", "response.cancel"]
+    assert [e["type"] for e in line.server_sends(server_events.speech_started("u1"))] == expected
     assert not line.play_ms(100)[480:].any()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -28,8 +29,8 @@ from voicechat.upstream.connection import RealtimeConnection, open_socket
     ("status", "failure"),
     [
         (401, Failure.WRONG_KEY),
-        (403, Failure.WRONG_KEY),
-        (404, Failure.MODEL_NOT_FOUND),
+        (403, Failure.FORBIDDEN),
+        (404, Failure.WRONG_ADDRESS),
         (429, Failure.SERVER_FULL),
         (503, Failure.SERVER_FULL),
         (500, Failure.SERVER_ERROR),
@@ -119,12 +120,34 @@ async def test_open_socket_untrusted_certificate_gets_no_key(tmp_path: Path) -> 
     running = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
     async with running:
         port = running.sockets[0].getsockname()[1]
-        assert await failure_of(f"wss://localhost:{port}/v1/realtime") is Failure.WRONG_ADDRESS
+        assert await failure_of(f"wss://localhost:{port}/v1/realtime") is Failure.UNTRUSTED_CERTIFICATE
     assert visits in ([], [b""])
 
 
 async def test_open_socket_without_server_is_unreachable(unused_tcp_port: int) -> None:
     assert await failure_of(f"ws://127.0.0.1:{unused_tcp_port}/v1/realtime") is Failure.UNREACHABLE
+
+
+async def test_open_socket_unknown_host_name_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    assert await failure_of("ws://realtime.example.test/v1/realtime") is Failure.UNREACHABLE
+
+
+async def test_open_socket_plain_server_behind_wss_is_wrong_address() -> None:
+    """A retry cannot help: the port does not speak TLS."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    running = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with running:
+        port = running.sockets[0].getsockname()[1]
+        assert await failure_of(f"wss://127.0.0.1:{port}/v1/realtime") is Failure.WRONG_ADDRESS
 
 
 async def test_open_socket_other_protocol_is_unreachable() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from voicechat.protocol.failures import FATAL, RETRYABLE, Failure
 from voicechat.upstream.retry_policy import (
+    MAX_CAPACITY_RETRIES,
     MAX_INITIAL_RETRIES,
     MAX_PAUSE_S,
     MODEL_LOADING_POLL_S,
@@ -49,9 +50,16 @@ def decide(history: RetryHistory, ended: Outcome, max_reconnects: int = MAX_RECO
         (replace(NEVER_READY, failures=1), outcome(Failure.UNREACHABLE), Retry(1.0)),
         (replace(NEVER_READY, failures=2), outcome(Failure.UNREACHABLE), GiveUp(Failure.UNREACHABLE)),
         (NEVER_READY, outcome(Failure.WRONG_KEY), GiveUp(Failure.WRONG_KEY)),
-        (NEVER_READY, outcome(Failure.SERVER_FULL), GiveUp(Failure.SERVER_FULL)),
-        (NEVER_READY, outcome(Failure.SERVER_FULL, is_embedded_server=True), Retry(0.5)),
-        (WAS_READY, outcome(Failure.SERVER_FULL), Retry(0.5)),
+        (NEVER_READY, outcome(Failure.SERVER_FULL), Retry(2.0, awaits_slot=True)),
+        (replace(NEVER_READY, failures=3), outcome(Failure.SERVER_FULL), Retry(8.0, awaits_slot=True)),
+        (replace(NEVER_READY, failures=4), outcome(Failure.SERVER_FULL), GiveUp(Failure.SERVER_FULL)),
+        (NEVER_READY, outcome(Failure.SERVER_FULL, is_embedded_server=True), Retry(0.5, awaits_slot=True)),
+        (WAS_READY, outcome(Failure.SERVER_FULL), Retry(0.5, awaits_slot=True)),
+        (NEVER_READY, outcome(Failure.INACTIVE), Retry(0.0)),
+        (WAS_READY, outcome(Failure.CLOSED), Retry(0.5)),
+        (NEVER_READY, outcome(Failure.REGION), GiveUp(Failure.REGION)),
+        (WAS_READY, outcome(Failure.REFUSED), GiveUp(Failure.REFUSED)),
+        (WAS_READY, replace(outcome(Failure.REFUSED), server_words="No."), GiveUp(Failure.REFUSED, "No.")),
         (NEVER_READY, outcome(Failure.LOADING), Retry(MODEL_LOADING_POLL_S, awaits_models=True)),
         (NEVER_READY, outcome(Failure.LOADING, at=MODEL_LOADING_TIMEOUT_S), Retry(0.5)),
         (NEVER_READY, outcome(Failure.EXPIRED), Retry(0.0)),
@@ -125,13 +133,15 @@ class ReferenceLoop:
             return Renew()
         if ended.failure is Failure.LOADING and ended.ended_at < self.loading_until:
             return Retry(MODEL_LOADING_POLL_S, awaits_models=True)
-        full = ended.failure is Failure.SERVER_FULL and (self.was_ready or ended.is_embedded_server)
-        most = self.max_reconnects if self.was_ready else MAX_INITIAL_RETRIES
-        if not (ended.failure in RETRYABLE or full) or self.attempt >= most:
+        full = ended.failure is Failure.SERVER_FULL
+        others = full and not self.was_ready and not ended.is_embedded_server
+        most = self.max_reconnects if self.was_ready else 4 if others else MAX_INITIAL_RETRIES
+        if ended.failure not in RETRYABLE or self.attempt >= most:
             return GiveUp(ended.failure)
-        at_once = ended.failure is Failure.EXPIRED and not self.attempt
+        at_once = ended.failure in (Failure.EXPIRED, Failure.INACTIVE) and not self.attempt
         self.attempt += 1
-        return Retry(0.0) if at_once else Retry(NOMINAL_PAUSES_S[min(self.attempt - 1, 6)])
+        pause_s = NOMINAL_PAUSES_S[min(self.attempt - 1 + 2 * others, 6)]
+        return Retry(0.0) if at_once else Retry(pause_s, awaits_slot=full)
 
 
 @given(STEPS, st.integers(0, 8))
@@ -154,8 +164,9 @@ def test_any_outcomes_keep_the_bounds(steps: list[Step], max_reconnects: int, ra
         match action:
             case Retry(delay_s):
                 assert 0.0 <= delay_s <= 1.5 * MAX_PAUSE_S
-                assert history.failures <= max(max_reconnects, MAX_INITIAL_RETRIES)
-                assert (delay_s == 0.0) is (ended.failure is Failure.EXPIRED and history.failures == 1)
+                assert history.failures <= max(max_reconnects, MAX_CAPACITY_RETRIES)
+                at_once = ended.failure in (Failure.EXPIRED, Failure.INACTIVE) and history.failures == 1
+                assert (delay_s == 0.0) is at_once
             case Renew():
                 assert ended.is_renewal
                 assert history.failures <= before.failures, "a renewal is not a failure"

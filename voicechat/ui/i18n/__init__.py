@@ -17,7 +17,7 @@ from .details import (
 from .labels import I18N, LABELS, label
 from .locale import Locale, TranslationTable, get_message, localize, negotiate_locale, parse_locale
 from .script_texts import SCRIPT_TEXTS, script_texts_by_locale
-from .status_texts import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS
+from .status_texts import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, quote_server
 
 __all__ = [
     "CALL_NOTICE_TEXTS",
@@ -45,5 +45,6 @@ __all__ = [
     "localize",
     "negotiate_locale",
     "parse_locale",
+    "quote_server",
     "script_texts_by_locale",
 ]

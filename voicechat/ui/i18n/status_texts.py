@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .locale import TranslationTable
+from .locale import Locale, TranslationTable, localize
 
 CALL_STAGE_TEXTS: TranslationTable = {
     "idle": ("Ready. Press the green button to talk.", "準備好了，按綠色按鈕開始通話。"),
@@ -51,6 +51,35 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The server did not accept your API key. Check it, or continue without it.",
         "伺服器不接受你的 API 金鑰，請檢查金鑰，或改為不使用它。",
     ),
+    "forbidden": (
+        "The server denied access. The administrator has to check the account, the key's permissions and the network.",
+        "伺服器拒絕存取，請管理員檢查帳戶、金鑰的權限和網路。",
+    ),
+    "forbidden_own_key": (
+        "The server denied access with your API key. Check its permissions and your account, or continue without it.",
+        "伺服器拒絕以你的 API 金鑰存取，請檢查金鑰的權限和你的帳戶，或改為不使用它。",
+    ),
+    "region": (
+        "The server is not available in the country or region of this app.",
+        "伺服器不在這個應用程式所在的國家或地區提供服務。",
+    ),
+    "untrusted_certificate": (
+        "The server's certificate is not trusted. The administrator has to check the certificate and the address.",
+        "伺服器的憑證不受信任，請管理員檢查憑證和位址。",
+    ),
+    "unanswered": (
+        "The server accepted the connection but never answered. The administrator has to check the address.",
+        "伺服器接受了連線，卻一直沒有回應，請管理員檢查位址。",
+    ),
+    "refused": (
+        "The server refused the connection because of its rules. The administrator has to check the account.",
+        "伺服器依它的規定拒絕了連線，請管理員檢查帳戶。",
+    ),
+    "closed": ("The server closed the connection. Call again to continue.", "伺服器關閉了連線，請重新撥打，繼續對話。"),
+    "inactive": (
+        "The server closed the connection after a silence. Call again to continue.",
+        "太久沒有聲音，伺服器關閉了連線，請重新撥打，繼續對話。",
+    ),
     "wrong_address": (
         "There is no Realtime server at this address. The administrator has to check the address.",
         "該位址不是 Realtime 伺服器，請管理員檢查位址。",
@@ -59,11 +88,19 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The server does not have the chosen model. The administrator has to choose another.",
         "伺服器沒有所選的模型，請管理員改選其他模型。",
     ),
+    "model_not_found_own_key": (
+        "Your API key has no access to the chosen model. Choose another, or continue without the key.",
+        "你的 API 金鑰不能使用所選的模型，請改選其他模型，或改為不使用金鑰。",
+    ),
     "day_spent": (
         "Today's spending limit is reached. Come back tomorrow.",
         "今天的費用額度已經用完，請明天再來。",
     ),
     "quota": ("The account has no credit left.", "帳戶的額度已經用完。"),
+    "quota_own_key": (
+        "The account of your API key has no credit left. Add credit, or continue without the key.",
+        "你的 API 金鑰所屬帳戶的額度已經用完，請加值，或改為不使用金鑰。",
+    ),
     "server_full": (
         "The server has no free connection. Try again in a moment.",
         "伺服器目前沒有空的連線，請稍後再試。",
@@ -140,6 +177,14 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The connection was lost during the answer. Ask again to hear the rest.",
         "回答到一半時連線中斷，請再問一次。",
     ),
+    "awaiting_server": (
+        "The server has no free connection at the moment. Trying again.",
+        "伺服器目前沒有空的連線，正在重試。",
+    ),
+    "server_silent": (
+        "Connected, but the server has not answered yet. It may be loading its model.",
+        "已接通，但伺服器還沒有回應，可能正在載入模型。",
+    ),
     "renewing": ("Renewing the connection; the conversation continues…", "正在更新連線，對話會繼續…"),
     "wish_refused": (
         "The server does not support this setting. The call continues without the change.",
@@ -171,6 +216,11 @@ CHAT_STAGE_TEXTS: TranslationTable = {
 
 CHAT_NOTICE_TEXTS: TranslationTable = {
     **CALL_NOTICE_TEXTS,
+    "closed": ("The server closed the connection. Connect again to continue.", "伺服器關閉了連線，請重新連線繼續。"),
+    "inactive": (
+        "The server closed the connection after a time without messages. Connect again to continue.",
+        "太久沒有訊息，伺服器關閉了連線，請重新連線繼續。",
+    ),
     "unreachable": (
         "The server cannot be reached. Check the network, then connect again.",
         "連不到伺服器，請檢查網路後再連線。",
@@ -221,3 +271,10 @@ CHAT_NOTICE_TEXTS: TranslationTable = {
     ),
     "internal_error": ("The app had an error. Connect again to continue.", "程式發生問題，請重新連線繼續。"),
 }
+
+_QUOTED_SERVER_WORDS = (" The server says: “{words}”", "伺服器的說明是：「{words}」")
+
+
+def quote_server(server_words: str, locale: Locale) -> str:
+    """Return the sentence that quotes the server after a notice; "" for no words. Text, to be escaped for HTML."""
+    return localize(_QUOTED_SERVER_WORDS, locale).format(words=server_words) if server_words else ""

@@ -55,11 +55,19 @@ def render_history(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
 
 
 def render_status(
-    stage: str, notice: str | None, server_name: str, locale: Locale, queue_position: int = 0, seconds: int = 0
+    stage: str,
+    notice: str | None,
+    server_name: str,
+    locale: Locale,
+    queue_position: int = 0,
+    seconds: int = 0,
+    server_words: str = "",
 ) -> str:
     """Return the HTML of the status bar. `queue_position`, `seconds`: see `Snapshot`."""
     text = get_message(CHAT_NOTICE_TEXTS, notice, locale) if notice else get_message(CHAT_STAGE_TEXTS, stage, locale)
-    return render_status_bar(stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale)
+    return render_status_bar(
+        stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale, server_words
+    )
 
 
 def connect_button(connected: bool, locale: Locale) -> gr.Button:
@@ -141,7 +149,13 @@ def build(
             yield (
                 render_history(snapshot, user_locale),
                 render_status(
-                    snapshot.stage, snapshot.notice, name, user_locale, snapshot.queue_position, snapshot.notice_seconds
+                    snapshot.stage,
+                    snapshot.notice,
+                    name,
+                    user_locale,
+                    snapshot.queue_position,
+                    snapshot.notice_seconds,
+                    snapshot.server_words,
                 ),
                 connect_button(connected, user_locale),
                 gr.Button(interactive=snapshot.stage in GENERATING_STAGES),

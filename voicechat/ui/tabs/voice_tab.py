@@ -69,11 +69,19 @@ def render_captions(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
 
 
 def render_status(
-    stage: str, notice: str | None, server_name: str, locale: Locale, queue_position: int = 0, seconds: int = 0
+    stage: str,
+    notice: str | None,
+    server_name: str,
+    locale: Locale,
+    queue_position: int = 0,
+    seconds: int = 0,
+    server_words: str = "",
 ) -> str:
     """Return the HTML of the status bar. `queue_position`, `seconds`: see `Snapshot`."""
     text = get_message(CALL_NOTICE_TEXTS, notice, locale) if notice else get_message(CALL_STAGE_TEXTS, stage, locale)
-    return render_status_bar(stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale)
+    return render_status_bar(
+        stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale, server_words
+    )
 
 
 def build(
@@ -151,7 +159,13 @@ def build(
         stage = snapshot.stage if session_visitor.is_in_call or snapshot.stage in TERMINAL_STAGES else CallStage.ENDED
         name = snapshot.server_name or server_status(session_visitor.own_key)[2]
         status_bar = render_status(
-            stage, snapshot.notice, name, user_locale, snapshot.queue_position, snapshot.notice_seconds
+            stage,
+            snapshot.notice,
+            name,
+            user_locale,
+            snapshot.queue_position,
+            snapshot.notice_seconds,
+            snapshot.server_words,
         )
         return render_captions(snapshot, user_locale), status_bar, render_usage_panel(snapshot, user_locale)
 

@@ -10,7 +10,7 @@ from typing import Any
 from gradio.components import Component
 
 from voicechat.turn_taking.snapshot import CallStage
-from voicechat.ui.i18n import SERVER_NAMES, Locale, get_message
+from voicechat.ui.i18n import SERVER_NAMES, Locale, get_message, quote_server
 
 ServerStatusProvider = Callable[[str], tuple[CallStage | str, str | None, str]]
 """Maps a visitor's own key, or "", to (stage outside a call: "idle", "loading" or "failed"; notice code or None;
@@ -25,8 +25,11 @@ class StatusRefresh:
     outputs: Sequence[Component]
 
 
-def render_status_bar(stage: str, notice: str | None, text: str, server_name: str, locale: Locale) -> str:
-    """Return the HTML of the status bar. `server_name`: an `Endpoint.name`."""
+def render_status_bar(
+    stage: str, notice: str | None, text: str, server_name: str, locale: Locale, server_words: str = ""
+) -> str:
+    """Return the HTML of the status bar. `server_name`: an `Endpoint.name`; `server_words`: see `Snapshot`."""
+    text += quote_server(server_words, locale)
     return (
         f'<div class="status" data-stage="{html.escape(stage)}"'
         f' data-notice="{html.escape(notice or "")}"><span class="dot"></span><span>{html.escape(text)}</span>'

@@ -1,0 +1,27 @@
+"""Status bar: the sentence of a notice, and the server's words after it, as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicechat.protocol.failures import Failure
+from voicechat.ui.tabs import text_tab, voice_tab
+from voicechat.ui.widgets.status_bar import render_status_bar
+
+
+@pytest.mark.parametrize("render", [voice_tab.render_status, text_tab.render_status], ids=["call", "chat"])
+def test_server_words_follow_the_sentence_in_both_languages(render: object) -> None:
+    assert callable(render)
+    english = render("failed", Failure.REFUSED, "custom", "en", server_words="No pirates {0}.")
+    assert (
+        "because of its rules. The administrator has to check the account. The server says: “No pirates {0}.”"
+        in english
+    )
+    chinese = render("failed", Failure.REFUSED, "custom", "zh-TW", server_words="不行")
+    assert "請管理員檢查帳戶。伺服器的說明是：「不行」" in chinese
+    assert "says" not in render("failed", Failure.REFUSED, "custom", "en")
+
+
+def test_server_words_are_text_and_never_html() -> None:
+    shown = render_status_bar("failed", Failure.REFUSED, "Refused.", "custom", "en", '<img src=x onerror="alert(1)">')
+    assert "<img" not in shown and "&lt;img" in shown
