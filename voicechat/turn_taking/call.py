@@ -109,11 +109,10 @@ class CallStateMachine(CallConnection):
         self._tracker.start_turn()
         self.set_notice(None)  # a deferred one stays: the sound may be no interruption
         self._enter_stage(CallStage.USER_SPEAKING, now)
-        policy = self._barge_in.policy
-        if policy is InterruptionPolicy.SERVER:
+        if self._barge_in.policy is InterruptionPolicy.SERVER:
             self._clear_answer_notice()
             return self._barge_in.truncate_reply(now)
-        if policy is InterruptionPolicy.FIRST_SOUND or not audible:
+        if self._barge_in.policy is InterruptionPolicy.FIRST_SOUND or not audible:
             return self._interrupt_reply(now)
         return self._apply_verdict(self._barge_in.duck_and_classify(event.item_id, now), now)
 

@@ -13,8 +13,7 @@ from voicechat.protocol.notices import Notice
 from .aec_warmup import AecWarmup
 from .barge_in import BargeIn
 from .call_lifecycle import CallLifecycle
-from .pending_response import PendingResponse
-from .response_tracker import ResponseTracker
+from .response_tracker import PendingResponse, ResponseTracker
 from .snapshot import CallStage
 
 Event = dict[str, Any]

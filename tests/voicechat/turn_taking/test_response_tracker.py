@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from voicechat.conversation.responses import ResponseRegistry
-from voicechat.turn_taking.pending_response import (
+from voicechat.turn_taking.response_tracker import (
     ASKABLE,
     PENDING_TRANSITIONS,
     PendingResponse,
     PendingTransition,
+    ResponseTracker,
     next_pending,
 )
-from voicechat.turn_taking.response_tracker import ResponseTracker
 from voicechat.turn_taking.user_turn import USER_TURN_TRANSITIONS, UserTurn, UserTurnStatus, UserTurnTransition
 
 

@@ -86,7 +86,7 @@ def test_truncation_error_without_an_event_id_is_harmless(error: dict[str, Any],
     )
     call_driver.play_ms(500)
     answers = call_driver.server_sends(server_events.speech_started("u1"))
-    assert [event["type"] for event in answers] == ["conversation.item.truncate"]
+    assert answers[0]["type"] == "conversation.item.truncate"
     call_driver.server_sends(server_events.turn_committed("u1"), {"type": "error", "error": error})
     assert (call_driver.stage, call_driver.call.notice) == (CallStage.THINKING, None)
 
