@@ -103,7 +103,7 @@ def is_usable(python: Path) -> bool:
 
 def create_environment(folder: Path) -> None:
     """Create the environment with the Python that runs this. Raise SetupFailed."""
-    require_python(sys.version_info)
+    require_python(tuple(sys.version_info[:2]))
     print(f"Creating {folder} with {sys.executable}", flush=True)
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +136,7 @@ def install(folder: Path, files: Sequence[Path]) -> None:
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
     print(f"Installing packages from {', '.join(file.name for file in files)}", flush=True)
-    command = [environment_python(folder), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(environment_python(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     for file in files:
         command += ["-r", str(file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")

@@ -21,6 +21,8 @@ PYTHON_VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 NO_SOLUTION = "No solution found"
 """Words of uv for requirements that cannot be met, as opposed to an index that cannot be reached."""
 
+MAX_NAMES = 3
+"""Names of packages in one cell of the table."""
 NETWORK_OFF = "network is disabled"
 """Words of uv that follow when it may only read its cache."""
 
@@ -70,7 +72,11 @@ class Resolution:
 
     @property
     def cell(self) -> str:
-        return "yes" if self.packages else f"no: {', '.join(self.missing) or 'a package below these'}"
+        if self.packages:
+            return "yes"
+        more = len(self.missing) - MAX_NAMES
+        names = ", ".join(self.missing[:MAX_NAMES]) or "a package below these"
+        return f"no: {names}{f' and {more} more' if more > 0 else ''}"
 
 
 Runner = Callable[[Sequence[str], str, Mapping[str, str]], "subprocess.CompletedProcess[str]"]
@@ -112,11 +118,11 @@ def resolve(lines: Iterable[str], target: Target, python: str, run: Runner, *opt
 
 def try_target(lines: Sequence[str], target: Target, python: str, run: Runner) -> Resolution:
     """Return whether the requirements can be installed there, and what has no build. Raises IndexUnreachable."""
-    count = resolve(lines, target, python, run)
-    if count is not None:
-        return Resolution(target.name, python, count)
-    missing = (line.split("==")[0] for line in lines if resolve([line], target, python, run, "--no-deps") is None)
-    return Resolution(target.name, python, 0, tuple(dict.fromkeys(missing)))
+    # Resolving everything is slow where a pin has no build, because uv then tries all older releases of the others.
+    if resolve(lines, target, python, run, "--no-deps") is None:
+        missing = (line.split("==")[0] for line in lines if resolve([line], target, python, run, "--no-deps") is None)
+        return Resolution(target.name, python, 0, tuple(dict.fromkeys(missing)))
+    return Resolution(target.name, python, resolve(lines, target, python, run) or 0)
 
 
 def render_table(resolutions: Iterable[Resolution]) -> Iterator[str]:
@@ -140,7 +146,10 @@ def main() -> None:
     lines = pinned_lines(REQUIREMENTS.read_text(encoding="utf-8"))
     pythons = arguments.python or PYTHON_VERSIONS
     try:
-        found = [try_target(lines, target, python, run_uv) for target in TARGETS for python in pythons]
+        found = []
+        for target in TARGETS:
+            print(f"Trying {target.name}", file=sys.stderr, flush=True)
+            found += [try_target(lines, target, python, run_uv) for python in pythons]
     except IndexUnreachable as error:
         raise SystemExit(str(error)) from None
     if arguments.json:
