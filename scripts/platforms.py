@@ -105,7 +105,9 @@ def resolve(lines: Iterable[str], target: Target, python: str, run: Runner, *opt
     Raises IndexUnreachable.
     """
     arguments = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"]
-    arguments += ["--python-platform", target.platform, "--python-version", python, *options, "-"]
+    # With an interpreter named, uv looks for no other one, which may take seconds.
+    arguments += ["--python", sys.executable, "--python-platform", target.platform, "--python-version", python]
+    arguments += [*options, "-"]
     variables = {"MACOSX_DEPLOYMENT_TARGET": target.macos} if target.macos else {}
     done = run(arguments, "\n".join(lines), variables)
     if done.returncode == 0:
