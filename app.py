@@ -7,6 +7,10 @@ the same page under any ASGI server. Without a key, the embedded Realtime server
 from __future__ import annotations
 
 import os
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C during the imports ends the process without a traceback
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # Gradio would report every start to its makers
 

@@ -6,8 +6,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
 
 make_environment .venv requirements.txt
-# Only the embedded server needs the models. A wrong setting is reported by app.py.
-if .venv/bin/python -c "from voicechat.config.settings import ServerKind, Settings; raise SystemExit(Settings.load().server_kind != ServerKind.OFFLINE)" 2>/dev/null; then
-  .venv/bin/python -m offline.models fetch
-fi
-exec .venv/bin/python app.py
+exec .venv/bin/python -m scripts.start

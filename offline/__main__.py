@@ -6,9 +6,9 @@ JSON lines on stdout report its progress to the parent process, in this order:
     {"fetching": SENTENCE}      some, with `--fetch` and missing files
     {"progress": SENTENCE}      some
     {"ready": true, "model": NAME, "languages": [...], "detail": SENTENCE, "seconds": S}
-        or {"ready": false, "detail": REASON}
+        or {"ready": false, "reason": "models" or "engines", "detail": SENTENCE}
 
-Logs go to stderr.
+Without its engines the process ends with `EXIT_WITHOUT_ENGINES`. Logs go to stderr.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from offline.models.store import is_intact, models_dir, required_models
 
-from .server import REALTIME_PATH, RealtimeServer, error_location
+from .engines import LISTENING_ENGINES, EnginesUnavailable, import_engines, require_engines
 from .settings import max_sessions
 
+if TYPE_CHECKING:  # it imports engines
+    from .server import RealtimeServer
+
 LOGGER = logging.getLogger("offline")
+
+EXIT_WITHOUT_ENGINES = 3
+"""Exit status of a process whose engines are missing or cannot be loaded."""
 
 
 def write_status_line(**facts: object) -> None:
@@ -54,10 +61,22 @@ def download_missing_models(report: Callable[[str], None]) -> None:
         LOGGER.warning("models: download failed reason=%s", failure)
 
 
+def report_unavailable(error: EnginesUnavailable) -> None:
+    """Log that the engines are missing, and write the status line."""
+    LOGGER.error("engines: not available reason=%s", error)
+    write_status_line(ready=False, reason="engines", detail=str(error))
+
+
 async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
-    """Load the models, with `fetch` after downloading missing files, and report the result."""
+    """Load the models, with `fetch` after downloading missing files, and report the result.
+
+    Raises `EnginesUnavailable`.
+    """
+    from .server import error_location
+
     started = time.monotonic()
     loop = asyncio.get_running_loop()
+    await asyncio.to_thread(import_engines)
     try:
         if fetch:
             await asyncio.to_thread(
@@ -70,7 +89,7 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         # Loading precedes every conversation, so the error's message is safe to log.
         LOGGER.error("models: loading failed reason=%s error=%s", error, error_location(error))
         server.mark_failed(f"The models cannot be loaded: {error}")
-        write_status_line(ready=False, detail=server.detail)
+        write_status_line(ready=False, reason="models", detail=server.detail)
         return
     server.mark_ready(workers, workers.model, workers.languages, workers.detail)
     seconds = round(time.monotonic() - started, 2)
@@ -109,7 +128,9 @@ def read_key() -> str:
 
 
 async def serve(host: str, port: int, capacity: int, key: str, *, exit_with_parent: bool, fetch: bool) -> int:
-    """Serve until a signal or the parent's end. Return the exit status."""
+    """Serve until a signal or the parent's end. Return the exit status. Raises `EnginesUnavailable`."""
+    from .server import REALTIME_PATH, RealtimeServer
+
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -126,7 +147,11 @@ async def serve(host: str, port: int, capacity: int, key: str, *, exit_with_pare
             url_host = f"[{host}]" if ":" in host else host
             write_status_line(listening=f"ws://{url_host}:{bound_port}{REALTIME_PATH}", port=bound_port)
             loading = asyncio.create_task(load_models(server, fetch=fetch))
-            await stop.wait()
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+            await stopping
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
     except OSError as error:
@@ -163,6 +188,12 @@ def main() -> int:
     except ValueError:
         LOGGER.error("settings: the first line of stdin must be the key, in ASCII")
         return 2
+    try:
+        require_engines()
+        import_engines(LISTENING_ENGINES)
+    except EnginesUnavailable as error:
+        report_unavailable(error)
+        return EXIT_WITHOUT_ENGINES
     # The runner stays open: closing it would wait for threads that are still loading models.
     runner = asyncio.Runner()
     serving = serve(
@@ -173,7 +204,11 @@ def main() -> int:
         exit_with_parent=arguments.exit_with_parent,
         fetch=arguments.fetch,
     )
-    return runner.run(serving)
+    try:
+        return runner.run(serving)
+    except EnginesUnavailable as error:
+        report_unavailable(error)
+        return EXIT_WITHOUT_ENGINES
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from offline.engines import ENGINES
+from tests.support.missing_packages import environment_without
 from tests.support.offline.offline_process import http_get, offline_process
 
 
@@ -58,3 +60,21 @@ async def test_process_without_models_reports_it_and_serves_health() -> None:
         health = json.loads(body)
         assert (status, health["status"], health["capacity"]) == (503, "failed", 3)
         assert health["detail"] == ready["detail"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_process_without_an_engine_names_it_and_exits(engine: str, tmp_path: Path) -> None:
+    async with offline_process(**environment_without(tmp_path, [engine])) as server:
+        ready = await server.wait_for_line("ready")
+        assert (ready["ready"], ready["reason"]) == (False, "engines")
+        assert engine in ready["detail"] and ready["detail"].endswith(".")
+        assert await asyncio.wait_for(server.process.wait(), 20) == 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_process_with_an_engine_that_cannot_be_loaded_names_it_and_exits(engine: str, tmp_path: Path) -> None:
+    async with offline_process(**environment_without(tmp_path, broken=[engine])) as server:
+        ready = await server.wait_for_line("ready")
+        assert (ready["ready"], ready["reason"]) == (False, "engines")
+        assert engine in ready["detail"] and f"lib{engine}.so" in ready["detail"]
+        assert await asyncio.wait_for(server.process.wait(), 20) == 3

@@ -123,6 +123,12 @@ _ERROR_BY_FAILURE = {
     Failure.LOADING: TerminalError(
         "server_loading", 1013, "The models are still being loaded. Try again in a few seconds.", type="server_error"
     ),
+    Failure.KEY_NEEDED: TerminalError(
+        "embedded_server_unavailable",
+        1011,
+        "The embedded server does not run on this computer. Its operator has to set a key.",
+        type="server_error",
+    ),
     Failure.REFUSED_SETTINGS: TerminalError(
         "settings_refused",
         1011,

@@ -55,6 +55,8 @@ class Failure(StrEnum):
     """The operator's daily budget is spent."""
     LOADING = "loading"
     """The embedded server is not ready yet."""
+    KEY_NEEDED = "key_needed"
+    """The embedded server does not run on this computer, and no other server is set."""
 
 
 RETRYABLE = frozenset(

@@ -94,6 +94,8 @@ class Application:
         address, key = (embedded.url, embedded.key) if embedded is not None else (None, "")
         endpoint = self.settings.endpoint(address or "", own_key, offline_key=key)
         if endpoint.kind is ServerKind.OFFLINE:
+            if embedded is not None and embedded.phase is EmbeddedServerPhase.UNAVAILABLE:
+                return Failure.KEY_NEEDED
             return Failure.LOADING if address is None else endpoint
         return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_own_key else endpoint
 
@@ -105,6 +107,8 @@ class Application:
             return "idle", None, name
         if self.embedded_server.phase is EmbeddedServerPhase.FAILED:
             return "failed", "models_missing", name
+        if self.embedded_server.phase is EmbeddedServerPhase.UNAVAILABLE:
+            return "failed", Failure.KEY_NEEDED, name
         if self.embedded_server.phase is EmbeddedServerPhase.DOWNLOADING:
             return "loading", "models_fetching", name
         if self.embedded_server.phase is not EmbeddedServerPhase.READY:
@@ -125,7 +129,8 @@ class Application:
         if self.shutdown.is_shutting_down:
             status, detail = "draining", "The app ends, and takes no new conversations."
         elif self.embedded_server is not None:
-            ready = {EmbeddedServerPhase.READY: "ok", EmbeddedServerPhase.FAILED: "failed"}
+            failed = dict.fromkeys((EmbeddedServerPhase.FAILED, EmbeddedServerPhase.UNAVAILABLE), "failed")
+            ready = {EmbeddedServerPhase.READY: "ok", **failed}
             status, detail = ready.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
         else:
             detail = await self.upstream_probe.check() if self.upstream_probe else ""

@@ -39,6 +39,9 @@ MAX_BACKOFF_S = 30.0
 HEALTHY_UPTIME_S = 60.0
 """Seconds after which a child counts as healthy: the next backoff starts from the beginning."""
 STOP_TIMEOUT_S = 3.0
+ILLEGAL_INSTRUCTION_CODES = (-4, 0xC000001D)
+"""Exit codes of a process that ran an instruction its processor does not have: SIGILL on POSIX, and on Windows."""
+UNSUPPORTED_PROCESSOR = "The embedded server does not run on this computer: its processor lacks instructions it needs."
 
 
 class EmbeddedServerPhase(StrEnum):
@@ -52,6 +55,8 @@ class EmbeddedServerPhase(StrEnum):
     RESTARTING = "restarting"
     FAILED = "failed"
     """It cannot load its models. It is restarted now and then, in case they have been downloaded."""
+    UNAVAILABLE = "unavailable"
+    """This computer lacks its engines. It is not restarted."""
 
 
 class EmbeddedServer:
@@ -146,6 +151,10 @@ class EmbeddedServer:
             phase, reason = self._run_child()
             if self._stopping.is_set():
                 return
+            if phase is EmbeddedServerPhase.UNAVAILABLE:
+                log.error("embedded server: not available reason=%s", reason)
+                self._set_phase(phase, reason)
+                return
             if phase is EmbeddedServerPhase.FAILED:
                 pause = MAX_BACKOFF_S
             elif time.monotonic() - began > HEALTHY_UPTIME_S:
@@ -178,7 +187,7 @@ class EmbeddedServer:
             child.stdin.write(f"{self.key}\n")
             child.stdin.flush()
         url: str | None = None
-        failure = ""
+        failure, failed_phase = "", EmbeddedServerPhase.FAILED
         for line in child.stdout:
             try:
                 status = json.loads(line)
@@ -194,6 +203,8 @@ class EmbeddedServer:
                 self._set_phase(EmbeddedServerPhase.LOADING, str(status["progress"]))
             if status.get("ready") is False:
                 failure = str(status.get("detail", ""))
+                if status.get("reason") == "engines":
+                    failed_phase = EmbeddedServerPhase.UNAVAILABLE
                 child.terminate()  # it would keep running without models
             if status.get("ready") is True:
                 self._languages = tuple(str(x) for x in status.get("languages", ()))
@@ -204,5 +215,7 @@ class EmbeddedServer:
         with suppress(OSError):
             child.stdin.close()
         if failure:
-            return EmbeddedServerPhase.FAILED, failure
+            return failed_phase, failure
+        if code in ILLEGAL_INSTRUCTION_CODES:
+            return EmbeddedServerPhase.UNAVAILABLE, UNSUPPORTED_PROCESSOR
         return EmbeddedServerPhase.RESTARTING, f"The embedded server ended with exit code {code}."

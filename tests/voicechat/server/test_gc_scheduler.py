@@ -67,7 +67,7 @@ def test_startup_objects_are_frozen() -> None:
 def test_automatic_full_collections_are_disabled() -> None:
     gc_scheduler.disable_automatic_full_gc()
     before = gc.get_stats()[2]["collections"]
-    rings = [ReferenceCycle() for _ in range(200_000)]
+    rings = [ReferenceCycle() for _ in range(30 * gc_scheduler.GEN0_THRESHOLD * gc_scheduler.GEN1_THRESHOLD)]
     assert gc.get_stats()[2]["collections"] == before
     assert gc.get_count()[2] > gc_scheduler.IDLE_GEN1_COLLECTIONS and rings
 

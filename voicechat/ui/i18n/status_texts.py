@@ -96,6 +96,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "Your API key has no access to the chosen model. Choose another, or continue without the key.",
         "你的 API 金鑰不能使用所選的模型，請改選其他模型，或改為不使用金鑰。",
     ),
+    "key_needed": (
+        "A key is needed, because the embedded server does not run on this computer. The administrator has to set one.",
+        "這台電腦無法執行內建伺服器，需要 API 金鑰，請管理員設定。",
+    ),
     "day_spent": (
         "Today's spending limit is reached. Come back tomorrow.",
         "今天的費用額度已經用完，請明天再來。",
