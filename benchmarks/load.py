@@ -299,7 +299,7 @@ async def measure(kinds: list[LoadKind], *, quick: bool) -> dict[str, Any]:
         if kind in kinds:
             rows |= await _measure_group([kind], 2, cores, quick=quick)
     report: dict[str, Any] = {"seconds": time.monotonic() - began, "cores_pinned": None not in cores, "rows": rows}
-    report["all_programs_cores"] = others.busychoose_cores()
+    report["all_programs_cores"] = others.busy_cores()
     for name in ("calls_per_core", "calls_by_cpu"):
         if all(rows.get(kind, {}).get(name) for kind in ("webrtc", "plain")):
             report[f"webrtc_times_plain_{name}"] = rows["webrtc"][name] / rows["plain"][name]

@@ -33,8 +33,8 @@ def import_engines(names: Iterable[str] = ENGINES) -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except ImportError as error:
-            reason = " ".join(str(error).split()).rstrip(".")
+        except Exception as error:  # a missing DLL is an OSError, a processor that is too old a RuntimeError
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise EnginesUnavailable(
                 f"The embedded server does not run on this computer, because {name} cannot be loaded: {reason}."
             ) from error

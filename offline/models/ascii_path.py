@@ -42,7 +42,9 @@ def link_folders(environ: Mapping[str, str] = os.environ, platform: str = sys.pl
     """Return the folders with ASCII paths in which a link may be created, best first."""
     candidates = [tempfile.gettempdir()]
     if platform == "win32":
-        candidates += [environ[name] for name in ("PROGRAMDATA", "PUBLIC", "SYSTEMDRIVE") if environ.get(name)]
+        candidates += [environ[name] for name in ("PROGRAMDATA", "PUBLIC") if environ.get(name)]
+        if drive := environ.get("SYSTEMDRIVE"):
+            candidates.append(f"{drive}\\")  # "C:" alone is the current folder of that drive
     else:
         candidates.append("/tmp")
     return [Path(each) for each in dict.fromkeys(candidates) if each.isascii()]

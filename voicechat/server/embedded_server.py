@@ -187,7 +187,7 @@ class EmbeddedServer:
             child.stdin.write(f"{self.key}\n")
             child.stdin.flush()
         url: str | None = None
-        failure, failed_phase = "", EmbeddedServerPhase.FAILED
+        failure, failed_phase, was_ready = "", EmbeddedServerPhase.FAILED, False
         for line in child.stdout:
             try:
                 status = json.loads(line)
@@ -207,6 +207,7 @@ class EmbeddedServer:
                     failed_phase = EmbeddedServerPhase.UNAVAILABLE
                 child.terminate()  # it would keep running without models
             if status.get("ready") is True:
+                was_ready = True
                 self._languages = tuple(str(x) for x in status.get("languages", ()))
                 self._model = str(status.get("model", ""))
                 log.info("embedded server: ready model=%s languages=%s", self._model, ",".join(self._languages))
@@ -216,6 +217,6 @@ class EmbeddedServer:
             child.stdin.close()
         if failure:
             return failed_phase, failure
-        if code in ILLEGAL_INSTRUCTION_CODES:
+        if code in ILLEGAL_INSTRUCTION_CODES and not was_ready:  # it ran before: a crash, as any other
             return EmbeddedServerPhase.UNAVAILABLE, UNSUPPORTED_PROCESSOR
         return EmbeddedServerPhase.RESTARTING, f"The embedded server ended with exit code {code}."

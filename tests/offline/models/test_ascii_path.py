@@ -71,6 +71,7 @@ def test_link_folders_have_ascii_paths_only(monkeypatch: pytest.MonkeyPatch) -> 
     windows = {"PROGRAMDATA": r"C:\ProgramData", "PUBLIC": r"C:\Users\公用", "SYSTEMDRIVE": ""}
     assert link_folders(windows, "win32") == [Path(r"C:\ProgramData")]
     assert link_folders({}, "win32") == []
+    assert link_folders({"SYSTEMDRIVE": "C:"}, "win32") == [Path("C:\\")]
     assert link_folders({}, "linux") == [Path("/tmp")]
 
 

@@ -118,6 +118,17 @@ def test_child_that_fails_to_start_is_retried_with_backoff_and_a_reason(
     assert detail in seen[-1][1]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("before", "phase"), [("", EmbeddedServerPhase.UNAVAILABLE), (HEALTHY_CHILD, EmbeddedServerPhase.RESTARTING)]
+)
+def test_child_with_an_illegal_instruction_is_restarted_if_it_was_ready(
+    before: str, phase: EmbeddedServerPhase
+) -> None:
+    source = f"{before.replace('sys.stdin.read()', '')}\nimport os, signal\nos.kill(os.getpid(), signal.SIGILL)"
+    assert EmbeddedServer(child_command(source))._run_child()[0] is phase
+
+
 def test_child_ends_when_the_app_is_killed() -> None:
     """SIGKILL leaves no time for clean-up: the child notices by itself that its parent's pipe is closed."""
     app = subprocess.Popen(
