@@ -40,9 +40,9 @@ class DuckingMode(StrEnum):
     """Reaction to the user's first sound during a reply: lower the reply first, and stop it for an interruption."""
 
     AUTO = "auto"
-    """On for servers that are known to let the client decide: the embedded one and OpenAI."""
+    """On for every server that confirms that the client decides."""
     ON = "on"
-    """On for every server that confirms it."""
+    """The same as `AUTO`, for settings of earlier versions."""
     OFF = "off"
 
 

@@ -82,6 +82,12 @@ class Conversation:
         shown = self.bubbles()
         return bool(shown) and shown[-1].role == "user" and bool(shown[-1].text)
 
+    @property
+    def has_unwritten_turn(self) -> bool:
+        """The last message is a spoken turn that could not be transcribed: it may have had words."""
+        shown = self.bubbles()
+        return bool(shown) and shown[-1].incomplete_reason is IncompleteReason.TRANSCRIPTION_FAILED
+
     # ---------------------------------------------------------------- server events
 
     def apply(self, event: ServerEvent, at: float | None = None) -> None:

@@ -194,9 +194,10 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
         (
             Failure.SERVER_FULL,
             r"\b(?:limit|capacity|busy|overloaded|full)\b|\btoo many\b|\bin use\b|\bonly one\b|\bat once\b"
+            r"|\b(?:connections?|clients?)\b[^.]*\b(?:reached|exceeded)\b"
             r"|\balready (?:connected|active|running)\b|\bconcurren|\bno (?:free|available)\b|\brate.limit",
         ),
-        (Failure.WRONG_KEY, r"\bapi[\s_-]?key\b|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication\b|\btoken\b"),
+        (Failure.WRONG_KEY, r"\bapi[\s_-]?key\b|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication\b"),
         (
             Failure.FORBIDDEN,
             r"\bforbidden\b|\b(?:permission|access) (?:is |was )?denied\b|\bnot (?:authori[sz]ed|permitted)\b",

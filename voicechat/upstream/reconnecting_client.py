@@ -179,12 +179,14 @@ class ReconnectingClient:
         """Tell the call, and through it the page, that a new connection follows."""
         stage = CallStage.RECONNECTING if history.was_ready else CallStage.CONNECTING
         self._call.handle_disconnected(stage, self._clock())
+        notice: str | None = None  # a notice of the lost connection would hide the stage
         if isinstance(action, Renew):
-            self._call.set_notice(Notice.RENEWING)
+            notice = Notice.RENEWING
         elif action.awaits_models:
-            self._call.set_notice(Failure.LOADING)
+            notice = Failure.LOADING
         elif action.awaits_slot:
-            self._call.set_notice(Notice.AWAITING_SERVER)
+            notice = Notice.AWAITING_SERVER
+        self._call.set_notice(notice)
         self._on_change()
 
     async def _renew(self, connection: RealtimeConnection, lifetime_s: float) -> None:

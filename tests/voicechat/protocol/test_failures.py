@@ -35,6 +35,7 @@ CLOSES = [
     (1008, "Session limit reached, try again later", Failure.SERVER_FULL),
     (1008, "Too many concurrent connections for this API key", Failure.SERVER_FULL),
     (1008, "Rate limit exceeded: 10 tokens per second", Failure.SERVER_FULL),
+    (1008, "Maximum number of connections reached for this API key", Failure.SERVER_FULL),
     (1008, "A client is already connected", Failure.SERVER_FULL),
     (1008, "No available workers", Failure.SERVER_FULL),
     (4029, "server overloaded", Failure.SERVER_FULL),
@@ -77,6 +78,7 @@ CLOSES = [
     # a policy that this app does not know
     (1008, "", Failure.REFUSED),
     (1008, "Content policy violation", Failure.REFUSED),
+    (1008, "Prompt token count is too high", Failure.REFUSED),
     (1008, "Operation is not implemented, or supported, or enabled.", Failure.REFUSED),
     # a server's own close codes
     (4400, "", Failure.CLOSED),

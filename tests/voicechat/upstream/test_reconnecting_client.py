@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from tests.support.realtime.barge_in_driver import server_vad_confirmed
 from tests.support.realtime.fake_realtime_server import running_server, send_events
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 from voicechat.upstream.reconnecting_client import RENEWAL_POLL_S, ReconnectingClient, renewal_times
+from voicechat.upstream.retry_policy import Renew, Retry, RetryHistory
 
 Event = dict[str, Any]
 
@@ -33,6 +36,29 @@ def test_renewal_times_are_late_in_the_lifetime(life_s: float) -> None:
     quietly, latest = renewal_times(life_s)
     assert life_s * 0.7 <= quietly < latest < life_s
     assert life_s - latest <= 20
+
+
+@pytest.mark.parametrize(
+    "before", [None, "reply_failed", Notice.SERVER_SILENT, Notice.AWAITING_SERVER, Failure.LOADING]
+)
+@pytest.mark.parametrize(
+    ("action", "shown"),
+    [
+        (Retry(0.5), None),
+        (Retry(0.5, awaits_models=True), Failure.LOADING),
+        (Retry(2.0, awaits_slot=True), Notice.AWAITING_SERVER),
+        (Renew(), Notice.RENEWING),
+    ],
+)
+def test_notice_of_the_lost_connection_does_not_hide_the_reconnecting(
+    action: Retry | Renew, shown: str | None, before: str | None
+) -> None:
+    call = CallStateMachine(Conversation(), Settings(), 100.0)
+    client = ReconnectingClient(call, Settings(), lambda: Failure.LOST, lambda _: {}, clock=lambda: 100.0)
+    call.handle_connected(100.0)
+    call.set_notice(before)
+    client._show_disconnected(action, replace(RetryHistory.start(100.0), was_ready=True))
+    assert (call.stage, call.notice) == (CallStage.RECONNECTING, shown)
 
 
 class SessionLimitServer:

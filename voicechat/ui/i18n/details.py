@@ -13,7 +13,7 @@ EXPORT_TEXTS: TranslationTable = {
 
 INCOMPLETE_MARKS: TranslationTable = {
     "max_output_tokens": ("cut off: length limit", "已截斷：達到長度上限"),
-    "content_filter": ("stopped by the content filter", "被內容過濾中止"),
+    "content_filter": ("stopped by the content filter", "被內容過濾機制中止"),
     "failed": ("broken off: the server had an error", "伺服器發生錯誤，回答中斷"),
     "connection_lost": ("broken off: the connection was lost", "連線中斷，回答不完整"),
     "transcription_failed": ("speech not transcribed", "這段話沒有轉成文字"),

@@ -77,7 +77,7 @@ CALL_NOTICE_TEXTS: TranslationTable = {
     ),
     "refused": (
         "The server refused the connection because of its rules. The administrator has to check the account.",
-        "伺服器依它的規定拒絕了連線，請管理員檢查帳戶。",
+        "伺服器依其規定拒絕了連線，請管理員檢查帳戶。",
     ),
     "closed": ("The server closed the connection. Call again to continue.", "伺服器關閉了連線，請重新撥打，繼續對話。"),
     "inactive": (
@@ -171,11 +171,11 @@ CALL_NOTICE_TEXTS: TranslationTable = {
     ),
     "reply_out_of_tokens": (
         "The model reached its length limit before the first word. Ask for something shorter.",
-        "模型還沒開口就用完了長度上限，請換個簡短一點的問法。",
+        "模型還沒開始回答就達到長度上限，請換個簡短一點的問法。",
     ),
     "reply_filtered": (
         "The server's content filter stopped the answer. Ask in another way.",
-        "伺服器的內容過濾擋下了這次的回答，請換個方式問。",
+        "伺服器的內容過濾機制擋下了這次的回答，請換個方式問。",
     ),
     "reply_rate_limited": (
         "The server has had too many requests. Wait a little, then say it again.",

@@ -1,6 +1,6 @@
-/* Accessible names of the page's controls, in the page's language. Gradio names parts of a slider in English. fastrtc's component always names the main button
- * "start stream", also while it hangs up. The style sheet and the scripts find the buttons by these names, so they stay.
- * aria-labelledby takes precedence over them. */
+/* Accessible names of the page's controls, in the page's language. Gradio names parts of a slider in English. fastrtc's
+ * component always names the main button "start stream", also while it hangs up. The style sheet and the scripts find the
+ * buttons by these names, so they stay. aria-labelledby takes precedence over them. */
 (() => {
   "use strict";
   const CALL = "#voice-call";

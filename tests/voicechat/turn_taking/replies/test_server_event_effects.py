@@ -164,6 +164,20 @@ def test_missing_answer_after_a_reply_that_never_ended_is_said(call_driver: Call
     assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, "reply_failed")
 
 
+@pytest.mark.parametrize("late", [True, False], ids=["late_failure", "early_failure"])
+def test_empty_reply_to_a_turn_without_a_transcript_is_said(call_driver: CallDriver, late: bool) -> None:
+    failed = {"type": "conversation.item.input_audio_transcription.failed", "item_id": "u1", "error": {}}
+    call_driver.server_sends(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.response_started("r1", "a1")[:1],
+        [] if late else failed,
+        server_events.response_ended("r1", "completed"),
+        failed if late else [],
+    )
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, "reply_failed")
+
+
 @pytest.mark.parametrize(("words", "notice"), [("", None), ("Hello", "reply_failed")])
 @pytest.mark.parametrize("late", [True, False], ids=["late_transcript", "early_transcript"])
 def test_empty_reply_to_a_noise_is_not_said(
