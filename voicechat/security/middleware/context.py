@@ -43,6 +43,9 @@ def get_context(scope: Scope) -> RequestContext:
 
 
 def _path_below_root(scope: Scope) -> str:
+    """Return the path as Starlette routes it: the root is cut off as whole segments, so `/voice-socket` keeps it."""
     path = str(scope["path"])
     root = str(scope.get("root_path") or "")
-    return (path.removeprefix(root) or "/") if root and path.startswith(root) else path
+    if root and (path == root or path.startswith(f"{root}/")):
+        return path.removeprefix(root) or "/"
+    return path
