@@ -56,7 +56,7 @@ def proxy_for(url: str, proxies: Proxies | None = None) -> str | None:
     if not host or is_loopback_host(host) or _is_unspecified(host):
         return None
     if proxies is None:
-        proxies = request.getproxies()
+        proxies = _read_proxies()
     port = parts.port or (443 if scheme in ("https", "wss") else 80)
     if _is_excepted(host, port, proxies.get("no", "")) or _is_excepted_by_system(host):
         return None
@@ -114,7 +114,7 @@ def prepare_environment(
     `own_hosts`: further names and addresses of this computer. `server_hosts`: hosts that the app connects to; those
     that the system's settings reach directly stay so. Without a proxy only unreadable exceptions are removed.
     """
-    proxies = request.getproxies()
+    proxies = _read_proxies()
     wanted = {name: parse_proxy(proxies[name], name) for name in HTTP_SCHEMES + WEBSOCKET_SCHEMES if proxies.get(name)}
     if "socks" in wanted and "all" not in wanted:
         wanted["all"] = wanted["socks"]  # httpx does not know "socks"
@@ -158,6 +158,18 @@ def is_loopback_host(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _read_proxies() -> Proxies:
+    """Return the proxies of the environment, else of the system's settings.
+
+    Windows' settings do not say which SOCKS it is, and urllib adds it as SOCKS4 for HTTP. It counts as SOCKS5 here.
+    """
+    found = request.getproxies()
+    if request.getproxies_environment() or not found.get("socks", "").startswith("socks://"):
+        return found
+    derived = found["socks"].replace("socks://", "socks4://", 1)
+    return {name: found["socks"] if value == derived else value for name, value in found.items()}
 
 
 def _is_unspecified(host: str) -> bool:

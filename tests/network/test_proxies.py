@@ -255,9 +255,17 @@ def test_no_proxy_alone_and_an_empty_environment_stay_as_they_are() -> None:
             assert found == environ
 
 
-def test_socks_proxy_of_the_systems_settings_reaches_httpx_and_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"socks": "http://192.0.2.1:1080"},  # as urllib reads macOS' settings
+        dict.fromkeys(("http", "https"), "socks4://192.0.2.1:1080") | {"socks": "socks://192.0.2.1:1080"},  # Windows'
+    ],
+)
+def test_socks_proxy_of_the_systems_settings_reaches_httpx_and_calls(
+    system: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_proxies(monkeypatch)
-    system = {"socks": "http://192.0.2.1:1080"}  # as urllib reads macOS' settings
     monkeypatch.setattr(request, "getproxies", lambda: request.getproxies_environment() or system)
     monkeypatch.setattr(request, "proxy_bypass", lambda host: host == "ai.corp.example")
     for url in ("wss://api.example/v1", "https://models.example/file"):

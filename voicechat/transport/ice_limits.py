@@ -71,7 +71,7 @@ def _limit_learned_candidates(stock: Callable[..., None]) -> Callable[..., None]
 
 def _refuse_unreachable(stock: Callable[[Any, str], str]) -> Callable[[Any, str], str]:
     """Return `validate_remote_candidate` that raises ValueError, after which the candidate is ignored, for addresses
-    that no browser has: those of this computer itself, of groups, and unassigned ones.
+    that no browser has: loopback, multicast, broadcast and unassigned ones.
 
     Browsers name no loopback address. Private ones are needed in the same network.
     """
