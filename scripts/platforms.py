@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
-PYTHON_VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+PYTHON_VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 NO_SOLUTION = "No solution found"
 """Words of uv for requirements that cannot be met, as opposed to an index that cannot be reached."""
 
@@ -96,7 +96,7 @@ def run_uv(arguments: Sequence[str], text: str, variables: Mapping[str, str]) ->
 def pinned_lines(requirements: str) -> list[str]:
     """Return the pinned requirements with their markers, without comments and options."""
     lines = (re.sub(r"\s+#.*", "", line).strip() for line in requirements.splitlines())
-    return [line for line in lines if re.match(r"[\w.-]+==", line)]
+    return [line for line in lines if re.match(r"[\w.\[\],-]+==", line)]
 
 
 def resolve(lines: Iterable[str], target: Target, python: str, run: Runner, *options: str) -> int | None:
