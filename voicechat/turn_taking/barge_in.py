@@ -24,6 +24,8 @@ from .user_turn import UserTurnStatus
 
 DUCKED_GAIN = 0.2
 """Loudness of a reply while a sound over it is classified (-14 dB): low enough to speak over, and still audible."""
+RECENT_VOICE_S = 0.3
+"""Seconds of the newest audio in which a voice shows that the visitor still speaks."""
 SEMANTIC_VAD_SILENCE_S = 0.8
 """Seconds that `semantic_vad` usually waits after a sound without words."""
 
@@ -49,6 +51,7 @@ class BargeIn:
             SEMANTIC_VAD_SILENCE_S if semantic else settings.vad_silence_ms / 1000
         )
         self._energy_vad = EnergyVad()
+        self._has_new_audio = False
         self._confirmed = ConfirmedTurnDetection(settings)
         self._needs_response_request = False
         self._sent_truncations = 0
@@ -166,10 +169,16 @@ class BargeIn:
         """Audio of the reply is queued, or more of it is to come."""
         return self._playback.has_queued_audio or self._registry.is_active
 
-    def push_audio(self, samples: Samples) -> None:
+    def push_audio(self, samples: Samples, *, user_speaking: bool) -> None:
         """Take the next 20 ms of the microphone."""
-        if self.client_side:
+        if self.client_side or user_speaking:
             self._energy_vad.push(samples)
+            self._has_new_audio = True
+
+    def take_voice(self) -> bool:
+        """Return whether the newest audio since the last call of this method is voice."""
+        is_new, self._has_new_audio = self._has_new_audio, False
+        return is_new and self._energy_vad.voice_duration_s(RECENT_VOICE_S) > 0
 
     def duck_and_classify(self, item_id: str, now: float) -> InterruptionVerdict | None:
         """Duck the reply and classify a sound over it."""

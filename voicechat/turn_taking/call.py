@@ -26,6 +26,7 @@ from .reply_outcomes import (
     notice_of_error,
     notice_of_silence,
 )
+from .response_tracker import PendingResponse
 from .session_capabilities import InterruptionPolicy
 from .snapshot import TERMINAL_STAGES, CallStage
 from .user_turn import UserTurnStatus
@@ -38,6 +39,8 @@ RESPONSE_TIMEOUT_S = 10.0
 """Seconds without any sign of a reply before the call listens again: noise that was no speech gets none."""
 ACTIVE_RESPONSE_TIMEOUT_S = 60.0
 """The same for a reply that was announced: a slow computer may take its time."""
+OPEN_TURN_TIMEOUT_S = 60.0
+"""Seconds without voice after which a turn counts as over whose end the server does not report."""
 COLLIDED_TURN_TIMEOUT_S = 1.5
 """The same before a reply is requested for a turn that collided with the reply before it."""
 
@@ -321,7 +324,7 @@ class CallStateMachine(CallConnection):
 
     def push_audio(self, samples: Samples) -> None:
         """Take the next 20 ms of the microphone: int16[480]. Only its loudness counts."""
-        self._barge_in.push_audio(samples)
+        self._barge_in.push_audio(samples, user_speaking=self.stage is CallStage.USER_SPEAKING)
 
     def tick_20ms(self, now: float) -> list[Event]:
         """Classify a sound over the reply by time. To be called every 20 ms of a connection."""
@@ -330,7 +333,9 @@ class CallStateMachine(CallConnection):
         return [*events, self._client_events.update_turn_detection(warmup)] if warmup else events
 
     def check_timeouts(self, now: float) -> list[Event]:
-        """Give up awaiting a reply that does not come. To be called a few times a second."""
+        """Give up awaiting a reply, or the end of a turn, that does not come. To be called a few times a second."""
+        if self.stage is CallStage.USER_SPEAKING:
+            return self._check_open_turn(now)
         if self.stage not in (CallStage.THINKING, CallStage.SPEAKING) or self.playback.has_queued_audio:
             return []
         if self._tracker.has_unanswered_turn and self._idle_s(now) > COLLIDED_TURN_TIMEOUT_S:
@@ -349,6 +354,19 @@ class CallStateMachine(CallConnection):
             log.warning("call: no reply in time announced=%s", was_busy)
             self.set_notice(notice)
         return events
+
+    def _check_open_turn(self, now: float) -> list[Event]:
+        """Give up a turn whose end the server does not report, earlier where a typed message waits for that end."""
+        if self._barge_in.take_voice():  # a visitor may speak for minutes
+            self._touch(now)
+        message_waits = self._tracker.pending is PendingResponse.WITH_TURN
+        limit_s = RESPONSE_TIMEOUT_S if message_waits else OPEN_TURN_TIMEOUT_S
+        if self.playback.has_queued_audio or self._idle_s(now) <= limit_s:
+            return []
+        log.warning("call: turn without an end message_waits=%s", message_waits)
+        self._barge_in.reset()
+        self._tracker.clear_in_flight()
+        return self._return_to_listening(now)
 
 
 _HANDLERS: dict[type[server_events.ServerEvent], Callable[[CallStateMachine, Any, float], list[Event]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.realtime import server_events
@@ -194,3 +195,40 @@ def test_empty_reply_to_a_noise_is_not_said(
         transcript if late else [],
     )
     assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, notice)
+
+
+@pytest.mark.parametrize("earlier", ["silence", "reply_interrupted", "cleared"])
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "not_typed"])
+def test_turn_whose_end_the_server_does_not_report_ends(call_driver: CallDriver, earlier: str, typed: bool) -> None:
+    if earlier == "reply_interrupted":
+        call_driver.server_sends(server_events.complete_response("r1", "a1", "One two", 200)[:-1])
+        call_driver.play_ms(400)
+    call_driver.server_sends(server_events.speech_started("u1"))
+    if earlier == "cleared":
+        call_driver.call.clear(call_driver.now)
+    if typed:
+        call_driver.send_text("Hello")
+    call_driver.now += 9 if typed else 59
+    assert call_driver.call.check_timeouts(call_driver.now) == []
+    assert call_driver.stage is CallStage.USER_SPEAKING
+    call_driver.now += 2
+    sent = [event["type"] for event in call_driver.call.check_timeouts(call_driver.now)]
+    assert (call_driver.stage, sent) == (
+        (CallStage.THINKING, ["response.create"]) if typed else (CallStage.LISTENING, [])
+    )
+    call_driver.server_sends(server_events.complete_response("r2", "a2", "Yes.", 200))
+    call_driver.play_ms(400)
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, None)
+    assert "Yes." in [bubble.text for bubble in call_driver.call.snapshot().bubbles]
+
+
+def test_visitor_who_speaks_for_long_is_not_answered_meanwhile(call_driver: CallDriver) -> None:
+    call_driver.server_sends(server_events.speech_started("u1"))
+    call_driver.send_text("Hello")
+    for frame in range(50 * 30):
+        call_driver.call.push_audio(np.full(480, 0 if frame % 25 < 10 else 3000, np.int16))
+        call_driver.now += 0.02
+        assert call_driver.call.check_timeouts(call_driver.now) == []
+    assert call_driver.stage is CallStage.USER_SPEAKING
+    call_driver.now += 11  # a page that sends no more audio
+    assert [event["type"] for event in call_driver.call.check_timeouts(call_driver.now)] == ["response.create"]
