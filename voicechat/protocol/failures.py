@@ -154,7 +154,12 @@ _BY_CLOSE = {
     4004: Failure.MODEL_NOT_FOUND,
 }
 
-_NAME_OF_KEY = r"(?:api|access|subscription|secret)?[\s_-]?key|(?:access |bearer |auth )?token|credentials?|jwt"
+_NAME_OF_KEY = (
+    r"(?:api|access|subscription|secret)[\s_-]?key|credentials?|jwt"
+    r"|(?:access |bearer |auth )?token(?!\W+(?:count|limit|budget|usage|in json|at position))"
+    # A bare "key" or "token" may be a word of JSON or of a prompt.
+    r"|(?:(?<=\byour )|(?<=\bthe )|(?<=\bthis )|(?<=\bprovided )|(?<=\bsupplied ))key(?!\s*[:'\"`\u2018\u201c])"
+)
 _DENIED = r"invalid|incorrect|wrong|bad|missing|malformed|unknown|expired|revoked|rejected|disabled|inactive|required"
 _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
     (failure, re.compile(pattern))
@@ -163,7 +168,8 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
             Failure.WRONG_KEY,
             rf"\b(?:{_DENIED}|no)\W+(?:(?:or|and|your|the|an?|{_DENIED})\W+){{0,3}}(?:{_NAME_OF_KEY})\b"
             rf"|\b(?:{_NAME_OF_KEY})\W+(?:(?:is|was|has|have|been|found)\W+){{0,2}}"
-            rf"(?:{_DENIED}|not (?:found|valid|accepted|recognised|recognized|provided))\b",
+            rf"(?:{_DENIED}|not (?:found|valid|accepted|recognised|recognized|provided))\b"
+            rf"|^\W*(?:{_DENIED}|no) key\W*$",
         ),
         (
             Failure.REGION,
@@ -183,7 +189,9 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
         ),
         (
             Failure.QUOTA,
-            r"\bcurrent quota\b|\binsufficient (?:quota|balance|funds)\b|\bcredits?\b|\bbilling\b|\bpayment\b",
+            r"\bcurrent quota\b|\binsufficient (?:quota|balance|funds)\b|\bcredits?\b|\bbilling\b|\bpayment\b"
+            r"|\bquota (?:(?:is|was|has been) )?(?:exceeded|exhausted|reached|used up)\b"
+            r"(?!.*\bper (?:second|minute)\b)",
         ),
         (
             Failure.MODEL_NOT_FOUND,
@@ -195,9 +203,18 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
             Failure.SERVER_FULL,
             r"\b(?:limit|capacity|busy|overloaded|full)\b|\btoo many\b|\bin use\b|\bonly one\b|\bat once\b"
             r"|\b(?:connections?|clients?)\b[^.]*\b(?:reached|exceeded)\b"
-            r"|\balready (?:connected|active|running)\b|\bconcurren|\bno (?:free|available)\b|\brate.limit",
+            r"|\balready (?:connected|active|running)\b|\bconcurren|\bno (?:free|available|workers?)\b"
+            r"|\brate.limit|\bper (?:second|minute)\b|\bmaintenance\b",
         ),
-        (Failure.WRONG_KEY, r"\bapi[\s_-]?key\b|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication\b"),
+        (Failure.SERVER_ERROR, r"\bservice (?:is )?(?:temporarily |currently )?unavailable\b"),
+        (Failure.LOST, r"\btimed?[ -]?out\b|\bkeep-?alive\b"),
+        (
+            Failure.WRONG_KEY,
+            r"\bapi[\s_-]?key\b|\bunauthori[sz]ed\b|\bunauthenticated\b"
+            r"|\bauthentication (?:(?:is|was|has) )?(?:failed|failure|required|needed|missing|unsuccessful|error)\b"
+            r"|\b(?:failed|invalid|missing|no|requires?) authentication\b"
+            r"|\b(?:failed to|could not|cannot) authenticate\b",
+        ),
         (
             Failure.FORBIDDEN,
             r"\bforbidden\b|\b(?:permission|access) (?:is |was )?denied\b|\bnot (?:authori[sz]ed|permitted)\b",
@@ -250,7 +267,7 @@ def failure_of_status(status: int, body: bytes = b"") -> Failure:
     if status in (400, 403, 404):
         for text in texts:
             if (found := _failure_of_words(text)) is not None:
-                return found
+                return Failure.UNREACHABLE if found is Failure.LOST else found
     return _BY_STATUS.get(status, Failure.SERVER_ERROR if status >= 500 else Failure.WRONG_ADDRESS)
 
 
