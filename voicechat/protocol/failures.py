@@ -48,6 +48,7 @@ class Failure(StrEnum):
     REFUSED_SETTINGS = "refused_settings"
     REFUSED = "refused"
     """The server closed by a policy (code 1008), for a reason that is not known here, or for none."""
+    REFUSED_OWN_KEY = "refused_own_key"
     CLOSED = "closed"
     """The server closed with a code of its own (3000-4999) whose meaning is not known here."""
     SERVER_ERROR = "server_error"
@@ -84,7 +85,7 @@ FATAL = frozenset(
 )
 """Failures after which a session cannot be used, whether or not the server closes its socket at once."""
 
-QUOTES_SERVER = frozenset({Failure.REFUSED, Failure.CLOSED})
+QUOTES_SERVER = frozenset({Failure.REFUSED, Failure.REFUSED_OWN_KEY, Failure.CLOSED})
 """Failures whose sentence is followed by the server's scrubbed close reason, because only that explains them."""
 
 OWN_KEY_VARIANTS = {
@@ -92,6 +93,7 @@ OWN_KEY_VARIANTS = {
     Failure.FORBIDDEN: Failure.FORBIDDEN_OWN_KEY,
     Failure.MODEL_NOT_FOUND: Failure.MODEL_NOT_FOUND_OWN_KEY,
     Failure.QUOTA: Failure.QUOTA_OWN_KEY,
+    Failure.REFUSED: Failure.REFUSED_OWN_KEY,
 }
 """Failure with the operator's key -> the same with a visitor's own key, which the visitor can act on."""
 

@@ -232,6 +232,7 @@ def test_own_key_variants_concern_the_visitor() -> None:
     assert for_own_key(Failure.FORBIDDEN) is Failure.FORBIDDEN_OWN_KEY
     assert for_own_key(Failure.MODEL_NOT_FOUND) is Failure.MODEL_NOT_FOUND_OWN_KEY
     assert for_own_key(Failure.QUOTA) is Failure.QUOTA_OWN_KEY
+    assert for_own_key(Failure.REFUSED) is Failure.REFUSED_OWN_KEY
     for failure in Failure:
         assert for_own_key(for_own_key(failure)) is for_own_key(failure)
     assert not set(OWN_KEY_VARIANTS.values()) & RETRYABLE
@@ -241,7 +242,7 @@ def test_only_what_may_heal_is_retried() -> None:
     assert {Failure.SERVER_FULL, Failure.INACTIVE, Failure.CLOSED} <= RETRYABLE
     assert not {Failure.REGION, Failure.FORBIDDEN, Failure.REFUSED, Failure.UNTRUSTED_CERTIFICATE} & RETRYABLE
     assert {Failure.EXPIRED} == FATAL & RETRYABLE
-    assert {Failure.REFUSED, Failure.CLOSED} == QUOTES_SERVER
+    assert {Failure.REFUSED, Failure.REFUSED_OWN_KEY, Failure.CLOSED} == QUOTES_SERVER
 
 
 # ---------------------------------------------------------------- generated ends
