@@ -108,7 +108,7 @@ class ConnectionFailed(Exception):
         self.server_words = server_words
 
 
-_BY_CODE = {
+FAILURE_BY_CODE = {
     "invalid_api_key": Failure.WRONG_KEY,
     "authentication_error": Failure.WRONG_KEY,
     "unauthorized": Failure.WRONG_KEY,
@@ -135,6 +135,7 @@ _BY_CODE = {
     "model_load_error": Failure.SERVER_ERROR,
     "server_error": Failure.SERVER_ERROR,
 }
+"""Code or type of an `error` object, in lower case -> failure. Some servers write it into a close reason or body."""
 
 _BY_STATUS = {
     401: Failure.WRONG_KEY,
@@ -250,7 +251,7 @@ def failure_of_error(error: object) -> Failure | None:
     if not isinstance(error, Mapping):
         return None
     for key in ("code", "type"):
-        found = _BY_CODE.get(str(error.get(key) or "").lower())
+        found = FAILURE_BY_CODE.get(str(error.get(key) or "").lower())
         if found is not None:
             return found
     return None
@@ -264,7 +265,7 @@ def failure_of_status(status: int, body: bytes = b"") -> Failure:
     """
     texts = list(_body_texts(body))
     for text in texts:
-        if (named := _BY_CODE.get(text.lower())) is not None:
+        if (named := FAILURE_BY_CODE.get(text.lower())) is not None:
             return named
     if status in (400, 403, 404):
         for text in texts:
@@ -285,7 +286,9 @@ def failure_of_close(code: int | None, reason: str, last_error: object = None) -
     A code in the reason precedes the error, and the error precedes other words of the reason. The error's message
     counts only where the close code tells a refusal, and the reason does not explain it.
     """
-    named = next((_BY_CODE[word] for word in re.findall(r"[a-z_]+", reason.lower()) if word in _BY_CODE), None)
+    named = next(
+        (FAILURE_BY_CODE[word] for word in re.findall(r"[a-z_]+", reason.lower()) if word in FAILURE_BY_CODE), None
+    )
     found = named or failure_of_error(last_error) or _failure_of_words(reason)
     if code is None or code in _BROKEN_CONNECTION_CODES:
         explained = named or failure_of_error(last_error) or (found if found in _EXPLAINED_BY_WORDS else None)
