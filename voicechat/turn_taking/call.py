@@ -198,6 +198,8 @@ class CallStateMachine(CallConnection):
     def _handle_response_done(self, event: server_events.ResponseDone, now: float) -> list[Event]:
         response_id = event.response_id or self._registry.current_id
         self.playback.finish_response(response_id)
+        if event.status == "cancelled":
+            self._barge_in.confirm_cancels()
         given_up = self._registry.is_given_up(response_id)
         if not self._registry.finish(event.response_id):
             return []
