@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.engines import ENGINES
+from offline.engines import COMMON_ENGINES, ENGINES, LANGUAGE_ENGINES
 from scripts import environment, start
 from scripts.environment import SetupFailed, explain_pip_failure, remedy, require_python
 from tests.support.missing_packages import environment_without
@@ -241,7 +241,7 @@ def test_start_ends_when_models_cannot_be_fetched(monkeypatch: pytest.MonkeyPatc
     assert start.main(lambda: pytest.fail("the app was run")) == 1
 
 
-@pytest.mark.parametrize("missing", [[name] for name in ENGINES] + [list(ENGINES)], ids=lambda names: "+".join(names))
+@pytest.mark.parametrize("missing", [[name] for name in COMMON_ENGINES] + [list(ENGINES)], ids="+".join)
 def test_start_without_engines_asks_for_a_key_and_goes_on(missing: list[str], tmp_path: Path) -> None:
     code = "from scripts.start import main; raise SystemExit(main(lambda: print('app') or 7))"
     settings = {**environment_without(tmp_path, missing), "OPENAI_API_KEY": "", "REALTIME_URL": ""}
@@ -249,6 +249,17 @@ def test_start_without_engines_asks_for_a_key_and_goes_on(missing: list[str], tm
     assert (done.returncode, done.stdout) == (7, "app\n")
     assert all(name in done.stderr for name in missing) and "A key is needed" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", list(LANGUAGE_ENGINES.values()), ids="+".join)
+def test_start_without_the_engines_of_one_language_fetches_the_models(missing: tuple[str, ...], tmp_path: Path) -> None:
+    code = (
+        "from scripts import start; start.models_cli.main = lambda arguments: print(*arguments) or 0; "
+        "raise SystemExit(start.main(lambda: print('app') or 7))"
+    )
+    settings = {**environment_without(tmp_path, missing), "OPENAI_API_KEY": "", "REALTIME_URL": ""}
+    done = run_python("-c", code, **settings)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "fetch\napp\n", "")
 
 
 # -------------------------------------------------------------------- Ctrl+C before the page is served
