@@ -105,7 +105,7 @@ def test_message_is_in_the_requested_language() -> None:
     assert get_message(CALL_STAGE_TEXTS, "idle", "zh-TW").startswith("準備好")
 
 
-def test_failures_of_a_visitors_own_key_send_nobody_to_the_administrator() -> None:
+def test_failures_of_a_visitors_own_key_do_not_name_the_administrator() -> None:
     for failure in OWN_KEY_VARIANTS.values():
         for table in (CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS):
             english, chinese = table[failure]
