@@ -3,6 +3,8 @@ rem Starts the app from a fresh clone, on Windows. start.sh does the same on Lin
 setlocal
 cd /d "%~dp0"
 set "PY="
+rem An intact environment needs no other Python.
+.venv\Scripts\python -c "import pip, sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >nul 2>nul && set "PY=.venv\Scripts\python"
 for %%V in (3.12 3.11 3.13) do (
   if not defined PY (
     py -%%V -c "" >nul 2>nul && set "PY=py -%%V"

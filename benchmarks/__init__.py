@@ -1,5 +1,8 @@
 """Benchmarks. A proxy in the environment is not asked for their servers on this computer."""
 
-from network.proxies import prepare_environment
+from network.proxies import ProxySettingError, prepare_environment
 
-prepare_environment()
+try:
+    prepare_environment()
+except ProxySettingError as error:
+    raise SystemExit(str(error)) from None

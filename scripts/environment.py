@@ -34,6 +34,8 @@ NETWORK_ERRORS = (
     ),
 )
 """Words in pip's output when a package index cannot be reached."""
+FOUND_VERSIONS = re.compile(r"\(from versions: (?!none\))[^)]")
+"""Words in pip's output when it has read the index, and the wanted version is not among those that fit."""
 
 
 class SetupFailed(Exception):
@@ -73,7 +75,7 @@ def explain_pip_failure(output: str, system: str, log: Path) -> str:
     """Return one sentence, and a remedy if there is one, for what pip printed. `system`: as from `system_name`."""
     if "dependencies for SOCKS" in output:
         return "pip cannot use a SOCKS proxy: set https_proxy to an HTTP proxy for this installation."
-    if any(error in output for error in NETWORK_ERRORS):
+    if any(error in output for error in NETWORK_ERRORS) and not FOUND_VERSIONS.search(output):
         return "The packages cannot be downloaded, because the package index cannot be reached: check the network."
     if "No space left on device" in output or "Errno 28" in output:
         return "The packages cannot be installed, because the disk is full."
@@ -107,9 +109,11 @@ def create_environment(folder: Path) -> None:
     print(f"Creating {folder} with {sys.executable}", flush=True)
     try:
         shutil.rmtree(folder, ignore_errors=True)
-        done = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True, errors="replace"
+        )
     except OSError as error:
-        raise SetupFailed(f"{folder} cannot be created: {error.strerror}.") from error
+        raise SetupFailed(f"{error.filename or folder} cannot be used: {error.strerror}.") from error
     if done.returncode == 0:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -157,7 +161,7 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{folder} cannot be written: {error.strerror}.", file=sys.stderr)
+        print(f"{error.filename or folder} cannot be read or written: {error.strerror}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

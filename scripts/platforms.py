@@ -88,7 +88,7 @@ class IndexUnreachable(Exception):
 
 
 def run_uv(arguments: Sequence[str], text: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run uv, which requirements-dev.txt installs. Raise IndexUnreachable without it."""
+    """Run uv, which requirements-dev.txt installs; the exit status is 1 without it."""
     command = [sys.executable, "-m", "uv", *arguments]
     return subprocess.run(command, input=text, env={**os.environ, **variables}, capture_output=True, text=True)
 

@@ -6,8 +6,7 @@ The first clause is short, so that speech starts early. Later ones are long enou
 from __future__ import annotations
 
 import re
-
-from pypinyin.seg.mmseg import seg
+from collections.abc import Iterable
 
 from offline.chinese_text import HAN_CHARACTER, HAN_RANGE, contains_han, to_simplified
 
@@ -43,6 +42,16 @@ CHINESE_CLAUSE_OVERHEAD_CHARS = 1.0
 """Characters of playout that a clause costs regardless of its length."""
 CHINESE_OVERSHOOT_CHARS = 3
 """Characters above the maximum that a clause may have to end at a mark. A lone 的。 sounds cut off."""
+
+
+def _split_words(text: str) -> Iterable[str]:
+    """Return the words of a Chinese text; without pypinyin its characters, which no voice speaks then."""
+    try:
+        from pypinyin.seg.mmseg import seg
+    except Exception:  # reported when the Mandarin voice was loaded
+        return text
+    words: Iterable[str] = seg.cut(text)
+    return words
 
 
 def strip_markdown(text: str) -> str:
@@ -136,7 +145,7 @@ class ClauseSplitter:
             return None
         # No punctuation within the limit: cut between two words, but not before punctuation.
         end, cut = 0, None
-        for word in seg.cut(to_simplified(text)):
+        for word in _split_words(to_simplified(text)):
             if end - start > max_chars:
                 break
             if end - start >= min_chars and HAN_CHARACTER.match(text[end]):

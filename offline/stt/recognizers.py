@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
@@ -78,6 +77,8 @@ def _byte_level_alphabet() -> dict[str, int]:
 
 
 def _open_whisper(folder: Path, threads: int) -> Any:
+    import ctranslate2  # here, because English does without it
+
     options = {"device": "cpu", "compute_type": "int8", "intra_threads": threads, "inter_threads": 1}
     with ascii_path(folder) as path:
         if path is not None:
@@ -112,6 +113,8 @@ class Whisper:
         self._byte_by_character = _byte_level_alphabet()
 
     def _encode(self, audio: FloatAudio) -> Any:
+        import ctranslate2
+
         window_s = min(self.MAX_WINDOW_S, max(self.MIN_WINDOW_S, len(audio) / STT_SAMPLE_RATE + self.PADDING_S))
         features = log_mel(audio, math.ceil(window_s * 50) * 2)
         return self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None])))

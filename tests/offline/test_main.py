@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.engines import ENGINES
+from offline.engines import COMMON_ENGINES, LANGUAGE_ENGINES
 from tests.support.missing_packages import environment_without
 from tests.support.offline.offline_process import http_get, offline_process
 
@@ -62,19 +62,38 @@ async def test_process_without_models_reports_it_and_serves_health() -> None:
         assert health["detail"] == ready["detail"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_process_without_an_engine_names_it_and_exits(engine: str, tmp_path: Path) -> None:
-    async with offline_process(**environment_without(tmp_path, [engine])) as server:
+NEEDED = [[name] for name in COMMON_ENGINES] + [["hibari", name] for name in LANGUAGE_ENGINES["zh"]]
+"""Engines without which no language is left."""
+SPARED = [[name] for names in LANGUAGE_ENGINES.values() for name in names] + [list(LANGUAGE_ENGINES["zh"])]
+"""Engines without which a language is left."""
+
+
+@pytest.mark.parametrize("engines", NEEDED, ids="+".join)
+async def test_process_without_an_engine_names_it_and_exits(engines: list[str], tmp_path: Path) -> None:
+    async with offline_process(**environment_without(tmp_path, engines)) as server:
         ready = await server.wait_for_line("ready")
         assert (ready["ready"], ready["reason"]) == (False, "engines")
-        assert engine in ready["detail"] and ready["detail"].endswith(".")
+        assert all(name in ready["detail"] for name in engines) and ready["detail"].endswith(".")
         assert await asyncio.wait_for(server.process.wait(), 20) == 3
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_process_with_an_engine_that_cannot_be_loaded_names_it_and_exits(engine: str, tmp_path: Path) -> None:
-    async with offline_process(**environment_without(tmp_path, broken=[engine])) as server:
+@pytest.mark.parametrize("engines", NEEDED, ids="+".join)
+async def test_process_with_an_engine_that_cannot_be_loaded_names_it_and_exits(
+    engines: list[str], tmp_path: Path
+) -> None:
+    async with offline_process(**environment_without(tmp_path, broken=engines)) as server:
         ready = await server.wait_for_line("ready")
         assert (ready["ready"], ready["reason"]) == (False, "engines")
-        assert engine in ready["detail"] and f"lib{engine}.so" in ready["detail"]
+        assert all(f"lib{name}.so" in ready["detail"] for name in engines)
         assert await asyncio.wait_for(server.process.wait(), 20) == 3
+
+
+@pytest.mark.parametrize("kind", ["missing", "broken"])
+@pytest.mark.parametrize("engines", SPARED, ids="+".join)
+async def test_process_without_the_engines_of_one_language_goes_on_to_the_models(
+    engines: list[str], kind: str, tmp_path: Path
+) -> None:
+    async with offline_process(**environment_without(tmp_path, **{kind: engines})) as server:
+        ready = await server.wait_for_line("ready")
+        assert (ready["ready"], ready["reason"]) == (False, "models")
+        assert "python -m offline.models fetch" in ready["detail"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.engines import ENGINES
+from offline.engines import COMMON_ENGINES, ENGINES, LANGUAGE_ENGINES
 from scripts import environment, start
 from scripts.environment import SetupFailed, explain_pip_failure, remedy, require_python
 from tests.support.missing_packages import environment_without
@@ -105,7 +105,16 @@ def test_install_a_second_time_does_nothing(empty_environment: Path, tmp_path: P
         ("ERROR: Hash mismatch\nERROR: Something else.\n", "cannot be installed: Something else. "),
         ("", "cannot be installed: pip failed. "),
         ("Traceback\nInvalidSchema: Missing dependencies for SOCKS support.\n", "pip cannot use a SOCKS proxy"),
-        ("WARNING: Retrying (Retry(total=0\nERROR: No matching distribution found for x\n", "check the network"),
+        (
+            "WARNING: Retrying (Retry(total=0\nERROR: Could not find a version (from versions: none)\n"
+            "ERROR: No matching distribution found for x==2\n",
+            "check the network",
+        ),
+        (
+            "WARNING: Retrying (Retry(total=4\nERROR: Could not find a version (from versions: 1.0, 1.1)\n"
+            "ERROR: No matching distribution found for x==2\n",
+            "The package x has no build",
+        ),
     ],
 )
 def test_explain_pip_failure_is_one_line(output: str, said: str) -> None:
@@ -147,6 +156,19 @@ def test_environment_in_a_folder_that_cannot_be_written_says_so(tmp_path: Path) 
     assert done.returncode == 1 and "cannot be" in done.stderr and is_one_sentence(done.stderr)
 
 
+def test_environment_with_a_requirements_file_that_is_missing_names_that_file(
+    empty_environment: Path, tmp_path: Path
+) -> None:
+    done = run_python("-m", "scripts.environment", str(empty_environment), str(tmp_path / "missing.txt"))
+    assert done.returncode == 1 and is_one_sentence(done.stderr)
+    assert "missing.txt cannot be" in done.stderr and str(empty_environment) not in done.stderr
+
+
+def test_benchmark_with_an_unusable_proxy_says_so_in_one_sentence() -> None:
+    done = run_python("-c", "import benchmarks", http_proxy="http://user:secret@[bad", https_proxy="", all_proxy="")
+    assert done.returncode == 1 and is_one_sentence(done.stderr) and "secret" not in done.stderr
+
+
 # -------------------------------------------------------------------- the scripts
 
 
@@ -179,6 +201,20 @@ def test_start_script_with_other_pythons_is_one_sentence(
     assert len(done.stderr.splitlines()) == (1 if found else 0)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="start.sh")
+@pytest.mark.parametrize("intact", [True, False], ids=["intact", "none"])
+def test_intact_environment_needs_no_python_on_the_path(intact: bool, empty_environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    write_wheel(tmp_path, "thing", "py3-none-any")
+    (tmp_path / "wanted.txt").write_text("thing==1.0\n", encoding="utf-8")
+    folder = empty_environment if intact else tmp_path / "venv"
+    script = f". scripts/environment.sh; make_environment '{folder}' '{tmp_path}/wanted.txt'"
+    settings = {**NO_INDEX, "PIP_FIND_LINKS": str(tmp_path), "PATH": str(tmp_path / "bin")}
+    done = subprocess.run(["/bin/bash", "-c", script], cwd=ROOT, env=settings, capture_output=True, text=True)
+    assert (done.returncode, done.stderr == "") == ((0, True) if intact else (1, False))
+    assert intact or ("found none" in done.stderr and is_one_sentence(done.stderr))
+
+
 @pytest.mark.parametrize("script", ["start.sh", "start.bat", "scripts/environment.sh"])
 def test_start_scripts_accept_the_same_versions(script: str) -> None:
     text = (ROOT / script).read_text("utf-8")
@@ -205,7 +241,7 @@ def test_start_ends_when_models_cannot_be_fetched(monkeypatch: pytest.MonkeyPatc
     assert start.main(lambda: pytest.fail("the app was run")) == 1
 
 
-@pytest.mark.parametrize("missing", [[name] for name in ENGINES] + [list(ENGINES)], ids=lambda names: "+".join(names))
+@pytest.mark.parametrize("missing", [[name] for name in COMMON_ENGINES] + [list(ENGINES)], ids="+".join)
 def test_start_without_engines_asks_for_a_key_and_goes_on(missing: list[str], tmp_path: Path) -> None:
     code = "from scripts.start import main; raise SystemExit(main(lambda: print('app') or 7))"
     settings = {**environment_without(tmp_path, missing), "OPENAI_API_KEY": "", "REALTIME_URL": ""}
@@ -213,6 +249,17 @@ def test_start_without_engines_asks_for_a_key_and_goes_on(missing: list[str], tm
     assert (done.returncode, done.stdout) == (7, "app\n")
     assert all(name in done.stderr for name in missing) and "A key is needed" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", list(LANGUAGE_ENGINES.values()), ids="+".join)
+def test_start_without_the_engines_of_one_language_fetches_the_models(missing: tuple[str, ...], tmp_path: Path) -> None:
+    code = (
+        "from scripts import start; start.models_cli.main = lambda arguments: print(*arguments) or 0; "
+        "raise SystemExit(start.main(lambda: print('app') or 7))"
+    )
+    settings = {**environment_without(tmp_path, missing), "OPENAI_API_KEY": "", "REALTIME_URL": ""}
+    done = run_python("-c", code, **settings)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "fetch\napp\n", "")
 
 
 # -------------------------------------------------------------------- Ctrl+C before the page is served

@@ -88,6 +88,12 @@ class Conversation:
         shown = self.bubbles()
         return bool(shown) and shown[-1].incomplete_reason is IncompleteReason.TRANSCRIPTION_FAILED
 
+    @property
+    def awaits_transcript(self) -> bool:
+        """The last message is a spoken turn of which no transcript has come. Some servers send none at all."""
+        shown = self.bubbles()
+        return bool(shown) and shown[-1].role == "user" and shown[-1].state is BubbleState.PENDING
+
     # ---------------------------------------------------------------- server events
 
     def apply(self, event: ServerEvent, at: float | None = None) -> None:

@@ -202,11 +202,12 @@ class ServerEventReducer:
             self._items.get_or_create(event.item_id, ItemKind.OTHER)
 
     def _response_done(self, event: ResponseDone) -> None:
+        response_id = event.response_id or self._responses.current_id
         for source in event.output:
             item = self._upsert_item(source)
             if item is not None:
-                item.response_id = event.response_id
-        reason, open_items = reason_of_ending(event), self._items.open_response_items(event.response_id)
+                item.response_id = response_id
+        reason, open_items = reason_of_ending(event), self._items.open_response_items(response_id)
         for item in open_items:
             if reason is not None:
                 item.mark_incomplete(reason)
@@ -214,7 +215,7 @@ class ServerEventReducer:
                 item.state = BubbleState.INTERRUPTED if is_interruption(event) else BubbleState.DONE
         # Some servers close every item as completed, whatever became of the response.
         if reason is not None and event.status in ("incomplete", "failed") and not open_items:
-            for item in self._items.response_items(event.response_id)[-1:]:
+            for item in self._items.response_items(response_id)[-1:]:
                 if item.is_reply and item.state is BubbleState.DONE:
                     item.mark_incomplete(reason)
 

@@ -227,8 +227,17 @@ class Items:
         return self._items[self._order[index - 1]] if index else None
 
     def open_response_items(self, response_id: str) -> list[Item]:
-        """Return the open assistant items of a response; an item without a known response belongs to any."""
-        return [i for i in self if i.kind is ItemKind.ASSISTANT and i.is_open and i.response_id in (response_id, "")]
+        """Return the open assistant items of a response; an item without a known response belongs to any.
+
+        Without an id, all open assistant items are returned: servers make one response at a time.
+        """
+        return [
+            item
+            for item in self
+            if item.kind is ItemKind.ASSISTANT
+            and item.is_open
+            and (not response_id or item.response_id in (response_id, ""))
+        ]
 
     def response_items(self, response_id: str) -> list[Item]:
         """Return the items of a response, of any kind. A last item without a known response counts as its."""

@@ -48,6 +48,7 @@ class Failure(StrEnum):
     REFUSED_SETTINGS = "refused_settings"
     REFUSED = "refused"
     """The server closed by a policy (code 1008), for a reason that is not known here, or for none."""
+    REFUSED_OWN_KEY = "refused_own_key"
     CLOSED = "closed"
     """The server closed with a code of its own (3000-4999) whose meaning is not known here."""
     SERVER_ERROR = "server_error"
@@ -84,7 +85,7 @@ FATAL = frozenset(
 )
 """Failures after which a session cannot be used, whether or not the server closes its socket at once."""
 
-QUOTES_SERVER = frozenset({Failure.REFUSED, Failure.CLOSED})
+QUOTES_SERVER = frozenset({Failure.REFUSED, Failure.REFUSED_OWN_KEY, Failure.CLOSED})
 """Failures whose sentence is followed by the server's scrubbed close reason, because only that explains them."""
 
 OWN_KEY_VARIANTS = {
@@ -92,6 +93,7 @@ OWN_KEY_VARIANTS = {
     Failure.FORBIDDEN: Failure.FORBIDDEN_OWN_KEY,
     Failure.MODEL_NOT_FOUND: Failure.MODEL_NOT_FOUND_OWN_KEY,
     Failure.QUOTA: Failure.QUOTA_OWN_KEY,
+    Failure.REFUSED: Failure.REFUSED_OWN_KEY,
 }
 """Failure with the operator's key -> the same with a visitor's own key, which the visitor can act on."""
 
@@ -106,7 +108,7 @@ class ConnectionFailed(Exception):
         self.server_words = server_words
 
 
-_BY_CODE = {
+FAILURE_BY_CODE = {
     "invalid_api_key": Failure.WRONG_KEY,
     "authentication_error": Failure.WRONG_KEY,
     "unauthorized": Failure.WRONG_KEY,
@@ -133,6 +135,7 @@ _BY_CODE = {
     "model_load_error": Failure.SERVER_ERROR,
     "server_error": Failure.SERVER_ERROR,
 }
+"""Code or type of an `error` object, in lower case -> failure. Some servers write it into a close reason or body."""
 
 _BY_STATUS = {
     401: Failure.WRONG_KEY,
@@ -154,7 +157,12 @@ _BY_CLOSE = {
     4004: Failure.MODEL_NOT_FOUND,
 }
 
-_NAME_OF_KEY = r"(?:api|access|subscription|secret)?[\s_-]?key|(?:access |bearer |auth )?token|credentials?|jwt"
+_NAME_OF_KEY = (
+    r"(?:api|access|subscription|secret)[\s_-]?key|credentials?|jwt"
+    r"|(?:access |bearer |auth )?token(?!\W+(?:count|limit|budget|usage|in json|at position))"
+    # A bare "key" or "token" may be a word of JSON or of a prompt.
+    r"|(?:(?<=\byour )|(?<=\bthe )|(?<=\bthis )|(?<=\bprovided )|(?<=\bsupplied ))key(?!\s*[:'\"`\u2018\u201c])"
+)
 _DENIED = r"invalid|incorrect|wrong|bad|missing|malformed|unknown|expired|revoked|rejected|disabled|inactive|required"
 _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
     (failure, re.compile(pattern))
@@ -163,7 +171,8 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
             Failure.WRONG_KEY,
             rf"\b(?:{_DENIED}|no)\W+(?:(?:or|and|your|the|an?|{_DENIED})\W+){{0,3}}(?:{_NAME_OF_KEY})\b"
             rf"|\b(?:{_NAME_OF_KEY})\W+(?:(?:is|was|has|have|been|found)\W+){{0,2}}"
-            rf"(?:{_DENIED}|not (?:found|valid|accepted|recognised|recognized|provided))\b",
+            rf"(?:{_DENIED}|not (?:found|valid|accepted|recognised|recognized|provided))\b"
+            rf"|^\W*(?:{_DENIED}|no) key\W*$",
         ),
         (
             Failure.REGION,
@@ -183,7 +192,9 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
         ),
         (
             Failure.QUOTA,
-            r"\bcurrent quota\b|\binsufficient (?:quota|balance|funds)\b|\bcredits?\b|\bbilling\b|\bpayment\b",
+            r"\bcurrent quota\b|\binsufficient (?:quota|balance|funds)\b|\bcredits?\b|\bbilling\b|\bpayment\b"
+            r"|\bquota (?:(?:is|was|has been) )?(?:exceeded|exhausted|reached|used up)\b"
+            r"(?!.*\bper (?:second|minute)\b)",
         ),
         (
             Failure.MODEL_NOT_FOUND,
@@ -195,9 +206,18 @@ _RULES: tuple[tuple[Failure, re.Pattern[str]], ...] = tuple(
             Failure.SERVER_FULL,
             r"\b(?:limit|capacity|busy|overloaded|full)\b|\btoo many\b|\bin use\b|\bonly one\b|\bat once\b"
             r"|\b(?:connections?|clients?)\b[^.]*\b(?:reached|exceeded)\b"
-            r"|\balready (?:connected|active|running)\b|\bconcurren|\bno (?:free|available)\b|\brate.limit",
+            r"|\balready (?:connected|active|running)\b|\bconcurren|\bno (?:free|available|workers?)\b"
+            r"|\brate.limit|\bper (?:second|minute)\b|\bmaintenance\b",
         ),
-        (Failure.WRONG_KEY, r"\bapi[\s_-]?key\b|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication\b"),
+        (Failure.SERVER_ERROR, r"\bservice (?:is )?(?:temporarily |currently )?unavailable\b"),
+        (Failure.LOST, r"\btimed?[ -]?out\b|\bkeep-?alive\b"),
+        (
+            Failure.WRONG_KEY,
+            r"\bapi[\s_-]?key\b|\bunauthori[sz]ed\b|\bunauthenticated\b"
+            r"|\bauthentication (?:(?:is|was|has) )?(?:failed|failure|required|needed|missing|unsuccessful|error)\b"
+            r"|\b(?:failed|invalid|missing|no|requires?) authentication\b"
+            r"|\b(?:failed to|could not|cannot) authenticate\b",
+        ),
         (
             Failure.FORBIDDEN,
             r"\bforbidden\b|\b(?:permission|access) (?:is |was )?denied\b|\bnot (?:authori[sz]ed|permitted)\b",
@@ -231,7 +251,7 @@ def failure_of_error(error: object) -> Failure | None:
     if not isinstance(error, Mapping):
         return None
     for key in ("code", "type"):
-        found = _BY_CODE.get(str(error.get(key) or "").lower())
+        found = FAILURE_BY_CODE.get(str(error.get(key) or "").lower())
         if found is not None:
             return found
     return None
@@ -245,12 +265,12 @@ def failure_of_status(status: int, body: bytes = b"") -> Failure:
     """
     texts = list(_body_texts(body))
     for text in texts:
-        if (named := _BY_CODE.get(text.lower())) is not None:
+        if (named := FAILURE_BY_CODE.get(text.lower())) is not None:
             return named
     if status in (400, 403, 404):
         for text in texts:
             if (found := _failure_of_words(text)) is not None:
-                return found
+                return Failure.UNREACHABLE if found is Failure.LOST else found
     return _BY_STATUS.get(status, Failure.SERVER_ERROR if status >= 500 else Failure.WRONG_ADDRESS)
 
 
@@ -266,7 +286,9 @@ def failure_of_close(code: int | None, reason: str, last_error: object = None) -
     A code in the reason precedes the error, and the error precedes other words of the reason. The error's message
     counts only where the close code tells a refusal, and the reason does not explain it.
     """
-    named = next((_BY_CODE[word] for word in re.findall(r"[a-z_]+", reason.lower()) if word in _BY_CODE), None)
+    named = next(
+        (FAILURE_BY_CODE[word] for word in re.findall(r"[a-z_]+", reason.lower()) if word in FAILURE_BY_CODE), None
+    )
     found = named or failure_of_error(last_error) or _failure_of_words(reason)
     if code is None or code in _BROKEN_CONNECTION_CODES:
         explained = named or failure_of_error(last_error) or (found if found in _EXPLAINED_BY_WORDS else None)

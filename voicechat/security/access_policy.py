@@ -157,7 +157,9 @@ class AccessPolicy:
             return denial
         if not self._connection_owners.claim(component_call.connection_id, component_call.session_hash):
             return denials.NOT_OWNER
-        if component_call.is_candidate and not self._candidates.add(component_call.connection_id):
+        if component_call.is_candidate and not self._candidates.add(
+            component_call.connection_id, is_mdns=component_call.is_mdns_candidate
+        ):
             return denials.TOO_MANY_CANDIDATES
         if component_call.is_offer and not self.pending_offers.reserve(
             component_call.connection_id, client.visitor_key

@@ -50,9 +50,15 @@ def origin_allowed(request_origin: str | None, ours: Collection[str], allowed: C
 
 
 def cross_origin_headers(request_origin: str | None, allowed: Collection[str]) -> dict[str, str]:
-    """Return the headers with which a page of this origin may read a response; none unless it is in `allowed`."""
-    if request_origin is None or not origin_allowed(request_origin, (), allowed):
+    """Return the headers with which a page of this origin may read a response; none unless it is in `allowed`.
+
+    Only a page that is allowed by name may use the visitor's cookies: with `ANY_ORIGIN` alone, every page of the web
+    could otherwise act as the visitor who is logged in.
+    """
+    if request_origin is None:
         return {}
+    if not origin_allowed(request_origin, (), [each for each in allowed if each != ANY_ORIGIN]):
+        return {"Access-Control-Allow-Origin": "*"} if ANY_ORIGIN in allowed else {}
     return {"Access-Control-Allow-Origin": request_origin, "Access-Control-Allow-Credentials": "true"}
 
 

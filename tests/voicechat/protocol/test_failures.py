@@ -39,6 +39,9 @@ CLOSES = [
     (1008, "A client is already connected", Failure.SERVER_FULL),
     (1008, "No available workers", Failure.SERVER_FULL),
     (4029, "server overloaded", Failure.SERVER_FULL),
+    (1008, "No worker", Failure.SERVER_FULL),
+    (4000, "Down for maintenance", Failure.SERVER_FULL),
+    (1008, "Quota exceeded for requests per minute", Failure.SERVER_FULL),
     (1013, "", Failure.SERVER_FULL),
     (1013, "Come back later", Failure.SERVER_FULL),
     # nothing was said for a while: a new connection helps
@@ -72,6 +75,27 @@ CLOSES = [
     (1008, "authentication failed", Failure.WRONG_KEY),
     (4401, "Missing or expired token", Failure.WRONG_KEY),
     (1007, "API key expired. Please renew the API key.", Failure.WRONG_KEY),
+    (1008, "Invalid API key: ab***yz", Failure.WRONG_KEY),
+    (1008, "Invalid key.", Failure.WRONG_KEY),
+    (1008, "This key has expired", Failure.WRONG_KEY),
+    (1008, "The key is not valid", Failure.WRONG_KEY),
+    (1008, "The provided key was revoked", Failure.WRONG_KEY),
+    (1008, "Your key is disabled", Failure.WRONG_KEY),
+    (1008, "Authentication required", Failure.WRONG_KEY),
+    (1008, "Authentication error", Failure.WRONG_KEY),
+    (1008, "Failed to authenticate", Failure.WRONG_KEY),
+    # the key is mentioned and not blamed, or another kind of key or token is meant
+    (1008, "API key quota exceeded", Failure.QUOTA),
+    (1008, "Quota exceeded for this API key", Failure.QUOTA),
+    (1008, "missing required key: model", Failure.REFUSED),
+    (1008, "unknown key 'foo' in session", Failure.REFUSED),
+    (1008, "Invalid JSON: the key 'foo' is missing", Failure.REFUSED),
+    (1008, "The key: required", Failure.REFUSED),
+    (1008, "Invalid token count", Failure.REFUSED),
+    (1008, "Invalid token in JSON at position 7", Failure.REFUSED),
+    (1008, "Prompt token count exceeds the maximum", Failure.REFUSED),
+    (1008, "Authentication service unavailable", Failure.SERVER_ERROR),
+    (1008, "Authentication timed out", Failure.LOST),
     # settings
     (4000, "", Failure.REFUSED_SETTINGS),
     (4000, "invalid_request_error.beta_api_shape_disabled", Failure.REFUSED_SETTINGS),
@@ -93,6 +117,9 @@ CLOSES = [
     (1011, "Internal error", Failure.LOST),
     (1011, "keepalive ping timeout", Failure.LOST),
     (1012, "service restart", Failure.LOST),
+    (1008, "Keepalive ping failed", Failure.LOST),
+    (4000, "Connection timed out", Failure.LOST),
+    (4408, "timeout", Failure.LOST),
 ]
 
 
@@ -128,6 +155,11 @@ STATUSES = [
     (400, {"code": "Client error", "error": "Incorrect API key provided: xx***xx."}, Failure.WRONG_KEY),
     (400, {"error": {"code": "invalid_model"}}, Failure.MODEL_NOT_FOUND),
     (400, b"", Failure.WRONG_ADDRESS),
+    (400, {"detail": "Field required: key"}, Failure.WRONG_ADDRESS),
+    (400, {"error": {"message": "missing required key: model"}}, Failure.WRONG_ADDRESS),
+    (400, {"error": "Upstream request timed out"}, Failure.UNREACHABLE),
+    (403, {"error": "Quota exceeded for this API key"}, Failure.QUOTA),
+    (403, "Maximum number of connections reached for this API key", Failure.SERVER_FULL),
     (402, b"", Failure.QUOTA),
     (404, b"", Failure.WRONG_ADDRESS),
     (404, "<html><head><title>404 model not found</title></head></html>", Failure.WRONG_ADDRESS),
@@ -200,6 +232,7 @@ def test_own_key_variants_concern_the_visitor() -> None:
     assert for_own_key(Failure.FORBIDDEN) is Failure.FORBIDDEN_OWN_KEY
     assert for_own_key(Failure.MODEL_NOT_FOUND) is Failure.MODEL_NOT_FOUND_OWN_KEY
     assert for_own_key(Failure.QUOTA) is Failure.QUOTA_OWN_KEY
+    assert for_own_key(Failure.REFUSED) is Failure.REFUSED_OWN_KEY
     for failure in Failure:
         assert for_own_key(for_own_key(failure)) is for_own_key(failure)
     assert not set(OWN_KEY_VARIANTS.values()) & RETRYABLE
@@ -209,7 +242,7 @@ def test_only_what_may_heal_is_retried() -> None:
     assert {Failure.SERVER_FULL, Failure.INACTIVE, Failure.CLOSED} <= RETRYABLE
     assert not {Failure.REGION, Failure.FORBIDDEN, Failure.REFUSED, Failure.UNTRUSTED_CERTIFICATE} & RETRYABLE
     assert {Failure.EXPIRED} == FATAL & RETRYABLE
-    assert {Failure.REFUSED, Failure.CLOSED} == QUOTES_SERVER
+    assert {Failure.REFUSED, Failure.REFUSED_OWN_KEY, Failure.CLOSED} == QUOTES_SERVER
 
 
 # ---------------------------------------------------------------- generated ends

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.app.protected_app import ProtectedApp
+from voicechat.config.security_settings import ANY_ORIGIN
 from voicechat.security.origin_check import cross_origin_headers
 
 ALLOWED = "https://partner.example"
@@ -58,3 +59,22 @@ async def test_allowed_origin_may_read_and_send(partner_app: ProtectedApp) -> No
 def test_only_allowed_origins_are_reflected(origin: str | None) -> None:
     found = cross_origin_headers(origin, (ALLOWED,))
     assert bool(found) is (origin is not None and origin.strip().lower().rstrip("/") in (ALLOWED, f"{ALLOWED}:443"))
+
+
+@given(st.one_of(st.just("null"), st.text(), st.from_regex(r"https?://[a-z.]{1,20}(:[0-9]{1,5})?", fullmatch=True)))
+def test_any_origin_may_read_without_the_cookies_of_the_visitor(origin: str) -> None:
+    assert cross_origin_headers(origin, (ANY_ORIGIN,)) == {"Access-Control-Allow-Origin": "*"}
+    named = origin.strip().lower().rstrip("/") in (ALLOWED, f"{ALLOWED}:443")
+    assert ("Access-Control-Allow-Credentials" in cross_origin_headers(origin, (ANY_ORIGIN, ALLOWED))) is named
+
+
+async def test_app_for_any_origin_reflects_only_an_origin_that_is_named() -> None:
+    protected = ProtectedApp(allowed_origins=(ANY_ORIGIN, ALLOWED))
+    async with protected.browser_client(base="http://voice.example") as browser:
+        for headers in ({"Origin": "https://other.example"}, {"Origin": "null"}):
+            answer = cors_headers(await browser.get("/health", headers=headers))
+            assert answer == {"access-control-allow-origin": "*"}
+        asked = cors_headers(await browser.options("/gradio_api/queue/join", headers=preflight("https://a.example")))
+        assert asked["access-control-allow-origin"] == "*" and "access-control-allow-credentials" not in asked
+        answer = cors_headers(await browser.get("/health", headers={"Origin": ALLOWED}))
+        assert answer == {"access-control-allow-origin": ALLOWED, "access-control-allow-credentials": "true"}

@@ -48,13 +48,6 @@ async def test_health() -> None:
         assert list(answer.json().items()) == list(zip(fields, ["ok", "custom", "m", 1, 2, 3.5, "0", ""], strict=True))
 
 
-async def test_health_answers_head_requests() -> None:
-    async with routes_client(HEALTHY) as http:
-        assert (await http.head("/health")).status_code == 200
-    async with routes_client(Health("loading", "offline", "", 0, 0, 0.0, "0", "Not yet.")) as http:
-        assert (await http.head("/health")).status_code == 503
-
-
 @pytest.mark.parametrize("status", ["loading", "failed", "unreachable"])
 async def test_health_is_503_with_a_reason(status: str) -> None:
     async with routes_client(Health(status, "offline", "", 0, 0, 0.0, "0", "Not yet.")) as http:

@@ -10,6 +10,7 @@ from realtime_handler import CallStage, Notice
 from voicechat.conversation.incomplete_reason import IncompleteReason
 from voicechat.limits.pricing import SpendStatus
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.protocol.failures import OWN_KEY_VARIANTS
 from voicechat.ui.i18n import (
     CALL_NOTICE_TEXTS,
     CALL_STAGE_TEXTS,
@@ -102,3 +103,11 @@ def test_locale_is_negotiated(header: str | None, expected: str) -> None:
 def test_message_is_in_the_requested_language() -> None:
     assert get_message(CALL_STAGE_TEXTS, "idle", "en").startswith("Ready")
     assert get_message(CALL_STAGE_TEXTS, "idle", "zh-TW").startswith("準備好")
+
+
+def test_failures_of_a_visitors_own_key_do_not_name_the_administrator() -> None:
+    for failure in OWN_KEY_VARIANTS.values():
+        for table in (CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS):
+            english, chinese = table[failure]
+            assert "administrator" not in english and "管理員" not in chinese
+            assert "key" in english and "金鑰" in chinese

@@ -19,6 +19,8 @@ def test_server_words_follow_the_sentence_in_both_languages(render: object) -> N
     )
     chinese = render("failed", Failure.REFUSED, "custom", "zh-TW", server_words="不行")
     assert "請管理員檢查帳戶。伺服器的說明是：「不行」" in chinese
+    own_key = render("failed", Failure.REFUSED_OWN_KEY, "custom_own_key", "en", server_words="No pirates.")
+    assert "or continue without the key. The server says: “No pirates.”" in own_key
     assert "says" not in render("failed", Failure.REFUSED, "custom", "en")
 
 

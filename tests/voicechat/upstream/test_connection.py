@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import accept_session, running_server, send_events
 from tests.support.realtime.upstream_connections import KEY, UPDATE, failure_of, make_connection
-from voicechat.protocol.failures import ConnectionFailed, Failure
+from voicechat.protocol.failures import FAILURE_BY_CODE, FATAL, ConnectionFailed, Failure
 from voicechat.upstream import connection as module
 
 
@@ -102,7 +102,10 @@ async def test_connection_close_reason_alone_names_the_failure() -> None:
 
 async def test_connection_fatal_error_ends_the_session() -> None:
     """Check servers that close the socket after the error, and servers that do not."""
-    for code, failure in (("insufficient_quota", Failure.QUOTA), ("session_expired", Failure.EXPIRED)):
+    fatal_codes = {code: failure for code, failure in FAILURE_BY_CODE.items() if failure in FATAL}
+    assert set(fatal_codes.values()) == FATAL
+    assert fatal_codes["unsupported_country_region_territory"] is Failure.REGION
+    for code, failure in fatal_codes.items():
 
         async def talk(socket: ServerConnection, code: str = code) -> None:
             await accept_session(socket)

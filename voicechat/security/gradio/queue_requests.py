@@ -9,7 +9,14 @@ from typing import Any
 
 import orjson
 
-from voicechat.security.sdp_limits import MAX_DIGITS, MAX_LINE_CHARS, MAX_OFFER_BYTES, OfferTooLarge, check_sdp_limits
+from voicechat.security.sdp_limits import (
+    MAX_DIGITS,
+    MAX_LINE_CHARS,
+    MAX_OFFER_BYTES,
+    MDNS_SUFFIX,
+    OfferTooLarge,
+    check_sdp_limits,
+)
 
 MAX_BODY_BYTES = 1_000_000
 """Bytes of a queue request: a message of 100,000 characters in JSON, and a margin."""
@@ -20,6 +27,8 @@ COMPONENT_FUNCTIONS = frozenset({"turn", "offer", "quit_output_stream"})
 _DIRECTIONS = frozenset({"a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"})
 CANDIDATE_WORDS, CANDIDATE_NUMBERS = 8, (1, 3, 5)
 """Words of the shortest candidate, and indexes of those that are numbers: component, priority and port."""
+_CANDIDATE_HOST = 4
+"""Index of the candidate's address or host name."""
 
 
 class MalformedRequest(ValueError):
@@ -89,6 +98,8 @@ class ComponentCall:
     """The call offers a new connection; other calls concern an existing one."""
     is_candidate: bool = False
     """The call adds a candidate to a connection."""
+    is_mdns_candidate: bool = False
+    """That candidate has an mDNS name, which is looked up by multicast."""
 
 
 def parse_component_call(body: bytes, component_id: int) -> ComponentCall:
@@ -111,16 +122,16 @@ def parse_component_call(body: bytes, component_id: int) -> ComponentCall:
     data = value.get("data")
     if not isinstance(data, dict) or not is_valid_id(data.get("webrtc_id")):
         raise MalformedRequest("The webrtc_id is missing or invalid.")
-    is_offer = is_candidate = False
+    is_offer = is_candidate = is_mdns = False
     if function == "offer":
         is_offer, is_candidate = (data.get("type") == each for each in ("offer", "ice-candidate"))
         if is_offer:
             _check_sdp(data.get("sdp"))
         elif is_candidate:
-            _check_candidate(data.get("candidate"))
+            is_mdns = _check_candidate(data.get("candidate"))
         else:
             raise MalformedRequest("The type is neither offer nor ice-candidate.")
-    return ComponentCall(value["session_hash"], function, data["webrtc_id"], is_offer, is_candidate)
+    return ComponentCall(value["session_hash"], function, data["webrtc_id"], is_offer, is_candidate, is_mdns)
 
 
 def _check_sdp(given: object) -> None:
@@ -141,10 +152,10 @@ def _check_sdp(given: object) -> None:
     check_sdp_limits(given)
 
 
-def _check_candidate(given: object) -> None:
+def _check_candidate(given: object) -> bool:
     """Check that the candidate has the form of RFC 8839, section 5.1, or is empty, which ends the candidates.
 
-    fastrtc logs any other text, with a traceback.
+    Returns whether it has an mDNS name. fastrtc logs any other text, with a traceback.
     """
     if not isinstance(given, dict) or not isinstance(given.get("candidate"), str):
         raise MalformedRequest("The candidate is missing.")
@@ -160,3 +171,4 @@ def _check_candidate(given: object) -> None:
         or words[6] != "typ"
     ):
         raise MalformedRequest("The candidate is invalid.")
+    return bool(words) and words[_CANDIDATE_HOST].lower().rstrip(".").endswith(MDNS_SUFFIX)

@@ -79,6 +79,11 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The server refused the connection because of its rules. The administrator has to check the account.",
         "伺服器依其規定拒絕了連線，請管理員檢查帳戶。",
     ),
+    "refused_own_key": (
+        "The server refused the connection because of its rules. Check the account of your API key, "
+        "or continue without the key.",
+        "伺服器依其規定拒絕了連線，請檢查你的 API 金鑰所屬的帳戶，或改為不使用金鑰。",
+    ),
     "closed": ("The server closed the connection. Call again to continue.", "伺服器關閉了連線，請重新撥打，繼續對話。"),
     "inactive": (
         "The server closed the connection after a silence. Call again to continue.",

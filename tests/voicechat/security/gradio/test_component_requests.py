@@ -11,7 +11,7 @@ import pytest
 from tests.support.app.protected_app import ProtectedApp
 from tests.support.webrtc import hostile_offers
 from voicechat.security import denials
-from voicechat.security.gradio.candidate_counter import MAX_TRICKLED_CANDIDATES
+from voicechat.security.gradio.candidate_counter import MAX_TRICKLED_CANDIDATES, MAX_TRICKLED_MDNS_CANDIDATES
 
 CANDIDATE = "candidate:1 1 udp 2122194687 192.0.2.2 {} typ host"
 
@@ -51,3 +51,22 @@ async def test_candidates_without_end_are_refused_with_one_sentence(open_app: Pr
                 assert answer.status_code == 200
         assert answer.status_code == denials.TOO_MANY_CANDIDATES.status == 429
         assert answer.json()["error"]["message"] == denials.TOO_MANY_CANDIDATES.en
+
+
+@pytest.mark.parametrize("suffix", [".local", ".LOCAL", ".Local."])
+async def test_mdns_candidates_without_end_are_refused_and_addresses_are_not(
+    suffix: str, open_app: ProtectedApp
+) -> None:
+    session = f"mdns{suffix.replace('.', '-')}"
+    async with open_app.browser_client() as browser:
+        await browser.get("/")
+        found = []
+        for number in range(MAX_TRICKLED_MDNS_CANDIDATES + 1):
+            text = CANDIDATE.format(number).replace("192.0.2.2", f"name-{number}{suffix}")
+            candidate = {"candidate": text, "sdpMid": "0", "sdpMLineIndex": 0}
+            answer = await call_component(browser, open_app, session, type="ice-candidate", candidate=candidate)
+            found.append(answer.status_code)
+        assert found == [200] * MAX_TRICKLED_MDNS_CANDIDATES + [denials.TOO_MANY_CANDIDATES.status]
+        candidate = {"candidate": CANDIDATE.format(1), "sdpMid": "0", "sdpMLineIndex": 0}
+        answer = await call_component(browser, open_app, session, type="ice-candidate", candidate=candidate)
+        assert answer.status_code == 200

@@ -266,3 +266,31 @@ def test_reply_that_fails_for_good_ends_the_connection(call_driver: CallDriver, 
     call_driver.call.handle_disconnected(CallStage.RECONNECTING, call_driver.now)
     call_driver.call.handle_connected(call_driver.now)
     assert call_driver.call.fatal_failure is None, "the next connection has none"
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
+@pytest.mark.parametrize(
+    ("status", "details", "state", "reason"),
+    [
+        ("completed", None, BubbleState.DONE, None),
+        ("incomplete", server_events.incomplete(LENGTH), BubbleState.INCOMPLETE, "max_output_tokens"),
+        ("failed", server_events.failed(None), BubbleState.INCOMPLETE, "failed"),
+        ("cancelled", {"reason": "turn_detected"}, BubbleState.INTERRUPTED, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["missing", "null"])
+def test_response_done_without_an_id_ends_the_reply(
+    call_driver: CallDriver, announced: bool, status: str, details: object, state: str, reason: str | None, kind: str
+) -> None:
+    ask(call_driver)
+    begun = server_events.response_started("r1", "a1") if announced else []
+    call_driver.server_sends(begun, server_events.clause_deltas("r1", "a1", "Once upon a", 300))
+    ended = server_events.response_ended("", status, details)
+    if kind == "missing":
+        del ended["response"]["id"]
+    else:
+        ended["response"]["id"] = None
+    call_driver.server_sends(ended)
+    assert last_bubble(call_driver)[1:] == (state, reason)
+    call_driver.play_ms(600)
+    assert call_driver.stage is CallStage.LISTENING

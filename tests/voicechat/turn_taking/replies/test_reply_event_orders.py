@@ -100,6 +100,23 @@ def test_error_after_a_confirmed_truncation_is_about_the_reply(call_driver: Call
         server_events.speech_started("u1"),
         {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 400},
         server_events.turn_committed("u1"),
+        server_events.error_event(None),  # of the cancellation
+    )
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.THINKING, None)
+    call_driver.server_sends(server_events.error_event(None))
+    assert call_driver.call.notice == "reply_failed"
+
+
+def test_error_after_a_confirmed_cancellation_is_about_the_reply(call_driver: CallDriver) -> None:
+    call_driver.server_sends(
+        server_events.response_started("r1", "a1"), server_events.clause_deltas("r1", "a1", "One two", 2000)
+    )
+    call_driver.play_ms(500)
+    call_driver.server_sends(
+        server_events.speech_started("u1"),
+        {"type": "conversation.item.truncated", "item_id": "a1", "content_index": 0, "audio_end_ms": 400},
+        server_events.response_ended("r1", "cancelled"),
+        server_events.turn_committed("u1"),
         server_events.error_event(None),
     )
     assert call_driver.call.notice == "reply_failed"

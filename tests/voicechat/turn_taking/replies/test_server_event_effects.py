@@ -195,6 +195,24 @@ def test_empty_reply_to_a_noise_is_not_said(
         transcript if late else [],
     )
     assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, notice)
+    call_driver.now += 11
+    assert call_driver.call.check_timeouts(call_driver.now) == []
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, notice)
+
+
+def test_empty_reply_to_a_turn_that_is_never_transcribed_is_said(call_driver: CallDriver) -> None:
+    call_driver.server_sends(
+        server_events.speech_started("u1"),
+        server_events.turn_committed("u1"),
+        server_events.response_started("r1", "a1")[:1],
+        server_events.response_ended("r1", "completed"),
+    )
+    for seconds, notice in ((9, None), (2, "reply_failed")):
+        call_driver.now += seconds
+        assert call_driver.call.check_timeouts(call_driver.now) == []
+        assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, notice)
+    call_driver.server_sends(server_events.speech_started("u2"))
+    assert call_driver.call.notice is None
 
 
 @pytest.mark.parametrize("earlier", ["silence", "reply_interrupted", "cleared"])
