@@ -26,6 +26,7 @@ def one_call_app(tmp_path: Path) -> Iterator[AppProcess]:
         yield app
 
 
+@pytest.mark.allowed_page_errors("Server stopped", "queue/data", "heartbeat", "network error")  # at the shutdown
 def test_queued_visitor_connects_when_the_first_hangs_up(one_call_app: AppProcess, browser: Browser) -> None:
     first, second = BrowserPage(browser, one_call_app.url), BrowserPage(browser, one_call_app.url, locale="zh-TW")
     try:
