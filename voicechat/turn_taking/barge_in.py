@@ -84,7 +84,7 @@ class BargeIn:
     def handle_connected(self) -> None:
         """Start on a server that has confirmed nothing."""
         self._confirmed.handle_connected()
-        self.forget_truncations()
+        self.forget_late_answers()
 
     def apply_turn_detection(self, turn_detection: Event) -> None:
         """Take over the settings that the server confirms."""
@@ -110,7 +110,7 @@ class BargeIn:
             events += self._client_events.delete_items(self._conversation.cancel_response(self._registry.current_id))
         return events
 
-    def take_truncation(self, answer: ServerEvent) -> bool:
+    def take_late_answer(self, answer: ServerEvent) -> bool:
         """Note that an event may answer a truncation or, as an error, a cancellation.
 
         Return whether it does, as far as that can be seen.
@@ -128,7 +128,7 @@ class BargeIn:
         """Note that a reply ended as cancelled."""
         self._sent_cancels = 0
 
-    def forget_truncations(self) -> None:
+    def forget_late_answers(self) -> None:
         """Await no answer to a truncation or cancellation: the server makes the next reply already."""
         self._sent_truncations = self._sent_cancels = 0
 

@@ -96,7 +96,7 @@ class CallStateMachine(CallConnection):
         return []
 
     def _handle_item_truncated(self, event: server_events.ItemTruncated, now: float) -> list[Event]:
-        self._barge_in.take_truncation(event)
+        self._barge_in.take_late_answer(event)
         return []
 
     def _handle_input_cleared(self, event: server_events.InputCleared, now: float) -> list[Event]:
@@ -234,7 +234,7 @@ class CallStateMachine(CallConnection):
             event,
             self._tracker,
             client_side=self._barge_in.client_side,
-            truncation_sent=self._barge_in.take_truncation(event),
+            answer_is_due=self._barge_in.take_late_answer(event),
         ):
             case ErrorAction.IGNORE:
                 return []

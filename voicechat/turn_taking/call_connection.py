@@ -96,7 +96,7 @@ class CallConnection(CallLifecycle):
     def _mark_active(self, response_id: str) -> None:
         """Note that a reply is being made: nothing holds any more that was shown about the one before it."""
         self._clear_answer_notice()
-        self._barge_in.forget_truncations()
+        self._barge_in.forget_late_answers()
         self._tracker.mark_active(response_id, user_speaking=self.stage is CallStage.USER_SPEAKING)
 
     def _request_response(self, now: float) -> list[Event]:

@@ -150,26 +150,26 @@ def is_about_response_request(error: ServerError) -> bool:
     return error.event_id.startswith(RESPONSE_EVENT_PREFIX)
 
 
-def is_about_item_or_settings(error: ServerError, *, truncation_sent: bool) -> bool:
+def is_about_item_or_settings(error: ServerError, *, answer_is_due: bool) -> bool:
     """Return whether an error without our event's id is about a truncation, a deletion or a setting, not about a reply.
 
-    `truncation_sent`: a truncation was sent that the server has neither confirmed nor refused.
+    `answer_is_due`: a truncation or cancellation was sent that the server has neither confirmed nor refused.
     """
     field = get_string(error.error, "param")
     if error.event_id:
         return False
     if field in ITEM_PARAMS or field.partition(".")[0] == "session":
         return True
-    return truncation_sent and not field and error.code in TRUNCATION_CODES
+    return answer_is_due and not field and error.code in TRUNCATION_CODES
 
 
 def classify_error(
-    error: ServerError, tracker: ResponseTracker, *, client_side: bool, truncation_sent: bool
+    error: ServerError, tracker: ResponseTracker, *, client_side: bool, answer_is_due: bool
 ) -> ErrorAction:
     """Return the reaction to an error, and report to `tracker` what it says of the reply.
 
     `client_side`: the server does not interrupt its own replies, so that two of them can collide.
-    `truncation_sent`: see `is_about_item_or_settings`.
+    `answer_is_due`: see `is_about_item_or_settings`.
     """
     code, registry = error.code, tracker.registry
     if is_about_response_request(error) and error.event_id != tracker.request_event_id:
@@ -188,7 +188,7 @@ def classify_error(
             registry.release()
             return ErrorAction.REQUEST_RESPONSE
         return ErrorAction.IGNORE
-    if is_about_item_or_settings(error, truncation_sent=truncation_sent):
+    if is_about_item_or_settings(error, answer_is_due=answer_is_due):
         return ErrorAction.IGNORE
     field = loggable_code(error.error.get("param"))
     log.warning("call: server error code=%s field=%s", loggable_code(code), field)
