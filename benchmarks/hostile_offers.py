@@ -1,6 +1,6 @@
 """Hostile offers: what happens to calls while a visitor sends the offers that cost the most.
 
-    python -m benchmarks.hostile_offers [--json]
+    python -m benchmarks.hostile_offers [--quick] [--json]
 
 The app runs alone on one core with a dozen WebRTC calls, as in `benchmarks.load`. One window is quiet. In the next ones
 a visitor sends 20 offers a second to the page's calls and to the UDP check; half of them are the worst that the limits
@@ -32,10 +32,8 @@ from benchmarks.support.probed_process import disable_gc, pin_to_core
 from tests.support.webrtc import hostile_offers
 from voicechat.security.sdp_limits import OfferTooLarge, check_sdp_limits
 
-WINDOWS = 3
-"""Windows with hostile offers; another process of the computer may break one of them."""
-
-
+WINDOWS, QUICK_WINDOWS = 3, 1
+"""Windows with hostile offers; another process of the computer may break one of three."""
 OFFERS_PER_SECOND = 20.0
 """Offers to the page's calls and to the UDP check, in turns; half of them are within the limits."""
 REFUSED_CHARS = 25_000
@@ -107,7 +105,7 @@ async def hostile_visitor(url: str) -> AsyncIterator[HostileVisitor]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def measure() -> dict[str, Any]:
+async def measure(windows: int) -> dict[str, Any]:
     """Return the quiet window, those with offers, the answers by HTTP status, and whether the calls went on whole."""
     cores = choose_cores()
     pin_to_core(cores[1])
@@ -120,7 +118,7 @@ async def measure() -> dict[str, Any]:
         print_progress(LoadKind.WEBRTC, quiet)
         hostile = []
         async with hostile_visitor(bench.url) as visitor:
-            for _ in range(WINDOWS):
+            for _ in range(windows):
                 await asyncio.sleep(SETTLE_S)
                 hostile.append(await bench.measure_window())
                 print_progress(LoadKind.WEBRTC, hostile[-1])
@@ -130,7 +128,7 @@ async def measure() -> dict[str, Any]:
         "answers": {str(status): count for status, count in sorted(visitor.statuses.items())},
         "quiet": asdict(quiet),
         "hostile": [asdict(window) for window in hostile],
-        "reached": sum(window.verdict is WindowVerdict.INTACT for window in hostile) > WINDOWS // 2
+        "reached": sum(window.verdict is WindowVerdict.INTACT for window in hostile) > windows // 2
         and all(visitor.statuses[status] for status in (200, 413)),
     }
 
@@ -155,9 +153,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.hostile_offers", description=(__doc__ or "").split("\n")[0]
     )
+    parser.add_argument("--quick", action="store_true", help="one window with offers instead of three: under a minute")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     given = parser.parse_args()
-    report = asyncio.run(measure())
+    report = asyncio.run(measure(QUICK_WINDOWS if given.quick else WINDOWS))
     print(json.dumps(report, indent=1) if given.json else format_table(report))
     sys.exit(0 if report["reached"] else 1)
 

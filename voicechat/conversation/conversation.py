@@ -83,10 +83,11 @@ class Conversation:
         return bool(shown) and shown[-1].role == "user" and bool(shown[-1].text)
 
     @property
-    def has_unwritten_turn(self) -> bool:
-        """The last message is a spoken turn that could not be transcribed: it may have had words."""
+    def has_unanswered_words(self) -> bool:
+        """The last message is the visitor's and has text, or is a spoken turn that could not be transcribed."""
         shown = self.bubbles()
-        return bool(shown) and shown[-1].incomplete_reason is IncompleteReason.TRANSCRIPTION_FAILED
+        is_unwritten = bool(shown) and shown[-1].incomplete_reason is IncompleteReason.TRANSCRIPTION_FAILED
+        return is_unwritten or self.awaits_reply
 
     @property
     def awaits_transcript(self) -> bool:

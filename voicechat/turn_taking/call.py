@@ -172,7 +172,7 @@ class CallStateMachine(CallConnection):
         verdict = self._barge_in.apply_transcript(event.item_id, is_final=True)
         if verdict is not None or self._barge_in.classifying:
             return self._apply_verdict(verdict, now)
-        has_words = self.conversation.awaits_reply or self.conversation.has_unwritten_turn
+        has_words = self.conversation.has_unanswered_words
         if self._has_unexplained_silence and self.stage is CallStage.LISTENING and has_words:
             self._report_reply(Notice.REPLY_FAILED, after_reply=False)
         has_no_words = isinstance(event, server_events.TranscriptCompleted) and not event.transcript.strip()
@@ -217,7 +217,7 @@ class CallStateMachine(CallConnection):
             self._tracker.retry_empty()
         if self._tracker.is_response_askable:
             return self._request_response(now)
-        has_words = self.conversation.awaits_reply or self.conversation.has_unwritten_turn
+        has_words = self.conversation.has_unanswered_words
         self._has_unexplained_silence = ending.is_silent and not has_words
         if ending.notice is not None and not self._has_unexplained_silence:
             self._report_reply(ending.notice, after_reply=user_speaking or self.playback.has_queued_audio)
