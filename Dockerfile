@@ -2,6 +2,7 @@
 FROM python:3.11-slim
 
 ENV HOST=0.0.0.0 \
+    OFFLINE_UPGRADE=false \
     PORT=7860 \
     OFFLINE_MODELS=/opt/models \
     PYTHONUNBUFFERED=1 \

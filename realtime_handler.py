@@ -17,7 +17,7 @@ from voicechat.audio.format import FRAME, Samples
 from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
 from voicechat.audio.uplink_buffer import UplinkBuffer
 from voicechat.config.settings import Settings
-from voicechat.conversation import traditional_chinese
+from voicechat.conversation.chinese import traditional_chinese
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
 from voicechat.protocol.failures import Failure

@@ -61,7 +61,7 @@ part() { # part NAME PYTEST_ARGUMENT...
   rm -f "$seen"
 }
 part "without models or browser" -n logical --dist worksteal -m "not models and not browser"
-part "pages" -n 2 --dist loadfile -m beside
+part "pages" -n 2 --dist worksteal -m beside
 part "models and sound" -m "(models or browser) and not beside"
 printf '\n%s' "$totals"
 exit "$failed"

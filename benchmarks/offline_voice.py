@@ -1,157 +1,44 @@
 """Response latency of the offline server: from the end of the user's speech to the first audio of the reply.
 
-    python -m benchmarks.offline_voice [--quick] [--json] [--language en|zh] [--no-naive]
+    python -m benchmarks.offline_voice [--quick] [--json] [--language en|zh] [--no-naive] [--cpu PERCENT]
+    python -m benchmarks.offline_voice --brain URL [--brain-model NAME] [--brain URL ...] [--quick] [--json]
 
 Recorded utterances are sent in real time, in 20 ms frames, over a WebSocket to a server of its own. The naive chain is
 measured in the same run with the same models: wait for the end of the turn, then recognise the whole utterance,
 generate the whole answer, synthesise all of it, and send it.
+
+With `--cpu 60`, the server gets 60 % of the computer's processors, as on a slower one. That takes a writable cgroup of
+Linux. The server sees the limit, and may use fewer threads.
+
+With `--brain`, the carried language model is compared with the one at a chat endpoint in place of the naive chain: see
+`benchmarks.support.voice.language_models`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import os
-import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
-from benchmarks.support.local_machine import ROOT, OtherProcessesCpu
-from benchmarks.support.speech_samples import RATE, SpeechSample, error_rate, load_speech_samples
+from benchmarks.support.local_machine import OtherProcessesCpu
+from benchmarks.support.speech_samples import SpeechSample, error_rate, load_speech_samples
+from benchmarks.support.voice.cpu_quota import QuotaUnavailable, cpu_quota
+from benchmarks.support.voice.language_models import compare_models, endpoints_to_compare, print_comparison
+from benchmarks.support.voice.turns import OfflineServerProcess, TurnResult, run_turn, session_settings
 
-FRAME_S = 0.02
-LEAD_SILENCE_S = 0.5
-"""Seconds of silence before each utterance."""
 PAUSE_AFTER_REPLY_S = 1.0
 """Seconds between the end of a reply and the next utterance."""
-REPLY_TIMEOUT_S = 40.0
-"""Seconds to wait for a reply."""
-NOISE_AMPLITUDE = 3e-4
-"""Amplitude (of 1.0) of the background noise."""
 TARGETS = {"en": (0.8, 1.3), "zh": (1.8, None)}
 """Seconds of latency to reach on two cores: median and 95th percentile."""
-
-
-@dataclass
-class TurnResult:
-    """Utterance and its reply. Times are in seconds from the end of the speech."""
-
-    name: str
-    said: str
-    heard: str = ""
-    reply: str = ""
-    stopped_s: float | None = None
-    """Time of `input_audio_buffer.speech_stopped`."""
-    first_audio_s: float | None = None
-    gap_s: float = 0.0
-    """Seconds without audio within the reply, if played as it arrived."""
-    naive_s: float | None = None
-    _audio_arrivals: list[tuple[float, float]] = field(default_factory=list, repr=False)
-
-    def add_audio(self, at: float, seconds: float) -> None:
-        if self.first_audio_s is None:
-            self.first_audio_s = at
-        self._audio_arrivals.append((at, seconds))
-
-    def count_gaps(self) -> None:
-        until = None
-        for at, seconds in self._audio_arrivals:
-            if until is not None and at > until:
-                self.gap_s += at - until
-            until = max(until or at, at) + seconds
-
-
-class OfflineServerProcess:
-    """`python -m offline` as a child process."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.ready_s = 0.0
-
-    async def start(self) -> None:
-        begun = time.monotonic()
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "offline", "--port", "0", "--exit-with-parent"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd=ROOT,
-        )
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            status = json.loads(line)
-            self.url = status.get("listening", self.url)
-            if "ready" in status:
-                if not status["ready"]:
-                    raise SystemExit(status.get("detail", "The server did not start."))
-                self.ready_s = time.monotonic() - begun
-                return
-        raise SystemExit("The server did not start.")
-
-    async def stop(self) -> None:
-        self.process.terminate()
-        await self.process.wait()
-
-
-async def run_turn(socket: ClientConnection, utterance: SpeechSample, seed: int) -> TurnResult:
-    """Send one utterance in real time and receive the reply."""
-    turn = TurnResult(utterance.name, utterance.text)
-    noise = np.random.default_rng(seed)
-    samples = np.concatenate([np.zeros(int(LEAD_SILENCE_S * RATE), np.float32), utterance.samples])
-    over = asyncio.Event()
-    start = time.monotonic()
-    voice_end = start + LEAD_SILENCE_S + utterance.end_s
-
-    async def play() -> None:
-        step, at = int(FRAME_S * RATE), 0
-        while not over.is_set() and at < REPLY_TIMEOUT_S * RATE:
-            frame = np.zeros(step, np.float32)
-            part = samples[at : at + step]
-            frame[: len(part)] = part
-            frame += noise.standard_normal(step).astype(np.float32) * NOISE_AMPLITUDE
-            at += step
-            # A frame exists only once its last sample was spoken.
-            await asyncio.sleep(max(0.0, start + at / RATE - time.monotonic()))
-            pcm = (np.clip(frame, -1, 1) * 32767).astype("<i2").tobytes()
-            await socket.send(
-                json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
-            )
-
-    async def listen() -> None:
-        async for message in socket:
-            at = time.monotonic() - voice_end
-            event: dict[str, Any] = json.loads(message)
-            match event["type"]:
-                case "input_audio_buffer.speech_stopped":
-                    turn.stopped_s = at
-                case "conversation.item.input_audio_transcription.completed":
-                    turn.heard += event["transcript"]
-                case "response.output_audio.delta":
-                    turn.add_audio(at, len(event["delta"]) * 3 / 4 / 2 / RATE)
-                case "response.output_audio_transcript.delta":
-                    turn.reply += event["delta"]
-                case "error":
-                    raise SystemExit(event["error"]["message"])
-                case "response.done" if event["response"]["status"] == "completed":
-                    return
-
-    playing = asyncio.create_task(play())
-    try:
-        await asyncio.wait_for(listen(), REPLY_TIMEOUT_S)
-    except TimeoutError:
-        print(f"{utterance.name}: no reply within {REPLY_TIMEOUT_S:.0f} s", file=sys.stderr)
-    over.set()
-    await playing
-    turn.count_gaps()
-    return turn
 
 
 class NaivePipeline:
@@ -218,9 +105,15 @@ def summarize(language: str, turns: list[TurnResult], others: float | None) -> d
 
 
 async def run_benchmark(
-    languages: list[str], most: int | None, silence_ms: int, *, naive: bool, verbose: bool
+    languages: list[str],
+    most: int | None,
+    silence_ms: int | None,
+    *,
+    naive: bool,
+    verbose: bool,
+    cgroup_processes: Path | None = None,
 ) -> dict[str, Any]:
-    child = OfflineServerProcess()
+    child = OfflineServerProcess(cgroup_processes=cgroup_processes)
     await child.start()
     chain = await asyncio.to_thread(NaivePipeline) if naive else None
     results = []
@@ -229,7 +122,7 @@ async def run_benchmark(
             others = OtherProcessesCpu([os.getpid(), child.process.pid])
             turns = []
             async with connect(child.url, max_size=None, compression=None) as socket:
-                await socket.send(json.dumps({"type": "session.update", "session": _session_settings(silence_ms)}))
+                await socket.send(json.dumps({"type": "session.update", "session": session_settings(silence_ms)}))
                 for i, utterance in enumerate(load_speech_samples(language, most)):
                     turn = await run_turn(socket, utterance, i)
                     if chain is not None and turn.stopped_s is not None:
@@ -239,28 +132,11 @@ async def run_benchmark(
                         _print_turn(turn)
                     await asyncio.sleep(PAUSE_AFTER_REPLY_S)
             results.append(
-                summarize(language, turns, others.busy_cores())
-                | {"turns": [{k: v for k, v in asdict(t).items() if k[0] != "_"} for t in turns]}
+                summarize(language, turns, others.busy_cores()) | {"turns": [turn.to_json() for turn in turns]}
             )
     finally:
         await child.stop()
     return {"ready_s": child.ready_s, "silence_ms": silence_ms, "cores": os.cpu_count(), "languages": results}
-
-
-def _session_settings(silence_ms: int) -> dict[str, Any]:
-    detection = {
-        "type": "server_vad",
-        "threshold": 0.5,
-        "prefix_padding_ms": 300,
-        "silence_duration_ms": silence_ms,
-        "create_response": True,
-        "interrupt_response": True,
-    }
-    return {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": detection}},
-    }
 
 
 def _ms(seconds: float | None) -> str:
@@ -276,7 +152,10 @@ def _print_turn(turn: TurnResult) -> None:
 
 
 def _print_table(report: dict[str, Any]) -> None:
-    print(f"\nCold start to ready: {report['ready_s']:.1f} s. End of turn after {report['silence_ms']} ms of silence.")
+    if report["cpu_percent"]:
+        print(f"\nThe server had {report['cpu_percent']:g} % of the processors.", end="")
+    silence = f"{report['silence_ms']} ms" if report["silence_ms"] else "250 to 1500 ms, by words and voice,"
+    print(f"\nCold start to ready: {report['ready_s']:.1f} s. End of turn after {silence} of silence.")
     print(f"{'':10}{'answered':>9}{'p50 s':>8}{'target':>8}{'p95 s':>8}{'target':>8}{'gaps s':>8}{'errors':>8}", end="")
     print(f"{'naive p50':>11}{'p95':>7}{'faster':>8}{'others':>8}")
     for r in cast(list[dict[str, Any]], report["languages"]):
@@ -293,23 +172,66 @@ def _print_table(report: dict[str, Any]) -> None:
         print(f"{'-' if r['other_programs_cores'] is None else format(r['other_programs_cores'], '.2f'):>8}")
 
 
-def main() -> None:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.offline_voice", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="three utterances of each language")
+    parser.add_argument("--quick", action="store_true", help="three utterances of each language; two with --brain")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--language", choices=["en", "zh"], help="one language only")
     parser.add_argument("--silence-ms", type=int, default=350, help="silence that ends a turn (default: %(default)s)")
+    parser.add_argument("--adaptive", action="store_true", help="end turns by words and voice, as for the page")
+    parser.add_argument("--cpu", type=float, metavar="PERCENT", help="limit the server to this part of all processors")
     parser.add_argument("--no-naive", action="store_true", help="leave out the naive chain")
-    options = parser.parse_args()
-    report = asyncio.run(
-        run_benchmark(
-            [options.language] if options.language else ["en", "zh"],
-            3 if options.quick else None,
-            options.silence_ms,
-            naive=not options.no_naive,
-            verbose=not options.json,
-        )
+    parser.add_argument(
+        "--brain", action="append", default=[], metavar="URL", help="compare the language model at this chat endpoint"
     )
+    parser.add_argument(
+        "--brain-model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="model at the --brain of the same number (default: LLM_MODEL, else its only one); the key is LLM_API_KEY",
+    )
+    options = parser.parse_args()
+    try:
+        options.endpoints = endpoints_to_compare(options.brain, options.brain_model, os.environ)
+    except ValueError as error:
+        parser.error(str(error))
+    options.languages = [options.language] if options.language else ["en", "zh"]
+    return options
+
+
+def main() -> None:
+    options = _parse_options()
+    if options.endpoints:
+        comparison = asyncio.run(
+            compare_models(
+                options.endpoints,
+                options.languages,
+                2 if options.quick else None,
+                None if options.adaptive else options.silence_ms,
+                verbose=not options.json,
+            )
+        )
+        if options.json:
+            print(json.dumps(comparison, ensure_ascii=False, indent=1))
+        else:
+            print_comparison(comparison)
+        return
+    try:
+        with cpu_quota(options.cpu) if options.cpu else nullcontext() as cgroup_processes:
+            report = asyncio.run(
+                run_benchmark(
+                    options.languages,
+                    3 if options.quick else None,
+                    None if options.adaptive else options.silence_ms,
+                    naive=not (options.no_naive or options.cpu),  # the naive chain would have all processors
+                    verbose=not options.json,
+                    cgroup_processes=cgroup_processes,
+                )
+            )
+    except QuotaUnavailable as error:
+        raise SystemExit(f"--cpu cannot be used: {error}.") from None
+    report["cpu_percent"] = options.cpu
     if options.json:
         print(json.dumps(report, ensure_ascii=False, indent=1))
     else:

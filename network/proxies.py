@@ -20,6 +20,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from .hosts import is_loopback_host
+
 Proxies = Mapping[str, str]
 """Proxies by URL scheme ("all" for any), and "no" for the exceptions, as `urllib.request.getproxies` returns them."""
 
@@ -148,16 +150,6 @@ class ProxyTransport(httpx.BaseTransport):
         """Close the connections."""
         for transport in self._transports.values():
             transport.close()
-
-
-def is_loopback_host(host: str) -> bool:
-    """Return whether a host name or address stands for this computer: localhost, *.localhost, 127.0.0.0/8 and ::1."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read_proxies() -> Proxies:

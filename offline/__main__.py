@@ -5,8 +5,15 @@ JSON lines on stdout report its progress to the parent process, in this order:
     {"listening": URL, "port": N}
     {"fetching": SENTENCE}      some, with `--fetch` and missing files
     {"progress": SENTENCE}      some
-    {"ready": true, "model": NAME, "languages": [...], "detail": SENTENCE, "seconds": S}
+    {"ready": true, "model": NAME, "languages": [...], "voices": [...], "detail": SENTENCE, "seconds": S}
         or {"ready": false, "reason": "models" or "engines", "detail": SENTENCE}
+    {"voices": [...]}           once at most, after "ready": true, when voices were fetched
+    {"upgrade": SENTENCE, "model": NAME, "news": [...]}     some, after "ready": true; the sentence may be ""
+    {"endpoint_faults": {"llm": "unreachable"}}     some, after "ready": true, when one changes; {} when all work
+
+"upgrade" reports better models, which are fetched and tried in the background and take over between sessions. "news"
+says the same in values (`upgrade_news.UpgradeNews.to_json`): {"stage": "fetching", "kind": "llm", "percent": 40,
+"megabytes": 986}. "model" is the name of the language model of the next session. Unchanged news are not repeated.
 
 Without its engines the process ends with `EXIT_WITHOUT_ENGINES`. Logs go to stderr.
 """
@@ -16,6 +23,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -26,12 +34,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from offline.models.store import is_intact, models_dir, required_models
+from offline.endpoints.settings import read_endpoints
+from offline.models.catalogue import parse_llm_choice, parse_stt_choice
+from offline.models.store import is_complete, models_dir, optional_models, required_models
 
 from .engines import LISTENING_ENGINES, EnginesUnavailable, import_engines, require_engines
-from .settings import max_sessions
+from .settings import max_sessions, upgrades_enabled
 
 if TYPE_CHECKING:  # it imports engines
+    from .pipeline.loader import Pipeline
     from .server import RealtimeServer
 
 LOGGER = logging.getLogger("offline")
@@ -52,13 +63,32 @@ def download_missing_models(report: Callable[[str], None]) -> None:
     written.
     """
     root, models = models_dir(), required_models(os.environ)
-    if all(is_intact(root / model.name / file.name, file) for model in models for file in model.files):
+    if all(is_complete(root, model) for model in models):
         return
     from offline.models.downloader import JsonProgress, ModelDownloader
 
     report("Fetching the speech and language models")
     for failure in ModelDownloader(root, progress=JsonProgress(report)).fetch(models):
         LOGGER.warning("models: download failed reason=%s", failure)
+
+
+def download_missing_voices() -> None:
+    """Download missing voices to choose from. Blocks. A server works without them: failures are one log line."""
+    root, models = models_dir(), optional_models(os.environ)
+    if all(is_complete(root, model) for model in models):
+        return
+    from filelock import Timeout
+
+    from offline.models.downloader import JsonProgress, ModelDownloader
+
+    progress = JsonProgress(lambda sentence: LOGGER.debug("voices: downloading progress=%s", sentence))
+    try:
+        failures = ModelDownloader(root, progress=progress, lock_timeout_s=0).fetch(models)
+    except (OSError, Timeout) as error:  # a folder that cannot be written, or another process that fetches them
+        LOGGER.warning("voices: download failed error=%s", type(error).__name__)
+        return
+    if failures:
+        LOGGER.warning("voices: download failed missing=%d first_reason=%s", len(failures), failures[0])
 
 
 def report_unavailable(error: EnginesUnavailable) -> None:
@@ -68,7 +98,7 @@ def report_unavailable(error: EnginesUnavailable) -> None:
 
 
 async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
-    """Load the models, with `fetch` after downloading missing files, and report the result.
+    """Load the models, with `fetch` after downloading missing files, and report the result. Then upgrade them.
 
     Raises `EnginesUnavailable`.
     """
@@ -91,11 +121,59 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         server.mark_failed(f"The models cannot be loaded: {error}")
         write_status_line(ready=False, reason="models", detail=server.detail)
         return
-    server.mark_ready(workers, workers.model, workers.languages, workers.detail)
+    server.mark_ready(workers, workers.languages, workers.detail)
     seconds = round(time.monotonic() - started, 2)
+    voices = list(workers.speakers)
     write_status_line(
-        ready=True, model=workers.model, languages=list(workers.languages), detail=workers.detail, seconds=seconds
+        ready=True,
+        model=workers.model,
+        languages=list(workers.languages),
+        voices=voices,
+        detail=workers.detail,
+        seconds=seconds,
     )
+    workers.endpoint_faults.watch(lambda faults: write_status_line(endpoint_faults=faults))
+    if fetch:  # after the start, which does not wait for them
+        await asyncio.to_thread(download_missing_voices)
+        if list(workers.speakers) != voices:
+            write_status_line(voices=list(workers.speakers))
+    await asyncio.gather(upgrade_in_background(server, workers), keep_pace_in_background(workers))
+
+
+async def keep_pace_in_background(workers: Pipeline) -> None:
+    """Keep the measured pace of the speech for later starts. A failure changes nothing else."""
+    from .server import error_location
+
+    try:
+        module = await asyncio.to_thread(importlib.import_module, "offline.upgrade.pace_record")
+        await module.keep_pace_of_machine(workers)
+    except Exception as error:
+        LOGGER.error("pace: not recorded error=%s", error_location(error))
+
+
+async def upgrade_in_background(server: RealtimeServer, workers: Pipeline) -> None:
+    """Bring the models to better tiers while the server runs, and report it. A failure changes nothing else."""
+    from offline.upgrade.upgrade_news import UpgradeNews, join_sentences
+
+    from .server import error_location
+
+    last = ("", workers.model)
+
+    def report(news: tuple[UpgradeNews, ...]) -> None:
+        nonlocal last
+        sentence = join_sentences(news)
+        if (sentence, workers.model) != last:
+            last = (sentence, workers.model)
+            server.upgrade = sentence
+            write_status_line(upgrade=sentence, model=workers.model, news=[each.to_json() for each in news])
+
+    try:
+        # The server accepts sessions: modules are read from the disk beside the event loop.
+        plan = await asyncio.to_thread(importlib.import_module, "offline.upgrade.upgrade_plan")
+        await plan.upgrade_models(workers, report)
+    except Exception as error:
+        LOGGER.error("upgrade: failed error=%s", error_location(error))
+        report(())
 
 
 def _report_progress(
@@ -157,6 +235,8 @@ async def serve(host: str, port: int, capacity: int, key: str, *, exit_with_pare
     except OSError as error:
         LOGGER.error("server: cannot listen host=%s port=%s reason=%s", host, port, error.strerror or error)
         return 1
+    finally:
+        await server.close()
     return 0
 
 
@@ -181,6 +261,11 @@ def main() -> int:
         capacity = max_sessions()
     except ValueError:
         LOGGER.error("settings: OFFLINE_SESSIONS must be a number of sessions, 1 or more")
+        return 2
+    try:
+        parse_llm_choice(os.environ), parse_stt_choice(os.environ), upgrades_enabled(), read_endpoints()
+    except ValueError as error:  # it holds no value of a key
+        LOGGER.error("settings: %s", error)
         return 2
     try:
         # An argument or a variable could be read by other programs.

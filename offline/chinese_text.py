@@ -18,6 +18,9 @@ WORD_PATTERN = re.compile(rf"\s*(?:[{CJK_RANGE}]|[^\s{CJK_RANGE}]+)")
 _BEFORE_PUNCTUATION = re.compile(rf"(?<=[{HAN_RANGE}])\s*[?!,;:]\s*|[?!]$")
 _FULL_WIDTH_PUNCTUATION = str.maketrans("?!,;:", "？！，；：")
 
+_KEPT_CHARACTERS = frozenset(zip("台了污布凶祕霉家具", "臺瞭汙佈兇秘黴傢俱", strict=True))
+"""(character, character by OpenCC): pairs of which Taiwan mostly writes the first, as in 台灣, 了解, 公布, 家具."""
+
 
 @cache
 def _opencc_converter(name: str) -> OpenCC:
@@ -32,14 +35,14 @@ def contains_han(text: str) -> bool:
 def to_traditional(text: str) -> str:
     """Convert characters to those used in Taiwan; vocabulary stays as it is.
 
-    OpenCC converts every 台 to 臺. Taiwan mostly writes 台 (台灣, 一台), so a 台 of the original is kept.
+    The characters of `_KEPT_CHARACTERS` stay. A reply is converted by `traditional_text.TraditionalConverter`.
     """
     if not contains_han(text):
         return text
     converted = _opencc_converter("s2tw").convert(text)
     if len(converted) != len(text):
         return str(converted)
-    return "".join("台" if old == "台" and new == "臺" else new for old, new in zip(text, converted, strict=True))
+    return "".join(old if (old, new) in _KEPT_CHARACTERS else new for old, new in zip(text, converted, strict=True))
 
 
 def to_simplified(text: str) -> str:

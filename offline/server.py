@@ -88,17 +88,28 @@ class RealtimeServer:
         self._authorization = f"Bearer {key}" if key else ""
         self.status = ModelStatus.LOADING
         self.detail = "The models are being loaded."
-        self.model = ""
+        self.upgrade = ""
+        """One sentence on better models; "" without news."""
         self.languages: tuple[str, ...] = ()
         self._workers: WorkerPool | None = None
         self._vad_factory = vad_factory
         self._clock = clock
         self._connections: set[ServerConnection] = set()
 
-    def mark_ready(self, workers: WorkerPool, model: str, languages: Sequence[str], detail: str = "") -> None:
+    @property
+    def model(self) -> str:
+        """Name of the language model of the next session; "" before the models are loaded."""
+        return self._workers.model if self._workers is not None else ""
+
+    def mark_ready(self, workers: WorkerPool, languages: Sequence[str], detail: str = "") -> None:
         """Accept sessions from now on. `detail` is one sentence on what does not work; "" when all does."""
-        self._workers, self.model, self.languages = workers, model, tuple(languages)
+        self._workers, self.languages = workers, tuple(languages)
         self.status, self.detail = ModelStatus.OK, detail
+
+    async def close(self) -> None:
+        """Close the models and the connections of their endpoints, after the last session."""
+        if self._workers is not None:
+            await self._workers.close()
 
     def set_progress(self, detail: str) -> None:
         """Set the `detail` of `/health` while the models load: one sentence."""
@@ -140,6 +151,7 @@ class RealtimeServer:
             "capacity": self.capacity,
             "languages": list(self.languages),
             "detail": self.detail,
+            "upgrade": self.upgrade,
         }
 
     def _handle_http(self, connection: ServerConnection, request: Request) -> Response | None:

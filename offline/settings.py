@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 DEFAULT_SESSIONS = 2
 """Sessions at a time without `OFFLINE_SESSIONS`."""
+TRUE_VALUES = ("1", "true", "yes", "on", "y", "t")
+FALSE_VALUES = ("0", "false", "no", "off", "n", "f")
+"""The app's settings allow the same words."""
 
 
 def max_sessions(environ: Mapping[str, str] = os.environ) -> int:
@@ -15,3 +18,14 @@ def max_sessions(environ: Mapping[str, str] = os.environ) -> int:
     if sessions < 1:
         raise ValueError("OFFLINE_SESSIONS must be 1 or more")
     return sessions
+
+
+def upgrades_enabled(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether better models may be fetched and tried in the background (`OFFLINE_UPGRADE`).
+
+    Raises `ValueError` unless it is a truth value.
+    """
+    value = environ.get("OFFLINE_UPGRADE", "").strip().lower()
+    if value not in {"", *TRUE_VALUES, *FALSE_VALUES}:
+        raise ValueError("OFFLINE_UPGRADE must be true or false.")
+    return value not in FALSE_VALUES

@@ -15,7 +15,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import get_args, get_origin
@@ -23,19 +23,21 @@ from typing import get_args, get_origin
 from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
 
-from voicechat.config.app_settings import PageSettings, UpstreamSettings
-from voicechat.config.call_settings import CallSettings, SpeechSettings
 from voicechat.config.deployment_defaults import HF_SPACE_DEFAULTS
 from voicechat.config.env_values import notes_of
-from voicechat.config.ice_settings import IceSettings
-from voicechat.config.limit_settings import LimitSettings
-from voicechat.config.security_settings import SecuritySettings
+from voicechat.config.groups.app_settings import PageSettings, UpstreamSettings
+from voicechat.config.groups.call_settings import CallSettings, SpeechSettings
+from voicechat.config.groups.embedded_settings import EmbeddedServerSettings
+from voicechat.config.groups.ice_settings import IceSettings
+from voicechat.config.groups.limit_settings import LimitSettings
+from voicechat.config.groups.security_settings import SecuritySettings
 from voicechat.config.settings_base import SettingsBase, bounds_of, choices_of
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m scripts.settings_docs --write"
 GROUPS: tuple[type[SettingsBase], ...] = (
     UpstreamSettings,
+    EmbeddedServerSettings,
     PageSettings,
     SecuritySettings,
     SpeechSettings,
@@ -164,7 +166,8 @@ def format_values(field: FieldInfo, language: PageLanguage) -> str:
     if field.annotation is bool:
         return "`true`, `false`"
     if get_origin(field.annotation) is tuple:
-        return language.values["json" if get_origin(get_args(field.annotation)[0]) is dict else "list"]
+        element = get_args(field.annotation)[0]
+        return language.values["json" if get_origin(element) is dict or is_dataclass(element) else "list"]
     max_chars = next((item.max_length for item in field.metadata if isinstance(item, MaxLen)), None)
     return language.values["limited"].format(max_chars) if max_chars else language.values["text"]
 

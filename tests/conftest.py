@@ -11,11 +11,16 @@ import pytest
 from network.proxies import prepare_environment
 from tests.support.app.app_process import AppProcess, running_app
 
+os.environ["OFFLINE_UPGRADE"] = "false"  # no test downloads a model in the background
 prepare_environment()  # a developer's proxy is not asked for this computer, in the processes of the tests either
 
-# Generated tests check results, not speed: a stall of a busy machine must not fail them.
+# Generated tests check results, not speed: a stall of a busy machine must not fail them. The long mode has more
+# examples.
 hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=200 if os.environ.get("LONG") else 40,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
 

@@ -26,11 +26,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def listening_process(port: int, *arguments: str, quiet: bool = False, **environment: str) -> Iterator[int]:
-    """Run `python *arguments` until the block ends. Yields the process id once the process listens at `port`."""
+def listening_process(
+    port: int, *arguments: str, quiet: bool = False, folder: Path = ROOT, **environment: str
+) -> Iterator[int]:
+    """Run `python *arguments` in `folder` until the block ends. Yields its process id once it listens at `port`."""
     output = subprocess.DEVNULL if quiet else None
     child = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, stdout=output, stderr=output
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output
     )
     try:
         while True:

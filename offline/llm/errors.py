@@ -22,3 +22,5 @@ class LlmUsage:
     cached_tokens: int = 0
     output_tokens: int = 0
     finish_reason: Literal["stop", "length", "stopped"] = "stop"
+    log_probability: float | None = None
+    """Sum of the log-probabilities of the tokens so far; None when the request did not ask for them."""

@@ -13,20 +13,22 @@ from enum import Enum
 from itertools import takewhile
 from typing import Any
 
-from offline.chinese_text import contains_han
+from offline.chinese_text import contains_han, to_simplified
 from offline.protocol.session_config import FALLBACK_INSTRUCTIONS
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 
+from .chat_messages import OMITTED_TURN, merge_messages
 from .token_estimate import estimate_tokens
 from .tool_calls import parse_tool_declarations, tool_call_schema
 
 SPOKEN_REPLY_RULE = (
     "Your replies are spoken aloud: answer in one or two short, complete sentences, without lists or markdown."
 )
-REPLY_LANGUAGE_RULE = "Always answer in the language of the last message: English, or Traditional Chinese (Taiwan)."
+TRADITIONAL_NAME, SIMPLIFIED_NAME = "Traditional Chinese (Taiwan)", "Simplified Chinese"
+REPLY_LANGUAGE_RULE = f"Always answer in the language of the last message: English, or {TRADITIONAL_NAME}."
 ENGLISH_ONLY_RULE = "Always answer in English."
-MANDARIN_ONLY_RULE = "Always answer in Traditional Chinese (Taiwan)."
-CHINESE_REPLY_RULE, ENGLISH_REPLY_RULE = "Answer in Traditional Chinese (Taiwan).", "Answer in English."
+MANDARIN_ONLY_RULE = f"Always answer in {TRADITIONAL_NAME}."
+CHINESE_REPLY_RULE, ENGLISH_REPLY_RULE = f"Answer in {TRADITIONAL_NAME}.", "Answer in English."
 """Rules for written replies, whose last message is known in advance. With `REPLY_LANGUAGE_RULE` the default model
 answered 4 of 8 English questions in Chinese, with these 1 of 12."""
 
@@ -150,7 +152,8 @@ def build_system_prompt(request: ReplyRequest, languages: Sequence[str]) -> str:
     if "zh" not in languages:
         rules.append(ENGLISH_ONLY_RULE)
     else:
-        rules.append(_language_rule(request) if "en" in languages else MANDARIN_ONLY_RULE)
+        rule = _language_rule(request) if "en" in languages else MANDARIN_ONLY_RULE
+        rules.append(rule if request.script == "traditional" else rule.replace(TRADITIONAL_NAME, SIMPLIFIED_NAME))
     return " ".join(rules)
 
 
@@ -174,11 +177,13 @@ def build_prompt(
     few_shot: bool = True,
     text_only: bool = False,
     fill_ratio: float = 1.0,
+    any_template: bool = False,
 ) -> Prompt:
     """Return the prompt for `request`, trimmed to a window of `context_tokens`.
 
     `few_shot` adds `FEW_SHOT_EXAMPLES`. `text_only` forbids a tool call, for the retry after an invalid one.
-    `fill_ratio` is the share of the available tokens that messages may take.
+    `fill_ratio` is the share of the available tokens that messages may take. `any_template` is for a model whose chat
+    template is unknown; see `chat_messages.merge_messages`. The known ones take the messages as they are.
     """
     tools = parse_tool_declarations(request.tools)
     history = request.messages[len(_leading_system_messages(request)) :]
@@ -188,7 +193,9 @@ def build_prompt(
     limit = max(1, min(limit, context_tokens // 2))
     head = [LlmMessage("system", build_system_prompt(request, languages))]
     if few_shot and not tools:
-        head += FEW_SHOT_EXAMPLES[0 if "zh" in languages else 2 : 4 if "en" in languages else 2]
+        examples = FEW_SHOT_EXAMPLES[0 if "zh" in languages else 2 : 4 if "en" in languages else 2]
+        is_simplified = request.script == "simplified"  # a small model writes the script of the examples
+        head += [replace(each, text=to_simplified(each.text)) for each in examples] if is_simplified else examples
     # The budget is independent of the kind of reply, so that the history is cut at the same message.
     tool_tokens = sum(estimate_tokens(text) + 16 for text in request.tools)
     available = context_tokens - max(limit, MAX_WRITTEN_REPLY_TOKENS) - PROMPT_OVERHEAD_TOKENS - tool_tokens
@@ -202,8 +209,11 @@ def build_prompt(
         body["grammar"] = TEXT_ONLY_GRAMMAR
     if mode is ReplyMode.TOOL_CALL:
         body["json_schema"] = tool_call_schema(callable_tools)
-    messages = tuple(_render_message(m) for m in (*head, *trim_history(history, budget)))
-    return Prompt(messages, json.loads(json.dumps(body)), mode)
+    kept = trim_history(history, budget)
+    if any_template and len(head) > 1 and kept and kept[0].role == "assistant":
+        head.append(LlmMessage("user", OMITTED_TURN))  # else it would become one with the last example
+    messages = [_render_message(m) for m in (*head, *kept)]
+    return Prompt(tuple(merge_messages(messages) if any_template else messages), json.loads(json.dumps(body)), mode)
 
 
 def _choose_reply_mode(request: ReplyRequest, tools: ToolsByName, *, text_only: bool) -> tuple[ReplyMode, ToolsByName]:

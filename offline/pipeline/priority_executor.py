@@ -31,9 +31,16 @@ class PriorityExecutor:
         self._condition = threading.Condition()
         self._jobs: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = itertools.count()
+        self._running = 0
         self._is_open = True
         for i in range(threads):
             threading.Thread(target=self._run_thread, name=f"{name}-{i}", daemon=True).start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is running or queued."""
+        with self._condition:
+            return self._running > 0 or bool(self._jobs)
 
     async def run(self, priority: Priority, function: Callable[[], T]) -> T:
         """Return the result of `function()`, or raise its exception. Cancellation does not interrupt a running call."""
@@ -79,4 +86,8 @@ class PriorityExecutor:
                 if not self._is_open:
                     return
                 job = heapq.heappop(self._jobs)[2]
+                self._running += 1
             job()
+            with self._condition:
+                self._running -= 1
+            del job  # it refers to the models, and the next job may be far away

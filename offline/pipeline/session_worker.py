@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from functools import partial
 
 from offline.audio import STT_SAMPLE_RATE, FloatAudio, duration_s, resample_to_16k
-from offline.llm.errors import LlmError
 from offline.protocol.worker_messages import (
     CaptionDelta,
     CaptionRequest,
     FinalTranscript,
     Generate,
     LanguageCode,
-    LlmMessage,
     Prefill,
     ProvisionalTranscript,
     RecognitionFailed,
@@ -33,6 +31,7 @@ from offline.protocol.worker_messages import (
     Work,
     WorkResult,
 )
+from offline.remote.remote_speech import FallbackTranscription
 from offline.stt.recognition_rules import (
     CAPTION_INTERVAL_RATIO,
     CHINESE_CAPTION_INTERVAL_S,
@@ -41,13 +40,16 @@ from offline.stt.recognition_rules import (
     RecognitionResult,
     Recognizer,
     choose_language,
+    needs_final_vote,
     needs_language_vote,
 )
 from offline.stt.stable_partials import IncrementalTranscript
 
 from .model_runtime import ModelRuntime
 from .priority_executor import Priority, PriorityExecutor
-from .reply_generator import ReplyGenerator, ReplyResult, ReplyState
+from .prompt_prefill import PromptPrefill, with_user_text
+from .reply.generator import ReplyGenerator, ReplyResult, ReplyState
+from .turn_end import TurnEndJudge, TurnEndJudgement
 
 LOGGER = logging.getLogger(__name__)
 
@@ -66,6 +68,10 @@ class LoadedModels:
     recognizer: Recognizer
     stt_executor: PriorityExecutor
     runtime: ModelRuntime
+    remote_transcription: FallbackTranscription | None = None
+    """Final words by an endpoint; None when this computer's are used."""
+    turn_end_judge: TurnEndJudge | None = None
+    """End of a turn by the voice; None when the words alone decide."""
 
 
 @dataclass(slots=True)
@@ -89,6 +95,7 @@ class SpeculativeResult:
 
     item_id: str
     transcript_task: asyncio.Task[RecognitionResult]
+    turn_end: TurnEndJudgement
     reply_generator: ReplyGenerator | None = None
 
 
@@ -96,7 +103,12 @@ class PipelineSessionWorker:
     """Implements `worker_messages.SessionWorker`. All methods belong to the event loop's thread."""
 
     def __init__(
-        self, models: LoadedModels, slot: int, deliver: Callable[[WorkResult], None], release_slot: Callable[[], None]
+        self,
+        models: LoadedModels,
+        slot: int,
+        deliver: Callable[[WorkResult], None],
+        release_slot: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`slot` is this session's slot of the language model; `release_slot` is called once, on `close`."""
         self._models = models
@@ -112,9 +124,7 @@ class PipelineSessionWorker:
         """Language of the last turn with words."""
         self._unavailable_turn: RecognitionResult | None = None
         """The last turn, if its language cannot be spoken."""
-        self._next_request: ReplyRequest | None = None
-        """Expected request of the next reply, without the user's words."""
-        self._prefill_task: asyncio.Task[None] | None = None
+        self._prefill = PromptPrefill(models.runtime, slot, self._spawn, self._is_replying, sleep)
 
     def submit(self, work: Work) -> None:
         match work:
@@ -132,8 +142,8 @@ class PipelineSessionWorker:
                 if reply := self._replies.get(work.response_id):
                     reply.stop()
             case Prefill():
-                self._next_request = work.request
-                self._prefill(work.request, ".")
+                self._prefill.next_request = work.request
+                self._prefill.start(for_fallback=True)
 
     async def close(self) -> None:
         self._deliver = lambda _: None
@@ -158,7 +168,9 @@ class PipelineSessionWorker:
     def _queue_caption(self, work: CaptionRequest) -> None:
         if self._turn is None or self._turn.item_id != work.item_id:
             self._end_turn()
-            self._turn = RecognitionTurn(work.item_id, work.language, IncrementalTranscript(self._models.recognizer))
+            self._turn = RecognitionTurn(
+                work.item_id, work.language, IncrementalTranscript(self._models.recognizer, work.context)
+            )
         turn = self._turn
         turn.pending_audio = work.audio
         if turn.caption_task is None or turn.caption_task.done():
@@ -176,8 +188,8 @@ class PipelineSessionWorker:
             delta = await self._models.stt_executor.run(Priority.BACKGROUND, partial(self._extend_caption, turn, audio))
             if delta:
                 self._deliver(CaptionDelta(turn.item_id, delta))
-            if self._next_request is not None and turn.transcript.caption_text:
-                self._prefill(self._next_request, turn.transcript.caption_text.strip())
+            if turn.transcript.caption_text:
+                self._prefill.start(turn.transcript.caption_text.strip())
 
     def _extend_caption(self, turn: RecognitionTurn, pcm: bytes) -> str:
         """Return new caption words; "" also before the next caption is due. Runs in the recognition thread."""
@@ -214,13 +226,26 @@ class PipelineSessionWorker:
         self._discard_speculation()
         if self._turn is not None:
             self._turn.pending_audio = None
+        # Queued first, so that it is ready when the words are.
+        judge = self._models.turn_end_judge
+        turn_end = judge.judge(work.audio) if judge is not None and work.judges_voice else TurnEndJudgement()
         speculation = SpeculativeResult(
             work.item_id,
-            self._loop.create_task(self._transcribe(work.item_id, work.audio, work.language, Priority.SPECULATIVE)),
+            self._loop.create_task(
+                self._transcribe(
+                    work.item_id,
+                    work.audio,
+                    work.language,
+                    Priority.SPECULATIVE,
+                    work.context,
+                    on_local=lambda local: self._deliver_provisional(work.item_id, local.text, turn_end),
+                )
+            ),
+            turn_end,
         )
         self._speculation = speculation
         if work.request is not None:
-            self._next_request = work.request
+            self._prefill.next_request = work.request
         self._spawn(self._speculate_reply(speculation, work.request))
 
     async def _speculate_reply(self, speculation: SpeculativeResult, request: ReplyRequest | None) -> None:
@@ -231,36 +256,53 @@ class PipelineSessionWorker:
         if self._speculation is not speculation:
             return
         self._note_language(transcript)
-        if transcript.text and request is not None:
-            expected = replace(request, messages=(*request.messages, LlmMessage("user", transcript.text)))
+        if transcript.text and request is not None and self._models.runtime.may_speculate:
+            expected = with_user_text(request, transcript.text)
             speculation.reply_generator = self._create_reply(expected)
-        self._deliver(ProvisionalTranscript(speculation.item_id, transcript.text))
+        if self._models.remote_transcription is None:
+            self._deliver_provisional(speculation.item_id, transcript.text, speculation.turn_end)
+
+    def _deliver_provisional(self, item_id: str, text: str, turn_end: TurnEndJudgement) -> None:
+        self._deliver(ProvisionalTranscript(item_id, text, turn_end.probability))
 
     def _discard_speculation(self) -> None:
         speculation, self._speculation = self._speculation, None
         if speculation is not None:
             speculation.transcript_task.cancel()
+            speculation.turn_end.cancel()
             reply = speculation.reply_generator
             if reply is not None and reply.state is ReplyState.SPECULATIVE:
                 reply.discard()
 
     async def _transcribe(
-        self, item_id: str, pcm: bytes, language_hint: LanguageCode | None, priority: Priority
+        self,
+        item_id: str,
+        pcm: bytes,
+        language_hint: LanguageCode | None,
+        priority: Priority,
+        context: str,
+        on_local: Callable[[RecognitionResult], None] = lambda _: None,
     ) -> RecognitionResult:
+        """Return the transcript of a turn. `on_local` receives this computer's before the endpoint's is awaited."""
         turn = self._turn
         if turn is None or turn.item_id != item_id:
-            turn = RecognitionTurn(item_id, language_hint, IncrementalTranscript(self._models.recognizer))
+            turn = RecognitionTurn(item_id, language_hint, IncrementalTranscript(self._models.recognizer, context))
         votes, transcript = turn.language_votes, turn.transcript
 
         def transcribe() -> RecognitionResult:
             audio, language = resample_to_16k(pcm), language_hint
             if language is None:
-                # A vote delays the reply, so a confident one is not repeated.
-                is_due = not (votes and votes[-1].is_confident)
-                language = self._vote_language(votes, audio, duration_s(pcm), is_due=is_due)
+                turn_s = duration_s(pcm)
+                language = self._vote_language(votes, audio, turn_s, is_due=needs_final_vote(votes, turn_s))
             return transcript.transcribe_turn(audio, language)
 
-        return await self._models.stt_executor.run(priority, transcribe)
+        local = self._models.stt_executor.run(priority, transcribe)
+        if self._models.remote_transcription is None:
+            return await local
+        language = language_hint
+        if language is None and votes and votes[-1].is_confident:
+            language = choose_language(votes, self._last_language)
+        return await self._models.remote_transcription.transcribe(pcm, language, local, on_local)
 
     def _speculation_for(self, item_id: str) -> SpeculativeResult | None:
         speculation = self._speculation
@@ -274,7 +316,9 @@ class PipelineSessionWorker:
                 if not speculation.transcript_task.cancelled():
                     transcript = speculation.transcript_task.result()
             if transcript is None:
-                transcript = await self._transcribe(work.item_id, work.audio, work.language, Priority.INTERACTIVE)
+                transcript = await self._transcribe(
+                    work.item_id, work.audio, work.language, Priority.INTERACTIVE, work.context
+                )
         except Exception as error:
             LOGGER.error("recognition: failed error=%s", type(error).__name__)
             self._deliver(RecognitionFailed(work.item_id, "The speech could not be recognised."))
@@ -285,7 +329,8 @@ class PipelineSessionWorker:
         self._note_language(transcript)
         if transcript.text:
             self._last_language = transcript.language
-        self._deliver(FinalTranscript(work.item_id, transcript.text, transcript.language, duration_s(work.audio)))
+        text, language, audio_s = transcript.text, transcript.language, duration_s(work.audio)
+        self._deliver(FinalTranscript(work.item_id, text, language, audio_s, transcript.endpoint_fault))
 
     # ------------------------------------------------------------------ replies
 
@@ -297,7 +342,8 @@ class PipelineSessionWorker:
         unavailable, apology = self._unavailable_turn, ""
         if unavailable is not None and request.speak and request.messages[-1].text == unavailable.text:
             apology = APOLOGIES[unavailable.language]
-        return ReplyGenerator(request, self._slot, self._models.runtime, self._deliver_reply_result, apology)
+        runtime = self._models.runtime.with_voice(request.voice)
+        return ReplyGenerator(request, self._slot, runtime, self._deliver_reply_result, apology)
 
     def _generate(self, work: Generate) -> None:
         reply = self._speculation.reply_generator if self._speculation is not None else None
@@ -314,18 +360,5 @@ class PipelineSessionWorker:
             self._replies.pop(result.response_id, None)
         self._deliver(result)
 
-    def _prefill(self, request: ReplyRequest, user_text: str) -> None:
-        """Process the expected prompt ahead; skipped while a prefill or a reply is in progress."""
-        busy = self._prefill_task is not None and not self._prefill_task.done()
-        if busy or self._replies or (self._speculation is not None and self._speculation.reply_generator is not None):
-            return
-        runtime = self._models.runtime
-        prompt = runtime.build_prompt(replace(request, messages=(*request.messages, LlmMessage("user", user_text))))
-
-        async def prefill() -> None:
-            try:
-                await runtime.prefill(prompt, self._slot)
-            except LlmError as failure:
-                LOGGER.warning("prefill: failed error=%s", failure)
-
-        self._prefill_task = self._spawn(prefill())
+    def _is_replying(self) -> bool:
+        return bool(self._replies) or (self._speculation is not None and self._speculation.reply_generator is not None)

@@ -24,6 +24,7 @@ from .validators import (
     one_of,
     string,
 )
+from .voices import DEFAULT_VOICE, VOICE_IDS
 from .worker_messages import LanguageCode
 
 FALLBACK_INSTRUCTIONS = "You are a friendly voice assistant."
@@ -34,6 +35,8 @@ DEFAULT_INSTRUCTIONS = (
 )
 MAX_INSTRUCTIONS_CHARS = 65_536
 """Characters of `instructions`, far above the models' context."""
+MAX_HINT_CHARS = 120
+"""Characters of the transcription's keywords and prompt that the recogniser reads."""
 MAX_TOOLS = 128
 """Functions that a session or response may declare."""
 
@@ -82,6 +85,7 @@ _VAD_FIELDS: dict[str, dict[str, Validator]] = {
         "threshold": number(0, 1),
         "prefix_padding_ms": number(0, 5000, integer=True),
         "silence_duration_ms": number(0, 10_000, integer=True),
+        "adaptive_silence": boolean,
         "idle_timeout_ms": nullable(number(5000, 30_000, integer=True)),
         "create_response": boolean,
         "interrupt_response": boolean,
@@ -110,12 +114,11 @@ def _max_output_tokens(value: Any, path: str, current: Any) -> Any:
     return number(1, 4096, integer=True)(value, path, current)
 
 
-def _voice(value: Any, path: str, current: Any) -> Any:
-    if isinstance(value, dict):
-        return object_of({"id": string(64)}, ("id",))(value, path, None)
-    name: str = string(64)(value, path, current)
-    if not name:
-        raise invalid_value(path, "A voice has a name.")
+def _voice(value: Any, path: str, current: Any) -> str:
+    known = one_of(*VOICE_IDS)
+    if isinstance(value, dict):  # as the protocol names a voice of the client's own; a response has names only
+        value = object_of({"id": known}, ("id",))(value, path, None)["id"]
+    name: str = known(value, path, None)
     return name
 
 
@@ -254,7 +257,7 @@ def default_session(model: str) -> Json:
                 "noise_reduction": None,
                 "turn_detection": dict(DEFAULT_SERVER_VAD),
             },
-            "output": {"format": dict(PCM_FORMAT), "voice": "alloy", "speed": 1.0},
+            "output": {"format": dict(PCM_FORMAT), "voice": DEFAULT_VOICE, "speed": 1.0},
         },
         "include": None,
     }
@@ -290,10 +293,10 @@ def cannot_update_voice(path: str) -> ProtocolError:
 def merge_response_settings(session: Json, overrides: Any) -> Json:
     """Return the session's settings overridden by those of `response.create`, for one response.
 
-    They also contain `metadata`, `conversation` ("auto" or "none") and `input` (raw items or None). Raises
-    `ProtocolError`.
+    They also contain `metadata`, `conversation` ("auto" or "none"), `input` (raw items or None) and `is_turn`: whether
+    the response continues the conversation under its instructions. Raises `ProtocolError`.
     """
-    base = {**session, "metadata": None, "conversation": "auto", "input": None}
+    base = {**session, "metadata": None, "conversation": "auto", "input": None, "is_turn": True}
     if overrides is None:
         return base
     if not isinstance(overrides, dict):
@@ -301,6 +304,8 @@ def merge_response_settings(session: Json, overrides: Any) -> Json:
     patch = {key: value for key, value in overrides.items() if value is not None}
     merged: Json = _RESPONSE_VALIDATOR(patch, "response", base)
     _check_tool_choice(merged, "response")
+    has_own_task = merged["input"] is not None or merged["instructions"] != session["instructions"]
+    merged["is_turn"] = merged["conversation"] != "none" and not has_own_task
     return merged
 
 
@@ -308,6 +313,13 @@ def _check_tool_choice(settings: Json, path: str) -> None:
     choice = settings["tool_choice"]
     if isinstance(choice, dict) and choice["name"] not in [tool["name"] for tool in settings["tools"]]:
         raise invalid_value(f"{path}.tool_choice", "It names a function that is not declared in 'tools'.")
+
+
+def transcription_hints(session: Json) -> str:
+    """Return the keywords and the prompt of the transcription, at most `MAX_HINT_CHARS`; "" without any."""
+    transcription = session["audio"]["input"]["transcription"] or {}
+    hints = [*(transcription.get("keywords") or ()), transcription.get("prompt") or ""]
+    return "、".join(filter(None, hints))[:MAX_HINT_CHARS]
 
 
 def input_language(session: Json) -> LanguageCode | None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from offline.chinese_script import ChineseScript
+
 Role = Literal["system", "user", "assistant", "tool"]
 LanguageCode = Literal["en", "zh"]
 
@@ -53,6 +55,13 @@ class ReplyRequest:
     max_tokens: int | None = None
     """Maximum of generated tokens; None for the worker's default."""
     speed: float = 1.0
+    is_turn: bool = True
+    """Whether the reply is the next turn of the conversation, under its instructions. Responses out of band, and those
+    with input or instructions of their own, are not."""
+    script: ChineseScript = "traditional"
+    """Script of a Chinese reply, as the user writes it or asks for it."""
+    voice: str = ""
+    """One of `voices.VOICE_IDS`; "" for the default."""
 
 
 # ------------------------------------------------------------------ session -> workers
@@ -69,6 +78,8 @@ class CaptionRequest:
     audio: bytes
     language: LanguageCode | None
     """Language hint of the session, or None."""
+    context: str = ""
+    """Words that are likely in the turn: of the transcription's prompt and keywords, and of the last reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,9 @@ class SpeechPaused:
     audio: bytes
     language: LanguageCode | None
     request: ReplyRequest | None
+    judges_voice: bool = False
+    """Whether the provisional transcript needs the probability that the turn is over."""
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class Recognize:
     item_id: str
     audio: bytes
     language: LanguageCode | None
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +166,8 @@ class ProvisionalTranscript:
 
     item_id: str
     text: str
+    turn_end_probability: float | None = None
+    """Probability (0 to 1) by the voice that the turn is over; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +178,8 @@ class FinalTranscript:
     text: str
     language: LanguageCode
     audio_s: float
+    endpoint_fault: str = ""
+    """Why this computer's words replace the transcription endpoint's: the value of an `EndpointFault`; else ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +216,21 @@ class ReplyToolCall:
     arguments: str
 
 
+FACTS = "facts"
+"""Name in place of a language model's, of the code that answers arithmetic, dates, time and units."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBy:
+    """Language model of one reply, where an endpoint is set, or `FACTS`."""
+
+    model: str
+    is_endpoint: bool
+    """Whether the endpoint answered, rather than this computer's own model."""
+    fault: str = ""
+    """Why the endpoint did not answer, or not to the end: the value of an `EndpointFault`; "" when it did."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyDone:
     """End of a reply. The counts are the language model's text tokens."""
@@ -208,6 +242,10 @@ class ReplyDone:
     output_tokens: int = 0
     message: str = ""
     """One sentence without anything of the conversation, with reason "failed"."""
+    answered_by: AnsweredBy | None = None
+    """None where no endpoint is set, and the language model here answered."""
+    speech_fault: str = ""
+    """Why this computer spoke in place of the speech endpoint: the value of an `EndpointFault`; else ""."""
 
 
 WorkResult = (
@@ -235,5 +273,12 @@ class SessionWorker(Protocol):
 class WorkerPool(Protocol):
     """Models of one process, shared by its sessions."""
 
+    @property
+    def model(self) -> str:
+        """Name of the language model of the sessions that open next."""
+
     def open(self, deliver: Callable[[WorkResult], None]) -> SessionWorker:
         """Open a worker for a new session. `deliver` is called in the event loop's thread, in order."""
+
+    async def close(self) -> None:
+        """Close what the workers share. No session opens after it."""

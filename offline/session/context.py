@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from offline.chinese_script import UserText, reply_script
 from offline.protocol.outputs import IdGenerator, Json, Outbox
-from offline.protocol.session_config import input_language
+from offline.protocol.session_config import input_language, transcription_hints
 from offline.protocol.worker_messages import LanguageCode, Prefill, ReplyRequest
 
 from .conversation import ConversationHistory, ConversationItem, TranscriptStatus, to_llm_messages
+
+MAX_REPLY_HINT_CHARS = 60
+"""Characters at the end of the last reply that the recogniser reads: answers often repeat its words."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,15 @@ class SessionContext:
         return input_language(self.config)
 
     @property
+    def likely_words(self) -> str:
+        """Words that are likely in the user's speech: keywords and prompt of the client, the end of the last reply."""
+        texts = (
+            part.text for item in reversed(self.conversation.items) if item.role == "assistant" for part in item.parts
+        )
+        last = next(filter(None, texts), "")
+        return "".join(f"{hint}。" for hint in (transcription_hints(self.config), last[-MAX_REPLY_HINT_CHARS:]) if hint)
+
+    @property
     def input_format(self) -> str:
         """Audio format of the client's audio."""
         return str(self.config["audio"]["input"]["format"]["type"])
@@ -75,7 +89,17 @@ def build_reply_request(settings: Json, items: list[ConversationItem]) -> ReplyR
         tool_choice=choice if isinstance(choice, str) else f"function:{choice['name']}",
         max_tokens=None if limit == "inf" else limit,
         speed=float(settings["audio"]["output"].get("speed", 1.0)),
+        is_turn=settings.get("is_turn", True),
+        script=reply_script(_user_texts(items), settings["instructions"]),
+        voice=settings["audio"]["output"]["voice"],
     )
+
+
+def _user_texts(items: list[ConversationItem]) -> Iterator[UserText]:
+    for item in items:
+        if item.type == "message" and item.role == "user":
+            for part in item.parts:
+                yield UserText(part.text, is_typed=part.type == "input_text")
 
 
 def _canonical_tool_json(tool: Json) -> str:

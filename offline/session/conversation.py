@@ -15,6 +15,7 @@ from offline.chinese_text import WORD_PATTERN
 from offline.protocol.audio_formats import encode_audio, to_base64
 from offline.protocol.outputs import Json, ProtocolError
 from offline.protocol.worker_messages import LlmMessage, Role, ToolCall
+from offline.tts.spoken_form.web import hosts_only
 
 MAX_STORED_AUDIO_BYTES = 10 * 60 * 1000 * BYTES_PER_MS
 """Bytes of audio per session kept for `conversation.item.retrieve`: ten minutes. The oldest is dropped first."""
@@ -98,11 +99,13 @@ class MessagePart:
 
 
 def played_words(text: str, fraction: float) -> str:
-    """Return the words of `text` whose middle is within `fraction` (0 to 1) of its audio."""
-    played = ""
-    for match in WORD_PATTERN.finditer(text):
-        middle = (match.end() - len(match.group().lstrip()) / 2) / len(text)
-        if middle > fraction:
+    """Return the words of `text` whose middle is within `fraction` (0 to 1) of its audio. Of a URL the host is said."""
+    matches = list(WORD_PATTERN.finditer(text))
+    lengths = [len(hosts_only(match.group())) for match in matches]
+    played, reached, whole = "", 0, sum(lengths) + len(text) - (matches[-1].end() if matches else 0)
+    for match, length in zip(matches, lengths, strict=True):
+        reached += length
+        if (reached - min(length, len(match.group().lstrip())) / 2) / whole > fraction:
             break
         played = text[: match.end()]
     return played

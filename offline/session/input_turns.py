@@ -9,7 +9,13 @@ from typing import Protocol
 from offline.audio import SAMPLES_PER_MS
 from offline.protocol.audio_formats import InputAudioDecoder, from_base64
 from offline.protocol.outputs import Json, ProtocolError, invalid_value, missing_parameter
-from offline.protocol.worker_messages import CaptionRequest, ReplyRequest, SpeechPaused, SpeechResumed
+from offline.protocol.worker_messages import (
+    CaptionRequest,
+    ProvisionalTranscript,
+    ReplyRequest,
+    SpeechPaused,
+    SpeechResumed,
+)
 from offline.stt.turn_detection import TurnSegmenter, TurnSignal, TurnSignalKind, VadModel
 
 from .context import SessionContext
@@ -46,8 +52,10 @@ class InputTurn:
     captioned_until_sample: int
     """Sample up to which the last caption request reached."""
     state: InputTurnState = InputTurnState.SPEAKING
-    provisional_text: str = ""
+    provisional_text: str | None = None
     """Transcript up to the pause; "" while it is unknown."""
+    turn_end_probability: float | None = None
+    """Probability that the pause ends the turn; None while it is unknown."""
 
 
 class TurnListener(Protocol):
@@ -99,7 +107,10 @@ class InputAudioManager:
         elif self._segmenter is None:
             self._segmenter = TurnSegmenter(detection, self._vad, self._buffer.end_sample)
         else:
-            self._segmenter.apply_settings(detection, self._turn.provisional_text if self._turn else "")
+            turn = self._turn
+            self._segmenter.apply_settings(
+                detection, turn.provisional_text if turn else None, turn.turn_end_probability if turn else None
+            )
 
     def append(self, event: Json) -> None:
         """Handle `input_audio_buffer.append`: accept or reject the whole audio, then process its first second.
@@ -161,8 +172,8 @@ class InputAudioManager:
         self._buffer.drop_before(self._buffer.end_sample)
         self._context.outbox.send("input_audio_buffer.cleared")
 
-    def apply_provisional_transcript(self, item_id: str, text: str) -> None:
-        """Apply the transcript up to the current pause, which may end the turn.
+    def apply_provisional_transcript(self, result: ProvisionalTranscript) -> None:
+        """Apply the transcript up to the current pause, and how it was said, which may end the turn.
 
         Captions do not suffice: they lack the last word, its punctuation, and words without agreement of two
         hypotheses.
@@ -170,12 +181,12 @@ class InputAudioManager:
         turn = self._turn
         if (
             turn is not None
-            and turn.item_id == item_id
+            and turn.item_id == result.item_id
             and turn.state is InputTurnState.PAUSED
             and self._segmenter is not None
         ):
-            turn.provisional_text = text
-            self._handle_signals(self._segmenter.apply_transcript(text))
+            turn.provisional_text, turn.turn_end_probability = result.text, result.turn_end_probability
+            self._handle_signals(self._segmenter.apply_transcript(result.text, result.turn_end_probability))
 
     def _handle_signals(self, signals: list[TurnSignal]) -> None:
         for signal in signals:
@@ -190,7 +201,13 @@ class InputAudioManager:
                 turn.state = InputTurnState.PAUSED
                 audio = self._buffer.get_range(turn.start_sample, signal.sample)
                 request = self._turn_listener.predict_request()
-                self._context.outbox.submit(SpeechPaused(turn.item_id, audio, self._context.language_hint, request))
+                judges_voice = self._segmenter is not None and self._segmenter.judges_voice
+                self._context.outbox.submit(
+                    SpeechPaused(
+                        *(turn.item_id, audio, self._context.language_hint, request, judges_voice),
+                        context=self._context.likely_words,
+                    )
+                )
             else:
                 self._resume_turn(turn)
 
@@ -199,7 +216,7 @@ class InputAudioManager:
         turn = InputTurn(self._context.ids.new("item"), start_sample, start_sample)
         self._turn = turn
         if self._segmenter is not None:
-            self._segmenter.apply_transcript("")
+            self._segmenter.apply_transcript(None)
         start_ms = start_sample // SAMPLES_PER_MS
         self._context.outbox.send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=turn.item_id)
         self._turn_listener.on_turn_started()
@@ -209,7 +226,12 @@ class InputAudioManager:
         audio = self._buffer.get_range(turn.start_sample, end_sample)
         self._buffer.drop_before(end_sample)
         end_ms = end_sample // SAMPLES_PER_MS
-        self._context.outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=turn.item_id)
+        silence: Json = {}
+        if detected and self._segmenter is not None and self._segmenter.judges_voice:
+            silence["silence_ms"] = self._segmenter.detector.heard_silence_ms
+        self._context.outbox.send(
+            "input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=turn.item_id, **silence
+        )
         self._turn_listener.on_turn_ended(turn.item_id, audio, detected=detected)
 
     def _request_caption(self, turn: InputTurn) -> None:
@@ -220,13 +242,15 @@ class InputAudioManager:
         ):
             turn.captioned_until_sample = self._buffer.end_sample
             audio = self._buffer.get_range(turn.start_sample, self._buffer.end_sample)
-            self._context.outbox.submit(CaptionRequest(turn.item_id, audio, self._context.language_hint))
+            self._context.outbox.submit(
+                CaptionRequest(turn.item_id, audio, self._context.language_hint, self._context.likely_words)
+            )
 
     def _resume_turn(self, turn: InputTurn) -> None:
         if turn.state is InputTurnState.PAUSED:
-            turn.state, turn.provisional_text = InputTurnState.SPEAKING, ""
+            turn.state, turn.provisional_text, turn.turn_end_probability = InputTurnState.SPEAKING, None, None
             if self._segmenter is not None:
-                self._segmenter.apply_transcript("")
+                self._segmenter.apply_transcript(None)
             self._context.outbox.submit(SpeechResumed(turn.item_id))
 
     def _abandon_turn(self) -> None:

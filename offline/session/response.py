@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from offline.audio import BYTES_PER_MS, duration_ms
 from offline.llm.token_estimate import estimate_tokens
 from offline.protocol.audio_formats import encode_audio, to_base64
 from offline.protocol.outputs import Json, Outbox
-from offline.protocol.worker_messages import ReplyDone, ReplyRequest
+from offline.protocol.worker_messages import AnsweredBy, ReplyDone, ReplyRequest
 
 from .context import build_reply_request
 from .conversation import (
@@ -61,6 +61,10 @@ class Response:
     output: list[ConversationItem] = field(default_factory=list)
     spoken_ms: float = 0.0
     """Milliseconds of audio generated so far."""
+    answered_by: AnsweredBy | None = None
+    """What answered the finished response; see `ReplyDone.answered_by`."""
+    speech_fault: str = ""
+    """Why this computer spoke the finished response in place of the speech endpoint; else ""."""
 
     def __post_init__(self) -> None:
         self.outbox.send("response.created", response=self.to_json("in_progress"))
@@ -119,6 +123,7 @@ class Response:
 
     def complete(self, done: ReplyDone) -> None:
         """End the response as the worker reports."""
+        self.answered_by, self.speech_fault = done.answered_by, done.speech_fault
         if done.reason == "stop":
             self.finish("completed", None, self._usage_json(done))
         elif done.reason == "max_tokens":
@@ -150,8 +155,12 @@ class Response:
 
     def to_json(self, status: str, details: Json | None = None, usage: Json | None = None) -> Json:
         """Return the response as JSON."""
-        output = self.settings["audio"]["output"]
+        output, model = self.settings["audio"]["output"], self.answered_by
+        own_fields: Json = {} if model is None else {"answered_by": asdict(model)}  # the service has no such fields
+        if self.speech_fault:
+            own_fields["speech_fault"] = self.speech_fault
         return {
+            **own_fields,
             "object": "realtime.response",
             "id": self.id,
             "status": status,

@@ -163,7 +163,7 @@ class Session:
         if isinstance(result, CaptionDelta):
             self._transcripts.apply_caption_delta(result, self._input_audio.turn_item_id)
         elif isinstance(result, ProvisionalTranscript):
-            self._input_audio.apply_provisional_transcript(result.item_id, result.text)
+            self._input_audio.apply_provisional_transcript(result)
         elif isinstance(result, (FinalTranscript, RecognitionFailed)):
             self._transcripts.apply_final_result(result)
             self._response_manager.start_ready_responses()

@@ -29,7 +29,9 @@ class TranscriptManager:
         if item.transcript_status is TranscriptStatus.PENDING:
             self._pending_items[item.id] = item
             audio = b"".join(part.audio for part in item.parts)
-            self._context.outbox.submit(Recognize(item.id, audio, self._context.language_hint))
+            self._context.outbox.submit(
+                Recognize(item.id, audio, self._context.language_hint, self._context.likely_words)
+            )
 
     def on_item_deleted(self, item: ConversationItem) -> None:
         """Drop the pending transcript of a deleted item."""
@@ -75,7 +77,10 @@ class TranscriptManager:
             if result.text.startswith(caption):
                 self._send_delta(item.id, index, result.text[len(caption) :])
             usage = {"type": "duration", "seconds": math.ceil(result.audio_s)}
-            self._context.outbox.send(f"{TRANSCRIPTION_EVENT}.completed", **head, transcript=result.text, usage=usage)
+            own = {"endpoint_fault": result.endpoint_fault} if result.endpoint_fault else {}  # not the service's
+            self._context.outbox.send(
+                f"{TRANSCRIPTION_EVENT}.completed", **head, transcript=result.text, usage=usage, **own
+            )
 
     def _send_delta(self, item_id: str, index: int, delta: str) -> None:
         if self._context.is_transcription_enabled and delta:

@@ -10,19 +10,19 @@ from typing import Protocol
 import numpy as np
 
 from offline.audio import STT_SAMPLE_RATE, FloatAudio, to_pcm16
-from offline.chinese_text import HAN_CHARACTER
 from offline.protocol.worker_messages import LanguageCode
 
+from .hallucinations import repeats_a_phrase
 from .turn_detection import VAD_WINDOW_SAMPLES, VadModel
 
 MIN_SPEECH_S = 0.1
 """Seconds of audio below which no word fits in."""
 MIN_AUDIBLE_RMS = 0.001
 """Root mean square (of 1.0) of 20 ms below which audio is silent. An engine may find words in it."""
-MIN_VOICE_PROBABILITY = 0.3
-"""Probability from which on a window may be a voice. Noise stays below 0.16, speech reaches 0.9."""
-MIN_VOICED_WINDOWS = 2
-"""Windows of 32 ms from which on audio contains a voice."""
+MIN_VOICE_PROBABILITY = 0.5
+"""Probability from which on a window may be a voice. Speech reaches 0.9; music touches 0.65 and barks stay below."""
+MIN_VOICED_WINDOWS = 5
+"""Windows of 32 ms from which on audio contains a voice. Knocks on wood have four."""
 MAX_CHARS_PER_S = 35.0
 """Characters per second above which an engine is repeating itself."""
 
@@ -37,6 +37,8 @@ REVOTE_GROWTH_FACTOR = 2.5
 """Growth of the turn before the vote after a confident one."""
 UNSURE_REVOTE_GROWTH_FACTOR = 1.3
 """Growth of the turn before the vote after another one."""
+FINAL_REVOTE_GROWTH_FACTOR = 2.0
+"""Growth of the turn since its only confident vote from which on the language is voted on again at its end."""
 UNDECIDED_PROBABILITIES = (0.35, 0.65)
 """Mandarin probabilities between which the language of the previous turn is kept."""
 LANGUAGE_VOTE_MAX_S = 12.0
@@ -51,14 +53,6 @@ CAPTION_WINDOW_MAX_S = 10.0
 FINALIZED_SEGMENT_MIN_S = 6.0
 """Seconds of the shortest finalized segment. It ends at the quietest point up to `CAPTION_WINDOW_MAX_S`."""
 
-# Subtitle lines that Whisper was trained on and writes for music, noise or silence.
-_SUBTITLE_HALLUCINATION = re.compile(
-    r"^\W*(you|thank you( (so|very) much)?( for watching)?|thanks for watching.*|字幕.*"
-    r"|.*(訂閱|订阅).*(點贊|点赞|轉發|转发).*|.*(點贊|点赞).*(訂閱|订阅).*|[謝谢][謝谢](大家)?([觀观]看|收看)|[請请]不吝.*)\W*$",
-    re.IGNORECASE,
-)
-SUBTITLE_MAX_LETTERS_PER_S = 14.0
-"""Letters per second (a Chinese character counts three) up to which such a line is plausible speech."""
 _NON_SPEECH_TEXT = re.compile(r"^\W*$|^\s*♪|^\s*[\[(♪].*[\])♪]\W*$")
 
 
@@ -68,13 +62,15 @@ class RecognitionResult:
 
     text: str
     language: LanguageCode
+    endpoint_fault: str = ""
+    """Why this computer's words replace the transcription endpoint's: the value of an `EndpointFault`; else ""."""
 
 
 class SttEngine(Protocol):
     """Speech recognition model."""
 
-    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> str:
-        """Return the words in `audio` (16 kHz); "" without any."""
+    def transcribe(self, audio: FloatAudio, language: LanguageCode, context: str = "") -> str:
+        """Return the words in `audio` (16 kHz); "" without any. `context`: words that are likely in it."""
 
 
 class Recognizer(Protocol):
@@ -87,7 +83,7 @@ class Recognizer(Protocol):
     def mandarin_probability(self, audio: FloatAudio) -> float:
         """Return the probability (0 to 1) that `audio` (16 kHz) is Mandarin."""
 
-    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult: ...
+    def transcribe(self, audio: FloatAudio, language: LanguageCode, context: str = "") -> RecognitionResult: ...
 
 
 def is_audible(audio: FloatAudio) -> bool:
@@ -122,16 +118,7 @@ def is_plausible(text: str, audio_s: float) -> bool:
     """Return False for a text without words, with too many for `audio_s` seconds, or with endless repetition."""
     if _NON_SPEECH_TEXT.match(text) or len(text) > MAX_CHARS_PER_S * audio_s + 20:
         return False
-    return not re.search(r"(.{2,40}?)\1{5,}", text)
-
-
-def is_subtitle_hallucination(text: str, audio_s: float) -> bool:
-    """Return whether `text` is a subtitle line from Whisper's training that is too long for `audio_s` seconds.
-
-    "Thank you." and "You." are common speech. Engines that were not trained on subtitles are trusted.
-    """
-    letters = len(text) + 2 * len(HAN_CHARACTER.findall(text))
-    return _SUBTITLE_HALLUCINATION.match(text) is not None and letters > SUBTITLE_MAX_LETTERS_PER_S * audio_s
+    return not (re.search(r"(.{2,40}?)\1{5,}", text) or repeats_a_phrase(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +142,19 @@ def needs_language_vote(votes: Sequence[LanguageVote], turn_s: float) -> bool:
     if len(votes) > 1 and last.is_confident and votes[-2].is_confident:
         return False
     return turn_s > last.turn_s * (REVOTE_GROWTH_FACTOR if last.is_confident else UNSURE_REVOTE_GROWTH_FACTOR)
+
+
+def needs_final_vote(votes: Sequence[LanguageVote], turn_s: float) -> bool:
+    """Return whether another vote is due at the end of a turn of `turn_s` seconds. It delays the reply.
+
+    A confident vote stands for a turn of at most twice its length: one second of a sentence can mislead.
+    """
+    if not votes or not votes[-1].is_confident:
+        return True
+    earlier, last = votes[-2:] if len(votes) > 1 else (None, votes[-1])
+    if earlier is not None and earlier.is_confident:
+        return (earlier.mandarin_probability > 0.5) != (last.mandarin_probability > 0.5)
+    return turn_s > FINAL_REVOTE_GROWTH_FACTOR * last.turn_s
 
 
 def choose_language(votes: Sequence[LanguageVote], previous: LanguageCode) -> LanguageCode:

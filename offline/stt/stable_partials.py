@@ -75,8 +75,10 @@ class IncrementalTranscript:
     Blocks while it transcribes; belongs to the recognition thread. `audio` is always the whole turn at 16 kHz.
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
+    def __init__(self, recognizer: Recognizer, context: str = "") -> None:
+        """`context`: words that are likely in the turn."""
         self._recognizer = recognizer
+        self._context = context
         self._language: LanguageCode = "en"
         self._finalized_texts: list[str] = []
         self._finalized_until_sample = 0
@@ -95,14 +97,14 @@ class IncrementalTranscript:
             self._language, self._finalized_texts, self._finalized_until_sample = language, [], 0
         start = self._finalized_until_sample
         if self.unfinalized_s(audio) <= CAPTION_WINDOW_MAX_S:
-            hypothesis = self._recognizer.transcribe(audio[start:], language).text
+            hypothesis = self._recognizer.transcribe(audio[start:], language, self._context).text
             return self._append_caption(self._stable_prefix.add_hypothesis(hypothesis))
         end = find_quietest_sample(
             audio,
             start + int(FINALIZED_SEGMENT_MIN_S * STT_SAMPLE_RATE),
             start + int(CAPTION_WINDOW_MAX_S * STT_SAMPLE_RATE),
         )
-        text = self._recognizer.transcribe(audio[start:end], language).text
+        text = self._recognizer.transcribe(audio[start:end], language, self._context).text
         self._finalized_texts.append(text)
         self._finalized_until_sample = end
         fresh, self._stable_prefix = self._stable_prefix.finalize(text)
@@ -111,8 +113,8 @@ class IncrementalTranscript:
     def transcribe_turn(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
         """Return the transcript of the whole turn: finalized segments and the rest, or all in another language."""
         if language != self._language or len(audio) < self._finalized_until_sample:
-            return self._recognizer.transcribe(audio, language)
-        rest = self._recognizer.transcribe(audio[self._finalized_until_sample :], language)
+            return self._recognizer.transcribe(audio, language, self._context)
+        rest = self._recognizer.transcribe(audio[self._finalized_until_sample :], language, self._context)
         separator = "" if rest.language == "zh" else " "
         return RecognitionResult(
             separator.join(text for text in (*self._finalized_texts, rest.text) if text), rest.language

@@ -6,7 +6,6 @@ probability covers a window of 512 samples at 16 kHz, which is 768 received samp
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,6 +20,8 @@ import soxr
 from offline.audio import SAMPLE_RATE, SAMPLES_PER_MS, STT_SAMPLE_RATE, rms
 from offline.models.ascii_path import ascii_path
 from offline.protocol.outputs import Json
+
+from .end_of_turn import adaptive_silence_ms, semantic_silence_ms
 
 VAD_WINDOW_SAMPLES = 512
 """Samples at 16 kHz of one window."""
@@ -107,6 +108,8 @@ class TurnDetector:
         self.threshold = threshold
         self.padding_samples = padding_ms * SAMPLES_PER_MS
         self.silence_ms = silence_ms
+        self.heard_silence_ms = 0
+        """Milliseconds of silence that ended the last turn: a late judgement makes it longer than `silence_ms`."""
         self.phase = DetectorPhase.SILENCE
         self._now_sample = origin_sample
         self._earliest_start_sample = origin_sample
@@ -164,53 +167,9 @@ class TurnDetector:
         if silence >= max(1, self.silence_ms // WINDOW_MS) * RECEIVED_WINDOW_SAMPLES:
             self.phase = DetectorPhase.SILENCE
             self._earliest_start_sample = self._now_sample
+            self.heard_silence_ms = silence // SAMPLES_PER_MS
             signals.append(TurnSignal(TurnSignalKind.STOPPED, self._now_sample))
         return signals
-
-
-@dataclass(frozen=True, slots=True)
-class SilencePolicy:
-    """Milliseconds of silence that end a turn, by the transcript so far."""
-
-    finished_ms: int
-    """For words that end a sentence."""
-    unclear_ms: int
-    """Without words yet, or with words that neither end a sentence nor call for more."""
-    unfinished_ms: int
-    """For words that call for more: a comma, "and", 因為."""
-
-
-SILENCE_POLICIES = {
-    "low": SilencePolicy(800, 1600, 8000),
-    "medium": SilencePolicy(400, 800, 4000),
-    "auto": SilencePolicy(400, 800, 4000),
-    "high": SilencePolicy(250, 450, 2000),
-}
-"""Silence policy by the `eagerness` of `semantic_vad`."""
-
-SENTENCE_END = re.compile(r"[.!?。！？][\"'”’」』)）]*\s*$")
-CONTINUATION_END = re.compile(
-    r"(?:[,;:，、；：…—-]|\.\.\."
-    r"|\b(?:and|or|but|because|if|the|an?|my|your|um+|uh+|er+)[.…]*"
-    r"|(?:但是|可是|因為|因为|所以|如果|然後|然后|還有|还有)[.。…]*)\s*$",
-    re.IGNORECASE,
-)
-"""Ends of words that call for more, with or without the full stop that a recogniser always adds."""
-POSSIBLE_CONTINUATION_END = re.compile(
-    r"(?:\b(?:so|that|to|of|with|for|in|at|on|is|are|was|i|we|well|like)|[和與跟或但]|就是|那個|那个|嗯|呃)([.。]?)\s*$",
-    re.IGNORECASE,
-)
-"""Words that call for more, or end a sentence ("I think so."). A full stop leaves it open."""
-
-
-def semantic_silence_ms(eagerness: str, transcript: str) -> int:
-    """Return the milliseconds of silence that end a turn with this transcript so far."""
-    policy = SILENCE_POLICIES[eagerness]
-    if CONTINUATION_END.search(transcript):
-        return policy.unfinished_ms
-    if match := POSSIBLE_CONTINUATION_END.search(transcript):
-        return policy.unclear_ms if match[1] else policy.unfinished_ms
-    return policy.finished_ms if SENTENCE_END.search(transcript) else policy.unclear_ms
 
 
 class TurnSegmenter:
@@ -225,23 +184,42 @@ class TurnSegmenter:
         self.detector = TurnDetector(SEMANTIC_VAD_THRESHOLD, SEMANTIC_VAD_PADDING_MS, 0, origin_sample)
         self.apply_settings(settings)
 
-    def apply_settings(self, settings: Json, transcript: str = "") -> None:
-        """Apply changed settings to the turn in progress. `transcript` is that of the turn so far."""
+    @property
+    def judges_voice(self) -> bool:
+        """Whether the voice takes part in the end of a turn. With plain `server_vad`, silence alone decides."""
+        return self._settings["type"] == "semantic_vad" or bool(self._settings.get("adaptive_silence"))
+
+    def apply_settings(
+        self, settings: Json, transcript: str | None = None, turn_end_probability: float | None = None
+    ) -> None:
+        """Apply changed settings to the turn in progress.
+
+        `transcript` is that of the turn so far, `turn_end_probability` that of the current pause.
+        """
         self._settings = settings
         if settings["type"] == "server_vad":
             self.detector.threshold = settings["threshold"]
             self.detector.padding_samples = settings["prefix_padding_ms"] * SAMPLES_PER_MS
             self.detector.silence_ms = settings["silence_duration_ms"]
+            if self.judges_voice:
+                self.detector.silence_ms = adaptive_silence_ms(
+                    settings["silence_duration_ms"], transcript, turn_end_probability
+                )
         else:
             self.detector.threshold = SEMANTIC_VAD_THRESHOLD
             self.detector.padding_samples = SEMANTIC_VAD_PADDING_MS * SAMPLES_PER_MS
-            self.detector.silence_ms = semantic_silence_ms(settings["eagerness"], transcript)
+            self.detector.silence_ms = semantic_silence_ms(
+                settings["eagerness"], transcript or "", turn_end_probability
+            )
 
-    def apply_transcript(self, text: str) -> list[TurnSignal]:
-        """Apply the transcript of the turn so far. Return signals if the current silence is now long enough."""
-        if self._settings["type"] != "semantic_vad":
+    def apply_transcript(self, text: str | None, turn_end_probability: float | None = None) -> list[TurnSignal]:
+        """Apply the transcript of the turn so far, and the probability that it is over.
+
+        Return signals if the current silence is now long enough.
+        """
+        if not self.judges_voice:
             return []
-        self.apply_settings(self._settings, text)
+        self.apply_settings(self._settings, text, turn_end_probability)
         return self.detector.check_end_of_turn()
 
     def feed(self, pcm: bytes) -> list[TurnSignal]:

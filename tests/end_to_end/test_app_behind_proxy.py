@@ -51,7 +51,13 @@ def talk(app: AppProcess) -> str:
                 return str(event["text"])
 
 
-@pytest.mark.parametrize("command", [["app.py"], ["-m", "uvicorn", "app:app"]], ids=["python app.py", "uvicorn"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["app.py"], id="python app.py"),
+        pytest.param(["-m", "uvicorn", "app:app"], id="uvicorn", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize(
     ("variables", "scheme"),
     [
@@ -95,6 +101,7 @@ def test_app_reaches_the_outside_through_the_proxy_and_nothing_else(
     assert "Traceback" not in log and PASSWORD not in log and ENCODED not in log
 
 
+@pytest.mark.long
 @pytest.mark.models
 def test_app_with_a_proxy_that_is_down_reaches_the_embedded_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,8 +114,14 @@ def test_app_with_a_proxy_that_is_down_reaches_the_embedded_server(
         assert "Traceback" not in app.log_path.read_text()
 
 
-@pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "all_proxy"])
-@pytest.mark.parametrize("value", [f"ftp://user:{ENCODED}@h:1", f"http://user:{ENCODED}@a b:1", "socks4://h:1"])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("http_proxy", f"ftp://user:{ENCODED}@h:1"),
+        ("HTTPS_PROXY", f"http://user:{ENCODED}@a b:1"),
+        ("all_proxy", "socks4://h:1"),
+    ],
+)
 def test_unusable_proxy_ends_the_start_with_one_sentence(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

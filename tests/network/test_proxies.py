@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from websockets.uri import parse_proxy as websockets_parse_proxy
 
 from network import proxies
-from network.proxies import ProxySettingError, is_loopback_host, parse_proxy, prepare_environment, proxy_for
+from network.hosts import is_loopback_host
+from network.proxies import ProxySettingError, parse_proxy, prepare_environment, proxy_for
 from tests.support.network.fake_proxy import set_proxies
 
 PROXY = "http://192.0.2.1:3128"

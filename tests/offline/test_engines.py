@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from offline.engines import EnginesUnavailable, import_engines
+from tests.support.paths import ROOT
+
+OPEN_A_MODEL = """
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from offline.models.onnx_session import open_onnx_session
+
+values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+session = open_onnx_session(model.SerializeToString(), 1)
+assert session.run(None, {"x": np.ones(1, np.float32)})[0] == [1.0]
+"""
 
 
 @pytest.mark.parametrize("raised", ["ImportError('no\\nlib.')", "FileNotFoundError(2, 'x.dll')", "RuntimeError()"])
@@ -18,3 +35,11 @@ def test_import_engines_with_any_error_raises_one_sentence(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(EnginesUnavailable, match=rf"because {name} cannot be loaded: [^\n]+[^.]\.$"):
         import_engines([name])
+
+
+def test_engines_report_nothing_and_keep_no_device_id(tmp_path: Path) -> None:
+    """onnxruntime writes its device id as soon as it opens a model, unless its telemetry is off."""
+    environ = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environ |= dict.fromkeys(("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"), str(tmp_path))
+    subprocess.run([sys.executable, "-c", OPEN_A_MODEL], cwd=ROOT, env=environ, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []

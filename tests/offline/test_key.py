@@ -25,7 +25,7 @@ WRONG = ("", "Bearer", "Bearer ", KEY, f"Bearer {KEY}x", f"Basic {KEY}", "Bearer
 def make_server() -> RealtimeServer:
     server = RealtimeServer(key=KEY, vad_factory=tone_detector)
     workers = ScriptedModelRuntime(ModelScript())
-    server.mark_ready(workers, workers.model, workers.languages)
+    server.mark_ready(workers, workers.languages)
     return server
 
 

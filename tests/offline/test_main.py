@@ -46,8 +46,12 @@ async def test_process_with_a_used_port_exits_with_1() -> None:
             assert await asyncio.wait_for(second.process.wait(), 20) == 1
 
 
-async def test_process_with_an_invalid_setting_exits_with_2() -> None:
-    async with offline_process(OFFLINE_SESSIONS="none") as server:
+@pytest.mark.parametrize(
+    "setting",
+    [{"OFFLINE_SESSIONS": "none"}, {"OFFLINE_LLM": "huge"}, {"OFFLINE_STT": "large"}, {"OFFLINE_UPGRADE": "?"}],
+)
+async def test_process_with_an_invalid_setting_exits_with_2(setting: dict[str, str]) -> None:
+    async with offline_process(**setting) as server:
         assert await asyncio.wait_for(server.process.wait(), 20) == 2
 
 

@@ -169,6 +169,7 @@ async def test_health_reports_loading_ready_and_failed() -> None:
             "capacity": 3,
             "languages": [],
             "detail": "Reading the language model.",
+            "upgrade": "",
         }
         with pytest.raises(InvalidStatus) as refused:
             await connect(url)
@@ -265,7 +266,7 @@ async def test_closed_connection_drops_results_and_sets_no_timer() -> None:
 
     script = ModelScript()
     server = RealtimeServer(vad_factory=lambda: lambda window: 0.0)
-    server.mark_ready(Workers(script), "scripted", ("en",))
+    server.mark_ready(Workers(script), ("en",))
     async with running_server(server) as url:
         async with connect(url) as connection:
             await next_event(connection)

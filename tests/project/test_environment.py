@@ -267,6 +267,8 @@ def test_start_without_the_engines_of_one_language_fetches_the_models(missing: t
 INTERRUPTER = """
 import os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+
 class Interrupter:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:

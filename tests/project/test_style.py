@@ -18,11 +18,15 @@ from tests.support.source_rules import (
     function_definitions,
     imported_names,
     markdown_files,
+    page_source_comments,
+    page_source_files,
     python_files,
 )
 from voicechat import VERSION
 
 MAX_FILE_LINES = 400
+MAX_PAGE_SOURCE_LINE_CHARS = 200
+"""Characters of a line of a script or a style sheet; the picture of the icons is data."""
 MAX_MODULES_PER_FOLDER = 12
 """Python modules in one folder, `__init__.py` not counted."""
 MAX_RECEIVE_DEFINITIONS = 5
@@ -49,8 +53,25 @@ def test_version_in_package_equals_pyproject() -> None:
 
 
 def test_prose_has_no_forbidden_phrase() -> None:
-    found = [finding for path in (*python_files(), *markdown_files()) for finding in find_forbidden_phrases(path)]
+    paths = (*python_files(), *markdown_files(), *page_source_files())
+    found = [finding for path in paths for finding in find_forbidden_phrases(path)]
     assert not found, "\n".join(map(str, found))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("/* One\n * and two. */ a {}", ["One and two."]),
+        ("/** What it does. */", ["What it does."]),
+        ("  // one\n  // and two\n  f(); // three", ["one and two", "three"]),
+        ("f(\"wss://a\", '/* no */', `// no\n`); // yes", ["yes"]),
+        ('a::before { content: "/*"; } /* yes */', ["yes"]),
+        ("a /* yes */ b", ["yes"]),
+        ("f(1 / 2, 3 / 4);", []),
+    ],
+)
+def test_comments_of_scripts_and_styles_are_found(source: str, expected: list[str]) -> None:
+    assert [" ".join(text.split()) for _, text in page_source_comments(source)] == expected
 
 
 @pytest.mark.parametrize(
@@ -108,8 +129,19 @@ def test_test_modules_do_not_import_each_other() -> None:
 
 
 def test_files_have_at_most_400_lines() -> None:
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in python_files()}
+    paths = (*python_files(), *page_source_files())
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in paths}
     assert not {name: length for name, length in lengths.items() if length > MAX_FILE_LINES}
+
+
+def test_lines_of_scripts_and_styles_are_readable() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {len(line)}"
+        for path in page_source_files()
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if len(line) > MAX_PAGE_SOURCE_LINE_CHARS and "%3C" not in line
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_folders_have_at_most_twelve_modules() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from voicechat.conversation import traditional_chinese
+from voicechat.conversation.chinese import traditional_chinese
 
 
 @contextmanager

@@ -95,11 +95,18 @@ def markdown_files() -> Iterator[Path]:
     )
 
 
+def page_source_files() -> Iterator[Path]:
+    """Yield the scripts and style sheets of the page."""
+    static = ROOT / "voicechat" / "ui" / "static"
+    yield from (*sorted(static.rglob("*.js")), *sorted(static.rglob("*.css")))
+
+
 def find_forbidden_phrases(path: Path) -> list[Finding]:
     """Return the forbidden phrases of a file's prose."""
     if path in OWN_EXAMPLES:
         return []
-    texts = _markdown_texts(path) if path.suffix == ".md" else _python_texts(path)
+    readers = {".md": _markdown_texts, ".py": _python_texts}
+    texts = readers[path.suffix](path) if path.suffix in readers else page_source_comments(path.read_text("utf-8"))
     name = str(path.relative_to(ROOT))
     return [Finding(name, line, word, text) for line, text in texts for word in forbidden_phrases_in(text)]
 
@@ -190,6 +197,21 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
         last = token.start[0]
         lines.append(token.string.lstrip("# "))
     yield first, " ".join(lines)
+
+
+PAGE_SOURCE_TOKEN = re.compile(
+    r"""/\*.*?\*/|(?:^[ \t]*//[^\n]*\n?)+|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`""",
+    re.DOTALL | re.MULTILINE,
+)
+"""Comment (adjacent lines of `//` joined) or string of JavaScript and CSS."""
+
+
+def page_source_comments(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the comments of a script or a style sheet, each with its line."""
+    for token in PAGE_SOURCE_TOKEN.finditer(source):
+        text = token[0].lstrip()
+        if text.startswith(("/*", "//")):
+            yield source.count("\n", 0, token.start()) + 1, re.sub(r"(?m)^\s*(//+|/?\*+/?)|\*/", " ", text)
 
 
 def _markdown_texts(path: Path) -> Iterator[tuple[int, str]]:

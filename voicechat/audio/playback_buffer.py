@@ -225,16 +225,22 @@ class PlaybackBuffer:
         """Return whether audio waits to be played."""
         return bool(self._queue)
 
+    def unfinished_parts(self) -> list[Truncation]:
+        """Return what `interrupt()` would cut now."""
+        return [
+            Truncation(part.item_id, part.content_index, part.played_samples * 1000 // RATE)
+            for part in self._parts.values()
+            if part.received_samples and not (part.is_complete and part.played_samples == part.received_samples)
+        ]
+
     def interrupt(self, now: float) -> list[Truncation]:
         """Stop at once and cancel the responses. Return the unfinished parts in playing order, with their heard ms.
 
         Samples that were returned are on their way and are heard too (measured by `benchmarks/barge_in.py`). Parts
         returned to their end are therefore left out.
         """
-        cuts = []
+        cuts = self.unfinished_parts()
         for part in list(self._parts.values()):
-            if part.received_samples and not (part.is_complete and part.played_samples == part.received_samples):
-                cuts.append(Truncation(part.item_id, part.content_index, part.played_samples * 1000 // RATE))
             self.responses.cancel(part.response_id, part.item_id)
         if self.state is PlaybackState.PLAYING and self._queue:
             chunk = self._queue[0]

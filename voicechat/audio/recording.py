@@ -178,6 +178,11 @@ class Recording:
             )
 
     @property
+    def byte_count(self) -> int:
+        """Bytes that both channels take of the temporary folder, at most."""
+        return self.sample_count * CHANNELS * SAMPLE_WIDTH_BYTES
+
+    @property
     def duration_s(self) -> float:
         return self.sample_count / RATE
 

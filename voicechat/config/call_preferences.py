@@ -50,14 +50,18 @@ class CallPreferences:
     """Speaking speed, limited to 0.25-1.5."""
     max_cost_usd: float = 0.0
     """US dollars of one call; 0: the operator's limit."""
+    persona: str = ""
+    """Key of the persona chosen last; "": the first one, as long as nothing was chosen. The page shows it. The
+    instructions count, which the visitor may have changed."""
 
     def apply_to(self, settings: Settings) -> Settings:
         """Return the settings of this visitor's calls."""
+        persona_instructions = settings.personas[0].instructions if not self.persona else ""  # chosen at first
         caps = [cap for cap in (settings.max_call_cost, self.max_cost_usd) if cap > 0]
         return settings.with_changes(
             voice=self.voice or settings.voice,
             language=self.language or settings.language,
-            instructions=self.instructions[:MAX_INSTRUCTIONS_CHARS] or settings.instructions,
+            instructions=self.instructions[:MAX_INSTRUCTIONS_CHARS] or persona_instructions or settings.instructions,
             vad_silence_ms=SILENCE_MS.get(self.endpointing_speed, settings.vad_silence_ms),
             eagerness=EAGERNESS.get(self.endpointing_speed, settings.eagerness),
             noise_reduction=self.noise_reduction or settings.noise_reduction,

@@ -112,9 +112,20 @@ def name_list(max_count: int, max_chars: int) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _validate_llm_choice(value: str, info: ValidationInfo) -> str:
+    """Return the choice. The embedded server has the same rule; it would end with a wrong one, and be started again."""
+    value = value.strip()
+    is_path = value.lower().endswith(".gguf") or "/" in value or "\\" in value
+    if is_path or value.lower() in ("auto", "small", "medium", "large"):
+        return value
+    raise SettingsError(f"{variable_of(info)} must be auto, small, medium, large or the path of a GGUF file.")
+
+
 Key = Annotated[str, AfterValidator(_validate_key)]
 """Key for an HTTP header."""
 RealtimeUrl = Annotated[str, AfterValidator(_validate_realtime_url)]
 """Address of a Realtime server, as a WebSocket URL."""
+LlmChoice = Annotated[str, AfterValidator(_validate_llm_choice)]
+"""Language model of the embedded server: a tier, or the path of a file."""
 IgnoreCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 """Validator for enums: accept capital letters."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from .groups.call_settings import DEFAULT_VAD_SILENCE_MS
 from .settings import DuckingMode, NoiseReduction, ServerKind, Settings, TurnDetection
 from .transcription import build_transcription
 
@@ -33,17 +34,29 @@ class SessionMode(StrEnum):
 
 
 def build_session_update(
-    settings: Settings, mode: SessionMode = SessionMode.VOICE, *, kind: ServerKind | None = None, model: str = ""
+    settings: Settings,
+    mode: SessionMode = SessionMode.VOICE,
+    *,
+    kind: ServerKind | None = None,
+    model: str = "",
+    for_program: bool = False,
 ) -> Event:
-    """Return the GA `session.update`. `kind` and `model` default to those of `settings`."""
+    """Return the GA `session.update`. `kind` and `model` default to those of `settings`.
+
+    `for_program`: without the embedded server's additions to the protocol, which a strict client does not know.
+    """
     kind = settings.server_kind if kind is None else kind
-    session = _build_voice_session(settings, kind) if mode is SessionMode.VOICE else _build_text_session(settings)
+    session = (
+        _build_voice_session(settings, kind, adapts=not for_program)
+        if mode is SessionMode.VOICE
+        else _build_text_session(settings)
+    )
     if kind is ServerKind.OPENAI and (model or settings.model_for(kind)).startswith("gpt-realtime-2"):
         session["reasoning"] = {"effort": "low"}  # more reasoning delays the first word
     return {"type": "session.update", "event_id": SESSION_EVENT_ID, "session": session}
 
 
-def _build_voice_session(settings: Settings, kind: ServerKind) -> Event:
+def _build_voice_session(settings: Settings, kind: ServerKind, *, adapts: bool) -> Event:
     noise = settings.noise_reduction
     # Other servers may lack the voice "alloy" and then stay silent: they use their own default.
     voice = settings.voice or ("" if kind is ServerKind.CUSTOM else DEFAULT_VOICE)
@@ -59,7 +72,7 @@ def _build_voice_session(settings: Settings, kind: ServerKind) -> Event:
                 "format": dict(PCM_24KHZ_FORMAT),
                 "transcription": build_transcription(settings, kind, settings.language),
                 "noise_reduction": None if noise is NoiseReduction.NONE else {"type": noise.value},
-                "turn_detection": build_turn_detection(settings),
+                "turn_detection": build_turn_detection(settings, kind, adapts=adapts),
             },
             "output": {
                 "format": dict(PCM_24KHZ_FORMAT),
@@ -82,19 +95,23 @@ def _build_text_session(settings: Settings) -> Event:
     }
 
 
-def build_turn_detection(settings: Settings) -> Event:
+def build_turn_detection(settings: Settings, kind: ServerKind, *, adapts: bool = True) -> Event:
     """Return the `turn_detection` object. The server ends turns and answers them in either case.
 
     With ducking, the client decides whether speech interrupts a reply, on servers that confirm it
     (`voicechat/turn_taking/session_capabilities.py`). Without it, the server does.
+
+    The embedded server adapts the usual silence to the words and the voice of each pause; another one stays as it is.
     """
     responses = {"create_response": True, "interrupt_response": settings.ducking is DuckingMode.OFF}
     if settings.turn_detection is TurnDetection.SEMANTIC:
         return {"type": "semantic_vad", "eagerness": settings.eagerness.value, **responses}
+    adapts = adapts and kind is ServerKind.OFFLINE and settings.vad_silence_ms == DEFAULT_VAD_SILENCE_MS
     return {
         "type": "server_vad",
         "threshold": settings.vad_threshold,
         "prefix_padding_ms": settings.vad_prefix_padding_ms,
         "silence_duration_ms": settings.vad_silence_ms,
+        **({"adaptive_silence": True} if adapts else {}),
         **responses,
     }

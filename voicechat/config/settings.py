@@ -27,8 +27,10 @@ from voicechat.protocol.endpoint import (
 )
 from voicechat.protocol.unsupported_fields import UnsupportedFields
 
-from .app_settings import PageSettings, UpstreamSettings
-from .call_settings import (
+from .deployment_defaults import with_deployment_defaults
+from .env_values import SettingsError, check_key
+from .groups.app_settings import PageSettings, UpstreamSettings
+from .groups.call_settings import (
     CallSettings,
     DuckingMode,
     Eagerness,
@@ -38,11 +40,10 @@ from .call_settings import (
     TranscriptionDelay,
     TurnDetection,
 )
-from .deployment_defaults import with_deployment_defaults
-from .env_values import SettingsError, check_key
-from .ice_settings import IceSettings
-from .limit_settings import LimitSettings
-from .security_settings import SecuritySettings
+from .groups.embedded_settings import EmbeddedServerSettings, ServiceUse
+from .groups.ice_settings import IceSettings
+from .groups.limit_settings import LimitSettings
+from .groups.security_settings import SecuritySettings
 
 __all__ = [
     "DuckingMode",
@@ -67,6 +68,8 @@ ENV_FILE = Path(".env")
 class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
     """All settings, those of the last base first. They are frozen, so a call keeps the settings it started with."""
 
+    embedded: EmbeddedServerSettings = Field(default_factory=EmbeddedServerSettings)
+    """Models and endpoints of the embedded server."""
     limits: LimitSettings = Field(default_factory=LimitSettings)
     """Limits of admission, visitors and messages."""
     ice: IceSettings = Field(default_factory=IceSettings)
@@ -105,7 +108,8 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
         """Kind of the operator's server."""
         if self.realtime_url:
             return ServerKind.CUSTOM
-        return ServerKind.OPENAI if self.openai_api_key else ServerKind.OFFLINE
+        is_embedded = self.embedded.service_use is not ServiceUse.NONE or not self.openai_api_key
+        return ServerKind.OFFLINE if is_embedded else ServerKind.OPENAI
 
     @property
     def model(self) -> str:
@@ -126,7 +130,13 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
         kind = ServerKind.OPENAI if own_key and self.server_kind is ServerKind.OFFLINE else self.server_kind
         if kind is ServerKind.OFFLINE:
             headers = auth_headers(offline_url, offline_key)
-            return Endpoint(kind, offline_url, headers, unsupported_fields=self._unsupported_fields)
+            return Endpoint(
+                kind,
+                offline_url,
+                headers,
+                services=self.embedded.service_use,
+                unsupported_fields=self._unsupported_fields,
+            )
         url = self.realtime_url or OPENAI_URL
         key = self.realtime_api_key if self.realtime_url else self.openai_api_key
         if own_key:
@@ -136,4 +146,7 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
         model = self.model_for(kind)
         # A visitor's account may lack features that others have. Its refusals must not count for them.
         refused = UnsupportedFields() if own_key else self._unsupported_fields
-        return Endpoint(kind, with_model(url, model), auth_headers(url, key), model, bool(own_key), refused)
+        headers = auth_headers(url, key)
+        return Endpoint(
+            kind, with_model(url, model), headers, model, has_own_key=bool(own_key), unsupported_fields=refused
+        )

@@ -31,10 +31,11 @@ def build_transcription(settings: Settings, kind: ServerKind, language: Language
     wanted: dict[str, Any] = {"model": model}
     if language is not Language.AUTO:
         wanted["language"] = language.value
-    prompt = _build_prompt(model, language, settings.keywords) if kind is not ServerKind.OFFLINE else ""
+    is_embedded = kind is ServerKind.OFFLINE
+    prompt = SEPARATOR.join(settings.keywords) if is_embedded else _build_prompt(model, language, settings.keywords)
     if prompt:
         wanted["prompt"] = prompt
-    if settings.keywords and kind is not ServerKind.OFFLINE and model.startswith(KEYWORD_LIST_MODELS):
+    if settings.keywords and not is_embedded and model.startswith(KEYWORD_LIST_MODELS):
         wanted["keywords"] = list(settings.keywords)
     if settings.transcription_delay and model.startswith("gpt-realtime-whisper"):
         wanted["delay"] = settings.transcription_delay

@@ -2,7 +2,8 @@
 
 The protocol does not align words with audio. Many servers send the text of each clause just before its audio: then the
 points at which text and audio alternate are exact anchors. Where text runs far ahead of audio (OpenAI), the text is
-taken as spread evenly over the audio. Either way the cut goes back to the end of a word.
+taken as spread evenly over the audio. Text that is not read aloud, such as a code block, takes no part in it. Either
+way the cut goes back to the end of a word.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from voicechat.audio.format import RATE
+
+from .unspoken_text import SpokenText
 
 MAX_LETTERS_PER_S = 30.0
 """Letters a second of the fastest speech. More text than that before its audio means that the text runs ahead."""
@@ -87,12 +90,13 @@ def heard_char_count(text: str, anchors: list[tuple[int, int]], received_samples
         return 0.0
     if heard_samples >= received_samples:
         return float(len(text))
-    points = [*anchors, (received_samples, len(text))]
-    if points[0] != (0, 0) or not is_aligned(text, points):
-        return len(text) * heard_samples / received_samples
+    spoken = SpokenText.of(text)
+    points = [(samples, spoken.spoken_index(chars)) for samples, chars in (*anchors, (received_samples, len(text)))]
+    if points[0] != (0, 0) or not is_aligned(spoken.text, points):
+        return spoken.whole_index(len(spoken.text) * heard_samples / received_samples)
     for (start, first), (end, last) in pairwise(points):
         if start <= heard_samples < end:
-            return first + (last - first) * (heard_samples - start) / (end - start)
+            return spoken.whole_index(first + (last - first) * (heard_samples - start) / (end - start))
     return float(len(text))
 
 

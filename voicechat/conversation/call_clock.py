@@ -19,8 +19,8 @@ class TimeSpan(NamedTuple):
 class CallClock:
     """Seconds of all calls of one conversation, without the time between calls. `now`: one monotonic clock."""
 
-    def __init__(self) -> None:
-        self._previous_calls_s = 0.0
+    def __init__(self, previous_calls_s: float = 0.0) -> None:
+        self._previous_calls_s = previous_calls_s
         self._started_at: float | None = None
 
     def start(self, now: float) -> None:

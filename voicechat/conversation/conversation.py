@@ -6,14 +6,17 @@ truncated, cleared, replayed) are methods here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from voicechat.protocol.server_events import ServerEvent
 
 from .call_clock import CallClock, TimeSpan
+from .chinese.caption_script import CaptionScript
 from .event_reducer import ServerEventReducer
 from .incomplete_reason import IncompleteReason
 from .items import Bubble, BubbleState, Item, ItemKind, Items, Utterance
+from .record import ConversationRecord, record_item, restore_item
 from .responses import ResponseRegistry
 from .tombstones import Tombstones
 
@@ -48,15 +51,29 @@ class Conversation:
         return tuple(bubble for item in self._items if (bubble := item.to_bubble()) is not None)
 
     def captions(self) -> tuple[Bubble, ...]:
-        """Return all messages as the page shows them: spoken Chinese in Traditional characters."""
-        if self.is_text_only:
-            return self.bubbles()
-        return tuple(caption for item in self._items if (caption := item.to_caption()) is not None)
+        """Return all messages as the page shows them: spoken Chinese in the script that the visitor reads.
+
+        A written conversation keeps the server's script: the embedded server has converted its replies already.
+        """
+        return tuple(caption for _, caption in self._captioned_items())
+
+    def _captioned_items(self) -> Iterator[tuple[Item, Bubble]]:
+        """Yield each message with its caption. A request for a script, or typed text in one, counts from there on."""
+        script, typed_texts = CaptionScript(), list[str]()
+        for item in self._items:
+            is_as_written = self.is_text_only
+            caption = item.to_bubble() if is_as_written else item.to_caption(script.script, tuple(typed_texts))
+            if caption is not None:
+                yield item, caption
+            if item.kind is ItemKind.USER and not self.is_text_only:
+                evidence = item.script_evidence()
+                script.note(evidence)
+                if evidence.is_quotable:
+                    typed_texts.append(item.full_text)
 
     def utterances(self) -> tuple[Utterance, ...]:
         """Return `captions()`, each with its time."""
-        shown = ((item.to_bubble() if self.is_text_only else item.to_caption(), item.span) for item in self._items)
-        return tuple(Utterance(bubble, span) for bubble, span in shown if bubble is not None)
+        return tuple(Utterance(caption, item.span) for item, caption in self._captioned_items())
 
     def server_id(self, item_id: str) -> str:
         """Return the id by which the server knows an item."""
@@ -108,7 +125,7 @@ class Conversation:
         """Add a message typed `at` seconds of the call clock. Return the `item` to create at the server."""
         item = self._items.create(ItemKind.USER, BubbleState.DONE)
         item.part(0).set_text(text)
-        item.is_on_server = True
+        item.is_on_server = item.is_typed = True
         item.span = TimeSpan(at, at) if at is not None else None
         self._items.mark_unconfirmed(item)
         self.version += 1
@@ -216,6 +233,33 @@ class Conversation:
         """Return the server's ids of deleted items that it has from this event on, to delete them there."""
         return self._tombstones.take_late_items(event)
 
+    # ---------------------------------------------------------------- in another session
+
+    def to_record(self, now: float, cuts: Iterable[tuple[str, int, int]] = ()) -> ConversationRecord:
+        """Return the messages as they were heard, and the seconds of the calls at `now` of the clock's time.
+
+        `cuts`: item, content part and heard ms of audio that has not been played to its end (`Truncation`).
+        """
+        cuts_by_item: dict[str, list[tuple[int, int]]] = {}
+        for item_id, content_index, heard_ms in cuts:
+            found = self._items.find(item_id)
+            if found is not None:
+                cuts_by_item.setdefault(found.id, []).append((content_index, heard_ms))
+        records = (
+            record_item(item, cuts_by_item.get(item.id, ()), is_text_only=self.is_text_only) for item in self._items
+        )
+        return ConversationRecord(tuple(filter(None, records)), self.clock.elapsed_s(now))
+
+    def restore(self, record: ConversationRecord) -> None:
+        """Replace the messages by those of a record. Only while there is no connection."""
+        self.responses.reset()
+        self._tombstones.clear()
+        self._items.clear()
+        for each in record.items:
+            restore_item(each, self._items.create(each.kind, each.state))
+        self.clock = CallClock(record.elapsed_s)
+        self.version += 1
+
     # ---------------------------------------------------------------- a new connection
 
     def mark_replies_lost(self) -> bool:
@@ -229,6 +273,8 @@ class Conversation:
     def reset_connection(self) -> dict[str, str]:
         """Close all open messages after a connection and give every item a new id. Return old ids -> new ids.
 
+        A spoken reply of which no audio has come was not heard.
+
         Servers that number their items start with the same numbers again.
         """
         self.responses.reset()
@@ -236,12 +282,10 @@ class Conversation:
         self._items.reset_connection()
         names: dict[str, str] = {}
         for item in self._items:
-            unwritten = item.kind is ItemKind.USER and item.incomplete_reason is not None
-            if item.kind is not ItemKind.OTHER and not item.full_text.strip() and not unwritten:
+            if item.kind is not ItemKind.OTHER and not item.full_text.strip() and not item.is_untranscribed:
                 self._items.remove(item)
                 continue
-            if item.is_open:
-                item.state = BubbleState.INTERRUPTED if item.kind is ItemKind.ASSISTANT else BubbleState.DONE
+            item.close(is_text_only=self.is_text_only)
             old = item.id
             self._items.assign_new_id(item)
             names[old] = item.id

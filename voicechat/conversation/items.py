@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 from .audio_text_alignment import ContentPart
 from .call_clock import TimeSpan
+from .chinese.caption_script import ChineseScript, MessageEvidence, message_evidence
+from .chinese.traditional_chinese import IncrementalCaption, to_traditional_parts
 from .incomplete_reason import IncompleteReason
-from .traditional_chinese import IncrementalCaption, to_traditional_parts
 
 Role = Literal["user", "assistant"]
 
@@ -86,6 +87,8 @@ class Item:
     """The server has it in its conversation."""
     has_speech_stopped: bool = False
     """The server noticed the end of this spoken turn."""
+    is_typed: bool = False
+    """The visitor typed it."""
     is_replayed: bool = False
     """Replayed to this connection as text: it has no audio there that could be truncated."""
     span: TimeSpan | None = None
@@ -94,6 +97,10 @@ class Item:
     _cached_caption: tuple[Bubble, Bubble] | None = None
     """The last bubble, and its caption."""
     _incremental_caption: IncrementalCaption = field(default_factory=IncrementalCaption)
+    _caption_style: tuple[ChineseScript, tuple[str, ...]] = ("traditional", ())
+    """Script and typed texts of the last caption."""
+    _evidence: tuple[str, MessageEvidence] = ("", MessageEvidence())
+    """Text of a turn, and what it says about the script."""
 
     def part(self, index: int) -> ContentPart:
         """Return the content part at `index`, created when it is new; one that is not kept after too many parts."""
@@ -121,6 +128,20 @@ class Item:
     def incomplete_reason(self) -> IncompleteReason | None:
         """Why the rest is missing; None unless the state is INCOMPLETE."""
         return self._incomplete_reason if self.state is BubbleState.INCOMPLETE else None
+
+    @property
+    def is_untranscribed(self) -> bool:
+        """It is a turn of the visitor whose text did not come, and which is shown all the same."""
+        return self.kind is ItemKind.USER and self.state is BubbleState.INCOMPLETE and not self.full_text.strip()
+
+    def close(self, *, is_text_only: bool) -> None:
+        """Await no more text. A spoken reply under way without any audio counts as not heard."""
+        if not self.is_open:
+            return
+        if self.kind is ItemKind.ASSISTANT and not is_text_only and not self.has_audio:
+            for part in self.parts.values():
+                part.truncate(0)
+        self.state = BubbleState.INTERRUPTED if self.kind is ItemKind.ASSISTANT else BubbleState.DONE
 
     def extend_span(self, span: TimeSpan) -> None:
         """Add a time to the span."""
@@ -159,18 +180,30 @@ class Item:
         text, unheard = self.text, self.unheard
         if self.kind is ItemKind.OTHER or (self.kind is ItemKind.ASSISTANT and not self.full_text):
             return None
-        unwritten = self.kind is ItemKind.USER and self.state is BubbleState.INCOMPLETE  # a turn without its text
-        if not (self.is_open or unwritten or text.strip() or unheard.strip()):
+        if not (self.is_open or self.is_untranscribed or text.strip() or unheard.strip()):
             return None
         role: Role = "user" if self.kind is ItemKind.USER else "assistant"
         return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state, self.incomplete_reason)
 
-    def to_caption(self) -> Bubble | None:
+    def script_evidence(self) -> MessageEvidence:
+        """Return what a finished turn says about the script that the visitor reads. It is read once per change."""
+        text = "" if self.is_open or self.kind is not ItemKind.USER else self.full_text
+        if self._evidence[0] != text:
+            self._evidence = text, message_evidence(text, is_typed=self.is_typed)
+        return self._evidence[1]
+
+    def to_caption(self, script: ChineseScript = "traditional", typed_texts: tuple[str, ...] = ()) -> Bubble | None:
         """Return the message with Chinese in Traditional characters. It is converted once per change.
 
-        The caption of an open item only grows; it is corrected once when the item is finished.
+        Typed messages, and all of `script` "simplified", stay as they are. The caption of an open item only grows; it
+        is corrected once when the item is finished. `typed_texts` stay where a reply quotes them.
         """
         bubble = self.to_bubble()
+        if self.is_typed or script == "simplified":
+            return bubble
+        if self._caption_style != (script, typed_texts):
+            self._caption_style, self._cached_caption = (script, typed_texts), None
+            self._incremental_caption = IncrementalCaption(typed_texts)
         if bubble is None:
             self._cached_caption = None
             return None
@@ -179,7 +212,7 @@ class Item:
             if self.is_open and not bubble.unheard:
                 text, unheard = self._incremental_caption.update(bubble.text), ""
             elif raw is None or raw.state in OPEN_STATES or (raw.text, raw.unheard) != (bubble.text, bubble.unheard):
-                text, unheard = to_traditional_parts(bubble.text, bubble.unheard)
+                text, unheard = to_traditional_parts(bubble.text, bubble.unheard, typed_texts)
             else:
                 text, unheard = shown.text, shown.unheard
             shown = replace(bubble, text=text, unheard=unheard)

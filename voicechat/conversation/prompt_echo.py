@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .traditional_chinese import to_traditional
+from .chinese.traditional_chinese import to_traditional
 
 SENTENCE_PROMPT = "以下是台灣使用者的繁體中文對話。"
 """Prompt for models that take free text: output that begins in Traditional characters goes on in them."""

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from voicechat.config.limit_settings import BURST_S
+from voicechat.config.groups.limit_settings import BURST_S
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import DuckingMode, Settings
 from voicechat.limits.billing import SessionBilling
@@ -100,7 +100,8 @@ class GatewaySession:
         self._policy = ClientEventPolicy(mode, max_tokens, dialect=client.dialect, check_budget=self._check_budget)
         # A program's server interrupts its replies itself, as the protocol says. Ducking is a matter of the page.
         for_programs = settings.with_changes(ducking=DuckingMode.OFF)
-        update = {**build_session_update(for_programs, mode, kind=endpoint.kind), "event_id": new_event_id()}
+        update = build_session_update(for_programs, mode, kind=endpoint.kind, for_program=True)
+        update["event_id"] = new_event_id()
         self._private_texts = private_texts_of(update)
         self._bootstrap = SessionBootstrap(update, endpoint.unsupported_fields, endpoint.host)
         self._upstream: ClientConnection | None = None

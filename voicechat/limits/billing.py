@@ -170,8 +170,8 @@ class SessionBilling:
         transcription: dict[str, Any] = {}
         if self._mode is SessionMode.VOICE:
             transcription = build_transcription(self._settings, endpoint.kind, self._settings.language)
-        free = endpoint.kind is ServerKind.OFFLINE
-        return UsageMeter(endpoint.model, str(transcription.get("model", "")), free=free)
+        is_free = self._is_free_endpoint(endpoint)
+        return UsageMeter(endpoint.model, str(transcription.get("model", "")), free=is_free)
 
     def event_handlers(self) -> EventHandlers:
         """Return the handlers for `EventDispatcher`. They never raise."""
@@ -230,7 +230,11 @@ class SessionBilling:
 
     @property
     def _is_free(self) -> bool:
-        return self._endpoint is None or self._endpoint.kind is ServerKind.OFFLINE
+        return self._endpoint is None or self._is_free_endpoint(self._endpoint)
+
+    def _is_free_endpoint(self, endpoint: Endpoint) -> bool:
+        """Return whether the embedded server answers, and no endpoint of its own that may cost money."""
+        return endpoint.kind is ServerKind.OFFLINE and self._settings.embedded.is_free
 
     @property
     def _total_usd(self) -> float | None:

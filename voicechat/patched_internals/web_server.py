@@ -95,13 +95,15 @@ WEB_SERVER_USES = (
     ),
     InternalUse(
         used_in="voicechat/server/gradio_patches/stream_close.py",
-        used_for="Events that arrive while an event stream closes are acknowledged afterwards.",
+        used_for="Events that arrive while an event stream closes are acknowledged later; those of a cut one go on.",
         lost_when_skipped="A call can show connecting to its end.",
         replaced={
             "gradio.queueing:Queue.push": "59682d6f43dbffa4",
+            "gradio.queueing:Queue.clean_events": "04b04f7702feb68f",
             "gradio.routes:StreamingResponse": "ce1cd527315173f6",
         },
         relied_on={
+            "gradio.queueing:Queue.pending_messages_per_session": "a1e7f73347bcb26a",
             "gradio.routes:App.create_app.queue_data_helper": "8ad0d6b17ae63df8",
             "gradio.routes:App.create_app.queue_join_helper": "b295ad55e995b4d5",
             "gradio.server_messages:CloseStreamMessage": "4624ed11493feb9a",

@@ -185,8 +185,8 @@ WEBRTC_USES = (
     ),
     InternalUse(
         used_in="voicechat/ui/static",
-        used_for="Buttons of fastrtc's component, found by their labels and titles.",
-        lost_when_skipped="Nothing steps back: the call button does nothing.",
+        used_for="Buttons of fastrtc's component, found by their labels and titles; its hidden wave, which is removed.",
+        lost_when_skipped="Nothing steps back: the call button does nothing. A wave costs time in every frame.",
         relied_on={
             "fastrtc/templates/component/index.js": "0fa45bd411699da2",
             "fastrtc/templates/component/index-EQgvOkvr.js": "49ac7caf915d8850",

@@ -63,6 +63,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     model: str = ""
     """Name of the model for the status bar and /health. "" when the server chooses."""
+    services: str = ""
+    """What of a conversation the embedded server sends to endpoints of the operator: the value of a `ServiceUse`."""
     has_own_key: bool = False
     """The key is the visitor's own, not the operator's."""
     unsupported_fields: UnsupportedFields = field(default_factory=UnsupportedFields, repr=False, compare=False)
@@ -83,6 +85,8 @@ class Endpoint:
     @property
     def name(self) -> str:
         """Return a code for the server and the owner of the key, such as "openai" or "custom_own_key"."""
+        if self.services:
+            return f"{self.kind.value}_{self.services}"
         return f"{self.kind.value}_own_key" if self.has_own_key else self.kind.value
 
     @property

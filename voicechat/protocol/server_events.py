@@ -114,6 +114,7 @@ class SpeechStarted(ServerEvent):
 @dataclass(frozen=True, slots=True)
 class SpeechStopped(ServerEvent):
     audio_end_ms: int | None
+    silence_ms: int | None = None  # that ended the turn, where the server chooses it for each turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,8 @@ class TranscriptCompleted(ServerEvent):
     content_index: int
     transcript: str
     usage: Event
+    endpoint_fault: str = ""
+    """Why the embedded server recognised the words itself instead of its endpoint; "" when it did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,10 @@ class ResponseDone(ServerEvent):
     usage: Event
     error: Event
     """Error of a failed response; {} when the server gives none."""
+    fallback_fault: str = ""
+    """Why the embedded server's own model answered instead of its chat endpoint; "" when it did not."""
+    speech_fault: str = ""
+    """Why the embedded server's own voice spoke instead of its speech endpoint; "" when it did not."""
 
     @property
     def error_code(self) -> str:
@@ -260,9 +267,6 @@ class FunctionCallDone(ServerEvent):
     __slots__ = ()
 
 
-# ---------------------------------------------------------------- parsing
-
-
 def parse_event(raw: Event) -> ServerEvent:
     """Return the event as a value of its class. Never raises."""
     kind = raw.get("type")
@@ -274,10 +278,15 @@ def _ids(raw: Event) -> tuple[str, str]:
     return get_response_id(raw), get_string(raw, "item_id")
 
 
-def _message_ids(raw: Event) -> tuple[str, str]:
+def _part_ids(raw: Event) -> tuple[str, str, int]:
+    return *_ids(raw), get_content_index(raw)
+
+
+def _message_part_ids(raw: Event) -> tuple[str, str, int]:
     """The ids of a piece of a reply, whose item is named after the response where the server names none."""
     response_id = get_response_id(raw)
-    return response_id, get_string(raw, "item_id") or (response_id and f"{response_id}.message")
+    item_id = get_string(raw, "item_id") or (response_id and f"{response_id}.message")
+    return response_id, item_id, get_content_index(raw)
 
 
 def _audio_delta(raw: Event) -> AudioDelta:
@@ -286,9 +295,9 @@ def _audio_delta(raw: Event) -> AudioDelta:
     return AudioDelta(response_id, item_id, to_count(raw.get("content_index")), get_string(raw, "delta"))
 
 
-def _position_ms(raw: Event, key: str) -> int | None:
-    value = raw.get(key)
-    return to_count(value) if isinstance(value, int | float) else None
+def _positions_ms(raw: Event, *keys: str) -> list[int | None]:
+    values = [raw.get(key) for key in keys]
+    return [to_count(value) if isinstance(value, int | float) else None for value in values]
 
 
 def _parse_session(raw: Event) -> SessionConfig:
@@ -323,7 +332,7 @@ def _item(raw: Event) -> ServerItem:
 
 def _response_done(raw: Event) -> ResponseDone:
     response = get_object(raw, "response")
-    status, details = response.get("status"), response.get("status_details")
+    status, details, answered_by = *map(response.get, ("status", "status_details")), get_object(response, "answered_by")
     status = "completed" if status is None else status
     return ResponseDone(
         *_ids(raw),
@@ -332,6 +341,8 @@ def _response_done(raw: Event) -> ResponseDone:
         tuple(_parse_item(item) for item in get_objects(response, "output")),
         get_object(response, "usage") or get_object(raw, "usage"),  # xAI puts it beside the response
         get_object(get_object(response, "status_details"), "error"),
+        "" if answered_by.get("is_endpoint") else get_string(answered_by, "fault"),
+        get_string(response, "speech_fault"),
     )
 
 
@@ -341,17 +352,11 @@ def _error(raw: Event) -> ServerError:
 
 
 def _text_done(raw: Event) -> TextDone:
-    text = get_string(raw, "transcript") or get_string(raw, "text")
-    return TextDone(*_message_ids(raw), get_content_index(raw), text)
-
-
-def _transcript_completed(raw: Event) -> TranscriptCompleted:
-    transcript, usage = get_string(raw, "transcript"), get_object(raw, "usage")
-    return TranscriptCompleted(*_ids(raw), get_content_index(raw), transcript, usage)
+    return TextDone(*_message_part_ids(raw), get_string(raw, "transcript") or get_string(raw, "text"))
 
 
 def _text_delta(raw: Event) -> TextDelta:
-    return TextDelta(*_message_ids(raw), get_content_index(raw), get_string(raw, "delta"))
+    return TextDelta(*_message_part_ids(raw), get_string(raw, "delta"))
 
 
 def _item_added(raw: Event) -> ItemAdded:
@@ -363,26 +368,24 @@ EVENT_PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
     "session.created": lambda raw: SessionCreated(*_ids(raw), _parse_session(raw)),
     "session.updated": lambda raw: SessionUpdated(*_ids(raw), _parse_session(raw)),
     "error": _error,
-    "input_audio_buffer.speech_started": lambda raw: SpeechStarted(*_ids(raw), _position_ms(raw, "audio_start_ms")),
-    "input_audio_buffer.speech_stopped": lambda raw: SpeechStopped(*_ids(raw), _position_ms(raw, "audio_end_ms")),
+    "input_audio_buffer.speech_started": lambda raw: SpeechStarted(*_ids(raw), *_positions_ms(raw, "audio_start_ms")),
+    "input_audio_buffer.speech_stopped": lambda raw: SpeechStopped(
+        *_ids(raw), *_positions_ms(raw, "audio_end_ms", "silence_ms")
+    ),
     "input_audio_buffer.committed": lambda raw: InputCommitted(*_ids(raw), get_string(raw, "previous_item_id")),
     "input_audio_buffer.cleared": lambda raw: InputCleared(*_ids(raw)),
-    f"{_TRANSCRIPTION}.delta": lambda raw: TranscriptDelta(
-        *_ids(raw), get_content_index(raw), get_string(raw, "delta")
+    f"{_TRANSCRIPTION}.delta": lambda raw: TranscriptDelta(*_part_ids(raw), get_string(raw, "delta")),
+    f"{_TRANSCRIPTION}.updated": lambda raw: TranscriptUpdated(*_part_ids(raw), get_string(raw, "transcript")),
+    f"{_TRANSCRIPTION}.completed": lambda raw: TranscriptCompleted(
+        *_part_ids(raw), get_string(raw, "transcript"), get_object(raw, "usage"), get_string(raw, "endpoint_fault")
     ),
-    f"{_TRANSCRIPTION}.updated": lambda raw: TranscriptUpdated(
-        *_ids(raw), get_content_index(raw), get_string(raw, "transcript")
-    ),
-    f"{_TRANSCRIPTION}.completed": _transcript_completed,
     f"{_TRANSCRIPTION}.failed": lambda raw: TranscriptFailed(*_ids(raw), get_string(get_object(raw, "error"), "code")),
     "conversation.item.added": _item_added,
     "conversation.item.created": _item_added,
     "conversation.item.done": lambda raw: ItemDone(*_ids(raw), _item(raw)),
     "conversation.item.retrieved": lambda raw: ItemDone(*_ids(raw), _item(raw)),
     "conversation.item.deleted": lambda raw: ItemDeleted(*_ids(raw)),
-    "conversation.item.truncated": lambda raw: ItemTruncated(
-        *_ids(raw), get_content_index(raw), to_count(raw.get("audio_end_ms"))
-    ),
+    "conversation.item.truncated": lambda raw: ItemTruncated(*_part_ids(raw), to_count(raw.get("audio_end_ms"))),
     "response.created": lambda raw: ResponseCreated(*_ids(raw)),
     "response.done": _response_done,
     "response.output_item.added": lambda raw: OutputItem(*_ids(raw), _item(raw)),
@@ -392,6 +395,6 @@ EVENT_PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
     "response.output_text.done": _text_done,
     "response.output_audio_transcript.done": _text_done,
     "response.output_audio.delta": _audio_delta,
-    "response.output_audio.done": lambda raw: AudioDone(*_message_ids(raw), get_content_index(raw)),
+    "response.output_audio.done": lambda raw: AudioDone(*_message_part_ids(raw)),
     "response.function_call_arguments.done": lambda raw: FunctionCallDone(*_ids(raw)),
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers
 
-from voicechat.config.security_settings import SecuritySettings
+from voicechat.config.groups.security_settings import SecuritySettings
 from voicechat.security.auth.api_tokens import extract_tokens, has_valid_token
 from voicechat.security.auth.password_login import PasswordLogin
 from voicechat.security.gradio.candidate_counter import CandidateCounter

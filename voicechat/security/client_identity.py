@@ -10,7 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from voicechat.config.security_settings import Network
+from voicechat.config.groups.security_settings import Network
 
 VISITOR_COOKIE = "voice_visitor"
 """Cookie with a random id of the browser, and nothing else."""

@@ -11,8 +11,8 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from network.proxies import is_loopback_host
-from voicechat.config.security_settings import ANY_ORIGIN, normalize_origin
+from network.hosts import is_loopback_host
+from voicechat.config.groups.security_settings import ANY_ORIGIN, normalize_origin
 
 
 def parse_hostname(text: str) -> str:

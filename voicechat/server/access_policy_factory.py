@@ -8,7 +8,7 @@ from functools import partial
 
 import gradio as gr
 
-from network.proxies import is_loopback_host
+from network.hosts import is_loopback_host
 from voicechat.config.settings import Settings
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.gradio.pending_offers import PendingOffers

@@ -28,13 +28,17 @@ from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
 from voicechat.session import audio_socket_call
 from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler, EndpointResolver
+from voicechat.session.conversation_store import InMemoryConversationStore
+from voicechat.session.page_resume import PageResume
 from voicechat.transport import udp_check
 from voicechat.transport.ice_servers import IceServerProvider
 from voicechat.transport.udp_check import UdpCheck
-from voicechat.ui import downloads
+from voicechat.ui import downloads, page_connection, web_app
 from voicechat.ui.downloads import Downloads
 from voicechat.ui.i18n import I18N
 from voicechat.ui.page import build_page
+from voicechat.ui.page_connection import PageConnections
+from voicechat.ui.settings_panel.model_note import EmbeddedModelStatus
 from voicechat.upstream.probe import UpstreamProbe
 
 from . import routes
@@ -48,7 +52,14 @@ from .routes import Health, build_router
 HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
-ROUTE_RULES = (*routes.ROUTE_RULES, *udp_check.ROUTE_RULES, *downloads.ROUTE_RULES, *audio_socket_call.ROUTE_RULES)
+ROUTE_RULES = (
+    *routes.ROUTE_RULES,
+    *udp_check.ROUTE_RULES,
+    *downloads.ROUTE_RULES,
+    *page_connection.ROUTE_RULES,
+    *web_app.ROUTE_RULES,
+    *audio_socket_call.ROUTE_RULES,
+)
 """Access rules of the routes that the application adds to Gradio's."""
 
 
@@ -71,20 +82,28 @@ class Application:
         prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing)
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
+        self.page_resume = PageResume(InMemoryConversationStore(60.0 * settings.resume_minutes))
+        self.page_connections = PageConnections()
         self.page = build_page(
             prototype,
             self.server_status,
+            self.model_status,
             self.downloads,
             self.audio_sockets,
+            page_resume=self.page_resume,
             rtc_configuration=ice_servers.rtc_configuration,
         )
         self.gateway = RealtimeGateway(settings, self.resolve_endpoint, self.billing, self.admission)
         self.upstream_probe = None if self.embedded_server else UpstreamProbe(settings.endpoint())
         self.router = build_router(self.health, self.gateway, self.render_metrics if settings.metrics else None)
         self.downloads.add_to(self.router)
+        self.page_connections.add_to(self.router)
+        web_app.add_to(self.router)
         self.audio_sockets.add_to(self.router)
         UdpCheck(ice_servers.rtc_configuration).add_to(self.router)
-        self.shutdown = GracefulShutdown(self.admission, settings.limits.drain_seconds)
+        self.shutdown = GracefulShutdown(
+            self.admission, settings.limits.drain_seconds, self.page_connections.announce_drain
+        )
         self.access_policy = create_access_policy(settings, self.page, ROUTE_RULES, lambda: self.page.share_url)
         self.started_at = time.monotonic()
 
@@ -117,6 +136,21 @@ class Application:
         only = None if "zh" in languages else "english_only"
         return "idle", only if "en" in languages else "mandarin_only", name
 
+    def model_status(self, own_key: str = "") -> EmbeddedModelStatus:
+        """Return the models of the embedded server that a call with this key of the visitor, "" for none, would use."""
+        embedded, parts = self.embedded_server, self.settings.embedded
+        return EmbeddedModelStatus(
+            built_in_model=embedded.model if embedded is not None else "",
+            has_own_key=self.settings.endpoint(own_key=own_key).has_own_key,
+            llm=parts.llm_scope,
+            llm_model=parts.llm_model,
+            stt=parts.stt_scope,
+            tts=parts.tts_scope,
+            news=embedded.news if embedded is not None else (),
+            fallbacks=embedded.fallbacks if embedded is not None else frozenset(),
+            voices=embedded.voices if embedded is not None else (),
+        )
+
     def render_metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         if self.embedded_server is not None:
@@ -146,6 +180,12 @@ class Application:
             detail=detail,
         )
 
+    @asynccontextmanager
+    async def run_in_background(self) -> AsyncIterator[None]:
+        """Run the periodic tasks in this event loop."""
+        async with self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
+            yield
+
     def start(self) -> None:
         """Start the embedded server, if there is one."""
         if self.embedded_server is not None:
@@ -163,7 +203,7 @@ def build_asgi_app(application: Application) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         application.start()
-        async with application.gc_scheduler.run_in_background():
+        async with application.run_in_background():
             yield
         application.stop()
 
@@ -191,5 +231,5 @@ def gradio_app_kwargs(application: Application) -> dict[str, Any]:
         "openapi_url": None,
         "exception_handlers": EXCEPTION_HANDLERS,
         "middleware": [Middleware(Guard, access_policy=application.access_policy)],
-        "lifespan": lambda _: application.gc_scheduler.run_in_background(),
+        "lifespan": lambda _: application.run_in_background(),
     }

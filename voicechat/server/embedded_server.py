@@ -23,6 +23,8 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
+from voicechat.upstream.model_news import EmbeddedPart, ModelNews, parse_fallbacks, parse_model_news
+
 log = logging.getLogger(__name__)
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -80,7 +82,11 @@ class EmbeddedServer:
         self._url: str | None = None
         self._detail = ""
         self._languages: tuple[str, ...] = ()
+        self._voices: tuple[str, ...] = ()
         self._model = ""
+        self._upgrade = ""
+        self._news: tuple[ModelNews, ...] = ()
+        self._fallbacks: frozenset[EmbeddedPart] = frozenset()
         self._child: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
 
@@ -105,9 +111,30 @@ class EmbeddedServer:
         return self._languages
 
     @property
+    def voices(self) -> tuple[str, ...]:
+        """Ids of the voices to choose from; () before the models are loaded. More may be fetched after that."""
+        return self._voices
+
+    @property
     def model(self) -> str:
-        """Name of the language model; "" before it is loaded."""
+        """Name of the language model; "" before it is loaded. A better one may replace it between calls."""
         return self._model
+
+    @property
+    def upgrade(self) -> str:
+        """One sentence for the operator on better models, which are fetched and tried in the background; "" without
+        news."""
+        return self._upgrade
+
+    @property
+    def news(self) -> tuple[ModelNews, ...]:
+        """The same as values; () without news."""
+        return self._news
+
+    @property
+    def fallbacks(self) -> frozenset[EmbeddedPart]:
+        """Parts that the server does itself at present, because their endpoints fail."""
+        return self._fallbacks
 
     @property
     def pid(self) -> int | None:
@@ -186,6 +213,7 @@ class EmbeddedServer:
         with suppress(OSError):  # the child has ended already
             child.stdin.write(f"{self.key}\n")
             child.stdin.flush()
+        self._upgrade, self._news, self._fallbacks, self._voices = "", (), frozenset(), ()
         url: str | None = None
         failure, failed_phase, was_ready = "", EmbeddedServerPhase.FAILED, False
         for line in child.stdout:
@@ -206,12 +234,21 @@ class EmbeddedServer:
                 if status.get("reason") == "engines":
                     failed_phase = EmbeddedServerPhase.UNAVAILABLE
                 child.terminate()  # it would keep running without models
+            if "voices" in status:
+                self._voices = tuple(str(each) for each in status["voices"])
             if status.get("ready") is True:
                 was_ready = True
                 self._languages = tuple(str(x) for x in status.get("languages", ()))
                 self._model = str(status.get("model", ""))
                 log.info("embedded server: ready model=%s languages=%s", self._model, ",".join(self._languages))
                 self._set_phase(EmbeddedServerPhase.READY, str(status.get("detail", "")), url)
+            if "upgrade" in status:
+                self._upgrade, self._news = str(status["upgrade"]), parse_model_news(status)
+                self._model = str(status.get("model", self._model))
+                log.info("embedded server: upgrade model=%s detail=%s", self._model, self._upgrade)
+            if "endpoint_faults" in status:
+                self._fallbacks = parse_fallbacks(status)
+                log.info("embedded server: fall-backs parts=%s", ",".join(sorted(self._fallbacks)) or "none")
         code = child.wait()
         with suppress(OSError):
             child.stdin.close()

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
 from types import FrameType
@@ -45,11 +46,17 @@ class ShutdownPhase(Enum):
 class GracefulShutdown:
     """Shutdown of one process."""
 
-    def __init__(self, admission: AdmissionController, drain_s: float) -> None:
-        """`drain_s`: seconds that open conversations may still last."""
+    def __init__(
+        self,
+        admission: AdmissionController,
+        drain_s: float,
+        announce_drain: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`drain_s`: seconds that open conversations may still last. `announce_drain`: tells the open pages."""
         self.phase = ShutdownPhase.SERVING
         self._admission = admission
         self._drain_s = drain_s
+        self._announce_drain = announce_drain
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
         self._drain_task: asyncio.Task[None] | None = None
@@ -98,6 +105,9 @@ class GracefulShutdown:
             log.info("shutdown: waiting for open conversations max_s=%.0f", self._drain_s)
         emptied = asyncio.Event()
         self._admission.begin_shutdown(self._drain_s, emptied.set)
+        if self._announce_drain is not None:
+            with suppress(TimeoutError):
+                await self._announce_drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s + DRAIN_OVERRUN_S):
                 await emptied.wait()

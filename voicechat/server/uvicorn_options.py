@@ -18,7 +18,7 @@ from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from voicechat.config.limit_settings import LimitSettings
+from voicechat.config.groups.limit_settings import LimitSettings
 from voicechat.dependency_checks import DependencyChanged, find_target, require_names
 
 from .uvicorn_read_ahead import RECEIVE_EVENT, ReadAheadProtocol

@@ -22,7 +22,7 @@ from fastrtc import AdditionalOutputs
 from fastrtc.utils import CloseStream
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from voicechat.config.limit_settings import BURST_S
+from voicechat.config.groups.limit_settings import BURST_S
 from voicechat.limits.token_bucket import TokenBucket
 from voicechat.logs import error_location
 from voicechat.protocol.notices import Notice

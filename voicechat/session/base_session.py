@@ -15,6 +15,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from voicechat.audio.playback_buffer import Truncation
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
@@ -295,6 +296,10 @@ class BaseSession:
     def snapshot(self) -> Snapshot:
         """Present state for the page."""
         return replace(self._call.snapshot(), server_name=self._billing.server_name, cost=self._billing.cost)
+
+    def unfinished_playback(self) -> list[Truncation]:
+        """Return what would be cut from the conversation if the session ended now."""
+        return self._call.playback.unfinished_parts()
 
     def send_text(self, text: str) -> bool:
         """Send a typed message. It interrupts a reply as speech would; without a connection it waits for one. Return

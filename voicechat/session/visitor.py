@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from voicechat.audio.recording import Recording
+from collections import deque
+from collections.abc import Callable
+
+from voicechat.audio.recording import Recording, RecordingState
 from voicechat.config.call_preferences import CallPreferences, EffectiveFrom, effective_from
 from voicechat.conversation.call_clock import CallClock
 from voicechat.conversation.conversation import Conversation
+from voicechat.conversation.record import ConversationRecord
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
+from .conversation_store import VisitorRecord
 from .text_session import TextSession
 from .voice_session import VoiceSession
+
+MAX_ACCEPTED_MESSAGES = 50
+"""Ids of typed messages that are remembered. A page sends one message at a time."""
 
 
 class Visitor:
@@ -25,6 +33,10 @@ class Visitor:
         self.own_key = ""
         """The visitor's own key, for connections from now on. It leaves this object only towards the server."""
         self.preferences = CallPreferences()
+        self.accepted_messages: deque[str] = deque(maxlen=MAX_ACCEPTED_MESSAGES)
+        """Ids of the newest typed messages that were accepted: a page sends one again when it lost the answer."""
+        self.erase_stored: Callable[[], None] = _erase_nothing
+        """Erases what `PageResume` has stored of this page. A closed page may still be used."""
         self.visitor_key = ""
         """Key shared by all pages of this visitor (`voicechat/security/visitor_key.py`); "" when they cannot be told
         apart from others."""
@@ -34,8 +46,19 @@ class Visitor:
         """A call is under way. False once it has ended, though `call` stays until the browser has disconnected too."""
         return self.call is not None and self.call.is_active
 
+    @property
+    def is_active(self) -> bool:
+        """A call or a chat is under way."""
+        return self.is_in_call or (self.text_session is not None and self.text_session.is_active)
+
+    @property
+    def version(self) -> object:
+        """Version of what `to_record` returns: it differs once a conversation or the preferences have changed."""
+        return self.conversation.version, self.text_conversation.version, self.preferences
+
     async def clear(self) -> None:
-        """Delete the conversation, during a call also at the server."""
+        """Delete the spoken conversation, during a call also at the server, and its recording."""
+        self.erase_stored()
         if self.call is not None and self.is_in_call:
             self.call.clear()
         else:
@@ -44,6 +67,28 @@ class Visitor:
         if self.recording is not None:
             self.recording.clear()
 
+    def clear_text(self) -> None:
+        """Delete the written conversation, during a chat also at the server."""
+        self.erase_stored()
+        if self.text_session is not None and self.text_session.is_active:
+            self.text_session.clear()
+        else:
+            self.text_conversation.clear()
+
+    def erase(self) -> None:
+        """End call and chat, and delete everything that belongs to the visitor."""
+        self.erase_stored()
+        if self.call is not None:
+            self.call.end_by_user()
+        self.end_chat()
+        self.conversation.clear()
+        self.conversation.clock = CallClock()
+        self.text_conversation.clear()
+        if self.recording is not None:
+            self.recording.close()
+        self.recording = None
+        self.preferences, self.own_key = CallPreferences(), ""
+
     async def set_preferences(self, preferences: CallPreferences) -> EffectiveFrom:
         """Store the preferences and apply them to a running call. Return when they take effect."""
         before, self.preferences = self.preferences, preferences
@@ -51,14 +96,69 @@ class Visitor:
             self.call.apply_preferences()
         return effective_from(before, preferences, self.is_in_call)
 
+    def to_record(self, now: float, *, end_call: bool = True) -> VisitorRecord:
+        """Return what the page gets back when it is opened again. `now`: time of the calls' clock.
+
+        A reply under way is cut where playback stands. `end_call`: end the call and the chat, which makes it final.
+        """
+        if end_call and self.call is not None:
+            self.call.end_by_user()
+        if end_call:
+            self.end_chat()
+        unfinished = self.call.unfinished_playback() if self.call is not None else ()
+        recording = self.recording
+        if recording is not None and recording.state is RecordingState.CLOSED:
+            recording = None  # a new one can be started instead
+        return VisitorRecord(
+            self.conversation.to_record(now, unfinished),
+            self.text_conversation.to_record(now),
+            self.preferences,
+            recording,
+            tuple(self.accepted_messages),
+        )
+
+    def restore(self, record: VisitorRecord) -> None:
+        """Take over the record of another page. Only in a new page."""
+        self.conversation.restore(record.voice)
+        self.text_conversation.restore(record.text)
+        self.preferences, self.recording = record.preferences, record.recording
+        self.accepted_messages.extend(record.accepted_messages)
+
+    def restore_conversations(self, voice: ConversationRecord, text: ConversationRecord) -> None:
+        """Go on from two earlier conversations. The recording of the present one is erased. Not during a call."""
+        self.end_chat()
+        self.erase_stored()
+        if self.recording is not None:
+            self.recording.close()
+            self.recording = None
+        self.conversation.restore(voice)
+        self.text_conversation.restore(text)
+
+    def end_chat(self) -> None:
+        """End the chat, if there is one."""
+        if self.text_session is not None:
+            self.text_session.end_by_user()
+
+    def on_handed_over(self) -> None:
+        """End what runs: another page has all of it now, the recording included."""
+        if self.call is not None:
+            self.call.end_by_user()
+        self.end_chat()
+        self.recording = None
+        self.erase_stored = _erase_nothing
+        self.erase()
+
     def on_page_closed(self) -> None:
         """Erase the recording for good, and end the chat. The call goes on: perhaps only the page's requests were lost,
         and not its microphone."""
         if self.recording is not None:
             self.recording.close()
-        if self.text_session is not None:
-            self.text_session.end_by_user()
+        self.end_chat()
 
     def snapshot(self) -> Snapshot:
         """Snapshot for the page while there is no call."""
         return Snapshot(self.conversation.captions(), CallStage.IDLE)
+
+
+def _erase_nothing() -> None:
+    """Do nothing: nothing is stored of an open page."""

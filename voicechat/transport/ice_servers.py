@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from network.proxies import proxy_for
-from voicechat.config.ice_settings import IceServer, IceSettings, extract_ice_servers
+from voicechat.config.groups.ice_settings import IceServer, IceSettings, extract_ice_servers
 
 log = logging.getLogger(__name__)
 

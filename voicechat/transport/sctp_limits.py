@@ -37,11 +37,11 @@ MAX_RESET_BYTES = 2 * (12 + 2 * MAX_INBOUND_STREAMS)
 MAX_DATA_CHANNELS = 8
 """Data channels of a connection. The page opens one."""
 MAX_UNACKNOWLEDGED_CHUNKS = 1024
-"""Chunks that wait to be sent or acknowledged: a minute of updates to the page, and at most 1.2 MB."""
+"""Chunks that wait to be sent or acknowledged: 40 seconds of updates to the page, and at most 1.2 MB."""
 MAX_CHUNKS_PER_PACKET = 32
 """Chunks of a packet. A browser bundles an acknowledgement and a few messages."""
 CHUNKS_PER_SECOND, CHUNK_BURST = 200.0, 2000.0
-"""Chunks that a peer may send: on average, and at once. The page sends up to 20 a second."""
+"""Chunks that a peer may send: on average, and at once. The page sends up to 25 a second."""
 MAX_TSN_OFFSET = 0xFFFF
 """Numbers after a gap that an acknowledgement can name (RFC 9260, section 3.3.4)."""
 MIN_PARAMETER_BYTES = 4

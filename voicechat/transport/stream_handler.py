@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 MAX_LATENESS_S = 0.1
 """Seconds of delay that are made up for. After more the pacer restarts: a burst would only fill the browser's jitter
 buffer."""
-UPDATE_INTERVAL_S = 0.05
-"""Seconds between two updates of the page: 20 a second look continuous, and fastrtc's queue for them has no bound."""
+UPDATE_INTERVAL_S = 0.04
+"""Seconds between two updates of the page, at least: fastrtc's queue for them has no bound.
+
+Two frames: words that come 20 times a second wait for the next frame only.
+"""
 CLOSE_GRACE_S = 0.4
 """Seconds between the end of a call and its close, which discards updates that the page has not fetched."""
 INPUTS_TIMEOUT_S = 15.0
@@ -243,7 +246,9 @@ class PacedStreamHandler(AsyncStreamHandler):  # type: ignore[misc]
             if wait_s <= 0:
                 self._pacer.tick()
                 return RATE, self.next_audio_frame(now).reshape(1, -1)
-            if now - self._last_update_at >= UPDATE_INTERVAL_S and self._is_page_reachable():
+            since_update_s = now - self._last_update_at
+            # The loop comes here once a frame, a little sooner or later.
+            if since_update_s >= UPDATE_INTERVAL_S - FRAME_S / 4 and self._is_page_reachable():
                 update = self.next_update(now)
                 if update is not None:
                     self._last_update_at = now

@@ -13,7 +13,7 @@ from typing import Any
 WARMUP_S = 2.5
 """Seconds of the higher threshold: echo cancellers adapt within 1-3 s of audio."""
 TURN_DETECTION_FIELDS = (
-    *("type", "threshold", "prefix_padding_ms", "silence_duration_ms"),
+    *("type", "threshold", "prefix_padding_ms", "silence_duration_ms", "adaptive_silence"),
     *("create_response", "interrupt_response"),
 )
 """Fields of `turn_detection` that are sent: a server may set a missing one to its default."""

@@ -169,6 +169,8 @@ class CallStateMachine(CallConnection):
         if isinstance(event, server_events.TranscriptFailed):
             log.warning("call: transcription failed code=%s", loggable_code(event.error_code))
             self._incomplete_reasons.append(IncompleteReason.TRANSCRIPTION_FAILED)
+        elif isinstance(event, server_events.TranscriptCompleted):
+            self._fallbacks.note_transcript(event)
         verdict = self._barge_in.apply_transcript(event.item_id, is_final=True)
         if verdict is not None or self._barge_in.classifying:
             return self._apply_verdict(verdict, now)
@@ -206,7 +208,7 @@ class CallStateMachine(CallConnection):
         self._touch(now)
         if self._barge_in.classifying and event.status == "cancelled" and not given_up:
             return self._apply_verdict(InterruptionVerdict.INTERRUPT, now)  # the server interrupts all the same
-        ending = judge_ending(event, self.conversation, response_id, given_up=given_up)
+        ending = judge_ending(event, self.conversation, response_id, self._fallbacks, given_up=given_up)
         self._fatal_failure = ending.fatal_failure or self._fatal_failure
         if ending.reason is not None:
             self._incomplete_reasons.append(ending.reason)

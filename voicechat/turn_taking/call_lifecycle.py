@@ -7,7 +7,7 @@ from voicechat.conversation.conversation import Conversation, IncompleteReason
 from voicechat.protocol.failures import QUOTES_SERVER, Failure
 from voicechat.protocol.notices import Notice
 
-from .reply_outcomes import ANSWER_NOTICES
+from .reply_outcomes import ANSWER_NOTICES, FallbackNotices
 from .snapshot import CONNECTED_STAGES, TERMINAL_STAGES, CallStage, Snapshot
 
 ACTIVE_STAGES = frozenset({CallStage.USER_SPEAKING, CallStage.THINKING, CallStage.SPEAKING})
@@ -31,6 +31,7 @@ class CallLifecycle:
         self._fatal_failure: Failure | None = None
         self._deferred_notice: Notice | None = None
         """Notice about the reply that is being heard, for the time after it."""
+        self._fallbacks = FallbackNotices()
         self._has_unexplained_silence = False
         """The last reply was complete and empty, and it is not known yet whether the turn had any words."""
         self._incomplete_reasons: list[IncompleteReason] = []

@@ -12,13 +12,25 @@ from voicechat.protocol.client_events import IGNORABLE_ERROR_PREFIXES, RESPONSE_
 from voicechat.protocol.event_fields import Event, get_string
 from voicechat.protocol.failures import FATAL, Failure, failure_of_error, loggable_code
 from voicechat.protocol.notices import Notice
-from voicechat.protocol.server_events import ResponseDone, ServerError
+from voicechat.protocol.server_events import ResponseDone, ServerError, TranscriptCompleted
 
 from .response_tracker import ResponseTracker
 from .user_turn import UserTurnStatus
 
 log = logging.getLogger(__name__)
 
+FALLBACK_NOTICES = {
+    "unreachable": Notice.LOCAL_UNREACHABLE,
+    "broken_off": Notice.LOCAL_UNREACHABLE,
+    "unauthorized": Notice.LOCAL_KEY_REFUSED,
+    "no_credit": Notice.LOCAL_NO_CREDIT,
+    "rate_limited": Notice.LOCAL_RATE_LIMITED,
+    "timeout": Notice.LOCAL_LATE,
+    "loading": Notice.LOCAL_LOADING,
+    "not_found": Notice.LOCAL_NO_MODEL,
+    "not_chosen": Notice.LOCAL_NO_MODEL,
+}
+"""Notices by the fault of the chat endpoint (`ResponseDone.fallback_fault`). Others are `LOCAL_FAILED`."""
 ANSWER_NOTICES: frozenset[str] = frozenset(
     {
         Notice.REPLY_FAILED,
@@ -28,10 +40,40 @@ ANSWER_NOTICES: frozenset[str] = frozenset(
         Notice.REPLY_RATE_LIMITED,
         Notice.REPLY_BROKEN_OFF,
         Notice.REPLY_LOST,
+        *FALLBACK_NOTICES.values(),
+        Notice.LOCAL_FAILED,
+        Notice.LOCAL_RECOGNITION,
+        Notice.LOCAL_VOICE,
         *Failure,
     }
 )
 """Notices that no longer hold once another answer comes."""
+
+
+class FallbackNotices:
+    """Notices of one call about what the embedded server did in place of its endpoints.
+
+    The language model's is shown after each such reply, the others once in a call.
+    """
+
+    def __init__(self) -> None:
+        self._recognises_itself = False
+        self._shown: set[Notice] = set()
+
+    def note_transcript(self, event: TranscriptCompleted) -> None:
+        """Note who recognised a turn. The notice follows the reply, because a transcript comes in the middle."""
+        self._recognises_itself = self._recognises_itself or bool(event.endpoint_fault)
+
+    def take(self, event: ResponseDone) -> Notice | None:
+        """Return the notice to show after a reply; one that this call has not shown comes first."""
+        llm = FALLBACK_NOTICES.get(event.fallback_fault, Notice.LOCAL_FAILED) if event.fallback_fault else None
+        parts = {Notice.LOCAL_RECOGNITION: self._recognises_itself, Notice.LOCAL_VOICE: bool(event.speech_fault)}
+        due = [llm, *(notice for notice, is_local in parts.items() if is_local)]
+        notice = next((each for each in due if each is not None and each not in self._shown), llm)
+        if notice is not None:
+            self._shown.add(notice)
+        return notice
+
 
 # ---------------------------------------------------------------- endings of replies
 
@@ -62,10 +104,13 @@ class ReplyEnding:
     """Failure after which the connection cannot be used."""
 
 
-def judge_ending(event: ResponseDone, conversation: Conversation, response_id: str, *, given_up: bool) -> ReplyEnding:
+def judge_ending(
+    event: ResponseDone, conversation: Conversation, response_id: str, fallbacks: FallbackNotices, *, given_up: bool
+) -> ReplyEnding:
     """Return what a `response.done`, which `conversation` has applied, means.
 
-    `response_id`: "" for a response that the server has not named. `given_up`: the reply is not awaited any more.
+    `response_id`: "" for a response that the server has not named. `fallbacks`: those of the call, for an ending
+    without a notice of its own. `given_up`: the reply is not awaited any more.
     """
     failure = failure_of_error(event.error) if event.status == "failed" else None
     fatal = failure if failure in FATAL else None
@@ -87,7 +132,8 @@ def judge_ending(event: ResponseDone, conversation: Conversation, response_id: s
     is_interrupted = is_interruption(event)  # whatever interrupts it is reported too, and replaces the notice
     return ReplyEnding(
         reason,
-        notice_of_ending(IncompleteReason.OTHER if is_interrupted else reason, event.error, is_empty=is_empty),
+        notice_of_ending(IncompleteReason.OTHER if is_interrupted else reason, event.error, is_empty=is_empty)
+        or fallbacks.take(event),
         is_whole=reason is None and not is_empty and not is_interrupted,
         is_silent=reason is None and is_empty and not is_interrupted,
         can_ask_again=is_empty and event.status == "incomplete" and reason in ASK_AGAIN_REASONS,

@@ -266,7 +266,7 @@ class TurnLatencyTracker:
         return min(min(times), now) if times else None
 
     def _on_speech_stopped(self, event: SpeechStopped, now: float) -> None:
-        end = self._speech_end_time(event.audio_end_ms, now)
+        end = self._speech_end_time(event.audio_end_ms, now, event.silence_ms)
         if self._phase is LatencyPhase.NONE:  # the start was lost, perhaps with a connection
             self._start_turn(_TurnTimestamps(end, item_id=event.item_id), LatencyPhase.USER_SPEAKING)
         self._mark_endpointed(event.item_id, end, now)
@@ -283,9 +283,10 @@ class TurnLatencyTracker:
         turn.speech_ended_at = min(max(end, turn.started_at), turn.endpointed_at)
         self._phase = LatencyPhase.AWAITING_RESPONSE
 
-    def _speech_end_time(self, audio_end_ms: int | None, now: float) -> float:
-        end = self._time_of_position(audio_end_ms, now, -self._silence_s)
-        return now - self._silence_s if end is None else end
+    def _speech_end_time(self, audio_end_ms: int | None, now: float, silence_ms: int | None = None) -> float:
+        silence_s = self._silence_s if silence_ms is None else silence_ms / 1000
+        end = self._time_of_position(audio_end_ms, now, -silence_s)
+        return now - silence_s if end is None else end
 
     def _on_transcript(self, event: TranscriptCompleted | TranscriptFailed, now: float) -> None:
         turns = (

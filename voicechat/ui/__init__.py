@@ -1,1 +1,1 @@
-"""The page: tabs, drawers, widgets, texts and scripts."""
+"""The page: tabs, settings panel, widgets, texts and scripts."""

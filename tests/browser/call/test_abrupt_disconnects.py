@@ -132,7 +132,7 @@ def test_sleeping_computer_ends_the_call(
             wait_until_empty(5)
         finally:
             signal_other_children(others, signal.SIGCONT)
-        caller.wait_for_stage("ended", timeout=20)
+        caller.wait_for_stage("ended", timeout=60)
         shown = caller.status_text() + caller.page.inner_text("#voice-hint")
         assert "The microphone stopped sending sound" in shown or "connection was lost" in shown
         caller.page.wait_for_selector(START_BUTTON_SELECTOR, state="attached")

@@ -27,11 +27,11 @@ OpenPage = Callable[..., BrowserPage]
 
 
 @pytest.fixture
-def open_page(app: AppProcess, browser: Browser) -> Iterator[OpenPage]:
+def open_page(echo_app: AppProcess, browser: Browser) -> Iterator[OpenPage]:
     callers: list[BrowserPage] = []
 
     def visit(**options: str) -> BrowserPage:
-        callers.append(BrowserPage(browser, app.url, **options))
+        callers.append(BrowserPage(browser, echo_app.url, **options))
         callers[-1].wait_for_stage("idle", timeout=60)
         return callers[-1]
 
@@ -49,7 +49,7 @@ def start_check(caller: BrowserPage) -> None:
 def row_text(caller: BrowserPage, row: str, state: str) -> str:
     """Return the text of a row once it is in `state`."""
     element = caller.page.locator(f'#voice-check [data-row="{row}"][data-state="{state}"]')
-    element.wait_for(timeout=20_000)
+    element.wait_for(timeout=60_000)
     return element.inner_text()
 
 
@@ -70,7 +70,7 @@ def test_first_visit_shows_the_privacy_note_once(open_page: OpenPage) -> None:
     assert not caller.microphone_track_states()
 
 
-def test_sound_check_passes(open_page: OpenPage, app: AppProcess) -> None:
+def test_sound_check_passes(open_page: OpenPage, echo_app: AppProcess) -> None:
     caller = open_page()
     start_check(caller)
     assert "can you hear me" in row_text(caller, "level", "run")
@@ -79,12 +79,12 @@ def test_sound_check_passes(open_page: OpenPage, app: AppProcess) -> None:
     assert row_text(caller, "level", "ok") == "Your voice is clear."
     begun = caller.audio_clock_s()
     caller.wait_until_loud(begun)  # the melody
-    expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
+    expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=60_000)
     wait_until_microphones_released(caller)
     caller.page.get_by_role("button", name="Yes", exact=True).click()
     assert "does not disturb" in row_text(caller, "echo", "ok")
     assert "UDP" in row_text(caller, "network", "ok")
-    assert app.health()["calls"] == 0
+    assert echo_app.health()["calls"] == 0
     caller.page.get_by_role("button", name="Close", exact=True).click()
     expect(caller.page.locator("#voice-chat")).to_be_visible()
 
@@ -106,7 +106,7 @@ def test_silent_microphone_is_detected(open_page: OpenPage) -> None:
     start_check(caller)
     assert "no sound at all" in row_text(caller, "level", "trouble")
     asked = caller.page.get_by_text("Did you hear the melody?")  # the echo is unknown with a silent microphone
-    expect(asked).to_have_text("Did you hear the melody?", timeout=20_000)
+    expect(asked).to_have_text("Did you hear the melody?", timeout=60_000)
     caller.page.locator('#voice-check [data-row="level"] button', has_text="Use:").first.click()
     row_text(caller, "level", "run")  # the check runs again with the chosen microphone
     assert caller.page.evaluate("localStorage.getItem('voice-microphone')")
@@ -132,7 +132,7 @@ def test_blocked_microphone_restarts_the_check_when_allowed(open_page: OpenPage)
     wait_until_microphones_released(caller)
 
 
-def test_blocked_udp_is_detected_and_the_call_uses_the_websocket(open_page: OpenPage, app: AppProcess) -> None:
+def test_blocked_udp_is_detected_and_the_call_uses_the_websocket(open_page: OpenPage, echo_app: AppProcess) -> None:
     caller = open_page(before=NO_UDP_SCRIPT)
     start_check(caller)
     row_text(caller, "level", "run")
@@ -146,7 +146,7 @@ def test_blocked_udp_is_detected_and_the_call_uses_the_websocket(open_page: Open
     assert caller.microphone_track_states()[0] == ["ended"]
     caller.hang_up()
     wait_until_microphones_released(caller)
-    app.wait_for_health(lambda health: health["calls"] == 0, timeout=10)
+    echo_app.wait_for_health(lambda health: health["calls"] == 0, timeout=60)
     assert caller.page.evaluate("localStorage.getItem('voice-web-only')") == "on"
 
 
@@ -158,11 +158,11 @@ def test_unreachable_server_and_stopped_audio_clock(open_page: OpenPage) -> None
     )
     caller.page.route("**/udp-check", lambda route: None)
     caller.page.locator("#voice-check-close").click()
-    caller.page.locator("#voice-devices-drawer button").first.click()
+    caller.open_settings("devices")
     caller.page.locator("#voice-check-open").click()
     expect(caller.page.locator("#voice-check-close")).to_be_focused()
     assert "does not respond" in row_text(caller, "network", "trouble")
-    expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=20_000)
+    expect(caller.page.get_by_text("Did you hear the melody?")).to_be_visible(timeout=60_000)
     wait_until_microphones_released(caller)
 
 
@@ -181,7 +181,7 @@ def test_sound_check_does_not_start_during_a_call(open_page: OpenPage) -> None:
 @pytest.fixture(scope="module")
 def measurements(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
-    page.add_script_tag(path=str(STATIC_DIR / "audio_measurements.js"))
+    page.add_script_tag(path=str(STATIC_DIR / "scripts" / "audio_measurements.js"))
     yield page
     page.close()
 

@@ -57,7 +57,7 @@ def open_pages(echo_app: AppProcess) -> Iterator[list[BrowserPage]]:
     yield pages
     for page in pages:
         page.close()
-    echo_app.wait_for_health(lambda health: health["calls"] == 0, timeout=20)
+    echo_app.wait_for_health(lambda health: health["calls"] == 0, timeout=60)
 
 
 def open_page(app: AppProcess, browser: Browser, pages: list[BrowserPage], before: str, after: str = "") -> BrowserPage:
@@ -77,12 +77,12 @@ def test_call_holds_one_lock_and_hang_up_releases_it(
         caller.start_call()
         if path:
             caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
-        caller.wait_until(HELD_JS, timeout=15)
+        caller.wait_until(HELD_JS, timeout=60)
         assert caller.page.evaluate("locks.length") == calls
         caller.page.evaluate("voiceSwitchMicrophone()")  # the same call
         caller.wait_until(f"() => caller.opened().length === {calls * 2}")
         caller.hang_up()
-        caller.wait_until(NONE_HELD_JS, timeout=15)
+        caller.wait_until(NONE_HELD_JS, timeout=60)
         assert caller.page.evaluate("lockRequests") == calls
 
 
@@ -91,17 +91,17 @@ def test_return_to_the_page_requests_the_lock_again(
 ) -> None:
     caller = open_page(echo_app, browser, open_pages, RECORD_LOCKS_SCRIPT)
     caller.start_call()
-    caller.wait_until(HELD_JS, timeout=15)
+    caller.wait_until(HELD_JS, timeout=60)
     # Browsers release the lock of a page that is hidden.
     caller.page.evaluate("async () => { setVisibility('hidden'); await locks[0].release(); }")
     assert caller.page.evaluate("lockRequests") == 1
     caller.page.evaluate("setVisibility('visible')")
-    caller.wait_until(HELD_JS, timeout=15)
+    caller.wait_until(HELD_JS, timeout=60)
     assert caller.page.evaluate("lockRequests") == 2
     caller.page.evaluate("setVisibility('visible')")
     assert caller.page.evaluate("lockRequests") == 2, "it is still held"
     caller.hang_up()
-    caller.wait_until(NONE_HELD_JS, timeout=15)
+    caller.wait_until(NONE_HELD_JS, timeout=60)
     caller.page.evaluate("setVisibility('hidden'); setVisibility('visible')")
     assert caller.page.evaluate("lockRequests") == 2, "no call"
 
@@ -120,9 +120,9 @@ def test_failed_call_releases_the_lock(
 ) -> None:
     caller = open_page(echo_app, browser, open_pages, RECORD_LOCKS_SCRIPT)
     caller.start_call()
-    caller.wait_until(HELD_JS, timeout=15)
+    caller.wait_until(HELD_JS, timeout=60)
     caller.page.evaluate(END_BY_FAILURE[end])
-    caller.wait_until(NONE_HELD_JS, timeout=15)
+    caller.wait_until(NONE_HELD_JS, timeout=60)
 
 
 def test_lock_that_is_granted_after_the_hang_up_is_released(
@@ -133,7 +133,7 @@ def test_lock_that_is_granted_after_the_hang_up_is_released(
     caller.wait_until("() => window.grantLock")
     caller.hang_up()
     caller.page.evaluate("grantLock()")
-    caller.wait_until(NONE_HELD_JS, timeout=15)
+    caller.wait_until(NONE_HELD_JS, timeout=60)
 
 
 @pytest.mark.parametrize("script", [REFUSED_SCRIPT, "delete Navigator.prototype.wakeLock;"], ids=["refused", "missing"])
@@ -148,4 +148,4 @@ def test_call_works_without_the_lock(
     caller.page.locator("#voice-chat [data-testid=bot]").first.wait_for()
     caller.hang_up()
     assert caller.page.get_attribute(CALL_BUTTON, "data-state") == "start"
-    assert caller.page.inner_text("#voice-hint") == ""
+    assert caller.page.inner_text("#voice-hint p") == ""

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.app.app_process import AppProcess
-from tests.support.browser.page_steps import choose_option
+from tests.support.browser.page_steps import choose_option, open_settings
 from tests.support.browser.text_chat_page import TextChatPage
 
 pytestmark = pytest.mark.beside
@@ -24,7 +24,7 @@ window.delayedEnds = 0;  // streams whose end is held back from the page
       async transform(chunk, controller) {
         if (window.slow && new TextDecoder().decode(chunk).includes("close_stream")) {
           window.delayedEnds += 1;
-          await new Promise((done) => setTimeout(done, 1000));
+          await new Promise((done) => setTimeout(done, window.slow));
         }
         controller.enqueue(chunk);
       },
@@ -46,14 +46,17 @@ def page(echo_app: AppProcess, browser: Browser) -> Iterator[TextChatPage]:
     page.close()
 
 
-def test_event_during_the_stream_end_is_answered(page: TextChatPage) -> None:
-    page.page.locator("#wishes button").first.click()
+@pytest.mark.parametrize("delay_ms", [1000, 4000])
+def test_event_during_the_stream_end_is_answered(page: TextChatPage, delay_ms: int) -> None:
+    """The server waits two seconds for the page to read the end; after it, the page opens another stream by itself."""
+    open_settings(page.page, "listening")
     settings_status = page.page.locator("#wishes-status")
-    choose_option(page, "wish-language", "Chinese")
+    choose_option(page, "wish-language", "Mandarin")
     expect(settings_status).to_contain_text("next call")
-    page.page.evaluate("window.slow = true")
+    page.page.evaluate("delay => { window.slow = delay; }", delay_ms)
     choose_option(page, "wish-language", "English")
     page.wait_until("() => window.delayedEnds === 1")
     page.select_tab("Text")
-    page.page.evaluate("window.slow = false")
-    assert page.send_and_await_reply("Are you there?") == "Are you there?"
+    page.page.evaluate("window.slow = 0")
+    page.send_message("Are you there?")
+    expect(page.page.locator("#text-chat [data-testid=bot]")).to_contain_text("Are you there?")

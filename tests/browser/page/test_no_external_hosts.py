@@ -36,10 +36,12 @@ def black_hole() -> Iterator[int]:
         connection.close()
 
 
-def test_page_loads_and_calls_without_other_hosts(app: AppProcess, playwright: Playwright, black_hole: int) -> None:
+def test_page_loads_and_calls_without_other_hosts(
+    echo_app: AppProcess, playwright: Playwright, black_hole: int
+) -> None:
     browser = launch_chromium(playwright, f"--host-resolver-rules=MAP * 127.0.0.1:{black_hole}, EXCLUDE 127.0.0.1")
     try:
-        caller = BrowserPage(browser, app.url)
+        caller = BrowserPage(browser, echo_app.url)
         caller.start_call()
         caller.hang_up()
         assert not caller.errors

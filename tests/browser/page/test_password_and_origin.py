@@ -97,11 +97,11 @@ def foreign_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.allowed_page_errors("")  # it provokes refusals of every kind
-def test_foreign_page_is_refused_everything(app: AppProcess, browser: Browser, foreign_site: str) -> None:
+def test_foreign_page_is_refused_everything(echo_app: AppProcess, browser: Browser, foreign_site: str) -> None:
     page = browser.new_page()
-    page.goto(app.url)  # so that the browser has a cookie for the app
-    page.goto(f"{foreign_site}/?url={app.url}")
+    page.goto(echo_app.url)  # so that the browser has a cookie for the app
+    page.goto(f"{foreign_site}/?url={echo_app.url}")
     outcome = page.evaluate("() => window.outcomes")
     assert set(map(str, outcome.values())) <= {"refused", "403"}, outcome
     page.close()
-    assert app.health()["calls"] == app.health()["chats"] == 0
+    assert echo_app.health()["calls"] == echo_app.health()["chats"] == 0

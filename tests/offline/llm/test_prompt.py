@@ -1,4 +1,4 @@
-"""Text rules: clause splitting, Chinese text, prompts, tool calls."""
+"""Text rules: Chinese text, prompts, tool calls."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ from hypothesis import strategies as st
 
 from offline.chinese_text import contains_han, to_full_width_punctuation, to_traditional
 from offline.llm import prompt
-from offline.llm.clause_splitter import (
-    CHINESE_CLAUSE_OVERHEAD_CHARS,
-    CHINESE_FIRST_CLAUSE_CHARS,
-    CHINESE_LATER_CLAUSE_CHARS,
-    CHINESE_OVERSHOOT_CHARS,
-    CHINESE_REAL_TIME_FACTOR,
-    ClauseSplitter,
-    strip_markdown,
-)
 from offline.llm.tool_calls import (
     LlmOutputKind,
     ParsedToolCall,
@@ -30,108 +21,6 @@ from offline.llm.tool_calls import (
 )
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest, Role, ToolCall
 from offline.tts import mandarin_g2p
-
-TEXT = st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120)
-
-# ------------------------------------------------------------------ clauses
-
-
-def split_clauses(text: str, pieces: list[int] | None = None) -> list[str]:
-    clauses, given_out, at = ClauseSplitter(), [], 0
-    for size in [*(pieces or []), len(text)]:
-        given_out += clauses.push(text[at : at + size])
-        at += size
-    return given_out + clauses.flush()
-
-
-@given(TEXT, st.lists(st.integers(1, 9)))
-def test_clause_splitter_with_any_pieces_keeps_the_text(text: str, pieces: list[int]) -> None:
-    assert "".join(split_clauses(text, pieces)) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "first"),
-    [
-        ("It's important to remember that even he may change.", "It's important to remember"),
-        ("The numbers you said just now are all odd ones.", "The numbers you said just now are all"),
-        ("The capital of France is Paris.", "The capital of France is Paris."),
-        ("Sure, what would you like to do in town?", "Sure, what would you like"),
-        ("Mr. John Dashwood had then leisure to consider it.", "Mr. John Dashwood had then leisure"),
-    ],
-)
-def test_clause_splitter_without_punctuation_ends_the_first_clause_at_a_phrase(text: str, first: str) -> None:
-    clauses, given = ClauseSplitter(), []
-    for letter in text:
-        given += clauses.push(letter)
-    given += clauses.flush()
-    assert given[0] == first
-    assert "".join(given) == text
-
-
-def test_clause_splitter_ends_the_first_clause_early_and_later_ones_at_sentences() -> None:
-    text = "Well, my dear old friend, that is a long story. It began, as you know, in May, when the sun came out."
-    clauses = split_clauses(text, [1] * len(text))
-    assert clauses[0] == "Well, my dear old friend,"
-    assert clauses[1] == " that is a long story."
-
-
-def test_clause_splitter_does_not_split_after_titles() -> None:
-    assert split_clauses("Dr. Smith met Mrs. Jones. They talked.") == ["Dr. Smith met Mrs. Jones.", " They talked."]
-
-
-def test_clause_splitter_cuts_chinese_without_punctuation_between_words() -> None:
-    text = "我們明天早上一起到台北市立動物園去看可愛的大熊貓然後再去吃飯聊天散步看電影買東西喝咖啡"
-    clauses = split_clauses(text, [1] * len(text))
-    assert len(clauses) > 2
-    lead = float(len(clauses[0]))
-    assert lead <= CHINESE_FIRST_CLAUSE_CHARS[1] + CHINESE_OVERSHOOT_CHARS
-    for clause in clauses[1:]:
-        assert len(clause) <= CHINESE_LATER_CLAUSE_CHARS[1] + CHINESE_OVERSHOOT_CHARS
-        lead -= CHINESE_REAL_TIME_FACTOR * len(clause) + CHINESE_CLAUSE_OVERHEAD_CHARS
-        assert lead > -CHINESE_OVERSHOOT_CHARS, "the audio of earlier clauses has run out"
-        lead += len(clause)
-    assert "".join(clauses) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "first"),
-    [
-        ("好的，請告訴我明天早上八點的時間是什麼？", "好的，請告訴我"),
-        ("你好！我是小明。很高興認識你。", "你好！我是小明。"),
-        ("當然可以！你可以嘗試一些簡單的菜。", "當然可以！"),
-        ("好的。", "好的。"),
-    ],
-)
-def test_clause_splitter_first_chinese_clause_has_the_minimum_length(text: str, first: str) -> None:
-    assert split_clauses(text, [1] * len(text))[0] == first
-
-
-def test_strip_markdown_removes_the_marks() -> None:
-    assert (
-        strip_markdown("**Bold** and `code`, see [this](http://x.y).\n- one\n# Two")
-        == "Bold and code, see this.\none\nTwo"
-    )
-    assert strip_markdown("2 * 3 * 4") == "2 * 3 * 4"
-
-
-def spoken_clauses(text: str) -> list[str]:
-    return [strip_markdown(clause).strip() for clause in split_clauses(text, [1] * len(text)) if clause.strip()]
-
-
-def test_strip_markdown_removes_list_numbers() -> None:
-    assert spoken_clauses("Try these:\n\n1. Eat apples\n2. **Sleep** well.\n10) Walk") == [
-        "Try these:", "Eat apples", "Sleep well.", "Walk",
-    ]  # fmt: skip
-    assert spoken_clauses("1. Eat.\n2. Sleep.\n- Walk\n- Sing") == ["Eat.", "Sleep.", "Walk", "Sing"]
-    assert spoken_clauses("1. 吃蘋果。\n2、睡覺。\n3.走路。") == ["吃蘋果。", "睡覺。", "走路。"]
-
-
-def test_strip_markdown_keeps_other_numbers() -> None:
-    assert spoken_clauses("4. Anything else?") == ["4. Anything else?"]
-    assert spoken_clauses("It is\n3.14 in all.") == ["It is", "3.14 in all."]
-    assert spoken_clauses("12.") == ["12."]
-    assert spoken_clauses("1.5 litres\n2024 was good.") == ["1.5 litres", "2024 was good."]
-
 
 # ------------------------------------------------------------------ Chinese
 
@@ -151,40 +40,13 @@ def test_to_full_width_punctuation_changes_chinese_text_only() -> None:
     assert to_full_width_punctuation("一共3,000元") == "一共3,000元"
 
 
-@pytest.mark.parametrize(
-    ("digits", "said"),
-    [
-        ("0", "零"), ("10", "十"), ("15", "十五"), ("110", "一百一十"), ("1005", "一千零五"), ("10010", "一萬零一十"),
-        ("0", "零"), ("10", "十"), ("15", "十五"), ("110", "一百一十"), ("1005", "一千零五"),
-        ("10010", "一萬零一十"),
-        ("3.14", "三點一四"),
-    ],
-)  # fmt: skip
-def test_number_to_chinese_writes_the_words(digits: str, said: str) -> None:
-    assert mandarin_g2p.number_to_chinese(digits) == said
-
-
-def test_verbalize_numbers_of_dates_times_percentages_and_temperatures() -> None:
-    assert mandarin_g2p.verbalize_numbers("2026年") == "二零二六年"
-    assert mandarin_g2p.verbalize_numbers("8:30") == "八點三十分"
-    assert mandarin_g2p.verbalize_numbers("25%") == "百分之二十五"
-    assert mandarin_g2p.verbalize_numbers("-3℃") == "負三度"
-
-
-@given(st.integers(0, 10**12 - 1))
-def test_number_to_chinese_of_any_number_has_chinese_digits_only(value: int) -> None:
-    said = mandarin_g2p.number_to_chinese(str(value))
-    assert said
-    assert set(said) <= set("零一二三四五六七八九十百千萬億")
-
-
 def test_to_phonemes_of_mandarin_with_english_words() -> None:
     assert mandarin_g2p.to_phonemes("你好。") == "ni↓xau↓."
     assert mandarin_g2p.to_phonemes("我用 Python", lambda english: f"<{english}>") == "wo↓jʊ↘ŋ <Python>"
     assert mandarin_g2p.to_phonemes("我用 Python").split() == ["wo↓jʊ↘ŋ"]
 
 
-@given(TEXT)
+@given(st.text(alphabet=st.sampled_from(list("ab cd,.!?\n *1Dr台灣今天很好，。！ ")), max_size=120))
 def test_to_phonemes_of_any_text_leaves_no_chinese_character(text: str) -> None:
     assert not contains_han(mandarin_g2p.to_phonemes(text))
 

@@ -180,8 +180,14 @@ def test_pip_download_with_another_checksum_raises(tmp_path: Path) -> None:
 
 
 def test_manifest_has_licence_checksum_and_sources_for_each_file() -> None:
-    listed = {m.name: m for m in store.read_manifest(environ={})}
-    assert set(listed) == {store.LLM_NAME, store.MOONSHINE_NAME, store.WHISPER_NAME, store.KOKORO_NAME}
+    listed = {m.name: m for m in store.required_models({})}
+    assert set(listed) == {
+        store.LLM_NAME,
+        store.MOONSHINE_NAME,
+        store.WHISPER_NAME,
+        store.KOKORO_NAME,
+        store.SMART_TURN_NAME,
+    }
     for each in listed.values():
         assert each.licence
         for file in each.files:
@@ -211,12 +217,13 @@ def test_models_dir_per_platform(platform: str, environ: dict[str, str], end: st
 
 
 def small_models(root: Path, *there: str) -> tuple[ModelSpec, ...]:
-    """Return the four models with tiny files; those named in `there` are in the cache."""
+    """Return the models of both languages with tiny files; those named in `there` are in the cache."""
     names = {
         store.LLM_NAME: "m.gguf",
         store.MOONSHINE_NAME: "e",
         store.WHISPER_NAME: "w",
         store.KOKORO_NAME: "k.onnx",
+        store.SMART_TURN_NAME: "t.onnx",
     }
     found = []
     for name, file in names.items():
@@ -243,6 +250,14 @@ def test_find_models_languages_depend_on_the_available_models(
 ) -> None:
     listed = small_models(tmp_path, *there)
     assert store.find_models({"OFFLINE_MODELS": str(tmp_path)}, listed).languages == languages
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_find_models_takes_smart_turn_where_it_is(tmp_path: Path, is_there: bool) -> None:
+    listed = small_models(tmp_path, store.LLM_NAME, store.MOONSHINE_NAME, *[store.SMART_TURN_NAME] * is_there)
+    found = store.find_models({"OFFLINE_MODELS": str(tmp_path)}, listed)
+    assert found.smart_turn == (tmp_path / store.SMART_TURN_NAME / "t.onnx" if is_there else None)
+    assert found.languages == ("en",) and found.missing_message == ""
 
 
 def test_find_models_with_a_custom_llm_uses_only_that(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ RESULT_TIMEOUT_S = 90.0
 async def pipeline() -> AsyncIterator[Pipeline]:
     loaded = await load_pipeline(lambda _: None)
     yield loaded
-    loaded.close()
+    await loaded.close()
 
 
 def to_pcm16(samples: np.ndarray) -> bytes:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from offline.models.store import ModelStore
 from offline.pipeline import speech_models
 from offline.pipeline.speech_models import SpeechUnavailable, load_speech_models, warm_up_speech
 from offline.protocol.worker_messages import LanguageCode
-from offline.stt import recognizers
+from offline.stt import recognizers, smart_turn
 from offline.stt.recognition_rules import UNRECOGNIZED_TEXT
 from offline.tts import synthesizer
 from tests.support.missing_packages import environment_without
@@ -37,7 +38,7 @@ class FakeVoice:
     def __init__(self, *, fails: bool = False) -> None:
         self._fails = fails
 
-    def __call__(self, text: str, speed: float) -> FloatAudio:
+    def __call__(self, text: str, speed: float, voice_style: object = None) -> FloatAudio:
         if self._fails:
             raise RuntimeError("bad weights")
         return SPEECH
@@ -52,7 +53,7 @@ class FakeEngine:
     def __init__(self, *, fails: bool = False) -> None:
         self._fails = fails
 
-    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> str:
+    def transcribe(self, audio: FloatAudio, language: LanguageCode, context: str = "") -> str:
         if self._fails:
             raise RuntimeError("bad weights")
         return "Hello."
@@ -61,6 +62,11 @@ class FakeEngine:
         if self._fails:
             raise RuntimeError("bad weights")
         return 0.0
+
+    def end_probability(self, audio: FloatAudio) -> float:
+        if self._fails:
+            raise RuntimeError("bad weights")
+        return 0.9
 
 
 def install(monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], broken_in_use: tuple[str, ...] = ()) -> None:
@@ -87,6 +93,7 @@ def install(monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], broken_in_
 
     monkeypatch.setattr(recognizers, "Whisper", FakeWhisper)
     monkeypatch.setattr(recognizers, "contains_voice", lambda audio, vad: True)
+    monkeypatch.setattr(smart_turn, "SmartTurn", loader("smart_turn", FakeEngine))
 
 
 def expected_languages(broken: tuple[str, ...]) -> tuple[str, ...]:
@@ -137,6 +144,38 @@ def test_engine_that_fails_at_its_first_use_takes_no_other_down(
         assert speech.tts.synthesize("Hello.") or "hibari" in broken
         assert speech.recognizer.transcribe(SPEECH, language).text
         assert speech.recognizer.mandarin_probability(SPEECH) == 0.0
+    assert (speech.voice_factor is not None) is ("zh" in expected or "kokoro" not in broken)
+
+
+@pytest.mark.parametrize(("broken", "peak"), [((), 0.1), (("kokoro",), 0.3)], ids=["both languages", "English only"])
+def test_warm_up_keeps_mandarin_speech_where_that_is_spoken(
+    monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], peak: float
+) -> None:
+    class QuietVoice(FakeVoice):
+        def __call__(self, text: str, speed: float, voice_style: object = None) -> FloatAudio:
+            return SPEECH / 3
+
+    install(monkeypatch, (), broken)
+    if not broken:
+        monkeypatch.setattr(synthesizer, "load_mandarin_voice", lambda *_: QuietVoice())
+    sample = warm_up_speech(load_speech_models(STORE, 1)).sample
+    assert sample is not None and float(np.abs(sample).max()) == pytest.approx(peak, rel=0.1)
+
+
+def test_turn_end_model_that_is_missing_or_broken_takes_no_language_down(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = replace(STORE, smart_turn=Path("smart_turn"))
+    for broken, broken_in_use, given in ((), (), STORE), (("smart_turn",), (), store), ((), ("smart_turn",), store):
+        caplog.clear()
+        install(monkeypatch, broken, broken_in_use)
+        speech = warm_up_speech(load_speech_models(given, 1))
+        assert (speech.languages, speech.detail, speech.smart_turn) == (("en", "zh"), "", None)
+        (record,) = caplog.records
+        assert "smart" in record.getMessage()
+    install(monkeypatch, ())
+    assert warm_up_speech(load_speech_models(store, 1)).smart_turn is not None
 
 
 def test_missing_voice_detector_is_a_failure_of_all(

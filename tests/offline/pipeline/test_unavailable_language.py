@@ -28,7 +28,7 @@ from tests.support.offline.fake_models import FakeLanguageModel, FakeRecognizer,
 
 AUDIO = b"\x01\x00" * 24_000
 OTHER: dict[LanguageCode, LanguageCode] = {"en": "zh", "zh": "en"}
-WORDS: dict[LanguageCode, str] = {"en": "What is the time?", "zh": "現在幾點？"}
+WORDS: dict[LanguageCode, str] = {"en": "How are you today?", "zh": "你今天好嗎？"}
 
 
 @asynccontextmanager

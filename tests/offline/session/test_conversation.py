@@ -170,6 +170,11 @@ def test_llm_text_of_a_truncated_part_is_a_growing_prefix(clauses: list[str], cu
         ("there was a small blue house", 1.0, "there was a small blue house"),
         ("今天天氣很好", 0.5, "今天天"),
         ("我用 Python 寫程式", 0.6, "我用 Python"),
+        (
+            "See https://a.com/a/long/path/that/is/not/said for all of it",
+            0.4,
+            "See https://a.com/a/long/path/that/is/not/said",
+        ),
     ],
 )
 def test_played_words_end_at_the_word_whose_middle_was_reached(text: str, share: float, heard: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
 from offline.protocol.worker_messages import (
     CaptionDelta,
     CaptionRequest,
     FinalTranscript,
     Generate,
     LlmMessage,
+    ProvisionalTranscript,
     RecognitionFailed,
     Recognize,
     ReplySpeech,
@@ -209,6 +212,67 @@ def test_pause_submits_speculative_work_and_speech_revokes_it() -> None:
     request, expected = driver.last_work(Generate).request, driver.last_work(SpeechPaused).request
     assert request.messages == (*expected.messages, LlmMessage("user", "Who am I?"))
     assert (request.speak, request.tools) == (expected.speak, expected.tools)
+
+
+@pytest.mark.parametrize(
+    ("text", "probability", "silence_ms"),
+    [
+        ("Good morning.", 0.9, 250),
+        ("Good morning.", 0.1, 1000),
+        ("I would like to", 0.9, 1500),
+        ("Good morning.", None, 350),
+        ("", 0.1, 350),
+    ],
+)
+def test_adaptive_silence_ends_the_turn_by_words_and_voice(
+    text: str, probability: float | None, silence_ms: int
+) -> None:
+    detection = {"type": "server_vad", "silence_duration_ms": 350, "adaptive_silence": True}
+    driver = SessionDriver(audio={"input": {"turn_detection": detection}})
+    driver.append_audio(tone(500))
+    driver.append_audio(silence(200))
+    paused = driver.last_work(SpeechPaused)
+    assert paused.judges_voice
+    driver.deliver(ProvisionalTranscript(paused.item_id, text, turn_end_probability=probability))
+    assert "input_audio_buffer.speech_stopped" not in event_types(driver.append_audio(silence(silence_ms - 240)))
+    events = driver.append_audio(silence(120))
+    assert single_event(events, "input_audio_buffer.speech_stopped")["silence_ms"] == pytest.approx(silence_ms, abs=64)
+
+
+def test_adaptive_silence_of_a_pause_that_is_not_judged_in_time() -> None:
+    detection = {"type": "server_vad", "silence_duration_ms": 350, "adaptive_silence": True}
+    driver = SessionDriver(audio={"input": {"turn_detection": detection}})
+    driver.append_audio(tone(500))
+    assert "input_audio_buffer.speech_stopped" not in event_types(driver.append_audio(silence(400)))
+    events = driver.append_audio(silence(120))
+    assert single_event(events, "input_audio_buffer.speech_stopped")["silence_ms"] == pytest.approx(450, abs=32)
+
+
+def test_silence_of_a_late_judgement_and_of_a_commit() -> None:
+    detection = {"type": "server_vad", "silence_duration_ms": 350, "adaptive_silence": True}
+    driver = SessionDriver(audio={"input": {"turn_detection": detection}})
+    driver.append_audio(tone(500))
+    driver.append_audio(silence(400))
+    paused = driver.last_work(SpeechPaused)
+    events = driver.deliver(ProvisionalTranscript(paused.item_id, "Good morning.", turn_end_probability=0.9))
+    assert single_event(events, "input_audio_buffer.speech_stopped")["silence_ms"] == pytest.approx(380, abs=40)
+    driver.append_audio(tone(500))
+    events = driver.send_event("input_audio_buffer.commit")
+    assert "silence_ms" not in single_event(events, "input_audio_buffer.speech_stopped")
+
+
+def test_recognition_gets_the_keywords_and_the_end_of_the_last_reply() -> None:
+    transcription = {"model": "whisper-1", "prompt": "台積電、Node.js"}
+    driver = SessionDriver(audio={"input": {"transcription": transcription}})
+    driver.speak_turn("請介紹一家公司。", language="zh")
+    driver.deliver_speech("好的，" + "很" * 80 + "大的公司。")
+    driver.finish_reply()
+    driver.append_audio(tone(500))
+    driver.append_audio(silence(200))
+    likely_words = driver.last_work(SpeechPaused).context
+    assert likely_words == driver.last_work(CaptionRequest).context
+    assert likely_words.startswith("台積電、Node.js。很") and likely_words.endswith("大的公司。。")
+    assert len(likely_words) == len("台積電、Node.js。") + 61
 
 
 def test_pause_without_create_response_prepares_the_transcript_only() -> None:

@@ -246,3 +246,16 @@ def test_speech_before_a_tool_call_is_a_separate_item() -> None:
         ("message", "completed"),
         ("function_call", "completed"),
     ]
+
+
+def test_faults_of_the_speech_endpoints_are_in_the_events_only_where_they_occurred() -> None:
+    driver = SessionDriver(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    for fault in ("", "timeout"):
+        driver.speak_turn(None)
+        item_id = driver.last_work(Recognize).item_id
+        events = driver.deliver(FinalTranscript(item_id, "Hello.", "en", 1, endpoint_fault=fault))
+        transcript = single_event(events, "conversation.item.input_audio_transcription.completed")
+        response_id = driver.last_work(Generate).response_id
+        done = single_event(driver.deliver(ReplyDone(response_id, "stop", speech_fault=fault)), "response.done")
+        assert (transcript.get("endpoint_fault", ""), done["response"].get("speech_fault", "")) == (fault, fault)
+        assert ("endpoint_fault" in transcript, "speech_fault" in done["response"]) == (bool(fault),) * 2

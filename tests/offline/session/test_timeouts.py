@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offline.protocol.worker_messages import ProvisionalTranscript
+from offline.protocol.worker_messages import ProvisionalTranscript, SpeechPaused
 from tests.support.offline.scripted_models import silence, tone
 from tests.support.offline.session_driver import SessionDriver, event_types, single_event
 from tests.support.offline.session_scenarios import send_truncate, session_with_reply
@@ -101,6 +101,40 @@ def test_semantic_vad_silence_depends_on_the_transcript() -> None:
     assert finished == pytest.approx(400, abs=60) and unfinished == pytest.approx(4000, abs=60)
     assert waited("我想喝茶，因為") == unfinished and waited("我想喝茶。") == finished
     assert waited("I want tea and", "high") < unfinished < waited("I want tea and", "low")
+
+
+@pytest.mark.parametrize(
+    ("words", "probability", "wait_ms"),
+    [("I want tea.", 0.9, 250), ("I want", 0.9, 450), ("I want tea.", 0.2, 1000), ("I want tea and", 0.9, 1500)],
+)
+def test_semantic_vad_silence_depends_on_words_and_voice(words: str, probability: float, wait_ms: int) -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    driver.append_audio(silence(180))
+    assert driver.last_work(SpeechPaused).judges_voice
+    assert driver.deliver(ProvisionalTranscript(item_id, words, probability)) == []
+    assert driver.append_audio(silence(wait_ms - 180 - 60)) == []
+    assert "input_audio_buffer.committed" in event_types(driver.append_audio(silence(60 + 40)))
+
+
+def test_server_vad_silence_is_as_set_whatever_the_voice() -> None:
+    detection = {"type": "server_vad", "silence_duration_ms": 600}
+    driver = SessionDriver(audio={"input": {"turn_detection": detection}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    driver.append_audio(silence(180))
+    assert not driver.last_work(SpeechPaused).judges_voice
+    assert driver.deliver(ProvisionalTranscript(item_id, "I want tea.", 0.99)) == []
+    assert driver.append_audio(silence(360)) == []
+    assert "input_audio_buffer.committed" in event_types(driver.append_audio(silence(100)))
+
+
+def test_voice_of_one_pause_does_not_count_for_the_next() -> None:
+    driver = SessionDriver(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    item_id = single_event(driver.append_audio(tone(600)), "input_audio_buffer.speech_started")["item_id"]
+    driver.append_audio(silence(160))
+    driver.deliver(ProvisionalTranscript(item_id, "I want tea.", 0.9))
+    assert driver.append_audio(tone(600) + silence(700)) == [], "neither words nor voice are known"
+    assert "input_audio_buffer.committed" in event_types(driver.append_audio(silence(200)))
 
 
 def test_semantic_vad_silence_of_one_turn_does_not_apply_to_the_next() -> None:

@@ -52,6 +52,15 @@ class AppProcess:
         except urllib.error.HTTPError as answer:
             return {"http": answer.code, **json.load(answer)}
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        """Kill the process, as a crash or the lack of memory does. Its server ends with it."""
+        self.process.kill()
+        self.process.wait()
+
     def fetch_text(self, path: str) -> str:
         """Return the body at `path`."""
         with DIRECT.open(self.url + path, timeout=10) as answer:
@@ -73,8 +82,11 @@ class AppProcess:
 
 @contextmanager
 def running_app(log: Path, command: Sequence[str] = ("app.py",), /, **environment: str) -> Iterator[AppProcess]:
-    """Run `python app.py` (or another `command`) on a free port, without a key, until the block ends."""
-    port = free_port()
+    """Run `python app.py` (or another `command`), without a key, until the block ends.
+
+    `PORT` in the environment: its port, instead of a free one.
+    """
+    port = int(environment.pop("PORT", free_port()))
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *command],

@@ -54,12 +54,12 @@ class GradioPageClient:
         self.recorder.record(source, answer.content)
         return answer
 
-    async def open(self) -> None:
-        """Load the page and run its load events."""
+    async def open(self, token: str = "") -> None:
+        """Load the page and run its load events. `token`: of the tab, for a page that may come back."""
         await self.request("/")
         self.config = (await self.request("/config")).json()
         self._tasks.add(asyncio.create_task(self._hold_heartbeat()))
-        await self.trigger_event(None, "load")
+        await self.trigger_event(None, "load", page_token=token)
 
     async def _hold_heartbeat(self) -> None:
         """Hold the stream that shows the app an open page."""
@@ -86,6 +86,7 @@ class GradioPageClient:
 
     def _component_id(self, name: str | None) -> int | None:
         found = [part["id"] for part in self.config["components"] if name and part["props"].get("elem_id") == name]
+        assert found or not name, f"the page has no component {name!r}"
         return found[0] if found else None
 
     async def trigger_event(self, name: str | None, trigger: str = "click", **given: Any) -> list[Any]:

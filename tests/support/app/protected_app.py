@@ -12,7 +12,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 import app
-from voicechat.config.security_settings import SecuritySettings
+from voicechat.config.groups.security_settings import SecuritySettings
 from voicechat.config.settings import Settings
 from voicechat.server.application import build_asgi_app
 

@@ -18,7 +18,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from .page_scripts import CALL_BUTTON, FAKE_AUDIO_DEVICES_SCRIPT
 
-EVENT_TIMEOUT_S = 60.0
+EVENT_TIMEOUT_S = 100.0
 """Seconds to wait for an event. A busy computer may need a third of it."""
 
 CHROMIUM_FLAGS = [
@@ -57,7 +57,7 @@ class BrowserPage:
 
     def __init__(
         self,
-        browser: Browser,
+        browser: Browser | BrowserContext,
         url: str,
         *,
         locale: str = "en-US",
@@ -65,14 +65,18 @@ class BrowserPage:
         after: str = "",
         scheme: str = "light",
         cookies: Sequence[Any] = (),
+        size: tuple[int, int] = (1000, 800),
     ) -> None:
         """Open the page in a new browser context.
 
-        `before`, `after`: scripts that run before or after the fake devices, and always before the page's scripts.
-        `cookies`: initial cookies.
+        `browser`: or a context, which is used as it is. `before`, `after`: scripts that run before or after the fake
+        devices, and always before the page's scripts. `cookies`: initial cookies. `size`: width and height of the
+        window, in px.
         """
-        self.context: BrowserContext = browser.new_context(
-            locale=locale, viewport={"width": 1000, "height": 800}, color_scheme=scheme
+        self.context: BrowserContext = (
+            browser.new_context(locale=locale, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+            if isinstance(browser, Browser)
+            else browser
         )
         self.context.add_cookies(list(cookies))
         self.page: Page = self.context.new_page()
@@ -85,8 +89,12 @@ class BrowserPage:
 
     # ---------------------------------------------------------------- actions
 
-    def press_call_button(self) -> None:
-        self.page.locator(CALL_BUTTON).click()
+    def press_call_button(self, *, force: bool = False) -> None:
+        """Press the round button. `force`: also one that the style sheet blocks."""
+        if force:
+            self.page.locator(CALL_BUTTON).dispatch_event("click")
+        else:
+            self.page.locator(CALL_BUTTON).click()
 
     def start_call(self) -> None:
         """Press the green button and wait until the call listens."""
@@ -105,6 +113,23 @@ class BrowserPage:
     def send_typed_message(self, text: str) -> None:
         self.page.locator("#voice-input textarea").fill(text)
         self.page.keyboard.press("Enter")
+
+    def open_settings(self, group: str) -> None:
+        """Open the settings panel, and one of its groups, where they are closed. `group`: its name, as "devices"."""
+        if self.page.get_attribute("html", "data-panel") != "open":
+            self.page.locator("#settings-open").click()
+        title = self.page.locator(f"#settings .group-{group} > .label-wrap")
+        title.wait_for()
+        if title.get_attribute("aria-expanded") != "true":
+            title.click()
+
+    def close_settings(self) -> None:
+        self.page.locator("#settings-close").click()
+
+    def open_more_menu(self) -> None:
+        """Open the dock's "More" menu where it is closed."""
+        if self.page.get_attribute("#voice-more", "aria-expanded") != "true":
+            self.page.locator("#voice-more").click()
 
     def close(self) -> None:
         self.context.close()
@@ -140,9 +165,9 @@ class BrowserPage:
     def voice_messages(self) -> list[ShownMessage]:
         found = self.page.evaluate(
             """() => [...document.querySelectorAll('#voice-chat [data-testid=user], #voice-chat [data-testid=bot]')]
-                .map((e) => [e.dataset.testid, e.innerText.trim()])"""
+                .map((e) => [e.dataset.testid, e.innerText.replace(e.querySelector('.note')?.innerText ?? '', '')])"""
         )
-        return [ShownMessage("user" if role == "user" else "assistant", text) for role, text in found]
+        return [ShownMessage("user" if role == "user" else "assistant", text.strip()) for role, text in found]
 
     def status_text(self) -> str:
         return self.page.inner_text("#status .status")

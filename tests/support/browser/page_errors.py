@@ -12,6 +12,16 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 ABORTED_BY_THE_PAGE = "net::ERR_ABORTED"
 """Failure of a request that the page itself, or a closed tab, has cancelled."""
 
+LOST_SERVER_ERRORS = pytest.mark.allowed_page_errors(
+    "ERR_CONNECTION_REFUSED",
+    "ERR_INCOMPLETE_CHUNKED",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_CONNECTION_RESET",
+    "network error",
+    "Connection errored out",
+)
+"""Marker of tests whose server dies while pages are open."""
+
 
 class PageErrors:
     """Collects console errors, uncaught exceptions, failed requests, and responses with a status of 400 or more."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from playwright.sync_api import Frame, Page
 
 from .browser_page import EVENT_TIMEOUT_S, BrowserPage
 
@@ -50,7 +53,27 @@ def wait_for_whole_reply(caller: BrowserPage, since: float) -> float:
     return caller.audio_clock_s()
 
 
+def open_settings(page: Page | Frame, *groups: str) -> None:
+    """Open the settings panel and groups of it: "voice", "listening", "persona", "devices", "key", "display"."""
+    if page.locator("#settings-open").get_attribute("aria-expanded") != "true":
+        page.locator("#settings-open").click()
+    for group in groups:
+        header = page.locator(f".group-{group} > .label-wrap")
+        if "open" not in (header.get_attribute("class") or "").split():
+            header.click()
+
+
+def close_settings(page: Page | Frame) -> None:
+    """Close the settings panel, if it is open."""
+    if page.locator("#settings-open").get_attribute("aria-expanded") == "true":
+        page.locator("#settings-close").click()
+
+
 def choose_option(page: BrowserPage, field: str, option: str) -> None:
-    """One of the choices of a drop-down list, by its words."""
-    page.page.locator(f"#{field} input").click()
+    """Choose an option of a drop-down list or of a group of radio buttons of the open panel, by its words."""
+    chosen = page.page.locator(f"#{field}")
+    if chosen.get_by_role("radio").count():
+        chosen.locator("label").filter(has_text=re.compile(f"^\\s*{re.escape(option)}\\s*$")).click()
+        return
+    chosen.locator("input").click()
     page.page.get_by_role("option", name=option, exact=True).click()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, Locator, Route
+from playwright.sync_api import Browser, BrowserContext, Locator, Route
 
 from .browser_page import EVENT_TIMEOUT_S, BrowserPage, ShownMessage
 
@@ -24,7 +24,7 @@ class TextChatPage(BrowserPage):
     """Drives the text tab of one page; the inherited methods drive its voice tab."""
 
     def __init__(
-        self, browser: Browser, url: str, *, locale: str = "en-US", tab: str = "Text", before: str = ""
+        self, browser: Browser | BrowserContext, url: str, *, locale: str = "en-US", tab: str = "Text", before: str = ""
     ) -> None:
         super().__init__(browser, url, locale=locale, before=FLICKER_PROBE_SCRIPT + before)
         self.select_tab(tab)

@@ -30,7 +30,7 @@ class FakeRecognizer:
     def mandarin_probability(self, audio: FloatAudio) -> float:
         return self.chinese_probability
 
-    def transcribe(self, audio: FloatAudio, language: LanguageCode) -> RecognitionResult:
+    def transcribe(self, audio: FloatAudio, language: LanguageCode, context: str = "") -> RecognitionResult:
         self.longest_audio_s = max(self.longest_audio_s, len(audio) / STT_SAMPLE_RATE)
         self.transcription_count += 1
         if self.transcript is None:
@@ -50,6 +50,8 @@ class FakeLanguageModel:
     finish_reason: str = "stop"
     fails: bool = False
     fails_after_pieces: bool = False
+    written_count: int = 0
+    """Pieces of all replies written so far."""
     completed_count: int = 0
     """Replies generated to their end."""
     max_prompt_chars: int = 100_000
@@ -57,6 +59,9 @@ class FakeLanguageModel:
     stopped: threading.Event = field(default_factory=threading.Event)
     blocks_prefill: bool = False
     """Whether a prefill lasts until it is stopped."""
+    name: str = "fake-model"
+    piece_log_probability: float = -0.1
+    """Log-probability of each piece, for prompts that ask for it."""
 
     def generate(
         self, prompt: Prompt, slot: int, on_text: Callable[[str, LlmUsage], None], stop: threading.Event
@@ -72,7 +77,12 @@ class FakeLanguageModel:
                 if stop.is_set():
                     self.stopped.set()
                     return LlmUsage(5, 2, n, "stopped")
-            on_text(piece, LlmUsage(5, 2, n))
+            total = n * self.piece_log_probability if "logprobs" in prompt.body else None
+            on_text(piece, LlmUsage(5, 2, n, log_probability=total))
+            self.written_count += 1
+            if stop.is_set():
+                self.stopped.set()
+                return LlmUsage(5, 2, n, "stopped")
         self.completed_count += 1
         if self.fails_after_pieces:
             raise LlmError("the language model failed")
@@ -89,12 +99,19 @@ class FakeSynthesizer:
 
     def __init__(self) -> None:
         self.spoken_texts: list[str] = []
+        self.voices: list[str] = []
+        """Voice of each of them."""
         self.clause_permits = threading.Semaphore(1000)
         """Permits, one per synthesis."""
+        self.fails_on = ""
+        """Text whose synthesis fails; "" for none."""
 
-    def synthesize(self, text: str, speed: float = 1.0) -> bytes:
+    def synthesize(self, text: str, speed: float = 1.0, voice: str = "") -> bytes:
         self.spoken_texts.append(text)
+        self.voices.append(voice)
         self.clause_permits.acquire(timeout=RESULT_TIMEOUT_S)
+        if self.fails_on and self.fails_on in text:
+            raise IndexError(text)
         return b"\x00\x01" * len(text)
 
 

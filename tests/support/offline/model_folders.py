@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from offline.models.store import find_models, mark_checked, models_dir, read_manifest
+from offline.models.store import find_models, mark_checked, models_dir, read_manifest, required_models
 
 NAMES = ("王小明", "Ünï cödé folder", "模型 😀", "Пользователь", "e\u0301 nfd")
 """Names that a legacy code page cannot write."""
@@ -16,7 +16,7 @@ NAMES = ("王小明", "Ünï cödé folder", "模型 😀", "Пользоват�
 def link_models(root: Path) -> None:
     """Create the folder `root` with links to all model files of this computer."""
     source = models_dir()
-    for model in read_manifest():
+    for model in required_models({}):
         folder = root / model.name
         folder.mkdir(parents=True)
         for each in (source / model.name).iterdir():

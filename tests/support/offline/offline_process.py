@@ -9,7 +9,7 @@ import sys
 import textwrap
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,12 +32,17 @@ class OfflineProcess:
 
 
 @asynccontextmanager
-async def offline_process(*arguments: str, **environment: str) -> AsyncIterator[OfflineProcess]:
-    """Start `python -m offline` on a free port with the given arguments and environment."""
+async def offline_process(
+    *arguments: str, launcher: Sequence[str] = ("offline",), **environment: str
+) -> AsyncIterator[OfflineProcess]:
+    """Start `python -m offline` on a free port with the given arguments and environment.
+
+    `launcher` is a module that runs it otherwise, with that module's own arguments.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "offline",
+        *launcher,
         "--port",
         "0",
         "--exit-with-parent",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,8 @@ WEATHER_TOOL = {
     "description": "Look up the current weather in a city.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+SKY_ANSWER = re.compile("blue|sky|not sure|don't know", re.IGNORECASE)
+"""Answers of the small model about the colour of the sky, of which it is not always sure."""
 CHUNK_BYTES = 20 * 48
 """Bytes of 20 ms of PCM16 at 24 kHz."""
 

@@ -247,10 +247,14 @@ class ScriptedModelRuntime:
 
     def __init__(self, script: ModelScript) -> None:
         self.script = script
+        self.is_closed = False
 
     def open(self, deliver: Callable[[WorkResult], None]) -> ScriptedSessionWorker:
         """Open a worker for a new session."""
         return ScriptedSessionWorker(self.script, deliver)
+
+    async def close(self) -> None:
+        self.is_closed = True
 
 
 @asynccontextmanager
@@ -268,7 +272,7 @@ def make_loaded_server(
     """Return a server whose scripted models are loaded. It does not listen yet."""
     server = RealtimeServer(capacity=capacity, vad_factory=probability)
     workers = ScriptedModelRuntime(script if script is not None else ModelScript())
-    server.mark_ready(workers, workers.model, workers.languages)
+    server.mark_ready(workers, workers.languages)
     return server
 
 

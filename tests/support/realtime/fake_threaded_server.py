@@ -45,16 +45,24 @@ class ServerBehaviour(Enum):
 class ThreadedRealtimeServer:
     """Server with its event loop in a thread. `behaviour` applies to new connections; tests read the lists."""
 
-    def __init__(self, spoken: str, reply: str) -> None:
+    def __init__(self, spoken: str, reply: str, reply_s: float = 0.2) -> None:
+        """`spoken`: transcript of every spoken turn. `reply`: text of every reply. `reply_s`: seconds of its audio."""
         self.behaviour = ServerBehaviour.NORMAL
-        self.user_transcript, self.reply_text = spoken, reply
+        self.user_transcript, self.reply_text, self.reply_s = spoken, reply, reply_s
         self.handshakes: list[str] = []
         """Path and headers of each handshake."""
         self.received: list[str] = []
         """Received events, without appended audio."""
+        self.sessions: list[list[Event]] = []
+        """The same by connection."""
         self.open_connections = 0
         """Number of open connections."""
         self.url = ""
+
+    def messages_of(self, session: int) -> list[tuple[str, str]]:
+        """Return role and text of the messages that a connection has created, in their order."""
+        created = [event["item"] for event in self.sessions[session] if event["type"] == "conversation.item.create"]
+        return [(item["role"], "".join(part.get("text", "") for part in item["content"])) for item in created]
 
     # ---------------------------------------------------------------- handshake
 
@@ -126,6 +134,8 @@ class UpstreamSession:
         self._key = presented_key(socket.request.headers)
         self._is_text_only = False
         self._appended = self._replies = 0
+        self._received: list[Event] = []
+        upstream.sessions.append(self._received)
 
     async def _send(self, *events: Event) -> None:
         for event in events:
@@ -168,6 +178,7 @@ class UpstreamSession:
         kind = event.get("type")
         if kind != "input_audio_buffer.append":
             self._upstream.received.append(json.dumps(event, ensure_ascii=False))
+            self._received.append(event)
         match kind:
             case "session.update":
                 session = event["session"]
@@ -195,7 +206,10 @@ class UpstreamSession:
             text = json.dumps(text_reply_events(self._replies)).replace("Canary reply", words)
             events: list[Event] = json.loads(text)
         else:
-            events = server_events.complete_response(name, item, words, 200)
+            pieces = max(1, round(self._upstream.reply_s))
+            clause = server_events.clause_deltas(name, item, words, round(1000 * self._upstream.reply_s), pieces)
+            finished = server_events.response_finished(name, item, words)
+            events = [*server_events.response_started(name, item), *clause, *finished]
         if self._behaviour is ServerBehaviour.DROPS_MID_REPLY:
             await self._send(*events[:5])
             self._socket.transport.abort()

@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from voicechat.config.env_values import SettingsError
-from voicechat.config.security_settings import SecuritySettings, normalize_origin
+from voicechat.config.groups.security_settings import SecuritySettings, normalize_origin
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,23 @@ def test_voice_update_has_every_field() -> None:
     assert spoken["voice"] == "cedar"
 
 
+@pytest.mark.parametrize(
+    ("environ", "adapts"),
+    [
+        ({}, True),
+        ({"VAD_SILENCE_MS": "420"}, False),
+        ({"TURN_DETECTION": "semantic_vad"}, False),
+        ({"OPENAI_API_KEY": "sk-x"}, False),
+        ({"REALTIME_URL": "ws://127.0.0.1:1/v1"}, False),
+    ],
+)
+def test_embedded_server_adapts_the_usual_silence(environ: dict[str, str], adapts: bool) -> None:
+    event = build_session_update(Settings.from_env(environ))
+    assert ("adaptive_silence" in event["session"]["audio"]["input"]["turn_detection"]) is adapts
+    for_program = build_session_update(Settings.from_env(environ), for_program=True)
+    assert "adaptive_silence" not in for_program["session"]["audio"]["input"]["turn_detection"]
+
+
 @pytest.mark.parametrize("mode", list(SessionMode))
 def test_update_is_valid_by_the_official_types(mode: SessionMode) -> None:
     for environ in ({}, {"OPENAI_API_KEY": "sk-x", "LANGUAGE": "zh"}):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from voicechat.config.ice_settings import IceSettings
-from voicechat.config.limit_settings import LimitSettings
+from voicechat.config.groups.ice_settings import IceSettings
+from voicechat.config.groups.limit_settings import LimitSettings
 from voicechat.config.settings import Settings, SettingsError
 
 SECRET = "sk-secret two"

@@ -50,7 +50,12 @@ def test_prompt_for_models_that_take_one() -> None:
     assert chinese == f"{SENTENCE_PROMPT}對話中可能提到：Node.js、台積電、Acme Cloud"
 
 
-@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-4o-transcribe-diarize", "other/model", "offline"])
+def test_embedded_server_gets_the_keywords() -> None:
+    assert hints("offline") == hints("offline", Language.CHINESE) == {"prompt": "Node.js、台積電、Acme Cloud"}
+    assert hints("offline", keywords="") == {}
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "gpt-4o-transcribe-diarize", "other/model"])
 def test_other_models_get_neither_prompt_nor_keywords(model: str) -> None:
     assert hints(model) == {}
     assert hints(model, Language.CHINESE) == {}

@@ -9,25 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.conversation_fold import apply_all, fold
 from tests.support.realtime import server_events
 from voicechat.conversation.conversation import BubbleState, Conversation, IncompleteReason
 from voicechat.protocol.server_events import parse_event
-
-
-def fold(*events: dict[str, Any] | list[dict[str, Any]]) -> Conversation:
-    conversation = Conversation()
-    apply_all(conversation, *events)
-    return conversation
-
-
-def apply_all(conversation: Conversation, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
-    for some in events:
-        for event in some if isinstance(some, list) else [some]:
-            if event["type"] == "response.output_audio.delta":
-                samples = len(event["delta"]) * 3 // 8
-                conversation.add_audio(event["item_id"], event["content_index"], event["response_id"], samples)
-            else:
-                conversation.apply(parse_event(event))
 
 
 def messages(conversation: Conversation) -> list[tuple[str, str]]:

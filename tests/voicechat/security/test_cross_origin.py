@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.app.protected_app import ProtectedApp
-from voicechat.config.security_settings import ANY_ORIGIN
+from voicechat.config.groups.security_settings import ANY_ORIGIN
 from voicechat.security.origin_check import cross_origin_headers
 
 ALLOWED = "https://partner.example"

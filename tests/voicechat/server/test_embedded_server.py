@@ -11,16 +11,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.app.embedded_server import wait_for_phase
+from tests.support.app.embedded_server import wait_for, wait_for_phase
 from tests.support.offline.offline_process import child_command
 from voicechat.server.embedded_server import PROJECT_DIR, EmbeddedServer, EmbeddedServerPhase
+from voicechat.upstream.model_news import EmbeddedPart, ModelKind, ModelNews, ModelNewsStage
 
 HEALTHY_CHILD = """
 import sys, json
 print("a library's chatter", flush=True)
 print(json.dumps({"listening": "ws://127.0.0.1:9/v1/realtime", "port": 9}), flush=True)
 print(json.dumps({"progress": "loading a model"}), flush=True)
-print(json.dumps({"ready": True, "model": "small", "languages": ["en"], "seconds": 0.1}), flush=True)
+print(json.dumps({"ready": True, "model": "small", "languages": ["en"], "voices": ["hibari"]}), flush=True)
 sys.stdin.read()
 """
 
@@ -49,7 +50,43 @@ def test_server_becomes_ready_with_its_address(servers: list[EmbeddedServer]) ->
     wait_for_phase(server, EmbeddedServerPhase.READY)
     assert server.url == "ws://127.0.0.1:9/v1/realtime"
     assert server.languages == ("en",)
+    assert server.voices == ("hibari",)
     assert server.model == "small"
+
+
+UPGRADING_CHILD = """
+import sys, json
+for line in sys.stdin:
+    print(line, end="", flush=True)
+    if not line.startswith("{"):  # the key
+        print(json.dumps({"ready": True, "model": "small", "languages": ["en"]}), flush=True)
+        print(json.dumps({"upgrade": "Fetching.", "model": "small", "news": [
+            {"stage": "fetching", "kind": "stt", "percent": 5, "megabytes": 486}, {"stage": "of a later version"},
+        ]}), flush=True)
+"""
+
+
+def test_news_and_fallbacks_follow_the_status_lines_of_the_child(servers: list[EmbeddedServer]) -> None:
+    server = EmbeddedServer(child_command(UPGRADING_CHILD), sleep=lambda seconds: None)
+    servers.append(server)
+    assert not server.news
+    server.start()
+    wait_for(lambda: bool(server.news))
+    assert server.news == (ModelNews(ModelNewsStage.FETCHING, ModelKind.STT, 5, 486),)
+    assert (server.upgrade, server.model) == ("Fetching.", "small")
+    child = server._child
+    assert child is not None and child.stdin is not None
+    child.stdin.write('{"upgrade": "", "model": "medium", "news": []}\n')
+    child.stdin.flush()
+    wait_for(lambda: server.model == "medium")
+    wait_for(lambda: server.news == ())
+    assert server.fallbacks == frozenset()
+    child.stdin.write('{"endpoint_faults": {"llm": "unreachable", "tts": "", "stt": 7, "other": "timeout"}}\n')
+    child.stdin.flush()
+    wait_for(lambda: server.fallbacks == {EmbeddedPart.LLM})
+    child.stdin.write('{"endpoint_faults": {}}\n')
+    child.stdin.flush()
+    wait_for(lambda: server.fallbacks == frozenset())
 
 
 def test_stop_ends_the_child(servers: list[EmbeddedServer]) -> None:
@@ -137,7 +174,7 @@ def test_child_ends_when_the_app_is_killed() -> None:
             "-c",
             textwrap.dedent(f"""
                 import sys, time
-                from tests.support.app.embedded_server import wait_for_phase
+                from tests.support.app.embedded_server import wait_for, wait_for_phase
                 from voicechat.server.embedded_server import EmbeddedServer, EmbeddedServerPhase
                 server = EmbeddedServer({child_command(HEALTHY_CHILD)!r})
                 server.start()

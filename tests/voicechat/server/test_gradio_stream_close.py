@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import inspect
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+from queue import Queue as ThreadQueue
 
+import gradio as gr
+import gradio.routes
+import httpx
 import pytest
 from fastapi import HTTPException
+from gradio.queueing import Queue
 from gradio.server_messages import CloseStreamMessage, UnexpectedErrorMessage
+from starlette.responses import StreamingResponse
 
 from voicechat.server.gradio_patches import stream_close
 from voicechat.server.gradio_patches.stream_close import CLOSE_MESSAGE_PREFIX, StreamCloseBarrier
@@ -19,8 +29,9 @@ SESSION_NOT_FOUND = f"data: {UnexpectedErrorMessage(message='404', session_not_f
 class FakeStreamReader:
     """One page's stream, read as Starlette reads it: by a task that is cancelled when the browser closes it."""
 
-    def __init__(self, words: StreamCloseBarrier, *messages: str, name: str = "page") -> None:
+    def __init__(self, words: StreamCloseBarrier, *messages: str, name: str = "page", is_endless: bool = False) -> None:
         self.received: list[str] = []
+        self._is_endless = is_endless
         self.gradio_ended = False
         self._changed = asyncio.Condition()
         self._reading = asyncio.create_task(self._read(words.hold_open(name, self._stream(messages))))
@@ -28,6 +39,8 @@ class FakeStreamReader:
     async def _stream(self, messages: tuple[str, ...]) -> AsyncIterator[str]:
         for message in messages:
             yield message
+        if self._is_endless:
+            await asyncio.Event().wait()
         self.gradio_ended = True
 
     async def _read(self, stream: AsyncIterator[str]) -> None:
@@ -118,10 +131,108 @@ async def test_stream_of_a_forgotten_page_ends_after_gradios_message_without_an_
     assert received == ["data: {}", SESSION_NOT_FOUND]
 
 
-async def test_other_errors_of_a_stream_are_raised() -> None:
+async def test_cancelled_stream_of_a_forgotten_page_is_cancelled() -> None:
+    """Gradio deletes the page's messages when it is cancelled, and another stream may have deleted them."""
+    started = asyncio.Event()
+
+    async def stream() -> AsyncIterator[str]:
+        try:
+            yield "data: {}"
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            messages: dict[str, str] = {}
+            del messages["page"]
+
+    async def read() -> None:
+        async for _ in StreamCloseBarrier().hold_open("page", stream()):
+            started.set()
+
+    reading = asyncio.create_task(read())
+    await asyncio.wait_for(started.wait(), 1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(reading, 1)
+
+
+class FakeQueue:
+    """Gradio's queue, as far as a cut stream concerns it."""
+
+    def __init__(self) -> None:
+        self.pending_messages_per_session: dict[str, ThreadQueue[str]] = {"page": ThreadQueue()}
+        self.ended_pages: list[str] = []
+
+    async def clean_events(self, *, session_hash: str) -> None:
+        self.ended_pages.append(session_hash)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_events_of_a_cut_stream_go_on_only_if_the_page_opens_another(
+    monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    monkeypatch.setattr(stream_close, "RETURN_TIMEOUT_S", 0.05)
+    queue, words = FakeQueue(), StreamCloseBarrier()
+    messages = queue.pending_messages_per_session["page"]
+    words.note_messages("page", messages)
+    del queue.pending_messages_per_session["page"]  # as Gradio does, before it ends the events
+    words.forget_unless_back("page", queue, FakeQueue.clean_events)
+    assert queue.pending_messages_per_session == {"page": messages}, "another stream would get a 404"
+    page = FakeStreamReader(words, "data: {}", is_endless=True) if comes_back else None
+    await asyncio.wait_for(asyncio.gather(*words._tasks), 1)
+    assert queue.ended_pages == ([] if comes_back else ["page"])
+    assert ("page" in queue.pending_messages_per_session) is comes_back
+    if page is not None:
+        await page.close()
+    assert not words._open_streams
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError])
+async def test_other_errors_of_a_stream_are_raised(error: type[Exception]) -> None:
     async def stream() -> AsyncIterator[str]:
         yield "data: {}"
-        raise ValueError
+        raise error
 
-    with pytest.raises(ValueError):
+    with pytest.raises(error):
         _ = [message async for message in StreamCloseBarrier().hold_open("page", stream())]
+
+
+# ---------------------------------------------------------------- in a page that is served
+
+
+@pytest.fixture
+def held_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, threading.Event]]:
+    """Yield a client of a served page whose only function waits for the event."""
+    for owner, name in ((gradio.routes, "StreamingResponse"), (Queue, "push"), (Queue, "clean_events")):
+        monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))  # put back what is installed here
+    monkeypatch.setattr(gradio.routes, "StreamingResponse", StreamingResponse)
+    stream_close.install()
+    released = threading.Event()
+
+    def answer(text: str) -> str:
+        released.wait(20)
+        return text.upper()
+
+    with gr.Blocks(analytics_enabled=False) as page:
+        said = gr.Textbox()
+        said.submit(answer, said, said)
+    page.queue().launch(prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, ssr_mode=False)
+    with httpx.Client(base_url=f"{page.local_url}gradio_api", timeout=20) as http:
+        yield http, released
+    released.set()
+    page.close(verbose=False)
+
+
+def test_page_whose_stream_was_cut_gets_the_outcome_from_its_next_stream(
+    held_page: tuple[httpx.Client, threading.Event],
+) -> None:
+    http, released = held_page
+    http.post("/queue/join", json={"data": ["hello"], "fn_index": 0, "session_hash": "page"}).raise_for_status()
+
+    def open_stream() -> AbstractContextManager[httpx.Response]:
+        return http.stream("GET", "/queue/data", params={"session_hash": "page"})
+
+    with open_stream() as stream:
+        next(line for line in stream.iter_lines() if "process_starts" in line)
+    with open_stream() as stream:
+        released.set()
+        found = [json.loads(line[5:]) for line in stream.iter_lines() if line]
+    assert [each["output"]["data"] for each in found if each["msg"] == "process_completed"] == [["HELLO"]], found

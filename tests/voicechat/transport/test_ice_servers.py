@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.manual_clock import ManualClock
 from tests.support.network.fake_proxy import ProxyBehaviour, running_proxy, set_proxies
-from voicechat.config.ice_settings import IceSettings, extract_ice_servers
+from voicechat.config.groups.ice_settings import IceSettings, extract_ice_servers
 from voicechat.transport.ice_servers import RETRY_DELAY_S, IceServerProvider, ProviderBaseUrls
 
 SECRET = "secret-canary"

@@ -17,8 +17,12 @@ from aiortc.mediastreams import AudioStreamTrack
 from tests.support.webrtc import hostile_offers
 from voicechat.security.sdp_limits import OfferTooLarge, check_sdp_limits
 
-MAX_COST_MS = 10.0
-"""Milliseconds of processor time: from the offer to the answer, and of the longest callback afterwards."""
+MAX_COST_MS = 50.0
+"""Milliseconds of processor time: from the offer to the answer, and of the longest callback afterwards.
+
+The most expensive offer within the limits takes 9 ms on a quiet computer, without the limits 1,430 ms. The bound lies
+between them with room for a slow computer.
+"""
 ATTEMPTS = 6
 """Measurements of an offer, of which the best counts: other processes slow the others down."""
 

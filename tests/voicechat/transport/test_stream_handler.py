@@ -324,3 +324,31 @@ def test_pacer_waits_for_the_rest() -> None:
     assert pacer.remaining_s(5.0) == 0
     pacer.tick()
     assert pacer.remaining_s(5.005) == pytest.approx(0.015)
+
+
+@pytest.mark.parametrize("phase_ms", range(0, 50, 5))
+async def test_update_of_a_reply_at_20_words_a_second_waits_for_one_frame_at_most(
+    clock: SteppedClock, phase_ms: int
+) -> None:
+    """Words that come more slowly than the limit of updates do not wait for the limit."""
+    echo = await started_handler(clock)
+    await echo.emit()
+    start = clock.now + phase_ms / 1000
+    due = [start + 0.05 * number for number in range(60)]
+    waits: list[float] = []
+    while due:
+        while len(waits) + len(echo.pending_updates) < 60 and due[len(echo.pending_updates)] <= clock.now:
+            echo.pending_updates.append("word")
+        output = await echo.emit()
+        if isinstance(output, AdditionalOutputs):
+            waits.append(clock.now - due.pop(0))
+    assert max(waits) <= 0.021
+
+
+async def test_updates_are_at_most_25_a_second(clock: SteppedClock) -> None:
+    echo = await started_handler(clock)
+    echo.pending_updates = ["word"] * 200
+    start, count = clock.now, 0
+    while clock.now < start + 2.0:
+        count += isinstance(await echo.emit(), AdditionalOutputs)
+    assert 45 <= count <= 51

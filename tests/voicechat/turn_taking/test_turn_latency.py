@@ -71,6 +71,17 @@ def spans(time: TurnLatency | None) -> dict[str, tuple[float, float]]:
     return {name: (round(start, 3), round(end, 3)) for name, start, end in time.spans}
 
 
+def test_silence_that_the_server_chose_for_the_turn_is_taken_off() -> None:
+    turns = TurnLatencyTracker(350)
+    speak(turns, 4.0)
+    observe(turns, started(), BASE_TIME_S + 1.2)
+    observe(turns, {**stopped(3000), "silence_ms": 1000}, BASE_TIME_S + 3.1)
+    observe(turns, created(), BASE_TIME_S + 3.2)
+    observe(turns, delta(), BASE_TIME_S + 3.3)
+    latency = turns.on_frame_played(["a1"], BASE_TIME_S + 3.5)
+    assert latency is not None and latency.endpointing_s == pytest.approx(1.1, abs=0.021)
+
+
 def test_the_sentence_a_person_reads() -> None:
     turns = TurnLatencyTracker(350)
     speak(turns, 2.4)

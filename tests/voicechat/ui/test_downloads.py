@@ -19,7 +19,7 @@ from tests.support.manual_clock import ManualClock
 from voicechat.audio.recording import Recording
 from voicechat.server.routes import openapi_schema
 from voicechat.ui.downloads import MAX_TICKETS, TICKET_LIFETIME_S, Download, Downloads
-from voicechat.ui.drawers.export import MEDIA_TYPES, ExportFormat, create_download
+from voicechat.ui.widgets.more_menu import MEDIA_TYPES, ExportFormat, create_download
 
 WHEN = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from voicechat.security.access_policy import AccessPolicy
@@ -40,6 +41,12 @@ def get_context(scope: Scope) -> RequestContext:
     """Return the context that `attach_context` stored."""
     context: RequestContext = scope["state"][_STATE_KEY]
     return context
+
+
+def find_session_owner(request: HTTPConnection) -> str:
+    """Return who owns the sessions of this request's sender (`ClientIdentity.session_owner`); "" without a context."""
+    context = request.scope.get("state", {}).get(_STATE_KEY)
+    return context.client.session_owner if isinstance(context, RequestContext) else ""
 
 
 def _path_below_root(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from voicechat.config.security_settings import normalize_origin
+from voicechat.config.groups.security_settings import normalize_origin
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.client_identity import ClientIdentity
 from voicechat.security.denials import Denial

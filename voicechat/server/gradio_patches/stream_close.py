@@ -1,4 +1,4 @@
-"""Order between the end of a page's event stream and the acknowledgement of its next event.
+"""End of a page's event stream: no event of a page that opens another stream is lost.
 
 Gradio ends the stream of a page without pending events, and the page opens another for its next event. An event that is
 sent while the closing message is in transit finds the stream open at the page and ended here. The page would receive no
@@ -6,6 +6,10 @@ outcome of it until its next event, and a call would show "connecting" to its en
 
 Here such an event runs at once, but it is acknowledged only when the page has closed the stream. The page then knows
 that it needs another.
+
+Gradio also ends and forgets all events of a page whose stream is cut while some are under way. The page answers a cut
+with another stream, where it would get a 404 for all of them, and nothing that is pressed would be answered any more.
+Here the events are forgotten only when no other stream comes.
 """
 
 from __future__ import annotations
@@ -13,9 +17,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio.routes
 from fastapi import HTTPException
@@ -24,22 +30,49 @@ from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from voicechat.dependency_checks import DependencyChanged, find_target, require_function
+from voicechat.dependency_checks import DependencyChanged, find_target, require_function, require_names
 
 log = logging.getLogger(__name__)
 
 QUEUE_PUSH, STREAMING_RESPONSE = "gradio.queueing:Queue.push", "gradio.routes:StreamingResponse"
+CLEAN_EVENTS = "gradio.queueing:Queue.clean_events"
 STREAM_PATH = "/queue/data"
 CLOSE_MESSAGE_PREFIX = 'data: {"msg":"close_stream"'
 CLOSE_TIMEOUT_S = 2.0
 """Seconds to wait for a page: some proxies do not pass on that a browser closed a stream."""
+RETURN_TIMEOUT_S = 3.0
+"""Seconds within which a page whose stream was cut opens another. Then its events end."""
 
 
 class StreamCloseBarrier:
-    """Streams whose closing message is in transit, by Gradio's session hash. Lives in one event loop."""
+    """Streams of all pages, by Gradio's session hash. Lives in one event loop."""
 
     def __init__(self) -> None:
         self._pending_closes: dict[str, asyncio.Event] = {}
+        """Streams whose closing message is in transit."""
+        self._open_streams: Counter[str] = Counter()
+        self._messages: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        """Gradio's queues of messages, which it deletes when a stream is cut."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note_messages(self, session_hash: str, messages: Any) -> None:
+        """Note the queue of a page's messages."""
+        self._messages[session_hash] = messages
+
+    def forget_unless_back(self, session_hash: str, queue: Queue, clean_events: Any) -> None:
+        """Keep the messages of a page whose stream was cut, and end its events unless it opens another stream."""
+        kept = self._messages.get(session_hash)
+        if kept is not None and session_hash not in queue.pending_messages_per_session:
+            queue.pending_messages_per_session[session_hash] = kept
+        task = asyncio.get_running_loop().create_task(self._forget(session_hash, queue, clean_events))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _forget(self, session_hash: str, queue: Queue, clean_events: Any) -> None:
+        await asyncio.sleep(RETURN_TIMEOUT_S)
+        if not self._open_streams[session_hash]:
+            queue.pending_messages_per_session.pop(session_hash, None)
+            await clean_events(queue, session_hash=session_hash)
 
     async def wait_closed(self, session_hash: str) -> None:
         """Wait until this page has closed its stream, if one is closing."""
@@ -50,11 +83,22 @@ class StreamCloseBarrier:
     async def hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
         """Yield Gradio's stream, and keep it open after the closing message until the page closes it.
 
-        The reader of this generator is cancelled then. Gradio raises a 404 when another stream of the same page has
-        ended and taken the page's messages along. The page has got a message about it by then, and
-        the response has started, so the stream only ends.
+        The reader of this generator is cancelled then. When another stream of the same page has ended and taken the
+        page's messages along, Gradio raises a 404 or, when it is cancelled itself, a KeyError. The response has started
+        by then: a 404 only ends the stream, and a KeyError counts as the cancellation.
         """
         self._mark_closed(session_hash)  # the page has opened another stream
+        self._open_streams[session_hash] += 1
+        try:
+            async with aclosing(self._hold_open(session_hash, stream)) as messages:
+                async for message in messages:
+                    yield message
+        finally:
+            self._open_streams[session_hash] -= 1
+            if not self._open_streams[session_hash]:
+                del self._open_streams[session_hash]
+
+    async def _hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
         closing = None
         try:
             async for message in stream:
@@ -66,6 +110,10 @@ class StreamCloseBarrier:
         except HTTPException:
             log.info("page: event stream ended, its page is closed")
             return
+        except KeyError as error:
+            if isinstance(error.__context__, asyncio.CancelledError):
+                raise error.__context__ from None
+            raise
         if closing is None:
             return
         try:
@@ -82,13 +130,17 @@ class StreamCloseBarrier:
 
 
 def install() -> None:
-    """Replace `Queue.push` and the event stream's response in this process. A second call does nothing.
+    """Replace `Queue.push`, `Queue.clean_events` and the event stream's response in this process.
+
+    A second call does nothing.
 
     Raise DependencyChanged, with nothing replaced, when Gradio is not as expected.
     """
     push = require_function(QUEUE_PUSH, ("self", "body", "request", "username"))
     if hasattr(push, "__wrapped__"):
         return
+    clean_events = require_function(CLEAN_EVENTS, ("self", "session_hash", "event_id"))
+    require_names("gradio.queueing:Queue.__init__", {"pending_messages_per_session"})
     if find_target(STREAMING_RESPONSE) is not StreamingResponse:
         raise DependencyChanged(STREAMING_RESPONSE, "not Starlette's own")
     barrier = StreamCloseBarrier()
@@ -103,8 +155,18 @@ def install() -> None:
     @functools.wraps(push)
     async def acknowledge_when_closed(queue: Queue, body: Any, *others: Any, **more: Any) -> Any:
         outcome = await push(queue, body, *others, **more)
+        if (messages := queue.pending_messages_per_session.get(body.session_hash)) is not None:
+            barrier.note_messages(body.session_hash, messages)
         await barrier.wait_closed(body.session_hash)
         return outcome
 
+    @functools.wraps(clean_events)
+    async def clean_events_later(queue: Queue, *, session_hash: str | None = None, event_id: str | None = None) -> None:
+        if session_hash is None:
+            await clean_events(queue, event_id=event_id)
+        else:
+            barrier.forget_unless_back(session_hash, queue, clean_events)
+
     gradio.routes.StreamingResponse = HeldOpenResponse
     Queue.push = acknowledge_when_closed
+    Queue.clean_events = clean_events_later

@@ -5,19 +5,23 @@ language of the visitor's browser (`negotiate_locale`). A test checks that every
 and denied requests have their texts in voicechat/security (auth/login_page.py, denials.py).
 """
 
-from .choices import ENDPOINTING_SPEEDS, LANGUAGES, NOISE_REDUCTIONS, PREFERENCE_MESSAGES, PRESETS
+from .choices import ENDPOINTING_SPEEDS, LANGUAGES, NOISE_REDUCTIONS, PREFERENCE_MESSAGES
 from .details import (
     CONNECT_BUTTON_LABELS,
     EXPORT_TEXTS,
     INCOMPLETE_MARKS,
     KEY_MESSAGES,
+    MESSAGE_NOTES,
     SERVER_NAMES,
+    SERVER_TITLES,
     USAGE_PANEL_TEXTS,
 )
 from .labels import I18N, LABELS, label
 from .locale import Locale, TranslationTable, get_message, localize, negotiate_locale, parse_locale
+from .model_texts import MODEL_KINDS, MODEL_NEWS_TEXTS, MODEL_TEXTS, NOT_USED_REASONS
 from .script_texts import SCRIPT_TEXTS, script_texts_by_locale
 from .status_texts import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, quote_server
+from .voice_texts import EMBEDDED_VOICES
 
 __all__ = [
     "CALL_NOTICE_TEXTS",
@@ -25,6 +29,7 @@ __all__ = [
     "CHAT_NOTICE_TEXTS",
     "CHAT_STAGE_TEXTS",
     "CONNECT_BUTTON_LABELS",
+    "EMBEDDED_VOICES",
     "ENDPOINTING_SPEEDS",
     "EXPORT_TEXTS",
     "I18N",
@@ -32,11 +37,16 @@ __all__ = [
     "KEY_MESSAGES",
     "LABELS",
     "LANGUAGES",
+    "MESSAGE_NOTES",
+    "MODEL_KINDS",
+    "MODEL_NEWS_TEXTS",
+    "MODEL_TEXTS",
     "NOISE_REDUCTIONS",
+    "NOT_USED_REASONS",
     "PREFERENCE_MESSAGES",
-    "PRESETS",
     "SCRIPT_TEXTS",
     "SERVER_NAMES",
+    "SERVER_TITLES",
     "USAGE_PANEL_TEXTS",
     "Locale",
     "TranslationTable",

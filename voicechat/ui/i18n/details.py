@@ -1,4 +1,4 @@
-"""Texts of the export drawer, server names, connect button, usage panel and API key drawer."""
+"""Texts of downloads, server names, connect button, usage panel and API key."""
 
 from __future__ import annotations
 
@@ -21,12 +21,46 @@ INCOMPLETE_MARKS: TranslationTable = {
 }
 """Mark behind a message whose rest is missing, by `IncompleteReason`."""
 
+MESSAGE_NOTES: TranslationTable = {
+    "interrupted": (
+        "Interrupted. The struck-out part was not heard, and is forgotten.",
+        "在這裡被打斷，後面的你沒聽到，模型也不會記得。",
+    ),
+}
+"""Note below a message."""
+
 SERVER_NAMES: TranslationTable = {
     "offline": ("Offline", "離線"),
+    "offline_network": ("Own network", "自有網路"),
+    "offline_text": ("Operator's services", "管理員的服務"),
+    "offline_voice": ("Operator's services", "管理員的服務"),
     "openai": ("OpenAI", "OpenAI"),
     "openai_own_key": ("OpenAI (own key)", "OpenAI（自己的金鑰）"),
     "custom": ("Custom", "自訂伺服器"),
     "custom_own_key": ("Custom (own key)", "自訂伺服器（自己的金鑰）"),
+}
+
+SERVER_TITLES: TranslationTable = {
+    "offline": (
+        "A model on this server listens, thinks and speaks. Your voice goes nowhere else.",
+        "聽、想、說都由這台伺服器上的模型完成，聲音不會傳到別處。",
+    ),
+    "offline_network": (
+        "Models at addresses in the operator's own network listen, think and speak.",
+        "聽、想、說都由管理員自己網路裡的模型完成。",
+    ),
+    "offline_text": (
+        "Your voice stays on this server. Text of the conversation goes to services that its operator has chosen.",
+        "聲音只留在這台伺服器，對話的文字會傳到管理員選用的服務。",
+    ),
+    "offline_voice": (
+        "Your voice goes to this page's server, and from there to services that its operator has chosen.",
+        "聲音會傳到這個網頁的伺服器，再傳到管理員選用的服務。",
+    ),
+    "other": (
+        "Your voice goes to this page's server and to this model service.",
+        "聲音會傳到這個網頁的伺服器和這個模型服務。",
+    ),
 }
 
 CONNECT_BUTTON_LABELS: TranslationTable = {
@@ -42,15 +76,22 @@ USAGE_PANEL_TEXTS: TranslationTable = {
     "playout": ("network and playback", "網路與播放"),
     "p50": ("half of the answers came within", "一半的回答不超過"),
     "p95": ("95 of 100 answers came within", "95% 的回答不超過"),
-    "picture": ("Latest answers, in seconds", "最近幾次回答（秒）"),
+    "answered": ("Answered in", "回應時間"),
+    "seconds": ("s", "秒"),
+    "details": ("Latency and cost", "延遲與費用"),
+    "last_answer": ("The last answer", "最近一次回答"),
+    "speech_to_ear": ("from the end of your speech to your ear", "從你說完到你聽到"),
+    "typed_to_ear": ("from your message to your ear", "從送出訊息到你聽到"),
+    "unknown_short": ("Cost unknown", "費用不明"),
+    "latest_answers": ("Latest answers, in seconds", "最近幾次回答（秒）"),
     "span_spoke": ("you spoke", "你說話"),
     "span_waited": ("waiting for silence", "等待靜音"),
     "span_transcribing": ("transcribing", "語音轉文字"),
     "span_thinking": ("thinking", "思考"),
     "span_speaking": ("speaking", "生成語音"),
     "span_heard": ("heard", "聽到"),
-    "free": ("US$0: the embedded server runs here", "US$0：內建伺服器在本機執行"),
-    "unknown": ("Cost unknown: this model is not in the price table", "費用不明：價目表沒有這個模型"),
+    "free": ("the models run on computers of the operator", "模型在管理員的電腦上執行，不收費"),
+    "unknown": ("this model is not in the price table", "價目表沒有這個模型"),
     "audio": ("audio", "語音"),
     "text": ("text", "文字"),
     "image": ("image", "影像"),
@@ -68,7 +109,7 @@ USAGE_PANEL_TEXTS: TranslationTable = {
 KEY_MESSAGES: TranslationTable = {
     "used": (
         "Your key is used for calls and chats that you start from now on.",
-        "從現在起開始的通話與對話會使用你的金鑰。",
+        "之後開始的通話與對話會使用你的金鑰。",
     ),
     "none": ("Your own key is not in use.", "目前沒有使用你的金鑰。"),
     "bad": (

@@ -9,7 +9,7 @@ CALL_STAGE_TEXTS: TranslationTable = {
     "loading": ("Getting ready: the voice models are loading…", "準備中：正在載入語音模型…"),
     "waiting": (
         "All call slots are in use: you are number {position} in the waiting queue. Your call connects automatically.",
-        "目前線路滿載，你排在第 {position} 位，輪到時會自動接通。",
+        "目前通話名額已滿，你排在第 {position} 位，輪到時會自動接通。",
     ),
     "connecting": ("Connecting…", "連線中…"),
     "listening": ("Connected. I'm listening, go ahead.", "已接通，請說，我在聽。"),
@@ -116,9 +116,9 @@ CALL_NOTICE_TEXTS: TranslationTable = {
     ),
     "server_full": (
         "The server has no free connection. Try again in a moment.",
-        "伺服器目前沒有空的連線，請稍後再試。",
+        "伺服器目前沒有空位，請稍後再試。",
     ),
-    "server_busy": ("All call slots are in use. Try again in a moment.", "目前滿線，請稍後再試。"),
+    "server_busy": ("All call slots are in use. Try again in a moment.", "目前通話名額已滿，請稍後再試。"),
     "visitor_busy": (
         "You have reached the limit of calls, or of queued chats, for one visitor. End one of them first.",
         "你的通話或排隊中的對話已達上限，請先結束其中一個。",
@@ -129,11 +129,11 @@ CALL_NOTICE_TEXTS: TranslationTable = {
     ),
     "closing": (
         "The server is closing for maintenance. Try again in a few minutes.",
-        "伺服器正在關閉維護，請過幾分鐘再試。",
+        "伺服器即將停機維護，請過幾分鐘再試。",
     ),
     "closing_soon": (
         "The server is closing for maintenance: this call ends within {seconds} seconds.",
-        "伺服器即將關閉維護，這通電話會在 {seconds} 秒內結束。",
+        "伺服器即將停機維護，這通電話會在 {seconds} 秒內結束。",
     ),
     "unreachable": (
         "The server cannot be reached. Check the network, then call again.",
@@ -194,9 +194,49 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The connection was lost during the answer. Ask again to hear the rest.",
         "回答到一半時連線中斷，請再問一次。",
     ),
+    "local_unreachable": (
+        "The chosen language model cannot be reached: the built-in one answered.",
+        "連不上指定的語言模型，這次由內建模型回答。",
+    ),
+    "local_key_refused": (
+        "The chosen language model refuses the key: the built-in one answered.",
+        "指定的語言模型不接受金鑰，這次由內建模型回答。",
+    ),
+    "local_no_credit": (
+        "The chosen language model has no credit left: the built-in one answered.",
+        "指定的語言模型額度已經用完，這次由內建模型回答。",
+    ),
+    "local_rate_limited": (
+        "The chosen language model has had too many requests: the built-in one answered.",
+        "指定的語言模型收到太多要求，這次由內建模型回答。",
+    ),
+    "local_late": (
+        "The chosen language model took too long: the built-in one answered.",
+        "指定的語言模型太久沒有回應，這次由內建模型回答。",
+    ),
+    "local_loading": (
+        "The chosen language model is still loading: the built-in one answered.",
+        "指定的語言模型還在載入，這次由內建模型回答。",
+    ),
+    "local_no_model": (
+        "The chosen language model does not exist at its address: the built-in one answered.",
+        "找不到指定的語言模型，這次由內建模型回答。",
+    ),
+    "local_failed": (
+        "The chosen language model failed: the built-in one answered.",
+        "指定的語言模型發生問題，這次由內建模型回答。",
+    ),
+    "local_recognition": (
+        "The chosen speech recognition failed: the built-in one has taken over.",
+        "指定的語音辨識發生問題，已改用內建的語音辨識。",
+    ),
+    "local_voice": (
+        "The chosen voice failed: the built-in one has taken over.",
+        "指定的語音合成發生問題，已改用內建的聲音。",
+    ),
     "awaiting_server": (
         "The server has no free connection at the moment. Trying again.",
-        "伺服器目前沒有空的連線，正在重試。",
+        "伺服器目前沒有空位，正在重試。",
     ),
     "server_silent": (
         "Connected, but the server has not answered yet. It may be loading its model.",
@@ -221,7 +261,7 @@ CHAT_STAGE_TEXTS: TranslationTable = {
     "idle": ("Not connected. Press Connect, or just type.", "尚未連線。按「連線」，或直接輸入訊息。"),
     "waiting": (
         "All chat slots are in use: you are number {position} in the waiting queue. The chat connects automatically.",
-        "目前連線已滿，你排在第 {position} 位，輪到時會自動連線。",
+        "目前文字對話名額已滿，你排在第 {position} 位，輪到時會自動連線。",
     ),
     "listening": ("Connected. Type a message.", "已連線，請輸入訊息。"),
     "hearing": ("Connected. Type a message.", "已連線，請輸入訊息。"),
@@ -255,10 +295,10 @@ CHAT_NOTICE_TEXTS: TranslationTable = {
         "伺服器拒絕了對話設定，細節請看程式的紀錄。",
     ),
     "server_error": ("The server had a problem. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
-    "server_busy": ("All chat slots are in use. Try again in a moment.", "目前連線已滿，請稍後再試。"),
+    "server_busy": ("All chat slots are in use. Try again in a moment.", "目前文字對話名額已滿，請稍後再試。"),
     "closing_soon": (
         "The server is closing for maintenance: this chat ends within {seconds} seconds.",
-        "伺服器即將關閉維護，這段對話會在 {seconds} 秒內結束。",
+        "伺服器即將停機維護，這段對話會在 {seconds} 秒內結束。",
     ),
     "call_spent": ("This chat has reached its spending limit.", "這段對話的費用額度已經用完。"),
     "idle_timeout": (

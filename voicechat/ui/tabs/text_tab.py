@@ -7,30 +7,34 @@ the Connect button or the first message starts it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from gradio.context import Context
-from gradio.events import Dependency
 
 from voicechat.conversation.conversation import Bubble
 from voicechat.session.call_handler import CallHandler
 from voicechat.session.text_session import TextSession
 from voicechat.session.visitor import Visitor
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
-from voicechat.ui.i18n import CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, CONNECT_BUTTON_LABELS, Locale, get_message, label
+from voicechat.ui.i18n import CONNECT_BUTTON_LABELS, Locale, get_message, label
+from voicechat.ui.load_steps import LoadSteps
+from voicechat.ui.outbox import Delivery, acknowledge, build_delivery, deliver, delivery_js
+from voicechat.ui.widgets.call_dock import newest_button_html, outbox_html
 from voicechat.ui.widgets.chatbox import (
     PENDING_PLACEHOLDER,
     ChatMessage,
+    Tab,
     build_chatbox,
     build_message_box,
-    clear_input_js,
     queue_concurrency_limit,
     to_chat_message,
 )
 from voicechat.ui.widgets.markdown import escape_with_entities, safe_model_markdown
-from voicechat.ui.widgets.status_bar import ServerStatusProvider, StatusRefresh, render_status_bar
+from voicechat.ui.widgets.status_bar import CHAT_STATUS, ServerStatusProvider, StatusRefresh, render_status_sentence
 from voicechat.ui.widgets.usage_panel import render_usage_panel
+from voicechat.ui.widgets.welcome import render_text_welcome
 
 from .stream_liveness import count_unread, until_unread
 
@@ -54,26 +58,14 @@ def render_history(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
     return messages
 
 
-def render_status(
-    stage: str,
-    notice: str | None,
-    server_name: str,
-    locale: Locale,
-    queue_position: int = 0,
-    seconds: int = 0,
-    server_words: str = "",
-) -> str:
-    """Return the HTML of the status bar. `queue_position`, `seconds`: see `Snapshot`."""
-    text = get_message(CHAT_NOTICE_TEXTS, notice, locale) if notice else get_message(CHAT_STAGE_TEXTS, stage, locale)
-    return render_status_bar(
-        stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale, server_words
-    )
+render_status = partial(render_status_sentence, CHAT_STATUS)
+"""Return the HTML of the tab's status bar."""
 
 
 def connect_button(connected: bool, locale: Locale) -> gr.Button:
     """Return the button that connects or disconnects."""
     text = get_message(CONNECT_BUTTON_LABELS, "disconnect" if connected else "connect", locale)
-    return gr.Button(text, variant="secondary" if connected else "primary")
+    return gr.Button(text)
 
 
 def build(
@@ -81,25 +73,29 @@ def build(
     server_status: ServerStatusProvider,
     visitor: gr.State,
     locale: gr.State,
-    load_event: Dependency,
-) -> StatusRefresh:
+    load_steps: LoadSteps,
+) -> Tab:
     """Lay out and wire the tab in the current Blocks.
 
     `prototype`: its settings, endpoints, admission and billing also serve the chats.
-    `visitor` and `locale` are known after `load_event`.
+    `visitor` and `locale` are known after the `load_steps`.
     """
-    chat = build_chatbox("text", height="calc(100dvh - 350px)")
-    with gr.Row(elem_id="text-typing"):
-        typed = build_message_box("text", max_lines=10)
-        send = gr.Button(label("voice_send"), elem_id="text-send", variant="primary", scale=1, min_width=90)
-        stop = gr.Button(
-            label("text_stop"), elem_id="text-stop", variant="stop", scale=1, min_width=90, interactive=False
-        )
-    with gr.Row(elem_id="text-controls"):
-        connect = gr.Button(label("text_connect"), elem_id="text-connect", variant="primary", scale=1, min_width=120)
-        clear = gr.Button(label("voice_clear"), elem_id="text-clear", scale=1, min_width=120)
-    usage = gr.HTML(elem_id="text-figures", padding=False)
-    status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
+    gr.HTML(render_text_welcome(), elem_id="text-welcome", padding=False)
+    chat = build_chatbox("text")
+    with gr.Column(elem_id="text-dock", elem_classes="dock"):
+        gr.HTML(newest_button_html("text"), padding=False)
+        with gr.Column(elem_id="text-desk", elem_classes="desk"):
+            gr.HTML(outbox_html("text"), padding=False)
+            with gr.Row(elem_id="text-typing", elem_classes="typing"):
+                typed = build_message_box("text", max_lines=5)
+                delivery = build_delivery("text")
+                stop = gr.Button(label("text_stop"), elem_id="text-stop", elem_classes="send", interactive=False)
+                send = gr.Button(label("voice_send"), elem_id="text-send", elem_classes="send")
+        with gr.Row(elem_id="text-foot", elem_classes="foot"):
+            clear = gr.Button(label("voice_clear"), elem_id="text-clear", elem_classes="foot-button")
+            connect = gr.Button(label("text_connect"), elem_id="text-connect", elem_classes="foot-button")
+            usage = gr.HTML(elem_id="text-figures", elem_classes="figures-place", padding=False)
+            status = gr.HTML(elem_id="text-status", elem_classes="status-bar", padding=False)
 
     def open_chat(session_visitor: Visitor) -> TextSession:
         session = session_visitor.text_session = TextSession(
@@ -127,11 +123,12 @@ def build(
         else:
             current.end_by_user()
 
-    async def on_send(session_visitor: Visitor, text: str) -> Any:
-        if not text.strip():
-            return gr.skip()
-        current = active_chat(session_visitor) or open_chat(session_visitor)
-        return gr.skip() if current.send_text(text) else text
+    async def on_send(session_visitor: Visitor, text: object, message_id: object) -> str:
+        def send_text(text: str) -> Delivery:
+            current = active_chat(session_visitor) or open_chat(session_visitor)
+            return Delivery.ACCEPTED if current.send_text(text) else Delivery.REFUSED
+
+        return deliver(session_visitor, message_id, text, send_text)
 
     page = Context.root_block
     assert page is not None
@@ -168,17 +165,14 @@ def build(
             session_visitor.text_session.interrupt()
 
     async def on_clear(session_visitor: Visitor) -> list[ChatMessage]:
-        current = active_chat(session_visitor)
-        if current is not None:
-            current.clear()
-        else:
-            session_visitor.text_conversation.clear()
+        session_visitor.clear_text()
         return []
 
-    def on_load(session_visitor: Visitor, user_locale: Locale) -> tuple[str, gr.Button]:
-        return render_status(
-            CallStage.IDLE, None, server_status(session_visitor.own_key)[2], user_locale
-        ), connect_button(False, user_locale)
+    def first_values(session_visitor: Visitor, user_locale: Locale) -> tuple[str, gr.Button, Any]:
+        bubbles = session_visitor.text_conversation.captions()
+        shown = render_history(Snapshot(bubbles, CallStage.IDLE), user_locale) or gr.skip()  # of a page that goes on
+        idle = render_status(CallStage.IDLE, None, server_status(session_visitor.own_key)[2], user_locale)
+        return idle, connect_button(False, user_locale), shown
 
     def on_server_change(session_visitor: Visitor, user_locale: Locale) -> Any:
         return (
@@ -198,16 +192,25 @@ def build(
         "api_name": False,
     }
     connect.click(on_connect, visitor, None, **unlimited).then(**watch)
-    gr.on(
-        [send.click, typed.submit],
+    delivered = send.click(
         on_send,
-        [visitor, typed],
-        typed,
-        js=clear_input_js("text", 2),
+        [visitor, typed, delivery],
+        delivery,
+        js=delivery_js("text", 3),
         trigger_mode="multiple",
         **unlimited,
-    ).then(**watch)
+    )
+    acknowledge("text", delivered, delivery)
+    delivered.then(**watch)
     stop.click(on_stop, visitor, None, **unlimited)
-    clear.click(on_clear, visitor, chat, **unlimited)
-    load_event.then(on_load, [visitor, locale], [status, connect], **unlimited)
-    return StatusRefresh(on_server_change, [status])
+    clear.click(on_clear, visitor, chat, **unlimited).success(
+        None, js="() => { window.voiceHistory.finishClear('text'); return []; }", api_name=False
+    )
+    load_steps.add(first_values, [status, connect, chat])
+    return Tab(
+        StatusRefresh(on_server_change, [status]),
+        chat,
+        lambda each, user_locale: render_history(
+            Snapshot(each.text_conversation.captions(), CallStage.IDLE), user_locale
+        ),
+    )

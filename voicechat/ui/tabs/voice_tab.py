@@ -6,11 +6,12 @@ endless generator per call, and increments would be lost between it and other ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from fastrtc import WebRTC
-from gradio.events import Dependency
 
 from voicechat.conversation.conversation import Bubble
 from voicechat.security.gradio.pending_offers import MAX_PENDING_OFFERS
@@ -21,18 +22,30 @@ from voicechat.transport.gradio_component import bind_additional_outputs
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.transport.stream_handler import SERVER_RTC_CONFIGURATION
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
-from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, Locale, get_message, label
+from voicechat.ui.i18n import MESSAGE_NOTES, Locale, get_message, label
+from voicechat.ui.load_steps import LoadSteps
+from voicechat.ui.outbox import Delivery, acknowledge, build_delivery, deliver, delivery_js
+from voicechat.ui.widgets.call_dock import (
+    AUDIO_CONTROLS_HTML,
+    HINT_HTML,
+    MORE_BUTTON_HTML,
+    OVERLAY_HTML,
+    TYPING_HTML,
+    newest_button_html,
+    outbox_html,
+)
 from voicechat.ui.widgets.chatbox import (
     ChatMessage,
+    Tab,
     build_chatbox,
     build_message_box,
-    clear_input_js,
     queue_concurrency_limit,
     to_chat_message,
 )
-from voicechat.ui.widgets.markdown import escape_with_entities, with_strikethrough
-from voicechat.ui.widgets.status_bar import ServerStatusProvider, StatusRefresh, render_status_bar
+from voicechat.ui.widgets.markdown import escape_with_entities, with_note, with_strikethrough
+from voicechat.ui.widgets.status_bar import CALL_STATUS, ServerStatusProvider, StatusRefresh, render_status_sentence
 from voicechat.ui.widgets.usage_panel import render_usage_panel
+from voicechat.ui.widgets.welcome import render_voice_welcome
 
 from . import websocket_fallback
 
@@ -47,20 +60,14 @@ MICROPHONE_CONSTRAINTS = {
 }
 
 
-CALL_HINTS_HTML = (
-    '<div id="voice-timer" role="timer" aria-live="off"></div><div id="voice-hint" role="alert"></div>'
-    '<button id="voice-hold" type="button" data-text="hold_to_talk"></button>'
-)
-"""Filled by call_control.js and call_view.js."""
-
-
 def render_caption(bubble: Bubble, locale: Locale) -> ChatMessage | None:
     """Return a bubble as a chatbot message; None while it is empty."""
-    return to_chat_message(
-        bubble,
-        escape_with_entities(bubble.text) if bubble.role == "user" else with_strikethrough(bubble.text, bubble.unheard),
-        locale,
-    )
+    if bubble.role == "user":
+        return to_chat_message(bubble, escape_with_entities(bubble.text), locale)
+    markup = with_strikethrough(bubble.text, bubble.unheard)
+    if bubble.unheard.strip():
+        markup = with_note(markup, get_message(MESSAGE_NOTES, "interrupted", locale))
+    return to_chat_message(bubble, markup, locale)
 
 
 def render_captions(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
@@ -68,20 +75,8 @@ def render_captions(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
     return [message for bubble in snapshot.bubbles if (message := render_caption(bubble, locale)) is not None]
 
 
-def render_status(
-    stage: str,
-    notice: str | None,
-    server_name: str,
-    locale: Locale,
-    queue_position: int = 0,
-    seconds: int = 0,
-    server_words: str = "",
-) -> str:
-    """Return the HTML of the status bar. `queue_position`, `seconds`: see `Snapshot`."""
-    text = get_message(CALL_NOTICE_TEXTS, notice, locale) if notice else get_message(CALL_STAGE_TEXTS, stage, locale)
-    return render_status_bar(
-        stage, notice, text.format(position=queue_position, seconds=seconds), server_name, locale, server_words
-    )
+render_status = partial(render_status_sentence, CALL_STATUS)
+"""Return the HTML of the tab's status bar."""
 
 
 def build(
@@ -90,51 +85,52 @@ def build(
     audio_sockets: AudioSocketRegistry,
     visitor: gr.State,
     locale: gr.State,
-    load_event: Dependency,
+    load_steps: LoadSteps,
     *,
     rtc_configuration: RtcConfigurationProvider | None,
-) -> StatusRefresh:
+    build_more_menu: Callable[[], None],
+) -> Tab:
     """Lay out and wire the tab in the current Blocks.
 
-    `prototype`: handler that fastrtc copies for each call. `visitor` and `locale` are known after `load_event`.
+    `prototype`: handler that fastrtc copies for each call. `visitor` and `locale` are known after the `load_steps`.
+    `build_more_menu` lays out the menu of the dock.
     """
     # Above the limit of calls, so that the app itself refuses further calls and not fastrtc's toast.
     max_calls = queue_concurrency_limit(prototype.settings.max_calls, prototype.settings)
-    chat = build_chatbox("voice", height="calc(100dvh - 510px)")
-    with gr.Row(elem_id="voice-controls"):
-        with gr.Column(scale=2, min_width=150):
-            volume = gr.Slider(
-                0,
-                100,
-                value=100,
-                step=1,
-                elem_id="voice-volume",
-                interactive=True,
-                label=label("voice_volume"),
-                show_reset_button=False,
-            )
-        with gr.Column(scale=3, min_width=200):
-            rtc = WebRTC(
-                modality="audio",
-                mode="send-receive",
-                elem_id="voice-call",
-                full_screen=True,  # the only variant without a second click; the style sheet keeps it inside the page
-                track_constraints=MICROPHONE_CONSTRAINTS,
-                rtc_configuration=rtc_configuration,
-                server_rtc_configuration=SERVER_RTC_CONFIGURATION,
-            )
-        with gr.Column(scale=2, min_width=150):
-            stop = gr.Button(label("text_stop"), elem_id="voice-stop")
-            clear = gr.Button(label("voice_clear"), elem_id="voice-clear")
-    gr.HTML(CALL_HINTS_HTML, padding=False)
-    with gr.Row(elem_id="voice-typing"):
-        typed = build_message_box("voice", max_lines=6)
-        send = gr.Button(label("voice_send"), elem_id="voice-send", variant="primary", scale=1, min_width=90)
-    usage = gr.HTML(elem_id="voice-figures", padding=False)
+    gr.HTML(render_voice_welcome(prototype.settings.personas), elem_id="voice-welcome", padding=False)
+    chat = build_chatbox("voice")
+    gr.HTML(OVERLAY_HTML, elem_id="voice-overlay", padding=False)
+    with gr.Column(elem_id="voice-dock", elem_classes="dock"):
+        gr.HTML(HINT_HTML + newest_button_html("voice"), padding=False)
+        with gr.Column(elem_id="voice-desk", elem_classes="desk"):
+            with gr.Row(elem_id="voice-controls"):
+                gr.HTML(AUDIO_CONTROLS_HTML, elem_id="voice-audio", padding=False)
+                rtc = WebRTC(
+                    modality="audio",
+                    mode="send-receive",
+                    elem_id="voice-call",
+                    full_screen=True,  # the only variant without a second click; dock.css keeps it inside the dock
+                    track_constraints=MICROPHONE_CONSTRAINTS,
+                    rtc_configuration=rtc_configuration,
+                    server_rtc_configuration=SERVER_RTC_CONFIGURATION,
+                )
+                gr.HTML('<span id="voice-timer" role="timer" aria-live="off"></span>', padding=False)
+                stop = gr.Button(label("text_stop"), elem_id="voice-stop", elem_classes="slot")
+                clear = gr.Button(label("voice_clear"), elem_id="voice-clear", elem_classes="slot")
+                gr.HTML(MORE_BUTTON_HTML, padding=False)
+            gr.HTML(outbox_html("voice"), padding=False)
+            with gr.Row(elem_id="voice-typing", elem_classes="typing"):
+                gr.HTML(TYPING_HTML, padding=False)
+                typed = build_message_box("voice", max_lines=5)
+                delivery = build_delivery("voice")
+                send = gr.Button(label("voice_send"), elem_id="voice-send", elem_classes="send")
+        with gr.Row(elem_id="voice-foot", elem_classes="foot"):
+            usage = gr.HTML(elem_id="voice-figures", elem_classes="figures-place", padding=False)
+            status = gr.HTML(elem_id="status", elem_classes="status-bar", padding=False)
+        build_more_menu()
     released = gr.Button(
         elem_id="voice-released"
     )  # hidden; clicked by call_control.js when only the browser ends a call
-    status = gr.HTML(elem_id="status", elem_classes="status-bar", padding=False)
     ready_poll = gr.Timer(1.0, active=False)
 
     def idle_status(session_visitor: Visitor, user_locale: Locale) -> str:
@@ -144,8 +140,9 @@ def build(
     def poll_timer(session_visitor: Visitor) -> gr.Timer:
         return gr.Timer(active=server_status(session_visitor.own_key)[0] != "idle")
 
-    def on_load(session_visitor: Visitor, user_locale: Locale) -> tuple[str, gr.Timer]:
-        return idle_status(session_visitor, user_locale), poll_timer(session_visitor)
+    def first_values(session_visitor: Visitor, user_locale: Locale) -> tuple[str, gr.Timer, Any]:
+        shown = render_captions(session_visitor.snapshot(), user_locale) or gr.skip()  # of a page that goes on
+        return idle_status(session_visitor, user_locale), poll_timer(session_visitor), shown
 
     def on_tick(session_visitor: Visitor, user_locale: Locale) -> tuple[Any, gr.Timer]:
         if session_visitor.call is not None:  # the call updates the status bar
@@ -169,14 +166,19 @@ def build(
         )
         return render_captions(snapshot, user_locale), status_bar, render_usage_panel(snapshot, user_locale)
 
-    async def on_send(session_visitor: Visitor, text: str, user_locale: Locale) -> tuple[Any, Any]:
-        if not text.strip():
-            return gr.skip(), gr.skip()
-        if session_visitor.call is None or not session_visitor.is_in_call:
-            stage, _, name = server_status(session_visitor.own_key)
-            return text, render_status(stage, "not_in_call", name, user_locale)
-        is_sent = session_visitor.call.send_text(text)
-        return gr.skip() if is_sent else text, gr.skip()
+    async def on_send(
+        session_visitor: Visitor, text: object, message_id: object, user_locale: Locale
+    ) -> tuple[str, Any]:
+        def send_text(text: str) -> Delivery:
+            if session_visitor.call is None or not session_visitor.is_in_call:
+                return Delivery.WAITING
+            return Delivery.ACCEPTED if session_visitor.call.send_text(text) else Delivery.REFUSED
+
+        answer = deliver(session_visitor, message_id, text, send_text)
+        if not answer.endswith(Delivery.WAITING):
+            return answer, gr.skip()
+        stage, _, name = server_status(session_visitor.own_key)
+        return answer, render_status(stage, "not_in_call", name, user_locale)
 
     async def on_stop(session_visitor: Visitor) -> None:
         if session_visitor.call is not None:
@@ -214,21 +216,26 @@ def build(
     rtc.stop_recording(on_hang_up, [visitor, locale], [chat, status], **in_order)
     released.click(on_hang_up, [visitor, locale], [chat, status], **in_order)
 
-    gr.on(
-        [send.click, typed.submit],
+    delivered = send.click(
         on_send,
-        [visitor, typed, locale],
-        [typed, status],
-        js=clear_input_js("voice", 3),
+        [visitor, typed, delivery, locale],
+        [delivery, status],
+        js=delivery_js("voice", 4),
         trigger_mode="multiple",
         show_progress="hidden",
         concurrency_limit=None,
         api_name=False,
     )
+    acknowledge("voice", delivered, delivery)
     stop.click(on_stop, visitor, None, show_progress="hidden", concurrency_limit=None, api_name=False)
-    clear.click(on_clear, visitor, chat, show_progress="hidden", concurrency_limit=None, api_name=False)
+    clear.click(on_clear, visitor, chat, show_progress="hidden", concurrency_limit=None, api_name=False).success(
+        None, js="() => { window.voiceHistory.finishClear('voice'); return []; }", api_name=False
+    )
 
-    load_event.then(on_load, [visitor, locale], [status, ready_poll], show_progress="hidden", api_name=False)
-    load_event.then(None, None, volume, js="() => window.voiceGetVolume()", api_name=False)
+    load_steps.add(first_values, [status, ready_poll, chat])
     ready_poll.tick(on_tick, [visitor, locale], [status, ready_poll], show_progress="hidden", api_name=False)
-    return StatusRefresh(on_tick, [status, ready_poll])
+    return Tab(
+        StatusRefresh(on_tick, [status, ready_poll]),
+        chat,
+        lambda each, user_locale: render_captions(each.snapshot(), user_locale),
+    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Bubble, BubbleState
+from voicechat.session.visitor import Visitor
 from voicechat.ui.i18n import INCOMPLETE_MARKS, Locale, get_message, label
 
 from .markdown import preserve_indentation, with_mark
+from .status_bar import StatusRefresh
 
 STATIC_DIR = Path(__file__).resolve().parent.parent / "static"
 AVATARS = (str(STATIC_DIR / "user.svg"), str(STATIC_DIR / "model.svg"))
@@ -21,6 +25,16 @@ PENDING_PLACEHOLDER = "…"
 """Shown while a message has no text yet."""
 
 ChatMessage = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A built tab, as the rest of the page uses it."""
+
+    status: StatusRefresh
+    chat: gr.Chatbot
+    render: Callable[[Visitor, Locale], list[ChatMessage]]
+    """Return the messages of a visitor's conversation while there is no session."""
 
 
 def queue_concurrency_limit(max_active: int, settings: Settings) -> int:
@@ -41,22 +55,21 @@ def to_chat_message(bubble: Bubble, markup: str, locale: Locale) -> ChatMessage 
     return {"role": bubble.role, "content": content} if content else None
 
 
-def build_chatbox(tab: str, *, height: str) -> gr.Chatbot:
+def build_chatbox(tab: str) -> gr.Chatbot:
     """Build the list of messages. `tab`: "voice" or "text"."""
     return gr.Chatbot(
         type="messages",
         elem_id=f"{tab}-chat",
         label=label(f"{tab}_chat"),
         show_label=False,
-        height=height,
-        min_height=220,
-        placeholder=label(f"{tab}_placeholder"),
+        height="100%",
+        placeholder=" ",  # conversation.css hides it; the welcome is in its place
         avatar_images=AVATARS,
         render_markdown=True,
         sanitize_html=True,
         allow_tags=False,
         group_consecutive_messages=False,
-        autoscroll=True,
+        autoscroll=False,  # scrolling.js: Gradio scrolls back a reader who looks at earlier messages
     )
 
 
@@ -79,19 +92,3 @@ def build_message_box(tab: str, *, max_lines: int) -> gr.Textbox:
         max_lines=max_lines,
         scale=6,
     )
-
-
-def clear_input_js(tab: str, input_count: int) -> str:
-    """Return the `js=` of a send event with `input_count` inputs, the second of them the text of the message box.
-
-    The script removes the sent text from the box at once. Text typed after Enter belongs to the next message.
-    """
-    return f"""(...inputs) => {{
-        const box = document.querySelector("#{tab}-input textarea");
-        const sent = inputs[1] ?? "";
-        if (sent && box.value.startsWith(sent)) {{
-            box.value = box.value.slice(sent.length);
-            box.dispatchEvent(new Event("input", {{ bubbles: true }}));
-        }}
-        return inputs.slice(0, {input_count});
-    }}"""

@@ -68,6 +68,11 @@ def close_code_block(markup: str) -> str:
     return f"{markup}\n```\n" if markup.count("```") % 2 else markup
 
 
+def with_note(markup: str, note: str) -> str:
+    """Return Markdown of a message, followed by a note of the app's own words on a line of its own."""
+    return f'{close_code_block(markup)} <span class="note">{escape_with_entities(note)}</span>'
+
+
 def with_mark(markup: str, mark: str) -> str:
     """Return Markdown of a message, followed by a mark of the app's own words."""
     shown = close_code_block(markup)

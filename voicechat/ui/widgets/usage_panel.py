@@ -19,13 +19,42 @@ TOKEN_MODALITIES = ("audio", "text", "image")
 
 
 def render_usage_panel(snapshot: Snapshot, locale: Locale) -> str:
-    """Return the HTML of the panel; "" without latency and cost."""
-    parts = []
-    if snapshot.latency is not None:
-        parts.append(_render_latency(snapshot.latency, locale))
-    if snapshot.cost is not None:
-        parts.append(_render_cost(snapshot.cost, locale))
-    return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
+    """Return the HTML of the panel: one line, and the details that it opens; "" without latency and cost.
+
+    The spaces between the elements of a line are for screen readers and for copied text.
+    """
+    latency, cost = snapshot.latency, snapshot.cost
+    if latency is None and cost is None:
+        return ""
+    line = []
+    if latency is not None:
+        answered = escape(_get_text("answered", locale))
+        line.append(
+            f'<i class="icon tiny" data-icon="clock"></i><span class="wide">{answered}</span> '
+            f"<b>{_shown_total(latency.recent[-1])} {escape(_get_text('seconds', locale))}</b>"
+        )
+    budget = SpendStatus.OK
+    if cost is not None:
+        budget = cost.status
+        # Not role="alert": rendered after every reply. screen_reader.js announces it.
+        if budget is not SpendStatus.OK:
+            words = escape(_get_text(budget.value, locale))
+            line = [f'<i class="icon tiny" data-icon="alert"></i><span class="warning">{words}</span>']
+        elif line:
+            line.append(f' <span class="wide">· {escape(_short_cost(cost, locale))}</span>')
+        else:
+            line.append(f"<span>{escape(_short_cost(cost, locale))}</span>")
+    parts = [
+        _render_latency(latency, locale) if latency is not None else "",
+        _render_cost(cost, locale) if cost is not None else "",
+    ]
+    title = escape(_get_text("details", locale))
+    return (
+        f'<details class="figures" data-budget="{budget.value}"><summary title="{title}">{"".join(line)}'
+        f'<i class="icon tiny chevron" data-icon="chevron"></i></summary>'
+        f'<div class="figures-detail" role="group" aria-label="{title}">{"<hr>".join(filter(None, parts))}</div>'
+        "</details>"
+    )
 
 
 # ---------------------------------------------------------------- latency
@@ -36,22 +65,38 @@ def format_latency_breakdown(latency: TurnLatency, locale: Locale) -> str:
 
     The rounded parts add up to the shown total.
     """
+    shown = " + ".join(f"{_get_text(name, locale)} {part / 100:.2f}" for name, part in _rounded_parts(latency).items())
+    return f"{_shown_total(latency)} s = {shown}"
+
+
+def _rounded_parts(latency: TurnLatency) -> dict[str, int]:
+    """Return the parts of a latency by name, in hundredths of a second."""
     names = ["model", "playout"] if latency.is_typed else ["endpointing", "model", "playout"]
-    parts = {name: round(getattr(latency, f"{name}_s") * 100) for name in names}
-    shown = " + ".join(f"{_get_text(name, locale)} {part / 100:.2f}" for name, part in parts.items())
-    return f"{sum(parts.values()) / 100:.2f} s = {shown}"
+    return {name: round(getattr(latency, f"{name}_s") * 100) for name in names}
+
+
+def _shown_total(latency: TurnLatency) -> str:
+    """Return the seconds of a turn, the same wherever the panel shows them: the sum of the rounded parts."""
+    return f"{sum(_rounded_parts(latency).values()) / 100:.2f}"
 
 
 def _render_latency(summary: LatencySummary, locale: Locale) -> str:
-    line = f"<b>{escape(format_latency_breakdown(summary.recent[-1], locale))}</b>"
-    for name, seconds in (("p50", summary.p50_s), ("p95", summary.p95_s)):
-        if seconds is not None:
-            line += f' · <abbr title="{escape(_get_text(name, locale))}">{name}</abbr> {seconds:.2f} s'
+    last = summary.recent[-1]
+    spread = [
+        f"{_get_text(name, locale)} {seconds:.2f} s"
+        for name, seconds in (("p50", summary.p50_s), ("p95", summary.p95_s))
+        if seconds is not None
+    ]
+    unit = escape(_get_text("seconds", locale))
+    percentiles = f'<p class="fine">{escape(" · ".join(spread))}</p>' if spread else ""
     charts = "".join(_render_waterfall(turn, locale) for turn in reversed(summary.recent[-MAX_SHOWN_TURNS:]))
-    title = escape(_get_text("picture", locale))
+    sub = escape(_get_text("typed_to_ear" if last.is_typed else "speech_to_ear", locale))
     return (
-        f'<details class="times"><summary title="{title}">{line}</summary>'
-        f'<div class="waterfall" role="group" aria-label="{title}">{charts}</div></details>'
+        f'<div class="two"><div><h2>{escape(_get_text("last_answer", locale))}</h2>'
+        f'<div class="big">{_shown_total(last)} {unit} <small>{sub}</small></div>'
+        f'<p class="fine">{escape(format_latency_breakdown(last, locale))}</p>'
+        f"{percentiles}</div>"
+        f'<div><h2>{escape(_get_text("latest_answers", locale))}</h2><div class="waterfall">{charts}</div></div></div>'
     )
 
 
@@ -70,18 +115,24 @@ def _render_waterfall(latency: TurnLatency, locale: Locale) -> str:
 # ---------------------------------------------------------------- cost
 
 
+def _short_cost(cost: CostSummary, locale: Locale) -> str:
+    if cost.is_free:
+        return "US$0"
+    return _get_text("unknown_short", locale) if cost.usd is None else f"US${cost.usd:.4f}"
+
+
 def _render_cost(cost: CostSummary, locale: Locale) -> str:
     if cost.is_free:
-        parts = [_get_text("free", locale)]
+        sub = _get_text("free", locale)
     elif cost.usd is None:
-        parts = [_get_text("unknown", locale)]
+        sub = _get_text("unknown", locale)
     else:
-        parts = [f"US${cost.usd:.4f}", f"{_get_text('prices', locale)} {PRICES.date}"]
-    line = " · ".join(escape(part) for part in [parts[0], *_describe_tokens(cost.tokens, locale), *parts[1:]])
-    warning = ""  # not role="alert": the panel is rendered after every reply. screen_reader.js announces it once
-    if cost.status is not SpendStatus.OK:
-        warning = f'<span class="warning">{escape(_get_text(cost.status.value, locale))}</span>'
-    return f'<div class="money" data-budget="{cost.status.value}">{line}{warning}</div>'
+        sub = f"{_get_text('prices', locale)} {PRICES.date}"
+    tokens = escape(" · ".join(_describe_tokens(cost.tokens, locale)))
+    return (
+        f'<div class="money" data-budget="{cost.status.value}"><div class="big">{escape(_short_cost(cost, locale))} '
+        f'<small>{escape(sub)}</small></div><p class="fine">{tokens}</p></div>'
+    )
 
 
 def _describe_tokens(tokens: TokenUsage, locale: Locale) -> list[str]:

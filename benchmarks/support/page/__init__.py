@@ -1,0 +1,1 @@
+"""Support of benchmarks.page: other commits, page loads, and captions."""

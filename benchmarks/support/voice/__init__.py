@@ -1,0 +1,1 @@
+"""Support of benchmarks.offline_voice: spoken turns, and other language models."""

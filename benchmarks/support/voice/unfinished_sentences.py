@@ -1,0 +1,51 @@
+"""Beginnings of sentences at which people stop to think, for the benchmark of turns."""
+
+from __future__ import annotations
+
+UNFINISHED_SENTENCES: dict[str, tuple[str, ...]] = {
+    "en": (
+        "I would like to book a table for",
+        "Can you tell me how to get to",
+        "I was thinking about, um,",
+        "The thing is, I never really",
+        "My phone number is zero nine one two,",
+        "What I want to know is",
+        "If the weather is good tomorrow,",
+        "I need to buy some milk, some bread,",
+        "Let me see, we could go on",
+        "My brother and I went to the",
+        "Could you remind me to",
+        "I have been living here since",
+        "Yesterday I met someone who",
+        "The best way to do it is probably",
+        "So I told him that",
+        "I am looking for a restaurant that",
+        "Do you know whether",
+        "Because the train was late,",
+        "Please write a message to",
+        "It depends on the",
+    ),
+    "zh": (
+        "我想訂一張去",
+        "請你幫我",
+        "如果明天下雨的話，",
+        "我的電話是零九一二，",
+        "我昨天跟我的朋友去了",
+        "我想要買一些牛奶、麵包，",
+        "你可不可以告訴我",
+        "因為今天下班比較晚，",
+        "我在找一家餐廳，",
+        "其實我一直覺得",
+        "那個，我想問一下",
+        "明天早上提醒我",
+        "我媽媽說她想要",
+        "這附近有沒有",
+        "我本來打算星期六",
+        "從這裡到",
+        "我覺得最重要的是",
+        "可是我還沒有",
+        "請寫一封信給",
+        "你知不知道",
+    ),
+}
+"""Beginnings by language."""

@@ -1,0 +1,1 @@
+"""Endpoints by address: OpenAI-compatible chat, speech and transcription servers that the operator names."""

@@ -1,0 +1,1 @@
+"""Facts: questions that code answers by itself: arithmetic, dates, time and units. Pure."""

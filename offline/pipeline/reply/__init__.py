@@ -1,0 +1,1 @@
+"""One reply: from the tokens of a language model to text or speech."""

@@ -1,0 +1,1 @@
+"""Endpoints in place of models: which turns they get, and what this computer does when they fail."""

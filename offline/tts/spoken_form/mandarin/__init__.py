@@ -1,0 +1,6 @@
+"""Mandarin: rules from written to spoken form, in order: the special before the general."""
+
+from . import amounts, names
+
+RULES = (*names.RULES, *amounts.RULES)
+"""All rules, in order."""

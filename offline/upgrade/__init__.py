@@ -1,0 +1,1 @@
+"""Upgrade: better models are fetched, tried and put to use between sessions."""

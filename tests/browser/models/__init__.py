@@ -1,0 +1,1 @@
+"""Pages with the real models of the embedded server: alone, because they use all processors."""

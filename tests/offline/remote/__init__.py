@@ -1,0 +1,1 @@
+"""Tests of endpoints in place of models."""

@@ -1,0 +1,1 @@
+"""Fakes of the servers behind the endpoints by address."""

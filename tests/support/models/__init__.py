@@ -1,0 +1,1 @@
+"""Fakes of the model hub and of a machine with models."""

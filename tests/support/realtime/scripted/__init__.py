@@ -1,0 +1,1 @@
+"""Realtime server whose calls follow the steps of a test or a benchmark."""

@@ -1,0 +1,1 @@
+"""Groups of settings, each with its variables, bounds, defaults and meanings."""

@@ -1,0 +1,1 @@
+"""Chinese text: captions in Traditional Chinese as written in Taiwan. Pure."""

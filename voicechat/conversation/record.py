@@ -1,0 +1,170 @@
+"""Record of a conversation: the values from which it can be rebuilt, here or in another process. Pure.
+
+A record holds what was heard: an interrupted reply keeps its cut. A reply under way at the time of the record is cut
+where playback stood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from .audio_text_alignment import MAX_TEXT_CHARS
+from .call_clock import TimeSpan
+from .incomplete_reason import IncompleteReason
+from .items import MAX_CONTENT_PARTS, OPEN_STATES, BubbleState, Item, ItemKind
+
+MAX_RECORD_ITEMS = 400
+"""Messages of a record in JSON."""
+MAX_ELAPSED_S = 30 * 86_400.0
+"""Seconds of all calls of a record in JSON."""
+Value = TypeVar("Value")
+
+RECORDED_KINDS = {kind.value: kind for kind in ItemKind if kind is not ItemKind.OTHER}
+RECORDED_STATES = {state.value: state for state in BubbleState if state not in OPEN_STATES}
+RECORDED_REASONS = {reason.value: reason for reason in IncompleteReason}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+PartRecord = tuple[str, int | None]
+"""Text of a content part, and its heard characters; None: all were heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """One message. Its text is left out of `repr`, so that it reaches no log."""
+
+    kind: ItemKind
+    state: BubbleState
+    parts: tuple[PartRecord, ...] = field(repr=False)
+    span: TimeSpan | None = None
+    incomplete_reason: IncompleteReason | None = None
+    """Why the rest is missing; None unless the state is INCOMPLETE."""
+    is_typed: bool = False
+    """The visitor typed it."""
+
+    @property
+    def char_count(self) -> int:
+        return sum(len(text) for text, _ in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRecord:
+    """All messages, and the seconds of the calls so far."""
+
+    items: tuple[ItemRecord, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def char_count(self) -> int:
+        """Characters of all messages."""
+        return sum(item.char_count for item in self.items)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as values of JSON. Of more than `MAX_RECORD_ITEMS` messages, the newest are kept."""
+        return {
+            "elapsed_s": min(self.elapsed_s, MAX_ELAPSED_S),
+            "items": [
+                {
+                    "kind": item.kind.value,
+                    "state": item.state.value,
+                    "parts": [[_SURROGATE.sub("\ufffd", text), heard] for text, heard in item.parts],
+                    "span": [min(at, MAX_ELAPSED_S) for at in item.span] if item.span is not None else None,
+                    "incomplete_reason": item.incomplete_reason,
+                    "is_typed": item.is_typed,
+                }
+                for item in self.items[-MAX_RECORD_ITEMS:]
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> ConversationRecord:
+        """Return the record of `to_json`. Raises ValueError, which quotes nothing, for any other value."""
+        record = _fields(value, "items", "elapsed_s")
+        items = tuple(_parse_item(item) for item in _list(record["items"], MAX_RECORD_ITEMS))
+        return cls(items, _seconds(record["elapsed_s"]))
+
+
+def record_item(item: Item, cuts: Iterable[tuple[int, int]] = (), *, is_text_only: bool = False) -> ItemRecord | None:
+    """Return the record of a message; None for a tool call, and for one without text that is not an untranscribed turn.
+
+    `cuts`: content parts whose audio has not been played to its end, each with the ms that were heard.
+    """
+    if item.kind is ItemKind.OTHER or not (item.full_text.strip() or item.is_untranscribed):
+        return None
+    parts = {index: replace(part) for index, part in item.parts.items()}
+    heard = replace(item, parts=parts)
+    for content_index, heard_ms in cuts:
+        heard.truncate(content_index, heard_ms)
+    heard.close(is_text_only=is_text_only)
+    recorded = tuple((part.text, part.heard_chars) for _, part in sorted(parts.items()))
+    return ItemRecord(item.kind, heard.state, recorded, item.span, heard.incomplete_reason, item.is_typed)
+
+
+def restore_item(record: ItemRecord, item: Item) -> None:
+    """Fill a new item from its record."""
+    item.state, item.span, item.is_typed = record.state, record.span, record.is_typed
+    if record.incomplete_reason is not None:
+        item.mark_incomplete(record.incomplete_reason)
+    for index, (text, heard_chars) in enumerate(record.parts):
+        part = item.part(index)
+        part.text, part.heard_chars = text, heard_chars
+
+
+# ---------------------------------------------------------------- values that a browser has sent
+
+
+def _parse_item(value: object) -> ItemRecord:
+    item = _fields(value, "kind", "state", "parts", "span", "incomplete_reason")
+    parts = tuple(_parse_part(part) for part in _list(item["parts"], MAX_CONTENT_PARTS))
+    kind, state = _one_of(RECORDED_KINDS, item["kind"]), _one_of(RECORDED_STATES, item["state"])
+    reason = None if item["incomplete_reason"] is None else _one_of(RECORDED_REASONS, item["incomplete_reason"])
+    if (reason is None) is (state is BubbleState.INCOMPLETE):
+        raise ValueError("an incomplete message without a reason, or a reason without one")
+    if not parts and (kind is not ItemKind.USER or reason is None):
+        raise ValueError("a message without text")
+    is_typed = kind is ItemKind.USER and item.get("is_typed") is True  # records of older versions lack it
+    return ItemRecord(kind, state, parts, _parse_span(item["span"]), reason, is_typed)
+
+
+def _one_of(values: Mapping[str, Value], name: object) -> Value:
+    if not isinstance(name, str) or name not in values:
+        raise ValueError("a kind, a state or a reason that no recorded message has")
+    return values[name]
+
+
+def _parse_part(value: object) -> PartRecord:
+    text, heard = _list(value, 2, 2)
+    if not isinstance(text, str) or len(text) > MAX_TEXT_CHARS:
+        raise ValueError("not a text of a record")
+    if heard is not None and (type(heard) is not int or not 0 <= heard <= len(text)):
+        raise ValueError("not a count of heard characters")
+    return _SURROGATE.sub("\ufffd", text), heard
+
+
+def _parse_span(value: object) -> TimeSpan | None:
+    if value is None:
+        return None
+    start, end = (_seconds(at) for at in _list(value, 2, 2))
+    if start > end:
+        raise ValueError("a span that ends before it starts")
+    return TimeSpan(start, end)
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_ELAPSED_S:
+        raise ValueError("not a time of a record")
+    return float(value)
+
+
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value.keys() >= set(names):
+        raise ValueError("a field of a record is missing")
+    return value
+
+
+def _list(value: object, max_count: int, min_count: int = 0) -> list[Any]:
+    if not isinstance(value, list | tuple) or not min_count <= len(value) <= max_count:
+        raise ValueError("not a list of a record")
+    return list(value)

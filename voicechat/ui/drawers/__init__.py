@@ -1,1 +1,0 @@
-"""Drawers of the page: call settings, devices, sound check, export and API key."""

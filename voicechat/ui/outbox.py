@@ -1,0 +1,72 @@
+"""Outbox: delivery of typed messages, with an acknowledgement for each.
+
+The browser keeps a message until it is acknowledged, and sends it again after a lost connection (outbox.js). A message
+that has arrived already is acknowledged again and not sent twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from voicechat.session.visitor import Visitor
+
+_MESSAGE_ID = re.compile(r"[0-9a-f]{16,64}", re.ASCII)
+
+
+class Delivery(StrEnum):
+    """What became of a typed message."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Blank, too long, or the session is ending: sending it again would not help."""
+    WAITING = "waiting"
+    """There is no call to send it in."""
+
+
+def deliver(visitor: Visitor, message_id: object, text: object, send: Callable[[str], Delivery]) -> str:
+    """Send a message unless it was accepted before. Return its acknowledgement: "<id> <`Delivery`>".
+
+    `message_id` and `text`: anything that a browser may send. A message without an id is always sent.
+    """
+    known_id = message_id if isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id) else ""
+    if known_id and known_id in visitor.accepted_messages:
+        return f"{known_id} {Delivery.ACCEPTED}"
+    is_sendable = isinstance(text, str) and text.strip()
+    outcome = send(str(text)) if is_sendable else Delivery.REFUSED
+    if known_id and outcome is Delivery.ACCEPTED:
+        visitor.accepted_messages.append(known_id)
+    return f"{known_id} {outcome}"
+
+
+def build_delivery(tab: str) -> gr.Textbox:
+    """Lay out the hidden field of a tab: a message's id on the way in, its acknowledgement on the way back."""
+    return gr.Textbox(visible=False, elem_id=f"{tab}-delivery")
+
+
+def delivery_js(tab: str, input_count: int) -> str:
+    """Return the `js=` of the event that delivers a tab's next message.
+
+    The event has `input_count` inputs; those after the first are the message box and the field of `build_delivery`.
+    """
+    return f"""(...inputs) => {{
+        [inputs[1], inputs[2]] = window.voiceOutbox.next("{tab}");
+        return inputs.slice(0, {input_count});
+    }}"""
+
+
+def acknowledge(tab: str, delivered: Dependency, field: gr.Textbox) -> None:
+    """Hand the acknowledgement of the event `delivered` to outbox.js."""
+    options: dict[str, Any] = {"show_progress": "hidden", "api_name": False}
+    delivered.then(
+        None,
+        field,
+        None,
+        js=f"""(answer) => {{ window.voiceOutbox.acknowledge("{tab}", answer); return []; }}""",
+        **options,
+    )

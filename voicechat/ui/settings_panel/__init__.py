@@ -1,0 +1,1 @@
+"""Settings of the page, in a panel beside the conversation."""
