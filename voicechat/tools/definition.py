@@ -75,7 +75,7 @@ class ToolContext:
 
 
 class Tool(Protocol):
-    """A tool that can be run. Raise nothing but what is to be told as "failed"; time and result are bounded outside."""
+    """A tool that can be run. An exception ends the call as failed; the executor bounds time and result."""
 
     @property
     def definition(self) -> ToolDefinition: ...
