@@ -177,12 +177,26 @@ async def test_events_of_a_cut_stream_go_on_only_if_the_page_opens_another(
     words.forget_unless_back("page", queue, FakeQueue.clean_events)
     assert queue.pending_messages_per_session == {"page": messages}, "another stream would get a 404"
     page = FakeStreamReader(words, "data: {}", is_endless=True) if comes_back else None
-    await asyncio.wait_for(asyncio.gather(*words._tasks), 1)
+    await asyncio.wait_for(asyncio.gather(*words._cut.values(), return_exceptions=True), 1)
     assert queue.ended_pages == ([] if comes_back else ["page"])
     assert ("page" in queue.pending_messages_per_session) is comes_back
     if page is not None:
         await page.close()
     assert not words._open_streams
+
+
+async def test_events_of_a_page_that_has_returned_go_on_when_its_stream_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page may be between two streams when the time of the cut one is over."""
+    monkeypatch.setattr(stream_close, "RETURN_TIMEOUT_S", 0.05)
+    queue, words = FakeQueue(), StreamCloseBarrier()
+    words.note_messages("page", queue.pending_messages_per_session["page"])
+    words.forget_unless_back("page", queue, FakeQueue.clean_events)
+    forgetting = words._cut["page"]
+    page = FakeStreamReader(words, "data: {}")
+    await asyncio.wait_for(page.wait_until_finished(), 1)
+    await asyncio.wait([forgetting])
+    assert forgetting.cancelled() and not words._open_streams and not words._cut
+    assert queue.ended_pages == [] and "page" in queue.pending_messages_per_session
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError])

@@ -51,9 +51,10 @@ class StreamCloseBarrier:
         self._pending_closes: dict[str, asyncio.Event] = {}
         """Streams whose closing message is in transit."""
         self._open_streams: Counter[str] = Counter()
+        self._cut: dict[str, asyncio.Task[None]] = {}
+        """Pages whose stream was cut, with the task that ends their events. A page that returns cancels it."""
         self._messages: WeakValueDictionary[str, Any] = WeakValueDictionary()
         """Gradio's queues of messages, which it deletes when a stream is cut."""
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def note_messages(self, session_hash: str, messages: Any) -> None:
         """Note the queue of a page's messages."""
@@ -64,15 +65,22 @@ class StreamCloseBarrier:
         kept = self._messages.get(session_hash)
         if kept is not None and session_hash not in queue.pending_messages_per_session:
             queue.pending_messages_per_session[session_hash] = kept
-        task = asyncio.get_running_loop().create_task(self._forget(session_hash, queue, clean_events))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep_cut_page(session_hash)
+        if self._open_streams[session_hash] <= 1:  # the cut one may still count
+            forgetting = self._forget(session_hash, queue, clean_events)
+            self._cut[session_hash] = asyncio.get_running_loop().create_task(forgetting)
+
+    def _keep_cut_page(self, session_hash: str) -> None:
+        if task := self._cut.pop(session_hash, None):
+            task.cancel()
 
     async def _forget(self, session_hash: str, queue: Queue, clean_events: Any) -> None:
         await asyncio.sleep(RETURN_TIMEOUT_S)
-        if not self._open_streams[session_hash]:
-            queue.pending_messages_per_session.pop(session_hash, None)
-            await clean_events(queue, session_hash=session_hash)
+        del self._cut[session_hash]
+        if self._open_streams[session_hash]:
+            return
+        queue.pending_messages_per_session.pop(session_hash, None)
+        await clean_events(queue, session_hash=session_hash)
 
     async def wait_closed(self, session_hash: str) -> None:
         """Wait until this page has closed its stream, if one is closing."""
@@ -88,6 +96,7 @@ class StreamCloseBarrier:
         by then: a 404 only ends the stream, and a KeyError counts as the cancellation.
         """
         self._mark_closed(session_hash)  # the page has opened another stream
+        self._keep_cut_page(session_hash)
         self._open_streams[session_hash] += 1
         try:
             async with aclosing(self._hold_open(session_hash, stream)) as messages:
