@@ -87,8 +87,9 @@
   const nativeFetch = window.fetch.bind(window);
   window.fetch = async (url, options) => {
     const address = String(url?.url ?? url);
+    // The cache would make a stream wait for the end of the one before, and may send its request twice.
+    if (DATA.test(address)) return watched(await nativeFetch(new Request(url, { ...options, cache: "no-store" })));
     const response = await nativeFetch(url, options);
-    if (DATA.test(address)) return watched(response);
     if (JOIN.test(address) && response.ok) {
       const { event_id: id } = await response.clone().json().catch(() => ({}));
       if (id && !early.delete(id)) unanswered.add(id);
