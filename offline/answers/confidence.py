@@ -62,6 +62,7 @@ REFUSALS = {"en": "I don't know that for sure.", "zh": "這個我不確定。"}
 
 _LOWERED = frozenset(
     {"The", "It", "There", "In", "A", "An", "This", "That", "They", "He", "She", "Its", "Yes", "No", "One", "On", "At"}
+    | {"Today", "Tomorrow", "Yesterday", "You", "We", "Some", "Many", "Most", "For", "To", "From", "These", "Those"}
 )
 """First words of a sentence that are written small after a hedge."""
 

@@ -86,6 +86,7 @@ def read_request(text: str, now: datetime) -> Request | None:
 
 def _read_english(text: str) -> tuple[Locale, str]:
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", " ".join(text.lower().split())).strip(_EDGE_MARKS)
+    text = re.sub(r"\bto-(?=(?:day|morrow|night)\b)", "to", text)  # the recogniser writes some words the old way
     while match := _FRAME_EN.match(text):
         text = text[match.end() :].lstrip(_EDGE_MARKS)
     while match := _TAIL_EN.search(text):
