@@ -99,11 +99,14 @@ def lowest_answer_token(tokens: Sequence[ScoredToken], question: str) -> float:
     )
 
 
-def hedge(sentence: str) -> str:
-    """Return `sentence` after words that call it unsure, with the white space before it."""
+def hedge(sentence: str, question: str = "") -> str:
+    """Return `sentence` after words that call it unsure, with the white space before it.
+
+    They are in the language of the question, too: an answer may be a formula.
+    """
     stripped = sentence.lstrip()
     lead = sentence[: len(sentence) - len(stripped)]
-    if contains_han(stripped):
+    if contains_han(stripped + question):
         return f"{lead}{HEDGES['zh']}{stripped}"
     first = stripped.split(" ", 1)[0]
     if first in _LOWERED:
