@@ -59,4 +59,4 @@ class RequestResponse:
     """False at the cap of rounds: the request has `tool_choice: "none"`."""
 
 
-type ToolAction = StartTool | CancelTool | SendOutput | SendSystemMessage | DeclareTools | RequestResponse
+ToolAction = StartTool | CancelTool | SendOutput | SendSystemMessage | DeclareTools | RequestResponse
