@@ -55,6 +55,10 @@ class ServedCall:
     starts: int = 0
     is_running: bool = False
     allowed_by_button: bool = False
+    asked_after: int | None = None
+    """Replies that had begun when the server got the output that asks; None before."""
+    is_question_heard: bool = False
+    is_turn_after_heard: bool = False
 
 
 @dataclass
@@ -75,18 +79,18 @@ class ToolDialogue:
         self.now = 0.0
         self.active = ""
         self.responses = 0
+        self.heard_responses = 0
         self.turns = 0
         self.statuses: dict[str, str] = {}
         self.calls: dict[str, ServedCall] = {}
+        self.taken: list[ServedCall] = []
+        """Calls in the order of their first event."""
         self.sent: list[ToolAction] = []
         self.is_reply_wanted = False
         self.requests = 0
         self.disarmed = False
         self.cleared: set[str] = set()
         self._news_since_request = False
-        self._is_question_sent = False
-        self._heard_after_question = False
-        self._turn_after_heard = False
         self.last_is_yes = False
 
     # ---------------------------------------------------------------- the server
@@ -98,6 +102,8 @@ class ToolDialogue:
         self.responses += 1
         self.active = f"r{self.responses}"
         self.is_reply_wanted = False
+        for call in self.calls.values():
+            call.is_question_heard = False
         self.apply(self.tracker.start_response(self.active, self.now))
 
     def call(self, name: str, arguments: str = ARGUMENTS) -> ServedCall | None:
@@ -112,10 +118,10 @@ class ToolDialogue:
         """Deliver one of the events of a call; a last one may come after the end of its response."""
         if call.events_left:
             call.events_left -= 1
-        call.is_taken = True
-        self.apply(
-            self.tracker.take_call(call.response_id, call.call_id, call.name, call.arguments, self.now), taken=call
-        )
+        if not call.is_taken:
+            call.is_taken = True
+            self.taken.append(call)
+        self.apply(self.tracker.take_call(call.response_id, call.call_id, call.name, call.arguments, self.now))
 
     def finish(self, status: str) -> None:
         """End the reply that is being made."""
@@ -152,15 +158,21 @@ class ToolDialogue:
     def speak(self, text: str) -> None:
         """Begin and end a turn of the visitor."""
         self.turns += 1
-        self._turn_after_heard = self._heard_after_question
+        for call in self.calls.values():
+            call.is_turn_after_heard = call.is_question_heard
         self.last_is_yes = False
         self.apply(self.tracker.note_user_turn(f"t{self.turns}", self.now))
         self.last_is_yes = text in YES_TEXTS
         self.apply(self.tracker.take_transcript(f"t{self.turns}", text, self.now))
 
     def hear(self, fraction: float) -> None:
-        """Play the last reply up to a fraction."""
-        self._heard_after_question = self._is_question_sent and fraction >= HEARD_TO_END
+        """Play the last reply up to a fraction, once."""
+        if self.heard_responses == self.responses:
+            return
+        self.heard_responses = self.responses
+        for call in self.calls.values():
+            was_asked = call.asked_after is not None and self.responses > call.asked_after
+            call.is_question_heard = was_asked and fraction >= HEARD_TO_END
         self.apply(self.tracker.note_heard(f"r{self.responses}", fraction, self.now))
 
     def wait(self, seconds: float) -> None:
@@ -200,7 +212,7 @@ class ToolDialogue:
 
     # ---------------------------------------------------------------- laws
 
-    def apply(self, actions: list[ToolAction], taken: ServedCall | None = None) -> None:
+    def apply(self, actions: list[ToolAction]) -> None:
         """Do the actions, and check the laws for each."""
         for action in actions:
             self.sent.append(action)
@@ -231,12 +243,14 @@ class ToolDialogue:
         assert later[-1] is call, "outputs out of order"
         assert json.loads(action.text)["status"]
         self._news_since_request = True
-        if "needs_approval" in action.text or "Ask the question again" in action.text:
-            self._is_question_sent, self._heard_after_question = True, False
+        if "needs_approval" in action.text:
+            call.asked_after = self.responses
+        elif "Ask the question again" in action.text:
+            acting = next(one.decides for one in self.tracker.calls if one.call_id == call.call_id)
+            self.calls[acting].asked_after, self.calls[acting].is_question_heard = self.responses, False
 
     def _taken_in(self, response_id: str) -> list[ServedCall]:
-        order = [call.call_id for call in self.tracker.calls if call.response_id == response_id]
-        return [self.calls[call_id] for call_id in order]
+        return [call for call in self.taken if call.response_id == response_id]
 
     def _check_start(self, call: ServedCall, action: StartTool) -> None:
         call.starts += 1
@@ -248,7 +262,7 @@ class ToolDialogue:
             return
         assert self.statuses.get(call.response_id) == "completed", "out of an interrupted reply"
         unattended = definition.approval is ApprovalMode.NEVER and not self.disarmed
-        by_voice = definition.approval is not ApprovalMode.BUTTON and self._turn_after_heard and self.last_is_yes
+        by_voice = definition.approval is not ApprovalMode.BUTTON and call.is_turn_after_heard and self.last_is_yes
         assert unattended or call.allowed_by_button or by_voice, "without a yes"
         if by_voice and self.approve_tool and not (unattended or call.allowed_by_button):
             reports = [one for one in self.calls.values() if one.name == APPROVE_TOOL and one.is_taken]
