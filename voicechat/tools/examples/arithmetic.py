@@ -56,14 +56,14 @@ def _fail(problem: ArithmeticProblem) -> NoReturn:
 
 _WORDS = (
     (r"\s*的\s*", "的"),
-    (r"百分之\s*(\d+(?:\.\d+)?)", r"\1%"),
+    (r"§\s*(\d+(?:\.\d+)?)", r"\1%"),
     (r"(\d+(?:\.\d+)?)的平方根", r"sqrt(\1)"),
     (r"[,，](?=\d{3}(?!\d))", ""),
     (r"multiplied by|times|乘以|乘上|乘|×|·|✕", "*"),
     (r"divided by|over|除以|÷|／", "/"),
     (r"plus|加上|加|＋", "+"),
     (r"minus|減去|减去|減|减|−|–|－", "-"),
-    (r"to the power of|的?(?=\d+次方)|\*\*|\^", "^"),
+    (r"to the power of|的?(?=\d+\s*次方)|\*\*|\^", "^"),
     (r"次方", ""),
     (r"squared|的?平方(?!根)|²", "^2"),
     (r"cubed|的?立方(?!根)|³", "^3"),
@@ -140,7 +140,7 @@ def calculate_expression(text: str) -> Outcome:
 
 def _tokens(text: str) -> list[str]:
     text = text.translate({0xFF10 + digit: str(digit) for digit in range(10)})
-    text = replace_chinese_numerals(text)
+    text = replace_chinese_numerals(text.replace("百分之", "§"))  # its 百 is not a number
     for pattern, sign in _REWRITES:
         text = pattern.sub(sign, text)
     text = text.strip().rstrip(".。")

@@ -15,7 +15,7 @@ _WORDS = (
     (r"(?<![個時])半(分鐘|分)", r"0.5\1"),
     (r"分半鐘", "分半"),
     (r"一刻鐘", "15分鐘"),
-    (r"half an hour|half hour", "0.5 hours"),
+    (r"half an hour|(?<!and )\ba half hour\b|^half hour\b", "0.5 hours"),
     (r"half a minute", "0.5 minutes"),
     (r"(?:a )?quarter of an hour", "15 minutes"),
     (r"\ba (?:couple of|pair of)\b", "2"),
@@ -25,7 +25,9 @@ _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 ).split()
-_TENS_WORDS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
+_TENS_WORDS = dict(
+    zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True)
+)
 _SMALL_WORDS = {word: value for value, word in enumerate(_NUMBER_WORDS)}
 _NUMBER_WORD = re.compile(
     rf"\b(?:({'|'.join(_TENS_WORDS)})(?:[- ]({'|'.join(_NUMBER_WORDS[1:10])}))?|({'|'.join(_NUMBER_WORDS)}))\b"
