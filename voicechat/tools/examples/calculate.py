@@ -61,8 +61,10 @@ def calculate(
     shown, is_exact = written(outcome, DIGITS_SHOWN)
     said, is_said_exactly = written(outcome, DIGITS_SAID)
     if is_chinese:
+        said = said.replace(" × 10^", " 乘以 10 的 ") + " 次方" * ("^" in said)
         sentence = f"答案是 {said}。" if is_said_exactly else f"答案大約是 {said}。"
     else:
+        said = said.replace("× 10^", "times 10 to the power of ")
         sentence = f"The result is {said}." if is_said_exactly else f"The result is about {said}."
     return ToolResult(f"= {shown}" if is_exact else f"≈ {shown}", sentence)
 

@@ -70,7 +70,7 @@ def convert_units(
     text = f"{given} {source.name(given, 'en')} {'=' if is_exact else '≈'} {shown} {target.name(shown, 'en')}"
     if is_chinese:
         link = "等於" if is_said_exactly else "大約是"
-        return ToolResult(text, f"{_amount_zh(given, source)}{link}{_amount_zh(said, target)}。")
+        return ToolResult(text, f"{_amount_zh(given, source)}{link}{_amount_zh(said, target)}。".strip())
     verb = "is" if given in ("1", "-1") or source.kind is MeasureKind.TEMPERATURE else "are"
     about = "" if is_said_exactly else "about "
     sentence = f"{given} {source.name(given, 'en')} {verb} {about}{said} {target.name(said, 'en')}."

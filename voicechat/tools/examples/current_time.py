@@ -13,9 +13,12 @@ from voicechat.tools.definition import ToolContext, ToolResult
 from voicechat.tools.examples.places import MAX_PLACE_CHARS, find_zone
 from voicechat.tools.python import tool
 
-_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WEEKDAYS_ZH = "一二三四五六日"
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November", "December"),
+)
 
 
 @tool(

@@ -22,12 +22,11 @@ _WORDS = (
     (r"\b(?:an|a)\b(?= *(?:hour|minute|second))", "1"),
 )
 _NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS_WORDS = dict(
-    zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True)
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_TENS_WORDS = dict(zip(_TENS, range(20, 100, 10), strict=True))
 _SMALL_WORDS = {word: value for value, word in enumerate(_NUMBER_WORDS)}
 _NUMBER_WORD = re.compile(
     rf"\b(?:({'|'.join(_TENS_WORDS)})(?:[- ]({'|'.join(_NUMBER_WORDS[1:10])}))?|({'|'.join(_NUMBER_WORDS)}))\b"
