@@ -32,7 +32,7 @@ def search_tool_of(library: NotesLibrary) -> PythonTool[Any, ToolResult]:
     @tool(
         titles={"en": "Notes", "zh": "筆記"},
         read_only=True,
-        timeout_s=60.0,
+        timeout_s=20.0,
         hints=(
             *("notes", "my notes", "the document", "documents", "the manual", "the handbook", "look up", "search"),
             *("according to", "the file", "the pdf"),
@@ -59,6 +59,9 @@ def answer_from(library: NotesLibrary, question: str, language: str) -> ToolResu
     """Return the passages of a library that fit a question, or that nothing fits."""
     is_chinese = language == "zh"
     found = library.find(question, MAX_PASSAGES_GIVEN)
+    if found is None:
+        english = "The notes are still being read. Ask again in a moment."
+        return ToolResult(english, "筆記還在讀取，請等一下再問。" if is_chinese else english, is_error=True)
     if found:
         return ToolResult(
             passages_text(found), spoken_answer(question, found[0].passage, language, library.term_weight)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from voicechat.tools.examples.notes.bm25 import Found
-from voicechat.tools.examples.notes.passages import Passage, sentences_of
+from voicechat.tools.examples.notes.passages import Passage, joined_lines, sentences_of
 from voicechat.tools.examples.notes.terms import read_query, terms_of
 
 MAX_SAID_CHARS = 260
@@ -47,14 +47,18 @@ def spoken_answer(question: str, passage: Passage, language: str, weight: Callab
 def best_quotation(question: str, text: str, weight: Callable[[str], float]) -> str:
     """Return the sentence of a text with most of the question's weight, and what fits after it."""
     wanted = {term: weight(term) for term in read_query(question).terms}
-    sentences = sentences_of(text)
-    if not sentences:
+    lines = [sentences for line in text.splitlines() if (sentences := sentences_of(line))]
+    places = [(line, place) for line, sentences in enumerate(lines) for place in range(len(sentences))]
+    if not places:
         return ""
-    scores = [sum(wanted.get(term, 0.0) for term in set(terms_of(sentence))) for sentence in sentences]
-    best = max(range(len(sentences)), key=lambda number: (scores[number], -number))
-    held = sentences[best]
-    for sentence in sentences[best + 1 : best + 3]:
-        joined = f"{held} {sentence}" if not _HAN.search(held[-2:]) else held + sentence
+
+    def score(place: tuple[int, int]) -> float:
+        return sum(wanted.get(term, 0.0) for term in set(terms_of(lines[place[0]][place[1]])))
+
+    number, start = max(places, key=lambda place: (score(place), -place[0], -place[1]))
+    held = lines[number][start]
+    for sentence in lines[number][start + 1 : start + 3]:
+        joined = joined_lines(held, sentence)
         if _size(joined) > MAX_SAID_CHARS:
             break
         held = joined

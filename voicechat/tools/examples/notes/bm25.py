@@ -14,8 +14,8 @@ K1 = 1.2
 """Saturation of repeated terms."""
 B = 0.75
 """Weight of a passage's length."""
-HEADING_WEIGHT = 2
-"""Times that a term of the heading or the file's name counts."""
+HEADING_WEIGHT = 4
+"""Times that a term of the nearest heading counts. One of the file's name or a heading above it counts once."""
 MIN_COVERAGE = 0.5
 """Least share of a question that a passage must contain; below it nothing fits."""
 CHARACTER_WEIGHT = 0.7
@@ -37,8 +37,10 @@ class CountedPassage:
         """Count the terms of a passage, its headings and its file's name."""
         counts = Counter(terms_of(passage.text))
         length = max(1, counts.total())
+        above, _, nearest = passage.heading.rpartition(" › ")
         name = passage.file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        for term in set(terms_of(f"{passage.heading} {name}")):
+        counts.update(set(terms_of(f"{name.replace('_', ' ')} {above}")))
+        for term in set(terms_of(nearest)):
             counts[term] += HEADING_WEIGHT
         return cls(passage, dict(counts), length)
 

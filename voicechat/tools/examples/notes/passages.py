@@ -31,6 +31,11 @@ class Passage:
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _RULE = re.compile(r"\s*([-*_]\s*){3,}$|\s*\|?[\s:|-]+\|[\s:|-]*$|\s*=+\s*$")
+_STARTS_ITEM = re.compile(r"\s*(?:[-*+]\s|\d+[.)]\s|>|\|)")
+_ENDS_SENTENCE = re.compile(r"[.!?:。！？：；]['\"”’」』)）]*$")
+_WIDE = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
+WRAPPED_WIDTH = 45
+"""Columns from which a line without a full stop goes on in the next one."""
 _SENTENCE_END = re.compile(r"(?<=[。！？])|(?<=[.!?])\s+|\n")
 _MARKS = (
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
@@ -75,14 +80,33 @@ def markdown_passages(file: str, text: str) -> Iterator[Passage]:
         elif is_code:
             lines.append(line.strip())
         elif not _RULE.match(line):
-            lines.append(plain_line(line))
+            is_continued = bool(lines) and not _STARTS_ITEM.match(line)
+            if is_continued:
+                lines[-1] = joined_lines(lines[-1], plain_line(line))
+            else:
+                lines.append(plain_line(line))
     yield from passages()
 
 
 def text_passages(file: str, text: str, page: int = 0) -> Iterator[Passage]:
     """Yield the passages of a plain text, or of one page of a PDF."""
-    paragraphs = (" ".join(paragraph.split(" ")).strip() for paragraph in re.split(r"\n\s*\n", text))
-    yield from (Passage(file, "", page, piece) for piece in _pieces(paragraph for paragraph in paragraphs if paragraph))
+    blocks: list[list[str]] = [[]]
+    for line in (" ".join(line.split()) for line in text.splitlines()):
+        block = blocks[-1]
+        if not line:
+            blocks.append([])
+        elif block and _width(block[-1]) >= WRAPPED_WIDTH and not _ENDS_SENTENCE.search(block[-1]):
+            block[-1] = joined_lines(block[-1], line)
+        else:
+            block.append(line)
+    yield from (Passage(file, "", page, piece) for piece in _pieces("\n".join(block) for block in blocks if block))
+
+
+def joined_lines(first: str, second: str) -> str:
+    """Return two lines of one sentence as one: hyphens at the break go, and Chinese needs no space."""
+    if re.search(r"[a-z]-$", first) and second[:1].islower():
+        return first[:-1] + second
+    return first + ("" if _WIDE.match(first[-1:]) and _WIDE.match(second[:1]) else " ") + second
 
 
 def plain_line(line: str) -> str:
@@ -97,6 +121,10 @@ def plain_line(line: str) -> str:
 def sentences_of(text: str) -> list[str]:
     """Return the sentences of a plain text; each line of a list is one."""
     return [piece.strip() for piece in _SENTENCE_END.split(text) if piece and piece.strip()]
+
+
+def _width(line: str) -> int:
+    return len(line) + len(_WIDE.findall(line))
 
 
 def _without_front_matter(text: str) -> str:
@@ -124,7 +152,7 @@ def _bounded(paragraph: str) -> Iterator[str]:
         return
     held = ""
     for sentence in sentences_of(paragraph):
-        for start in range(0, len(sentence), PASSAGE_CHARS):
+        for start in range(0, len(sentence), PASSAGE_CHARS):  # a "sentence" without an end, such as base64
             part = sentence[start : start + PASSAGE_CHARS]
             if held and len(held) + len(part) >= PASSAGE_CHARS:
                 yield held

@@ -21,7 +21,8 @@ if in into is it its just know let like look me mention mentioned mentions mine 
 note notes now of often on one or our out over page per please put read said say says search see she should so some
 something tell than that the their them then there these they thing this those to up us use used very want was we were
 what when where whether which who whom whose why will with would write wrote written you your yours many long far ok
-okay hello thanks thank soon
+okay hello thanks thank soon come comes coming go goes happen happens give gives take takes make makes mean means number
+name called time times
 """
 STOP_WORDS = frozenset(_STOP_TEXT.split())
 """English words that say nothing about a subject."""
