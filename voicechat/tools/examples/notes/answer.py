@@ -11,6 +11,8 @@ from voicechat.tools.examples.notes.terms import read_query, terms_of
 
 MAX_SAID_CHARS = 260
 """Characters of a quotation that is spoken; one Chinese character counts as three."""
+MAX_FOLLOWING = 2
+"""Sentences after the best one that are quoted with it: of the same line, or with more words of the question."""
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -52,16 +54,21 @@ def best_quotation(question: str, text: str, weight: Callable[[str], float]) -> 
     if not places:
         return ""
 
-    def score(place: tuple[int, int]) -> float:
-        return sum(wanted.get(term, 0.0) for term in set(terms_of(lines[place[0]][place[1]])))
+    def hits(line: int, place: int) -> set[str]:
+        return wanted.keys() & set(terms_of(lines[line][place]))
 
-    number, start = max(places, key=lambda place: (score(place), -place[0], -place[1]))
-    held = lines[number][start]
-    for sentence in lines[number][start + 1 : start + 3]:
-        joined = joined_lines(held, sentence)
-        if _size(joined) > MAX_SAID_CHARS:
+    def rank(at: tuple[int, int]) -> tuple[float, int, int]:
+        return sum(wanted[term] for term in hits(*at)), -at[0], -at[1]
+
+    number, start = max(places, key=rank)
+    held, covered = lines[number][start], hits(number, start)
+    after = [at for at in places if at > (number, start)]
+    for at in after[:MAX_FOLLOWING]:
+        new = hits(*at) - covered
+        joined = joined_lines(held if at[0] == number else _ended(held, "."), lines[at[0]][at[1]])
+        if (at[0] != number and not new) or _size(joined) > MAX_SAID_CHARS:
             break
-        held = joined
+        held, covered = joined, covered | new
     return _cut(held)
 
 
