@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar, overload
 
 from voicechat.tools.definition import DEFAULT_TIMEOUT_S, ApprovalMode, ToolDefinition
 from voicechat.tools.python.python_tool import PythonTool, ToolSignature, ToolSignatureError
+from voicechat.tools.schema import normalise_schema
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,7 +77,7 @@ def tool(
         definition = ToolDefinition(
             name=tool_name,
             description=description[:MAX_DESCRIPTION_CHARS],
-            parameters=signature.schema(),
+            parameters=normalise_schema(signature.schema()),
             titles=dict(titles or {}),
             read_only=read_only,
             open_world=open_world,
