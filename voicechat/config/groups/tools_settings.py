@@ -24,6 +24,14 @@ class ToolsSettings(SettingsBase):
     )
     """Python tools that the model may call: a `.py` file, a folder, or `examples` for those included. Commas separate
     several."""
+    notes: str = setting(
+        "",
+        "`TOOLS=examples` 的 `search_notes` 要查的資料夾：Markdown、文字檔和 PDF。能開啟網頁的人都能問裡面的內容。",
+        max_length=MAX_SOURCE_CHARS,
+        example="/home/me/notes",
+    )
+    """Folder of Markdown, text and PDF files that `search_notes` of `TOOLS=examples` searches. Everybody who can open
+    the page can ask about them."""
     mcp_config: str = setting(
         "",
         "MCP 伺服器的 JSON 設定檔，格式和其他程式的 `mcpServers` 相同。`start.sh` 會在有設定時安裝 MCP 套件。",
