@@ -43,7 +43,7 @@ class ArithmeticFailure(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CalculatedValue:
     """Value of an expression. A root or a sine is a fraction near it, and not exact."""
 
     value: Fraction
@@ -81,16 +81,16 @@ _REWRITES = tuple((re.compile(pattern, re.IGNORECASE), sign) for pattern, sign i
 _TOKEN = re.compile(r"\s*(\d+(?:\.\d*)?(?:e[+-]?\d{1,3})?|\.\d+|[a-z]+|[-+*/^%()!,])", re.IGNORECASE)
 
 
-def _root(value: Fraction) -> Outcome:
+def _root(value: Fraction) -> CalculatedValue:
     if value < 0:
         _fail(ArithmeticProblem.NOT_REAL)
     top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
     if top * top == value.numerator and bottom * bottom == value.denominator:
-        return Outcome(Fraction(top, bottom))
+        return CalculatedValue(Fraction(top, bottom))
     return _near(math.sqrt, value)
 
 
-def _near(function: Callable[..., float], *values: Fraction) -> Outcome:
+def _near(function: Callable[..., float], *values: Fraction) -> CalculatedValue:
     try:
         result = function(*(float(value) for value in values))
     except OverflowError:
@@ -99,23 +99,23 @@ def _near(function: Callable[..., float], *values: Fraction) -> Outcome:
         _fail(ArithmeticProblem.NOT_REAL)
     if isinstance(result, complex) or not math.isfinite(result):
         _fail(ArithmeticProblem.NOT_REAL)
-    return Outcome(Fraction(result), is_exact=False)
+    return CalculatedValue(Fraction(result), is_exact=False)
 
 
-def _factorial(value: Fraction) -> Outcome:
+def _factorial(value: Fraction) -> CalculatedValue:
     if value.denominator != 1 or value < 0:
         _fail(ArithmeticProblem.NOT_REAL)
     if value > MAX_FACTORIAL:
         _fail(ArithmeticProblem.TOO_LARGE)
-    return Outcome(Fraction(math.factorial(int(value))))
+    return CalculatedValue(Fraction(math.factorial(int(value))))
 
 
-_FUNCTIONS: dict[str, Callable[[Fraction], Outcome]] = {
+_FUNCTIONS: dict[str, Callable[[Fraction], CalculatedValue]] = {
     "sqrt": _root,
-    "abs": lambda value: Outcome(abs(value)),
-    "round": lambda value: Outcome(Fraction(math.floor(value + Fraction(1, 2)))),
-    "floor": lambda value: Outcome(Fraction(math.floor(value))),
-    "ceil": lambda value: Outcome(Fraction(math.ceil(value))),
+    "abs": lambda value: CalculatedValue(abs(value)),
+    "round": lambda value: CalculatedValue(Fraction(math.floor(value + Fraction(1, 2)))),
+    "floor": lambda value: CalculatedValue(Fraction(math.floor(value))),
+    "ceil": lambda value: CalculatedValue(Fraction(math.ceil(value))),
     "sin": lambda value: _near(math.sin, value),
     "cos": lambda value: _near(math.cos, value),
     "tan": lambda value: _near(math.tan, value),
@@ -123,15 +123,18 @@ _FUNCTIONS: dict[str, Callable[[Fraction], Outcome]] = {
     "log": lambda value: _near(math.log10, value),
     "exp": lambda value: _near(math.exp, value),
 }
-_CONSTANTS = {"pi": Outcome(Fraction(math.pi), is_exact=False), "e": Outcome(Fraction(math.e), is_exact=False)}
+_CONSTANTS = {
+    "pi": CalculatedValue(Fraction(math.pi), is_exact=False),
+    "e": CalculatedValue(Fraction(math.e), is_exact=False),
+}
 _STARTS_OPERAND = re.compile(r"[\d.(a-z]", re.IGNORECASE)
 
 
-def calculate_expression(text: str) -> Outcome:
+def calculate_expression(text: str) -> CalculatedValue:
     """Return the value of an expression in signs or simple words. Raise ArithmeticFailure."""
     if len(text) > MAX_CHARS:
         _fail(ArithmeticProblem.TOO_LONG)
-    parser = _Parser(_tokens(text))
+    parser = _ExpressionParser(_tokens(text))
     outcome = parser.sum()
     if parser.token:
         _fail(ArithmeticProblem.NOT_READABLE)
@@ -157,7 +160,7 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-class _Parser:
+class _ExpressionParser:
     """Recursive descent over tokens; the depth is counted, so that hostile nesting cannot exhaust the stack."""
 
     def __init__(self, tokens: list[str]) -> None:
@@ -177,7 +180,7 @@ class _Parser:
             return token
         return ""
 
-    def sum(self) -> Outcome:
+    def sum(self) -> CalculatedValue:
         left = self._product()
         while sign := self._take("+", "-"):
             right = self._product()
@@ -185,7 +188,7 @@ class _Parser:
             left = self._checked(value, left, right)
         return left
 
-    def _product(self) -> Outcome:
+    def _product(self) -> CalculatedValue:
         left = self._signed()
         while sign := self._take("*", "/", "%", "mod", "of"):
             right = self._signed()
@@ -198,21 +201,21 @@ class _Parser:
             left = self._checked(value, left, right)
         return left
 
-    def _signed(self) -> Outcome:
+    def _signed(self) -> CalculatedValue:
         self._enter()
         if sign := self._take("+", "-"):
             inner = self._signed()
-            outcome = Outcome(-inner.value if sign == "-" else inner.value, inner.is_exact)
+            outcome = CalculatedValue(-inner.value if sign == "-" else inner.value, inner.is_exact)
         else:
             outcome = self._power()
         self._depth -= 1
         return outcome
 
-    def _power(self) -> Outcome:
+    def _power(self) -> CalculatedValue:
         base = self._with_suffix(self._operand())
         return self._raised(base, self._signed()) if self._take("^") else base
 
-    def _with_suffix(self, outcome: Outcome) -> Outcome:
+    def _with_suffix(self, outcome: CalculatedValue) -> CalculatedValue:
         while True:
             if self._take("!"):
                 outcome = self._checked(_factorial(outcome.value).value, outcome)
@@ -226,7 +229,7 @@ class _Parser:
         after = self._tokens[self._position + 1] if self._position + 1 < len(self._tokens) else ""
         return after in ("of", "mod") or not _STARTS_OPERAND.match(after)
 
-    def _operand(self) -> Outcome:
+    def _operand(self) -> CalculatedValue:
         token = self.token
         self._position += 1
         if token == "(":
@@ -246,7 +249,7 @@ class _Parser:
             return self._checked(Fraction(token.removesuffix(".")))
         return _fail(ArithmeticProblem.NOT_READABLE)
 
-    def _raised(self, base: Outcome, exponent: Outcome) -> Outcome:
+    def _raised(self, base: CalculatedValue, exponent: CalculatedValue) -> CalculatedValue:
         power = exponent.value
         if base.value == 0 and power < 0:
             _fail(ArithmeticProblem.ZERO_DIVISION)
@@ -259,10 +262,10 @@ class _Parser:
             power %= 2
         return self._checked(base.value ** int(power), base, exponent)
 
-    def _checked(self, value: Fraction, *parts: Outcome) -> Outcome:
+    def _checked(self, value: Fraction, *parts: CalculatedValue) -> CalculatedValue:
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
             _fail(ArithmeticProblem.TOO_LARGE)
-        return Outcome(value, all(part.is_exact for part in parts))
+        return CalculatedValue(value, all(part.is_exact for part in parts))
 
     def _enter(self) -> None:
         self._depth += 1

@@ -12,7 +12,7 @@ from voicechat.tools.examples.arithmetic import (
     MAX_CHARS,
     ArithmeticFailure,
     ArithmeticProblem,
-    Outcome,
+    CalculatedValue,
     calculate_expression,
 )
 from voicechat.tools.examples.numerals import rounded_decimal
@@ -69,8 +69,8 @@ def calculate(
     return ToolResult(f"= {shown}" if is_exact else f"≈ {shown}", sentence)
 
 
-def written(outcome: Outcome, digits: int) -> tuple[str, bool]:
-    """Return a value in about so many significant `digits`, and whether that is all of it."""
+def written(outcome: CalculatedValue, digits: int) -> tuple[str, bool]:
+    """Return a value in about as many significant `digits`, and whether that is all of it."""
     size = abs(outcome.value)
     if size < MAX_PLAIN and (size == 0 or size >= Fraction(1, 10**6)):
         text, is_all = rounded_decimal(outcome.value, digits)

@@ -66,7 +66,7 @@ def plain_decimal(value: Fraction, most_places: int = 12) -> str:
 
 
 def rounded_decimal(value: Fraction, digits: int) -> tuple[str, bool]:
-    """Return a value with about so much significant `digits`, and whether that is exact. Whole digits all stay."""
+    """Return a value with about as many significant `digits`, and whether that is exact. Whole digits all stay."""
     places = digits - len(str(abs(int(value)))) if abs(value) >= 1 else digits
     if value and abs(value) < 1:
         while abs(value) * 10**places < 10 ** (digits - 1) and places < 3 * digits:

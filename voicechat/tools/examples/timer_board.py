@@ -27,7 +27,7 @@ class TimerClock(Protocol):
         ...
 
     def call_later(self, delay: float, callback: Callable[[], object], /) -> PendingRing:
-        """Call back after so many seconds."""
+        """Call back after `delay` seconds."""
         ...
 
     def call_soon_threadsafe(self, callback: Callable[[], object], /) -> object:

@@ -16,7 +16,7 @@ from voicechat.tools.examples.timer import TimerAction, use_timers
 from voicechat.tools.examples.timer_board import MAX_TIMERS, TimerBoard
 
 
-class Conversation:
+class TimerTalk:
     """A conversation with its clock, its memory and what was announced."""
 
     def __init__(self, language: str = "en") -> None:
@@ -30,7 +30,7 @@ class Conversation:
 
 
 def test_timer_at_its_end_rings_once_and_not_before() -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     assert talk.use(duration="five minutes", name="tea").speech == "The tea timer is set for 5 minutes."
     talk.clock.advance(299)
     assert talk.announced == []
@@ -42,7 +42,7 @@ def test_timer_at_its_end_rings_once_and_not_before() -> None:
 
 
 def test_timers_of_different_lengths_ring_in_their_order() -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     for duration, name in [("10 minutes", "pasta"), ("3 minutes", "egg"), ("90 seconds", "")]:
         assert not talk.use(duration=duration, name=name).is_error
     talk.clock.advance(3600)
@@ -54,7 +54,7 @@ def test_timers_of_different_lengths_ring_in_their_order() -> None:
 
 
 def test_timer_in_mandarin_speaks_mandarin_even_when_the_language_changes_later() -> None:
-    talk = Conversation("zh")
+    talk = TimerTalk("zh")
     assert talk.use(duration="十分鐘", name="泡麵").speech == "好，「泡麵」計時 10 分鐘，時間到我會提醒你。"
     assert talk.use("list").speech == "「泡麵」的計時器還剩 10 分鐘。"
     assert talk.use("list", language="en").speech == "The 泡麵 timer has 10 minutes left."
@@ -63,7 +63,7 @@ def test_timer_in_mandarin_speaks_mandarin_even_when_the_language_changes_later(
 
 
 def test_list_names_each_timer_with_the_time_left() -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     assert talk.use("list").speech == "There are no timers running."
     talk.use(duration="1 hour")
     talk.use(duration="2 minutes", name="egg")
@@ -72,7 +72,7 @@ def test_list_names_each_timer_with_the_time_left() -> None:
 
 
 def test_cancel_by_name_leaves_the_others() -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     talk.use(duration="5 minutes", name="Tea")
     talk.use(duration="6 minutes", name="pasta")
     assert talk.use("cancel", name="the tea").speech == "The Tea timer is cancelled."
@@ -82,7 +82,7 @@ def test_cancel_by_name_leaves_the_others() -> None:
 
 
 def test_cancel_without_a_name_cancels_all() -> None:
-    talk = Conversation("zh")
+    talk = TimerTalk("zh")
     talk.use(duration="5 分鐘")
     talk.use(duration="6 分鐘")
     assert talk.use("cancel").speech == "已經取消 2 個計時器。"
@@ -92,13 +92,13 @@ def test_cancel_without_a_name_cancels_all() -> None:
 
 @pytest.mark.parametrize("duration", ["", "soon", "0 seconds", "25 hours", "-5 minutes", "9" * 70 + " hours"])
 def test_timer_with_an_unusable_duration_is_not_set(duration: str) -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     assert talk.use(duration=duration).is_error
     assert talk.clock.pending == []
 
 
 def test_timers_beyond_the_limit_are_refused_until_one_has_rung() -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     for minutes in range(1, MAX_TIMERS + 1):
         assert not talk.use(duration=f"{minutes} minutes").is_error
     assert talk.use(duration="9 minutes").is_error
@@ -107,14 +107,14 @@ def test_timers_beyond_the_limit_are_refused_until_one_has_rung() -> None:
 
 
 def test_timers_of_one_conversation_are_unknown_to_another() -> None:
-    first, second = Conversation(), Conversation()
+    first, second = TimerTalk(), TimerTalk()
     first.use(duration="5 minutes", name="tea")
     assert second.use("list").speech == "There are no timers running."
 
 
 @pytest.mark.parametrize("is_loop_closed", [False, True])
 def test_timers_of_an_ended_conversation_never_ring(is_loop_closed: bool) -> None:
-    talk = Conversation()
+    talk = TimerTalk()
     talk.use(duration="5 minutes")
     talk.clock.is_closed = is_loop_closed
     talk.context.memory.close()
