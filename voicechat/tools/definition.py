@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from voicechat.tools.memory import ToolMemory
+
 DEFAULT_TIMEOUT_S = 20.0
 """Seconds that a call may run."""
 
@@ -72,6 +74,8 @@ class ToolContext:
     """IANA name of the visitor's timezone."""
     announce: Callable[[ToolResult], None] = lambda result: None
     """Tell the visitor something later, after the call has ended. Callable from any thread."""
+    memory: ToolMemory = field(default_factory=ToolMemory)
+    """What tools keep for the conversation: the same one in all its calls, closed at its end."""
 
 
 class Tool(Protocol):
