@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 4 * 2**20
 """Bytes of one message. A process that writes a longer one is ended."""
-MAX_PARSED_BYTES = 2**20
-"""Bytes of a message that is read. To read 4 MiB of JSON holds up every thread for 40 ms."""
+MAX_PARSED_BYTES = 2**19
+"""Bytes of a message that is read. The reading of 4 MiB holds up every thread for 40 ms."""
 TOO_LONG_CODE = -32097
 """Error code with which the transport answers a call whose result is not read."""
 MAX_JUNK_BYTES = 2**20
 """Bytes outside messages that one process may write to its output."""
-CHUNK_BYTES = 2**16
+CHUNK_BYTES = 2**14
 """Bytes read at once."""
 UNUSED_NOTIFICATIONS = frozenset(
     {"notifications/message", "notifications/progress", "notifications/resources/updated"}
