@@ -41,6 +41,8 @@ PAUSE_S = 0.001
 """Seconds between two chunks of a flood, in which other threads run."""
 EXIT_S = 2.0
 """Seconds that a process gets to end by itself, and then to end after SIGTERM."""
+DRAIN_S = 0.5
+"""Seconds for the rest of an ended process's output. A child of it may hold the pipe open."""
 INHERITED = (
     *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"),
     *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
@@ -119,6 +121,7 @@ async def open_stdio(server: McpServerConfig) -> AsyncIterator[Any]:
             # The process ends first. Until then its output is read, so that a full pipe does not hold it up.
             from_server.close()
             await _end_process(process)
+            await asyncio.wait((reader,), timeout=DRAIN_S)  # to the end of its output, which closes the pipe
             for task in (reader, writer):
                 task.cancel()
             await asyncio.wait((reader, writer))
