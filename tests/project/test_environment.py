@@ -234,6 +234,16 @@ def test_start_fetches_models_only_for_the_embedded_server(key: str, monkeypatch
     assert steps == (["app"] if key else ["fetch", "app"])
 
 
+@pytest.mark.parametrize("config", ["", "mcp.json"])
+def test_start_installs_mcp_only_when_servers_are_set(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    monkeypatch.setenv("MCP_CONFIG", config)
+    monkeypatch.setattr(start, "install", lambda folder, files, stamp: steps.extend([files[-1].name, stamp]))
+    assert start.main(lambda: steps.append("app") or 0) == 0
+    assert steps == ([*(["requirements-mcp.txt", ".requirements-mcp"] if config else []), "app"])
+
+
 def test_start_ends_when_models_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "")
     monkeypatch.setenv("REALTIME_URL", "")

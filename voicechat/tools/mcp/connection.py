@@ -114,7 +114,8 @@ class McpConnection:
                 link.lose()
             if link.opened_at and loop.time() - link.opened_at > STABLE_S:
                 delay = FIRST_DELAY_S
-            logger.warning("tools: server lost server=%s cause=%s retry_s=%.1f", self._name, _cause(holder), delay)
+            level = logging.WARNING if delay < MAX_DELAY_S else logging.DEBUG  # a server may be away for days
+            logger.log(level, "tools: server lost server=%s cause=%s retry_s=%.1f", self._name, _cause(holder), delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, MAX_DELAY_S)
 
@@ -189,6 +190,8 @@ class McpConnection:
             self._on_tools(tools)
             self._is_open.set()
             logger.info("tools: server open server=%s tools=%d", self._name, len(tools))
+            if link.ends.is_set():
+                return
             async with anyio.create_task_group() as group:
                 group.start_soon(_listen, link)
                 group.start_soon(self._list_again, link)
