@@ -51,6 +51,8 @@ class ServedCall:
     arguments: str
     events_left: int
     is_taken: bool = False
+    is_lost: bool = False
+    """Its events were lost with the connection."""
     outputs: int = 0
     starts: int = 0
     is_running: bool = False
@@ -116,6 +118,8 @@ class ToolDialogue:
 
     def deliver(self, call: ServedCall) -> None:
         """Deliver one of the events of a call; a last one may come after the end of its response."""
+        if call.is_lost:
+            return
         if call.events_left:
             call.events_left -= 1
         if not call.is_taken:
@@ -204,7 +208,8 @@ class ToolDialogue:
         pairs = {call.call_id for call, output in self.tracker.replay_pairs() if output}
         self.statuses.setdefault(lost, "cancelled")
         for call in self.calls.values():
-            call.outputs = 1 if call.call_id in pairs or not call.is_taken else call.outputs
+            call.is_lost = not call.is_taken
+            call.outputs = 1 if call.call_id in pairs or call.is_lost else call.outputs
             call.is_taken = True
         self._news_since_request = True
         self.apply(actions)
