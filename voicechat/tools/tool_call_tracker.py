@@ -92,7 +92,7 @@ class ToolCallTracker:
 
     @property
     def has_open_output(self) -> bool:
-        """A call awaits its output. Some servers (S2S) refuse every `response.create` meanwhile."""
+        """A call awaits its output, 6 s at most: no reply is requested meanwhile, for some servers (S2S) refuse it."""
         return not self._ended and self._ledger.rounds.has_open_output
 
     @property
