@@ -50,9 +50,7 @@ from .graceful_shutdown import GracefulShutdown
 from .prometheus import Metrics
 from .routes import Health, build_router
 
-HandlerFactory = Callable[
-    [Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler
-]
+HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
 ROUTE_RULES = (
