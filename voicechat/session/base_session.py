@@ -21,6 +21,7 @@ from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
+from voicechat.limits.pricing import SpendStatus
 from voicechat.limits.waiting_queue import (
     AdmissionController,
     AdmissionKind,
@@ -31,9 +32,14 @@ from voicechat.limits.waiting_queue import (
 from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource, EventObserver, ReconnectingClient
+from voicechat.upstream.session_sync import SessionConfigSync
+
+from .tool_runs import ToolRuns, build_tracker
+from .tool_session import ToolSession
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +55,7 @@ class LiveCall:
     quota_meter: QuotaMeter
 
 
-class BaseSession:
+class BaseSession(ToolSession):
     """One call or chat. Subclasses implement what raises NotImplementedError, and hand snapshots to the page."""
 
     mode: ClassVar[SessionMode]
@@ -65,10 +71,17 @@ class BaseSession:
         visitor_key: str,
         *,
         quota_key: str = "",
+        tools: ToolRuntime | None = None,
+        disabled_tools: frozenset[str] = frozenset(),
+        timezone: str = "",
         clock: Callable[[], float],
         sleep: Callable[[float], Any],
     ) -> None:
-        """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none."""
+        """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none.
+
+        `tools`: tools of the process. `disabled_tools`: those that the visitor has switched off. `timezone`: IANA name
+        of the visitor's; "" when it is unknown.
+        """
         self.settings = settings
         self.clock = clock
         self._sleep = sleep
@@ -80,7 +93,14 @@ class BaseSession:
         self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
         self._created_at = clock()
         conversation.reset_connection()
-        self._call = CallStateMachine(conversation, settings, self._created_at)
+        self._tool_runs = ToolRuns(tools, disabled_tools)
+        self._timezone = timezone
+        tracker = build_tracker(self._tool_runs.definitions, settings, endpoint_source())
+        self._call = CallStateMachine(conversation, settings, self._created_at, tracker)
+        self._call.tools.declare = self._build_live_updates
+        self._session_sync = SessionConfigSync()
+        self._current_endpoint: Endpoint | None = None
+        """Server of the newest connection."""
         self._live: LiveCall | None = None
         self._last_seen_at = self._created_at
         """Last sign of life from the page."""
@@ -90,8 +110,8 @@ class BaseSession:
 
     # ---------------------------------------------------------------- for subclasses
 
-    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
-        """Return the `session.update` for a new connection to this server."""
+    def _preferred_update(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the `session.update` with all settings as they are wanted now of this server."""
         raise NotImplementedError
 
     def _check_presence(self, now: float) -> None:
@@ -100,7 +120,7 @@ class BaseSession:
 
     def _observers(self) -> Sequence[EventObserver]:
         """Return the observers of server events."""
-        return (self._billing,)
+        return self._billing, self._session_sync
 
     def _on_upstream_ready(self, live: LiveCall) -> None:
         """Send what a new connection needs besides the conversation."""
@@ -152,6 +172,7 @@ class BaseSession:
     def _go_live(self) -> None:
         """Open billing, quota meter and connection of the admitted session."""
         self._billing.open()
+        self._tool_runs.watch(self._apply_tools)
         upstream = ReconnectingClient(
             self._call,
             self.settings,
@@ -159,7 +180,7 @@ class BaseSession:
             self._build_update,
             observers=self._observers(),
             on_ready=lambda: self._on_upstream_ready(live),
-            on_change=self._on_change,
+            on_change=self._on_upstream_change,
             clock=self.clock,
             sleep=self._sleep,
         )
@@ -200,6 +221,8 @@ class BaseSession:
 
     def _finish_now(self, stage: CallStage, notice: str | None) -> None:
         self._call.end(stage, notice, self.clock())
+        self._run_tools()
+        self._tool_runs.close()
         self._record_incomplete()
         self._billing.close(notice or "hung_up")
         self._release_resources()
@@ -250,7 +273,25 @@ class BaseSession:
             return Failure.SERVER_FULL  # the visitor removed their key, and the offline server has no room
         return found
 
+    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the `session.update` for a new connection to this server."""
+        self._current_endpoint = endpoint
+        return self._session_sync.start_connection(self._preferred_update(endpoint))
+
+    def _build_live_updates(self) -> list[dict[str, Any]]:
+        """Return the events that bring the connected server to the settings that are wanted now."""
+        live, endpoint = self._live, self._current_endpoint
+        if live is None or endpoint is None or not live.upstream.is_connected:
+            return []
+        return self._session_sync.build_updates(self._preferred_update(endpoint), live.upstream.filter_unsupported)
+
+    def _on_upstream_change(self) -> None:
+        self._run_tools()
+        self._on_change()
+
     def _send(self, events: list[dict[str, Any]]) -> None:
+        """Send events of the call, and carry out what it wants from the executor."""
+        self._run_tools()
         if events and self._live is not None:  # the clock of 20 ms mostly has none
             self._run_in_log_context(self._live.upstream.send, events)
 
@@ -276,6 +317,7 @@ class BaseSession:
         elif failure := live.upstream.silence_failure(now):
             self._end(CallStage.FAILED, failure)
         else:
+            self._call.tools.is_near_budget = self._billing.status is not SpendStatus.OK
             self._send(self._call.check_timeouts(now))
             self._record_incomplete()
             self._on_tick(live, now)
