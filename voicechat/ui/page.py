@@ -26,8 +26,10 @@ from .i18n import label, negotiate_locale, parse_locale, script_texts_by_locale
 from .load_steps import LoadSteps
 from .page_sessions import PageSessions
 from .settings_panel import api_key, call_preferences, model_note, panel
+from .settings_panel.tool_switches import ToolsProvider, no_tools
 from .settings_panel.voice_menu import embedded_voice_menu
 from .tabs import text_tab, voice_tab
+from .tools import decisions
 from .widgets import more_menu
 from .widgets.app_head import APP_HEAD_HTML
 
@@ -100,9 +102,11 @@ SCRIPT_FILES = (
     "audio_measurements.js",
     "sound_check.js",
     "screen_reader.js",
+    "tool_chips.js",
     "stage.js",
     "popovers.js",
     "settings_panel.js",
+    "approval.js",
     "scrolling.js",
     "outbox.js",
     "welcome.js",
@@ -119,12 +123,14 @@ STYLE_FILES = (
     "icons.css",
     "frame.css",
     "conversation.css",
+    "tool_chip.css",
     "welcome.css",
     "dock.css",
     "call_button.css",
     "message_box.css",
     "dock_status.css",
     "dock_small.css",
+    "approval.css",
     "popovers.css",
     "settings.css",
     "captions.css",
@@ -179,14 +185,15 @@ def build_page(
     audio_sockets: AudioSocketRegistry,
     *,
     page_resume: PageResume,
+    offered_tools: ToolsProvider = no_tools,
     rtc_configuration: RtcConfigurationProvider | None = None,
 ) -> gr.Blocks:
     """Build the page.
 
     `prototype`: handler that fastrtc copies for every call. `server_status`: state of the server between calls.
     `model_status`: models of the embedded server. `downloads`: tickets of the more menu. `audio_sockets`: WebSocket
-    fallback of calls. `page_resume`: closed pages that may come back. `rtc_configuration`: provides the ICE servers of
-    each call; None for none.
+    fallback of calls. `page_resume`: closed pages that may come back. `offered_tools`: tools of the operator.
+    `rtc_configuration`: provides the ICE servers of each call; None for none.
     """
     settings = prototype.settings
 
@@ -238,7 +245,8 @@ def build_page(
                 )
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
                 text = text_tab.build(prototype, server_status, visitor, locale, load_steps)
-        fields = panel.build(settings)
+        decisions.build(visitor)
+        fields = panel.build(settings, has_tools=offered_tools is not no_tools)
         history.build(
             visitor,
             locale,
@@ -255,10 +263,21 @@ def build_page(
             api_name=False,
         )
         if fields.note is None:
-            call_preferences.wire(fields.preferences, settings, visitor, locale, load_steps)
+            call_preferences.wire(
+                fields.preferences, settings, visitor, locale, load_steps, offered_tools=offered_tools
+            )
         else:
             menu = embedded_voice_menu(model_status)
-            call_preferences.wire(fields.preferences, settings, visitor, locale, load_steps, menu, fields.note.refresh)
+            call_preferences.wire(
+                fields.preferences,
+                settings,
+                visitor,
+                locale,
+                load_steps,
+                menu,
+                fields.note.refresh,
+                offered_tools=offered_tools,
+            )
             model_note.wire(fields.note, model_status, visitor, locale, load_steps)
         if fields.key is not None:
             api_key.wire(fields.key, visitor, locale, [voice.status, text.status])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .locale import TranslationTable
 
 TOOL_OUTCOMES: TranslationTable = {
+    "requested": ("about to run", "準備執行"),
     "running": ("running", "執行中"),
     "awaiting_approval": ("waiting for your yes", "等你同意"),
     "done": ("done", "完成"),
@@ -13,7 +14,7 @@ TOOL_OUTCOMES: TranslationTable = {
     "cancelled": ("cancelled", "已取消"),
     "timed_out": ("timed out", "逾時"),
 }
-"""Words of a chip, by `ToolOutcome`."""
+"""Words of a chip, by `ToolCallState`."""
 
 TOOL_CHIP_TEXTS: TranslationTable = {
     "asked": ("Asked", "查詢"),
@@ -45,11 +46,6 @@ APPROVAL_TEXTS: TranslationTable = {
 """Texts of the approval bar."""
 
 TOOL_SETTINGS_TEXTS: TranslationTable = {
-    "note": (
-        "The model may use these while it answers. You can switch each one off; only the operator can add one.",
-        "模型回答時可以使用這些工具。你可以關掉任何一個；只有管理員能新增。",
-    ),
     "asks": ("asks you first", "會先問你"),
-    "none": ("all switched off", "全部關閉"),
 }
 """Texts of the group "Tools" in the settings panel."""

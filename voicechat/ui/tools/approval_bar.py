@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicechat.turn_taking.snapshot import Snapshot
 from voicechat.ui.i18n import APPROVAL_TEXTS, Locale, get_message
 
 from .argument_lines import argument_lines, reveal_hidden
@@ -25,6 +26,15 @@ class ApprovalRequest:
     arguments: Mapping[str, Any] | str = field(default_factory=dict, repr=False)
     by_voice: bool = False
     """A spoken yes counts."""
+
+
+def approval_requests(snapshot: Snapshot, locale: Locale) -> list[ApprovalRequest]:
+    """Return what a call or chat asks of the visitor, oldest first."""
+    titles = {use.call_id: use.title(locale) for bubble in snapshot.bubbles if (use := bubble.tool_use) is not None}
+    return [
+        ApprovalRequest(each.call_id, titles.get(each.call_id, each.name), each.arguments, each.by_voice)
+        for each in snapshot.approvals
+    ]
 
 
 def render_approval(tab: str, requests: Sequence[ApprovalRequest], locale: Locale) -> str:

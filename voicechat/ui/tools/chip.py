@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from voicechat.conversation.shown.bubble import Bubble
+from voicechat.conversation.shown.tool_use import ToolUse
 from voicechat.ui.i18n import TOOL_CHIP_TEXTS, TOOL_OUTCOMES, Locale, get_message
 
 from .argument_lines import argument_lines, reveal_hidden
@@ -23,39 +22,6 @@ MAX_SHOWN_CHARS = 2000
 MAX_GIST_CHARS = 60
 """Characters of the result in the closed chip."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]#~|$:]")
-
-
-class ToolOutcome(StrEnum):
-    """What became of a call, as a chip shows it. The values are codes of `TOOL_OUTCOMES`."""
-
-    RUNNING = "running"
-    AWAITING_APPROVAL = "awaiting_approval"
-    DONE = "done"
-    FAILED = "failed"
-    REFUSED = "refused"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-
-
-OPEN_OUTCOMES = frozenset({ToolOutcome.RUNNING, ToolOutcome.AWAITING_APPROVAL})
-"""Outcomes of a call that can still be cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolChip:
-    """Values of a chip. Arguments and result are left out of `repr`, so that they reach no log."""
-
-    call_id: str
-    title: str
-    outcome: ToolOutcome
-    arguments: Mapping[str, Any] | str = field(default_factory=dict, repr=False)
-    result: str = field(default="", repr=False)
-    seconds: float | None = None
-    """Seconds that the call took; None while it runs, and when it never ran."""
-    heard_percent: int | None = None
-    """Share of the answer that was heard; None unless the visitor cut it."""
-    can_cancel: bool = False
-    """The call belongs to the present session."""
 
 
 def call_key(call_id: str) -> str:
@@ -77,46 +43,63 @@ def literal_html(text: str) -> str:
     return escaped.replace("\n", "<br>")
 
 
-def render_chip(chip: ToolChip, locale: Locale) -> str:
-    """Return the content of the chatbot message that shows a chip."""
-    shown = (
-        f"{_render_summary(chip, locale)}<dl>"
-        f"<dt>{_text('asked', locale)}</dt><dd>{_render_arguments(chip, locale)}</dd>"
-    )
-    if chip.outcome not in OPEN_OUTCOMES:
-        result = reveal_hidden(chip.result.strip())
-        shown += f"<dt>{_text('result', locale)}</dt><dd>{_cut(result, locale) or _text('no_result', locale)}</dd>"
-    key = f"call-{call_key(chip.call_id)}"
-    details = f'<details class="tool-call {chip.outcome.value} {key}">{shown}</dl></details>'
-    if chip.can_cancel and chip.outcome in OPEN_OUTCOMES:
+def with_heard_shares(bubbles: Sequence[Bubble]) -> Iterator[tuple[Bubble, int | None]]:
+    """Yield each bubble with the percentage of its answer that was heard; None unless the visitor cut the answer.
+
+    The answer to a tool call is the reply that follows it, before the visitor's next turn.
+    """
+    shares: list[int | None] = []
+    heard = unheard = 0
+    for bubble in reversed(bubbles):
+        if bubble.role == "user":
+            heard = unheard = 0
+        elif bubble.role == "assistant":
+            heard += len(bubble.text)
+            unheard += len(bubble.unheard.strip())
+        is_cut = bubble.tool_use is not None and unheard > 0
+        shares.append(round(100 * heard / (heard + unheard)) if is_cut else None)
+    return zip(bubbles, reversed(shares), strict=True)
+
+
+def render_chip(use: ToolUse, locale: Locale, heard_percent: int | None = None) -> str:
+    """Return the content of the chatbot message that shows a call. `heard_percent`: see `with_heard_shares`."""
+    shown = f"<dt>{_text('asked', locale)}</dt><dd>{_render_arguments(use, locale)}</dd>"
+    if not use.is_open:
+        result = _cut(reveal_hidden(use.result.strip()), locale) or _text("no_result", locale)
+        shown += f"<dt>{_text('result', locale)}</dt><dd>{result}</dd>"
+    key = f"call-{call_key(use.call_id)}"
+    summary = _render_summary(use, locale, heard_percent)
+    details = f'<details class="tool-call {use.state} {key}">{summary}<dl>{shown}</dl></details>'
+    if use.is_open:
         details += f'<button class="tool-cancel {key}">{_text("cancel", locale)}</button>'
     return f'<div class="tool-line">{details}</div>'
 
 
-def _render_summary(chip: ToolChip, locale: Locale) -> str:
-    words = [f'<span class="tool-title">{literal_html(reveal_hidden(chip.title))}</span>']
-    words.append(f'<span class="tool-outcome">{get_message(TOOL_OUTCOMES, chip.outcome, locale)}</span>')
-    if chip.heard_percent is not None:
-        heard = _text("heard", locale).format(percent=chip.heard_percent)
+def _render_summary(use: ToolUse, locale: Locale, heard_percent: int | None) -> str:
+    words = [
+        f'<span class="tool-title">{literal_html(reveal_hidden(use.title(locale)))}</span>',
+        f'<span class="tool-outcome">{get_message(TOOL_OUTCOMES, use.state, locale)}</span>',
+    ]
+    if use.seconds is not None and not use.is_open:
+        words.append(f'<span class="tool-seconds">{format_seconds(use.seconds, locale)}</span>')
+    if heard_percent is not None:
+        heard = _text("heard", locale).format(percent=heard_percent)
         words.append(f'<span class="tool-heard">{heard}</span>')
-    if chip.seconds is not None:
-        words.append(f'<span class="tool-seconds">{format_seconds(chip.seconds, locale)}</span>')
-    gist = _gist(chip)
-    if gist:
+    elif gist := _gist(use):
         words.append(f'<span class="tool-gist">{literal_html(gist)}</span>')
     return f'<summary><span class="tool-mark"></span>{" ".join(words)}<span class="tool-chevron"></span></summary>'
 
 
-def _gist(chip: ToolChip) -> str:
+def _gist(use: ToolUse) -> str:
     """Return the first line of the result, cut to the room of a closed chip."""
-    if chip.outcome is not ToolOutcome.DONE or chip.heard_percent is not None:
+    if use.state != "done":
         return ""
-    line = reveal_hidden(" ".join(chip.result[: 4 * MAX_GIST_CHARS].strip().split("\n")[0].split()))
+    line = reveal_hidden(" ".join(use.result[: 4 * MAX_GIST_CHARS].strip().split("\n")[0].split()))
     return line if len(line) <= MAX_GIST_CHARS else f"{line[: MAX_GIST_CHARS - 1].rstrip()}…"
 
 
-def _render_arguments(chip: ToolChip, locale: Locale) -> str:
-    lines = [f"{name}: {value}" if name else value for name, value in argument_lines(chip.arguments)]
+def _render_arguments(use: ToolUse, locale: Locale) -> str:
+    lines = [f"{name}: {value}" if name else value for name, value in argument_lines(use.arguments)]
     return _cut("\n".join(lines), locale) or _text("nothing_asked", locale)
 
 
