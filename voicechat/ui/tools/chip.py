@@ -7,7 +7,6 @@ outcome changes, and closes only then.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +20,7 @@ MAX_SHOWN_CHARS = 2000
 """Characters of the arguments, and of the result, in a chip."""
 MAX_GIST_CHARS = 60
 """Characters of the result in the closed chip."""
-_MARKDOWN = re.compile(r"[\\`*_\[\]#~|$:]")
+_SYNTAX = re.compile(r"[\\`*_\[\]#~|$:<>&\"']")
 
 
 def call_key(call_id: str) -> str:
@@ -39,8 +38,7 @@ def call_id_of(key: str) -> str | None:
 
 def literal_html(text: str) -> str:
     """Return HTML that shows `text` literally, also inside Markdown: on one line, without any of its syntax."""
-    escaped = _MARKDOWN.sub(lambda match: f"&#{ord(match[0])};", html.escape(text))
-    return escaped.replace("\n", "<br>")
+    return _SYNTAX.sub(lambda match: f"&#{ord(match[0])};", text).replace("\n", "<br>")
 
 
 def with_heard_shares(bubbles: Sequence[Bubble]) -> Iterator[tuple[Bubble, int | None]]:

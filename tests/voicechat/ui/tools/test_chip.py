@@ -102,7 +102,7 @@ def test_chip_shows_hostile_texts_literally(name: str, arguments: str, result: s
 
 @given(st.text(max_size=80))
 def test_literal_html_loses_nothing(text: str) -> None:
-    assert html.unescape(literal_html(text).replace("<br>", "\n")) == html.unescape(html.escape(text))
+    assert html.unescape(literal_html(text).replace("<br>", "\n")) == text
 
 
 @given(st.text(min_size=1, max_size=40))
