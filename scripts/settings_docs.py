@@ -31,6 +31,7 @@ from voicechat.config.groups.embedded_settings import EmbeddedServerSettings
 from voicechat.config.groups.ice_settings import IceSettings
 from voicechat.config.groups.limit_settings import LimitSettings
 from voicechat.config.groups.security_settings import SecuritySettings
+from voicechat.config.groups.tools_settings import ToolsSettings
 from voicechat.config.settings_base import SettingsBase, bounds_of, choices_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,7 @@ GROUPS: tuple[type[SettingsBase], ...] = (
     SecuritySettings,
     SpeechSettings,
     CallSettings,
+    ToolsSettings,
     LimitSettings,
     IceSettings,
 )

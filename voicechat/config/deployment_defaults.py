@@ -35,13 +35,15 @@ TRUE_VALUES = frozenset({"1", "true", "t", "yes", "y", "on"})
 """Texts that pydantic reads as true, in lower case."""
 
 
-def with_deployment_defaults(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return `environ` with the defaults of the deployment it describes. Variables that are set take precedence.
+def is_public_space(environ: Mapping[str, str]) -> bool:
+    """Return whether this is a Hugging Face Space, which is open to the world. Hugging Face sets SPACE_ID on it."""
+    return bool(environ.get("SPACE_ID", "").strip())
 
-    Hugging Face sets SPACE_ID on a Space.
-    """
+
+def with_deployment_defaults(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return `environ` with the defaults of the deployment it describes. Variables that are set take precedence."""
     given = {name: value for name, value in environ.items() if value.strip()}
-    if "SPACE_ID" not in given:
+    if not is_public_space(given):
         shared = given.get("SHARE", given.get("GRADIO_SHARE", "")).strip().lower() in TRUE_VALUES
         return {**PUBLIC_LINK_DEFAULTS, **given} if shared else environ
     defaults = dict(HF_SPACE_DEFAULTS)

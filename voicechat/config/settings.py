@@ -44,6 +44,7 @@ from .groups.embedded_settings import EmbeddedServerSettings, ServiceUse
 from .groups.ice_settings import IceSettings
 from .groups.limit_settings import LimitSettings
 from .groups.security_settings import SecuritySettings
+from .groups.tools_settings import ToolsSettings
 
 __all__ = [
     "DuckingMode",
@@ -76,6 +77,8 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
     """STUN and TURN servers."""
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     """Access to the page and the WebSockets."""
+    tools: ToolsSettings = Field(default_factory=ToolsSettings)
+    """Tools that a model may call, and their limits."""
 
     @classmethod
     def load(cls) -> Self:

@@ -6,7 +6,7 @@ truncated, cleared, replayed) are methods here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from voicechat.protocol.server_events import ServerEvent
@@ -15,9 +15,11 @@ from .call_clock import CallClock, TimeSpan
 from .chinese.caption_script import CaptionScript
 from .event_reducer import ServerEventReducer
 from .incomplete_reason import IncompleteReason
-from .items import Bubble, BubbleState, Item, ItemKind, Items, Utterance
+from .items import MESSAGE_KINDS, Item, ItemKind, Items
 from .record import ConversationRecord, record_item, restore_item
 from .responses import ResponseRegistry
+from .shown.bubble import Bubble, BubbleState, Utterance
+from .shown.tool_use import ToolUse, replay_call
 from .tombstones import Tombstones
 
 __all__ = ["Bubble", "BubbleState", "Conversation", "IncompleteReason", "Utterance"]
@@ -47,8 +49,16 @@ class Conversation:
     # ---------------------------------------------------------------- reading
 
     def bubbles(self) -> tuple[Bubble, ...]:
-        """Return all messages in order, without empty turns."""
+        """Return all messages and tool calls in order, without empty turns."""
         return tuple(bubble for item in self._items if (bubble := item.to_bubble()) is not None)
+
+    def _messages(self) -> list[Bubble]:
+        """Return the messages without tool calls."""
+        return [bubble for bubble in self.bubbles() if bubble.tool_use is None]
+
+    def tool_uses(self) -> list[ToolUse]:
+        """Return the shown tool calls, oldest first."""
+        return [bubble.tool_use for bubble in self.bubbles() if bubble.tool_use is not None]
 
     def captions(self) -> tuple[Bubble, ...]:
         """Return all messages as the page shows them: spoken Chinese in the script that the visitor reads.
@@ -88,6 +98,10 @@ class Conversation:
         """Return whether a response has given any text or audio; "" means one that the server has not named."""
         return any(item.is_reply for item in self._items.response_items(response_id))
 
+    def has_tool_call(self, response_id: str) -> bool:
+        """Return whether a response has called a function."""
+        return any(item.kind is ItemKind.TOOL for item in self._items.response_items(response_id))
+
     def is_reply_whole(self, response_id: str) -> bool:
         """Return whether a response has given a message, and its last item is complete."""
         items = self._items.response_items(response_id)
@@ -96,20 +110,20 @@ class Conversation:
     @property
     def awaits_reply(self) -> bool:
         """The last message is the visitor's, and its text is known."""
-        shown = self.bubbles()
+        shown = self._messages()
         return bool(shown) and shown[-1].role == "user" and bool(shown[-1].text)
 
     @property
     def has_unanswered_words(self) -> bool:
         """The last message is the visitor's and has text, or is a spoken turn that could not be transcribed."""
-        shown = self.bubbles()
+        shown = self._messages()
         is_unwritten = bool(shown) and shown[-1].incomplete_reason is IncompleteReason.TRANSCRIPTION_FAILED
         return is_unwritten or self.awaits_reply
 
     @property
     def awaits_transcript(self) -> bool:
         """The last message is a spoken turn of which no transcript has come. Some servers send none at all."""
-        shown = self.bubbles()
+        shown = self._messages()
         return bool(shown) and shown[-1].role == "user" and shown[-1].state is BubbleState.PENDING
 
     # ---------------------------------------------------------------- server events
@@ -130,6 +144,37 @@ class Conversation:
         self._items.mark_unconfirmed(item)
         self.version += 1
         return item.to_message_item()
+
+    def set_tool_use(self, use: ToolUse, response_id: str = "", at: float | None = None) -> None:
+        """Show a tool call as it is now; a new one is put at its item's place, or at the end."""
+        item = self._items.find_call(use.call_id)
+        if item is None:
+            item = self._items.create(ItemKind.TOOL, BubbleState.GROWING)
+        if item.tool_use == use:
+            return
+        item.tool_use, item.response_id = use, item.response_id or response_id
+        item.state = BubbleState.GROWING if use.is_open else BubbleState.DONE
+        if at is not None:
+            item.extend_span(TimeSpan(at, at))
+        self.version += 1
+
+    def add_tool_output(self, call_id: str, text: str) -> dict[str, Any]:
+        """Add the output of a function call. Return the `item` to create at the server."""
+        item = self._items.create(ItemKind.OTHER, BubbleState.DONE)
+        return {"id": item.id, "type": "function_call_output", "call_id": call_id, "output": text}
+
+    def add_system_message(self, text: str) -> dict[str, Any]:
+        """Add a message that only the model reads. Return the `item` to create at the server."""
+        item = self._items.create(ItemKind.OTHER, BubbleState.DONE)
+        item.part(0).set_text(text)
+        self._items.mark_unconfirmed(item)
+        content = [{"type": "input_text", "text": text}]
+        return {"id": item.id, "type": "message", "role": "system", "content": content}
+
+    def is_on_server(self, item_id: str) -> bool:
+        """Return whether the server has confirmed an item."""
+        item = self._items.find(item_id)
+        return item is not None and item.is_on_server
 
     def mark_played(self, item_id: str, start: float, end: float) -> None:
         """Extend the time of an item played from `start` to `end` seconds of the call clock."""
@@ -282,7 +327,8 @@ class Conversation:
         self._items.reset_connection()
         names: dict[str, str] = {}
         for item in self._items:
-            if item.kind is not ItemKind.OTHER and not item.full_text.strip() and not item.is_untranscribed:
+            is_empty = not (item.full_text.strip() or item.is_untranscribed or item.tool_use)
+            if item.kind is ItemKind.OTHER or is_empty:
                 self._items.remove(item)
                 continue
             item.close(is_text_only=self.is_text_only)
@@ -294,24 +340,31 @@ class Conversation:
         self.version += 1
         return names
 
-    def replay(self, max_items: int = 40) -> list[dict[str, Any]]:
+    def replay(self, max_items: int = 40, outputs: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Return `conversation.item.create` events with the last messages as text, as they were heard.
 
-        Call `reset_connection()` first.
+        Tool calls are replayed in pairs, each with its output. `outputs`: outputs of the calls of this session, by
+        the id of the call; others are replayed with the result that is shown. Call `reset_connection()` first.
         """
-        chosen: list[Item] = []
+        chosen: list[tuple[Item, list[dict[str, Any]]]] = []
         room = MAX_REPLAY_CHARS_TEXT_ONLY if self.is_text_only else MAX_REPLAY_CHARS
         for item in reversed(list(self._items)):
-            text = item.text.strip()
-            if item.kind is ItemKind.OTHER or not text:
+            if item.tool_use is not None:
+                created = replay_call(item.id, item.tool_use, (outputs or {}).get(item.tool_use.call_id))
+                text = item.tool_use.arguments if created else ""
+            else:
+                text = item.text.strip() if item.kind in MESSAGE_KINDS else ""
+                created = [item.to_message_item()]
+            if not text:
                 continue
             room -= len(text)
             if len(chosen) >= max_items or room < 0:
                 break
-            chosen.append(item)
+            chosen.append((item, created))
         events = []
-        for item in reversed(chosen):
+        for item, created in reversed(chosen):
             item.is_on_server = item.is_replayed = True
-            self._items.mark_unconfirmed(item)
-            events.append({"type": "conversation.item.create", "item": item.to_message_item()})
+            if item.kind in MESSAGE_KINDS:
+                self._items.mark_unconfirmed(item)
+            events += [{"type": "conversation.item.create", "item": each} for each in created]
         return events

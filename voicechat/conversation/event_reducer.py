@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from voicechat.protocol.objects.function_call import FunctionCall
+from voicechat.protocol.objects.server_item import ServerItem
 from voicechat.protocol.server_events import (
     FunctionCallDone,
     InputCleared,
@@ -20,7 +22,6 @@ from voicechat.protocol.server_events import (
     OutputItem,
     ResponseDone,
     ServerEvent,
-    ServerItem,
     SessionUpdated,
     SpeechStarted,
     SpeechStopped,
@@ -34,9 +35,11 @@ from voicechat.protocol.server_events import (
 
 from .call_clock import TimeSpan
 from .incomplete_reason import IncompleteReason, is_interruption, reason_of_ending
-from .items import BubbleState, Item, ItemKind, Items
+from .items import Item, ItemKind, Items
 from .prompt_echo import strip_prompt_echo, transcription_prompt
 from .responses import ResponseRegistry
+from .shown.bubble import BubbleState
+from .shown.tool_use import ToolUse
 from .tombstones import Tombstones
 
 ROLE_KINDS = {"user": ItemKind.USER, "assistant": ItemKind.ASSISTANT}
@@ -161,6 +164,8 @@ class ServerEventReducer:
         """Take in an item object: create the item, or fill in what is not known of it yet."""
         if self._tombstones.is_deleted(source.id):
             return None
+        if source.type == "function_call":
+            return self._upsert_call(source.id, source.call)
         kind = ROLE_KINDS.get(source.role, ItemKind.OTHER) if source.type == "message" else ItemKind.OTHER
         item = self._items.upsert(source.id, kind, source.typed_text)
         if item is None or item.state in (BubbleState.INTERRUPTED, BubbleState.INCOMPLETE):
@@ -173,6 +178,18 @@ class ServerEventReducer:
                 item.part(index).set_text(text)
         typed = item.kind is ItemKind.USER and bool(item.full_text) and not item.has_speech_stopped
         if (item.kind is ItemKind.ASSISTANT and source.is_completed) or (typed and item.state is BubbleState.PENDING):
+            item.state = BubbleState.DONE
+        return item
+
+    def _upsert_call(self, item_id: str, call: FunctionCall | None) -> Item | None:
+        """Take in a function call. It is shown once its call has a `ToolUse` (`Conversation.set_tool_use`)."""
+        if not item_id or self._tombstones.is_deleted(item_id):
+            return None
+        item = self._items.find(item_id) or (self._items.find_call(call.call_id) if call is not None else None)
+        item = item or self._items.get_or_create(item_id, ItemKind.TOOL)
+        if item.kind is ItemKind.TOOL and item.tool_use is None and call is not None:
+            item.tool_use = ToolUse(call.call_id, call.name, is_shown=False)
+        if item.kind is ItemKind.TOOL and (item.tool_use is None or not item.tool_use.is_shown):
             item.state = BubbleState.DONE
         return item
 
@@ -198,8 +215,9 @@ class ServerEventReducer:
             item.part(event.content_index).set_text(event.text)
 
     def _function_call_done(self, event: FunctionCallDone) -> None:
-        if event.item_id:
-            self._items.get_or_create(event.item_id, ItemKind.OTHER)
+        item = self._upsert_call(event.item_id, event.call)
+        if item is not None:
+            item.response_id = item.response_id or event.response_id
 
     def _response_done(self, event: ResponseDone) -> None:
         response_id = event.response_id or self._responses.current_id

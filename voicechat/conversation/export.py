@@ -17,7 +17,8 @@ from typing import Any
 from .audio_text_alignment import speech_length
 from .call_clock import TimeSpan
 from .incomplete_reason import IncompleteReason
-from .items import Bubble, Role, Utterance
+from .shown.bubble import Bubble, Role, Utterance
+from .shown.tool_use import ToolUse
 
 FORMAT = "realtime-voice-chat/conversation"
 VERSION = 1
@@ -64,9 +65,20 @@ def to_json(utterances: Iterable[Utterance], exported_at: datetime) -> str:
       - `state`: "done", "interrupted", "incomplete", or "pending" and "growing" when the call was under way
       - `incomplete_reason`: why the rest of an incomplete message is missing (`IncompleteReason`); null otherwise
       - `start`, `end`: seconds of the call, as in its recording; equal for a typed message, null without audio
+    - `tool_calls`: in order, only where there are any; each with
+      - `name`, `arguments`, `result`, `seconds`: null for a call that never ran
+      - `state`: value of `ToolCallState`; `heard`: "none", "part" or "all" of the answer to the result
+      - `after_message`: number of messages before the call; `start`: seconds of the call, null without a clock
     """
-    messages = [_to_json_message(bubble, span) for bubble, span in utterances]
+    messages, tool_calls = list[dict[str, Any]](), list[dict[str, Any]]()
+    for bubble, span in utterances:
+        if bubble.tool_use is not None:
+            tool_calls.append(_to_json_tool_call(bubble.tool_use, span, len(messages)))
+        else:
+            messages.append(_to_json_message(bubble, span))
     whole = {"format": FORMAT, "version": VERSION, "exported_at": _format_iso(exported_at), "messages": messages}
+    if tool_calls:
+        whole["tool_calls"] = tool_calls
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -79,6 +91,15 @@ def _to_json_message(bubble: Bubble, span: TimeSpan | None) -> dict[str, Any]:
         "incomplete_reason": bubble.incomplete_reason,
         "start": None if span is None else round(span.start, 3),
         "end": None if span is None else round(span.end, 3),
+    }
+
+
+def _to_json_tool_call(use: ToolUse, span: TimeSpan | None, message_count: int) -> dict[str, Any]:
+    known = use.to_json()
+    return {
+        **{key: known[key] for key in ("name", "arguments", "result", "state", "seconds", "heard")},
+        "after_message": message_count,
+        "start": None if span is None else round(span.start, 3),
     }
 
 
@@ -96,6 +117,9 @@ def to_markdown(
     incomplete message. Texts are escaped, and the unheard part is struck out."""
     parts = [f"# {escape_with_backslashes(title)}\n"]
     for bubble, span in utterances:
+        if bubble.tool_use is not None:
+            parts.append(_to_markdown_line(bubble.tool_use))
+            continue
         unheard = f"~~{escape_with_backslashes(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
         mark = f"*{escape_with_backslashes(f'[{marks[reason]}]')}*" if (reason := bubble.incomplete_reason) else ""
         said = " ".join(filter(None, [escape_with_backslashes(bubble.text), unheard, mark]))
@@ -103,6 +127,13 @@ def to_markdown(
             time = f" ({_format_duration(span.start)})" if span is not None else ""
             parts.append(f"**{escape_with_backslashes(names[bubble.role])}**{time}\n\n{said}\n")
     return "\n".join(parts)
+
+
+def _to_markdown_line(use: ToolUse) -> str:
+    """Return a tool call as one line of Markdown."""
+    arguments, result = (" ".join(text.split()) for text in (use.arguments, use.result or use.state))
+    seconds = "" if use.seconds is None else f" ({use.seconds:.1f} s)"
+    return f"🔧 {escape_with_backslashes(f'{use.name} {arguments} → {result}')}{seconds}\n"
 
 
 def escape_with_backslashes(text: str) -> str:

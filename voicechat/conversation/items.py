@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
-from typing import Any, Literal, NamedTuple
+from enum import Enum
+from typing import Any
 
 from .audio_text_alignment import ContentPart
 from .call_clock import TimeSpan
 from .chinese.caption_script import ChineseScript, MessageEvidence, message_evidence
 from .chinese.traditional_chinese import IncrementalCaption, to_traditional_parts
 from .incomplete_reason import IncompleteReason
-
-Role = Literal["user", "assistant"]
+from .shown.bubble import OPEN_STATES, Bubble, BubbleState, Role
+from .shown.tool_use import ToolUse
 
 MAX_CONTENT_PARTS = 16
 """Content parts of one item. Models make one or two."""
@@ -26,52 +26,18 @@ MAX_UNRESOLVED = 200
 """Links to unseen items, and unconfirmed items of ours, remembered. Older ones are dropped."""
 
 
-class BubbleState(StrEnum):
-    """State of a message."""
-
-    PENDING = "pending"
-    """Begun, without text to show."""
-    GROWING = "growing"
-    DONE = "done"
-    INTERRUPTED = "interrupted"
-    """The visitor interrupted it."""
-    INCOMPLETE = "incomplete"
-    """Its rest is missing, for a reason that the visitor did not cause."""
-
-
-OPEN_STATES = (BubbleState.PENDING, BubbleState.GROWING)
-"""States in which more text may come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bubble:
-    """One message as the page shows it."""
-
-    item_id: str
-    role: Role
-    text: str
-    """Text of the message; of an interrupted reply its heard part."""
-    unheard: str
-    """Unheard part of an interrupted reply; "" otherwise."""
-    state: BubbleState
-    incomplete_reason: IncompleteReason | None = None
-    """Why the rest is missing; None unless the state is INCOMPLETE."""
-
-
-class Utterance(NamedTuple):
-    """A message and its time; None without audio, or when the server does not report it."""
-
-    bubble: Bubble
-    span: TimeSpan | None
-
-
 class ItemKind(Enum):
     """Kind of an item. The values are the roles of the protocol."""
 
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
+    """A function call of the model."""
     OTHER = "other"
-    """Function calls, their outputs and system messages: kept, not shown."""
+    """Outputs of function calls, and system messages: kept, not shown."""
+
+
+MESSAGE_KINDS = frozenset({ItemKind.USER, ItemKind.ASSISTANT})
 
 
 @dataclass(slots=True)
@@ -93,6 +59,8 @@ class Item:
     """Replayed to this connection as text: it has no audio there that could be truncated."""
     span: TimeSpan | None = None
     """Time of a spoken turn as the server noticed it, of a reply as it was played."""
+    tool_use: ToolUse | None = None
+    """What is known of a function call."""
     _incomplete_reason: IncompleteReason | None = None
     _cached_caption: tuple[Bubble, Bubble] | None = None
     """The last bubble, and its caption."""
@@ -176,9 +144,11 @@ class Item:
         return "".join(part.unheard_text for _, part in sorted(self.parts.items()))
 
     def to_bubble(self) -> Bubble | None:
-        """Return the message to show; None for tool calls, turns without words and replies without text."""
+        """Return the message to show; None for turns without words, replies without text and what is not shown."""
+        if self.kind is ItemKind.TOOL and self.tool_use is not None and self.tool_use.is_shown:
+            return Bubble(self.id, "tool", "", "", self.state, tool_use=self.tool_use)
         text, unheard = self.text, self.unheard
-        if self.kind is ItemKind.OTHER or (self.kind is ItemKind.ASSISTANT and not self.full_text):
+        if self.kind not in MESSAGE_KINDS or (self.kind is ItemKind.ASSISTANT and not self.full_text):
             return None
         if not (self.is_open or self.is_untranscribed or text.strip() or unheard.strip()):
             return None
@@ -204,9 +174,9 @@ class Item:
         if self._caption_style != (script, typed_texts):
             self._caption_style, self._cached_caption = (script, typed_texts), None
             self._incremental_caption = IncrementalCaption(typed_texts)
-        if bubble is None:
+        if bubble is None or bubble.tool_use is not None:
             self._cached_caption = None
-            return None
+            return bubble
         raw, shown = self._cached_caption or (None, bubble)
         if raw != bubble:
             if self.is_open and not bubble.unheard:
@@ -249,6 +219,11 @@ class Items:
     def find(self, item_id: str) -> Item | None:
         """Return an item by our id or the server's; None when it is unknown."""
         return self._items.get(self._id_aliases.get(item_id, item_id))
+
+    def find_call(self, call_id: str) -> Item | None:
+        """Return the item of a function call; None when it is unknown."""
+        found = (item for item in reversed(list(self)) if item.tool_use is not None)
+        return next((item for item in found if item.tool_use and item.tool_use.call_id == call_id), None)
 
     def server_id(self, item_id: str) -> str:
         """Return the id by which the server knows an item."""

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 from .audio_text_alignment import MAX_TEXT_CHARS
 from .call_clock import TimeSpan
 from .incomplete_reason import IncompleteReason
-from .items import MAX_CONTENT_PARTS, OPEN_STATES, BubbleState, Item, ItemKind
+from .items import MAX_CONTENT_PARTS, Item, ItemKind
+from .shown.bubble import OPEN_STATES, BubbleState
+from .shown.tool_use import ToolUse
 
 MAX_RECORD_ITEMS = 400
 """Messages of a record in JSON."""
@@ -43,10 +45,13 @@ class ItemRecord:
     """Why the rest is missing; None unless the state is INCOMPLETE."""
     is_typed: bool = False
     """The visitor typed it."""
+    tool_use: ToolUse | None = None
+    """The call of a tool; None for a message."""
 
     @property
     def char_count(self) -> int:
-        return sum(len(text) for text, _ in self.parts)
+        in_tool = 0 if self.tool_use is None else len(self.tool_use.arguments) + len(self.tool_use.result)
+        return in_tool + sum(len(text) for text, _ in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class ConversationRecord:
                     "span": [min(at, MAX_ELAPSED_S) for at in item.span] if item.span is not None else None,
                     "incomplete_reason": item.incomplete_reason,
                     "is_typed": item.is_typed,
+                    **({"tool_use": item.tool_use.to_json()} if item.tool_use is not None else {}),
                 }
                 for item in self.items[-MAX_RECORD_ITEMS:]
             ],
@@ -87,10 +93,16 @@ class ConversationRecord:
 
 
 def record_item(item: Item, cuts: Iterable[tuple[int, int]] = (), *, is_text_only: bool = False) -> ItemRecord | None:
-    """Return the record of a message; None for a tool call, and for one without text that is not an untranscribed turn.
+    """Return the record of a message or a shown tool call; None for anything else and for a message without text.
 
     `cuts`: content parts whose audio has not been played to its end, each with the ms that were heard.
     """
+    if item.kind is ItemKind.TOOL:
+        use = item.tool_use
+        is_shown = use is not None and use.is_shown
+        return (
+            ItemRecord(item.kind, BubbleState.DONE, (), item.span, tool_use=use.close()) if use and is_shown else None
+        )
     if item.kind is ItemKind.OTHER or not (item.full_text.strip() or item.is_untranscribed):
         return None
     parts = {index: replace(part) for index, part in item.parts.items()}
@@ -105,6 +117,7 @@ def record_item(item: Item, cuts: Iterable[tuple[int, int]] = (), *, is_text_onl
 def restore_item(record: ItemRecord, item: Item) -> None:
     """Fill a new item from its record."""
     item.state, item.span, item.is_typed = record.state, record.span, record.is_typed
+    item.tool_use = record.tool_use
     if record.incomplete_reason is not None:
         item.mark_incomplete(record.incomplete_reason)
     for index, (text, heard_chars) in enumerate(record.parts):
@@ -122,6 +135,10 @@ def _parse_item(value: object) -> ItemRecord:
     reason = None if item["incomplete_reason"] is None else _one_of(RECORDED_REASONS, item["incomplete_reason"])
     if (reason is None) is (state is BubbleState.INCOMPLETE):
         raise ValueError("an incomplete message without a reason, or a reason without one")
+    if kind is ItemKind.TOOL:
+        if parts or state is not BubbleState.DONE:
+            raise ValueError("not a tool call of a record")
+        return ItemRecord(kind, state, (), _parse_span(item["span"]), tool_use=ToolUse.from_json(item.get("tool_use")))
     if not parts and (kind is not ItemKind.USER or reason is None):
         raise ValueError("a message without text")
     is_typed = kind is ItemKind.USER and item.get("is_typed") is True  # records of older versions lack it

@@ -8,7 +8,7 @@ from voicechat.audio.playback_buffer import Truncation
 
 Event = dict[str, Any]
 
-IGNORABLE_ERROR_PREFIXES = ("truncate_", "delete_", "cancel_", "guard_", "update_")
+IGNORABLE_ERROR_PREFIXES = ("truncate_", "delete_", "cancel_", "guard_", "update_", "tool_")
 """Prefixes of the ids of events whose failure the visitor does not notice."""
 RESPONSE_EVENT_PREFIX = "answer_"
 """Prefix of the ids of `response.create` events."""
@@ -32,9 +32,21 @@ class ClientEventBuilder:
         """Return the event that adds a typed message."""
         return self._with_event_id("say", {"type": "conversation.item.create", "item": item})
 
-    def create_response(self) -> Event:
-        """Return the event that requests a reply."""
-        return self._with_event_id("answer", {"type": "response.create"})
+    def create_tool_item(self, item: Event) -> Event:
+        """Return the event that adds the output of a function call, or a message that only the model reads."""
+        return self._with_event_id("tool", {"type": "conversation.item.create", "item": item})
+
+    def seed_items(self, events: list[Event]) -> list[Event]:
+        """Return the events that replay a conversation. A server may refuse the function calls among them."""
+        return [
+            self._with_event_id("seed" if event["item"]["type"] == "message" else "tool_seed", event)
+            for event in events
+        ]
+
+    def create_response(self, *, tools_allowed: bool = True) -> Event:
+        """Return the event that requests a reply. `tools_allowed`: the reply may call functions."""
+        more = {} if tools_allowed else {"response": {"tool_choice": "none"}}
+        return self._with_event_id("answer", {"type": "response.create", **more})
 
     def cancel_response(self, response_id: str) -> Event:
         """Return the event that cancels a reply; "" means the one being made."""

@@ -21,6 +21,8 @@ from .event_fields import (
     get_string,
     to_count,
 )
+from .objects.function_call import FunctionCall, parse_function_call
+from .objects.server_item import ServerItem, parse_item
 
 MAX_TIMESTAMP = 2**40
 """Seconds since 1970. A larger expiry is a mistake of the server."""
@@ -50,21 +52,6 @@ class UnknownEvent(ServerEvent):
     @property
     def item_ids(self) -> list[str]:
         return get_item_ids(self.raw)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerItem:
-    """An item object inside an event."""
-
-    id: str
-    type: str
-    """Type of the item: "message" when it is missing, "" when it is not a string."""
-    role: str
-    is_completed: bool
-    texts: tuple[str, ...]
-    """Text or transcript of each content part."""
-    typed_text: str
-    """`text` of the first content part: an item that we created comes back with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +250,11 @@ class AudioDone(ServerEvent):
     content_index: int
 
 
+@dataclass(frozen=True, slots=True)
 class FunctionCallDone(ServerEvent):
-    __slots__ = ()
+    """All arguments of a function call."""
+
+    call: FunctionCall | None
 
 
 def parse_event(raw: Event) -> ServerEvent:
@@ -313,21 +303,8 @@ def _parse_session(raw: Event) -> SessionConfig:
     )
 
 
-def _parse_item(item: Event) -> ServerItem:
-    parts = get_objects(item, "content")
-    kind = item.get("type", "message")
-    return ServerItem(
-        get_string(item, "id"),
-        kind if isinstance(kind, str) else "",
-        get_string(item, "role"),
-        item.get("status") == "completed",
-        tuple(get_string(part, "text") or get_string(part, "transcript") for part in parts),
-        get_string(parts[0], "text") if parts else "",
-    )
-
-
 def _item(raw: Event) -> ServerItem:
-    return _parse_item(get_object(raw, "item"))
+    return parse_item(get_object(raw, "item"))
 
 
 def _response_done(raw: Event) -> ResponseDone:
@@ -338,7 +315,7 @@ def _response_done(raw: Event) -> ResponseDone:
         *_ids(raw),
         status if isinstance(status, str) else "",
         details if isinstance(details, str) else get_string(get_object(response, "status_details"), "reason"),
-        tuple(_parse_item(item) for item in get_objects(response, "output")),
+        tuple(parse_item(item) for item in get_objects(response, "output")),
         get_object(response, "usage") or get_object(raw, "usage"),  # xAI puts it beside the response
         get_object(get_object(response, "status_details"), "error"),
         "" if answered_by.get("is_endpoint") else get_string(answered_by, "fault"),
@@ -396,5 +373,7 @@ EVENT_PARSERS: dict[str, Callable[[Event], ServerEvent]] = {
     "response.output_audio_transcript.done": _text_done,
     "response.output_audio.delta": _audio_delta,
     "response.output_audio.done": lambda raw: AudioDone(*_message_part_ids(raw)),
-    "response.function_call_arguments.done": lambda raw: FunctionCallDone(*_ids(raw)),
+    "response.function_call_arguments.done": lambda raw: FunctionCallDone(
+        *_ids(raw), parse_function_call(raw, is_complete=True)
+    ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .definition import ToolResult
@@ -63,3 +63,90 @@ def wrap_result(result: ToolResult, source: str, limit: int) -> str:
             "speech": clean_text(result.speech, min(limit, MAX_SPEECH_CHARS)),
         }
     )
+
+
+# -------------------------------------------------------------------- what else the model is sent
+
+_RUNNING_NOTE = "Still running. Say so in a few words. The result comes later as a system message; do not call again."
+REASONS = {
+    "unknown": "There is no such tool.",
+    "json": "The arguments are not a JSON object.",
+    "parallel": "Too many tools are running. Wait for their results.",
+    "rounds": "Too many calls in a row. Answer with what you have.",
+    "calls": "No more calls are possible in this conversation.",
+    "minute": "Too many calls in one minute. Wait, then try again.",
+    "interrupted": "The reply was interrupted. Nothing was done.",
+    "nothing_done": "Cancelled by the user. Nothing was done.",
+    "cancelled": "Cancelled by the user.",
+    "perhaps_done": "Cancelled by the user while it ran: it may have been done, or in part.",
+    "timeout": "It took too long and was given up.",
+    "perhaps_late": "It took too long and was given up: it may have been done, or in part.",
+    "refused": "The user did not allow it. Nothing was done. Do not try again unless the user asks.",
+    "expired": "The user did not decide in time. Nothing was done. Do not try again unless the user asks.",
+    "no_approval": "Nothing awaits this approval: it was decided, or it has expired. Nothing was done now.",
+    "button_only": "The user decides this by a button on the page, not by voice. Nothing was done.",
+    "not_clear": "No clear yes from the user after the question was heard. Nothing was done. Ask the question again.",
+    "lost": "No result yet.",
+}
+"""Sentences for the model by code."""
+_SPOKEN = {
+    "running": {"en": "That takes a moment.", "zh": "這需要一點時間。"},
+    "ask": {"en": "{question} Yes or no?", "zh": "{question}請說可以或不要。"},
+    "button": {"en": "{question} Please decide with the button on the page.", "zh": "{question}請用畫面上的按鈕決定。"},
+}
+"""Sentences that a small model speaks as they are, by language."""
+_QUESTION_CHARS = 240
+_VALUE_CHARS = 60
+
+
+def spoken(code: str, language: str, question: str = "") -> str:
+    """Return a sentence that is spoken as it is."""
+    return _SPOKEN[code]["zh" if language.startswith("zh") else "en"].format(question=question)
+
+
+def build_question(title: str, arguments: Mapping[str, Any], language: str) -> str:
+    """Return the question whether a call may run, with its arguments in short."""
+    pairs = (f"{key}: {value if isinstance(value, str) else format_value(value)}" for key, value in arguments.items())
+    listed = clean_text(", ".join(clean_text(pair, _VALUE_CHARS) for pair in pairs), _QUESTION_CHARS)
+    if language.startswith("zh"):
+        return f"要執行「{title}」（{listed}）嗎？" if listed else f"要執行「{title}」嗎？"
+    return f"Run “{title}” ({listed})?" if listed else f"Run “{title}”?"
+
+
+def format_value(value: object) -> str:
+    """Return a JSON value as text."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+_ASK_NOTES = {
+    "approve": 'Not done yet. Ask the user this question aloud, in their language. Call "approve" after the answer.',
+    "ask": "Not done yet. Ask the user this question aloud, in their language. The application takes the answer.",
+    "button": "Not done yet. Tell the user to decide with the button on the page.",
+}
+
+
+def needs_approval_output(question: str, way: str, *, approval_id: str = "", speech: str = "") -> str:
+    """Return the output that makes the model ask. `way` of deciding: "approve" (the tool), "ask" or "button"."""
+    values = {"status": "needs_approval", "approval": approval_id, "question": question}
+    return format_output({**values, "note": _ASK_NOTES[way], "speech": speech})
+
+
+def running_output(speech: str = "") -> str:
+    """Return the output of a call that takes long."""
+    return format_output({"status": "running", "note": _RUNNING_NOTE, "speech": speech})
+
+
+def reason_output(status: str, reason: str) -> str:
+    """Return the output of a call that has no result."""
+    return format_output({"status": status, "reason": reason})
+
+
+def late_message(name: str, output: str) -> str:
+    """Return a system message that brings the outcome of a call that already has an output: JSON with its name."""
+    return format_output({"tool": name, **json.loads(output)})
+
+
+def unheard_message(names: Sequence[str]) -> str:
+    """Return a system message after an answer of which less than half was heard."""
+    listed = ", ".join(dict.fromkeys(names))
+    return f"The user interrupted and has not heard the result of: {listed}. Do not assume that they know it."

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 
@@ -34,6 +33,10 @@ class ToolCallState(enum.Enum):
 _OPEN = frozenset({ToolCallState.REQUESTED, ToolCallState.AWAITING_APPROVAL, ToolCallState.RUNNING})
 
 
+HEARD_TO_END = 0.97
+"""Heard fraction of a reply that counts as heard to its end: the last word fades out."""
+
+
 class HeardPart(enum.Enum):
     """Part of the answer to a result that the visitor heard. In a chat: that was shown."""
 
@@ -41,9 +44,12 @@ class HeardPart(enum.Enum):
     PART = "part"
     ALL = "all"
 
-
-NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
-"""Arguments of a call whose JSON cannot be read."""
+    @classmethod
+    def of(cls, fraction: float) -> HeardPart:
+        """Return the part for a heard fraction, 0 to 1."""
+        if fraction <= 0:
+            return cls.NONE
+        return cls.ALL if fraction >= HEARD_TO_END else cls.PART
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,8 @@ class ToolCall:
     call_id: str
     response_id: str
     name: str
-    arguments: Mapping[str, Any] = field(default=NO_ARGUMENTS, repr=False)
-    """Read-only arguments. Those that await approval are those that run."""
+    arguments_json: str = field(default="{}", repr=False)
+    """Arguments as one JSON object; "{}" where the model sent none that can be read."""
     state: ToolCallState = ToolCallState.REQUESTED
     requested_at: float = 0.0
     """Seconds of the caller's clock."""
@@ -65,10 +71,16 @@ class ToolCall:
     result_text: str = field(default="", repr=False)
     """Bounded result or reason, for the page and the export."""
     output_text: str = field(default="", repr=False)
-    """Text of the output that the server got; "" before it is sent."""
+    """Text that the server last got about this call, as output or in a system message; "" before the output."""
     heard: HeardPart = HeardPart.NONE
     decides: str = ""
     """`call_id` of the acting call, for a call of `approve`. The page shows no chip for it."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """A copy of the arguments: changing it changes neither what is shown nor what runs."""
+        loaded: dict[str, Any] = json.loads(self.arguments_json)
+        return loaded
 
     @property
     def is_answered(self) -> bool:

@@ -118,7 +118,7 @@ def judge_ending(
         return ReplyEnding(None, None, is_whole=False, is_silent=False, can_ask_again=False, fatal_failure=fatal)
     # A status that this module does not know says nothing against an item that the server has completed.
     reason = None if conversation.is_reply_whole(response_id) else reason_of_ending(event)
-    is_empty = not conversation.has_reply(response_id)
+    is_empty = not (conversation.has_reply(response_id) or conversation.has_tool_call(response_id))
     if reason is not None:
         log.warning(
             "call: reply ended early status=%s reason=%s error=%s empty=%s",
@@ -173,6 +173,8 @@ def is_rate_limit(error: Event) -> bool:
 
 HARMLESS_CODES = frozenset({"response_cancel_not_active", "item_not_found"})
 """Codes of errors that only report that our event came too late."""
+OUTPUT_PENDING_CODE = "function_call_output_pending"
+"""Code of the refusal of a reply while the output of a function call is missing (Speech-to-Speech servers)."""
 ITEM_PARAMS = frozenset({"item_id", "content_index", "audio_end_ms"})
 """Fields of the events that truncate and delete items, and of no other event of ours."""
 TRUNCATION_CODES = frozenset({"", "invalid_value"})
@@ -227,6 +229,9 @@ def classify_error(
             return ErrorAction.TURN_UNANSWERED if awaited else ErrorAction.IGNORE
         if tracker.request_event_id:  # another response was quicker than ours
             tracker.defer_request()
+        return ErrorAction.IGNORE
+    if code == OUTPUT_PENDING_CODE and is_about_response_request(error):
+        tracker.hold_request()
         return ErrorAction.IGNORE
     if code in HARMLESS_CODES or error.event_id.startswith(IGNORABLE_ERROR_PREFIXES):
         # The error is about a cancelled reply: one that was requested or announced meanwhile goes on.

@@ -24,6 +24,8 @@ class PendingResponse(Enum):
     """A message typed while the visitor spoke: the reply to the spoken turn answers it too."""
     FOR_TURN = "for_turn"
     """A spoken turn that the server does not answer by itself, or anything that it answered with nothing."""
+    FOR_TOOLS = "for_tools"
+    """The outputs of function calls, or what a tool announces."""
 
 
 class PendingTransition(Enum):
@@ -45,9 +47,13 @@ class PendingTransition(Enum):
     DEFER = "defer"
     """The request for a typed message is refused: another reply is being made."""
     DEFER_TURN = "defer_turn"
-    """The request for a spoken turn is refused: the reply that is being made knows of the turn."""
+    """The request for a spoken turn, or for results of tools, is refused: the reply that is being made knows them."""
     LOSE = "lose"
     """The connection is lost, and the requested reply with it."""
+    WANT_TOOLS = "want_tools"
+    """Tools have results while the visitor is silent."""
+    CARRY = "carry"
+    """A reply begins that knows the results of the tools."""
     RETRY = "retry"
     """The reply was empty, and another attempt can help."""
     ABANDON_TURN = "abandon_turn"
@@ -57,7 +63,7 @@ class PendingTransition(Enum):
 
 
 _P, _T = PendingResponse, PendingTransition
-ASKABLE = frozenset({PendingResponse.FOR_MESSAGE, PendingResponse.FOR_TURN})
+ASKABLE = frozenset({PendingResponse.FOR_MESSAGE, PendingResponse.FOR_TURN, PendingResponse.FOR_TOOLS})
 """Replies that are requested as soon as the server is free."""
 PENDING_TRANSITIONS: Mapping[PendingTransition, Mapping[PendingResponse, PendingResponse]] = {
     _T.TYPE: dict.fromkeys(_P, _P.FOR_MESSAGE),
@@ -70,6 +76,8 @@ PENDING_TRANSITIONS: Mapping[PendingTransition, Mapping[PendingResponse, Pending
     _T.DEFER: dict.fromkeys(_P, _P.FOR_MESSAGE),
     _T.DEFER_TURN: dict.fromkeys(_P, _P.NONE),
     _T.LOSE: dict.fromkeys(_P, _P.FOR_MESSAGE),
+    _T.WANT_TOOLS: {_P.NONE: _P.FOR_TOOLS},
+    _T.CARRY: {_P.FOR_TOOLS: _P.NONE},
     _T.RETRY: {_P.NONE: _P.FOR_TURN},
     _T.ABANDON_TURN: {_P.FOR_TURN: _P.NONE, _P.WITH_TURN: _P.FOR_MESSAGE},
     _T.DISCARD: dict.fromkeys(_P, _P.NONE),
@@ -98,6 +106,8 @@ class ResponseTracker:
         """The pending message was requested again over a second connection; over a third it is not."""
         self._retried_empty = False
         """An empty reply to the newest message or turn was requested again."""
+        self._awaits_outputs = False
+        """The server refused a request because the output of a function call is missing."""
 
     # ---------------------------------------------------------------- reading
 
@@ -137,7 +147,10 @@ class ResponseTracker:
     def can_request(self) -> bool:
         """Return whether a reply may be requested: one is wanted, none is being made, none is to be rejected first."""
         awaits_rejected = self._expected_rejections > 0 or self._turn.status is UserTurnStatus.CLEARED
-        return self.is_response_askable and self.registry.is_free and not awaits_rejected
+        # The reply to a turn may know the results: it is requested only if that reply does not.
+        awaits_turn = self._pending is PendingResponse.FOR_TOOLS and self._turn.awaits_reply
+        blocked = awaits_rejected or awaits_turn or self._awaits_outputs
+        return self.is_response_askable and self.registry.is_free and not blocked
 
     # ---------------------------------------------------------------- connection
 
@@ -145,6 +158,7 @@ class ResponseTracker:
         """Forget the reply at the server and the turn."""
         self.registry.release()
         self._request_event_id, self._expected_rejections = "", 0
+        self._awaits_outputs = False
         self._turn.apply(UserTurnTransition.FORGET)
 
     def handle_disconnected(self, *, response_lost: bool) -> bool:
@@ -223,8 +237,26 @@ class ResponseTracker:
         """Note that the request was refused because another reply is being made."""
         if not self.registry.is_busy:
             self.registry.announce("")
-        for_turn = self._requested_for is PendingResponse.FOR_TURN
-        self._move(PendingTransition.DEFER_TURN if for_turn else PendingTransition.DEFER)
+        knows_all = self._requested_for in (PendingResponse.FOR_TURN, PendingResponse.FOR_TOOLS)
+        self._move(PendingTransition.DEFER_TURN if knows_all else PendingTransition.DEFER)
+
+    def hold_request(self) -> None:
+        """Note that the request was refused because the output of a function call is missing."""
+        self.registry.release()
+        self._move(PendingTransition.DEFER)
+        self._awaits_outputs, self._request_event_id = True, ""
+
+    def release_held_request(self) -> None:
+        """Note that the server has all outputs."""
+        self._awaits_outputs = False
+
+    def want_tools(self, *, user_speaking: bool) -> None:
+        """Want a reply to results of tools. While the visitor speaks, the reply to the turn knows them."""
+        self._move(PendingTransition.TYPE_WHILE_SPEAKING if user_speaking else PendingTransition.WANT_TOOLS)
+
+    def carry_results(self) -> None:
+        """Note that the reply which begins knows the results of the tools."""
+        self._move(PendingTransition.CARRY)
 
     def drop_stale_request(self) -> None:
         """Note that a request for an unwanted reply was refused: that reply does not come."""

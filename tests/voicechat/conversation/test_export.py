@@ -28,7 +28,7 @@ from voicechat.conversation.export import (
     to_srt,
 )
 from voicechat.conversation.incomplete_reason import IncompleteReason
-from voicechat.conversation.items import Bubble, BubbleState, Role
+from voicechat.conversation.shown.bubble import Bubble, BubbleState, Role
 from voicechat.protocol.server_events import parse_event
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage

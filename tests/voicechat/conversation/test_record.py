@@ -16,8 +16,9 @@ from tests.support.realtime.event_strategies import beta_server_events, ga_serve
 from voicechat.conversation.call_clock import TimeSpan
 from voicechat.conversation.conversation import BubbleState, Conversation
 from voicechat.conversation.incomplete_reason import IncompleteReason
-from voicechat.conversation.items import OPEN_STATES, ItemKind
+from voicechat.conversation.items import ItemKind
 from voicechat.conversation.record import MAX_ELAPSED_S, MAX_RECORD_ITEMS, ConversationRecord, ItemRecord
+from voicechat.conversation.shown.bubble import OPEN_STATES
 from voicechat.protocol.beta_dialect import server_to_ga
 from voicechat.protocol.server_events import AudioDelta, parse_event
 

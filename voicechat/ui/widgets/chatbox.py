@@ -48,6 +48,8 @@ def to_chat_message(bubble: Bubble, markup: str, locale: Locale) -> ChatMessage 
 
     The message of an incomplete bubble ends with a mark that says why.
     """
+    if bubble.tool_use is not None:
+        return None
     if bubble.incomplete_reason is not None:
         markup = with_mark(markup, get_message(INCOMPLETE_MARKS, bubble.incomplete_reason, locale))
     content = preserve_indentation(markup)

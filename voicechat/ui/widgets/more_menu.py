@@ -14,7 +14,7 @@ import gradio as gr
 from voicechat.config.settings import Settings
 from voicechat.conversation.export import to_json, to_markdown, to_srt
 from voicechat.conversation.incomplete_reason import IncompleteReason
-from voicechat.conversation.items import Role, Utterance
+from voicechat.conversation.shown.bubble import Role, Utterance
 from voicechat.session.visitor import Visitor
 from voicechat.ui.downloads import Download, Downloads
 from voicechat.ui.i18n import EXPORT_TEXTS, INCOMPLETE_MARKS, Locale, get_message, label

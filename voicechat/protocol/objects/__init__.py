@@ -1,0 +1,1 @@
+"""Objects inside server events."""

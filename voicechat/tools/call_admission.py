@@ -1,0 +1,101 @@
+"""Call admission: which calls may run at all, by name, arguments and caps. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from .definition import DEFAULT_TIMEOUT_S, ToolDefinition
+from .result_text import REASONS
+from .schema import find_misfit
+
+MAX_ARGUMENTS_CHARS = 20_000
+"""Characters of the arguments of one call, as JSON."""
+MINUTE_S = 60.0
+"""Seconds of the window of `calls_per_minute`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLimits:
+    """Bounds of the calls of one conversation."""
+
+    tool_seconds: float = DEFAULT_TIMEOUT_S
+    """Seconds that any call may run; a shorter timeout of its definition wins."""
+    answer_seconds: float = 6.0
+    """Seconds after which a running call is answered "still running"."""
+    approval_seconds: float = 30.0
+    """Seconds that the visitor has to agree."""
+    transcript_seconds: float = 1.5
+    """Seconds that `approve` waits for the transcript of the turn."""
+    result_chars: int = 4000
+    """Characters of a result for the model."""
+    shown_chars: int = 2000
+    """Characters of a result for the page."""
+    max_running: int = 8
+    """Calls that run at the same time."""
+    max_rounds: int = 5
+    """Rounds in answer to one turn of the visitor."""
+    max_calls: int = 50
+    """Calls of one conversation."""
+    calls_per_minute: int = 10
+    """Calls of any 60 seconds."""
+
+
+def parse_arguments(text: str) -> dict[str, Any] | None:
+    """Return the arguments of a call; None if they are not one JSON object."""
+    if len(text) > MAX_ARGUMENTS_CHARS:
+        return None
+    try:
+        arguments = json.loads(text or "{}", parse_constant=_refuse_constant)
+        json.dumps(arguments)  # what cannot be written again is too deep, or a number too long
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class CallAdmission:
+    """Counts the calls of one conversation and checks each."""
+
+    def __init__(self, limits: ToolLimits) -> None:
+        self._limits = limits
+        self._count = 0
+        self._recent: deque[float] = deque()
+        """Times of the calls of the last minute."""
+
+    def reset(self) -> None:
+        """Begin another conversation; the minute goes on."""
+        self._count = 0
+
+    def find_objection(self, definition: ToolDefinition | None, arguments: dict[str, Any] | None, rounds: int) -> str:
+        """Return why a call may not run, as a sentence for the model; "" if it may. `rounds`: since the last turn."""
+        if definition is None:
+            return REASONS["unknown"]
+        if arguments is None:
+            return REASONS["json"]
+        if rounds >= self._limits.max_rounds:
+            return REASONS["rounds"]
+        return find_misfit(arguments, definition.parameters)
+
+    def count(self, now: float) -> str:
+        """Count one call. Return why it may not run; "" if it may."""
+        if self._count >= self._limits.max_calls:
+            return REASONS["calls"]
+        if not self.count_recent(now):
+            return REASONS["minute"]
+        self._count += 1
+        return ""
+
+    def count_recent(self, now: float) -> bool:
+        """Count one call, or one announcement, in the last minute. Return whether it is within the cap."""
+        while self._recent and self._recent[0] <= now - MINUTE_S:
+            self._recent.popleft()
+        if len(self._recent) >= self._limits.calls_per_minute:
+            return False
+        self._recent.append(now)
+        return True

@@ -1,0 +1,6 @@
+"""Tools written in Python: the `@tool` decorator and the loader of the operator's files."""
+
+from voicechat.tools.python.decorator import tool
+from voicechat.tools.python.python_tool import PythonTool
+
+__all__ = ["PythonTool", "tool"]
