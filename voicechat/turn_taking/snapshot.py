@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from voicechat.conversation.conversation import Bubble
 from voicechat.limits.billing import CostSummary
+from voicechat.tools.approval import PendingApproval
+from voicechat.tools.tool_call import ToolCall
 
 from .turn_latency import LatencySummary
 
@@ -52,3 +54,7 @@ class Snapshot:
     """Seconds that the notice names; 0 when it names none."""
     server_words: str = ""
     """Scrubbed close reason of the server, which explains the notice; "" for none. Text, never HTML."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Tool calls of this session, oldest first. Their chips are in `bubbles`."""
+    pending_approvals: tuple[PendingApproval, ...] = ()
+    """Acting calls that await the visitor's decision."""

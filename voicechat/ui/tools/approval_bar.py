@@ -33,7 +33,7 @@ def approval_requests(snapshot: Snapshot, locale: Locale) -> list[ApprovalReques
     titles = {use.call_id: use.title(locale) for bubble in snapshot.bubbles if (use := bubble.tool_use) is not None}
     return [
         ApprovalRequest(each.call_id, titles.get(each.call_id, each.name), each.arguments, each.by_voice)
-        for each in snapshot.approvals
+        for each in snapshot.pending_approvals
     ]
 
 
