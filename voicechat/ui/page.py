@@ -246,7 +246,7 @@ def build_page(
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
                 text = text_tab.build(prototype, server_status, visitor, locale, load_steps)
         decisions.build(visitor)
-        fields = panel.build(settings, has_tools=offered_tools is not no_tools)
+        fields = panel.build(settings, has_tools=bool(settings.tools.tools or settings.tools.mcp_config))
         history.build(
             visitor,
             locale,
