@@ -25,6 +25,7 @@ from voicechat.protocol.notices import Notice
 from voicechat.session.call_handler import EndpointResolver
 from voicechat.session.visitor import Visitor
 from voicechat.session.voice_session import VoiceSession
+from voicechat.tools.runtime import ToolRuntime
 from voicechat.transport.stream_handler import PacedStreamHandler
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
@@ -42,6 +43,7 @@ class RealtimeHandler(PacedStreamHandler):
         resolve_endpoint: EndpointResolver,
         admission: AdmissionController | None = None,
         billing: BillingService | None = None,
+        tools: ToolRuntime | None = None,
         *,
         disk_executor: DiskExecutor | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -52,6 +54,7 @@ class RealtimeHandler(PacedStreamHandler):
         self.resolve_endpoint = resolve_endpoint
         self.admission = admission or AdmissionController(ConcurrencyLimits.from_settings(settings))
         self.billing = billing or BillingService()
+        self.tools = tools
         self.session: VoiceSession | None = None
         """The call; None in the prototype, and until the page has sent its inputs."""
         self._disk_executor = disk_executor or new_disk_executor()
@@ -65,6 +68,7 @@ class RealtimeHandler(PacedStreamHandler):
             self.resolve_endpoint,
             self.admission,
             self.billing,
+            self.tools,
             disk_executor=self._disk_executor,
             clock=self.clock,
             sleep=self.sleep,
@@ -84,6 +88,7 @@ class RealtimeHandler(PacedStreamHandler):
             self.admission,
             self.billing,
             self._disk_executor,
+            self.tools,
         )
         self.session.start()
 

@@ -37,8 +37,22 @@ install_javascript() {
   fi
 }
 
+# install_mcp: install the MCP package in a folder of its own, because Gradio imports it wherever it finds it.
+install_mcp() {
+  local folder=.venv-apart/mcp wanted
+  wanted=$(cksum <requirements-mcp.txt)
+  if [ "$(cat "$folder/.installed" 2>/dev/null)" != "$wanted" ]; then
+    echo "Installing packages from requirements-mcp.txt"
+    rm -rf "$folder"
+    .venv-apart/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" \
+      -r requirements-mcp.txt
+    echo "$wanted" >"$folder/.installed"
+  fi
+}
+
 { # in parallel: both mostly wait for the network
   make_environment .venv-apart requirements-apart.txt
+  install_mcp
   install_javascript
 } &
 apart=$!

@@ -133,9 +133,12 @@ def requirement_files(files: Sequence[Path]) -> Iterator[Path]:
         yield from requirement_files([file.parent / name for name in included])
 
 
-def install(folder: Path, files: Sequence[Path]) -> None:
-    """Install the requirements unless these are installed already. Raise SetupFailed."""
-    stamp, log = folder / STAMP_NAME, folder / LOG_NAME
+def install(folder: Path, files: Sequence[Path], stamp_name: str = STAMP_NAME) -> None:
+    """Install the requirements unless these are installed already. Raise SetupFailed.
+
+    `stamp_name` is that of the file with their checksum: optional requirements have one of their own.
+    """
+    stamp, log = folder / stamp_name, folder / LOG_NAME
     wanted = str(zlib.crc32(b"".join(file.read_bytes() for file in requirement_files(files))))
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return

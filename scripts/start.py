@@ -1,4 +1,4 @@
-"""Start of the app in its environment: models first, if the embedded server is used, then the page.
+"""Start of the app in its environment: optional packages and models first, where they are used, then the page.
 
 `start.sh` and `start.bat` run it. A wrong setting is reported by app.py.
 """
@@ -13,9 +13,12 @@ from pathlib import Path
 
 from offline.engines import EnginesUnavailable, import_engines, require_engines
 from offline.models import cli as models_cli
+from scripts.environment import SetupFailed, install
 from voicechat.config.settings import ServerKind, Settings, SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
+MCP_STAMP_NAME = ".requirements-mcp"
+"""File in the environment that holds the checksum of the installed MCP requirements."""
 
 
 def needs_embedded_server() -> bool:
@@ -24,6 +27,25 @@ def needs_embedded_server() -> bool:
         return Settings.load().server_kind is ServerKind.OFFLINE
     except SettingsError:
         return False
+
+
+def needs_mcp() -> bool:
+    """Return whether the settings name MCP servers."""
+    try:
+        return bool(Settings.load().tools.mcp_config)
+    except SettingsError:
+        return False
+
+
+def install_mcp() -> int:
+    """Install the optional MCP package, if it is not there yet. Return the exit code."""
+    files = [ROOT / "requirements.txt", ROOT / "requirements-mcp.txt"]
+    try:
+        install(Path(sys.prefix), files, MCP_STAMP_NAME)
+    except SetupFailed as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 def fetch_models() -> int:
@@ -48,7 +70,9 @@ def run_app() -> int:
 def main(run: Callable[[], int] = run_app) -> int:
     """Prepare the models and run the app. Return the exit code."""
     try:
-        status = fetch_models() if needs_embedded_server() else 0
+        status = install_mcp() if needs_mcp() else 0
+        if not status and needs_embedded_server():
+            status = fetch_models()
         return status or run()
     except KeyboardInterrupt:
         return 130

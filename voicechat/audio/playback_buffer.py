@@ -233,6 +233,12 @@ class PlaybackBuffer:
             if part.received_samples and not (part.is_complete and part.played_samples == part.received_samples)
         ]
 
+    def heard_fraction(self, response_id: str) -> float | None:
+        """Return how much of a response's received audio was played, 0 to 1; None without any."""
+        parts = [part for part in self._parts.values() if part.response_id == response_id and part.received_samples]
+        received = sum(part.received_samples for part in parts)
+        return sum(part.played_samples for part in parts) / received if received else None
+
     def interrupt(self, now: float) -> list[Truncation]:
         """Stop at once and cancel the responses. Return the unfinished parts in playing order, with their heard ms.
 

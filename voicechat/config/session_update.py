@@ -7,6 +7,7 @@ fields a server does not support.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -40,8 +41,11 @@ def build_session_update(
     kind: ServerKind | None = None,
     model: str = "",
     for_program: bool = False,
+    tools: Sequence[Event] = (),
 ) -> Event:
     """Return the GA `session.update`. `kind` and `model` default to those of `settings`.
+
+    `tools`: functions that the model may call, as the protocol declares them.
 
     `for_program`: without the embedded server's additions to the protocol, which a strict client does not know.
     """
@@ -51,6 +55,7 @@ def build_session_update(
         if mode is SessionMode.VOICE
         else _build_text_session(settings)
     )
+    session["tools"] = list(tools)
     if kind is ServerKind.OPENAI and (model or settings.model_for(kind)).startswith("gpt-realtime-2"):
         session["reasoning"] = {"effort": "low"}  # more reasoning delays the first word
     return {"type": "session.update", "event_id": SESSION_EVENT_ID, "session": session}

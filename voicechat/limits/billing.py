@@ -49,6 +49,9 @@ class MetricsSink(Protocol):
     def record_incomplete(self, reason: IncompleteReason) -> None:
         """Count a reply or transcript whose rest is missing."""
 
+    def record_tool_call(self, tool: str, outcome: str, seconds: float | None) -> None:
+        """Count a call of a tool and its time; `outcome` is a `ToolCallState`, None a call that never ran."""
+
 
 class NullMetrics:
     """Sink that discards everything."""
@@ -72,6 +75,9 @@ class NullMetrics:
         pass
 
     def record_incomplete(self, reason: IncompleteReason) -> None:
+        pass
+
+    def record_tool_call(self, tool: str, outcome: str, seconds: float | None) -> None:
         pass
 
 

@@ -30,6 +30,7 @@ from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler, EndpointResolver
 from voicechat.session.conversation_store import InMemoryConversationStore
 from voicechat.session.page_resume import PageResume
+from voicechat.tools.runtime import ToolRuntime, build_tool_runtime
 from voicechat.transport import udp_check
 from voicechat.transport.ice_servers import IceServerProvider
 from voicechat.transport.udp_check import UdpCheck
@@ -49,7 +50,7 @@ from .graceful_shutdown import GracefulShutdown
 from .prometheus import Metrics
 from .routes import Health, build_router
 
-HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService], CallHandler]
+HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
 ROUTE_RULES = (
@@ -79,7 +80,8 @@ class Application:
             self.metrics,
             visitor_quota_s=settings.limits.max_visitor_seconds_per_day,
         )
-        prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing)
+        self.tools = build_tool_runtime(settings)
+        prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing, self.tools)
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
         self.page_resume = PageResume(InMemoryConversationStore(60.0 * settings.resume_minutes))
@@ -187,12 +189,14 @@ class Application:
             yield
 
     def start(self) -> None:
-        """Start the embedded server, if there is one."""
+        """Start the embedded server, if there is one, and the servers of tools."""
+        self.tools.start()
         if self.embedded_server is not None:
             self.embedded_server.start()
 
     def stop(self) -> None:
-        """Stop the embedded server, if there is one."""
+        """Stop the embedded server, if there is one, and all tools."""
+        self.tools.close()
         if self.embedded_server is not None:
             self.embedded_server.stop()
 

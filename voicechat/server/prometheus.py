@@ -23,6 +23,9 @@ METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCY_BUCKETS_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Seconds. The steps are fine where people notice a difference."""
 LABEL_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,39}")
+TOOL_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+"""Seconds of one call of a tool."""
+TOOL_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_LABEL_VALUES = 40
 """Values of one label, whatever codes a server sends."""
 OTHER_LABEL = "other"
@@ -31,14 +34,15 @@ OTHER_LABEL = "other"
 class _BoundedLabelValues:
     """Values of one label, bounded in form and number."""
 
-    def __init__(self) -> None:
+    def __init__(self, pattern: re.Pattern[str] = LABEL_PATTERN) -> None:
+        self._pattern = pattern
         self._known: set[str] = set()
 
     def normalize(self, value: str) -> str:
         """Return the value, or "other"."""
         if value in self._known:
             return value
-        if not LABEL_PATTERN.fullmatch(value) or len(self._known) >= MAX_LABEL_VALUES:
+        if not self._pattern.fullmatch(value) or len(self._known) >= MAX_LABEL_VALUES:
             return OTHER_LABEL
         self._known.add(value)
         return value
@@ -72,6 +76,11 @@ class Metrics:
             "messages_incomplete", "Answers, and texts of spoken turns, whose rest is missing.", ["reason"], **made
         )
         self._waiting = Gauge("visitors_waiting", "Visitors in the waiting queue.", **made)
+        self._tool_calls = Counter("tool_calls", "Calls of tools, by how they ended.", ["tool", "outcome"], **made)
+        self._tool_seconds = Histogram(
+            "tool_seconds", "Running time of tools.", ["tool"], buckets=TOOL_BUCKETS_S, **made
+        )
+        self._tools = _BoundedLabelValues(TOOL_NAME_PATTERN)
         self._embedded_phase: Enum | None = None
         self._outcomes = _BoundedLabelValues()
         for mode in SessionMode:  # exported from the start, with 0
@@ -120,6 +129,13 @@ class Metrics:
     def record_incomplete(self, reason: IncompleteReason) -> None:
         """Count a reply or transcript whose rest is missing. The reasons are a fixed set, whatever a server says."""
         self._incomplete.labels(reason.value).inc()
+
+    def record_tool_call(self, tool: str, outcome: str, seconds: float | None) -> None:
+        """Count a call of a tool, and `seconds` that it ran; None: it never ran."""
+        name = self._tools.normalize(tool)
+        self._tool_calls.labels(name, outcome).inc()
+        if seconds is not None and math.isfinite(seconds):
+            self._tool_seconds.labels(name).observe(max(0.0, seconds))
 
     def set_queue_length(self, visitors: int) -> None:
         """Set the number of visitors in the waiting queue."""

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from voicechat.audio.playback_buffer import Truncation
@@ -21,6 +22,7 @@ from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
+from voicechat.limits.pricing import SpendStatus
 from voicechat.limits.waiting_queue import (
     AdmissionController,
     AdmissionKind,
@@ -31,11 +33,21 @@ from voicechat.limits.waiting_queue import (
 from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.tools.actions import CancelTool
+from voicechat.tools.definition import ToolResult
+from voicechat.tools.runtime import ToolRuntime
+from voicechat.tools.tool_call import ToolCall
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource, EventObserver, ReconnectingClient
+from voicechat.upstream.session_sync import SessionConfigSync
+
+from .tool_runs import ToolRuns, build_tracker, declare_tool
 
 log = logging.getLogger(__name__)
+
+TakeToolResult = Callable[[str, ToolResult, float], list[dict[str, Any]]]
+"""Method of the call that takes a result: id of the call, result, time."""
 
 TICK_INTERVAL_S = 0.5
 """Seconds between two checks of limits, timeouts and presence."""
@@ -65,10 +77,17 @@ class BaseSession:
         visitor_key: str,
         *,
         quota_key: str = "",
+        tools: ToolRuntime | None = None,
+        disabled_tools: frozenset[str] = frozenset(),
+        timezone: str = "",
         clock: Callable[[], float],
         sleep: Callable[[float], Any],
     ) -> None:
-        """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none."""
+        """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none.
+
+        `tools`: tools of the process. `disabled_tools`: those that the visitor has switched off. `timezone`: IANA name
+        of the visitor's; "" when it is unknown.
+        """
         self.settings = settings
         self.clock = clock
         self._sleep = sleep
@@ -80,7 +99,14 @@ class BaseSession:
         self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
         self._created_at = clock()
         conversation.reset_connection()
-        self._call = CallStateMachine(conversation, settings, self._created_at)
+        self._tool_runs = ToolRuns(tools, disabled_tools)
+        self._timezone = timezone
+        tracker = build_tracker(self._tool_runs.definitions, settings, endpoint_source())
+        self._call = CallStateMachine(conversation, settings, self._created_at, tracker)
+        self._call.tools.declare = self._build_live_updates
+        self._session_sync = SessionConfigSync()
+        self._current_endpoint: Endpoint | None = None
+        """Server of the newest connection."""
         self._live: LiveCall | None = None
         self._last_seen_at = self._created_at
         """Last sign of life from the page."""
@@ -90,8 +116,8 @@ class BaseSession:
 
     # ---------------------------------------------------------------- for subclasses
 
-    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
-        """Return the `session.update` for a new connection to this server."""
+    def _preferred_update(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the `session.update` with all settings as they are wanted now of this server."""
         raise NotImplementedError
 
     def _check_presence(self, now: float) -> None:
@@ -100,13 +126,16 @@ class BaseSession:
 
     def _observers(self) -> Sequence[EventObserver]:
         """Return the observers of server events."""
-        return (self._billing,)
+        return self._billing, self._session_sync
 
     def _on_upstream_ready(self, live: LiveCall) -> None:
         """Send what a new connection needs besides the conversation."""
 
     def _on_tick(self, live: LiveCall, now: float) -> None:
         """Do more in the coarse tick of an admitted session."""
+
+    def _on_tool_ended(self, call: ToolCall) -> None:
+        """Note that a call of a tool has ended."""
 
     def _on_change(self) -> None:
         """Note that the snapshot may differ."""
@@ -152,6 +181,7 @@ class BaseSession:
     def _go_live(self) -> None:
         """Open billing, quota meter and connection of the admitted session."""
         self._billing.open()
+        self._tool_runs.watch(self._apply_tools)
         upstream = ReconnectingClient(
             self._call,
             self.settings,
@@ -159,7 +189,7 @@ class BaseSession:
             self._build_update,
             observers=self._observers(),
             on_ready=lambda: self._on_upstream_ready(live),
-            on_change=self._on_change,
+            on_change=self._on_upstream_change,
             clock=self.clock,
             sleep=self._sleep,
         )
@@ -200,6 +230,8 @@ class BaseSession:
 
     def _finish_now(self, stage: CallStage, notice: str | None) -> None:
         self._call.end(stage, notice, self.clock())
+        self._run_tools()
+        self._tool_runs.close()
         self._record_incomplete()
         self._billing.close(notice or "hung_up")
         self._release_resources()
@@ -250,9 +282,85 @@ class BaseSession:
             return Failure.SERVER_FULL  # the visitor removed their key, and the offline server has no room
         return found
 
+    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the `session.update` for a new connection to this server."""
+        self._current_endpoint = endpoint
+        return self._session_sync.start_connection(self._preferred_update(endpoint))
+
+    def _declared_tools(self, endpoint: Endpoint) -> list[dict[str, Any]]:
+        """Return the tools that the model may call now, as the protocol declares them."""
+        return [declare_tool(definition, endpoint.kind) for definition in self._call.tools.tracker.definitions]
+
+    def _build_live_updates(self) -> list[dict[str, Any]]:
+        """Return the events that bring the connected server to the settings that are wanted now."""
+        live, endpoint = self._live, self._current_endpoint
+        if live is None or endpoint is None or not live.upstream.is_connected:
+            return []
+        return self._session_sync.build_updates(self._preferred_update(endpoint), live.upstream.filter_unsupported)
+
+    def _on_upstream_change(self) -> None:
+        self._run_tools()
+        self._on_change()
+
     def _send(self, events: list[dict[str, Any]]) -> None:
+        """Send events of the call, and carry out what it wants from the executor."""
+        self._run_tools()
         if events and self._live is not None:  # the clock of 20 ms mostly has none
             self._run_in_log_context(self._live.upstream.send, events)
+
+    # ---------------------------------------------------------------- tools
+
+    def _run_tools(self) -> None:
+        """Start and stop tools as the call wants it, and count those that have ended."""
+        tools = self._call.tools
+        for command in tools.take_commands():
+            if isinstance(command, CancelTool):
+                self._tool_runs.cancel(command.call_id)
+            else:
+                on_done, on_announcement = (
+                    partial(self._take_from_tool, take, command.call_id)
+                    for take in (self._call.take_tool_result, self._call.announce)
+                )
+                self._tool_runs.start(command, tools.language, self._timezone, on_done, on_announcement)
+        for call in tools.take_finished():
+            self._count_tool(call)
+
+    def _take_from_tool(self, take: TakeToolResult, call_id: str, result: ToolResult) -> None:
+        """Hand a result or an announcement to the call, and send what follows at once."""
+        if self.is_active:
+            try:
+                self._send(take(call_id, result, self.clock()))
+            except Exception as error:
+                self.fail(error)
+            self._on_change()
+
+    def _count_tool(self, call: ToolCall) -> None:
+        known = call.name if call.name in self._tool_runs.definitions else "other"
+        ran = call.started_at is not None and call.ended_at is not None
+        seconds = (call.ended_at or 0.0) - (call.started_at or 0.0) if ran else None
+        self._metrics.record_tool_call(known, call.state.value, seconds)
+        self._on_tool_ended(call)
+
+    def _apply_tools(self) -> None:
+        """Declare the tools that are there now and not switched off."""
+        if self.is_active:
+            self._call.tools.tracker.set_tools(self._tool_runs.definitions)
+            self._send(self._build_live_updates())
+
+    def set_disabled_tools(self, names: frozenset[str]) -> None:
+        """Switch tools off by name, and all others on."""
+        self._tool_runs.disabled = names
+        self._apply_tools()
+
+    def approve(self, call_id: str, allowed: bool) -> None:
+        """Take the visitor's decision about an acting tool, by button."""
+        self._send(self._call.approve(call_id, allowed, self.clock()))
+        self._on_change()
+
+    def cancel_tool(self, call_id: str) -> None:
+        """Cancel one call of a tool."""
+        self._send(self._call.cancel_tool(call_id, self.clock()))
+        self._on_change()
 
     # ---------------------------------------------------------------- coarse clock
 
@@ -276,6 +384,7 @@ class BaseSession:
         elif failure := live.upstream.silence_failure(now):
             self._end(CallStage.FAILED, failure)
         else:
+            self._call.tools.is_near_budget = self._billing.status is not SpendStatus.OK
             self._send(self._call.check_timeouts(now))
             self._record_incomplete()
             self._on_tick(live, now)

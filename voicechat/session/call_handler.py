@@ -12,6 +12,7 @@ from voicechat.config.settings import Endpoint, Settings
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
+from voicechat.tools.runtime import ToolRuntime
 from voicechat.transport.stream_handler import PacedStreamHandler
 
 EndpointResolver = Callable[[str], Endpoint | Failure]
@@ -25,6 +26,8 @@ class CallHandler(Protocol):
     resolve_endpoint: EndpointResolver
     admission: AdmissionController
     billing: BillingService
+    tools: ToolRuntime | None
+    """Tools of the process; None for none."""
 
     def copy(self) -> PacedStreamHandler:
         """Return a handler for one connection. It sets `Visitor.call` when it starts."""

@@ -13,6 +13,7 @@ from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
+from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.snapshot import Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource
 
@@ -43,6 +44,9 @@ class TextSession(BaseSession):
         billing: BillingService | None = None,
         *,
         visitor_key: str = "",
+        tools: ToolRuntime | None = None,
+        disabled_tools: frozenset[str] = frozenset(),
+        timezone: str = "",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
@@ -55,6 +59,9 @@ class TextSession(BaseSession):
             billing or BillingService(),
             conversation,
             visitor_key,
+            tools=tools,
+            disabled_tools=disabled_tools,
+            timezone=timezone,
             clock=clock,
             sleep=sleep,
         )
@@ -62,8 +69,9 @@ class TextSession(BaseSession):
         self.is_watched = False
         """A page reads `snapshots()`."""
 
-    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
-        return build_session_update(self.settings, SessionMode.TEXT, kind=endpoint.kind)
+    def _preferred_update(self, endpoint: Endpoint) -> dict[str, Any]:
+        tools = self._declared_tools(endpoint)
+        return build_session_update(self.settings, SessionMode.TEXT, kind=endpoint.kind, tools=tools)
 
     def _check_presence(self, now: float) -> None:
         if now - self._last_seen_at > self.settings.vanished_seconds:

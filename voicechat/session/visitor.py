@@ -33,6 +33,10 @@ class Visitor:
         self.own_key = ""
         """The visitor's own key, for connections from now on. It leaves this object only towards the server."""
         self.preferences = CallPreferences()
+        self.disabled_tools: frozenset[str] = frozenset()
+        """Names of the tools that the visitor has switched off."""
+        self.timezone = ""
+        """IANA name of the visitor's timezone; "" until the page has said it."""
         self.accepted_messages: deque[str] = deque(maxlen=MAX_ACCEPTED_MESSAGES)
         """Ids of the newest typed messages that were accepted: a page sends one again when it lost the answer."""
         self.erase_stored: Callable[[], None] = _erase_nothing
@@ -95,6 +99,13 @@ class Visitor:
         if self.call is not None and self.is_in_call:
             self.call.apply_preferences()
         return effective_from(before, preferences, self.is_in_call)
+
+    def set_disabled_tools(self, names: frozenset[str]) -> None:
+        """Switch tools off by name, and all others on; in a running call and chat at once."""
+        self.disabled_tools = names
+        for session in (self.call, self.text_session):
+            if session is not None and session.is_active:
+                session.set_disabled_tools(names)
 
     def to_record(self, now: float, *, end_call: bool = True) -> VisitorRecord:
         """Return what the page gets back when it is opened again. `now`: time of the calls' clock.

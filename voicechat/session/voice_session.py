@@ -21,11 +21,12 @@ from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.tools.runtime import ToolRuntime
+from voicechat.tools.tool_call import ToolCall
 from voicechat.transport.stream_handler import PacedStreamHandler
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.turn_taking.turn_latency import TurnLatencyTracker
 from voicechat.upstream.reconnecting_client import EndpointSource, EventObserver
-from voicechat.upstream.session_sync import SessionConfigSync
 
 from .base_session import TICK_INTERVAL_S, BaseSession, LiveCall
 
@@ -44,6 +45,8 @@ class CallOwner(Protocol):
     visitor_key: str
     preferences: CallPreferences
     recording: Recording | None
+    disabled_tools: frozenset[str]
+    timezone: str
     call: VoiceSession | None
 
 
@@ -63,6 +66,7 @@ class VoiceSession(BaseSession):
         admission: AdmissionController,
         billing: BillingService,
         disk_executor: DiskExecutor,
+        tools: ToolRuntime | None = None,
     ) -> None:
         """`uplink_buffer` may hold frames that came before the page's inputs."""
         super().__init__(
@@ -73,6 +77,9 @@ class VoiceSession(BaseSession):
             visitor.conversation,
             visitor.visitor_key,
             quota_key=visitor.visitor_key,
+            tools=tools,
+            disabled_tools=visitor.disabled_tools,
+            timezone=visitor.timezone,
             clock=handler.clock,
             sleep=handler.sleep,
         )
@@ -86,9 +93,6 @@ class VoiceSession(BaseSession):
             padding_ms=settings.vad_prefix_padding_ms,
             output_latency_ms=settings.output_latency_ms,
         )
-        self._session_sync = SessionConfigSync()
-        self._current_endpoint: Endpoint | None = None
-        """Server of the newest connection."""
         self._model = visitor.preferences.model
         self._shown_version: tuple[object, ...] = ()
 
@@ -136,7 +140,7 @@ class VoiceSession(BaseSession):
     # ---------------------------------------------------------------- upstream
 
     def _observers(self) -> Sequence[EventObserver]:
-        return self._billing, self._turn_latency, self._session_sync
+        return *super()._observers(), self._turn_latency
 
     def _resolve_endpoint(self) -> Endpoint | Failure:
         found = super()._resolve_endpoint()
@@ -148,23 +152,22 @@ class VoiceSession(BaseSession):
             unsupported_fields=found.unsupported_fields.copy(),
         )
 
-    def _build_update(self, endpoint: Endpoint) -> dict[str, Any]:
-        self._current_endpoint = endpoint
-        return self._session_sync.start_connection(self._preferred_update(endpoint))
-
     def _preferred_update(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return the `session.update` by the visitor's present preferences."""
         preferred = self._visitor.preferences.apply_to(self.settings)
-        return build_session_update(preferred, SessionMode.VOICE, kind=endpoint.kind, model=endpoint.model)
+        return build_session_update(
+            preferred,
+            SessionMode.VOICE,
+            kind=endpoint.kind,
+            model=endpoint.model,
+            tools=self._declared_tools(endpoint),
+        )
 
     def apply_preferences(self) -> None:
         """Send the changes that a running session can take. The next connection begins with all of them."""
         self._call.clear_preference_notice()
         self._billing.visitor_limit_usd = self._visitor.preferences.max_cost_usd
-        live, endpoint = self._live, self._current_endpoint
-        if live is not None and live.upstream.is_connected and endpoint is not None:
-            update = self._preferred_update(endpoint)
-            self._send(self._session_sync.build_updates(update, live.upstream.filter_unsupported))
+        self._send(self._build_live_updates())
 
     def _on_upstream_ready(self, live: LiveCall) -> None:
         self.apply_preferences()  # they may have changed while it was being opened
@@ -205,6 +208,10 @@ class VoiceSession(BaseSession):
         self._run_uplink_clock(live, now)
         if self._session_sync.take_rejection():
             self._call.set_notice(Notice.PREFERENCE_REJECTED)
+
+    def _on_tool_ended(self, call: ToolCall) -> None:
+        if call.started_at is not None and call.ended_at is not None:
+            self._turn_latency.add_tool_run(call.started_at, call.ended_at)
 
     def _run_uplink_clock(self, live: LiveCall, now: float) -> None:
         """Send due silence and barge-in verdicts, once per 20 ms.

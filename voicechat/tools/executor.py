@@ -12,7 +12,7 @@ from typing import Any
 from voicechat.logs import error_location
 
 from .definition import Tool, ToolContext, ToolResult
-from .python.python_tool import ToolArgumentError
+from .failure import ToolFailure
 from .registry import ToolRegistry
 from .workers import BlockingTool, Workers, WorkersExhausted
 
@@ -124,7 +124,8 @@ class ToolExecutor:
             is_ours = limit.expired()
             logger.warning("tools: call %s name=%s", "timed out" if is_ours else error_location(error), name)
             call.report(TIMED_OUT if is_ours else FAILED)
-        except ToolArgumentError as error:
+        except ToolFailure as error:
+            logger.info("tools: call failed name=%s error=%s", name, type(error).__name__)
             call.report(ToolResult(str(error), is_error=True))
         except WorkersExhausted:
             logger.error("tools: call refused name=%s lost_workers=%d", name, self.lost_workers)

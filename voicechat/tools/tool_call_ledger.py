@@ -37,6 +37,8 @@ class ToolCallLedger:
         self, tools: Mapping[str, ToolDefinition], limits: ToolLimits, *, approve_tool: bool, speaks_first: bool
     ) -> None:
         self.tools = dict(tools)
+        """All tools that were declared. Those that no longer are stay, for their calls."""
+        self._declared = frozenset(tools)
         self.limits = limits
         self.language = "en"
         self.calls: dict[str, ToolCall] = {}
@@ -65,7 +67,17 @@ class ToolCallLedger:
     @property
     def definitions(self) -> Sequence[ToolDefinition]:
         """Tools to declare now."""
-        return (*self.tools.values(), *((APPROVE_DEFINITION,) if self.approvals.declares_approve else ()))
+        declared = (tool for name, tool in self.tools.items() if name in self._declared)
+        return (*declared, *((APPROVE_DEFINITION,) if self.approvals.declares_approve else ()))
+
+    def set_tools(self, tools: Mapping[str, ToolDefinition]) -> None:
+        """Declare these tools from now on."""
+        self.tools.update(tools)
+        self._declared = frozenset(tools)
+
+    def find_declared(self, name: str) -> ToolDefinition | None:
+        """Return the tool of a new call; None if it is not declared."""
+        return self.tools.get(name) if name in self._declared else None
 
     def running(self) -> Sequence[ToolCall]:
         """Return calls whose tool runs; not those of `approve`, which await one."""

@@ -58,6 +58,10 @@ class ToolCallTracker:
         """Ids of calls that were taken, cleared ones as well."""
         self._ended = False
 
+    def set_tools(self, tools: Mapping[str, ToolDefinition]) -> None:
+        """Declare these tools from now on: a server of tools came or went, or the visitor chose. Open calls go on."""
+        self._ledger.set_tools(tools)
+
     # ---------------------------------------------------------------- reading
 
     @property
@@ -88,7 +92,7 @@ class ToolCallTracker:
 
     @property
     def has_open_output(self) -> bool:
-        """A call awaits its output. Some servers (S2S) refuse every `response.create` meanwhile."""
+        """A call awaits its output, 6 s at most: no reply is requested meanwhile, for some servers (S2S) refuse it."""
         return not self._ended and self._ledger.rounds.has_open_output
 
     @property
@@ -109,7 +113,7 @@ class ToolCallTracker:
         status = ledger.rounds.status(response_id)
         ledger.add(ToolCall(call_id, response_id, clean_text(name, MAX_NAME_CHARS), held, requested_at=now))
         is_approve = self._approve_tool and name == APPROVE_TOOL
-        definition = APPROVE_DEFINITION if is_approve else ledger.tools.get(name)
+        definition = APPROVE_DEFINITION if is_approve else ledger.find_declared(name)
         objection = self._admission.find_objection(definition, arguments, ledger.rounds_in_turn)
         runs_at_once = bool(definition and definition.read_only and definition.approval is ApprovalMode.NEVER)
         if definition is None or arguments is None or objection:

@@ -6,6 +6,7 @@ reply, and returns the client events that tell the server. A server that interru
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from voicechat.audio.format import Samples
@@ -58,6 +59,8 @@ class BargeIn:
         """Truncations that the server has neither confirmed nor refused. Some servers do neither."""
         self._sent_cancels = 0
         """Cancellations of replies, likewise. A reply that ends as cancelled confirms all of them."""
+        self.before_cut: Callable[[float], None] = lambda now: None
+        """Called before a reply is cut where playback stands."""
 
     @property
     def policy(self) -> InterruptionPolicy:
@@ -97,6 +100,7 @@ class BargeIn:
 
     def truncate_reply(self, now: float) -> list[dict[str, Any]]:
         """Stop the reply here. Return the events that tell the server how much of it was heard."""
+        self.before_cut(now)
         events: list[dict[str, Any]] = []
         for cut in self._playback.interrupt(now):
             self._conversation.truncate(*cut)

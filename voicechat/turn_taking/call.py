@@ -16,7 +16,7 @@ from voicechat.protocol import server_events
 from voicechat.protocol.failures import loggable_code
 from voicechat.protocol.notices import Notice
 
-from .call_connection import CallConnection
+from .call_connection import RESPONSE_TIMEOUT_S, CallConnection
 from .interruption_classifier import InterruptionVerdict
 from .reply_outcomes import (
     ErrorAction,
@@ -26,7 +26,6 @@ from .reply_outcomes import (
     notice_of_error,
     notice_of_silence,
 )
-from .response_tracker import PendingResponse
 from .session_capabilities import InterruptionPolicy
 from .snapshot import TERMINAL_STAGES, CallStage
 from .user_turn import UserTurnStatus
@@ -35,12 +34,8 @@ log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
-RESPONSE_TIMEOUT_S = 10.0
-"""Seconds without any sign of a reply before the call listens again: noise that was no speech gets none."""
 ACTIVE_RESPONSE_TIMEOUT_S = 60.0
 """The same for a reply that was announced: a slow computer may take its time."""
-OPEN_TURN_TIMEOUT_S = 60.0
-"""Seconds without voice after which a turn counts as over whose end the server does not report."""
 COLLIDED_TURN_TIMEOUT_S = 1.5
 """The same before a reply is requested for a turn that collided with the reply before it."""
 
@@ -57,8 +52,9 @@ class CallStateMachine(CallConnection):
             return []
         events = self._barge_in.reject_stale(event, self.stage is CallStage.USER_SPEAKING)
         self.conversation.apply(event, self.conversation.clock.elapsed_s(now))
+        events += self._track_tools(event, now)
         handler = _HANDLERS.get(type(event))
-        return events if handler is None else events + handler(self, event, now)
+        return events if handler is None else events + handler(self, event, now) + self._take_tool_events()
 
     def _handle_audio_delta(self, event: server_events.AudioDelta, now: float) -> list[Event]:
         if self.conversation.is_text_only:  # a server that speaks although text was requested
@@ -225,6 +221,7 @@ class CallStateMachine(CallConnection):
             self._report_reply(ending.notice, after_reply=user_speaking or self.playback.has_queued_audio)
         # A cancelled reply ends late, during the turn that interrupted it: the reply to that turn is still awaited.
         over = not (given_up or event.status == "cancelled") or not self._tracker.is_response_expected
+        over = over and not self.tools.tracker.has_open_output  # a reply to the results is still to come
         if self.stage is CallStage.THINKING and not self.playback.has_queued_audio and over:
             return self._return_to_listening(now)
         return []
@@ -272,6 +269,7 @@ class CallStateMachine(CallConnection):
         events = self._interrupt_reply(now)
         item = self.conversation.add_user_message(text, self.conversation.clock.elapsed_s(now))
         events.append(self._client_events.create_item(item))
+        events += self._do(self.tools.note_typed(text, now), now)
         self._tracker.add_message(user_speaking=self.stage is CallStage.USER_SPEAKING)
         if not self.is_connected:
             self._unsent_messages += 1
@@ -283,7 +281,7 @@ class CallStateMachine(CallConnection):
     def interrupt(self, now: float) -> list[Event]:
         """Stop the reply that is being given or was requested."""
         self._end_classification(now)
-        events = self._interrupt_reply(now)
+        events = self._interrupt_reply(now) + self._do(self.tools.tracker.stop(now), now)
         self._tracker.discard_expected()
         if self.stage in (CallStage.SPEAKING, CallStage.THINKING):
             self._enter_stage(CallStage.LISTENING, now)
@@ -293,10 +291,11 @@ class CallStateMachine(CallConnection):
         """Clear the conversation here and at the server, with every reply that is to come."""
         self._end_classification(now)
         self.playback.interrupt(now)
-        events = []
+        events: list[Event] = []
         if self._registry.is_busy and self.is_connected:
             events.append(self._client_events.cancel_response(self._registry.current_id))
             self._registry.ignore(self._registry.current_id)
+        events += self._do(self.tools.clear(now), now)
         self._tracker.clear()
         self._unsent_messages = 0
         self.set_notice(None)
@@ -323,8 +322,9 @@ class CallStateMachine(CallConnection):
             if self.stage in (CallStage.THINKING, CallStage.LISTENING):
                 self._enter_stage(CallStage.SPEAKING, now)
         elif self.stage is CallStage.SPEAKING and not self.playback.has_queued_audio and self._registry.is_free:
-            self._enter_stage(CallStage.LISTENING, now)
-        return samples
+            awaits_tool = self.tools.tracker.has_open_output
+            self._enter_stage(CallStage.THINKING if awaits_tool else CallStage.LISTENING, now)
+        return self._mix_waiting_sound(samples, now)
 
     def push_audio(self, samples: Samples) -> None:
         """Take the next 20 ms of the microphone: int16[480]. Only its loudness counts."""
@@ -334,10 +334,15 @@ class CallStateMachine(CallConnection):
         """Classify a sound over the reply by time. To be called every 20 ms of a connection."""
         warmup = self._aec_warmup.tick_20ms(now, self.playback.played_samples > 0, self._barge_in.reply_in_progress)
         events = self._apply_verdict(self._barge_in.tick_20ms(now), now)
+        events += self._take_tool_events()
         return [*events, self._client_events.update_turn_detection(warmup)] if warmup else events
 
     def check_timeouts(self, now: float) -> list[Event]:
         """Give up awaiting a reply, or the end of a turn, that does not come. To be called a few times a second."""
+        events = self._tick_tools(now)
+        return events + self._check_silence(now)
+
+    def _check_silence(self, now: float) -> list[Event]:
         if self.stage is CallStage.USER_SPEAKING:
             return self._check_open_turn(now)
         if self.stage is CallStage.LISTENING and self._has_unexplained_silence:
@@ -360,25 +365,6 @@ class CallStateMachine(CallConnection):
             log.warning("call: no reply in time announced=%s", was_busy)
             self.set_notice(notice)
         return events
-
-    def _check_unexplained_silence(self, now: float) -> None:
-        """Report an empty reply to a turn whose transcript does not come: the turn may have had words."""
-        if self._idle_s(now) > RESPONSE_TIMEOUT_S and self.conversation.awaits_transcript:
-            self._has_unexplained_silence = False
-            self._report_reply(Notice.REPLY_FAILED, after_reply=False)
-
-    def _check_open_turn(self, now: float) -> list[Event]:
-        """Give up a turn whose end the server does not report, earlier where a typed message waits for that end."""
-        if self._barge_in.take_voice():  # a visitor may speak for minutes
-            self._touch(now)
-        message_waits = self._tracker.pending is PendingResponse.WITH_TURN
-        limit_s = RESPONSE_TIMEOUT_S if message_waits else OPEN_TURN_TIMEOUT_S
-        if self.playback.has_queued_audio or self._idle_s(now) <= limit_s:
-            return []
-        log.warning("call: turn without an end message_waits=%s", message_waits)
-        self._barge_in.reset()
-        self._tracker.clear_in_flight()
-        return self._return_to_listening(now)
 
 
 _HANDLERS: dict[type[server_events.ServerEvent], Callable[[CallStateMachine, Any, float], list[Event]]] = {

@@ -1,28 +1,48 @@
-"""Connections of a call: what begins, is lost or ends with one, and the request for a reply. Pure."""
+"""Connections of a call: what begins, is lost or ends with one, the request for a reply, and its tools. Pure."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from voicechat.audio.format import Samples
 from voicechat.audio.playback_buffer import PlaybackBuffer
+from voicechat.audio.waiting_sound import WaitingSound
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation, IncompleteReason
 from voicechat.protocol.client_events import ClientEventBuilder
 from voicechat.protocol.notices import Notice
+from voicechat.protocol.server_events import ServerEvent
+from voicechat.tools.actions import RequestResponse, ToolAction
+from voicechat.tools.definition import ToolResult
+from voicechat.tools.tool_call_tracker import ToolCallTracker
 
 from .aec_warmup import AecWarmup
 from .barge_in import BargeIn
 from .call_lifecycle import CallLifecycle
 from .response_tracker import PendingResponse, ResponseTracker
-from .snapshot import CallStage
+from .snapshot import CallStage, Snapshot
+from .tools.call_tools import CallTools
+
+log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
+RESPONSE_TIMEOUT_S = 10.0
+"""Seconds without any sign of a reply before the call listens again: noise that was no speech gets none."""
+OPEN_TURN_TIMEOUT_S = 60.0
+"""Seconds without voice after which a turn counts as over whose end the server does not report."""
+
 
 class CallConnection(CallLifecycle):
-    """The parts of a call, its connections and its requests. `CallStateMachine` adds events, actions and time."""
+    """The parts of a call, its connections, requests and tools. `CallStateMachine` adds events, actions and time."""
 
-    def __init__(self, conversation: Conversation, settings: Settings, now: float) -> None:
+    def __init__(
+        self, conversation: Conversation, settings: Settings, now: float, tools: ToolCallTracker | None = None
+    ) -> None:
+        """`tools`: the tools that the model may call; without them each call of a function is answered as unknown."""
         super().__init__(conversation, settings, now)
         self._registry = conversation.responses
         self.playback = PlaybackBuffer(self._registry)
@@ -32,19 +52,38 @@ class CallConnection(CallLifecycle):
         self._aec_warmup = AecWarmup(settings.echo_guard_threshold)
         self._unsent_messages = 0
         """Messages typed without a connection: all of them are replayed to the next one."""
+        self.tools = CallTools(
+            tools or ToolCallTracker({}), conversation, self.playback, self._tracker, self._client_events
+        )
+        self._tool_events: list[Event] = []
+        """Events about tools that are sent with the next ones."""
+        self._waiting_sound = WaitingSound()
+        self._barge_in.before_cut = self._note_cut
         conversation.clock.start(now)
 
     @property
     def idle(self) -> bool:
+        """The visitor is silent and awaits no reply, and no tool is busy."""
+        return self._is_silent and not self.tools.tracker.is_busy
+
+    @property
+    def _is_silent(self) -> bool:
         """The visitor is silent and awaits no reply."""
         return super().idle and not self.playback.has_queued_audio and not self._tracker.is_response_expected
+
+    def snapshot(self) -> Snapshot:
+        tracker = self.tools.tracker
+        return replace(
+            super().snapshot(), tool_calls=tuple(tracker.calls), pending_approvals=tuple(tracker.pending_approvals)
+        )
 
     # ---------------------------------------------------------------- connection
 
     def handle_connected(self, now: float) -> list[Event]:
         """Start on a new connection. Return the events that replay the conversation to it."""
-        seed = self.conversation.replay(max(self._settings.replay_items, self._unsent_messages))
-        events = self._client_events.with_event_ids("seed", seed)
+        count = max(self._settings.replay_items, self._unsent_messages)
+        events = self._client_events.seed_items(self.conversation.replay(count, self.tools.replayed_outputs()))
+        self._tool_events.clear()
         self._unsent_messages = 0
         self._fatal_failure = None
         self._tracker.clear_in_flight()
@@ -60,6 +99,7 @@ class CallConnection(CallLifecycle):
         self._barge_in.reset()
         self._aec_warmup.handle_disconnected()
         requested, awaited = self._registry.is_requested, self._registry.is_active or self._tracker.is_turn_completed
+        self._do(self.tools.lose_connection(now), now, is_connected=False)
         half_given = self.conversation.mark_replies_lost()
         self.playback.assign_new_ids(self.conversation.reset_connection())
         # A reply that was begun, or that a spoken turn awaits, may have shown and played nothing yet.
@@ -77,6 +117,7 @@ class CallConnection(CallLifecycle):
         """End the call. Audio that was not played is dropped."""
         self._barge_in.reset()
         self._deferred_notice = None
+        self._do(self.tools.end(now), now, is_connected=False)
         if stage is CallStage.FAILED and self.conversation.mark_replies_lost():
             self._incomplete_reasons.append(IncompleteReason.CONNECTION_LOST)
         for cut in self.playback.interrupt(now):
@@ -103,10 +144,11 @@ class CallConnection(CallLifecycle):
         """Request a wanted reply, unless one is being made or is still to be rejected."""
         if not self._tracker.can_request() or not self.is_connected:
             return []
-        event = self._client_events.create_response()
+        is_for_tools = self._tracker.pending is PendingResponse.FOR_TOOLS
+        event = self._client_events.create_response(tools_allowed=not is_for_tools or self.tools.may_call_tools)
         self._tracker.mark_requested(event["event_id"])
         self._enter_stage(CallStage.THINKING, now)
-        return [event]
+        return [*self._take_tool_events(), event]
 
     def _return_to_listening(self, now: float) -> list[Event]:
         """Await no reply to the turn. A message typed during it is answered now."""
@@ -114,3 +156,90 @@ class CallConnection(CallLifecycle):
         waits = self._tracker.pending is not PendingResponse.NONE
         self._enter_stage(CallStage.THINKING if waits else CallStage.LISTENING, now)
         return self._request_response(now)
+
+    # ---------------------------------------------------------------- tools
+
+    def approve(self, call_id: str, allowed: bool, now: float) -> list[Event]:
+        """Take the visitor's decision about an acting tool."""
+        self._touch(now)
+        return self._do(self.tools.tracker.decide(call_id, allowed, now), now)
+
+    def cancel_tool(self, call_id: str, now: float) -> list[Event]:
+        """Cancel one call of a tool."""
+        self._touch(now)
+        return self._do(self.tools.tracker.cancel(call_id, now), now)
+
+    def take_tool_result(self, call_id: str, result: ToolResult, now: float) -> list[Event]:
+        """Take the result of a call that ran."""
+        self._touch(now)
+        return self._do(self.tools.tracker.take_result(call_id, result, now), now)
+
+    def announce(self, call_id: str, result: ToolResult, now: float) -> list[Event]:
+        """Tell the visitor what a tool says after its call, at once or in the next silence."""
+        self.tools.add_announcement(call_id, result)
+        return self._announce_if_silent(now)
+
+    def _announce_if_silent(self, now: float) -> list[Event]:
+        return self._do(self.tools.announce_next(now), now) if self._is_silent and self.tools.has_announcement else []
+
+    def _do(self, actions: Sequence[ToolAction], now: float, *, is_connected: bool | None = None) -> list[Event]:
+        """Carry out actions of the tool call tracker. Return the events to send, a request for a reply last."""
+        before = len(self.tools.tracker.pending_approvals)
+        events = self.tools.apply(
+            actions,
+            now,
+            is_connected=self.is_connected if is_connected is None else is_connected,
+            speaking=self.stage is CallStage.USER_SPEAKING,
+        )
+        if actions or before != len(self.tools.tracker.pending_approvals):
+            self._changes += 1
+        wants_reply = any(isinstance(action, RequestResponse) for action in actions)
+        return events + self._request_response(now) if wants_reply and is_connected is None else events
+
+    def _track_tools(self, event: ServerEvent, now: float) -> list[Event]:
+        """Let the tools take a server event before the call does."""
+        actions = self.tools.track(event, now)
+        return self._take_tool_events() + ([] if actions is None else self._do(actions, now))
+
+    def _take_tool_events(self) -> list[Event]:
+        taken, self._tool_events = self._tool_events, []
+        return taken
+
+    def _note_cut(self, now: float) -> None:
+        self._tool_events += self._do(self.tools.note_cut(now), now)
+
+    def _tick_tools(self, now: float) -> list[Event]:
+        """Do what is due. While a tool is busy, nothing that waits for a reply or a visitor runs out."""
+        if self.tools.tracker.is_busy:
+            self._touch(now)
+        events = self._take_tool_events() + self._do(self.tools.tracker.tick(now), now)
+        return events + self._announce_if_silent(now)
+
+    def _mix_waiting_sound(self, samples: Samples, now: float) -> Samples:
+        """Return a frame with the sound that fills the silence while a tool runs, and note what was heard."""
+        if self.tools.has_unheard_reply and not self.playback.has_queued_audio:
+            self._tool_events += self._do(self.tools.note_played(now), now)
+        is_silent = self.stage in (CallStage.THINKING, CallStage.LISTENING) and not self.playback.has_queued_audio
+        waits = is_silent and not self.conversation.is_text_only and self.tools.tracker.is_running
+        return self._waiting_sound.mix(samples, now, is_waiting=waits)
+
+    # ---------------------------------------------------------------- turns without an end
+
+    def _check_unexplained_silence(self, now: float) -> None:
+        """Report an empty reply to a turn whose transcript does not come: the turn may have had words."""
+        if self._idle_s(now) > RESPONSE_TIMEOUT_S and self.conversation.awaits_transcript:
+            self._has_unexplained_silence = False
+            self._report_reply(Notice.REPLY_FAILED, after_reply=False)
+
+    def _check_open_turn(self, now: float) -> list[Event]:
+        """Give up a turn whose end the server does not report, earlier where a typed message waits for that end."""
+        if self._barge_in.take_voice():  # a visitor may speak for minutes
+            self._touch(now)
+        message_waits = self._tracker.pending is PendingResponse.WITH_TURN
+        limit_s = RESPONSE_TIMEOUT_S if message_waits else OPEN_TURN_TIMEOUT_S
+        if self.playback.has_queued_audio or self._idle_s(now) <= limit_s:
+            return []
+        log.warning("call: turn without an end message_waits=%s", message_waits)
+        self._barge_in.reset()
+        self._tracker.clear_in_flight()
+        return self._return_to_listening(now)

@@ -50,7 +50,7 @@ class LatencySpan(NamedTuple):
     """One bar of the waterfall, in seconds since the visitor began to speak."""
 
     name: str
-    """spoke, waited, transcribing, thinking, speaking or heard."""
+    """spoke, waited, transcribing, thinking, tool, speaking or heard."""
     start_s: float
     end_s: float
 
@@ -110,6 +110,10 @@ class _TurnTimestamps:
     playout_started_at: float = 0.0
     playout_ended_at: float = 0.0
     """End of the reply's played audio, so far."""
+    tool_started_at: float = 0.0
+    """Start of the first tool that ran for the reply."""
+    tool_ended_at: float | None = None
+    """End of the last one; None without any."""
     response_ids: set[str] = field(default_factory=set)
     item_ids: set[str] = field(default_factory=set)
 
@@ -124,6 +128,7 @@ class _TurnTimestamps:
             ("waited", self.speech_ended_at, self.endpointed_at),
             ("transcribing", self.endpointed_at, self.transcribed_at),
             ("thinking", self.endpointed_at, self.first_audio_at),
+            ("tool", self.tool_started_at, self.tool_ended_at),
             ("speaking", self.first_audio_at, self.last_audio_at),
             ("heard", self.playout_started_at, self.playout_ended_at),
         ]
@@ -176,6 +181,17 @@ class TurnLatencyTracker:
             return None
         p50, p95 = self.percentiles() or (None, None)
         return LatencySummary(self.recent(), p50, p95)
+
+    # ---------------------------------------------------------------- tools
+
+    def add_tool_run(self, started_at: float, ended_at: float) -> None:
+        """Add the run of a tool to the newest turn. One that began before the turn belongs to an earlier one."""
+        turn = self._current
+        if started_at < turn.started_at:
+            return
+        turn.tool_started_at = started_at if turn.tool_ended_at is None else min(turn.tool_started_at, started_at)
+        turn.tool_ended_at = max(turn.tool_ended_at or 0.0, ended_at)
+        self.version += 1
 
     # ---------------------------------------------------------------- events
 

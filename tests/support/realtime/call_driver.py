@@ -9,6 +9,7 @@ import numpy as np
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.server_events import parse_event
+from voicechat.tools.tool_call_tracker import ToolCallTracker
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 
@@ -18,10 +19,10 @@ Event = dict[str, Any]
 class CallDriver:
     """Connected call with a clock; collects the sent events."""
 
-    def __init__(self, **changed: Any) -> None:
+    def __init__(self, tracker: ToolCallTracker | None = None, **changed: Any) -> None:
         self.now = 100.0
         self.sent: list[Event] = []
-        self.call = CallStateMachine(Conversation(), Settings().with_changes(**changed), self.now)
+        self.call = CallStateMachine(Conversation(), Settings().with_changes(**changed), self.now, tracker)
         self.sent += self.call.handle_connected(self.now)
 
     def server_sends(self, *events: Event | list[Event]) -> list[Event]:

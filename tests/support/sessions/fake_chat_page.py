@@ -11,6 +11,7 @@ from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.session.text_session import TextSession
+from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource
 
@@ -60,12 +61,15 @@ class FakeChatPage:
 
 @asynccontextmanager
 async def running_chat(
-    endpoint: EndpointSource, conversation: Conversation | None = None, **changed: Any
+    endpoint: EndpointSource,
+    conversation: Conversation | None = None,
+    tools: ToolRuntime | None = None,
+    **changed: Any,
 ) -> AsyncIterator[FakeChatPage]:
     """Run a chat until the block ends, and check that its slot is free afterwards."""
     admission = AdmissionController(ConcurrencyLimits(chats=1))
     settings = Settings().with_changes(**changed)
-    chat = TextSession(settings, endpoint, admission, conversation or Conversation(text_only=True))
+    chat = TextSession(settings, endpoint, admission, conversation or Conversation(text_only=True), tools=tools)
     chat.start()
     page = FakeChatPage(chat)
     try:

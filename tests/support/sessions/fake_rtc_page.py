@@ -17,6 +17,7 @@ from voicechat.audio.format import FRAME, FRAME_S, RATE
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.limits.waiting_queue import AdmissionKind
 from voicechat.session.voice_session import VoiceSession
+from voicechat.tools.runtime import ToolRuntime
 
 KEY = "sk-test-secret"
 
@@ -114,10 +115,10 @@ class FakeRtcPage:
 
 @asynccontextmanager
 async def running_call(
-    endpoint: EndpointResolver, visitor: Visitor | None = None, **changed: Any
+    endpoint: EndpointResolver, visitor: Visitor | None = None, tools: ToolRuntime | None = None, **changed: Any
 ) -> AsyncIterator[FakeRtcPage]:
     """Run a call until the block ends, and check that its slot is free afterwards."""
-    page = FakeRtcPage(RealtimeHandler(Settings().with_changes(**changed), endpoint), visitor)
+    page = FakeRtcPage(RealtimeHandler(Settings().with_changes(**changed), endpoint, tools=tools), visitor)
     try:
         await page.start()
         yield page

@@ -125,9 +125,11 @@ def _parse_server(name: str, entry: object, environ: Mapping[str, str], warnings
         return None
     if not sanitise_name(name) or len(name) > MAX_SERVER_NAME_CHARS:
         raise _EntryError(f"the name needs a letter or digit, and at most {MAX_SERVER_NAME_CHARS} characters")
-    for key in IGNORED_KEYS:
-        if entry.get(key):
-            warnings.append(f'MCP_CONFIG: server {name!r}: {key} is ignored; "tools" sets the approval of each tool.')
+    warnings.extend(
+        f'MCP_CONFIG: server {name!r}: {key} is ignored; "tools" sets the approval of each tool.'
+        for key in IGNORED_KEYS
+        if entry.get(key)
+    )
     expander = VariableExpander(environ)
     kind = _kind_of(entry)
     rules = _parse_rules(entry.get("tools"))

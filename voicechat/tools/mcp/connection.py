@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from voicechat.logs import error_location
 from voicechat.tools.definition import Tool
+from voicechat.tools.failure import ToolFailure
 from voicechat.tools.mcp.config import McpServerConfig, TransportKind
 from voicechat.tools.mcp.http_transport import open_http
 from voicechat.tools.mcp.remote_tool import ToolBook
-from voicechat.tools.mcp.stdio_transport import open_stdio
+from voicechat.tools.mcp.stdio_transport import TOO_LONG_CODE, ServerFlood, open_stdio
 from voicechat.tools.registry import sanitise_name
 
 logger = logging.getLogger(__name__)
@@ -45,12 +46,25 @@ OpenTransport = Callable[[McpServerConfig], AbstractAsyncContextManager[Any]]
 TRANSPORTS: Mapping[TransportKind, OpenTransport] = {TransportKind.STDIO: open_stdio, TransportKind.HTTP: open_http}
 
 
-class ServerUnreachable(Exception):
+class ServerUnreachable(ToolFailure):
     """The connection was lost, or is not open yet."""
 
+    def __init__(self) -> None:
+        super().__init__("The tool's server cannot be reached.")
 
-class ServerRefused(Exception):
+
+class ServerRefused(ToolFailure):
     """The server answered a call with an error. Its text may quote anything and is not kept."""
+
+    def __init__(self) -> None:
+        super().__init__("The tool's server refused the call.")
+
+
+class AnswerTooLong(ToolFailure):
+    """The server's answer was too long to be read."""
+
+    def __init__(self) -> None:
+        super().__init__("The result is too long. Ask for less.")
 
 
 class McpConnection:
@@ -86,19 +100,18 @@ class McpConnection:
         loop = asyncio.get_running_loop()
         while True:
             # A task of its own: the MCP package cancels the task that holds a connection when its server dies.
-            link = _Link()
+            link = _Link(self._forget)
             holder = asyncio.create_task(self._hold(link))
             try:
                 await asyncio.wait({holder})
             except asyncio.CancelledError:
-                link.ends.set()
+                link.lose()
                 await asyncio.wait({holder}, timeout=CLOSE_S)
                 holder.cancel()
                 await asyncio.wait({holder}, timeout=CLOSE_S)
                 raise
             finally:
-                self._is_open.clear()
-                self._link = None
+                link.lose()
             if link.opened_at and loop.time() - link.opened_at > STABLE_S:
                 delay = FIRST_DELAY_S
             logger.warning("tools: server lost server=%s cause=%s retry_s=%.1f", self._name, _cause(holder), delay)
@@ -108,8 +121,7 @@ class McpConnection:
     async def call(self, name: str, arguments: Mapping[str, Any], is_repeatable: bool) -> Any:
         """Return the `mcp_types.CallToolResult` of a call. The caller bounds its time.
 
-        A repeatable call that was in flight when the connection was lost is made once more. Raise ServerUnreachable or
-        ServerRefused.
+        A repeatable call that was in flight when the connection was lost is made once more. Raise ToolFailure.
         """
         try:
             return await self._call_once(name, arguments)
@@ -123,23 +135,25 @@ class McpConnection:
         from mcp import MCPError
 
         link = self._link
-        if link is None or not self.is_open:
+        if link is None:
             raise ServerUnreachable
         try:
             result = await link.client.call_tool(name, dict(arguments))
         except MCPError as error:
-            if error.code in LOST_CODES or (error.code == HTTP_ERROR_CODE and self._is_http):
-                link.ends.set()
-                raise ServerUnreachable from None
-            raise ServerRefused from None
+            is_lost = error.code in LOST_CODES or (error.code == HTTP_ERROR_CODE and self._is_http)
+            if is_lost:
+                link.lose()
+            if link.is_flooded or error.code == TOO_LONG_CODE:
+                raise AnswerTooLong from None
+            raise (ServerUnreachable if is_lost else ServerRefused) from None
         except asyncio.CancelledError:
             self._timeouts += 1
             if self._timeouts >= MAX_TIMEOUTS:
-                link.ends.set()
+                link.lose()
             raise
         except Exception as error:  # wrong structured content: the text quotes it
             if link.ends.is_set() or type(error).__module__.startswith("anyio"):
-                link.ends.set()
+                link.lose()
                 raise ServerUnreachable from None
             raise ServerRefused from None
         self._timeouts = 0
@@ -149,13 +163,18 @@ class McpConnection:
     def _is_http(self) -> bool:
         return self._server.kind is TransportKind.HTTP
 
+    def _forget(self, link: _Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._is_open.clear()
+
     async def _hold(self, link: _Link) -> None:
         """Open the connection, list the tools, and wait for the end. One task does all of it."""
         import anyio
 
         client_class = _import_client()
         async with contextlib.AsyncExitStack() as stack:
-            with anyio.fail_after(OPEN_S):
+            async with asyncio.timeout(OPEN_S):  # a scope of anyio could not end before the client's own
                 client = client_class(
                     _WatchedTransport(self._open_transport(self._server), link),
                     read_timeout_seconds=None,
@@ -175,7 +194,6 @@ class McpConnection:
                 group.start_soon(self._list_again, link)
                 await link.ends.wait()
                 group.cancel_scope.cancel()
-            self._is_open.clear()
 
     async def _list_again(self, link: _Link) -> None:
         """List the tools after each announced change."""
@@ -186,7 +204,7 @@ class McpConnection:
                 async with asyncio.timeout(OPEN_S):
                     listed = await _list_tools(link.client)
             except Exception:
-                link.ends.set()
+                link.lose()
                 return
             self._on_tools(self._book.take_list(listed))
             await asyncio.sleep(LIST_AGAIN_S)
@@ -195,12 +213,20 @@ class McpConnection:
 class _Link:
     """State of one connection, from its opening to its loss."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_lost: Callable[[_Link], None]) -> None:
         self.client: Any = None
         self.opened_at = 0.0
         """Time of the loop; 0 before it is open."""
+        self.is_flooded = False
+        """Whether the server wrote too much. The call that made it do so is not repeated."""
         self.ends = asyncio.Event()
         self.changed = asyncio.Event()
+        self._on_lost = on_lost
+
+    def lose(self) -> None:
+        """End the connection. No further call is made with it."""
+        self.ends.set()
+        self._on_lost(self)
 
     async def take_message(self, message: Any) -> None:
         """Note a changed list of tools, which older servers announce so."""
@@ -224,7 +250,7 @@ class _WatchedTransport:
 
 
 class _WatchedStream:
-    """The messages of a server. Their end sets the link's `ends`."""
+    """The messages of a server. Their end is the end of the link."""
 
     def __init__(self, stream: Any, link: _Link) -> None:
         self._stream = stream
@@ -237,18 +263,20 @@ class _WatchedStream:
         return self
 
     async def __anext__(self) -> Any:
-        try:
-            return await self._stream.__anext__()
-        except BaseException:
-            self._link.ends.set()
-            raise
+        return await self._next(self._stream.__anext__())
 
     async def receive(self) -> Any:
+        return await self._next(self._stream.receive())
+
+    async def _next(self, coming: Awaitable[Any]) -> Any:
         try:
-            return await self._stream.receive()
+            message = await coming
         except BaseException:
-            self._link.ends.set()
+            self._link.lose()
             raise
+        if isinstance(message, ServerFlood):
+            self._link.is_flooded = True
+        return message
 
     async def __aenter__(self) -> _WatchedStream:
         await self._stream.__aenter__()

@@ -12,10 +12,12 @@ from typing import Any
 from network.proxies import proxy_for
 from voicechat.tools.mcp.config import McpServerConfig
 
-MAX_ANSWER_BYTES = 4 * 2**20
-"""Bytes of one answer to a request, also of one that is a stream of events."""
+MAX_ANSWER_BYTES = 2**20
+"""Bytes of one answer. To read more JSON would hold up every thread for too long."""
 MAX_EVENT_BYTES = 2**20
 """Bytes of one event."""
+MAX_STREAM_BYTES = 4 * 2**20
+"""Bytes of an answer that is a stream of events."""
 CONNECT_S = 10.0
 """Seconds for a connection, and for the sending of a request."""
 READ_S = 300.0
@@ -31,14 +33,15 @@ async def open_http(server: McpServerConfig) -> AsyncIterator[Any]:
     class CappedStream(httpx2.AsyncByteStream):
         """The bytes of an answer, up to a limit."""
 
-        def __init__(self, inner: Any) -> None:
+        def __init__(self, inner: Any, max_bytes: int) -> None:
             self._inner = inner
+            self._max_bytes = max_bytes
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
             async for chunk in self._inner:
                 size += len(chunk)
-                if size > MAX_ANSWER_BYTES:
+                if size > self._max_bytes:
                     raise httpx2.StreamError("the answer is too long")
                 yield chunk
 
@@ -55,7 +58,9 @@ async def open_http(server: McpServerConfig) -> AsyncIterator[Any]:
                 await response.aclose()
                 raise httpx2.RemoteProtocolError("the answer is compressed")
             if request.method != "GET":  # a GET is the stream of notifications, which lasts
-                response.stream = CappedStream(response.stream)
+                is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+                max_bytes = MAX_STREAM_BYTES if is_stream else MAX_ANSWER_BYTES
+                response.stream = CappedStream(response.stream, max_bytes)
             return response
 
     transport = CappedTransport(proxy=proxy_for(server.url), retries=0)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,26 +18,41 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from voicechat.tools.mcp.config import McpServerConfig
+from voicechat.tools.registry import sanitise_name
 
 logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 4 * 2**20
-"""Bytes of one message. A result carries its text twice."""
+"""Bytes of one message. A process that writes a longer one is ended."""
+MAX_PARSED_BYTES = 2**20
+"""Bytes of a message that is read. To read 4 MiB of JSON holds up every thread for 40 ms."""
+TOO_LONG_CODE = -32097
+"""Error code with which the transport answers a call whose result is not read."""
 MAX_JUNK_BYTES = 2**20
 """Bytes outside messages that one process may write to its output."""
 CHUNK_BYTES = 2**16
 """Bytes read at once."""
+UNUSED_NOTIFICATIONS = frozenset(
+    {"notifications/message", "notifications/progress", "notifications/resources/updated"}
+    | {"notifications/resources/list_changed", "notifications/prompts/list_changed"}
+)
+"""Notifications that nothing here reads. A flood of them would keep the client busy."""
 PAUSE_S = 0.001
 """Seconds between two chunks of a flood, in which other threads run."""
 EXIT_S = 2.0
 """Seconds that a process gets to end by itself, and then to end after SIGTERM."""
 INHERITED = (
-    ("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE")
-    + ("SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE")
-    if sys.platform == "win32"
-    else ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "TMPDIR", "LANG")
+    *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"),
+    *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
+    *("SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE"),
 )
 """Variables that a process gets from ours. No key is among them."""
+
+
+ID_SEARCH_BYTES = 200
+"""Bytes at either end of a long message in which its number is looked for."""
+_ID_AT_START = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(?P<id>\d{1,15})\s*,')
+_ID_AT_END = re.compile(rb'[}\]"\d]\s*,\s*"id"\s*:\s*(?P<id>\d{1,15})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
 
 
 class ServerFlood(Exception):
@@ -118,22 +135,25 @@ async def _read(process: asyncio.subprocess.Process, to_client: Any, name: str) 
             for line in splitter.feed(chunk):
                 message = _parse(line)
                 if message is not None:
-                    await to_client.send(message)
+                    if getattr(message.message, "method", "") not in UNUSED_NOTIFICATIONS:
+                        await to_client.send(message)
                     continue
                 junk += len(line)
                 if junk > MAX_JUNK_BYTES:
                     raise ServerFlood
             if len(chunk) == CHUNK_BYTES:
                 await asyncio.sleep(PAUSE_S)
-    except ServerFlood:
-        logger.warning("tools: server writes too much server=%s", name)
+    except ServerFlood as flood:
+        logger.warning("tools: server writes too much server=%s", sanitise_name(name))
         _kill(process)
+        with contextlib.suppress(Exception):
+            await to_client.send(flood)
     except Exception:
         pass  # the client has closed its stream, or the pipe broke: the end below says all
     finally:
         to_client.close()  # the client's calls end with "connection closed"
     with contextlib.suppress(Exception):
-        while await process.stdout.read(CHUNK_BYTES):
+        while await process.stdout.read(CHUNK_BYTES):  # noqa: ASYNC110
             await asyncio.sleep(PAUSE_S)
 
 
@@ -156,10 +176,20 @@ def _parse(line: bytes) -> Any:
 
     if not line.lstrip().startswith(b"{"):
         return None
+    if len(line) > MAX_PARSED_BYTES:
+        number = find_id(line)
+        error = {"code": TOO_LONG_CODE, "message": ""}
+        line = b"" if number is None else json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode()
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError:
         return None
+
+
+def find_id(line: bytes) -> int | None:
+    """Return the number of the request that a long line answers: near its start or at its end. Else None."""
+    found = _ID_AT_START.match(line[:ID_SEARCH_BYTES]) or _ID_AT_END.search(line[-ID_SEARCH_BYTES:])
+    return int(found["id"]) if found else None
 
 
 async def _end_process(process: asyncio.subprocess.Process) -> None:

@@ -51,7 +51,8 @@ def tool(
     The model sees the function's name, its docstring, and a JSON schema made from the types of its parameters.
     `Annotated[str, Field(description="…")]` describes a parameter. Arguments are checked and converted before a call.
     A parameter of the type `ToolContext` is filled in by the app and not shown to the model.
-    The function returns text, a `ToolResult`, or any value that JSON can hold.
+    The function returns text, a `ToolResult`, or any value that JSON can hold. It raises `ToolFailure` with a reason
+    for the model; of any other exception the model learns only that the tool failed.
 
         @tool(titles={"en": "Weather", "zh": "天氣"}, read_only=True, hints=("weather", "天氣"))
         def weather(city: Annotated[str, Field(description="Name of a city")], context: ToolContext) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from voicechat.tools.definition import ToolContext, ToolDefinition, ToolResult
+from voicechat.tools.failure import ToolFailure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +23,7 @@ MAX_PROBLEMS = 5
 """Wrong arguments that one answer names."""
 
 
-class ToolArgumentError(ValueError):
+class ToolArgumentError(ToolFailure):
     """Arguments that do not fit the signature. The text names the parameters and never their values."""
 
 

@@ -88,6 +88,7 @@ USAGE_PANEL_TEXTS: TranslationTable = {
     "span_waited": ("waiting for silence", "等待靜音"),
     "span_transcribing": ("transcribing", "語音轉文字"),
     "span_thinking": ("thinking", "思考"),
+    "span_tool": ("tool", "工具"),
     "span_speaking": ("speaking", "生成語音"),
     "span_heard": ("heard", "聽到"),
     "free": ("the models run on computers of the operator", "模型在管理員的電腦上執行，不收費"),

@@ -120,6 +120,9 @@ def build(
             session_visitor.text_conversation,
             prototype.billing,
             visitor_key=session_visitor.visitor_key,
+            tools=prototype.tools,
+            disabled_tools=session_visitor.disabled_tools,
+            timezone=session_visitor.timezone,
         )
         session.start()
         return session

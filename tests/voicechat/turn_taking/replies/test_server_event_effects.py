@@ -63,19 +63,21 @@ def test_event_without_a_part_in_a_call_changes_nothing(kind: str) -> None:
     assert stages == ["listening", "hearing", "thinking", "thinking", "speaking"]
 
 
-def test_function_call_without_words_is_said(call_driver: CallDriver) -> None:
-    """The app offers no functions, so a call of one has no result and no answer."""
+def test_unknown_function_call_is_answered_and_a_reply_requested(call_driver: CallDriver) -> None:
+    """A call that stays without an output makes models mute, even one of a function that was not declared."""
     call_driver.send_text("Hello")
     item = {"id": "f1", "type": "function_call", "status": "completed", "call_id": "c1", "name": "x", "arguments": "{}"}
-    call_driver.server_sends(
+    answers = call_driver.server_sends(
         server_events.response_started("r1", "f1")[:1],
         {"type": "response.output_item.added", "response_id": "r1", "item": {**item, "status": "in_progress"}},
         {"type": "response.function_call_arguments.done", "response_id": "r1", "item_id": "f1", "arguments": "{}"},
         {"type": "response.output_item.done", "response_id": "r1", "item": item},
         server_events.response_ended("r1", "completed", None, [item]),
     )
-    assert (call_driver.stage, call_driver.call.notice) == (CallStage.LISTENING, "reply_failed")
-    assert [role for role, _ in call_driver.messages()] == ["user"]
+    assert [answer["type"] for answer in answers] == ["conversation.item.create", "response.create"]
+    assert answers[0]["item"]["type"] == "function_call_output" and answers[0]["item"]["call_id"] == "c1"
+    assert (call_driver.stage, call_driver.call.notice) == (CallStage.THINKING, None)
+    assert [role for role, _ in call_driver.messages()] == ["user", "tool"]
 
 
 ERROR_KINDS = [

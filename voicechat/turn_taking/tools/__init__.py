@@ -1,0 +1,1 @@
+"""Tools within a call: their actions as client events and commands."""
