@@ -22,7 +22,7 @@ from voicechat.ui.widgets.status_bar import ServerStatusProvider
 
 from . import history, web_app
 from .downloads import Downloads
-from .i18n import label, negotiate_locale, parse_locale, script_texts_by_locale
+from .i18n import label, negotiate_locale, parse_locale, parse_timezone, script_texts_by_locale
 from .load_steps import LoadSteps
 from .page_sessions import PageSessions
 from .settings_panel import api_key, call_preferences, model_note, panel
@@ -139,7 +139,8 @@ STYLE_FILES = (
 """Style sheets of the page, in the order of the cascade."""
 
 LOAD_JS = """async (visitor) =>
-    [visitor, window.voiceLocale, await window.voiceResume.token(), window.voicePreferences.kept()]"""
+    [visitor, window.voiceLocale, await window.voiceResume.token(), window.voicePreferences.kept(),
+     Intl.DateTimeFormat().resolvedOptions().timeZone ?? ""]"""
 """Inputs of the load event."""
 SPARE_QUEUE_WORKERS = 16
 """Queue workers for events that finish at once."""
@@ -200,9 +201,10 @@ def build_page(
     sessions, load_steps = PageSessions(page_resume), LoadSteps()
 
     async def on_load(
-        session_visitor: Visitor, browser_locale: str, token: object, kept: object, request: gr.Request
+        session_visitor: Visitor, browser_locale: str, token: object, kept: object, zone: object, request: gr.Request
     ) -> list[Any]:  # async: in the event loop of the calls
         session_visitor.visitor_key = visitor_key(request)
+        session_visitor.timezone = parse_timezone(zone)
         sessions.open(session_visitor, token, request)
         if session_visitor.preferences == CallPreferences():  # not of a page that goes on
             session_visitor.preferences = call_preferences.parse_kept_preferences(kept) or CallPreferences()
@@ -227,6 +229,7 @@ def build_page(
         visitor = gr.State(Visitor(settings.remember_items))  # Gradio gives every session a deep copy
         locale = gr.State("en")
         browser_locale, kept_preferences = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        timezone = gr.Textbox(visible=False)
         token = gr.Textbox(visible=False, elem_id="page-token")  # in no URL and no log
         reopen = gr.Button(elem_id="events-reopen")  # pressed by event_streams.js, never seen
         reopen.click(on_reopen, None, None, show_progress="hidden", concurrency_limit=None, api_name=False)
@@ -283,7 +286,7 @@ def build_page(
             api_key.wire(fields.key, visitor, locale, [voice.status, text.status])
         page.load(
             on_load,
-            [visitor, browser_locale, token, kept_preferences],
+            [visitor, browser_locale, token, kept_preferences, timezone],
             [locale, *load_steps.seal()],
             js=LOAD_JS,
             show_progress="hidden",

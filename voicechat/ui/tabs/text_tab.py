@@ -121,7 +121,7 @@ def build(
             prototype.billing,
             visitor_key=session_visitor.visitor_key,
             tools=prototype.tools,
-            disabled_tools=session_visitor.disabled_tools,
+            disabled_tools=session_visitor.preferences.switched_off_tools,
             timezone=session_visitor.timezone,
         )
         session.start()
