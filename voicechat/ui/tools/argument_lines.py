@@ -19,7 +19,7 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 def reveal_hidden(text: str) -> str:
     """Return `text` with hidden characters as codes such as `\\u202e`."""
-    if text.isascii() and text.isprintable():  # most of them
+    if text.replace("\n", "").isprintable():  # nearly all of them
         return text
     return "".join(_reveal(character) for character in text)
 
