@@ -53,6 +53,8 @@ class CallPreferences:
     persona: str = ""
     """Key of the persona chosen last; "": the first one, as long as nothing was chosen. The page shows it. The
     instructions count, which the visitor may have changed."""
+    switched_off_tools: frozenset[str] = frozenset()
+    """Names of tools that this visitor's model may not call. The operator alone adds tools."""
 
     def apply_to(self, settings: Settings) -> Settings:
         """Return the settings of this visitor's calls."""
@@ -86,7 +88,7 @@ def effective_from(before: CallPreferences, after: CallPreferences, in_call: boo
         return EffectiveFrom.NOTHING
     if not in_call or changed & {"model", "voice"}:
         return EffectiveFrom.NEXT_CALL
-    return EffectiveFrom.NEXT_TURN if changed & {"instructions", "speed"} else EffectiveFrom.NOW
+    return EffectiveFrom.NEXT_TURN if changed & {"instructions", "speed", "switched_off_tools"} else EffectiveFrom.NOW
 
 
 def diff_session(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event:

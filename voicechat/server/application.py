@@ -93,6 +93,7 @@ class Application:
             self.downloads,
             self.audio_sockets,
             page_resume=self.page_resume,
+            offered_tools=lambda: self.tools.registry.definitions,
             rtc_configuration=ice_servers.rtc_configuration,
         )
         self.gateway = RealtimeGateway(settings, self.resolve_endpoint, self.billing, self.admission)

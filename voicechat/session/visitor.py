@@ -33,8 +33,6 @@ class Visitor:
         self.own_key = ""
         """The visitor's own key, for connections from now on. It leaves this object only towards the server."""
         self.preferences = CallPreferences()
-        self.disabled_tools: frozenset[str] = frozenset()
-        """Names of the tools that the visitor has switched off."""
         self.timezone = ""
         """IANA name of the visitor's timezone; "" until the page has said it."""
         self.accepted_messages: deque[str] = deque(maxlen=MAX_ACCEPTED_MESSAGES)
@@ -94,18 +92,15 @@ class Visitor:
         self.preferences, self.own_key = CallPreferences(), ""
 
     async def set_preferences(self, preferences: CallPreferences) -> EffectiveFrom:
-        """Store the preferences and apply them to a running call. Return when they take effect."""
+        """Store the preferences and apply them to a running call; the tools to a chat too. Return when they count."""
         before, self.preferences = self.preferences, preferences
         if self.call is not None and self.is_in_call:
             self.call.apply_preferences()
+        if preferences.switched_off_tools != before.switched_off_tools:
+            for session in (self.call, self.text_session):
+                if session is not None and session.is_active:
+                    session.set_disabled_tools(preferences.switched_off_tools)
         return effective_from(before, preferences, self.is_in_call)
-
-    def set_disabled_tools(self, names: frozenset[str]) -> None:
-        """Switch tools off by name, and all others on; in a running call and chat at once."""
-        self.disabled_tools = names
-        for session in (self.call, self.text_session):
-            if session is not None and session.is_active:
-                session.set_disabled_tools(names)
 
     def to_record(self, now: float, *, end_call: bool = True) -> VisitorRecord:
         """Return what the page gets back when it is opened again. `now`: time of the calls' clock.

@@ -45,7 +45,6 @@ class CallOwner(Protocol):
     visitor_key: str
     preferences: CallPreferences
     recording: Recording | None
-    disabled_tools: frozenset[str]
     timezone: str
     call: VoiceSession | None
 
@@ -78,7 +77,7 @@ class VoiceSession(BaseSession):
             visitor.visitor_key,
             quota_key=visitor.visitor_key,
             tools=tools,
-            disabled_tools=visitor.disabled_tools,
+            disabled_tools=visitor.preferences.switched_off_tools,
             timezone=visitor.timezone,
             clock=handler.clock,
             sleep=handler.sleep,

@@ -22,12 +22,14 @@ from voicechat.ui.widgets.status_bar import ServerStatusProvider
 
 from . import history, web_app
 from .downloads import Downloads
-from .i18n import label, negotiate_locale, parse_locale, script_texts_by_locale
+from .i18n import label, negotiate_locale, parse_locale, parse_timezone, script_texts_by_locale
 from .load_steps import LoadSteps
 from .page_sessions import PageSessions
 from .settings_panel import api_key, call_preferences, model_note, panel
+from .settings_panel.tool_switches import ToolsProvider, no_tools
 from .settings_panel.voice_menu import embedded_voice_menu
 from .tabs import text_tab, voice_tab
+from .tools import decisions
 from .widgets import more_menu
 from .widgets.app_head import APP_HEAD_HTML
 
@@ -100,9 +102,11 @@ SCRIPT_FILES = (
     "audio_measurements.js",
     "sound_check.js",
     "screen_reader.js",
+    "tool_chips.js",
     "stage.js",
     "popovers.js",
     "settings_panel.js",
+    "approval.js",
     "scrolling.js",
     "outbox.js",
     "welcome.js",
@@ -119,12 +123,14 @@ STYLE_FILES = (
     "icons.css",
     "frame.css",
     "conversation.css",
+    "tool_chip.css",
     "welcome.css",
     "dock.css",
     "call_button.css",
     "message_box.css",
     "dock_status.css",
     "dock_small.css",
+    "approval.css",
     "popovers.css",
     "settings.css",
     "captions.css",
@@ -133,7 +139,8 @@ STYLE_FILES = (
 """Style sheets of the page, in the order of the cascade."""
 
 LOAD_JS = """async (visitor) =>
-    [visitor, window.voiceLocale, await window.voiceResume.token(), window.voicePreferences.kept()]"""
+    [visitor, window.voiceLocale, await window.voiceResume.token(), window.voicePreferences.kept(),
+     Intl.DateTimeFormat().resolvedOptions().timeZone ?? ""]"""
 """Inputs of the load event."""
 SPARE_QUEUE_WORKERS = 16
 """Queue workers for events that finish at once."""
@@ -179,23 +186,25 @@ def build_page(
     audio_sockets: AudioSocketRegistry,
     *,
     page_resume: PageResume,
+    offered_tools: ToolsProvider = no_tools,
     rtc_configuration: RtcConfigurationProvider | None = None,
 ) -> gr.Blocks:
     """Build the page.
 
     `prototype`: handler that fastrtc copies for every call. `server_status`: state of the server between calls.
     `model_status`: models of the embedded server. `downloads`: tickets of the more menu. `audio_sockets`: WebSocket
-    fallback of calls. `page_resume`: closed pages that may come back. `rtc_configuration`: provides the ICE servers of
-    each call; None for none.
+    fallback of calls. `page_resume`: closed pages that may come back. `offered_tools`: tools of the operator.
+    `rtc_configuration`: provides the ICE servers of each call; None for none.
     """
     settings = prototype.settings
 
     sessions, load_steps = PageSessions(page_resume), LoadSteps()
 
     async def on_load(
-        session_visitor: Visitor, browser_locale: str, token: object, kept: object, request: gr.Request
+        session_visitor: Visitor, browser_locale: str, token: object, kept: object, zone: object, request: gr.Request
     ) -> list[Any]:  # async: in the event loop of the calls
         session_visitor.visitor_key = visitor_key(request)
+        session_visitor.timezone = parse_timezone(zone)
         sessions.open(session_visitor, token, request)
         if session_visitor.preferences == CallPreferences():  # not of a page that goes on
             session_visitor.preferences = call_preferences.parse_kept_preferences(kept) or CallPreferences()
@@ -220,6 +229,7 @@ def build_page(
         visitor = gr.State(Visitor(settings.remember_items))  # Gradio gives every session a deep copy
         locale = gr.State("en")
         browser_locale, kept_preferences = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        timezone = gr.Textbox(visible=False)
         token = gr.Textbox(visible=False, elem_id="page-token")  # in no URL and no log
         reopen = gr.Button(elem_id="events-reopen")  # pressed by event_streams.js, never seen
         reopen.click(on_reopen, None, None, show_progress="hidden", concurrency_limit=None, api_name=False)
@@ -238,7 +248,8 @@ def build_page(
                 )
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
                 text = text_tab.build(prototype, server_status, visitor, locale, load_steps)
-        fields = panel.build(settings)
+        decisions.build(visitor)
+        fields = panel.build(settings, has_tools=bool(settings.tools.tools or settings.tools.mcp_config))
         history.build(
             visitor,
             locale,
@@ -255,16 +266,27 @@ def build_page(
             api_name=False,
         )
         if fields.note is None:
-            call_preferences.wire(fields.preferences, settings, visitor, locale, load_steps)
+            call_preferences.wire(
+                fields.preferences, settings, visitor, locale, load_steps, offered_tools=offered_tools
+            )
         else:
             menu = embedded_voice_menu(model_status)
-            call_preferences.wire(fields.preferences, settings, visitor, locale, load_steps, menu, fields.note.refresh)
+            call_preferences.wire(
+                fields.preferences,
+                settings,
+                visitor,
+                locale,
+                load_steps,
+                menu,
+                fields.note.refresh,
+                offered_tools=offered_tools,
+            )
             model_note.wire(fields.note, model_status, visitor, locale, load_steps)
         if fields.key is not None:
             api_key.wire(fields.key, visitor, locale, [voice.status, text.status])
         page.load(
             on_load,
-            [visitor, browser_locale, token, kept_preferences],
+            [visitor, browser_locale, token, kept_preferences, timezone],
             [locale, *load_steps.seal()],
             js=LOAD_JS,
             show_progress="hidden",

@@ -31,6 +31,7 @@ from voicechat.ui.i18n import (
     USAGE_PANEL_TEXTS,
     get_message,
     negotiate_locale,
+    parse_timezone,
     script_texts_by_locale,
 )
 from voicechat.ui.widgets.chatbox import STATIC_DIR
@@ -139,6 +140,12 @@ def test_labels_have_the_same_keys_in_both_languages() -> None:
 )
 def test_locale_is_negotiated(header: str | None, expected: str) -> None:
     assert negotiate_locale(header) == expected
+
+
+def test_timezone_of_a_browser_is_a_known_name() -> None:
+    assert parse_timezone("Asia/Taipei") == "Asia/Taipei"
+    for hostile in (None, "", "../etc/passwd", "/etc/localtime", "Mars/Base", "x" * 65, 8, "Asia"):
+        assert parse_timezone(hostile) == "", hostile
 
 
 def test_message_is_in_the_requested_language() -> None:

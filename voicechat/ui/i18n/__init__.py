@@ -17,13 +17,15 @@ from .details import (
     USAGE_PANEL_TEXTS,
 )
 from .labels import I18N, LABELS, label
-from .locale import Locale, TranslationTable, get_message, localize, negotiate_locale, parse_locale
+from .locale import Locale, TranslationTable, get_message, localize, negotiate_locale, parse_locale, parse_timezone
 from .model_texts import MODEL_KINDS, MODEL_NEWS_TEXTS, MODEL_TEXTS, NOT_USED_REASONS
 from .script_texts import SCRIPT_TEXTS, script_texts_by_locale
 from .status_texts import CALL_NOTICE_TEXTS, CALL_STAGE_TEXTS, CHAT_NOTICE_TEXTS, CHAT_STAGE_TEXTS, quote_server
+from .tool_texts import APPROVAL_TEXTS, TOOL_CHIP_TEXTS, TOOL_OUTCOMES, TOOL_SETTINGS_TEXTS
 from .voice_texts import EMBEDDED_VOICES
 
 __all__ = [
+    "APPROVAL_TEXTS",
     "CALL_NOTICE_TEXTS",
     "CALL_STAGE_TEXTS",
     "CHAT_NOTICE_TEXTS",
@@ -47,6 +49,9 @@ __all__ = [
     "SCRIPT_TEXTS",
     "SERVER_NAMES",
     "SERVER_TITLES",
+    "TOOL_CHIP_TEXTS",
+    "TOOL_OUTCOMES",
+    "TOOL_SETTINGS_TEXTS",
     "USAGE_PANEL_TEXTS",
     "Locale",
     "TranslationTable",
@@ -55,6 +60,7 @@ __all__ = [
     "localize",
     "negotiate_locale",
     "parse_locale",
+    "parse_timezone",
     "quote_server",
     "script_texts_by_locale",
 ]

@@ -1,8 +1,12 @@
-"""Locales of the page, and lookup of translated texts. Pure."""
+"""Locales and time zones of the page's visitors, and lookup of translated texts."""
 
 from __future__ import annotations
 
 from typing import Literal
+from zoneinfo import ZoneInfo
+
+MAX_TIMEZONE_CHARS = 64
+"""Characters of the name of a time zone."""
 
 Locale = Literal["en", "zh-TW"]
 
@@ -18,6 +22,16 @@ def localize(words: tuple[str, str], locale: Locale) -> str:
 def parse_locale(name: str) -> Locale | None:
     """Return the locale with this name; None for any other name."""
     return "en" if name == "en" else "zh-TW" if name == "zh-TW" else None
+
+
+def parse_timezone(name: object) -> str:
+    """Return the IANA name of a time zone as a browser says it; "" for a name that this computer does not know."""
+    if not isinstance(name, str) or len(name) > MAX_TIMEZONE_CHARS:
+        return ""
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, OSError):
+        return ""
 
 
 def negotiate_locale(accept_language: str | None) -> Locale:

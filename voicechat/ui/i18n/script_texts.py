@@ -104,6 +104,11 @@ SCRIPT_TEXTS: TranslationTable = {
     "clear_conversation": ("Clear the conversation", "清除對話"),
     "type_instead": ("Type instead", "改用打字"),
     "talk_instead": ("Hold to talk instead", "改用按住說話"),
+    "tools_note": (
+        "Switch off what the model shall not use. Only the operator can add a tool.",
+        "關掉不想讓模型使用的工具。只有管理員能新增工具。",
+    ),
+    "tool_seconds": ("{seconds} s", "{seconds} 秒"),
     "outbox_title": ("Messages that wait for a connection", "等待連線的訊息"),
     "outbox_waiting": ("waits for the connection", "等待連線"),
     "outbox_sending": ("being sent", "傳送中"),

@@ -31,6 +31,7 @@ from voicechat.ui.i18n import (
 from voicechat.ui.load_steps import LoadSteps
 
 from .group import group
+from .tool_switches import ToolsProvider, no_tools, parse_tool_names, switched_off, tool_choices
 from .voice_menu import VoiceMenu, openai_voices
 
 MAX_NAME_CHARS = 100
@@ -59,6 +60,8 @@ class PreferenceFields:
     noise: gr.Radio
     speed: gr.Slider
     cost_cap: gr.Number
+    tools: gr.CheckboxGroup
+    """Tools that are on. The preferences hold those that are off, so that a new tool is on."""
 
     def components(self) -> list[Any]:
         return [getattr(self, name) for name in self.__dataclass_fields__]
@@ -74,6 +77,7 @@ def parse_preferences(
     noise: Any,
     speed: Any,
     cost_cap: Any,
+    switched_off_tools: Any = (),
 ) -> CallPreferences:
     """Return the preferences in the panel's fields. Values outside the choices count as not chosen.
 
@@ -91,6 +95,7 @@ def parse_preferences(
         noise_reduction=NoiseReduction(noise) if noise in set(NoiseReduction) else None,
         speed=min(max(float(speed), MIN_SPEED), MAX_SPEED) if isinstance(speed, int | float) else None,
         max_cost_usd=max(0.0, float(cost_cap)) if isinstance(cost_cap, int | float) else 0.0,
+        switched_off_tools=parse_tool_names(switched_off_tools),
     )
 
 
@@ -107,9 +112,10 @@ def parse_kept_preferences(kept: object) -> CallPreferences | None:
         values = json.loads(kept)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(values, list) or len(values) != len(PreferenceFields.__dataclass_fields__):
+    count = len(PreferenceFields.__dataclass_fields__)
+    if not isinstance(values, list) or len(values) not in (count - 1, count):  # versions without tools kept one less
         return None
-    if not all(value is None or isinstance(value, str) or _is_number(value) for value in values):
+    if not all(value is None or isinstance(value, str) or _is_number(value) for value in values[: count - 1]):
         return None
     return parse_preferences(*values)
 
@@ -126,11 +132,16 @@ def offered_models(settings: Settings) -> list[str]:
     return list(dict.fromkeys([*settings.models, *known]))
 
 
-def build_groups(settings: Settings, build_cost_group: Any, build_model_note: Callable[[], None]) -> PreferenceFields:
+def build_groups(
+    settings: Settings,
+    build_cost_group: Any,
+    build_model_note: Callable[[], None],
+    build_tools_group: Callable[[], gr.CheckboxGroup],
+) -> PreferenceFields:
     """Lay out the groups in the current Blocks.
 
     `build_cost_group`: lays out the group with the spending limit. `build_model_note`: lays out the note on the models
-    of the embedded server.
+    of the embedded server. `build_tools_group`: lays out the switches of the tools.
     """
     offline = settings.server_kind is ServerKind.OFFLINE
     models = offered_models(settings)
@@ -194,7 +205,8 @@ def build_groups(settings: Settings, build_cost_group: Any, build_model_note: Ca
             elem_id="wish-words",
         )
     cap = build_cost_group(not offline)
-    return PreferenceFields(model, voice, language, persona, instructions, pace, noise, speed, cap)
+    tools = build_tools_group()
+    return PreferenceFields(model, voice, language, persona, instructions, pace, noise, speed, cap, tools)
 
 
 def wire(
@@ -205,10 +217,12 @@ def wire(
     load_steps: LoadSteps,
     voice_menu: VoiceMenu = openai_voices,
     refresh: gr.Button | None = None,
+    offered_tools: ToolsProvider = no_tools,
 ) -> None:
     """Wire the fields in the current Blocks. `locale` is known after the `load_steps`.
 
     `refresh`: pressed each time that the panel opens, for a voice menu that changes; None for one that does not.
+    `offered_tools`: tools of the operator.
     """
     models = offered_models(settings)
     status = gr.HTML(elem_id="wishes-status", padding=False)
@@ -251,9 +265,14 @@ def wire(
             ),
             settings.speed if chosen.speed is None else chosen.speed,
             chosen.max_cost_usd,
+            gr.CheckboxGroup(
+                tool_choices(offered_tools(), user_locale),
+                value=[name for name in offered_tools() if name not in chosen.switched_off_tools],
+            ),
         ]
 
-    async def on_change(session_visitor: Visitor, user_locale: Locale, *values: Any) -> tuple[str, str]:
+    async def on_change(session_visitor: Visitor, user_locale: Locale, *shown: Any) -> tuple[str, str]:
+        values = [*shown[:-1], switched_off(offered_tools(), shown[-1], session_visitor.preferences)]
         when = await session_visitor.set_preferences(parse_preferences(*values))
         chosen_model = session_visitor.preferences.model
         needs_key = chosen_model and not session_visitor.own_key and chosen_model not in settings.models
@@ -283,6 +302,7 @@ def wire(
             fields.noise.input,
             fields.speed.release,
             fields.cost_cap.blur,
+            fields.tools.input,
         ],
         on_change,
         [visitor, locale, *components],

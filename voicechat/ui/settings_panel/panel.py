@@ -8,7 +8,7 @@ import gradio as gr
 
 from voicechat.config.settings import Settings
 
-from . import api_key, call_preferences, devices, display, model_note
+from . import api_key, call_preferences, devices, display, model_note, tool_switches
 from .group import group
 
 TITLE_HTML = """
@@ -32,8 +32,8 @@ class SettingsPanel:
     """Erases everything that is kept of this visitor."""
 
 
-def build(settings: Settings) -> SettingsPanel:
-    """Lay out the panel in the current Blocks."""
+def build(settings: Settings, *, has_tools: bool = False) -> SettingsPanel:
+    """Lay out the panel in the current Blocks. `has_tools`: the operator has configured tools."""
     key_fields: api_key.KeyFields | None = None
     note_fields: model_note.NoteFields | None = None
 
@@ -52,6 +52,8 @@ def build(settings: Settings) -> SettingsPanel:
     with gr.Column(elem_id="settings"):
         gr.HTML(TITLE_HTML, padding=False)
         with gr.Column(elem_id="settings-groups"):
-            preferences = call_preferences.build_groups(settings, build_cost_group, build_model_note)
+            preferences = call_preferences.build_groups(
+                settings, build_cost_group, build_model_note, lambda: tool_switches.build(visible=has_tools)
+            )
             forget = display.build()
     return SettingsPanel(preferences, key_fields, note_fields, forget)

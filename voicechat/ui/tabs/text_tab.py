@@ -21,15 +21,19 @@ from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import CONNECT_BUTTON_LABELS, Locale, get_message, label
 from voicechat.ui.load_steps import LoadSteps
 from voicechat.ui.outbox import Delivery, acknowledge, build_delivery, deliver, delivery_js
+from voicechat.ui.tools.approval_bar import approval_requests, render_approval
+from voicechat.ui.tools.chip import with_heard_shares
 from voicechat.ui.widgets.call_dock import newest_button_html, outbox_html
 from voicechat.ui.widgets.chatbox import (
     PENDING_PLACEHOLDER,
     ChatMessage,
     Tab,
+    build_approval_bar,
     build_chatbox,
     build_message_box,
     queue_concurrency_limit,
     to_chat_message,
+    to_tool_message,
 )
 from voicechat.ui.widgets.markdown import escape_with_entities, safe_model_markdown
 from voicechat.ui.widgets.status_bar import CHAT_STATUS, ServerStatusProvider, StatusRefresh, render_status_sentence
@@ -51,11 +55,21 @@ def render_message(bubble: Bubble, locale: Locale) -> ChatMessage | None:
 
 
 def render_history(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
-    """Return all messages, with a placeholder for an expected reply."""
-    messages = [message for bubble in snapshot.bubbles if (message := render_message(bubble, locale)) is not None]
-    if snapshot.stage in GENERATING_STAGES and (not messages or messages[-1]["role"] == "user"):
+    """Return all messages and tool calls, with a placeholder for an expected reply."""
+    found = (
+        to_tool_message(bubble, locale, heard) or render_message(bubble, locale)
+        for bubble, heard in with_heard_shares(snapshot.bubbles)
+    )
+    messages = [message for message in found if message is not None]
+    if snapshot.stage in GENERATING_STAGES and _awaits_reply(snapshot):
         messages.append({"role": "assistant", "content": PENDING_PLACEHOLDER})
     return messages
+
+
+def _awaits_reply(snapshot: Snapshot) -> bool:
+    """Return whether the last bubble is the visitor's, or a tool call that is over."""
+    last = snapshot.bubbles[-1] if snapshot.bubbles else None
+    return last is None or last.role == "user" or (last.tool_use is not None and not last.tool_use.is_open)
 
 
 render_status = partial(render_status_sentence, CHAT_STATUS)
@@ -83,6 +97,7 @@ def build(
     gr.HTML(render_text_welcome(), elem_id="text-welcome", padding=False)
     chat = build_chatbox("text")
     with gr.Column(elem_id="text-dock", elem_classes="dock"):
+        approval = build_approval_bar("text")
         gr.HTML(newest_button_html("text"), padding=False)
         with gr.Column(elem_id="text-desk", elem_classes="desk"):
             gr.HTML(outbox_html("text"), padding=False)
@@ -106,7 +121,7 @@ def build(
             prototype.billing,
             visitor_key=session_visitor.visitor_key,
             tools=prototype.tools,
-            disabled_tools=session_visitor.disabled_tools,
+            disabled_tools=session_visitor.preferences.switched_off_tools,
             timezone=session_visitor.timezone,
         )
         session.start()
@@ -141,7 +156,7 @@ def build(
     ) -> AsyncIterator[tuple[Any, ...]]:
         current = session_visitor.text_session
         if current is None or current.is_watched:
-            yield (gr.skip(),) * 5  # a generator that yields nothing would clear its outputs
+            yield (gr.skip(),) * 6  # a generator that yields nothing would clear its outputs
             return
         async for snapshot in until_unread(current.snapshots(), lambda: count_unread(page, request.session_hash)):
             connected = snapshot.stage not in TERMINAL_STAGES
@@ -160,6 +175,7 @@ def build(
                 connect_button(connected, user_locale),
                 gr.Button(interactive=snapshot.stage in GENERATING_STAGES),
                 render_usage_panel(snapshot, user_locale),
+                render_approval("text", approval_requests(snapshot, user_locale), user_locale),
             )
         current.end_by_user()  # the page has stopped reading
 
@@ -188,7 +204,7 @@ def build(
     watch: dict[str, Any] = {
         "fn": on_watch,
         "inputs": [visitor, locale],
-        "outputs": [chat, status, connect, stop, usage],
+        "outputs": [chat, status, connect, stop, usage, approval],
         "show_progress": "hidden",
         "concurrency_limit": queue_concurrency_limit(prototype.settings.max_chats, prototype.settings),
         "trigger_mode": "multiple",

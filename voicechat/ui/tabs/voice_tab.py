@@ -25,6 +25,8 @@ from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.ui.i18n import MESSAGE_NOTES, Locale, get_message, label
 from voicechat.ui.load_steps import LoadSteps
 from voicechat.ui.outbox import Delivery, acknowledge, build_delivery, deliver, delivery_js
+from voicechat.ui.tools.approval_bar import approval_requests, render_approval
+from voicechat.ui.tools.chip import with_heard_shares
 from voicechat.ui.widgets.call_dock import (
     AUDIO_CONTROLS_HTML,
     HINT_HTML,
@@ -37,10 +39,12 @@ from voicechat.ui.widgets.call_dock import (
 from voicechat.ui.widgets.chatbox import (
     ChatMessage,
     Tab,
+    build_approval_bar,
     build_chatbox,
     build_message_box,
     queue_concurrency_limit,
     to_chat_message,
+    to_tool_message,
 )
 from voicechat.ui.widgets.markdown import escape_with_entities, with_note, with_strikethrough
 from voicechat.ui.widgets.status_bar import CALL_STATUS, ServerStatusProvider, StatusRefresh, render_status_sentence
@@ -71,8 +75,12 @@ def render_caption(bubble: Bubble, locale: Locale) -> ChatMessage | None:
 
 
 def render_captions(snapshot: Snapshot, locale: Locale) -> list[ChatMessage]:
-    """Return all captions of a snapshot as chatbot messages."""
-    return [message for bubble in snapshot.bubbles if (message := render_caption(bubble, locale)) is not None]
+    """Return all captions and tool calls of a snapshot as chatbot messages."""
+    messages = (
+        to_tool_message(bubble, locale, heard) or render_caption(bubble, locale)
+        for bubble, heard in with_heard_shares(snapshot.bubbles)
+    )
+    return [message for message in messages if message is not None]
 
 
 render_status = partial(render_status_sentence, CALL_STATUS)
@@ -101,6 +109,7 @@ def build(
     chat = build_chatbox("voice")
     gr.HTML(OVERLAY_HTML, elem_id="voice-overlay", padding=False)
     with gr.Column(elem_id="voice-dock", elem_classes="dock"):
+        approval = build_approval_bar("voice")
         gr.HTML(HINT_HTML + newest_button_html("voice"), padding=False)
         with gr.Column(elem_id="voice-desk", elem_classes="desk"):
             with gr.Row(elem_id="voice-controls"):
@@ -151,7 +160,7 @@ def build(
 
     def on_snapshot(
         user_locale: Locale, session_visitor: Visitor, snapshot: Snapshot
-    ) -> tuple[list[ChatMessage], str, str]:
+    ) -> tuple[list[ChatMessage], str, str, str]:
         # The visitor may have hung up since this snapshot was made. Its captions are still valid.
         stage = snapshot.stage if session_visitor.is_in_call or snapshot.stage in TERMINAL_STAGES else CallStage.ENDED
         name = snapshot.server_name or server_status(session_visitor.own_key)[2]
@@ -164,7 +173,12 @@ def build(
             snapshot.notice_seconds,
             snapshot.server_words,
         )
-        return render_captions(snapshot, user_locale), status_bar, render_usage_panel(snapshot, user_locale)
+        return (
+            render_captions(snapshot, user_locale),
+            status_bar,
+            render_usage_panel(snapshot, user_locale),
+            render_approval("voice", approval_requests(snapshot, user_locale), user_locale),
+        )
 
     async def on_send(
         session_visitor: Visitor, text: object, message_id: object, user_locale: Locale
@@ -190,21 +204,21 @@ def build(
 
     async def on_hang_up(
         session_visitor: Visitor, user_locale: Locale
-    ) -> tuple[list[ChatMessage], str]:  # async: runs in the event loop of the call
+    ) -> tuple[list[ChatMessage], str, str]:  # async: runs in the event loop of the call
         if session_visitor.call is not None:
             session_visitor.call.end_by_user()
         # The captions too: unheard text is now struck through, and the stream of the call's snapshots has ended.
-        return render_captions(session_visitor.snapshot(), user_locale), render_status(
-            CallStage.ENDED, None, server_status(session_visitor.own_key)[2], user_locale
-        )
+        status_bar = render_status(CallStage.ENDED, None, server_status(session_visitor.own_key)[2], user_locale)
+        return render_captions(session_visitor.snapshot(), user_locale), status_bar, ""
 
     def on_call_start(session_visitor: Visitor, user_locale: Locale) -> str:
         return render_status(CallStage.CONNECTING, None, server_status(session_visitor.own_key)[2], user_locale)
 
+    shown = [chat, status, usage, approval]
     rtc.stream(prototype, inputs=[rtc, visitor], outputs=[rtc], concurrency_limit=max_calls + MAX_PENDING_OFFERS)
     # With Gradio's default limit of one, the second visitor's captions would wait until the first call ends.
-    bind_additional_outputs(rtc, on_snapshot, [locale, visitor], [chat, status, usage], concurrency_limit=max_calls)
-    websocket_fallback.build(audio_sockets, rtc, on_snapshot, visitor, locale, [chat, status, usage])
+    bind_additional_outputs(rtc, on_snapshot, [locale, visitor], shown, concurrency_limit=max_calls)
+    websocket_fallback.build(audio_sockets, rtc, on_snapshot, visitor, locale, shown)
     # Queued one after the other, so that the page receives these events in the order in which they happened.
     in_order: dict[str, Any] = {
         "show_progress": "hidden",
@@ -213,8 +227,8 @@ def build(
         "api_name": False,
     }
     rtc.start_recording(on_call_start, [visitor, locale], status, **in_order)
-    rtc.stop_recording(on_hang_up, [visitor, locale], [chat, status], **in_order)
-    released.click(on_hang_up, [visitor, locale], [chat, status], **in_order)
+    rtc.stop_recording(on_hang_up, [visitor, locale], [chat, status, approval], **in_order)
+    released.click(on_hang_up, [visitor, locale], [chat, status, approval], **in_order)
 
     delivered = send.click(
         on_send,

@@ -12,6 +12,7 @@ from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Bubble, BubbleState
 from voicechat.session.visitor import Visitor
 from voicechat.ui.i18n import INCOMPLETE_MARKS, Locale, get_message, label
+from voicechat.ui.tools.chip import render_chip
 
 from .markdown import preserve_indentation, with_mark
 from .status_bar import StatusRefresh
@@ -55,6 +56,18 @@ def to_chat_message(bubble: Bubble, markup: str, locale: Locale) -> ChatMessage 
     if not content and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         content = PENDING_PLACEHOLDER
     return {"role": bubble.role, "content": content} if content else None
+
+
+def to_tool_message(bubble: Bubble, locale: Locale, heard_percent: int | None) -> ChatMessage | None:
+    """Return the bubble of a tool call as a chatbot message; None for any other bubble."""
+    if bubble.tool_use is None:
+        return None
+    return {"role": "assistant", "content": render_chip(bubble.tool_use, locale, heard_percent)}
+
+
+def build_approval_bar(tab: str) -> gr.HTML:
+    """Build the place of the approval bar, the first part of a dock. It is empty while nothing is asked."""
+    return gr.HTML(elem_id=f"{tab}-approval", elem_classes="approval-place", padding=False)
 
 
 def build_chatbox(tab: str) -> gr.Chatbot:

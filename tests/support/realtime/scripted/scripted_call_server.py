@@ -13,7 +13,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from tests.support.realtime import server_events
+from tests.support.realtime import server_events, tool_events
 
 FILLER = "This message was said earlier in the conversation, and stays as it is while another one grows."
 TIMEOUT_S = 30.0
@@ -84,6 +84,14 @@ class ScriptedCallServer:
         for word in self._paced(words, per_second):
             self._send(server_events.transcription_delta(turn, f"{word} "))
         self._send(server_events.transcription_completed(turn, " ".join(words)))
+
+    def call_tool(self, name: str, arguments: dict[str, Any]) -> str:
+        """Send a whole response that calls a tool, and return the id of the call."""
+        number = next(self._numbers)
+        call_id = f"call_{number}"
+        for event in tool_events.calling_response(f"r{number}", [(call_id, name, arguments)]):
+            self._send(event)
+        return call_id
 
     def grow_reply(
         self, words: int, per_second: float, *, sound_ms: int | None = None, finish: bool = True

@@ -21,13 +21,15 @@
   const isKept = () => local.read(KEEP) !== "off";
   /** The server counts characters; the strings of a script count an emoji twice. */
   const textOf = (item) => item.parts.map(([words, heard]) => (heard === null ? words : [...words].slice(0, heard).join(""))).join("").trim();
+  /** Return the words by which a call of a tool is found; its arguments are no words of the conversation. */
+  const wordsOf = (item) => (item.tool_use ? [item.tool_use.name, ...item.tool_use.titles.map(([, title]) => title)].join(" ") : textOf(item));
   const itemsOf = (record) => NAMES.flatMap((name) => record[name].items);
   const plain = (words) => words.toLowerCase().replace(/\s+/g, " ").trim();
   /** Return what the list shows of a conversation, and the text that it searches. */
   const listingOf = (id, updated, record) => {
     const items = itemsOf(record);
-    const first = items.find((item) => item.kind === "user") ?? items[0];
-    return { id, updated, title: first ? textOf(first).slice(0, 120) : "", search: plain(items.map(textOf).join(" ")) };
+    const first = items.find((item) => item.kind === "user") ?? items.find((item) => !item.tool_use);
+    return { id, updated, title: first ? textOf(first).slice(0, 120) : "", search: plain(items.map(wordsOf).join(" ")) };
   };
 
   // ---------------------------------------------------------------- database

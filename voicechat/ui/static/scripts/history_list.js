@@ -8,10 +8,16 @@
     made.append(...children);
     return made;
   };
+  /** Return a call of a tool as one line of Markdown code, which shows it literally. */
+  const toolLine = ({ name, arguments: asked, result, state }) => {
+    const words = `${name} ${asked} → ${result || state}`.replace(/\s+/g, " ");
+    const fence = "`".repeat(1 + Math.max(0, ...(words.match(/`+/g) ?? []).map((each) => each.length)));
+    return `${fence} ${words} ${fence}`;
+  };
   const download = async ({ id, title }) => {
     const record = JSON.parse((await history.find(id)) ?? "null");
     if (!record) return;
-    const lines = history.itemsOf(record).map((item) => `**${text[item.kind === "user" ? "history_you" : "history_model"]}:** ${history.textOf(item)}`);
+    const lines = history.itemsOf(record).map((item) => (item.tool_use ? toolLine(item.tool_use) : `**${text[item.kind === "user" ? "history_you" : "history_model"]}:** ${history.textOf(item)}`));
     const link = element("a", { href: URL.createObjectURL(new Blob([`# ${title}\n\n${lines.join("\n\n")}\n`], { type: "text/markdown" })), download: "conversation.md" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -5,6 +5,7 @@
   const CHATS = ["#voice-chat", "#text-chat"];
   const WATCHED = "#voice-chat, #text-chat, #voice-figures, #text-figures";
   const MESSAGE = "[data-testid=user], [data-testid=bot]";
+  const CHIP = ".tool-call";
   const LOGS = ':is(#voice-chat, #text-chat) [aria-live="polite"]';
   const PHRASE_END = /[.!?。！？…](?=\s|$|[^\s.!?。！？…\d])/g;
   const SETTLED_MS = 1500; // an unchanged text is announced after this time, also without a final stop
@@ -40,6 +41,8 @@
     return spoken.get(message);
   };
   const readText = (message) => {
+    const chip = message.querySelector(CHIP); // announced at each of its outcomes, without what it hides
+    if (chip) return [...chip.querySelectorAll(".tool-title, .tool-outcome, .tool-heard")].map((each) => each.textContent).join(", ");
     let text = message.innerText;
     for (const each of message.querySelectorAll(".unheard, .note")) {
       const at = text.lastIndexOf(each.innerText);
@@ -64,10 +67,11 @@
       const before = announced.get(chat) ?? [];
       const read = before.slice(countScrolledOut(before, texts));
       announced.set(chat, texts.map((text, i) => {
-        const from = read[i]?.end ?? 0;
-        const end = settled || i + 1 < texts.length ? text.length : endOfCompletePhrases(text);
+        const isChip = messages[i].querySelector(CHIP) !== null;
+        const from = isChip && read[i]?.text !== text ? 0 : read[i]?.end ?? 0;
+        const end = isChip || settled || i + 1 < texts.length ? text.length : endOfCompletePhrases(text);
         if (end > from) announce(text.slice(from, end).trim());
-        return { text, end: Math.max(from, end) };
+        return { text, end: isChip ? end : Math.max(from, end) };
       }));
     }
   };
