@@ -18,6 +18,7 @@ import warnings
 
 from network.proxies import ProxySettingError, prepare_environment
 from voicechat.config.settings import Settings, SettingsError
+from voicechat.gradio_import import leave_out_type_stubs
 
 try:
     settings = Settings.load()
@@ -26,6 +27,7 @@ try:
 except (SettingsError, ProxySettingError) as error:
     raise SystemExit(str(error)) from None
 
+leave_out_type_stubs()
 import pandas  # noqa: F401  Gradio imports it at the first event: over a second of stutter in the first call
 
 from realtime_handler import RealtimeHandler

@@ -10,8 +10,10 @@ import pytest
 
 from network.proxies import prepare_environment
 from tests.support.app.app_process import AppProcess, running_app
+from voicechat.gradio_import import leave_out_type_stubs
 
 os.environ["OFFLINE_UPGRADE"] = "false"  # no test downloads a model in the background
+leave_out_type_stubs()
 prepare_environment()  # a developer's proxy is not asked for this computer, in the processes of the tests either
 
 # Generated tests check results, not speed: a stall of a busy machine must not fail them. The long mode has more

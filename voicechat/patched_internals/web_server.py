@@ -8,6 +8,15 @@ _SANSIO = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOP
 
 WEB_SERVER_USES = (
     InternalUse(
+        used_in="voicechat/gradio_import.py",
+        used_for="Gradio's type stubs are left out. It happens in the import, before other patches.",
+        lost_when_skipped="The app starts later, by almost half of the time of Gradio's import.",
+        relied_on={
+            "gradio.component_meta:create_or_modify_pyi": "cb30a62c1854e6cb",
+            "gradio.component_meta:ComponentMeta.__new__": "2274be56e5b7757a",
+        },
+    ),
+    InternalUse(
         used_in="voicechat/server/access_policy_factory.py",
         used_for="Id of fastrtc's component, which its requests name.",
         lost_when_skipped="Nothing steps back: calls are refused.",

@@ -18,7 +18,11 @@ from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess, running_app
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.page_steps import wait_for_whole_reply
+from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 from tests.support.speech_recognition import error_rate, transcribe
+
+REPLY_S = 30.0
+"""Seconds of a long reply: it is still played when the page closes."""
 
 
 def save(caller: BrowserPage, kind: str) -> Download:
@@ -98,33 +102,37 @@ def test_exported_conversation_matches_the_call(caller: BrowserPage, app: AppPro
 
 
 @pytest.fixture
-def forgetful_app(app: AppProcess, tmp_path: Path) -> Iterator[AppProcess]:
-    """Yield an app that keeps nothing of a page that is closed. Its server is the other app's, which has the models."""
-    server = app.url.replace("http", "ws") + "/v1/realtime"
-    with running_app(tmp_path / "log.txt", REALTIME_URL=server, RESUME_MINUTES="0") as forgetful:
-        forgetful.wait_for_health(lambda health: health["http"] == 200)
-        yield forgetful
+def forgetful_app(tmp_path: Path) -> Iterator[AppProcess]:
+    """Yield an app that keeps nothing of a page that is closed. Its server answers every call at length."""
+    with ThreadedRealtimeServer(
+        "Tell me a story.", "Once upon a time there was a lighthouse.", REPLY_S
+    ).running() as server:
+        settings = {"REALTIME_URL": server.url, "REALTIME_API_KEY": "sk-test", "RESUME_MINUTES": "0"}
+        with running_app(tmp_path / "log.txt", **settings) as forgetful:
+            forgetful.wait_for_health(lambda health: health["http"] == 200)
+            yield forgetful
 
 
+@pytest.mark.beside
 def test_closed_page_deletes_its_recording(forgetful_app: AppProcess, browser: Browser) -> None:
     app = forgetful_app
     before = unlinked_files(app)
     caller = BrowserPage(browser, app.url)
-    caller.start_call()
-    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.wait_until_loud(caller.audio_clock_s())
+    caller.press_call_button()
+    caller.wait_for_stage("speaking")
     caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 7.0)  # longer than the part kept in memory
     assert unlinked_files(app) > before
     caller.close()
     app.wait_for_health(lambda health: health["calls"] == 0 and unlinked_files(app) <= before, timeout=30)
 
 
-def test_recording_contains_the_heard_part_of_a_reply_only(caller: BrowserPage) -> None:
+def test_hang_up_during_a_reply_strikes_through_the_rest_and_records_the_heard_part_only(caller: BrowserPage) -> None:
     caller.start_call()
     asked = caller.audio_clock_s()
     caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
     caller.wait_until_loud(asked)
     caller.hang_up()
+    caller.page.wait_for_selector("#voice-chat .unheard", state="attached")
     reply = json.loads(read_download(save(caller, "json")))["messages"][-1]
     assert reply["state"] == "interrupted"
     assert reply["unheard"]

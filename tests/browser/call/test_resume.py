@@ -18,6 +18,8 @@ from tests.support.browser.page_scripts import MICROPHONES_RELEASED_JS, NO_UDP_S
 from tests.support.browser.resumed_page import ResumablePage, ShownSpeech
 from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 
+pytestmark = pytest.mark.beside
+
 SPOKEN = "Tell me about the lighthouse."
 REPLY = (
     "The lighthouse stands on a rock in the sea. Its keeper has a grey cat. Every evening they climb the stairs "
@@ -36,25 +38,43 @@ NO_ANSWER = "The server does not answer. Waiting for it…"
 SAVED_EVERY_S = 2.0
 """Seconds between two copies of a growing reply that the page keeps itself."""
 HEARD_S = 4.0
-"""Seconds of a reply that are heard before a test ends it."""
+"""Seconds of a reply that are heard before a test ends it, at least."""
+LISTENED_S = HEARD_S + 1.0
+"""Seconds of the page's clock before a test ends a reply: the server of a busy computer may be late."""
 
 
-@pytest.fixture
-def model() -> Iterator[ThreadedRealtimeServer]:
+@pytest.fixture(scope="module")
+def running_model() -> Iterator[ThreadedRealtimeServer]:
     """Yield a server that hears the same turn in every call and answers it at length."""
     with ThreadedRealtimeServer(SPOKEN, REPLY, REPLY_S).running() as model:
         yield model
+
+
+@pytest.fixture
+def model(running_model: ThreadedRealtimeServer) -> ThreadedRealtimeServer:
+    """Return the server, with the sessions of this test only."""
+    running_model.sessions.clear()
+    return running_model
 
 
 def environment(model: ThreadedRealtimeServer) -> dict[str, str]:
     return {"REALTIME_URL": model.url, "REALTIME_API_KEY": "sk-test", "VANISHED_SECONDS": "3"}
 
 
-@pytest.fixture
-def app(model: ThreadedRealtimeServer, tmp_path: Path) -> Iterator[AppProcess]:
-    with running_app(tmp_path / "app.log", **environment(model)) as app:
+@pytest.fixture(scope="module")
+def lasting_app(
+    running_model: ThreadedRealtimeServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AppProcess]:
+    with running_app(tmp_path_factory.mktemp("app") / "app.log", **environment(running_model)) as app:
         app.wait_for_health(lambda health: health["status"] == "ok")
         yield app
+
+
+@pytest.fixture
+def app(lasting_app: AppProcess) -> Iterator[AppProcess]:
+    """Yield the app that is not killed. Afterwards it has no call."""
+    yield lasting_app
+    lasting_app.wait_for_health(lambda health: health["calls"] == 0)
 
 
 def call_until_reply_is_heard(page: ResumablePage) -> None:
@@ -62,7 +82,7 @@ def call_until_reply_is_heard(page: ResumablePage) -> None:
     page.press_call_button()
     page.wait_for_stage("speaking")
     page.wait_for_messages(2)
-    page.wait_until("(t) => caller.now() > t", page.audio_clock_s() + HEARD_S)
+    page.wait_until("(t) => caller.now() > t", page.audio_clock_s() + LISTENED_S)
 
 
 def assert_same_and_cut(shown: list[ShownSpeech], before: list[ShownSpeech], lost_s: float = 1.0) -> None:

@@ -11,7 +11,6 @@ from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.page_scripts import (
-    CALL_BUTTON,
     MICROPHONES_RELEASED_JS,
     NO_UDP_SCRIPT,
     WEBSOCKET_NOTICE_SELECTOR,
@@ -103,70 +102,4 @@ def test_call_continues_after_a_lost_path(app: AppProcess, browser: Browser, pag
     assert caller.page.locator("#voice-chat .unheard").count() == 0
     assert error_rate(messages[1].text, transcribe(caller.recorded_output(asked, end))) <= 0.34
     caller.hang_up()
-    wait_until_released(app, caller)
-
-
-def test_hang_up_before_the_fallback_opens_no_socket(
-    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
-) -> None:
-    caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT)
-    pages_to_close.append(caller)
-    opened: list[str] = []
-    caller.page.on("websocket", lambda socket: opened.append(socket.url))
-    caller.wait_for_stage("idle", "ended", "failed", timeout=60)
-    caller.press_call_button()
-    caller.page.wait_for_selector(f'{CALL_BUTTON} [title="spinner"]', state="attached")
-    caller.wait_until("() => caller.peers().length === 1")
-    caller.press_call_button()
-    caller.wait_for_stage("ended")
-    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 4.0)
-    assert opened == []
-    assert caller.page.locator(f'{CALL_BUTTON} [title="start recording"]').count() == 1
-    wait_until_released(app, caller)
-
-
-def test_lost_socket_is_replaced_once_then_the_call_ends(
-    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
-) -> None:
-    sockets = """(() => {
-      const Socket = window.WebSocket;
-      window.sockets = [];
-      window.WebSocket = class extends Socket { constructor(...a) { super(...a); sockets.push(this); } };
-    })();"""
-    caller = BrowserPage(browser, app.url, before=NO_UDP_SCRIPT + sockets)
-    pages_to_close.append(caller)
-    caller.start_call()
-    for count in (1, 2):
-        caller.wait_until(f"() => window.sockets.filter((s) => s.url.includes('voice-socket')).length === {count}")
-        caller.wait_until("() => sockets.at(-1).readyState === 1")
-        assert caller.page.evaluate("caller.opened()[0][0]") == "live"
-        assert app.health()["calls"] == 1
-        caller.page.evaluate("sockets.at(-1).close(4001)")  # for the page the socket was closed by the server
-    caller.wait_for_stage("ended")
-    assert "connection was lost" in caller.page.inner_text("#voice-hint")
-    wait_until_released(app, caller)
-
-
-AUDIO_CONTEXTS_SCRIPT = """(() => {
-  const Context = window.AudioContext;
-  window.contexts = [];
-  window.AudioContext = class extends Context { constructor(...a) { super(...a); contexts.push(this); } };
-})();"""
-
-
-def test_suspended_audio_context_is_resumed(
-    app: AppProcess, browser: Browser, pages_to_close: list[BrowserPage]
-) -> None:
-    caller = BrowserPage(
-        browser, app.url, before=NO_UDP_SCRIPT, after=AUDIO_CONTEXTS_SCRIPT
-    )  # contexts of the page, not of the fake devices
-    pages_to_close.append(caller)
-    caller.start_call()
-    caller.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
-    caller.page.evaluate("Promise.all(contexts.map((each) => each.suspend()))")
-    caller.wait_until(
-        "() => contexts.some((each) => each.sampleRate === 24000 && each.state === 'running')", timeout=60
-    )
-    caller.hang_up()
-    caller.wait_until("() => contexts.every((each) => each.state !== 'running')", timeout=60)
     wait_until_released(app, caller)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect
@@ -14,38 +15,50 @@ from tests.support.browser.page_errors import PageErrors
 from tests.support.browser.page_scripts import CALL_BUTTON, NO_UDP_SCRIPT, WEBSOCKET_NOTICE_SELECTOR
 from tests.support.browser.page_steps import wait_for_whole_reply
 from tests.support.browser.space_frame import SHARE_HOST, SPACE_ENVIRONMENT, SPACE_HOST, FramedPage, running_outer_page
+from tests.support.realtime.fake_echo_server import EchoRealtimeServer
 from tests.support.speech_recognition import error_rate, transcribe
 
 SIZES = {"phone": (390, 780), "small window": (900, 500), "desktop": (1600, 1000)}
 
 
-@pytest.fixture(scope="module")
-def space(app: AppProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """Yield an app with a Space's environment. Its Realtime server is the other app's, which has the models."""
-    server = app.url.replace("http", "ws") + "/v1/realtime"
-    with running_app(tmp_path_factory.mktemp("space") / "log.txt", REALTIME_URL=server, **SPACE_ENVIRONMENT) as space:
+@contextmanager
+def space_browser(server: str, playwright: Playwright, folders: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Run an app with a Space's environment on a Realtime server, and a browser that resolves the Space's hosts to it.
+
+    The browser blocks the unpartitioned cookies of other sites.
+    """
+    with running_app(folders.mktemp("space") / "log.txt", REALTIME_URL=server, **SPACE_ENVIRONMENT) as space:
         space.wait_for_health(lambda health: health["http"] == 200)
-        yield space
+        with running_outer_page(folders.mktemp("outer"), space.url) as resolver_rules:
+            browser = launch_chromium(playwright, resolver_rules, "--test-third-party-cookie-phaseout")
+            yield browser
+            browser.close()
         space.wait_for_health(lambda health: health["calls"] == 0, timeout=60)
         assert "Traceback" not in space.log_path.read_text(), space.log_path.read_text()[-4000:]
 
 
-@pytest.fixture(scope="module")
-def space_browser(
-    space: AppProcess, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+@pytest.fixture
+def talking_space(
+    app: AppProcess, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Browser]:
-    """Yield a browser that resolves the hosts of the Space, and blocks the unpartitioned cookies of other sites."""
-    with running_outer_page(tmp_path_factory.mktemp("outer"), space.url) as resolver_rules:
-        browser = launch_chromium(playwright, resolver_rules, "--test-third-party-cookie-phaseout")
+    """Yield the browser of a Space whose Realtime server is the other app's, which has the models."""
+    with space_browser(app.url.replace("http", "ws") + "/v1/realtime", playwright, tmp_path_factory) as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def silent_space(
+    echo_server: EchoRealtimeServer, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    with space_browser(echo_server.url, playwright, tmp_path_factory) as browser:
+        yield browser
 
 
 @pytest.mark.parametrize(
     "path", [pytest.param("", id="WebRTC"), pytest.param(NO_UDP_SCRIPT, id="web socket", marks=pytest.mark.long)]
 )
-def test_call_in_the_frame_of_a_space(space_browser: Browser, page_errors: PageErrors, path: str) -> None:
-    framed = FramedPage(space_browser, before=path)
+def test_call_in_the_frame_of_a_space(talking_space: Browser, page_errors: PageErrors, path: str) -> None:
+    framed = FramedPage(talking_space, before=path)
     framed.start_call()
     if path:
         framed.page.wait_for_selector(WEBSOCKET_NOTICE_SELECTOR)
@@ -63,9 +76,10 @@ def test_call_in_the_frame_of_a_space(space_browser: Browser, page_errors: PageE
     assert page_errors.found == []
 
 
+@pytest.mark.beside
 @pytest.mark.parametrize("host", [SPACE_HOST, SHARE_HOST])
-def test_public_address_has_no_errors(space_browser: Browser, page_errors: PageErrors, host: str) -> None:
-    context = space_browser.new_context(ignore_https_errors=True)
+def test_public_address_has_no_errors(silent_space: Browser, page_errors: PageErrors, host: str) -> None:
+    context = silent_space.new_context(ignore_https_errors=True)
     page = context.new_page()
     page.goto(f"https://{host}/")
     expect(page.locator('#status [data-stage="idle"]')).to_be_visible(timeout=30_000)
@@ -73,9 +87,10 @@ def test_public_address_has_no_errors(space_browser: Browser, page_errors: PageE
     assert page_errors.found == []
 
 
+@pytest.mark.beside
 @pytest.mark.parametrize("size", SIZES)
-def test_page_fills_the_frame_without_scrolling(space_browser: Browser, size: str) -> None:
-    framed = FramedPage(space_browser, size=SIZES[size])
+def test_page_fills_the_frame_without_scrolling(silent_space: Browser, size: str) -> None:
+    framed = FramedPage(silent_space, size=SIZES[size])
     framed.wait_for_stage("idle")
     width, height = SIZES[size]
     assert framed.page.evaluate("[innerWidth, innerHeight]") == [width, height - 60], "the frame keeps its size"

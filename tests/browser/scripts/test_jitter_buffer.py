@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, Page
 
 from voicechat.ui.widgets.chatbox import STATIC_DIR
 
+pytestmark = pytest.mark.beside
+
 SAMPLES_PER_MS = 24
 """Samples per millisecond."""
 

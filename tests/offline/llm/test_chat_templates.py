@@ -1,6 +1,6 @@
 """Chat templates of other models with a real llama.cpp, over HTTP and in the process: none refuses our requests, and
-no thought gets through. The carried model stands in for the others: the template, and where needed a grammar for its
-replies, are replaced."""
+no thought gets through. A tiny model with the carried one's tokens stands in for the others: the template, and where
+needed a grammar for its replies, are replaced."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from offline.models.store import find_models
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 from offline.remote.chat_prompt import build_chat_request
 from tests.support.endpoints.llama_http_server import LlamaSettings, running_llama_server
+from tests.support.models.tiny_language_model import write_tiny_language_model
 
 pytestmark = pytest.mark.models
 
@@ -79,6 +80,14 @@ CONVERSATIONS = {
 Reply = Callable[[ReplyRequest], str]
 
 
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    carried, path = find_models().llm, tmp_path_factory.mktemp("model") / "tiny.gguf"
+    assert carried is not None
+    write_tiny_language_model(path, carried)
+    return path
+
+
 @dataclass(frozen=True)
 class Setup:
     """Template, the reply that a grammar dictates ("" for the model's own words), and the model's name."""
@@ -94,7 +103,7 @@ class Setup:
 
 
 @contextmanager
-def local(setup: Setup) -> Iterator[Reply]:
+def local(setup: Setup, weights: Path) -> Iterator[Reply]:
     """Let the language model of this process reply."""
 
     def start(params: xllamacpp.CommonParams) -> xllamacpp.Server:
@@ -102,13 +111,11 @@ def local(setup: Setup) -> Iterator[Reply]:
         params.warmup = False
         return start_llama_server(params)
 
-    carried = find_models().llm
-    assert carried is not None
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(language_model, "start_llama_server", start)
         path = Path(folder) / f"{setup.name}.gguf"
-        path.symlink_to(carried)
-        model = LanguageModel(path, slots=1, threads=2, context_tokens=1024)
+        path.symlink_to(weights)
+        model = LanguageModel(path, slots=1, threads=1, context_tokens=1024)
 
     def reply(request: ReplyRequest) -> str:
         prompt = build_prompt(request, ("en",), 1024, few_shot=False, any_template=True)
@@ -123,9 +130,10 @@ def local(setup: Setup) -> Iterator[Reply]:
 
 
 @contextmanager
-def remote(setup: Setup) -> Iterator[Reply]:
+def remote(setup: Setup, weights: Path) -> Iterator[Reply]:
     """Let llama.cpp's HTTP server reply."""
-    with running_llama_server(LlamaSettings(1024, template=setup.template, grammar=setup.grammar)) as server:
+    settings = LlamaSettings(1024, threads=1, template=setup.template, grammar=setup.grammar)
+    with running_llama_server(settings, weights) as server:
         endpoint = ChatEndpoint(EndpointSettings(server.url, setup.name, server.key))
         with asyncio.Runner() as runner:
 
@@ -139,20 +147,20 @@ def remote(setup: Setup) -> Iterator[Reply]:
             runner.run(endpoint.close())
 
 
-Way = Callable[[Setup], AbstractContextManager[Reply]]
+Way = Callable[[Setup, Path], AbstractContextManager[Reply]]
 WAYS = pytest.mark.parametrize("way", [local, remote])
 
 
 @WAYS
-def test_switch_against_thoughts_reaches_the_template(way: Way) -> None:
-    with way(Setup(TOO_LONG_WITH_THOUGHTS, "Hello there.")) as reply:
+def test_switch_against_thoughts_reaches_the_template(way: Way, tiny_model: Path) -> None:
+    with way(Setup(TOO_LONG_WITH_THOUGHTS, "Hello there."), tiny_model) as reply:
         assert reply(CONVERSATIONS["one turn"]) == "Hello there."
 
 
 @WAYS
 @pytest.mark.parametrize("template", [ALTERNATING, NO_SYSTEM])
-def test_strict_templates_take_every_conversation(way: Way, template: str) -> None:
-    with way(Setup(template)) as reply:
+def test_strict_templates_take_every_conversation(way: Way, template: str, tiny_model: Path) -> None:
+    with way(Setup(template), tiny_model) as reply:
         for name, request in CONVERSATIONS.items():
             assert reply(request).strip(), name
 
@@ -164,18 +172,18 @@ OPENED_THOUGHTS = Setup(OPENS_THOUGHTS, "Secret plan.</think>\n\nHello there.", 
 
 @WAYS
 @pytest.mark.parametrize("setup", [PLAIN_THOUGHTS, OPENED_THOUGHTS], ids=["tags", "opened in the prompt"])
-def test_thoughts_are_not_delivered(way: Way, setup: Setup) -> None:
-    with way(setup) as reply:
+def test_thoughts_are_not_delivered(way: Way, setup: Setup, tiny_model: Path) -> None:
+    with way(setup, tiny_model) as reply:
         for _ in range(2):
             assert reply(CONVERSATIONS["one turn"]) == "Hello there."
 
 
 @WAYS
 @pytest.mark.parametrize("setup", [PLAIN_THOUGHTS, OPENED_THOUGHTS], ids=["tags", "opened in the prompt"])
-def test_thoughts_that_never_end_are_no_reply(way: Way, setup: Setup) -> None:
+def test_thoughts_that_never_end_are_no_reply(way: Way, setup: Setup, tiny_model: Path) -> None:
     """The limit of tokens comes before the end of the thoughts."""
     endless = replace(setup, reply=setup.reply.partition("plan.")[0] + "plan, " * 40)
-    with way(endless) as reply:
+    with way(endless, tiny_model) as reply:
         try:
             said = reply(CONVERSATIONS["one turn"])
         except EndpointError as error:

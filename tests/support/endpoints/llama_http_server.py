@@ -30,6 +30,7 @@ class LlamaSettings:
 
     context_tokens: int = 2048
     slots: int = 1
+    threads: int = 2
     template: str = ""
     grammar: str = ""
 
@@ -90,7 +91,7 @@ def _serve() -> None:
     params.model_alias = {"carried-model"}
     params.n_ctx = config["context_tokens"] * config["slots"]
     params.n_parallel = config["slots"]
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
     params.n_batch = params.n_ubatch = 64
     params.verbosity, params.warmup, params.ui = 0, False, False
     params.hostnames, params.port = ["127.0.0.1"], 0
