@@ -14,7 +14,7 @@ from voicechat.logs import error_location
 from .definition import Tool, ToolContext, ToolResult
 from .failure import ToolFailure
 from .registry import ToolRegistry
-from .workers import BlockingTool, Workers, WorkersExhausted
+from .workers import BlockingTool, BlockingWorkers, WorkersExhausted
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ OnDone = Callable[[ToolResult], None]
 class ToolExecutor:
     """Runs calls in its own thread, which starts with the first one. Call its methods in the caller's event loop."""
 
-    def __init__(self, registry: ToolRegistry, *, workers: Workers | None = None) -> None:
+    def __init__(self, registry: ToolRegistry, *, workers: BlockingWorkers | None = None) -> None:
         self.registry = registry
-        self._workers = workers or Workers()
+        self._workers = workers or BlockingWorkers()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._calls: dict[Hashable, RunningCall] = {}
+        self._calls: dict[Hashable, ExecutorCall] = {}
 
     @property
     def lost_workers(self) -> int:
@@ -60,7 +60,7 @@ class ToolExecutor:
 
         `key` is unique among the calls of all sessions. Raise ValueError for one that is in use.
         """
-        call = RunningCall(asyncio.get_running_loop(), on_done, lambda: self._calls.pop(key, None))
+        call = ExecutorCall(asyncio.get_running_loop(), on_done, lambda: self._calls.pop(key, None))
         if key in self._calls:
             raise ValueError("a call with this key is running")
         self._calls[key] = call
@@ -109,7 +109,7 @@ class ToolExecutor:
         return loop
 
     async def _run(
-        self, call: RunningCall, tool: Tool, timeout_s: float, arguments: dict[str, Any], context: ToolContext
+        self, call: ExecutorCall, tool: Tool, timeout_s: float, arguments: dict[str, Any], context: ToolContext
     ) -> None:
         """Run one call, in the executor's loop. Exceptions become results; the log has their kind and place only."""
         name = tool.definition.name
@@ -135,7 +135,7 @@ class ToolExecutor:
             call.report(FAILED)
 
 
-class RunningCall:
+class ExecutorCall:
     """A call between its start and its result. Its methods but `report` run in the caller's loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_done: OnDone, forget: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Workers: threads for tools whose functions block."""
+"""BlockingWorkers: threads for tools whose functions block."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class BlockingJob:
             self.future.set_exception(RuntimeError(type(error).__name__))
 
 
-class Workers:
+class BlockingWorkers:
     """A few threads for blocking calls. A thread that hangs in an overdue call is replaced."""
 
     def __init__(self, count: int = WORKERS, max_lost: int = MAX_LOST_WORKERS) -> None:

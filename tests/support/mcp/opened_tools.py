@@ -55,9 +55,10 @@ class OpenedTools:
             return await future
 
     async def call_until_answered(self, name: str, **arguments: Any) -> ToolResult:
-        """Return the first result that is no error: the server may be away for a moment."""
-        while (result := await self.call(name, **arguments)).is_error:
-            await asyncio.sleep(0)
+        """Return the first result that is not an error: the server may be away for a moment."""
+        async with asyncio.timeout(WAIT_S):
+            while (result := await self.call(name, **arguments)).is_error:
+                pass
         return result
 
 

@@ -14,7 +14,7 @@ from voicechat.tools.definition import ToolContext, ToolResult
 from voicechat.tools.executor import FAILED, OVERLOADED, TIMED_OUT, UNKNOWN_TOOL, ToolExecutor
 from voicechat.tools.python import PythonTool, ToolFailure, tool
 from voicechat.tools.registry import ToolRegistry
-from voicechat.tools.workers import BlockingJob, Workers
+from voicechat.tools.workers import BlockingJob, BlockingWorkers
 
 SHORT_S = 0.05
 SECRET = "canary-5f1d"
@@ -56,7 +56,7 @@ async def open_caller() -> AsyncIterator[Open]:
 
     def make(*tools: PythonTool[Any, Any], max_seconds: float = 20, max_lost: int = 4) -> Caller:
         executor = ToolExecutor(
-            ToolRegistry(tools, max_seconds=max_seconds), workers=Workers(count=2, max_lost=max_lost)
+            ToolRegistry(tools, max_seconds=max_seconds), workers=BlockingWorkers(count=2, max_lost=max_lost)
         )
         opened.append(executor)
         return Caller(executor)

@@ -173,7 +173,7 @@ async def _write(process: asyncio.subprocess.Process, to_server: Any, to_client:
 
 
 def _parse(line: bytes) -> Any:
-    """Return the message in a line; None if there is none."""
+    """Return the message in a line; None for any other line."""
     from mcp.shared.message import SessionMessage
     from mcp_types import jsonrpc_message_adapter
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loop_lag import LoopLag
+from tests.support.mcp.loop_lag import LoopLag
 from tests.support.mcp.opened_tools import fault_entry, opened_tools
 
 MAX_LAG_S = 0.010

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loop_lag import LoopLag
 from tests.support.mcp.http_server import serve
+from tests.support.mcp.loop_lag import LoopLag
 from tests.support.mcp.opened_tools import opened_tools
 
 MAX_LAG_S = 0.010
