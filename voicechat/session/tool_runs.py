@@ -11,6 +11,7 @@ from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.protocol.failures import Failure
 from voicechat.tools.actions import StartTool
 from voicechat.tools.definition import ToolContext, ToolDefinition, ToolResult
+from voicechat.tools.memory import ToolMemory
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.tools.tool_call_tracker import ToolCallTracker, ToolLimits
 
@@ -60,6 +61,7 @@ class ToolRuns:
         """`disabled`: names of the tools that the visitor has switched off."""
         self._runtime = runtime
         self.disabled = disabled
+        self._memory = ToolMemory()
         self._remove_listener: Callable[[], None] | None = None
 
     @property
@@ -94,7 +96,7 @@ class ToolRuns:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(on_announcement, result)
 
-        context = ToolContext(language=language, timezone=timezone or "UTC", announce=announce)
+        context = ToolContext(language=language, timezone=timezone or "UTC", announce=announce, memory=self._memory)
         if self._runtime is None:
             loop.call_soon(on_done, FAILED_START)
             return
@@ -109,7 +111,8 @@ class ToolRuns:
             self._runtime.executor.cancel((self, call_id))
 
     def close(self) -> None:
-        """Watch no more."""
+        """End what tools have kept for the session, such as timers, and watch no more."""
+        self._memory.close()
         if self._remove_listener is not None:
             self._remove_listener()
             self._remove_listener = None
