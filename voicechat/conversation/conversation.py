@@ -6,9 +6,10 @@ truncated, cleared, replayed) are methods here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from voicechat.pictures.picture import Picture
 from voicechat.protocol.server_events import ServerEvent
 
 from .call_clock import CallClock, TimeSpan
@@ -121,15 +122,52 @@ class Conversation:
 
     # ---------------------------------------------------------------- local actions
 
-    def add_user_message(self, text: str, at: float | None = None) -> dict[str, Any]:
-        """Add a message typed `at` seconds of the call clock. Return the `item` to create at the server."""
+    def add_user_message(
+        self, text: str, at: float | None = None, pictures: Sequence[Picture] = (), *, send_pictures: bool = False
+    ) -> dict[str, Any]:
+        """Add a message typed `at` seconds of the call clock. Return the `item` to create at the server.
+
+        Without `send_pictures` the page alone has its pictures.
+        """
         item = self._items.create(ItemKind.USER, BubbleState.DONE)
         item.part(0).set_text(text)
         item.is_on_server = item.is_typed = True
+        item.pictures = tuple(pictures)
+        self._choose_pictures(item, send_pictures)
         item.span = TimeSpan(at, at) if at is not None else None
         self._items.mark_unconfirmed(item)
         self.version += 1
         return item.to_message_item()
+
+    @staticmethod
+    def _choose_pictures(item: Item, are_sent: bool) -> None:
+        """Note whether the pictures go to the server with the item, which is sent next."""
+        item.has_pictures_there = are_sent and any(picture.can_be_sent for picture in item.pictures)
+        if item.has_pictures_there:
+            for picture in item.pictures:
+                picture.times_sent += 1
+
+    def items_with_pictures_there(self) -> list[Item]:
+        """Return the messages whose pictures the server has, the oldest first."""
+        return [item for item in self._items if item.has_pictures_there]
+
+    def resend_without_pictures(self, item_id: str, *, is_there: bool) -> list[dict[str, Any]]:
+        """Return client events that put words in the place of a message's pictures. `is_there`: the server has it."""
+        item = self._items.find(item_id)
+        if item is None or not item.has_pictures_there:
+            return []
+        before, is_last = self._items.get_previous(item), item is list(self._items)[-1]
+        previous = self._items.server_id(before.id) if before is not None else "root"
+        deletion = {"type": "conversation.item.delete", "item_id": self._items.server_id(item.id)}
+        if is_there:
+            self._tombstones.mark_deleted(self._items.server_id(item.id))
+        self._items.assign_new_id(item)
+        item.has_pictures_there = False
+        self._items.mark_unconfirmed(item)
+        self.version += 1
+        place = {} if is_last else {"previous_item_id": previous}
+        creation = {"type": "conversation.item.create", **place, "item": item.to_message_item()}
+        return [deletion, creation] if is_there else [creation]
 
     def mark_played(self, item_id: str, start: float, end: float) -> None:
         """Extend the time of an item played from `start` to `end` seconds of the call clock."""
@@ -290,12 +328,14 @@ class Conversation:
             self._items.assign_new_id(item)
             names[old] = item.id
             item.response_id = ""
-            item.is_on_server = item.is_replayed = False
+            item.is_on_server = item.is_replayed = item.has_pictures_there = False
         self.version += 1
         return names
 
-    def replay(self, max_items: int = 40) -> list[dict[str, Any]]:
+    def replay(self, max_items: int = 40, *, max_pictures: int = 0) -> list[dict[str, Any]]:
         """Return `conversation.item.create` events with the last messages as text, as they were heard.
+
+        The newest message with pictures has them, and those that no server was sent; `max_pictures` in all.
 
         Call `reset_connection()` first.
         """
@@ -309,7 +349,11 @@ class Conversation:
             if len(chosen) >= max_items or room < 0:
                 break
             chosen.append(item)
-        events = []
+        events, with_pictures = [], [item for item in chosen if any(each.can_be_sent for each in item.pictures)]
+        for item in with_pictures:
+            is_due = item is with_pictures[0] or all(each.times_sent == 0 for each in item.pictures)
+            self._choose_pictures(item, is_due and len(item.pictures) <= max_pictures)
+            max_pictures -= len(item.pictures) if item.has_pictures_there else 0
         for item in reversed(chosen):
             item.is_on_server = item.is_replayed = True
             self._items.mark_unconfirmed(item)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, Literal, NamedTuple
 
+from voicechat.pictures.picture import Picture, PictureView, picture_parts
+
 from .audio_text_alignment import ContentPart
 from .call_clock import TimeSpan
 from .chinese.caption_script import ChineseScript, MessageEvidence, message_evidence
@@ -56,6 +58,7 @@ class Bubble:
     state: BubbleState
     incomplete_reason: IncompleteReason | None = None
     """Why the rest is missing; None unless the state is INCOMPLETE."""
+    pictures: tuple[PictureView, ...] = ()
 
 
 class Utterance(NamedTuple):
@@ -89,18 +92,17 @@ class Item:
     """The server noticed the end of this spoken turn."""
     is_typed: bool = False
     """The visitor typed it."""
+    pictures: tuple[Picture, ...] = ()
+    has_pictures_there: bool = False  # the server has its pictures, or is sent them now
     is_replayed: bool = False
     """Replayed to this connection as text: it has no audio there that could be truncated."""
     span: TimeSpan | None = None
     """Time of a spoken turn as the server noticed it, of a reply as it was played."""
     _incomplete_reason: IncompleteReason | None = None
-    _cached_caption: tuple[Bubble, Bubble] | None = None
-    """The last bubble, and its caption."""
+    _cached_caption: tuple[Bubble, Bubble] | None = None  # the last bubble, and its caption
     _incremental_caption: IncrementalCaption = field(default_factory=IncrementalCaption)
-    _caption_style: tuple[ChineseScript, tuple[str, ...]] = ("traditional", ())
-    """Script and typed texts of the last caption."""
-    _evidence: tuple[str, MessageEvidence] = ("", MessageEvidence())
-    """Text of a turn, and what it says about the script."""
+    _caption_style: tuple[ChineseScript, tuple[str, ...]] = ("traditional", ())  # of the last caption
+    _evidence: tuple[str, MessageEvidence] = ("", MessageEvidence())  # text of a turn, and what it says of the script
 
     def part(self, index: int) -> ContentPart:
         """Return the content part at `index`, created when it is new; one that is not kept after too many parts."""
@@ -183,7 +185,8 @@ class Item:
         if not (self.is_open or self.is_untranscribed or text.strip() or unheard.strip()):
             return None
         role: Role = "user" if self.kind is ItemKind.USER else "assistant"
-        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state, self.incomplete_reason)
+        views = tuple(picture.view for picture in self.pictures)
+        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state, self.incomplete_reason, views)
 
     def script_evidence(self) -> MessageEvidence:
         """Return what a finished turn says about the script that the visitor reads. It is read once per change."""
@@ -220,9 +223,10 @@ class Item:
         return shown
 
     def to_message_item(self) -> dict[str, Any]:
-        """Return the item as text for `conversation.item.create`."""
-        content = {"type": "input_text" if self.kind is ItemKind.USER else "output_text", "text": self.text.strip()}
-        return {"id": self.id, "type": "message", "role": self.kind.value, "content": [content]}
+        """Return the item for `conversation.item.create`: its text, and pictures that the server is to have."""
+        text = {"type": "input_text" if self.kind is ItemKind.USER else "output_text", "text": self.text.strip()}
+        content = [text, *picture_parts(self.pictures, are_sent=self.has_pictures_there)]
+        return {"id": self.id, "type": "message", "role": self.kind.value, "content": content}
 
 
 class Items:
@@ -264,13 +268,8 @@ class Items:
 
         Without an id, all open assistant items are returned: servers make one response at a time.
         """
-        return [
-            item
-            for item in self
-            if item.kind is ItemKind.ASSISTANT
-            and item.is_open
-            and (not response_id or item.response_id in (response_id, ""))
-        ]
+        found = [item for item in self if item.kind is ItemKind.ASSISTANT and item.is_open]
+        return [item for item in found if not response_id or item.response_id in (response_id, "")]
 
     def response_items(self, response_id: str) -> list[Item]:
         """Return the items of a response, of any kind. A last item without a known response counts as its."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from voicechat.pictures.picture import MAX_PICTURES_PER_MESSAGE, Picture, picture_from_json
+
 from .audio_text_alignment import MAX_TEXT_CHARS
 from .call_clock import TimeSpan
 from .incomplete_reason import IncompleteReason
@@ -43,6 +45,8 @@ class ItemRecord:
     """Why the rest is missing; None unless the state is INCOMPLETE."""
     is_typed: bool = False
     """The visitor typed it."""
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    """In memory with their content; in JSON without."""
 
     @property
     def char_count(self) -> int:
@@ -73,6 +77,7 @@ class ConversationRecord:
                     "span": [min(at, MAX_ELAPSED_S) for at in item.span] if item.span is not None else None,
                     "incomplete_reason": item.incomplete_reason,
                     "is_typed": item.is_typed,
+                    **({"pictures": [each.view.to_json() for each in item.pictures]} if item.pictures else {}),
                 }
                 for item in self.items[-MAX_RECORD_ITEMS:]
             ],
@@ -99,12 +104,14 @@ def record_item(item: Item, cuts: Iterable[tuple[int, int]] = (), *, is_text_onl
         heard.truncate(content_index, heard_ms)
     heard.close(is_text_only=is_text_only)
     recorded = tuple((part.text, part.heard_chars) for _, part in sorted(parts.items()))
-    return ItemRecord(item.kind, heard.state, recorded, item.span, heard.incomplete_reason, item.is_typed)
+    reason = heard.incomplete_reason
+    return ItemRecord(item.kind, heard.state, recorded, item.span, reason, item.is_typed, item.pictures)
 
 
 def restore_item(record: ItemRecord, item: Item) -> None:
     """Fill a new item from its record."""
     item.state, item.span, item.is_typed = record.state, record.span, record.is_typed
+    item.pictures = record.pictures
     if record.incomplete_reason is not None:
         item.mark_incomplete(record.incomplete_reason)
     for index, (text, heard_chars) in enumerate(record.parts):
@@ -125,7 +132,9 @@ def _parse_item(value: object) -> ItemRecord:
     if not parts and (kind is not ItemKind.USER or reason is None):
         raise ValueError("a message without text")
     is_typed = kind is ItemKind.USER and item.get("is_typed") is True  # records of older versions lack it
-    return ItemRecord(kind, state, parts, _parse_span(item["span"]), reason, is_typed)
+    sent = _list(item.get("pictures", ()), MAX_PICTURES_PER_MESSAGE)
+    pictures = tuple(picture_from_json(each) for each in sent) if kind is ItemKind.USER else ()
+    return ItemRecord(kind, state, parts, _parse_span(item["span"]), reason, is_typed, pictures)
 
 
 def _one_of(values: Mapping[str, Value], name: object) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .choices import PREFERENCE_MESSAGES
 from .locale import Locale, TranslationTable
+from .picture_texts import PICTURE_TEXTS
 
 SCRIPT_TEXTS: TranslationTable = {
     "app_title": ("Realtime Voice Chat", "即時語音對話"),
@@ -104,6 +105,7 @@ SCRIPT_TEXTS: TranslationTable = {
     "clear_conversation": ("Clear the conversation", "清除對話"),
     "type_instead": ("Type instead", "改用打字"),
     "talk_instead": ("Hold to talk instead", "改用按住說話"),
+    **PICTURE_TEXTS,
     "outbox_title": ("Messages that wait for a connection", "等待連線的訊息"),
     "outbox_waiting": ("waits for the connection", "等待連線"),
     "outbox_sending": ("being sent", "傳送中"),
