@@ -349,11 +349,9 @@ class Session:
     def _create_item(self, event: Json) -> None:
         if "item" not in event:
             raise missing_parameter("item")
-        after = None
-        if event.get("previous_item_id") is not None:
-            after = read_string(event, "previous_item_id")
-            if after != "root":
-                self._context.conversation.get(after, "previous_item_id")
+        after = read_string(event, "previous_item_id") if event.get("previous_item_id") is not None else None
+        if after not in (None, "root"):
+            self._context.conversation.get(after, "previous_item_id")
         item = self._context.parse_item(event["item"], "item")
         if self._is_item_id_taken(item.id):
             raise invalid_value("item.id", "An item with this id exists already.")
