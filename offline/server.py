@@ -212,6 +212,7 @@ class RealtimeServer:
             now=self._clock(),
             unix_time=time.time(),
             model_is_fixed=bool(model),
+            sees_images=lambda: self._workers is not None and self._workers.sees_images,
         )
         await SessionConnection(connection, session, self._workers, self._clock).run()
 

@@ -29,6 +29,7 @@ from voicechat.config.groups.app_settings import PageSettings, UpstreamSettings
 from voicechat.config.groups.call_settings import CallSettings, SpeechSettings
 from voicechat.config.groups.embedded_settings import EmbeddedServerSettings
 from voicechat.config.groups.ice_settings import IceSettings
+from voicechat.config.groups.image_settings import ImageSettings
 from voicechat.config.groups.limit_settings import LimitSettings
 from voicechat.config.groups.security_settings import SecuritySettings
 from voicechat.config.groups.tools_settings import ToolsSettings
@@ -45,6 +46,7 @@ GROUPS: tuple[type[SettingsBase], ...] = (
     CallSettings,
     ToolsSettings,
     LimitSettings,
+    ImageSettings,
     IceSettings,
 )
 """Groups in the order of the pages."""

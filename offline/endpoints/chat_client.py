@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import httpx
 
+from offline.llm.message_images import has_images, refuses_images, without_images
 from offline.llm.token_estimate import estimate_tokens
 
 from .chat_stream import ChatEnd, ChatEvent, ChatStreamReader, ChatText, ChatThinking
@@ -78,6 +79,11 @@ class ChatEndpoint(HttpEndpoint):
     def unloads_when_idle(self) -> bool:
         """Return whether the server unloads a model that gets no request for minutes, as far as known."""
         return self._dialect.server is ChatServer.OLLAMA
+
+    @property
+    def takes_images(self) -> bool:
+        """Return whether the model may see pictures: it has refused none."""
+        return self._dialect.takes_images
 
     async def close(self) -> None:
         """End the warm-up's answer and close all connections."""
@@ -215,7 +221,10 @@ class ChatEndpoint(HttpEndpoint):
             finally:
                 await response.aclose()
             status = response.status_code
-            if status in (400, 422) and adaptations_left and dialect.adapt(refusal, body):
+            # llama.cpp without a projector for pictures answers 500.
+            is_about_images = status in (415, 500) and has_images(body["messages"]) and refuses_images(refusal)
+            is_refusal = status in (400, 422) or is_about_images
+            if is_refusal and adaptations_left and dialect.adapt(refusal, body):
                 refusals.append((refusal, body))
                 continue
             error = status_error(self.host, status, response.headers, refusal)
@@ -379,4 +388,4 @@ class _PayloadParser:
 
 def _estimate_prompt(request: ChatRequest) -> int:
     """Return the estimated tokens of the prompt."""
-    return estimate_tokens(json.dumps([request.messages, request.tools], ensure_ascii=False))
+    return estimate_tokens(json.dumps([without_images(request.messages), request.tools], ensure_ascii=False))

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from offline.llm.chat_messages import merge_messages
+from offline.llm.message_images import has_images, refuses_images, without_images
 from offline.llm.thoughts import NO_THOUGHTS, opens_thoughts_in_prompt
 
 from .errors import is_context_length_error, is_limit_spent_on_thoughts, refused_path
@@ -154,6 +155,8 @@ class ChatDialect:
         """The model thinks in spite of the switches, as far as known."""
         self.opens_in_prompt: bool | None = opens_thoughts_in_prompt(model) or None
         """The text begins within thoughts, and is held back; None before that is known."""
+        self.takes_images = True
+        """False once the endpoint refused a picture: it reads words in the place of all."""
         self._limits = list(_LIMITS)
         self._switches: dict[str, Any] = {}
         self._refused: set[str] = set()
@@ -183,7 +186,7 @@ class ChatDialect:
         """Return the JSON object of the request."""
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": merge_messages(request.messages),
+            "messages": merge_messages(request.messages if self.takes_images else without_images(request.messages)),
             "stream": True,
             "stream_options": {"include_usage": True},
             "temperature": request.temperature,
@@ -209,6 +212,9 @@ class ChatDialect:
             return learned
         if is_context_length_error(error):
             return False
+        if has_images(body["messages"]) and refuses_images(error):
+            learned, self.takes_images = self.takes_images, False
+            return learned
         name = self._find_named_field(refused_path(error), message, body)
         if name in _LIMITS:
             if _LIMIT_OUT_OF_RANGE.search(message):

@@ -18,6 +18,7 @@ from offline.protocol.session_config import FALLBACK_INSTRUCTIONS
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 
 from .chat_messages import OMITTED_TURN, merge_messages
+from .message_images import render_content
 from .token_estimate import estimate_tokens
 from .tool_calls import parse_tool_declarations, tool_call_schema
 
@@ -131,8 +132,8 @@ class Prompt:
     reply_mode: ReplyMode = ReplyMode.TEXT
 
 
-def _render_message(message: LlmMessage) -> dict[str, Any]:
-    rendered: dict[str, Any] = {"role": message.role, "content": message.text}
+def _render_message(message: LlmMessage, *, shows_images: bool = False) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"role": message.role, "content": render_content(message, shows_images=shows_images)}
     if message.tool_calls:
         rendered["tool_calls"] = [
             {"id": c.call_id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
@@ -178,12 +179,14 @@ def build_prompt(
     text_only: bool = False,
     fill_ratio: float = 1.0,
     any_template: bool = False,
+    shows_images: bool = False,
 ) -> Prompt:
     """Return the prompt for `request`, trimmed to a window of `context_tokens`.
 
     `few_shot` adds `FEW_SHOT_EXAMPLES`. `text_only` forbids a tool call, for the retry after an invalid one.
     `fill_ratio` is the share of the available tokens that messages may take. `any_template` is for a model whose chat
     template is unknown; see `chat_messages.merge_messages`. The known ones take the messages as they are.
+    `shows_images` is for a model that sees pictures; another one reads words in their place.
     """
     tools = parse_tool_declarations(request.tools)
     history = request.messages[len(_leading_system_messages(request)) :]
@@ -212,7 +215,7 @@ def build_prompt(
     kept = trim_history(history, budget)
     if any_template and len(head) > 1 and kept and kept[0].role == "assistant":
         head.append(LlmMessage("user", OMITTED_TURN))  # else it would become one with the last example
-    messages = [_render_message(m) for m in (*head, *kept)]
+    messages = [_render_message(m, shows_images=shows_images) for m in (*head, *kept)]
     return Prompt(tuple(merge_messages(messages) if any_template else messages), json.loads(json.dumps(body)), mode)
 
 

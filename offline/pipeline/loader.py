@@ -86,6 +86,12 @@ class Pipeline:
         return PipelineSessionWorker(self._models, slot, deliver, release)
 
     @property
+    def sees_images(self) -> bool:
+        """Whether an endpoint answers that has not refused a picture: the models here only read."""
+        endpoint = self._models.runtime.endpoint
+        return endpoint is not None and endpoint.takes_images
+
+    @property
     def speakers(self) -> tuple[str, ...]:
         """Ids of the voices to choose from. Styles that come after the start are included."""
         return self._speech.tts.speakers

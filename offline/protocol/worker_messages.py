@@ -9,7 +9,7 @@ the models and hands back results. A session can thus be tested without models, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from offline.chinese_script import ChineseScript
@@ -38,6 +38,8 @@ class LlmMessage:
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str | None = None
+    images: tuple[str, ...] = field(default=(), repr=False)
+    """Pictures of a user's message, as data URIs. Only an endpoint's model sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,10 @@ class WorkerPool(Protocol):
     @property
     def model(self) -> str:
         """Name of the language model of the sessions that open next."""
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the language model may see pictures, as far as is known."""
 
     def open(self, deliver: Callable[[WorkResult], None]) -> SessionWorker:
         """Open a worker for a new session. `deliver` is called in the event loop's thread, in order."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from offline.endpoints.dialect import ChatRequest
+from offline.llm.message_images import with_newest_images
 from offline.llm.prompt import build_prompt
 from offline.llm.tool_calls import parse_tool_declarations
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
@@ -33,7 +34,8 @@ def build_chat_request(
     default = MAX_SPOKEN_TOKENS if request.speak else MAX_WRITTEN_TOKENS
     limit = min(request.max_tokens or default, context_tokens // 2)
     read = without_unanswered_calls(without_openers(request))
-    prompt = build_prompt(replace(read, max_tokens=limit), languages, context_tokens, few_shot=False)
+    read = replace(read, max_tokens=limit, messages=with_newest_images(read.messages))
+    prompt = build_prompt(read, languages, context_tokens, few_shot=False, shows_images=True)
     tools: tuple[dict[str, Any], ...] = ()
     choice: str | dict[str, Any] | None = None
     if request.tools and request.tool_choice != "none":

@@ -44,6 +44,9 @@ class ChatClient(Protocol):
     @property
     def unloads_when_idle(self) -> bool: ...
 
+    @property
+    def takes_images(self) -> bool: ...
+
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]: ...
 
     async def warm_up(self, request: ChatRequest) -> None: ...
@@ -85,6 +88,11 @@ class EndpointModel:
     def model(self) -> str:
         """Name of the model; "" before it is known."""
         return self._endpoint.model
+
+    @property
+    def takes_images(self) -> bool:
+        """Return whether the model may see pictures: it has refused none."""
+        return self._endpoint.takes_images
 
     @property
     def is_private(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from offline.protocol.session_config import input_language, transcription_hints
 from offline.protocol.worker_messages import LanguageCode, Prefill, ReplyRequest
 
 from .conversation import ConversationHistory, ConversationItem, TranscriptStatus, to_llm_messages
+from .item_parsing import parse_item
 
 MAX_REPLY_HINT_CHARS = 60
 """Characters at the end of the last reply that the recogniser reads: answers often repeat its words."""
@@ -29,6 +30,8 @@ class SessionContext:
     now: float
     """Seconds of the caller's monotonic clock."""
     conversation: ConversationHistory = field(default_factory=ConversationHistory)
+    sees_images: Callable[[], bool] = lambda: False
+    """Returns whether the language model may see pictures."""
 
     @property
     def turn_detection(self) -> Json | None:
@@ -68,6 +71,10 @@ class SessionContext:
     def has_pending_transcripts(self) -> bool:
         """Return whether an item of the conversation is still being recognised."""
         return any(item.transcript_status is TranscriptStatus.PENDING for item in self.conversation.items)
+
+    def parse_item(self, raw: Any, path: str) -> ConversationItem:
+        """Return the item of a client. Raises `ProtocolError`."""
+        return parse_item(raw, path, self.ids, self.input_format, sees_images=self.sees_images())
 
     def build_request(self) -> ReplyRequest:
         """Return the request of a reply to the current conversation."""

@@ -21,7 +21,7 @@ MAX_STORED_AUDIO_BYTES = 10 * 60 * 1000 * BYTES_PER_MS
 """Bytes of audio per session kept for `conversation.item.retrieve`: ten minutes. The oldest is dropped first."""
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
-MessagePartType = Literal["input_text", "input_audio", "output_text", "output_audio"]
+MessagePartType = Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
 
 
 class TranscriptStatus(Enum):
@@ -58,6 +58,8 @@ class MessagePart:
     clauses: list[SpokenClause] = field(default_factory=list)
     truncated_at_ms: int | None = None
     """Milliseconds played of a truncated reply."""
+    image_url: str = field(default="", repr=False)
+    """Data URI of a picture."""
 
     def append_clause(self, text: str, audio: bytes) -> None:
         """Append a spoken clause with its PCM16 at 24 kHz."""
@@ -92,6 +94,8 @@ class MessagePart:
         """Return the part as JSON, with its audio if `audio_format` is given."""
         if self.type in ("input_text", "output_text"):
             return {"type": self.type, "text": self.text}
+        if self.type == "input_image":  # its content is not sent back with every event about the item
+            return {"type": self.type, "detail": "auto"}
         part: Json = {"type": self.type, "transcript": self.text if self.has_public_transcript else None}
         if audio_format:
             part["audio"] = to_base64(encode_audio(audio_format, bytes(self.audio)))
@@ -151,7 +155,8 @@ class ConversationItem:
             return LlmMessage("tool", self.payload, call_id=self.call_id)
         text = "\n".join(text for part in self.parts if (text := part.to_llm_text().strip()))
         role: Role = self.role
-        return LlmMessage(role, text) if text else None
+        images = tuple(part.image_url for part in self.parts if part.image_url)
+        return LlmMessage(role, text, images=images) if text or images else None
 
     def audio_durations_ms(self) -> tuple[float, float]:
         """Return the milliseconds of audio of the user and of the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -15,23 +16,29 @@ from .conversation import ConversationHistory, ConversationItem, MessagePart, Me
 MAX_TEXT_CHARS = 262_144
 """Characters of one text in an item."""
 
+MAX_IMAGE_CHARS = 6_000_000
+"""Characters of a picture as a data URI."""
+IMAGE_URI_START = re.compile(r"data:image/(png|jpeg);base64,(?=[A-Za-z0-9+/])")
+
 _read_text = partial(read_string, limit=MAX_TEXT_CHARS)
 
 CONTENT_TYPES_BY_ROLE: dict[str, tuple[MessagePartType, ...]] = {
-    "user": ("input_text", "input_audio"),
+    "user": ("input_text", "input_audio", "input_image"),
     "system": ("input_text",),
     "assistant": ("output_text", "output_audio"),
 }
 
 
-def parse_item(raw: Any, path: str, ids: IdGenerator, audio_format: str) -> ConversationItem:
+def parse_item(
+    raw: Any, path: str, ids: IdGenerator, audio_format: str, *, sees_images: bool = False
+) -> ConversationItem:
     """Return the item of a client. `audio_format` is that of its `input_audio`. Raises `ProtocolError`."""
     if not isinstance(raw, dict):
         raise invalid_type(path, "an object")
     item_id = _read_text(raw, "id", path, default="", limit=64) or ids.new("item")
     kind = _read_text(raw, "type", path)
     if kind == "message":
-        return _parse_message(raw, path, item_id, audio_format)
+        return _parse_message(raw, path, item_id, audio_format, sees_images=sees_images)
     if kind == "function_call":
         name, arguments = _read_text(raw, "name", path), _read_text(raw, "arguments", path)
         call_id = _read_text(raw, "call_id", path, default="") or ids.new("call")
@@ -43,15 +50,21 @@ def parse_item(raw: Any, path: str, ids: IdGenerator, audio_format: str) -> Conv
 
 
 def resolve_input_item(
-    raw: Any, path: str, conversation: ConversationHistory, ids: IdGenerator, audio_format: str
+    raw: Any,
+    path: str,
+    conversation: ConversationHistory,
+    ids: IdGenerator,
+    audio_format: str,
+    *,
+    sees_images: bool = False,
 ) -> ConversationItem:
     """Return an entry of `response.input`: a new item or a referenced one. Raises `ProtocolError`."""
     if isinstance(raw, dict) and raw.get("type") == "item_reference":
         return conversation.get(_read_text(raw, "id", path), f"{path}.id")
-    return parse_item(raw, path, ids, audio_format)
+    return parse_item(raw, path, ids, audio_format, sees_images=sees_images)
 
 
-def _parse_message(raw: Json, path: str, item_id: str, audio_format: str) -> ConversationItem:
+def _parse_message(raw: Json, path: str, item_id: str, audio_format: str, *, sees_images: bool) -> ConversationItem:
     role = _read_text(raw, "role", path)
     if role not in CONTENT_TYPES_BY_ROLE:
         raise invalid_value(f"{path}.role", "Supported values are: 'user', 'assistant' and 'system'.")
@@ -60,7 +73,10 @@ def _parse_message(raw: Json, path: str, item_id: str, audio_format: str) -> Con
         raise missing_parameter(f"{path}.content")
     if not isinstance(content, list):
         raise invalid_type(f"{path}.content", "an array")
-    parts = [_parse_part(entry, f"{path}.content[{index}]", role, audio_format) for index, entry in enumerate(content)]
+    parts = [
+        _parse_part(entry, f"{path}.content[{index}]", role, audio_format, sees_images=sees_images)
+        for index, entry in enumerate(content)
+    ]
     item = ConversationItem(item_id, "message", "user", parts=parts)
     if role == "system":
         item.role = "system"
@@ -71,11 +87,11 @@ def _parse_message(raw: Json, path: str, item_id: str, audio_format: str) -> Con
     return item
 
 
-def _parse_part(raw: Any, path: str, role: str, audio_format: str) -> MessagePart:
+def _parse_part(raw: Any, path: str, role: str, audio_format: str, *, sees_images: bool) -> MessagePart:
     if not isinstance(raw, dict):
         raise invalid_type(path, "an object")
     kind = _read_text(raw, "type", path)
-    if kind == "input_image":
+    if kind == "input_image" and not sees_images:
         raise invalid_value(path, "The models of this server cannot see images.")
     allowed = next((part_type for part_type in CONTENT_TYPES_BY_ROLE[role] if part_type == kind), None)
     if allowed is None:
@@ -83,6 +99,11 @@ def _parse_part(raw: Any, path: str, role: str, audio_format: str) -> MessagePar
         raise invalid_value(f"{path}.type", f"Supported values for the role '{role}' are: {choices}.")
     if allowed in ("input_text", "output_text"):
         return MessagePart(allowed, _read_text(raw, "text", path))
+    if allowed == "input_image":
+        image_url = read_string(raw, "image_url", path, limit=MAX_IMAGE_CHARS)
+        if not IMAGE_URI_START.match(image_url):
+            raise invalid_value(f"{path}.image_url", "Expected a PNG or JPEG as a data URI in base64.")
+        return MessagePart(allowed, image_url=image_url)
     audio = raw.get("audio")
     transcript = raw.get("transcript")
     if transcript is not None:

@@ -67,7 +67,12 @@ class ResponseManager:
         context = self._context
         items = [
             resolve_input_item(
-                entry, f"response.input[{index}]", context.conversation, context.ids, context.input_format
+                entry,
+                f"response.input[{index}]",
+                context.conversation,
+                context.ids,
+                context.input_format,
+                sees_images=context.sees_images(),
             )
             for index, entry in enumerate(raw)
         ]

@@ -39,7 +39,6 @@ from offline.stt.turn_detection import VadModel
 from .context import SessionContext
 from .conversation import ConversationItem, MessagePart, TranscriptStatus
 from .input_turns import InputAudioManager
-from .item_parsing import parse_item
 from .response_manager import ResponseManager
 from .transcripts import TranscriptManager
 
@@ -62,15 +61,23 @@ class Session:
     """Conversation of one connection. Call `start` first, then the other methods in any order with increasing times."""
 
     def __init__(
-        self, *, model: str, ids: IdGenerator, vad: VadModel, now: float, unix_time: float, model_is_fixed: bool = False
+        self,
+        *,
+        model: str,
+        ids: IdGenerator,
+        vad: VadModel,
+        now: float,
+        unix_time: float,
+        model_is_fixed: bool = False,
+        sees_images: Callable[[], bool] = lambda: False,
     ) -> None:
         """`now` is in seconds of a monotonic clock; `unix_time` is the same moment in Unix seconds.
 
-        `model_is_fixed`: the client named `model` in the URL.
+        `model_is_fixed`: the client named `model` in the URL. `sees_images`: whether the model may see pictures.
         """
         self.state = SessionState.OPEN
         self.outbox = Outbox(ids)
-        self._context = SessionContext(ids, self.outbox, default_session(model), now)
+        self._context = SessionContext(ids, self.outbox, default_session(model), now, sees_images=sees_images)
         self._model_is_fixed = model_is_fixed
         self._expires_at = now + MAX_SESSION_S
         self._session_fields: Json = {
@@ -342,12 +349,10 @@ class Session:
     def _create_item(self, event: Json) -> None:
         if "item" not in event:
             raise missing_parameter("item")
-        after = None
-        if event.get("previous_item_id") is not None:
-            after = read_string(event, "previous_item_id")
-            if after != "root":
-                self._context.conversation.get(after, "previous_item_id")
-        item = parse_item(event["item"], "item", self._context.ids, self._context.input_format)
+        after = read_string(event, "previous_item_id") if event.get("previous_item_id") is not None else None
+        if after not in (None, "root"):
+            self._context.conversation.get(after, "previous_item_id")
+        item = self._context.parse_item(event["item"], "item")
         if self._is_item_id_taken(item.id):
             raise invalid_value("item.id", "An item with this id exists already.")
         if len(self._context.conversation.items) >= MAX_CONVERSATION_ITEMS:

@@ -42,6 +42,7 @@ from .groups.call_settings import (
 )
 from .groups.embedded_settings import EmbeddedServerSettings, ServiceUse
 from .groups.ice_settings import IceSettings
+from .groups.image_settings import ImageMode, ImageSettings
 from .groups.limit_settings import LimitSettings
 from .groups.security_settings import SecuritySettings
 from .groups.tools_settings import ToolsSettings
@@ -73,6 +74,8 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
     """Models and endpoints of the embedded server."""
     limits: LimitSettings = Field(default_factory=LimitSettings)
     """Limits of admission, visitors and messages."""
+    pictures: ImageSettings = Field(default_factory=ImageSettings)
+    """Pictures in messages."""
     ice: IceSettings = Field(default_factory=IceSettings)
     """STUN and TURN servers."""
     security: SecuritySettings = Field(default_factory=SecuritySettings)
@@ -105,6 +108,13 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
     def _unsupported_fields(self) -> UnsupportedFields:
         """Session fields that the operator's server refused, shared by its endpoints."""
         return UnsupportedFields()
+
+    @property
+    def may_show_pictures(self) -> bool:
+        """Return whether a message may have a picture: a server that can see may answer it."""
+        if self.pictures.images is not ImageMode.AUTO:
+            return self.pictures.images is ImageMode.ON
+        return self.server_kind is not ServerKind.OFFLINE or bool(self.embedded.llm_url) or self.allow_own_key
 
     @property
     def server_kind(self) -> ServerKind:

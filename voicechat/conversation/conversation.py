@@ -6,16 +6,17 @@ truncated, cleared, replayed) are methods here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from voicechat.pictures.picture import Picture
 from voicechat.protocol.server_events import ServerEvent
 
 from .call_clock import CallClock, TimeSpan
 from .chinese.caption_script import CaptionScript
 from .event_reducer import ServerEventReducer
 from .incomplete_reason import IncompleteReason
-from .items import MESSAGE_KINDS, Item, ItemKind, Items
+from .items import MESSAGE_KINDS, Item, ItemKind, Items, choose_replayed_pictures
 from .record import ConversationRecord, record_item, restore_item
 from .responses import ResponseRegistry
 from .shown.bubble import Bubble, BubbleState, Utterance
@@ -135,11 +136,18 @@ class Conversation:
 
     # ---------------------------------------------------------------- local actions
 
-    def add_user_message(self, text: str, at: float | None = None) -> dict[str, Any]:
-        """Add a message typed `at` seconds of the call clock. Return the `item` to create at the server."""
+    def add_user_message(
+        self, text: str, at: float | None = None, pictures: Sequence[Picture] = (), *, send_pictures: bool = False
+    ) -> dict[str, Any]:
+        """Add a message typed `at` seconds of the call clock. Return the `item` to create at the server.
+
+        Without `send_pictures` the page alone has its pictures.
+        """
         item = self._items.create(ItemKind.USER, BubbleState.DONE)
         item.part(0).set_text(text)
         item.is_on_server = item.is_typed = True
+        item.pictures = tuple(pictures)
+        item.choose_pictures(send_pictures)
         item.span = TimeSpan(at, at) if at is not None else None
         self._items.mark_unconfirmed(item)
         self.version += 1
@@ -168,18 +176,37 @@ class Conversation:
         item = self._items.create(ItemKind.OTHER, BubbleState.DONE)
         item.part(0).set_text(text)
         self._items.mark_unconfirmed(item)
-        content = [{"type": "input_text", "text": text}]
-        return {"id": item.id, "type": "message", "role": "system", "content": content}
+        return {"id": item.id, "type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]}
 
     def is_on_server(self, item_id: str) -> bool:
         """Return whether the server has confirmed an item."""
+        return (item := self._items.find(item_id)) is not None and item.is_on_server
+
+    def items_with_pictures_there(self) -> list[Item]:
+        """Return the messages whose pictures the server has, the oldest first."""
+        return [item for item in self._items if item.has_pictures_there]
+
+    def resend_without_pictures(self, item_id: str, *, is_there: bool) -> list[dict[str, Any]]:
+        """Return client events that put words in the place of a message's pictures. `is_there`: the server has it."""
         item = self._items.find(item_id)
-        return item is not None and item.is_on_server
+        if item is None or not item.has_pictures_there:
+            return []
+        before, is_last = self._items.get_previous(item), item is list(self._items)[-1]
+        previous = self._items.server_id(before.id) if before is not None else "root"
+        deletion = {"type": "conversation.item.delete", "item_id": self._items.server_id(item.id)}
+        if is_there:
+            self._tombstones.mark_deleted(self._items.server_id(item.id))
+        self._items.assign_new_id(item)
+        item.has_pictures_there = False
+        self._items.mark_unconfirmed(item)
+        self.version += 1
+        place = {} if is_last else {"previous_item_id": previous}
+        creation = {"type": "conversation.item.create", **place, "item": item.to_message_item()}
+        return [deletion, creation] if is_there else [creation]
 
     def mark_played(self, item_id: str, start: float, end: float) -> None:
         """Extend the time of an item played from `start` to `end` seconds of the call clock."""
-        item = self._items.find(item_id)
-        if item is not None:
+        if (item := self._items.find(item_id)) is not None:
             item.extend_span(TimeSpan(start, end))
 
     def add_audio(self, item_id: str, content_index: int, response_id: str, samples: int) -> None:
@@ -336,35 +363,38 @@ class Conversation:
             self._items.assign_new_id(item)
             names[old] = item.id
             item.response_id = ""
-            item.is_on_server = item.is_replayed = False
+            item.is_on_server = item.is_replayed = item.has_pictures_there = False
         self.version += 1
         return names
 
-    def replay(self, max_items: int = 40, outputs: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    def replay(
+        self, max_items: int = 40, outputs: Mapping[str, str] | None = None, *, max_pictures: int = 0
+    ) -> list[dict[str, Any]]:
         """Return `conversation.item.create` events with the last messages as text, as they were heard.
 
+        The newest message with pictures has them, and those that no server was sent; `max_pictures` in all.
         Tool calls are replayed in pairs, each with its output. `outputs`: outputs of the calls of this session, by
         the id of the call; others are replayed with the result that is shown. Call `reset_connection()` first.
         """
         chosen: list[tuple[Item, list[dict[str, Any]]]] = []
         room = MAX_REPLAY_CHARS_TEXT_ONLY if self.is_text_only else MAX_REPLAY_CHARS
         for item in reversed(list(self._items)):
-            if item.tool_use is not None:
-                created = replay_call(item.id, item.tool_use, (outputs or {}).get(item.tool_use.call_id))
-                text = item.tool_use.arguments if created else ""
-            else:
-                text = item.text.strip() if item.kind in MESSAGE_KINDS else ""
-                created = [item.to_message_item()]
+            text, created, use = item.text.strip() if item.kind in MESSAGE_KINDS else "", [], item.tool_use
+            if use is not None:
+                created = replay_call(item.id, use, (outputs or {}).get(use.call_id))
+                text = use.arguments if created else ""
             if not text:
                 continue
             room -= len(text)
             if len(chosen) >= max_items or room < 0:
                 break
             chosen.append((item, created))
-        events = []
+        choose_replayed_pictures((item for item, _ in chosen), max_pictures)
+        events = list[dict[str, Any]]()
         for item, created in reversed(chosen):
             item.is_on_server = item.is_replayed = True
             if item.kind in MESSAGE_KINDS:
                 self._items.mark_unconfirmed(item)
+                created = [item.to_message_item()]
             events += [{"type": "conversation.item.create", "item": each} for each in created]
         return events

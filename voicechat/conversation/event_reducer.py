@@ -173,7 +173,7 @@ class ServerEventReducer:
         if item.kind is ItemKind.OTHER:
             item.state = BubbleState.DONE
             return item
-        for index, text in enumerate(source.texts):
+        for index, text in enumerate(() if item.pictures else source.texts):
             if text and (source.is_completed or not item.part(index).text):
                 item.part(index).set_text(text)
         typed = item.kind is ItemKind.USER and bool(item.full_text) and not item.has_speech_stopped

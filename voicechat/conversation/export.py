@@ -65,6 +65,7 @@ def to_json(utterances: Iterable[Utterance], exported_at: datetime) -> str:
       - `state`: "done", "interrupted", "incomplete", or "pending" and "growing" when the call was under way
       - `incomplete_reason`: why the rest of an incomplete message is missing (`IncompleteReason`); null otherwise
       - `start`, `end`: seconds of the call, as in its recording; equal for a typed message, null without audio
+      - `pictures`, of a message with pictures: name, alternative text, width and height of each, without its pixels
     - `tool_calls`: in order, only where there are any; each with
       - `name`, `arguments`, `result`, `seconds`: null for a call that never ran
       - `state`: value of `ToolCallState`; `heard`: "none", "part" or "all" of the answer to the result
@@ -91,6 +92,7 @@ def _to_json_message(bubble: Bubble, span: TimeSpan | None) -> dict[str, Any]:
         "incomplete_reason": bubble.incomplete_reason,
         "start": None if span is None else round(span.start, 3),
         "end": None if span is None else round(span.end, 3),
+        **({"pictures": [each.to_json() for each in bubble.pictures]} if bubble.pictures else {}),
     }
 
 
@@ -122,7 +124,9 @@ def to_markdown(
             continue
         unheard = f"~~{escape_with_backslashes(' '.join(bubble.unheard.split()))}~~" if bubble.unheard.strip() else ""
         mark = f"*{escape_with_backslashes(f'[{marks[reason]}]')}*" if (reason := bubble.incomplete_reason) else ""
-        said = " ".join(filter(None, [escape_with_backslashes(bubble.text), unheard, mark]))
+        shown = (f"[{': '.join(filter(None, [each.file_name, each.alt]))}]" for each in bubble.pictures)
+        pictures = " ".join(f"*{escape_with_backslashes(each)}*" for each in shown)
+        said = " ".join(filter(None, [escape_with_backslashes(bubble.text), unheard, pictures, mark]))
         if said:
             time = f" ({_format_duration(span.start)})" if span is not None else ""
             parts.append(f"**{escape_with_backslashes(names[bubble.role])}**{time}\n\n{said}\n")

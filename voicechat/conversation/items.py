@@ -7,10 +7,12 @@ the id is kept as an alias.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
+
+from voicechat.pictures.picture import Picture, picture_parts
 
 from .audio_text_alignment import ContentPart
 from .call_clock import TimeSpan
@@ -55,6 +57,8 @@ class Item:
     """The server noticed the end of this spoken turn."""
     is_typed: bool = False
     """The visitor typed it."""
+    pictures: tuple[Picture, ...] = ()
+    has_pictures_there: bool = False  # the server has its pictures, or is sent them now
     is_replayed: bool = False
     """Replayed to this connection as text: it has no audio there that could be truncated."""
     span: TimeSpan | None = None
@@ -62,13 +66,17 @@ class Item:
     tool_use: ToolUse | None = None
     """What is known of a function call."""
     _incomplete_reason: IncompleteReason | None = None
-    _cached_caption: tuple[Bubble, Bubble] | None = None
-    """The last bubble, and its caption."""
+    _cached_caption: tuple[Bubble, Bubble] | None = None  # the last bubble, and its caption
     _incremental_caption: IncrementalCaption = field(default_factory=IncrementalCaption)
-    _caption_style: tuple[ChineseScript, tuple[str, ...]] = ("traditional", ())
-    """Script and typed texts of the last caption."""
-    _evidence: tuple[str, MessageEvidence] = ("", MessageEvidence())
-    """Text of a turn, and what it says about the script."""
+    _caption_style: tuple[ChineseScript, tuple[str, ...]] = ("traditional", ())  # of the last caption
+    _evidence: tuple[str, MessageEvidence] = ("", MessageEvidence())  # text of a turn, and what it says of the script
+
+    def choose_pictures(self, are_sent: bool) -> None:
+        """Note whether the pictures go to the server with the item, which is sent next."""
+        self.has_pictures_there = are_sent and any(picture.can_be_sent for picture in self.pictures)
+        if self.has_pictures_there:
+            for picture in self.pictures:
+                picture.times_sent += 1
 
     def part(self, index: int) -> ContentPart:
         """Return the content part at `index`, created when it is new; one that is not kept after too many parts."""
@@ -153,7 +161,8 @@ class Item:
         if not (self.is_open or self.is_untranscribed or text.strip() or unheard.strip()):
             return None
         role: Role = "user" if self.kind is ItemKind.USER else "assistant"
-        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state, self.incomplete_reason)
+        views = tuple(picture.view for picture in self.pictures)
+        return Bubble(self.id, role, text.strip(), unheard.rstrip(), self.state, self.incomplete_reason, pictures=views)
 
     def script_evidence(self) -> MessageEvidence:
         """Return what a finished turn says about the script that the visitor reads. It is read once per change."""
@@ -190,9 +199,10 @@ class Item:
         return shown
 
     def to_message_item(self) -> dict[str, Any]:
-        """Return the item as text for `conversation.item.create`."""
-        content = {"type": "input_text" if self.kind is ItemKind.USER else "output_text", "text": self.text.strip()}
-        return {"id": self.id, "type": "message", "role": self.kind.value, "content": [content]}
+        """Return the item for `conversation.item.create`: its text, and pictures that the server is to have."""
+        text = {"type": "input_text" if self.kind is ItemKind.USER else "output_text", "text": self.text.strip()}
+        content = [text, *picture_parts(self.pictures, are_sent=self.has_pictures_there)]
+        return {"id": self.id, "type": "message", "role": self.kind.value, "content": content}
 
 
 class Items:
@@ -239,13 +249,8 @@ class Items:
 
         Without an id, all open assistant items are returned: servers make one response at a time.
         """
-        return [
-            item
-            for item in self
-            if item.kind is ItemKind.ASSISTANT
-            and item.is_open
-            and (not response_id or item.response_id in (response_id, ""))
-        ]
+        found = [item for item in self if item.kind is ItemKind.ASSISTANT and item.is_open]
+        return [item for item in found if not response_id or item.response_id in (response_id, "")]
 
     def response_items(self, response_id: str) -> list[Item]:
         """Return the items of a response, of any kind. A last item without a known response counts as its."""
@@ -373,3 +378,12 @@ class Items:
         self._items.clear()
         self._order.clear()
         self.reset_connection()
+
+
+def choose_replayed_pictures(newest_first: Iterable[Item], max_pictures: int) -> None:
+    """Choose the pictures that are replayed: of the newest message, and those that no server was sent."""
+    with_pictures = [item for item in newest_first if any(each.can_be_sent for each in item.pictures)]
+    for item in with_pictures:
+        is_due = item is with_pictures[0] or all(each.times_sent == 0 for each in item.pictures)
+        item.choose_pictures(is_due and len(item.pictures) <= max_pictures)
+        max_pictures -= len(item.pictures) if item.has_pictures_there else 0

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from voicechat.pictures.picture import MAX_PICTURES_PER_MESSAGE, Picture, picture_from_json
+
 from .audio_text_alignment import MAX_TEXT_CHARS
 from .call_clock import TimeSpan
 from .incomplete_reason import IncompleteReason
@@ -47,6 +49,8 @@ class ItemRecord:
     """The visitor typed it."""
     tool_use: ToolUse | None = None
     """The call of a tool; None for a message."""
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    """In memory with their content; in JSON without."""
 
     @property
     def char_count(self) -> int:
@@ -79,6 +83,7 @@ class ConversationRecord:
                     "incomplete_reason": item.incomplete_reason,
                     "is_typed": item.is_typed,
                     **({"tool_use": item.tool_use.to_json()} if item.tool_use is not None else {}),
+                    **({"pictures": [each.view.to_json() for each in item.pictures]} if item.pictures else {}),
                 }
                 for item in self.items[-MAX_RECORD_ITEMS:]
             ],
@@ -111,13 +116,15 @@ def record_item(item: Item, cuts: Iterable[tuple[int, int]] = (), *, is_text_onl
         heard.truncate(content_index, heard_ms)
     heard.close(is_text_only=is_text_only)
     recorded = tuple((part.text, part.heard_chars) for _, part in sorted(parts.items()))
-    return ItemRecord(item.kind, heard.state, recorded, item.span, heard.incomplete_reason, item.is_typed)
+    reason = heard.incomplete_reason
+    return ItemRecord(item.kind, heard.state, recorded, item.span, reason, item.is_typed, pictures=item.pictures)
 
 
 def restore_item(record: ItemRecord, item: Item) -> None:
     """Fill a new item from its record."""
     item.state, item.span, item.is_typed = record.state, record.span, record.is_typed
     item.tool_use = record.tool_use
+    item.pictures = record.pictures
     if record.incomplete_reason is not None:
         item.mark_incomplete(record.incomplete_reason)
     for index, (text, heard_chars) in enumerate(record.parts):
@@ -142,7 +149,9 @@ def _parse_item(value: object) -> ItemRecord:
     if not parts and (kind is not ItemKind.USER or reason is None):
         raise ValueError("a message without text")
     is_typed = kind is ItemKind.USER and item.get("is_typed") is True  # records of older versions lack it
-    return ItemRecord(kind, state, parts, _parse_span(item["span"]), reason, is_typed)
+    sent = _list(item.get("pictures", ()), MAX_PICTURES_PER_MESSAGE)
+    pictures = tuple(picture_from_json(each) for each in sent) if kind is ItemKind.USER else ()
+    return ItemRecord(kind, state, parts, _parse_span(item["span"]), reason, is_typed, pictures=pictures)
 
 
 def _one_of(values: Mapping[str, Value], name: object) -> Value:

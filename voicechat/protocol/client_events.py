@@ -8,10 +8,12 @@ from voicechat.audio.playback_buffer import Truncation
 
 Event = dict[str, Any]
 
-IGNORABLE_ERROR_PREFIXES = ("truncate_", "delete_", "cancel_", "guard_", "update_", "tool_")
+IGNORABLE_ERROR_PREFIXES = ("truncate_", "delete_", "cancel_", "guard_", "update_", "tool_", "look_")
 """Prefixes of the ids of events whose failure the visitor does not notice."""
 RESPONSE_EVENT_PREFIX = "answer_"
 """Prefix of the ids of `response.create` events."""
+_LOOK = "look"
+"""Id prefix of messages with a picture: the call sends one again without it when the server refuses it."""
 
 
 class ClientEventBuilder:
@@ -26,11 +28,12 @@ class ClientEventBuilder:
 
     def with_event_ids(self, id_prefix: str, events: list[Event]) -> list[Event]:
         """Return events that were built elsewhere, with ids."""
-        return [self._with_event_id(id_prefix, event) for event in events]
+        return [self._with_event_id(_LOOK if _has_picture(event) else id_prefix, event) for event in events]
 
     def create_item(self, item: Event) -> Event:
         """Return the event that adds a typed message."""
-        return self._with_event_id("say", {"type": "conversation.item.create", "item": item})
+        event = {"type": "conversation.item.create", "item": item}
+        return self._with_event_id(_LOOK if _has_picture(event) else "say", event)
 
     def create_tool_item(self, item: Event) -> Event:
         """Return the event that adds the output of a function call, or a message that only the model reads."""
@@ -38,9 +41,11 @@ class ClientEventBuilder:
 
     def seed_items(self, events: list[Event]) -> list[Event]:
         """Return the events that replay a conversation. A server may refuse the function calls among them."""
+        prefixes = ("seed" if event["item"]["type"] == "message" else "tool_seed" for event in events)
         return [
-            self._with_event_id("seed" if event["item"]["type"] == "message" else "tool_seed", event)
-            for event in events
+            each
+            for prefix, event in zip(prefixes, events, strict=True)
+            for each in self.with_event_ids(prefix, [event])
         ]
 
     def create_response(self, *, tools_allowed: bool = True) -> Event:
@@ -68,3 +73,8 @@ class ClientEventBuilder:
         """Return the event that tells how much was heard of an item, which the server knows by `item_id`."""
         about = {"item_id": item_id, "content_index": truncation.content_index, "audio_end_ms": truncation.heard_ms}
         return self._with_event_id("truncate", {"type": "conversation.item.truncate", **about})
+
+
+def _has_picture(event: Event) -> bool:
+    content = event.get("item", {}).get("content", ())
+    return any(part.get("type") == "input_image" for part in content)

@@ -58,4 +58,6 @@ class Notice(StrEnum):
     PREFERENCE_REJECTED = "wish_refused"
     """The server rejected changed call preferences; the call goes on with the former ones."""
     MESSAGE_TOO_LONG = "message_too_long"
+    PICTURE_UNSEEN = "picture_unseen"
+    """The server cannot see pictures, or not this one: the words of the message were sent without it."""
     INTERNAL = "internal_error"

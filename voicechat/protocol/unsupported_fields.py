@@ -43,12 +43,15 @@ class UnsupportedFields:
     def __init__(self) -> None:
         self.confirms_updates = True
         """False once the server took settings without answering: some never send `session.updated`."""
+        self.takes_pictures = True
+        """False once the server refused a picture."""
         self._fields: dict[tuple[FieldPath, str], None] = {}
 
     def copy(self) -> UnsupportedFields:
         """Return a copy that learns separately."""
         copied = UnsupportedFields()
         copied.confirms_updates, copied._fields = self.confirms_updates, dict(self._fields)
+        copied.takes_pictures = self.takes_pictures
         return copied
 
     def add(self, path: FieldPath, value: object) -> None:

@@ -22,6 +22,7 @@ from .client_identity import ClientIdentity
 from .denials import Denial
 from .origin_check import is_known_host, origin_allowed, own_origins
 from .route_access import RouteAccess, RouteTable
+from .security_headers import common_headers
 
 COOKIE_REUSE_WINDOW_S = 2.0
 """Seconds in which two first requests of one browser get the same visitor id: two tabs that are opened at once."""
@@ -46,6 +47,7 @@ class AccessPolicy:
         early_script: str = "",
         get_public_origins: Callable[[], tuple[str, ...]] = tuple,
         loopback_only: bool = False,
+        may_use_camera: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create the policy of one page.
@@ -57,6 +59,7 @@ class AccessPolicy:
         `get_public_origins`: returns further origins of the app itself; called for every request.
         `loopback_only`: the app listens on loopback only. Without a password, unknown host names are then refused: they
         are a sign of DNS rebinding.
+        `may_use_camera`: the page may ask for the camera.
         """
         self.settings = settings
         self.component_id = component_id
@@ -65,6 +68,7 @@ class AccessPolicy:
         self.script_hashes = script_hashes
         self.early_script = early_script
         self.pending_offers = pending_offers
+        self.response_headers = common_headers(may_use_camera=may_use_camera)
         self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None
         self._get_public_origins = get_public_origins
         self._loopback_only = loopback_only and self.password_login is None

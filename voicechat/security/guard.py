@@ -31,7 +31,7 @@ class Guard:
         stack = ErrorMiddleware(stack)
         stack = CrossOriginMiddleware(stack, access_policy)
         stack = HeadRequestMiddleware(stack)
-        self._stack: ASGIApp = ResponseHeadersMiddleware(stack)
+        self._stack: ASGIApp = ResponseHeadersMiddleware(stack, access_policy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

@@ -18,6 +18,13 @@ COMMON_HEADERS = {
 }
 
 
+def common_headers(*, may_use_camera: bool) -> dict[str, str]:
+    """Return the headers of every response. The page may ask for the camera only where messages may have pictures."""
+    policy = COMMON_HEADERS["Permissions-Policy"]
+    camera = "camera=(self)" if may_use_camera else "camera=()"
+    return {**COMMON_HEADERS, "Permissions-Policy": policy.replace("camera=()", camera)}
+
+
 def hash_inline_scripts(html: bytes) -> list[str]:
     """Return the CSP hash of every inline script of a document."""
     hashes = []

@@ -42,5 +42,6 @@ def create_access_policy(
         early_script=early_script(),
         pending_offers=PendingOffers(partial(RtcConnection.find, rtc)),
         get_public_origins=public_origins,
+        may_use_camera=settings.may_show_pictures,
         loopback_only=is_loopback_host(settings.host) and not settings.share,
     )

@@ -30,15 +30,17 @@ from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler, EndpointResolver
 from voicechat.session.conversation_store import InMemoryConversationStore
 from voicechat.session.page_resume import PageResume
+from voicechat.session.picture_store import PictureStore
 from voicechat.tools.runtime import ToolRuntime, build_tool_runtime
 from voicechat.transport import udp_check
 from voicechat.transport.ice_servers import IceServerProvider
 from voicechat.transport.udp_check import UdpCheck
-from voicechat.ui import downloads, page_connection, web_app
+from voicechat.ui import downloads, page_connection, picture_routes, web_app
 from voicechat.ui.downloads import Downloads
 from voicechat.ui.i18n import I18N
 from voicechat.ui.page import build_page
 from voicechat.ui.page_connection import PageConnections
+from voicechat.ui.picture_routes import PictureRoutes
 from voicechat.ui.settings_panel.model_note import EmbeddedModelStatus
 from voicechat.upstream.probe import UpstreamProbe
 
@@ -58,6 +60,7 @@ ROUTE_RULES = (
     *udp_check.ROUTE_RULES,
     *downloads.ROUTE_RULES,
     *page_connection.ROUTE_RULES,
+    *picture_routes.ROUTE_RULES,
     *web_app.ROUTE_RULES,
     *audio_socket_call.ROUTE_RULES,
 )
@@ -85,6 +88,7 @@ class Application:
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
         self.page_resume = PageResume(InMemoryConversationStore(60.0 * settings.resume_minutes))
+        self.pictures = PictureStore()
         self.page_connections = PageConnections()
         self.page = build_page(
             prototype,
@@ -94,6 +98,7 @@ class Application:
             self.audio_sockets,
             page_resume=self.page_resume,
             offered_tools=lambda: self.tools.registry.definitions,
+            picture_store=self.pictures,
             rtc_configuration=ice_servers.rtc_configuration,
         )
         self.gateway = RealtimeGateway(settings, self.resolve_endpoint, self.billing, self.admission)
@@ -101,6 +106,9 @@ class Application:
         self.router = build_router(self.health, self.gateway, self.render_metrics if settings.metrics else None)
         self.downloads.add_to(self.router)
         self.page_connections.add_to(self.router)
+        PictureRoutes(self.pictures, settings.pictures.max_image_bytes, is_enabled=settings.may_show_pictures).add_to(
+            self.router
+        )
         web_app.add_to(self.router)
         self.audio_sockets.add_to(self.router)
         UdpCheck(ice_servers.rtc_configuration).add_to(self.router)

@@ -30,6 +30,8 @@ from voicechat.limits.waiting_queue import (
     needs_offline_session,
 )
 from voicechat.logs import bind_session_id, error_location
+from voicechat.pictures.picture import Picture
+from voicechat.pictures.server_sight import PictureSupport
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 from voicechat.tools.runtime import ToolRuntime
@@ -177,7 +179,7 @@ class BaseSession(ToolSession):
             self._call,
             self.settings,
             self._resolve_endpoint,
-            self._build_update,
+            self._start_connection,
             observers=self._observers(),
             on_ready=lambda: self._on_upstream_ready(live),
             on_change=self._on_upstream_change,
@@ -289,6 +291,10 @@ class BaseSession(ToolSession):
         self._run_tools()
         self._on_change()
 
+    def _start_connection(self, endpoint: Endpoint) -> dict[str, Any]:
+        self._call.pictures.support = PictureSupport(endpoint)
+        return self._build_update(endpoint)
+
     def _send(self, events: list[dict[str, Any]]) -> None:
         """Send events of the call, and carry out what it wants from the executor."""
         self._run_tools()
@@ -343,10 +349,10 @@ class BaseSession(ToolSession):
         """Return what would be cut from the conversation if the session ended now."""
         return self._call.playback.unfinished_parts()
 
-    def send_text(self, text: str) -> bool:
+    def send_text(self, text: str, pictures: Sequence[Picture] = ()) -> bool:
         """Send a typed message. It interrupts a reply as speech would; without a connection it waits for one. Return
         False if it is blank, too long or too late."""
-        events = self._call.send_text(text, self.clock())
+        events = self._call.send_text(text, self.clock(), pictures)
         self._send(events or [])
         self._on_change()
         return events is not None

@@ -39,6 +39,8 @@ class Visitor:
         """Ids of the newest typed messages that were accepted: a page sends one again when it lost the answer."""
         self.erase_stored: Callable[[], None] = _erase_nothing
         """Erases what `PageResume` has stored of this page. A closed page may still be used."""
+        self.picture_owner = ""
+        """Owner of this visitor's uploaded pictures in the `PictureStore`."""
         self.visitor_key = ""
         """Key shared by all pages of this visitor (`voicechat/security/visitor_key.py`); "" when they cannot be told
         apart from others."""

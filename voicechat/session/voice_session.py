@@ -19,6 +19,7 @@ from voicechat.config.settings import Endpoint, Settings, TurnDetection
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
+from voicechat.pictures.picture import Picture
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 from voicechat.tools.runtime import ToolRuntime
@@ -243,8 +244,8 @@ class VoiceSession(BaseSession):
 
     # ---------------------------------------------------------------- page
 
-    def send_text(self, text: str) -> bool:
-        is_taken = super().send_text(text)
+    def send_text(self, text: str, pictures: Sequence[Picture] = ()) -> bool:
+        is_taken = super().send_text(text, pictures)
         if is_taken:
             self._turn_latency.start_typed_turn(self.clock())
         return is_taken

@@ -7,11 +7,12 @@ microphone and the page belong to the owner of this object.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from voicechat.audio.format import FRAME_S, Samples
 from voicechat.conversation.incomplete_reason import IncompleteReason
+from voicechat.pictures.picture import Picture
 from voicechat.protocol import server_events
 from voicechat.protocol.failures import loggable_code
 from voicechat.protocol.notices import Notice
@@ -227,14 +228,11 @@ class CallStateMachine(CallConnection):
         return []
 
     def _handle_error(self, event: server_events.ServerError, now: float) -> list[Event]:
+        if (resent := self._take_picture_refusal(event, now)) is not None:
+            return resent
         refused = self._registry.is_requested and is_about_response_request(event)
-        awaited = refused or self.stage is CallStage.THINKING
-        match classify_error(
-            event,
-            self._tracker,
-            client_side=self._barge_in.client_side,
-            answer_is_due=self._barge_in.take_late_answer(event),
-        ):
+        late = self._barge_in.take_late_answer(event)
+        match classify_error(event, self._tracker, client_side=self._barge_in.client_side, answer_is_due=late):
             case ErrorAction.IGNORE:
                 return []
             case ErrorAction.REQUEST_RESPONSE:
@@ -243,7 +241,7 @@ class CallStateMachine(CallConnection):
                 self._barge_in.mark_turn_unanswered()
                 return self._request_response(now)
         # Servers also report harmless errors: without an awaited reply, the visitor sees none of them.
-        if notice := notice_of_error(event, awaited=awaited):
+        if notice := notice_of_error(event, awaited=refused or self.stage is CallStage.THINKING):
             self.set_notice(notice)
         if not refused:
             return []
@@ -252,7 +250,7 @@ class CallStateMachine(CallConnection):
 
     # ---------------------------------------------------------------- the visitor
 
-    def send_text(self, text: str, now: float) -> list[Event] | None:
+    def send_text(self, text: str, now: float, pictures: Sequence[Picture] = ()) -> list[Event] | None:
         """Send a typed message. It interrupts a reply as speech does, and is answered once the server is free.
 
         Return None when it is not taken: blank, too long, or after the call.
@@ -264,11 +262,11 @@ class CallStateMachine(CallConnection):
             self.set_notice(Notice.MESSAGE_TOO_LONG)
             return None
         self._touch(now)
-        self.set_notice(None)
+        self.set_notice(Notice.PICTURE_UNSEEN if pictures and not self.pictures.support.takes_pictures else None)
         self._end_classification(now)
         events = self._interrupt_reply(now)
-        item = self.conversation.add_user_message(text, self.conversation.clock.elapsed_s(now))
-        events.append(self._client_events.create_item(item))
+        at = self.conversation.clock.elapsed_s(now)
+        events += self.pictures.create_message(text, pictures, at, is_connected=self.is_connected)
         events += self._do(self.tools.note_typed(text, now), now)
         self._tracker.add_message(user_speaking=self.stage is CallStage.USER_SPEAKING)
         if not self.is_connected:

@@ -14,7 +14,7 @@ from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation, IncompleteReason
 from voicechat.protocol.client_events import ClientEventBuilder
 from voicechat.protocol.notices import Notice
-from voicechat.protocol.server_events import ServerEvent
+from voicechat.protocol.server_events import ServerError, ServerEvent
 from voicechat.tools.actions import RequestResponse, ToolAction
 from voicechat.tools.definition import ToolResult
 from voicechat.tools.tool_call_tracker import ToolCallTracker
@@ -22,6 +22,7 @@ from voicechat.tools.tool_call_tracker import ToolCallTracker
 from .aec_warmup import AecWarmup
 from .barge_in import BargeIn
 from .call_lifecycle import CallLifecycle
+from .pictures.message_pictures import MessagePictures
 from .response_tracker import PendingResponse, ResponseTracker
 from .snapshot import CallStage, Snapshot
 from .tools.call_tools import CallTools
@@ -48,6 +49,7 @@ class CallConnection(CallLifecycle):
         self.playback = PlaybackBuffer(self._registry)
         self._tracker = ResponseTracker(self._registry)
         self._client_events = ClientEventBuilder()
+        self.pictures = MessagePictures(conversation, self._client_events, settings.pictures.max_images)
         self._barge_in = BargeIn(conversation, self.playback, self._tracker, self._client_events, settings)
         self._aec_warmup = AecWarmup(settings.echo_guard_threshold)
         self._unsent_messages = 0
@@ -82,7 +84,7 @@ class CallConnection(CallLifecycle):
     def handle_connected(self, now: float) -> list[Event]:
         """Start on a new connection. Return the events that replay the conversation to it."""
         count = max(self._settings.replay_items, self._unsent_messages)
-        events = self._client_events.seed_items(self.conversation.replay(count, self.tools.replayed_outputs()))
+        events = self.pictures.replay(count, self.tools.replayed_outputs())
         self._tool_events.clear()
         self._unsent_messages = 0
         self._fatal_failure = None
@@ -149,6 +151,23 @@ class CallConnection(CallLifecycle):
         self._tracker.mark_requested(event["event_id"])
         self._enter_stage(CallStage.THINKING, now)
         return [*self._take_tool_events(), event]
+
+    def _take_picture_refusal(self, event: ServerError, now: float) -> list[Event] | None:
+        """Send a message again without its picture, which the server refused; None for any other error.
+
+        A reply that was requested meanwhile does not know the message: another one is.
+        """
+        resent = self.pictures.take_refusal(event)
+        if resent is None:
+            return None
+        self.set_notice(Notice.PICTURE_UNSEEN)
+        if not (self._registry.is_busy or self._tracker.is_response_expected):
+            return resent
+        events = self._interrupt_reply(now) + resent
+        self._tracker.add_message(user_speaking=self.stage is CallStage.USER_SPEAKING)
+        if self.stage is not CallStage.USER_SPEAKING:
+            self._enter_stage(CallStage.THINKING, now)
+        return events + self._request_response(now)
 
     def _return_to_listening(self, now: float) -> list[Event]:
         """Await no reply to the turn. A message typed during it is answered now."""

@@ -15,6 +15,7 @@ from voicechat.security.visitor_key import visitor_key
 from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler
 from voicechat.session.page_resume import PageResume
+from voicechat.session.picture_store import PictureStore
 from voicechat.session.visitor import Visitor
 from voicechat.transport.ice_servers import RtcConfigurationProvider
 from voicechat.ui.widgets.chatbox import STATIC_DIR, queue_concurrency_limit
@@ -32,6 +33,7 @@ from .tabs import text_tab, voice_tab
 from .tools import decisions
 from .widgets import more_menu
 from .widgets.app_head import APP_HEAD_HTML
+from .widgets.pictures import picture_settings_script
 
 # Fonts: tokens of styles/tokens.css. Gradio's default theme loads some from another host, and without it the page stays
 # blank.
@@ -108,6 +110,9 @@ SCRIPT_FILES = (
     "settings_panel.js",
     "approval.js",
     "scrolling.js",
+    "picture_files.js",
+    "pictures.js",
+    "picture_dialogs.js",
     "outbox.js",
     "welcome.js",
     "conversation_lines.js",
@@ -128,6 +133,7 @@ STYLE_FILES = (
     "dock.css",
     "call_button.css",
     "message_box.css",
+    "pictures.css",
     "dock_status.css",
     "dock_small.css",
     "approval.css",
@@ -159,6 +165,7 @@ def render_head(settings: Settings) -> str:
     texts = json.dumps(script_texts_by_locale(), ensure_ascii=False).replace("<", "\\u003c")
     scripts = [
         f"window.voiceTextsByLocale = {texts}; window.voiceResumeMinutes = {settings.resume_minutes};",
+        picture_settings_script(settings),
         *((STATIC_DIR / "scripts" / name).read_text("utf-8") for name in SCRIPT_FILES),
     ]
     style = "\n".join((STATIC_DIR / "styles" / name).read_text("utf-8") for name in STYLE_FILES)
@@ -186,6 +193,7 @@ def build_page(
     audio_sockets: AudioSocketRegistry,
     *,
     page_resume: PageResume,
+    picture_store: PictureStore,
     offered_tools: ToolsProvider = no_tools,
     rtc_configuration: RtcConfigurationProvider | None = None,
 ) -> gr.Blocks:
@@ -193,7 +201,8 @@ def build_page(
 
     `prototype`: handler that fastrtc copies for every call. `server_status`: state of the server between calls.
     `model_status`: models of the embedded server. `downloads`: tickets of the more menu. `audio_sockets`: WebSocket
-    fallback of calls. `page_resume`: closed pages that may come back. `offered_tools`: tools of the operator.
+    fallback of calls. `page_resume`: closed pages that may come back. `picture_store`: uploaded pictures.
+    `offered_tools`: tools of the operator.
     `rtc_configuration`: provides the ICE servers of each call; None for none.
     """
     settings = prototype.settings
@@ -240,6 +249,7 @@ def build_page(
                     prototype,
                     server_status,
                     audio_sockets,
+                    picture_store,
                     visitor,
                     locale,
                     load_steps,
@@ -247,7 +257,7 @@ def build_page(
                     build_more_menu=lambda: more_menu.build(settings, downloads, visitor, locale),
                 )
             with gr.Tab(label("text_tab"), id="text", elem_id="text-tab"):
-                text = text_tab.build(prototype, server_status, visitor, locale, load_steps)
+                text = text_tab.build(prototype, server_status, picture_store, visitor, locale, load_steps)
         decisions.build(visitor)
         fields = panel.build(settings, has_tools=bool(settings.tools.tools or settings.tools.mcp_config))
         history.build(

@@ -21,7 +21,8 @@ class PageSessions:
 
     def open(self, visitor: Visitor, token: object, request: gr.Request) -> bool:
         """Note an opened page; return whether it goes on with what it had. `token`: made by resume.js."""
-        key = resume_key(token, find_session_owner(request.request)) if request.request is not None else None
+        owner = find_session_owner(request.request) if request.request is not None else ""
+        key, visitor.picture_owner = resume_key(token, owner), owner
         if request.session_hash:
             self._visitors[request.session_hash] = visitor
         return self._page_resume.open_page(key, visitor)

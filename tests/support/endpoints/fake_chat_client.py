@@ -29,6 +29,7 @@ class FakeChatClient:
         self.host = "models.example:8080"
         self.is_private = is_private
         self.unloads_when_idle = False
+        self.takes_images = True
         self.scripts = list(scripts)
         self.requests: list[ChatRequest] = []
         self.warm_ups: list[ChatRequest] = []

@@ -244,6 +244,7 @@ class ScriptedModelRuntime:
     model = "scripted"
     languages = ("en", "zh")
     detail = ""
+    sees_images = False
 
     def __init__(self, script: ModelScript) -> None:
         self.script = script

@@ -159,7 +159,9 @@ class ProtocolChecker:
 class SessionDriver:
     """Session with direct access to its inputs, outputs and time."""
 
-    def __init__(self, *, model_is_fixed: bool = True, seed: int = 1, **session: Any) -> None:
+    def __init__(
+        self, *, model_is_fixed: bool = True, seed: int = 1, sees_images: bool = False, **session: Any
+    ) -> None:
         self.now = 100.0
         self.checker = ProtocolChecker()
         self.submitted_work: list[Work] = []
@@ -171,6 +173,7 @@ class SessionDriver:
             now=self.now,
             unix_time=1_800_000_000.0,
             model_is_fixed=model_is_fixed,
+            sees_images=lambda: sees_images,
         )
         self.created = self.collect(self.session.start())[0]
         if session:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from voicechat.conversation.call_clock import TimeSpan
 from voicechat.conversation.incomplete_reason import IncompleteReason
+from voicechat.pictures.picture import PictureView
 
 from .tool_use import ToolUse
 
@@ -46,6 +47,7 @@ class Bubble:
     """Why the rest is missing; None unless the state is INCOMPLETE."""
     tool_use: ToolUse | None = None
     """The call of a tool; None unless the role is "tool". Such a bubble has no text."""
+    pictures: tuple[PictureView, ...] = ()
 
 
 class Utterance(NamedTuple):

@@ -22,6 +22,7 @@ INCOMPLETE_MARKS: TranslationTable = {
 """Mark behind a message whose rest is missing, by `IncompleteReason`."""
 
 MESSAGE_NOTES: TranslationTable = {
+    "picture": ("Picture", "圖片"),
     "interrupted": (
         "Interrupted. The struck-out part was not heard, and is forgotten.",
         "在這裡被打斷，後面的你沒聽到，模型也不會記得。",

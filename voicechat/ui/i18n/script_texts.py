@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .choices import PREFERENCE_MESSAGES
 from .locale import Locale, TranslationTable
+from .picture_texts import PICTURE_TEXTS
 
 SCRIPT_TEXTS: TranslationTable = {
     "app_title": ("Realtime Voice Chat", "即時語音對話"),
@@ -109,6 +110,7 @@ SCRIPT_TEXTS: TranslationTable = {
         "關掉不想讓模型使用的工具。只有管理員能新增工具。",
     ),
     "tool_seconds": ("{seconds} s", "{seconds} 秒"),
+    **PICTURE_TEXTS,
     "outbox_title": ("Messages that wait for a connection", "等待連線的訊息"),
     "outbox_waiting": ("waits for the connection", "等待連線"),
     "outbox_sending": ("being sent", "傳送中"),

@@ -252,6 +252,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "這通電話的費用額度已經用完，謝謝你的通話。",
     ),
     "message_too_long": ("That message is too long to send.", "這則訊息太長，無法送出。"),
+    "picture_unseen": (
+        "This server cannot see that picture. Your words were sent without it.",
+        "這台伺服器看不到這張圖片，只送出了文字。",
+    ),
     "internal_error": ("The app had an error. Call again to continue.", "程式發生問題，請重新撥打，繼續對話。"),
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
 }

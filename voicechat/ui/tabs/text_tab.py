@@ -6,7 +6,7 @@ the Connect button or the first message starts it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,9 @@ import gradio as gr
 from gradio.context import Context
 
 from voicechat.conversation.conversation import Bubble
+from voicechat.pictures.picture import Picture
 from voicechat.session.call_handler import CallHandler
+from voicechat.session.picture_store import PictureStore
 from voicechat.session.text_session import TextSession
 from voicechat.session.visitor import Visitor
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
@@ -36,6 +38,7 @@ from voicechat.ui.widgets.chatbox import (
     to_tool_message,
 )
 from voicechat.ui.widgets.markdown import escape_with_entities, safe_model_markdown
+from voicechat.ui.widgets.pictures import picture_button_html, picture_strip_html
 from voicechat.ui.widgets.status_bar import CHAT_STATUS, ServerStatusProvider, StatusRefresh, render_status_sentence
 from voicechat.ui.widgets.usage_panel import render_usage_panel
 from voicechat.ui.widgets.welcome import render_text_welcome
@@ -85,6 +88,7 @@ def connect_button(connected: bool, locale: Locale) -> gr.Button:
 def build(
     prototype: CallHandler,
     server_status: ServerStatusProvider,
+    picture_store: PictureStore,
     visitor: gr.State,
     locale: gr.State,
     load_steps: LoadSteps,
@@ -100,8 +104,9 @@ def build(
         approval = build_approval_bar("text")
         gr.HTML(newest_button_html("text"), padding=False)
         with gr.Column(elem_id="text-desk", elem_classes="desk"):
-            gr.HTML(outbox_html("text"), padding=False)
+            gr.HTML(outbox_html("text") + picture_strip_html("text"), padding=False)
             with gr.Row(elem_id="text-typing", elem_classes="typing"):
+                gr.HTML(picture_button_html("text"), padding=False)
                 typed = build_message_box("text", max_lines=5)
                 delivery = build_delivery("text")
                 stop = gr.Button(label("text_stop"), elem_id="text-stop", elem_classes="send", interactive=False)
@@ -142,11 +147,11 @@ def build(
             current.end_by_user()
 
     async def on_send(session_visitor: Visitor, text: object, message_id: object) -> str:
-        def send_text(text: str) -> Delivery:
+        def send_text(text: str, pictures: Sequence[Picture]) -> Delivery:
             current = active_chat(session_visitor) or open_chat(session_visitor)
-            return Delivery.ACCEPTED if current.send_text(text) else Delivery.REFUSED
+            return Delivery.ACCEPTED if current.send_text(text, pictures) else Delivery.REFUSED
 
-        return deliver(session_visitor, message_id, text, send_text)
+        return deliver(session_visitor, picture_store, message_id, text, send_text)
 
     page = Context.root_block
     assert page is not None

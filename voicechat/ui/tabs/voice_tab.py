@@ -6,7 +6,7 @@ endless generator per call, and increments would be lost between it and other ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,11 @@ import gradio as gr
 from fastrtc import WebRTC
 
 from voicechat.conversation.conversation import Bubble
+from voicechat.pictures.picture import Picture
 from voicechat.security.gradio.pending_offers import MAX_PENDING_OFFERS
 from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler
+from voicechat.session.picture_store import PictureStore
 from voicechat.session.visitor import Visitor
 from voicechat.transport.gradio_component import bind_additional_outputs
 from voicechat.transport.ice_servers import RtcConfigurationProvider
@@ -47,6 +49,7 @@ from voicechat.ui.widgets.chatbox import (
     to_tool_message,
 )
 from voicechat.ui.widgets.markdown import escape_with_entities, with_note, with_strikethrough
+from voicechat.ui.widgets.pictures import picture_button_html, picture_strip_html
 from voicechat.ui.widgets.status_bar import CALL_STATUS, ServerStatusProvider, StatusRefresh, render_status_sentence
 from voicechat.ui.widgets.usage_panel import render_usage_panel
 from voicechat.ui.widgets.welcome import render_voice_welcome
@@ -91,6 +94,7 @@ def build(
     prototype: CallHandler,
     server_status: ServerStatusProvider,
     audio_sockets: AudioSocketRegistry,
+    picture_store: PictureStore,
     visitor: gr.State,
     locale: gr.State,
     load_steps: LoadSteps,
@@ -127,9 +131,9 @@ def build(
                 stop = gr.Button(label("text_stop"), elem_id="voice-stop", elem_classes="slot")
                 clear = gr.Button(label("voice_clear"), elem_id="voice-clear", elem_classes="slot")
                 gr.HTML(MORE_BUTTON_HTML, padding=False)
-            gr.HTML(outbox_html("voice"), padding=False)
+            gr.HTML(outbox_html("voice") + picture_strip_html("voice"), padding=False)
             with gr.Row(elem_id="voice-typing", elem_classes="typing"):
-                gr.HTML(TYPING_HTML, padding=False)
+                gr.HTML(picture_button_html("voice") + TYPING_HTML, padding=False)
                 typed = build_message_box("voice", max_lines=5)
                 delivery = build_delivery("voice")
                 send = gr.Button(label("voice_send"), elem_id="voice-send", elem_classes="send")
@@ -183,12 +187,12 @@ def build(
     async def on_send(
         session_visitor: Visitor, text: object, message_id: object, user_locale: Locale
     ) -> tuple[str, Any]:
-        def send_text(text: str) -> Delivery:
+        def send_text(text: str, pictures: Sequence[Picture]) -> Delivery:
             if session_visitor.call is None or not session_visitor.is_in_call:
                 return Delivery.WAITING
-            return Delivery.ACCEPTED if session_visitor.call.send_text(text) else Delivery.REFUSED
+            return Delivery.ACCEPTED if session_visitor.call.send_text(text, pictures) else Delivery.REFUSED
 
-        answer = deliver(session_visitor, message_id, text, send_text)
+        answer = deliver(session_visitor, picture_store, message_id, text, send_text)
         if not answer.endswith(Delivery.WAITING):
             return answer, gr.skip()
         stage, _, name = server_status(session_visitor.own_key)

@@ -15,6 +15,7 @@ from voicechat.ui.i18n import INCOMPLETE_MARKS, Locale, get_message, label
 from voicechat.ui.tools.chip import render_chip
 
 from .markdown import preserve_indentation, with_mark
+from .pictures import with_pictures
 from .status_bar import StatusRefresh
 
 STATIC_DIR = Path(__file__).resolve().parent.parent / "static"
@@ -52,7 +53,7 @@ def to_chat_message(bubble: Bubble, markup: str, locale: Locale) -> ChatMessage 
         return None
     if bubble.incomplete_reason is not None:
         markup = with_mark(markup, get_message(INCOMPLETE_MARKS, bubble.incomplete_reason, locale))
-    content = preserve_indentation(markup)
+    content = with_pictures(preserve_indentation(markup), bubble.pictures, locale)
     if not content and bubble.state in (BubbleState.PENDING, BubbleState.GROWING):
         content = PENDING_PLACEHOLDER
     return {"role": bubble.role, "content": content} if content else None

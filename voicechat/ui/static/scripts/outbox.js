@@ -12,7 +12,7 @@
   const MAX_TRIES = 3; // unanswered, although the server answers otherwise
   const RETRY_MS = 1000; // after the server found no call
   const TABS = ["voice", "text"];
-  const queues = { voice: [], text: [] }; // messages: { id, text, isRefused }
+  const queues = { voice: [], text: [] }; // messages: { id, text, pictures, isRefused }
   const underway = { voice: null, text: null }; // { id, isSlow }: one message at a time keeps their order
   const tries = new Map(); // by id
   const { session, randomId } = window.voiceStorage;
@@ -41,6 +41,7 @@
     render(tab);
     const draft = box(tab)?.value;
     setBox(tab, draft ? `${message.text}\n${draft}` : message.text);
+    window.voicePictures?.restore(tab, message.pictures ?? []);
     box(tab)?.focus();
   };
   const stateOf = (tab, message) => {
@@ -105,6 +106,7 @@
       if (box(tab)?.value === "") {
         remove(tab, id);
         setBox(tab, message.text);
+        window.voicePictures?.restore(tab, message.pictures ?? []);
       } else { // a draft, or the composition of an input method, stays as it is
         message.isRefused = true;
         store();
@@ -118,8 +120,8 @@
     else next();
   };
   /** Add a message; outside a call, start one. */
-  const push = (tab, words) => {
-    queues[tab].push({ id: randomId(16), text: words, isRefused: false });
+  const push = (tab, words, pictures = []) => {
+    queues[tab].push({ id: randomId(16), text: words, pictures, isRefused: false });
     store();
     flush(tab);
     if (tab === "voice" && document.documentElement.dataset.call === "free" && isOnline()) {
@@ -128,10 +130,11 @@
   };
   window.voiceOutbox = {
     push,
-    /** Return [text, id] of the message on its way; ["", ""] without one. */
+    /** Return [text, id] of the message on its way, with pictures [text, JSON of both]; ["", ""] without one. */
     next: (tab) => {
       const message = queues[tab].find((each) => each.id === underway[tab]?.id);
-      return message ? [message.text, message.id] : ["", ""];
+      const { id, pictures } = message ?? { id: "" };
+      return [message?.text ?? "", pictures?.length ? JSON.stringify({ id, pictures }) : id];
     },
     /** Forget all messages. */
     erase: () => {
@@ -152,10 +155,16 @@
   const submit = (event, tab) => {
     event.preventDefault();
     event.stopImmediatePropagation();
-    const words = box(tab)?.value ?? "";
+    const pictures = window.voicePictures;
+    const typed = box(tab)?.value ?? "";
+    const words = typed.trim() || !pictures?.has(tab) ? typed : text.picture_question;
     if (!words.trim()) return;
     setBox(tab, "");
-    push(tab, words);
+    if (!pictures?.has(tab)) return push(tab, words);
+    pictures.whenReady(tab).then(() => {
+      const taken = pictures.take(tab);
+      if (typed.trim() || taken.length) push(tab, words, taken); // a picture that failed may have been all
+    });
   };
   document.addEventListener(
     "keypress",

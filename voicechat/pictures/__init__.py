@@ -1,0 +1,1 @@
+"""Pictures of a conversation: their files, and which servers see them. Pure."""
