@@ -33,6 +33,7 @@ MAX_RECEIVE_DEFINITIONS = 5
 """Functions named `receive`; fastrtc prescribes the name for its handlers."""
 REPEATED_CLASS_NAMES = {
     "Response": "the protocol's term, as the app's client receives it and as the embedded server produces it",
+    "ToolCall": "the protocol's term, as the app runs it and as the embedded server writes it",
 }
 """Class names with several definitions, and the reason for it."""
 

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar
 
 from voicechat.audio.playback_buffer import Truncation
@@ -33,21 +32,16 @@ from voicechat.limits.waiting_queue import (
 from voicechat.logs import bind_session_id, error_location
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
-from voicechat.tools.actions import CancelTool
-from voicechat.tools.definition import ToolResult
 from voicechat.tools.runtime import ToolRuntime
-from voicechat.tools.tool_call import ToolCall
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource, EventObserver, ReconnectingClient
 from voicechat.upstream.session_sync import SessionConfigSync
 
-from .tool_runs import ToolRuns, build_tracker, declare_tool
+from .tool_runs import ToolRuns, build_tracker
+from .tool_session import ToolSession
 
 log = logging.getLogger(__name__)
-
-TakeToolResult = Callable[[str, ToolResult, float], list[dict[str, Any]]]
-"""Method of the call that takes a result: id of the call, result, time."""
 
 TICK_INTERVAL_S = 0.5
 """Seconds between two checks of limits, timeouts and presence."""
@@ -61,7 +55,7 @@ class LiveCall:
     quota_meter: QuotaMeter
 
 
-class BaseSession:
+class BaseSession(ToolSession):
     """One call or chat. Subclasses implement what raises NotImplementedError, and hand snapshots to the page."""
 
     mode: ClassVar[SessionMode]
@@ -133,9 +127,6 @@ class BaseSession:
 
     def _on_tick(self, live: LiveCall, now: float) -> None:
         """Do more in the coarse tick of an admitted session."""
-
-    def _on_tool_ended(self, call: ToolCall) -> None:
-        """Note that a call of a tool has ended."""
 
     def _on_change(self) -> None:
         """Note that the snapshot may differ."""
@@ -287,10 +278,6 @@ class BaseSession:
         self._current_endpoint = endpoint
         return self._session_sync.start_connection(self._preferred_update(endpoint))
 
-    def _declared_tools(self, endpoint: Endpoint) -> list[dict[str, Any]]:
-        """Return the tools that the model may call now, as the protocol declares them."""
-        return [declare_tool(definition, endpoint.kind) for definition in self._call.tools.tracker.definitions]
-
     def _build_live_updates(self) -> list[dict[str, Any]]:
         """Return the events that bring the connected server to the settings that are wanted now."""
         live, endpoint = self._live, self._current_endpoint
@@ -307,60 +294,6 @@ class BaseSession:
         self._run_tools()
         if events and self._live is not None:  # the clock of 20 ms mostly has none
             self._run_in_log_context(self._live.upstream.send, events)
-
-    # ---------------------------------------------------------------- tools
-
-    def _run_tools(self) -> None:
-        """Start and stop tools as the call wants it, and count those that have ended."""
-        tools = self._call.tools
-        for command in tools.take_commands():
-            if isinstance(command, CancelTool):
-                self._tool_runs.cancel(command.call_id)
-            else:
-                on_done, on_announcement = (
-                    partial(self._take_from_tool, take, command.call_id)
-                    for take in (self._call.take_tool_result, self._call.announce)
-                )
-                self._tool_runs.start(command, tools.language, self._timezone, on_done, on_announcement)
-        for call in tools.take_finished():
-            self._count_tool(call)
-
-    def _take_from_tool(self, take: TakeToolResult, call_id: str, result: ToolResult) -> None:
-        """Hand a result or an announcement to the call, and send what follows at once."""
-        if self.is_active:
-            try:
-                self._send(take(call_id, result, self.clock()))
-            except Exception as error:
-                self.fail(error)
-            self._on_change()
-
-    def _count_tool(self, call: ToolCall) -> None:
-        known = call.name if call.name in self._tool_runs.definitions else "other"
-        ran = call.started_at is not None and call.ended_at is not None
-        seconds = (call.ended_at or 0.0) - (call.started_at or 0.0) if ran else None
-        self._metrics.record_tool_call(known, call.state.value, seconds)
-        self._on_tool_ended(call)
-
-    def _apply_tools(self) -> None:
-        """Declare the tools that are there now and not switched off."""
-        if self.is_active:
-            self._call.tools.tracker.set_tools(self._tool_runs.definitions)
-            self._send(self._build_live_updates())
-
-    def set_disabled_tools(self, names: frozenset[str]) -> None:
-        """Switch tools off by name, and all others on."""
-        self._tool_runs.disabled = names
-        self._apply_tools()
-
-    def approve(self, call_id: str, allowed: bool) -> None:
-        """Take the visitor's decision about an acting tool, by button."""
-        self._send(self._call.approve(call_id, allowed, self.clock()))
-        self._on_change()
-
-    def cancel_tool(self, call_id: str) -> None:
-        """Cancel one call of a tool."""
-        self._send(self._call.cancel_tool(call_id, self.clock()))
-        self._on_change()
 
     # ---------------------------------------------------------------- coarse clock
 

@@ -19,7 +19,7 @@ _KEPT_CONTROLS = frozenset("\n\t")
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 """Unicode categories without visible characters: controls, bidi and zero-width formats, tags, private use."""
 _KEPT_FORMATS = frozenset("\u200d\ufe0f")
-"""Joiner inside emoji; the variation selector is no format, and is kept as well."""
+"""Joiner and variation selector inside emoji."""
 _SCAN_FACTOR = 4
 """Characters that are read for each one that may be kept: a long text costs no more than that."""
 

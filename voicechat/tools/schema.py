@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .result_text import clean_text
+
 MAX_DEPTH = 8
 """Levels of nested schemas."""
 MAX_SCHEMA_CHARS = 8000
@@ -34,7 +36,11 @@ def normalise_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     if normal["type"] != "object":
         raise SchemaRefused("the parameters are not an object")
     normal.setdefault("properties", {})
-    if len(json.dumps(normal, ensure_ascii=False)) > MAX_SCHEMA_CHARS:
+    try:
+        size = len(json.dumps(normal, ensure_ascii=False, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise SchemaRefused("the schema has a value that is not JSON") from None
+    if size > MAX_SCHEMA_CHARS:
         raise SchemaRefused(f"the schema has more than {MAX_SCHEMA_CHARS} characters")
     return normal
 
@@ -94,8 +100,10 @@ class _Normaliser:
         if "$ref" in schema or "allOf" in schema:  # a member of allOf was itself a reference
             return self.convert(schema, depth=depth + 1, refs=refs)
         normal = {key: schema[key] for key in (*_ANNOTATIONS, *_BOUNDS) if key in schema}
-        if isinstance(normal.get("description"), str):
-            normal["description"] = normal["description"][:MAX_DESCRIPTION_CHARS]
+        if "description" in normal:
+            normal["description"] = clean_text(str(normal["description"]), MAX_DESCRIPTION_CHARS)
+        if "enum" in normal:
+            normal["enum"] = list(_list(normal["enum"]))
         kind = schema.get("type")
         if kind is not None:
             normal["type"] = _check_type(kind)
@@ -110,7 +118,7 @@ class _Normaliser:
                 for name, member in _mapping(schema["properties"]).items()
             }
             known = normal["properties"]
-            required = [name for name in _list(schema.get("required", ())) if name in known]
+            required = [name for name in _list(schema.get("required", ())) if isinstance(name, str) and name in known]
             if required:
                 normal["required"] = required
         if "items" in schema:

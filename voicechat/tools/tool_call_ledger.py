@@ -1,4 +1,4 @@
-"""Tool call ledger: moves calls between their states, with the outputs, approvals and wishes that follow. Pure.
+"""Tool call ledger: moves calls between their states, with the outputs, approvals and requests that follow. Pure.
 
 The tracker decides by event what to do; the ledger does it in one way, and collects the actions until `drain`.
 """

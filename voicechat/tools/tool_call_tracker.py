@@ -2,7 +2,7 @@
 
 Laws: each call gets exactly one output, in the order of the calls of its response. None runs twice. An acting call runs
 only after its response is `completed` and the visitor agreed. One reply is wanted per round, and only with no open
-output. The call's `ResponseTracker` keeps that wish from colliding with a reply that is being made.
+output. The call's `ResponseTracker` keeps that request from colliding with a reply that is being made.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class ToolCallTracker:
 
     @property
     def next_deadline(self) -> float | None:
-        """Time of the next `tick` that changes something; None if there is none."""
+        """Time of the next `tick` that changes something; None while nothing is due."""
         return None if self._ended else min(self._ledger.deadlines, default=None)
 
     # ---------------------------------------------------------------- the server

@@ -165,7 +165,7 @@ class ToolDialogue:
         self.last_is_yes = text in YES_TEXTS
         self.apply(self.tracker.take_transcript(f"t{self.turns}", text, self.now))
 
-    def hear(self, fraction: float) -> None:
+    def play(self, fraction: float) -> None:
         """Play the last reply up to a fraction, once."""
         if self.heard_responses == self.responses:
             return

@@ -126,3 +126,13 @@ async def test_metrics_route_returns_the_text_format(with_metrics: bool) -> None
     if with_metrics:
         assert answer.headers["content-type"].startswith("text/plain; version=")
         assert parse_metrics(answer.text)[("voice_chat_turn_latency_seconds_count",)] == 1
+
+
+def test_tool_calls_are_counted_by_tool_and_outcome() -> None:
+    metrics = Metrics()
+    metrics.record_tool_call("current_time", "done", 0.2)
+    metrics.record_tool_call("current_time", "refused", None)
+    text = metrics.render().decode()
+    assert 'voice_chat_tool_calls_total{outcome="done",tool="current_time"} 1.0' in text
+    assert 'voice_chat_tool_calls_total{outcome="refused",tool="current_time"} 1.0' in text
+    assert 'voice_chat_tool_seconds_count{tool="current_time"} 1.0' in text

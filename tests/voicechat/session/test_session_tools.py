@@ -8,10 +8,10 @@ from typing import Any
 
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
-from tests.support.realtime.tool_events import CallingDialect, calling_response
 from tests.support.sessions.fake_chat_page import endpoint_source, running_chat
 from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
 from tests.support.tools.scripted_tool import ScriptedTool, running_tools
+from tests.support.tools.tool_events import CallingDialect, calling_response
 from voicechat.conversation.conversation import Bubble
 from voicechat.conversation.shown.tool_use import ToolUse
 from voicechat.tools.definition import ToolResult

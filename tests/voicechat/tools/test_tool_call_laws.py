@@ -60,7 +60,7 @@ def run_operation(dialogue: ToolDialogue, operation: str, number: int) -> None:
         case "agree":
             dialogue.begin_response()
             dialogue.finish("completed")
-            dialogue.hear(FRACTIONS[number % len(FRACTIONS)])
+            dialogue.play(FRACTIONS[number % len(FRACTIONS)])
             dialogue.speak(TURNS[number % 7 % len(TURNS)])
             dialogue.begin_response()
             call_approve(dialogue, number)
@@ -76,7 +76,7 @@ def run_operation(dialogue: ToolDialogue, operation: str, number: int) -> None:
         case "speak":
             dialogue.speak(TURNS[number % len(TURNS)])
         case "hear":
-            dialogue.hear(FRACTIONS[number % len(FRACTIONS)])
+            dialogue.play(FRACTIONS[number % len(FRACTIONS)])
         case "wait":
             dialogue.wait(SECONDS[number % len(SECONDS)])
         case "cancel" if pick:

@@ -189,6 +189,8 @@ class McpConnection:
             self._on_tools(tools)
             self._is_open.set()
             logger.info("tools: server open server=%s tools=%d", self._name, len(tools))
+            if link.ends.is_set():
+                return
             async with anyio.create_task_group() as group:
                 group.start_soon(_listen, link)
                 group.start_soon(self._list_again, link)

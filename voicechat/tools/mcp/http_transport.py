@@ -12,9 +12,9 @@ from typing import Any
 from network.proxies import proxy_for
 from voicechat.tools.mcp.config import McpServerConfig
 
-MAX_ANSWER_BYTES = 2**20
+MAX_ANSWER_BYTES = 2**19
 """Bytes of one answer. To read more JSON would hold up every thread for too long."""
-MAX_EVENT_BYTES = 2**20
+MAX_EVENT_BYTES = 2**19
 """Bytes of one event."""
 MAX_STREAM_BYTES = 4 * 2**20
 """Bytes of an answer that is a stream of events."""
@@ -30,7 +30,7 @@ async def open_http(server: McpServerConfig) -> AsyncIterator[Any]:
     import httpx2
     from mcp.client.streamable_http import streamable_http_client
 
-    class CappedStream(httpx2.AsyncByteStream):
+    class CappedStream(httpx2.AsyncByteStream):  # type: ignore[misc]
         """The bytes of an answer, up to a limit."""
 
         def __init__(self, inner: Any, max_bytes: int) -> None:
@@ -48,7 +48,7 @@ async def open_http(server: McpServerConfig) -> AsyncIterator[Any]:
         async def aclose(self) -> None:
             await self._inner.aclose()
 
-    class CappedTransport(httpx2.AsyncHTTPTransport):
+    class CappedTransport(httpx2.AsyncHTTPTransport):  # type: ignore[misc]
         """A transport whose answers to requests are bounded, and never compressed: a small one could unpack to much."""
 
         async def handle_async_request(self, request: Any) -> Any:

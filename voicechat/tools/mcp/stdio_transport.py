@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 4 * 2**20
 """Bytes of one message. A process that writes a longer one is ended."""
-MAX_PARSED_BYTES = 2**20
-"""Bytes of a message that is read. To read 4 MiB of JSON holds up every thread for 40 ms."""
+MAX_PARSED_BYTES = 2**19
+"""Bytes of a message that is read. The reading of 4 MiB holds up every thread for 40 ms."""
 TOO_LONG_CODE = -32097
 """Error code with which the transport answers a call whose result is not read."""
 MAX_JUNK_BYTES = 2**20
 """Bytes outside messages that one process may write to its output."""
-CHUNK_BYTES = 2**16
+CHUNK_BYTES = 2**14
 """Bytes read at once."""
 UNUSED_NOTIFICATIONS = frozenset(
     {"notifications/message", "notifications/progress", "notifications/resources/updated"}
@@ -41,6 +41,8 @@ PAUSE_S = 0.001
 """Seconds between two chunks of a flood, in which other threads run."""
 EXIT_S = 2.0
 """Seconds that a process gets to end by itself, and then to end after SIGTERM."""
+DRAIN_S = 0.5
+"""Seconds for the rest of an ended process's output. A child of it may hold the pipe open."""
 INHERITED = (
     *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"),
     *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
@@ -119,6 +121,7 @@ async def open_stdio(server: McpServerConfig) -> AsyncIterator[Any]:
             # The process ends first. Until then its output is read, so that a full pipe does not hold it up.
             from_server.close()
             await _end_process(process)
+            await asyncio.wait((reader,), timeout=DRAIN_S)  # to the end of its output, which closes the pipe
             for task in (reader, writer):
                 task.cancel()
             await asyncio.wait((reader, writer))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver, event_types
-from tests.support.realtime.tool_events import CallingDialect, calling_response, confirmation
+from tests.support.tools.tool_events import CallingDialect, calling_response, confirmation
 from voicechat.audio.waiting_sound import DELAY_S
 from voicechat.tools.actions import CancelTool, StartTool
 from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult

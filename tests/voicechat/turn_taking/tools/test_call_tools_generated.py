@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver
-from tests.support.realtime.tool_events import CallingDialect, calling_response, confirmation
+from tests.support.tools.tool_events import CallingDialect, calling_response, confirmation
 from voicechat.tools.actions import CancelTool, StartTool
 from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult
 from voicechat.tools.tool_call_tracker import ToolCallTracker, ToolLimits

@@ -6,7 +6,7 @@ import json
 from enum import Enum
 from typing import Any
 
-from . import server_events
+from tests.support.realtime import server_events
 
 Event = dict[str, Any]
 
