@@ -71,7 +71,9 @@ def test_registry_with_server_tools_keeps_the_order_of_the_servers() -> None:
 
 def test_registry_with_clashing_server_tools_takes_none_of_them(caplog: pytest.LogCaptureFixture) -> None:
     registry = ToolRegistry([NamedTool("one__a")], servers=["one"])
-    registry.set_server_tools("one", [NamedTool("one__a"), NamedTool("one__b"), NamedTool("one__b"), NamedTool("one__c")])
+    registry.set_server_tools(
+        "one", [NamedTool("one__a"), NamedTool("one__b"), NamedTool("one__b"), NamedTool("one__c")]
+    )
     assert list(registry.definitions) == ["one__a", "one__c"]
     assert "names clash server=one count=2" in caplog.text
 

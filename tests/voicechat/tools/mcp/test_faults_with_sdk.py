@@ -14,7 +14,9 @@ from tests.support.mcp.opened_tools import fault_entry, opened_tools
 
 MAX_LAG_S = 0.010
 FLOOD = 20_000_000
-ACTING = {name: {} for name in ("echo", "act_and_die", "die_once", "hang", "cancelled", "environment", "leak", "bad_schema")}
+ACTING = {
+    name: {} for name in ("echo", "act_and_die", "die_once", "hang", "cancelled", "environment", "leak", "bad_schema")
+}
 
 
 async def test_connection_with_junk_and_wrong_results_logs_no_content(
@@ -53,9 +55,7 @@ async def test_connection_with_a_hanging_server_times_out_cancels_and_opens_it_a
         assert len((tmp_path / "starts").read_text().splitlines()) == 2
 
 
-async def test_connection_with_a_changed_tool_switches_it_off(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_connection_with_a_changed_tool_switches_it_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with opened_tools(tmp_path, {"f": fault_entry(tmp_path)}) as tools:
         await tools.wait_for("f__echo")
         await tools.call("f__change")
