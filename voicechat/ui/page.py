@@ -139,6 +139,7 @@ STYLE_FILES = (
     "approval.css",
     "popovers.css",
     "settings.css",
+    "tool_switches.css",
     "captions.css",
     "media_preferences.css",
 )

@@ -33,9 +33,13 @@ APPROVAL_TEXTS: TranslationTable = {
         "Nothing is done without your yes: press a button, or say “yes” or “no”.",
         "你同意之前什麼都不會做。請按按鈕，或直接說「好」或「不要」。",
     ),
+    "by_text": (
+        "Nothing is done without your yes: press a button, or write “yes” or “no”.",
+        "你同意之前什麼都不會做。請按按鈕，或直接輸入「好」或「不要」。",
+    ),
     "by_button": (
-        "Nothing is done without your yes: press a button. A spoken yes does not count here.",
-        "你同意之前什麼都不會做。這個動作要按按鈕，用說的不算數。",
+        "Nothing is done without your yes: press a button. A yes in words does not count here.",
+        "你同意之前什麼都不會做。這個動作要按按鈕，用說的或打字都不算數。",
     ),
     "arguments": ("What the model wants to do", "模型要執行的內容"),
     "nothing": ("Without further details", "沒有其他內容"),

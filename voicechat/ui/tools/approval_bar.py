@@ -25,7 +25,7 @@ class ApprovalRequest:
     title: str
     arguments: Mapping[str, Any] | str = field(default_factory=dict, repr=False)
     by_voice: bool = False
-    """A spoken yes counts."""
+    """A yes in words counts."""
 
 
 def approval_requests(snapshot: Snapshot, locale: Locale) -> list[ApprovalRequest]:
@@ -47,7 +47,8 @@ def render_approval(tab: str, requests: Sequence[ApprovalRequest], locale: Local
         for name, value in argument_lines(request.arguments)
     ]
     content = f"<dl>{''.join(rows)}</dl>" if rows else f"<p>{_text('nothing', locale)}</p>"
-    note = _text("by_voice" if request.by_voice else "by_button", locale)
+    in_words = "by_voice" if tab == "voice" else "by_text"
+    note = _text(in_words if request.by_voice else "by_button", locale)
     if len(requests) > 1:
         note += " " + _text("more", locale).format(count=len(requests) - 1)
     title = _text("title", locale).format(tool=_plain(request.title))

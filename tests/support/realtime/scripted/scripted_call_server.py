@@ -13,7 +13,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from tests.support.realtime import server_events, tool_events
+from tests.support.realtime import server_events
+from tests.support.tools import tool_events
 
 FILLER = "This message was said earlier in the conversation, and stays as it is while another one grows."
 TIMEOUT_S = 30.0

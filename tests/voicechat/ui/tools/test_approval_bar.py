@@ -46,6 +46,7 @@ def test_approval_bar_is_an_alert_dialog_with_name_description_and_full_argument
 def test_approval_bar_says_whether_a_spoken_yes_counts() -> None:
     by_button = ApprovalRequest("call_1", "Pay", {}, by_voice=False)
     assert "say “yes”" in render_approval("voice", [SEND], "en")
+    assert "write “yes”" in render_approval("text", [SEND], "en")
     assert "does not count" in render_approval("voice", [by_button], "en")
     assert "不算數" in render_approval("voice", [by_button], "zh-TW")
 
