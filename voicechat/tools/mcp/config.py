@@ -22,7 +22,7 @@ MAX_TIMEOUT_S = 600.0
 """Seconds that a call of a server's tool may run, at most."""
 IGNORED_KEYS = ("autoApprove", "alwaysAllow")
 """Keys of other programs that switch the approval off. Approval is set for each tool here."""
-_HTTP_TYPES = frozenset({"http", "streamable-http", "streamableHttp", "streamable_http"})
+_HTTP_TYPES = ("http", "streamable-http", "streamableHttp", "streamable_http")
 
 
 class TransportKind(enum.Enum):

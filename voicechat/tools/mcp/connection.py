@@ -34,6 +34,8 @@ MAX_TIMEOUTS = 2
 """Calls in a row without an answer after which a connection counts as lost."""
 LIST_AGAIN_S = 1.0
 """Seconds between two lists of tools, however often a server announces a change."""
+REOPEN_WAIT_S = 4.0
+"""Seconds that a call waits for a lost server. A longer silence would be worse than an answer without the tool."""
 LOST_CODES = frozenset({-32000, -32600})
 """Error codes of a lost connection: closed, or a session that the server does not know any more."""
 HTTP_ERROR_CODE = -32603
@@ -129,7 +131,11 @@ class McpConnection:
         except ServerUnreachable:
             if not is_repeatable:
                 raise
-        await self.wait_until_open()
+        try:
+            async with asyncio.timeout(REOPEN_WAIT_S):
+                await self.wait_until_open()
+        except TimeoutError:
+            raise ServerUnreachable from None
         return await self._call_once(name, arguments)
 
     async def _call_once(self, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -21,7 +21,7 @@ FILES = sorted(Path(__file__).parent.glob("test_*_with_sdk.py"))
 def test_mcp_with_its_package_passes(file: Path) -> None:
     assert (PACKAGES / "mcp").is_dir(), f"{PACKAGES} is missing: ./test.sh makes it from requirements-mcp.txt"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(file)],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(file)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(PACKAGES), "PYTEST_ADDOPTS": ""},
         capture_output=True,
