@@ -98,7 +98,7 @@ def test_chip_shows_a_call_between_the_bubbles(caller: BrowserPage, tools_server
     tools_server.wait_for("response.create", asked + 1)
     chip.locator("summary").click()
     details = chip.locator("dd")
-    expect(details).to_have_text(["place: Taipei", "24 °C in <b>Taipei</b>\n\nand **dry** $$x$$"])
+    expect(details).to_have_text(["place: Taipei", "24 °C in <b>Taipei</b>\n\nand **dry** $$x$$"], use_inner_text=True)
     tools_server.grow_reply(30, per_second=40)
     caller.wait_for_stage("listening")
     assert chip.get_attribute("open") is not None, "a growing reply closes no chip"
