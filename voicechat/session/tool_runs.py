@@ -9,11 +9,11 @@ from typing import Any
 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.protocol.failures import Failure
-from voicechat.tools.actions import StartTool
+from voicechat.tools.calls.actions import StartTool
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker, ToolLimits
 from voicechat.tools.definition import ToolContext, ToolDefinition, ToolResult
 from voicechat.tools.memory import ToolMemory
 from voicechat.tools.runtime import ToolRuntime
-from voicechat.tools.tool_call_tracker import ToolCallTracker, ToolLimits
 
 FAILED_START = ToolResult("The tool could not be started.", is_error=True)
 XAI_HOST_SUFFIX = ".x.ai"

@@ -8,9 +8,9 @@ from typing import Any
 
 from voicechat.config.settings import Endpoint
 from voicechat.limits.billing import MetricsSink
-from voicechat.tools.actions import CancelTool
+from voicechat.tools.calls.actions import CancelTool
+from voicechat.tools.calls.tool_call import ToolCall
 from voicechat.tools.definition import ToolResult
-from voicechat.tools.tool_call import ToolCall
 from voicechat.turn_taking.call import CallStateMachine
 
 from .tool_runs import ToolRuns, declare_tool

@@ -22,8 +22,8 @@ from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.pictures.picture import Picture
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.tools.calls.tool_call import ToolCall
 from voicechat.tools.runtime import ToolRuntime
-from voicechat.tools.tool_call import ToolCall
 from voicechat.transport.stream_handler import PacedStreamHandler
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.turn_taking.turn_latency import TurnLatencyTracker

@@ -15,9 +15,9 @@ from voicechat.conversation.conversation import Conversation, IncompleteReason
 from voicechat.protocol.client_events import ClientEventBuilder
 from voicechat.protocol.notices import Notice
 from voicechat.protocol.server_events import ServerError, ServerEvent
-from voicechat.tools.actions import RequestResponse, ToolAction
+from voicechat.tools.calls.actions import RequestResponse, ToolAction
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker
 from voicechat.tools.definition import ToolResult
-from voicechat.tools.tool_call_tracker import ToolCallTracker
 
 from .aec_warmup import AecWarmup
 from .barge_in import BargeIn

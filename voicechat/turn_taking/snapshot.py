@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from voicechat.conversation.conversation import Bubble
 from voicechat.limits.billing import CostSummary
-from voicechat.tools.approval import PendingApproval
-from voicechat.tools.tool_call import ToolCall
+from voicechat.tools.calls.approval import PendingApproval
+from voicechat.tools.calls.tool_call import ToolCall
 
 from .turn_latency import LatencySummary
 

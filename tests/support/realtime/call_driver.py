@@ -9,7 +9,7 @@ import numpy as np
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.protocol.server_events import parse_event
-from voicechat.tools.tool_call_tracker import ToolCallTracker
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import CallStage
 

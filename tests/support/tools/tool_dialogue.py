@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from tests.support.tools.tool_samples import SAMPLE_TOOLS
-from voicechat.tools.actions import (
+from voicechat.tools.calls.actions import (
     CancelTool,
     DeclareTools,
     RequestResponse,
@@ -16,10 +16,10 @@ from voicechat.tools.actions import (
     StartTool,
     ToolAction,
 )
-from voicechat.tools.approval import APPROVE_TOOL
+from voicechat.tools.calls.approval import APPROVE_TOOL
+from voicechat.tools.calls.tool_call import HEARD_TO_END
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker, ToolLimits
 from voicechat.tools.definition import ApprovalMode, ToolResult
-from voicechat.tools.tool_call import HEARD_TO_END
-from voicechat.tools.tool_call_tracker import ToolCallTracker, ToolLimits
 
 ARGUMENTS = '{"to":"Anna"}'
 YES_TEXTS = ("Yes.", "好的")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicechat.tools.calls.result_text import CUT_MARK, build_question, clean_text, late_message, wrap_result
 from voicechat.tools.definition import ToolResult
-from voicechat.tools.result_text import CUT_MARK, build_question, clean_text, late_message, wrap_result
 
 INVISIBLE = "\x00\x07\x1b\x7f\x85\u200b\u200e\u200f\u202a\u202e\u2066\u2069\ufeff\U000e0041\ue000\ud800"
 """Controls, zero-width and bidi characters, a tag, a private one and half a pair."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.tools.tool_samples import SAMPLE_TOOLS
-from voicechat.tools.actions import (
+from voicechat.tools.calls.actions import (
     CancelTool,
     DeclareTools,
     RequestResponse,
@@ -17,10 +17,10 @@ from voicechat.tools.actions import (
     StartTool,
     ToolAction,
 )
-from voicechat.tools.approval import APPROVE_DEFINITION
+from voicechat.tools.calls.approval import APPROVE_DEFINITION
+from voicechat.tools.calls.tool_call import ToolCallState
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker
 from voicechat.tools.definition import ToolResult
-from voicechat.tools.tool_call import ToolCallState
-from voicechat.tools.tool_call_tracker import ToolCallTracker
 
 ARGUMENTS = '{"to":"Anna"}'
 RUN_SEND = StartTool("c", "send", {"to": "Anna"})

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tools.tool_dialogue import ARGUMENTS, ServerDialect, ToolDialogue
-from voicechat.tools.tool_call_tracker import ToolLimits
+from voicechat.tools.calls.tool_call_tracker import ToolLimits
 
 OPERATIONS = (
     *("begin", "call", "call", "deliver", "deliver", "finish", "result", "result", "press", "approve"),

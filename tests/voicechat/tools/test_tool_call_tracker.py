@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.recorded_sessions import OPENAI_TOOL, recorded_server_events
 from tests.support.tools.tool_samples import SAMPLE_TOOLS
-from voicechat.tools.actions import (
+from voicechat.tools.calls.actions import (
     CancelTool,
     DeclareTools,
     RequestResponse,
@@ -18,9 +18,9 @@ from voicechat.tools.actions import (
     StartTool,
     ToolAction,
 )
+from voicechat.tools.calls.tool_call import HeardPart, ToolCall, ToolCallState
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker, ToolLimits
 from voicechat.tools.definition import ToolDefinition, ToolResult
-from voicechat.tools.tool_call import HeardPart, ToolCall, ToolCallState
-from voicechat.tools.tool_call_tracker import ToolCallTracker, ToolLimits
 
 ARGUMENTS = '{"to":"Anna"}'
 OK = ToolResult("sunny")

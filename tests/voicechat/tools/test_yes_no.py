@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.tools.yes_no import YesNo, match_yes_no
+from voicechat.tools.calls.yes_no import YesNo, match_yes_no
 
 YES = (
     *("yes", "Yes.", "Yes, please.", "Yeah, sure!", "yep", "OK", "Okay, go ahead.", "Of course.", "Please do."),

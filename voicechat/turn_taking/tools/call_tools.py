@@ -26,7 +26,7 @@ from voicechat.protocol.server_events import (
     SpeechStarted,
     TranscriptCompleted,
 )
-from voicechat.tools.actions import (
+from voicechat.tools.calls.actions import (
     CancelTool,
     DeclareTools,
     RequestResponse,
@@ -35,9 +35,9 @@ from voicechat.tools.actions import (
     StartTool,
     ToolAction,
 )
+from voicechat.tools.calls.tool_call import ToolCall
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker
 from voicechat.tools.definition import ToolResult
-from voicechat.tools.tool_call import ToolCall
-from voicechat.tools.tool_call_tracker import ToolCallTracker
 from voicechat.turn_taking.response_tracker import ResponseTracker
 
 Event = dict[str, Any]

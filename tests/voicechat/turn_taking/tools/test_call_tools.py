@@ -11,10 +11,10 @@ from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver, event_types
 from tests.support.tools.tool_events import CallingDialect, calling_response, confirmation
 from voicechat.audio.waiting_sound import DELAY_S
-from voicechat.tools.actions import CancelTool, StartTool
+from voicechat.tools.calls.actions import CancelTool, StartTool
+from voicechat.tools.calls.tool_call import ToolCallState
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker
 from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult
-from voicechat.tools.tool_call import ToolCallState
-from voicechat.tools.tool_call_tracker import ToolCallTracker
 from voicechat.turn_taking.snapshot import CallStage
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver
 from tests.support.tools.tool_events import CallingDialect, calling_response, confirmation
-from voicechat.tools.actions import CancelTool, StartTool
+from voicechat.tools.calls.actions import CancelTool, StartTool
+from voicechat.tools.calls.tool_call_tracker import ToolCallTracker, ToolLimits
 from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult
-from voicechat.tools.tool_call_tracker import ToolCallTracker, ToolLimits
 from voicechat.turn_taking.snapshot import CallStage
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voicechat.conversation.conversation import Bubble, BubbleState
 from voicechat.conversation.shown.tool_use import CLOSED_STATES, OPEN_STATES, ToolUse
-from voicechat.tools.tool_call import ToolCallState
+from voicechat.tools.calls.tool_call import ToolCallState
 from voicechat.ui.i18n import TOOL_OUTCOMES
 from voicechat.ui.tools.chip import (
     MAX_SHOWN_CHARS,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .definition import ToolDefinition
+from voicechat.tools.definition import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)

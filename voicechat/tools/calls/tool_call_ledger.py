@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from voicechat.tools.definition import ApprovalMode, ToolDefinition
+
 from .actions import CancelTool, DeclareTools, RequestResponse, SendOutput, SendSystemMessage, StartTool, ToolAction
 from .approval import APPROVE_DEFINITION, ApprovalBook, SpokenReport
 from .call_admission import ToolLimits
-from .definition import ApprovalMode, ToolDefinition
 from .result_text import (
     REASONS,
     build_question,

@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult
+
 from .actions import CancelTool, RequestResponse, SendSystemMessage, ToolAction
 from .approval import APPROVE_DEFINITION, APPROVE_TOOL, PendingApproval
 from .call_admission import CallAdmission, ToolLimits, parse_arguments
-from .definition import ApprovalMode, ToolDefinition, ToolResult
 from .result_text import REASONS, clean_text, late_message, unheard_message, wrap_result
 from .tool_call import HeardPart, ToolCall, ToolCallState
 from .tool_call_ledger import ToolCallLedger

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .definition import ToolResult
+from voicechat.tools.definition import ToolResult
 
 CUT_MARK = "… [cut]"
 """End of a text that was too long."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .definition import ToolDefinition
+from voicechat.tools.definition import ToolDefinition
+
 from .tool_call import HEARD_TO_END, ToolCall
 from .yes_no import YesNo, match_yes_no
 

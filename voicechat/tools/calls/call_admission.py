@@ -7,9 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from .definition import DEFAULT_TIMEOUT_S, ToolDefinition
+from voicechat.tools.definition import DEFAULT_TIMEOUT_S, ToolDefinition
+from voicechat.tools.schema import find_misfit
+
 from .result_text import REASONS
-from .schema import find_misfit
 
 MAX_ARGUMENTS_CHARS = 20_000
 """Characters of the arguments of one call, as JSON."""
