@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from voicechat.tools.schema import MAX_SCHEMA_CHARS, SchemaRefused, find_misfit, normalise_schema
+from voicechat.tools.calls.schema import MAX_SCHEMA_CHARS, SchemaRefused, find_misfit, normalise_schema
 
 
 class Address(BaseModel):

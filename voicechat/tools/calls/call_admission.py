@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from voicechat.tools.calls.schema import find_misfit
 from voicechat.tools.definition import DEFAULT_TIMEOUT_S, ToolDefinition
-from voicechat.tools.schema import find_misfit
 
 from .result_text import REASONS
 

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from voicechat.tools.calls.result_text import clean_text
+from voicechat.tools.calls.schema import SchemaRefused, normalise_schema
 from voicechat.tools.definition import DEFAULT_TIMEOUT_S, ApprovalMode, ToolContext, ToolDefinition, ToolResult
 from voicechat.tools.mcp.config import McpServerConfig, ToolRule
 from voicechat.tools.mcp.variables import hide_secrets
 from voicechat.tools.registry import sanitise_name, server_tool_name
-from voicechat.tools.schema import SchemaRefused, normalise_schema
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar, overload
 
+from voicechat.tools.calls.schema import normalise_schema
 from voicechat.tools.definition import DEFAULT_TIMEOUT_S, ApprovalMode, ToolDefinition
 from voicechat.tools.python.python_tool import PythonTool, ToolSignature, ToolSignatureError
-from voicechat.tools.schema import normalise_schema
 
 P = ParamSpec("P")
 R = TypeVar("R")

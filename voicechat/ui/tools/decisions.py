@@ -49,7 +49,7 @@ def parse_decision(words: object) -> ToolDecision | None:
     if not isinstance(words, str) or len(words) > MAX_DECISION_CHARS:
         return None
     parts = words.split(" ")
-    if len(parts) != 3 or parts[1] not in set(ToolDecision):
+    if len(parts) != 3 or parts[1] not in set(DecisionVerdict):
         return None
     tab: TabName | None = "voice" if parts[0] == "voice" else "text" if parts[0] == "text" else None
     call_id = call_id_of(parts[2])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.javascript.javascript_client import ENVIRONMENT, PACKAGES, node_path
 from tests.support.mcp.opened_tools import opened_tools
-from voicechat.tools.schema import normalise_schema
+from voicechat.tools.calls.schema import normalise_schema
 
 TIME = ENVIRONMENT / ("Scripts/mcp-server-time.exe" if os.name == "nt" else "bin/mcp-server-time")
 EVERYTHING = PACKAGES / "node_modules" / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"

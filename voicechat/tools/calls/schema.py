@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .calls.result_text import clean_text
+from .result_text import clean_text
 
 MAX_DEPTH = 8
 """Levels of nested schemas."""
