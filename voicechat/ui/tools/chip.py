@@ -29,7 +29,7 @@ def call_key(call_id: str) -> str:
 
 
 def call_id_of(key: str) -> str | None:
-    """Return the id of a key that a browser has sent; None for any other value."""
+    """Return the id of a key that a browser has sent; None for any other text."""
     try:
         return bytes.fromhex(key).decode("utf-8", "surrogatepass")
     except ValueError:

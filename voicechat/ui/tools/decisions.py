@@ -17,7 +17,7 @@ MAX_DECISION_CHARS = 2000
 TabName = Literal["voice", "text"]
 
 
-class DecisionVerdict(StrEnum):
+class ToolVerdict(StrEnum):
     """What the visitor wants with a call."""
 
     ALLOW = "allow"
@@ -30,11 +30,11 @@ class ToolDecision:
     """One press of a button."""
 
     tab: TabName
-    verdict: DecisionVerdict
+    verdict: ToolVerdict
     call_id: str
 
 
-class DecidingSession(Protocol):
+class DecisionReceiver(Protocol):
     """Call or chat whose tools the visitor decides about."""
 
     def approve(self, call_id: str, allowed: bool) -> None:
@@ -49,19 +49,19 @@ def parse_decision(words: object) -> ToolDecision | None:
     if not isinstance(words, str) or len(words) > MAX_DECISION_CHARS:
         return None
     parts = words.split(" ")
-    if len(parts) != 3 or parts[1] not in set(DecisionVerdict):
+    if len(parts) != 3 or parts[1] not in set(ToolVerdict):
         return None
     tab: TabName | None = "voice" if parts[0] == "voice" else "text" if parts[0] == "text" else None
     call_id = call_id_of(parts[2])
-    return ToolDecision(tab, DecisionVerdict(parts[1]), call_id) if tab is not None and call_id else None
+    return ToolDecision(tab, ToolVerdict(parts[1]), call_id) if tab is not None and call_id else None
 
 
-def apply_decision(decision: ToolDecision, session: DecidingSession) -> None:
+def apply_decision(decision: ToolDecision, session: DecisionReceiver) -> None:
     """Tell the session of the tab. A call that is over ignores it."""
-    if decision.verdict is DecisionVerdict.CANCEL:
+    if decision.verdict is ToolVerdict.CANCEL:
         session.cancel_tool(decision.call_id)
     else:
-        session.approve(decision.call_id, decision.verdict is DecisionVerdict.ALLOW)
+        session.approve(decision.call_id, decision.verdict is ToolVerdict.ALLOW)
 
 
 def build(visitor: gr.State) -> None:

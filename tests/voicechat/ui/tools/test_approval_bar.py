@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voicechat.ui.tools.approval_bar import ApprovalRequest, render_approval
 from voicechat.ui.tools.chip import call_key
-from voicechat.ui.tools.decisions import DecisionVerdict, ToolDecision, apply_decision, parse_decision
+from voicechat.ui.tools.decisions import ToolDecision, ToolVerdict, apply_decision, parse_decision
 
 SEND = ApprovalRequest("call_1", "Send a message", {"to": "Anna", "text": "At nine <b>sharp</b>"}, by_voice=True)
 
@@ -98,4 +98,4 @@ def test_decision_of_any_value_never_raises(words: object) -> None:
 
 def test_verdicts_are_the_words_of_the_buttons() -> None:
     assert {"allow", "refuse"} == set(re.findall(r'data-decision="(\w+)"', render_approval("voice", [SEND], "en")))
-    assert {"allow", "refuse"} < {verdict.value for verdict in DecisionVerdict}
+    assert {"allow", "refuse"} < {verdict.value for verdict in ToolVerdict}
