@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from offline.protocol.json_schemas import grammar_schema
+
 _TOOL_CALL_PREFIXES = ("{", "<tool_call>", "```json", "```")
 _CALL_BEGINNING = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"(?:name|arguments|parameters)"\s*:')
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
@@ -44,12 +46,21 @@ def parse_tool_declarations(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def matches_schema(value: Any, schema: Any) -> bool:
-    """Return whether `value` has the type, required fields and enum members of `schema`. Other keywords are ignored."""
+    """Return whether `value` has the type, required fields, enum members and bounds of `schema`.
+
+    Keywords without a part in this are ignored: patterns, formats, lengths, additional properties.
+    """
     if not isinstance(schema, Mapping):
         return True
     allowed, required = schema.get("enum"), schema.get("required")
     if isinstance(allowed, list) and value not in allowed:
         return False
+    if ("const" in schema and value != schema["const"]) or not _is_within_bounds(value, schema):
+        return False
+    for keyword in ("anyOf", "oneOf"):
+        choices = schema.get(keyword)
+        if isinstance(choices, list) and choices and not any(matches_schema(value, choice) for choice in choices):
+            return False
     kinds = schema.get("type")
     names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
     types = tuple(t for name in names for t in _JSON_TYPES.get(name, (object,)))
@@ -66,6 +77,14 @@ def matches_schema(value: Any, schema: Any) -> bool:
     if isinstance(value, list):
         return all(matches_schema(item, schema.get("items")) for item in value)
     return True
+
+
+def _is_within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return True
+    bounds = (schema.get("minimum"), schema.get("maximum"))
+    low, high = (each if isinstance(each, (int, float)) else value for each in bounds)
+    return bool(low <= value <= high)
 
 
 def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> ParsedToolCall | None:
@@ -113,7 +132,10 @@ def tool_call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "anyOf": [
             {
                 "type": "object",
-                "properties": {"name": {"const": name}, "arguments": tool.get("parameters") or {"type": "object"}},
+                "properties": {
+                    "name": {"const": name},
+                    "arguments": grammar_schema(tool.get("parameters") or {"type": "object"}),
+                },
                 "required": ["name", "arguments"],
             }
             for name, tool in tools.items()
