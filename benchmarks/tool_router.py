@@ -1,0 +1,68 @@
+"""Router of the embedded server: right functions, and small talk that is taken for a call.
+
+    python -m benchmarks.tool_router [--quick] [--json] [--language en|zh]
+
+Eighty requests, forty of each language, were written after the router. Half of them need one of eight functions, and
+half are small talk. The table has them with and without the keywords in the descriptions. No model is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+from benchmarks.support.tools.router_requests import chosen_names, read_declarations, read_requests, router_figures
+
+QUICK_STRIDE = 4
+"""With `--quick`, every such request is judged."""
+
+
+def build_report(languages: list[str], *, is_quick: bool) -> dict[str, Any]:
+    """Return the figures by language and kind of declaration, the time of a choice, and the mistakes."""
+    rows, mistakes, times = [], [], []
+    for with_keywords in (True, False):
+        tools = read_declarations(with_keywords=with_keywords)
+        for language in languages:
+            requests = [request for request in read_requests() if request.language == language]
+            requests = requests[::QUICK_STRIDE] if is_quick else requests
+            started = time.perf_counter()
+            chosen = chosen_names(requests, tools)
+            times.append((time.perf_counter() - started) / len(requests) * 1000)
+            rows.append({"language": language, "keywords": with_keywords, **router_figures(requests, chosen)})
+            mistakes += [
+                {"text": request.text, "keywords": with_keywords, "expected": request.tool, "chosen": name}
+                for request, name in zip(requests, chosen, strict=True)
+                if name != request.tool
+            ]
+    return {"rows": rows, "milliseconds_per_choice": statistics.median(times), "mistakes": mistakes}
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    print(f"{'':10}{'keywords':>10}{'requests':>10}{'right':>8}{'other':>8}{'missed':>8}{'talk':>8}{'taken for a call':>18}")
+    for row in report["rows"]:
+        print(f"{row['language']:10}{'yes' if row['keywords'] else 'no':>10}{row['requests']:>10}{row['right']:>8}", end="")
+        print(f"{row['other']:>8}{row['missed']:>8}{row['small_talk']:>8}{row['taken_for_a_call']:>18}")
+    print(f"\nOne choice takes {report['milliseconds_per_choice']:.1f} ms (median).")
+    for mistake in report["mistakes"]:
+        kind = "" if mistake["keywords"] else " (without keywords)"
+        print(f"  {mistake['text']} -> {mistake['chosen'] or 'none'}, not {mistake['expected'] or 'none'}{kind}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tool_router", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help=f"every {QUICK_STRIDE}th request")
+    parser.add_argument("--json", action="store_true", help="print the figures and mistakes as JSON")
+    parser.add_argument("--language", choices=["en", "zh"], help="one language only")
+    options = parser.parse_args()
+    report = build_report([options.language] if options.language else ["en", "zh"], is_quick=options.quick)
+    if options.json:
+        print(json.dumps(report, ensure_ascii=False, indent=1))
+    else:
+        _print_table(report)
+
+
+if __name__ == "__main__":
+    main()
