@@ -111,7 +111,7 @@ _REQUEST_EN = re.compile(
     r"show|give|find|look|check|search|open|close|play|stop|pause|remind|wake|put|dim|brighten|make|call|email|"
     r"mail|tell|"
     r"let|count|run|begin|create|get|fetch|read|pull|dig|browse|scan|go|see|shoot|drop|ping|notify|inform|dm|reply|"
-    r"schedule|book|order|buy|translate|change|time|alert|cancel|delete|remove|kill|shut|lower|raise|increase|"
+    r"schedule|book|order|buy|translate|change|time|alert|cancel|delete|take|remove|kill|shut|lower|raise|increase|"
     r"decrease|"
     r"lock|unlock|record|save|list|query|ask|report|sum|split|express|measure|buzz|whatsapp|"
     r"don't (?:let me )?forget|flip|say)\b"
