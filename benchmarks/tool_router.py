@@ -2,8 +2,9 @@
 
     python -m benchmarks.tool_router [--quick] [--json] [--language en|zh]
 
-Eighty requests, forty of each language, were written after the router. Half of them need one of eight functions, and
-half are small talk. The table has them with and without the keywords in the descriptions. No model is loaded.
+Each of two sets has forty requests of each language. Half of them need one of eight functions, and half are small talk.
+The router was extended with the first set in sight. The second was written after that. The table has both, with and
+without the keywords in the descriptions. No model is loaded.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import statistics
 import time
+from itertools import product
 from typing import Any
 
 from benchmarks.support.tools.router_requests import chosen_names, read_declarations, read_requests, router_figures
@@ -23,27 +25,25 @@ QUICK_STRIDE = 4
 def build_report(languages: list[str], *, is_quick: bool) -> dict[str, Any]:
     """Return the figures by language and kind of declaration, the time of a choice, and the mistakes."""
     rows, mistakes, times = [], [], []
-    for with_keywords in (True, False):
-        tools = read_declarations(with_keywords=with_keywords)
-        for language in languages:
-            requests = [request for request in read_requests() if request.language == language]
-            requests = requests[::QUICK_STRIDE] if is_quick else requests
-            started = time.perf_counter()
-            chosen = chosen_names(requests, tools)
-            times.append((time.perf_counter() - started) / len(requests) * 1000)
-            rows.append({"language": language, "keywords": with_keywords, **router_figures(requests, chosen)})
-            mistakes += [
-                {"text": request.text, "keywords": with_keywords, "expected": request.tool, "chosen": name}
-                for request, name in zip(requests, chosen, strict=True)
-                if name != request.tool
-            ]
+    for name, with_keywords, language in product(("first", "second"), (True, False), languages):
+        requests = [request for request in read_requests(name) if request.language == language]
+        requests = requests[::QUICK_STRIDE] if is_quick else requests
+        started = time.perf_counter()
+        chosen = chosen_names(requests, read_declarations(with_keywords=with_keywords))
+        times.append((time.perf_counter() - started) / len(requests) * 1000)
+        rows.append({"set": name, "language": language, "keywords": with_keywords, **router_figures(requests, chosen)})
+        mistakes += [
+            {"set": name, "text": request.text, "keywords": with_keywords, "expected": request.tool, "chosen": tool}
+            for request, tool in zip(requests, chosen, strict=True)
+            if tool != request.tool
+        ]
     return {"rows": rows, "milliseconds_per_choice": statistics.median(times), "mistakes": mistakes}
 
 
 def _print_table(report: dict[str, Any]) -> None:
-    print(f"{'':10}{'keywords':>10}{'requests':>10}{'right':>8}{'other':>8}{'missed':>8}{'talk':>8}{'taken for a call':>18}")
+    print(f"{'':8}{'':10}{'keywords':>10}{'requests':>10}{'right':>8}{'other':>8}{'missed':>8}{'talk':>8}{'taken for a call':>18}")
     for row in report["rows"]:
-        print(f"{row['language']:10}{'yes' if row['keywords'] else 'no':>10}{row['requests']:>10}{row['right']:>8}", end="")
+        print(f"{row['set']:8}{row['language']:10}{'yes' if row['keywords'] else 'no':>10}{row['requests']:>10}{row['right']:>8}", end="")
         print(f"{row['other']:>8}{row['missed']:>8}{row['small_talk']:>8}{row['taken_for_a_call']:>18}")
     print(f"\nOne choice takes {report['milliseconds_per_choice']:.1f} ms (median).")
     for mistake in report["mistakes"]:

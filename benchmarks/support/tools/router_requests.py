@@ -26,9 +26,9 @@ class ToolRequest:
     text: str
 
 
-def read_requests() -> list[ToolRequest]:
-    """Return the requests of both languages."""
-    lines = (DATA / "tool_requests.tsv").read_text("utf-8").splitlines()
+def read_requests(name: str) -> list[ToolRequest]:
+    """Return the requests of both languages of a set: "first" or "second"."""
+    lines = (DATA / f"tool_requests_{name}.tsv").read_text("utf-8").splitlines()
     return [ToolRequest(*line.split("\t")) for line in lines if line]
 
 
