@@ -54,7 +54,10 @@ TIME = Concept(
         r"\bhow late is it\b|\btime is it\b",
         r"\bwhat(?:'s| is)? (?:the )?(?:day|date)(?: is it| is today| today|'s today)\b|\bwhat day (?:is it|"
         r"of the week)\b|\btoday's date\b",
-        r"\b(?:which|what) (?:day|date|month|weekday|year)\b.{0,16}\b(?:is it|today|are we|it is)\b|^is it (?:already |still )?(?:past |before |after )?(?:noon|midnight|morning|\d+ ?(?:am|pm|o'clock))",
+        r"\b(?:which|what) (?:day|date|month|weekday|year)\b.{0,16}\b(?:is it|today|are we|it is)\b|"
+        r"^is it (?:already |still )?(?:past |before |after )?(?:noon|midnight|morning|\d+ ?(?:am|pm|o'clock))",
+        r"^(?:is|isn't) it (?:already |still |even )?(?:past|after|before|nearly|almost) (?:\d+|noon|"
+        r"midnight)|是不是(?:已经)?(?:过|超过|快|快要)?.{0,2}\d+点|(?:已经|过|快)\d+点了吗",
         r"\bwhat's the date\b|\btime in \w+(?: right)?(?: now)?$|\bwhat hour\b|\bcheck the (?:time|clock)\b",
         r"(?:现在|目前|那边|当地|这里|那里).{0,6}(?:几点|时间|什么时间)|几点(?:钟|几分)?(?:了|啦)|^.{0,6}几点(?:钟|几分)?$|报时",
         r"(?:今天|今日)(?:是)?.{0,3}(?:几号|几月几|星期几|礼拜几|周几|日期)|什么时间了|(?:现在|当地|目前)的?时间|^现在几",
@@ -88,6 +91,15 @@ TIMER = Concept(
         + r").{0,4}(?:跟我说|告诉我|叫我|提醒我|通知我|喊我)|^(?:叫|喊)我.{0,6}(?:"
         + _DURATION_ZH
         + r")",
+        r"\b(?:warn|remind|wake|alert|ring|rings|beep|buzz|tell|call|ping|notify|nudge)\b(?: me|"
+        r" us)?\b.*(?:in|after) (?:" + _DURATION + r")",
+        r"(?:" + _DURATION + r")\b.*\b(?:warn|remind|wake|alert|ping|nudge|notify|tell) me\b|\b(?:timer|alarm|"
+        r"countdown)\b.*\d|\d.*\b(?:timer|alarm|countdown)\b",
+        r"(?:"
+        + _DURATION_ZH
+        + r").*(?:提醒|叫醒|叫我|通知我|闹钟|计时|倒数)|(?:闹钟|计时器?|倒数).*(?:"
+        + _DURATION_ZH
+        + r")",
         r"^(?:beep|ring|buzz)\b.*(?:" + _DURATION + r")|(?:" + _DURATION + r").*\bon the clock\b",
         r"^(?:设|定|开|开始|启动|来|计|倒|调).{0,12}(?:计时|倒数|闹钟|闹铃|定时|提醒)|^(?:计时|倒数|定时)|^.{0,12}(?:计时器?|倒数|定时器?|闹钟)$",
         r"(?:"
@@ -119,8 +131,14 @@ WEATHER = Concept(
         r"sunscreen|boots|scarf)\b",
         r"\bwhat(?:'s| is| will)?(?: it)? (?:it )?(?:be )?like (?:outside|out there)\b|\bchance of (?:rain|"
         r"snow)|\btemperature (?:in|outside|today|tomorrow|right now)\b",
-        r"\bwhat(?:'s| is| will)? it (?:going to|gonna) be like\b|^what will it be like\b|\b(?:sunny|rainy|windy|hot or cold|warm or cold|dry or wet)\b.*\b(?:today|tomorrow|tonight|weekend|there|outside|week|\w+day)\b",
-        r"会(?:不会)?(?:变|转|很|比较|更|回|开始)?(?:冷|热|凉|暖|湿|闷|晴)|(?:需要|要|该|得)(?:不?要)?(?:带|穿|准备).{0,4}(?:雨|伞|外套|大衣|羽绒|短袖)|会(?:不会)?(?:有)?(?:台风|雷|大雨|下雪|起雾)",
+        r"\bwhat(?:'s| is| will)? it (?:going to|gonna) be like\b|^what will it be like\b|\b(?:sunny|rainy|"
+        r"windy|hot or cold|warm or cold|dry or wet)\b.*\b(?:today|tomorrow|tonight|weekend|there|outside|"
+        r"week|\w+day)\b",
+        r"会(?:不会)?(?:变|转|很|比较|更|回|开始)?(?:冷|热|凉|暖|湿|闷|晴)|(?:需要|要|该|得)(?:不?要)?(?:带|穿|准备).{0,4}(?:雨|伞|外套|大衣|羽绒|"
+        r"短袖)|会(?:不会)?(?:有)?(?:台风|雷|大雨|下雪|起雾)",
+        r"^any (?:rain|snow|sun|wind|storms?)\b|\b(?:rain|snow|sunshine|storms?)\b.*\b(?:today|tomorrow|"
+        r"tonight|afternoon|morning|weekend|coming|\w+day)\b|\bhow (?:hot|cold|warm|windy) (?:will|does|is|would)\b",
+        r"(?:最高|最低)?(?:气温|温度|高温|低温|降雨)|(?:今|明|后|外面|周末|星期.|礼拜.).{0,10}几度|会(?:不会)?有(?:雨|风|雪|太阳)",
         r"\bhow many degrees\b.*\b(?:outside|is it|today|tomorrow)\b|\b(?:weather|forecast) (?:for|in|today|"
         r"tomorrow|this|like|report|now)\b|\bhow's the weather\b",
         r"会不会(?:下雨|下雪|很?冷|很?热|变冷|变热|出太阳|放晴)|会(?:下雨|下雪|冷|热|变天|放晴)吗|要不要带(?:雨?伞|外套)|(?:需要|要|该)(?:不?要)?带(?:雨?伞|外套)",
@@ -135,11 +153,15 @@ CALCULATE = Concept(
         r"\d\s*(?:\+|-|\*|/|x|×|÷|\^|plus|minus|times|multiplied|divided|over|to the power|and)\s*(?:by |of )?\d.*",
         r"\d+(?:\.\d+)?\s*(?:%|percent|per cent)\s*(?:of|off|tip|discount)|\bpercent of\b|\b(?:square|"
         r"cube) root\b|\bsquared\b|\bcubed\b",
-        r"\b(?:multiply|divide|add|subtract|take|double|halve)\b.{0,12}\d.*\b(?:by|and|to|from|with|off|into)\b.{0,6}\d",
-        r"\d.*\b(?:each|per person|everyone|every one of us|apiece|altogether|in total|all together|left|change)\b|\b(?:each|altogether|in total)\b.*\d.*\d",
+        r"\b(?:multiply|divide|add|subtract|take|double|halve)\b.{0,12}\d.*\b(?:by|and|to|from|with|off|"
+        r"into)\b.{0,6}\d",
+        r"\d.*\b(?:each|per person|everyone|every one of us|apiece|altogether|in total|all together|left|"
+        r"change)\b|\b(?:each|altogether|in total)\b.*\d.*\d",
         r"^(?:calculate|compute|work out|sum|add(?: up)?|subtract|multiply|divide)\b.*\d",
         r"\b(?:split|divide|share)\b.*\d.*\b(?:ways|people|between|among|by|friends)\b|\btip (?:on|for)\b.*\d|"
         r"\d.*\btip\b|\b(?:half|twice|double|a third) of \d",
+        r"\d.*\b(?:what|how much)\b.*\b(?:per (?:year|month|week|day|hour|person)|altogether|in total|"
+        r"together|left|total|come to|make)\b",
         r"\bhow much (?:is|are|would|do|does|will)\b.*\d.*\b(?:at|each|times|for|per|off|months?|apiece)\b.*\d|"
         r"\btotal of\b.*\d|\bsum of\b|\bdifference between \d",
         r"\d\s*(?:\+|-|\*|/|x|×|÷|加|减|乘以?|乘上|除以?|除|的|去除)\s*\d|\d.{0,4}(?:次方|平方|立方|开根号)|根号|百分之\d|\d%|打\d+折|平分|"
@@ -167,6 +189,8 @@ CONVERT = Concept(
         + r"|呎|吋|哩).{0,8}(?:是|等于|有|合|大概|大约|约|相当于|换|=)+.{0,6}(?:几|多少).{0,2}(?:"
         + _UNIT_ZH
         + r"|呎|吋|哩)",
+        r"\d.{0,8}\b(?:" + _UNIT + r")\b.*\b(?:i need|need|want|give me|what's|what is|in|into|"
+        r"to)\b.{0,14}\b(?:" + _UNIT + r")\b",
         r"\d.{0,12}\b(?:" + _UNIT + r")\b.*\b(?:in|to|into|as|equal)\b.*\b(?:" + _UNIT + r")\b|"
         r"\bin (?:" + _UNIT + r")\b.*\d.{0,10}(?:" + _UNIT + r")\b",
         r"^(?:what's|what is|how (?:tall|far|heavy|hot|cold|long|fast|big) is|"
@@ -192,7 +216,10 @@ NOTES = Concept(
         r"get|see)\b.*\b(?:notes?|documents?|docs|files|handbook|manual|wiki|notebook|memos?|minutes)\b",
         r"\b(?:what|where|when|which|who|did|how)\b.*\b(?:i|we) (?:write|wrote|note|noted|jot|jotted|save|saved|"
         r"put)\b(?: down)?|\bdo (?:i|we) have (?:any |some )?(?:notes?|anything|documents?)\b",
-        r"(?:我|我们)?(?:上次|之前|以前|那天|昨天|上个?礼拜|上个?月)(?:我|我们)?(?:所)?(?:记|写|存|抄)(?:的|下|过|了)|(?:记|写|存|抄)(?:下来)?在(?:哪|什么)|(?:找找|查查|翻翻).{0,8}(?:记|写|抄|存)",
+        r"\b(?:i|we) (?:wrote|noted|jotted|saved) (?:something|stuff|down)\b|我.{0,6}(?:写|记|存|抄)(?:过|下|"
+        r"了).*(?:找|查|搜|看)",
+        r"(?:我|我们)?(?:上次|之前|以前|那天|昨天|上个?礼拜|上个?月)(?:我|我们)?(?:所)?(?:记|写|存|抄)(?:的|下|过|了)|(?:记|写|存|抄)(?:下来)?在(?:哪|"
+        r"什么)|(?:找找|查查|翻翻).{0,8}(?:记|写|抄|存)",
         r"(?:笔记|文件|资料|文档|手册|纪录|记录|备忘录|档案).{0,4}(?:里|中|上|内|有没有|有写|写|说|提|怎么|找|查|关于)|(?:查|找|搜|搜寻|搜索|翻|看|"
         r"翻翻).{0,10}(?:笔记|文件|资料|文档|手册|纪录|记录|备忘录|档案)",
         r"我(?:们)?(?:之前|上次|以前|有|是不是|昨天)?(?:有没有)?(?:写|记)(?:了|过|下)?.{0,4}(?:什么|哪|吗)|从(?:笔记|文件|资料)",
@@ -213,15 +240,20 @@ MESSAGE = Concept(
         r"my (?:phone|device))\w+",
         r"^(?:text|message|e-?mail|dm|whatsapp|sms|inform|notify|ping|write to|write|reply to)\s+(?!me\b|us\b|"
         r"you\b|an?\b|some\b|the (?:story|code|time)|in\b|is\b|of\b|about\b|down\b|for\b)\w+",
-        r"^(?:ask|invite|remind|warn|tell) (?!me\b|us\b|you\b|a\b|an\b|the (?:story|truth|joke|time)|them apart|if\b|whether\b|what\b|"
+        r"^(?:ask|invite|remind|warn|tell) (?!me\b|us\b|you\b|a\b|an\b|the (?:story|truth|joke|time)|"
+        r"them apart|if\b|whether\b|what\b|"
         r"how\b|when\b)[\w']+(?: [\w']+)? "
         r"(?:that|to|i\b|i'm|i'll|we\b|we're|the|my|he|she|they|it|about|dinner|happy|not|her|him)",
-        r"^(?:ask|tell|inform|invite|warn) (?!me\b|us\b|you\b)[\w']+(?: [\w']+){0,2} (?:by|via|in a|over|on) (?:message|text|sms|e-?mail|whatsapp)|^(?:ask|tell) (?!me\b|us\b|you\b|for\b|about\b)[\w']+(?: [\w']+)? (?:if|whether|to|when|where)\b",
-        r"^(?:帮我)?(?:跟|和|告诉|通知|问|提醒)(?:我(?:的)?(?!说|讲)|他|她|他们).{1,6}?(?:说|讲|一声|会|要|不|今|明|晚|我)|^问(?:一下)?(?!我|你|题).{1,6}(?:要不要|有没有|能不能|可不可以|什么时候|几点|会不会)",
+        r"^(?:ask|tell|inform|invite|warn) (?!me\b|us\b|you\b)[\w']+(?: [\w']+){0,2} (?:by|via|in a|over|"
+        r"on) (?:message|text|sms|e-?mail|whatsapp)|^(?:ask|tell) (?!me\b|us\b|you\b|for\b|"
+        r"about\b)[\w']+(?: [\w']+)? (?:if|whether|to|when|where)\b",
+        r"^(?:帮我)?(?:跟|和|告诉|通知|问|提醒)(?:我(?:的)?(?!说|讲)|他|她|他们).{1,6}?(?:说|讲|一声|会|要|不|今|明|晚|我)|^问(?:一下)?(?!我|你|"
+        r"题).{1,6}(?:要不要|有没有|能不能|可不可以|什么时候|几点|会不会)",
         r"^let (?!me\b|us\b|'s)[\w']+(?: [\w']+)? know\b|^say .* to (?:my )?\w+ (?:by|in a|via)|"
         r"^pass (?:on )?(?:a|the) (?:message|word)",
         r"^(?:传|发|寄|送|写|留)(?:个|封|一个|一封|则|一则|条|一条|通)?.{0,10}(?:讯息|消息|信息|简讯|短信|邮件|信|email|e-mail|line|mail|赖)",
-        r"^(?:传|发|寄|line|赖|用line).{0,12}给(?!我)|^(?:告诉|通知|转告|回复|回覆|跟|和|给)(?!我|你|大家好|咱)[^,?]{1,8}?(?:说|讲|一声|知道|我|"
+        r"^(?:传|发|寄|line|赖|用line).{0,12}给(?!我)|^(?:传|发|寄)[^,?]{1,16}给(?!我)|^(?:告诉|通知|转告|回复|回覆|跟|和|给)(?!我|你|"
+        r"大家好|咱)[^,?]{1,8}?(?:说|讲(?!话)|一声|知道|我|"
         r"传|发|今|明|晚|已|会|不|可|要|别|开|改)",
         r"^(?:给)(?!我|你).{1,6}(?:传|发|寄|留)|^line(?!.*是)",
     ),
@@ -235,9 +267,10 @@ LIGHTS = Concept(
     _words(
         r"^(?:turn|switch|put|dim|brighten|shut|kill|set|flip|make|hit|change|lower|raise|adjust|cut|get|leave|"
         r"bring)\b.*\b(?:lights?|lamps?|bulbs?|lighting)\b",
+        r"^(?:have|get|give|need|want)\b.{0,12}\b(?:lights?|lamps?)\b.*\b(?:in|on|at)\b|(?:开|点|关)(?:个|一下|盏)?灯",
         r"\b(?:lights?|lamps?) (?:on|off|out|up|down|to)\b(?! fire)|\b(?:lights?|lamps?)\b.*\b(?:on|off|"
         r"brighter|dimmer|\d+ ?(?:%|percent))$|^lights?,? please$",
-        r"^(?:把|将)?.{0,8}(?:开|关|打开|关掉|关上|熄|调|切|点).{0,10}灯|^(?:把|将|让)?.{0,8}灯.{0,6}(?:开|关|打开|调|亮|暗|熄|设|变|切|换)",
+        r"^(?:把|将)?.{0,8}(?:开|关|打开|关掉|关上|熄|调|切|点).{0,10}灯|^(?:把|将|让)?.{0,8}灯.{0,8}(?:开|关|打开|调|亮|暗|熄|设|变|切|换)",
     ),
     _words(r"\b(?:lights|lamps?)\b", r"灯"),
     _words(

@@ -74,7 +74,7 @@ _PERSONAL_EN = re.compile(
     r"|\byour? (?:favou?rite|opinion|thoughts?|name|feelings?|hobb|dream|life|day)\b|\byou (?:like|love|think|"
     r"feel|prefer)\b"
     r"|\bhow (?:was|is|has) your\b|\bhow's (?:it going|life|your)\b|\bwhat's up\b|\bguess what\b|\bshould people\b"
-    r"|\bwould you rather\b"
+    r"|\bwould you rather\b|\bcan you (?:imagine|believe)\b"
 )
 _KNOWLEDGE_EN = re.compile(
     r"^why\b|^who (?:invented|wrote|discovered|was|painted|made)\b|^how (?:do|does|did)\b.*\b(?:works?|made|"
@@ -137,11 +137,11 @@ _PERSONAL_ZH = re.compile(
     r"你(?:自己|平常|平时|也|都|最|真的?|会|曾经|有没有|通常|今天|现在)*(?:喜不喜欢|喜欢|觉得|认为|爱|最|叫什么|几岁|是谁|好吗|怕|讨厌|想念|"
     r"开心|快乐|累|无聊|寂寞|相信|吃饱|吃饭|睡|做梦|有(?:朋友|家人|感觉|兄弟|宠物|没有)|是人|是真|是机器|去过|看过|听过|梦|忙|还好|过得)"
     r"|你的(?:名字|兴趣|梦想|最爱|生活|心情|感觉|想法|看法|嗜好|一天)|你会(?:不会)?(?:唱|跳|累|怕|想|觉得|孤单|冷|热|无聊)|你好吗|怎么称呼"
-    r"|你(?:在干嘛|在做什么|住)"
+    r"|你(?:敢|能|可以)?(?:相信|想像|想象)(?:吗|一下)?|你(?:在干嘛|在做什么|住)"
 )
 _KNOWLEDGE_ZH = re.compile(
     r"为什么|为何|谁(?:发明|写|画|发现)|是什么意思|的意思|怎么来的|历史|(?:讲|说|来)(?:一)?个?.{0,4}(?:笑话|故事|谜语)|写(?:一)?首|推荐|"
-    r"聊聊|怎么(?:办|做菜|煮|学)|该怎么|有什么(?:建议|好处)|是真的吗|解释|什么是|正常吗"
+    r"聊聊|怎么(?:办|做菜|煮|学)|该怎么|有什么(?:建议|好处)|是真的吗|解释|什么是|(?:正常|奇怪|可以|很怪)吗$"
 )
 _STATEMENT_ZH = re.compile(
     r"^(?:我(?!要|需要|想(?:知道|要|问|查)|的(?:笔记|文件|资料|记录)|们?(?:之前|上次).{0,6}(?:写|记))|他|她|它|你(?!帮|可以|能)|这|那(?!边)|"
