@@ -41,15 +41,12 @@ def build_report(languages: list[str], *, is_quick: bool) -> dict[str, Any]:
 
 
 def _print_table(report: dict[str, Any]) -> None:
-    print(
-        f"{'':8}{'':10}{'keywords':>10}{'requests':>10}{'right':>8}{'other':>8}{'missed':>8}{'talk':>8}{'taken for a call':>18}"
-    )
+    heads = ("keywords", "requests", "right", "other", "missed", "talk")
+    print(f"{'':18}{''.join(f'{head:>10}' for head in heads)}{'taken for a call':>18}")
     for row in report["rows"]:
-        print(
-            f"{row['set']:8}{row['language']:10}{'yes' if row['keywords'] else 'no':>10}{row['requests']:>10}{row['right']:>8}",
-            end="",
-        )
-        print(f"{row['other']:>8}{row['missed']:>8}{row['small_talk']:>8}{row['taken_for_a_call']:>18}")
+        counts = (row["requests"], row["right"], row["other"], row["missed"], row["small_talk"])
+        print(f"{row['set']:8}{row['language']:10}{'yes' if row['keywords'] else 'no':>10}", end="")
+        print(f"{''.join(f'{count:>10}' for count in counts)}{row['taken_for_a_call']:>18}")
     print(f"\nOne choice takes {report['milliseconds_per_choice']:.1f} ms (median).")
     for mistake in report["mistakes"]:
         kind = "" if mistake["keywords"] else " (without keywords)"
