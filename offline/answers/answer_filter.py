@@ -105,6 +105,6 @@ class AnswerFilter:
         if self._has_answered:
             return ""
         if confidence is Confidence.HEDGED:
-            return hedge(rest.rstrip())
+            return hedge(rest.rstrip(), self._question)
         lead = re.match(r"\s*", rest)
         return (lead[0] if lead else "") + refusal(self._question)

@@ -62,6 +62,7 @@ REFUSALS = {"en": "I don't know that for sure.", "zh": "這個我不確定。"}
 
 _LOWERED = frozenset(
     {"The", "It", "There", "In", "A", "An", "This", "That", "They", "He", "She", "Its", "Yes", "No", "One", "On", "At"}
+    | {"Today", "Tomorrow", "Yesterday", "You", "We", "Some", "Many", "Most", "For", "To", "From", "These", "Those"}
 )
 """First words of a sentence that are written small after a hedge."""
 
@@ -98,11 +99,14 @@ def lowest_answer_token(tokens: Sequence[ScoredToken], question: str) -> float:
     )
 
 
-def hedge(sentence: str) -> str:
-    """Return `sentence` after words that call it unsure, with the white space before it."""
+def hedge(sentence: str, question: str = "") -> str:
+    """Return `sentence` after words that call it unsure, with the white space before it.
+
+    They are in the language of the question, too: an answer may be a formula.
+    """
     stripped = sentence.lstrip()
     lead = sentence[: len(sentence) - len(stripped)]
-    if contains_han(stripped):
+    if contains_han(stripped + question):
         return f"{lead}{HEDGES['zh']}{stripped}"
     first = stripped.split(" ", 1)[0]
     if first in _LOWERED:

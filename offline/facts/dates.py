@@ -119,7 +119,8 @@ _DATE_ZH = re.compile(
     rf"|(?P<near>今年|明年|后年|去年)的?)?(?P<month>{CHINESE_NUMBER})月(?P<day>{CHINESE_NUMBER})[号日]?"
 )
 _LATER_ZH = re.compile(
-    rf"(?:再过|过)?(?P<count>{CHINESE_NUMBER})个?(?P<unit>天|日|周|星期|礼拜)(?:以|之)?(?P<way>后|前)"
+    rf"(?P<from_now>再过|再|过)?(?P<count>{CHINESE_NUMBER})个?(?P<unit>天|日|周|星期|礼拜)(?(from_now)(?:(?:以|之)?(?P<after>后))?"
+    r"|(?:以|之)?(?P<way>后|前))"
 )
 _NEAR_YEARS_ZH = {"今年": 0, "明年": 1, "后年": 2, "去年": -1}
 ROC_YEAR_ZERO = 1911
@@ -224,8 +225,8 @@ def _read_chinese(words: str, today: date) -> NamedDate | None:
         if count is None or count.denominator != 1:
             return None
         is_week = match["unit"] in ("周", "星期", "礼拜")
-        days = int(count) * (7 if is_week else 1) * (1 if match["way"] == "后" else -1)
-        unit = ("個星期" if is_week else " 天") + ("後" if match["way"] == "后" else "前")
+        days = int(count) * (7 if is_week else 1) * (-1 if match["way"] == "前" else 1)
+        unit = ("個星期" if is_week else " 天") + ("前" if match["way"] == "前" else "後")
         return NamedDate(today + timedelta(days), "", f"{int(count)}{' ' * is_week}{unit}")
     if match := _DATE_ZH.fullmatch(words):
         return _chinese_date(match, today)

@@ -86,6 +86,7 @@ def read_request(text: str, now: datetime) -> Request | None:
 
 def _read_english(text: str) -> tuple[Locale, str]:
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", " ".join(text.lower().split())).strip(_EDGE_MARKS)
+    text = re.sub(r"\bto-(?=(?:day|morrow|night)\b)", "to", text)  # the recogniser writes some words the old way
     while match := _FRAME_EN.match(text):
         text = text[match.end() :].lstrip(_EDGE_MARKS)
     while match := _TAIL_EN.search(text):
@@ -97,6 +98,7 @@ def _read_chinese(text: str) -> tuple[Locale, str]:
     # Spaces between Latin words stay: "3 mph".
     text = re.sub(r"(?<![a-z]) +| +(?![a-z])", "", to_simplified(text).lower())
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text).strip(_EDGE_MARKS)
+    text = re.sub(r"(?<=[\dx×)])[时事](?=多少$)", "是", text)  # the recogniser confuses them
     while match := _FRAME_ZH.match(text):
         text = text[match.end() :].lstrip(_EDGE_MARKS)
     while match := _TAIL_ZH.search(text):

@@ -143,6 +143,8 @@ class Pipeline:
             await asyncio.gather(*closing, return_exceptions=True)
         for executor in (self._models.stt_executor, runtime.llm_executor, runtime.tts_executor):
             executor.close()
+        if self._models.turn_end_judge is not None:
+            self._models.turn_end_judge.close()
 
 
 def limit_openmp_spinning() -> None:
@@ -193,7 +195,11 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     )
     await asyncio.to_thread(warm_up_llm, runtime, slots, threading.Event())
     stt_executor = PriorityExecutor("stt")
-    judge = TurnEndJudge(speech.smart_turn, stt_executor, runtime.tts_executor) if speech.smart_turn else None
+    judge = (
+        TurnEndJudge(speech.smart_turn, PriorityExecutor("turn-end"), runtime.tts_executor)
+        if speech.smart_turn
+        else None
+    )
     models = LoadedModels(speech.recognizer, stt_executor, runtime, remote_transcription, judge)
     return Pipeline(models, speech, store, name, slots, faults)
 

@@ -226,7 +226,6 @@ class PipelineSessionWorker:
         self._discard_speculation()
         if self._turn is not None:
             self._turn.pending_audio = None
-        # Queued first, so that it is ready when the words are.
         judge = self._models.turn_end_judge
         turn_end = judge.judge(work.audio) if judge is not None and work.judges_voice else TurnEndJudgement()
         speculation = SpeculativeResult(
@@ -263,7 +262,7 @@ class PipelineSessionWorker:
             self._deliver_provisional(speculation.item_id, transcript.text, speculation.turn_end)
 
     def _deliver_provisional(self, item_id: str, text: str, turn_end: TurnEndJudgement) -> None:
-        self._deliver(ProvisionalTranscript(item_id, text, turn_end.probability))
+        turn_end.call_when_settled(lambda: self._deliver(ProvisionalTranscript(item_id, text, turn_end.probability)))
 
     def _discard_speculation(self) -> None:
         speculation, self._speculation = self._speculation, None

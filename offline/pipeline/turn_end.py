@@ -1,7 +1,7 @@
-"""Turn-end judge: runs Smart Turn at a pause, in the recognition thread and before the words.
+"""Turn-end judge: runs Smart Turn at a pause, beside the recogniser in a thread of its own.
 
-The words follow in the same thread, so its answer is there when they are. Where it would delay them noticeably, it is
-left out, and the words alone end the turn.
+Words and answer are delivered together. Where the answer would come noticeably later, the model is left out, and the
+words alone end the turn.
 """
 
 from __future__ import annotations
@@ -37,10 +37,23 @@ class TurnEndJudgement:
         self.probability: float | None = None
         """Probability (0 to 1) that the turn is over; None while, or where, it is not known."""
         self._task: asyncio.Task[None] | None = None
+        self._on_settled: Callable[[], None] | None = None
 
     def watch(self, task: asyncio.Task[None]) -> None:
         """Keep the task that brings the answer."""
         self._task = task
+        task.add_done_callback(self._settle)
+
+    def call_when_settled(self, on_settled: Callable[[], None]) -> None:
+        """Call `on_settled` once: now, or when the answer comes or fails. Never after `cancel`."""
+        if self._task is None or self._task.done():
+            on_settled()
+        else:
+            self._on_settled = on_settled
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        if self._on_settled is not None and not task.cancelled():
+            self._on_settled()
 
     def cancel(self) -> None:
         """Drop a run that has not begun."""
@@ -72,15 +85,20 @@ class TurnEndJudge:
     def __init__(
         self,
         model: TurnEndModel,
-        stt_executor: PriorityExecutor,
+        executor: PriorityExecutor,
         tts_executor: PriorityExecutor,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`executor` runs the model and nothing else, in one thread."""
         self._model = model
-        self._stt_executor = stt_executor
+        self._executor = executor
         self._tts_executor = tts_executor
         self._clock = clock
         self._limit = RunTimeLimit()
+
+    def close(self) -> None:
+        """Let the model's thread end."""
+        self._executor.close()
 
     def judge(self, pcm: bytes) -> TurnEndJudgement:
         """Return the judgement of the turn `pcm` (PCM16 at 24 kHz) up to its pause.
@@ -103,6 +121,6 @@ class TurnEndJudge:
             self._limit.note_run(self._clock() - begun_at)
 
         try:
-            await self._stt_executor.run(Priority.SPECULATIVE, run)
+            await self._executor.run(Priority.SPECULATIVE, run)
         except Exception as error:
             LOGGER.error("recognition: end of turn is not judged error=%s", type(error).__name__)

@@ -126,7 +126,9 @@ def test_words_of_the_question_and_marks_do_not_count_as_the_answer() -> None:
 
 def test_hedge_and_refusal_are_in_the_language_of_the_words() -> None:
     assert hedge(" The capital is Sydney.") == " I'm not sure, but the capital is Sydney."
+    assert hedge("Today is Friday.") == "I'm not sure, but today is Friday."
     assert hedge("Sydney is.") == "I'm not sure, but Sydney is."
+    assert hedge("23×17=409", "23×17是多少？") == f"{HEDGES['zh']}23×17=409"
     assert hedge("是東京。") == f"{HEDGES['zh']}是東京。"
     assert refusal("What is it?") == REFUSALS["en"] and refusal("是什麼") == REFUSALS["zh"]
     assert all(map(admits_ignorance, (*HEDGES.values(), *REFUSALS.values())))

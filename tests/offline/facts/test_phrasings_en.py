@@ -73,6 +73,8 @@ PHRASINGS = (
     ("what time is it in tokyo", "In Tokyo, it is 3:20 PM."),
     ("What is the current time in New York?", "In New York, it is 1:20 AM."),
     ("What day is it?", "Today is Wednesday, November 25, 2026."),
+    ("What day of the week is it to-day?", "Today is Wednesday, November 25, 2026."),
+    ("What's to-morrow's date?", "Tomorrow is Thursday, November 26."),
     ("what's the date today", "Today is Wednesday, November 25, 2026."),
     ("What is tomorrow's date?", "Tomorrow is Thursday, November 26."),
     ("what day was yesterday", "Yesterday was Tuesday, November 24."),

@@ -16,7 +16,7 @@ from offline.pipeline.model_runtime import ModelRuntime
 from offline.pipeline.priority_executor import Priority, PriorityExecutor
 from offline.pipeline.session_worker import LoadedModels, PipelineSessionWorker
 from offline.pipeline.turn_end import MAX_RUN_S, START_DEADLINE_S, RunTimeLimit, TurnEndJudge
-from offline.protocol.worker_messages import ProvisionalTranscript, SpeechPaused, WorkResult
+from offline.protocol.worker_messages import ProvisionalTranscript, SpeechPaused, SpeechResumed, WorkResult
 from tests.support.manual_clock import ManualClock
 from tests.support.offline.fake_models import (
     RESULT_TIMEOUT_S,
@@ -54,7 +54,8 @@ class Rig:
         self.clock = ManualClock()
         self.model = FakeTurnEnd(self.clock)
         self.stt, self.llm, self.tts = PriorityExecutor("stt"), PriorityExecutor("llm"), PriorityExecutor("tts")
-        self.judge = TurnEndJudge(self.model, self.stt, self.tts, self.clock)
+        self.voice = PriorityExecutor("turn-end")
+        self.judge = TurnEndJudge(self.model, self.voice, self.tts, self.clock)
         self.recognizer = FakeRecognizer()
         self.results: list[WorkResult] = []
         runtime = ModelRuntime(FakeLanguageModel(), FakeSynthesizer(), self.llm, self.tts, ("en", "zh"), 4096)
@@ -73,6 +74,7 @@ class Rig:
     def close(self) -> None:
         for executor in (self.stt, self.llm, self.tts):
             executor.close()
+        self.judge.close()
 
 
 @pytest.fixture
@@ -119,18 +121,53 @@ async def test_pause_during_synthesis_is_judged_by_the_words_alone(rig: Rig) -> 
 async def test_judgement_that_would_begin_late_is_left_out(rig: Rig) -> None:
     release, started = threading.Event(), threading.Event()
 
-    def recognize_another_session() -> None:
+    def judge_another_session() -> None:
         started.set()
         release.wait(RESULT_TIMEOUT_S)
         rig.clock.now += START_DEADLINE_S + 0.01
 
-    other = asyncio.create_task(rig.stt.run(Priority.INTERACTIVE, recognize_another_session))
+    other = asyncio.create_task(rig.voice.run(Priority.INTERACTIVE, judge_another_session))
     await wait_until(started.is_set)
     pause = asyncio.create_task(rig.pause())
     await rig.clock.wait_for_reads(1)
     release.set()
     assert await pause is None and rig.model.audio_lengths == []
     await other
+
+
+async def test_words_wait_for_a_running_judgement(rig: Rig) -> None:
+    release, started = threading.Event(), threading.Event()
+
+    def judge_another_session() -> None:
+        started.set()
+        release.wait(RESULT_TIMEOUT_S)
+
+    other = asyncio.create_task(rig.voice.run(Priority.INTERACTIVE, judge_another_session))
+    await wait_until(started.is_set)
+    pause = asyncio.create_task(rig.pause())
+    await rig.stt.run(Priority.BACKGROUND, lambda: None)  # the words are there
+    assert not rig.results
+    release.set()
+    assert await pause == 0.8
+    await other
+
+
+async def test_pause_that_speech_follows_delivers_nothing(rig: Rig) -> None:
+    release, started = threading.Event(), threading.Event()
+
+    def judge_another_session() -> None:
+        started.set()
+        release.wait(RESULT_TIMEOUT_S)
+
+    other = asyncio.create_task(rig.voice.run(Priority.INTERACTIVE, judge_another_session))
+    await wait_until(started.is_set)
+    rig.worker.submit(SpeechPaused("i", SECOND, "en", None, True))
+    await rig.stt.run(Priority.BACKGROUND, lambda: None)
+    rig.worker.submit(SpeechResumed("i"))
+    release.set()
+    await other
+    await rig.voice.run(Priority.BACKGROUND, lambda: None)
+    assert not rig.results and rig.model.audio_lengths == []
 
 
 async def test_slow_model_is_left_out_and_tried_again(rig: Rig) -> None:

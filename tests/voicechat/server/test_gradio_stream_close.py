@@ -29,12 +29,20 @@ SESSION_NOT_FOUND = f"data: {UnexpectedErrorMessage(message='404', session_not_f
 class FakeStreamReader:
     """One page's stream, read as Starlette reads it: by a task that is cancelled when the browser closes it."""
 
-    def __init__(self, words: StreamCloseBarrier, *messages: str, name: str = "page", is_endless: bool = False) -> None:
+    def __init__(
+        self,
+        words: StreamCloseBarrier,
+        *messages: str,
+        name: str = "page",
+        is_endless: bool = False,
+        source: AsyncIterator[str] | None = None,
+    ) -> None:
+        """`source`: Gradio's messages instead of `messages`."""
         self.received: list[str] = []
         self._is_endless = is_endless
         self.gradio_ended = False
         self._changed = asyncio.Condition()
-        self._reading = asyncio.create_task(self._read(words.hold_open(name, self._stream(messages))))
+        self._reading = asyncio.create_task(self._read(words.hold_open(name, source or self._stream(messages))))
 
     async def _stream(self, messages: tuple[str, ...]) -> AsyncIterator[str]:
         for message in messages:
@@ -177,12 +185,73 @@ async def test_events_of_a_cut_stream_go_on_only_if_the_page_opens_another(
     words.forget_unless_back("page", queue, FakeQueue.clean_events)
     assert queue.pending_messages_per_session == {"page": messages}, "another stream would get a 404"
     page = FakeStreamReader(words, "data: {}", is_endless=True) if comes_back else None
-    await asyncio.wait_for(asyncio.gather(*words._tasks), 1)
+    await asyncio.wait_for(asyncio.gather(*words._cut.values(), return_exceptions=True), 1)
     assert queue.ended_pages == ([] if comes_back else ["page"])
     assert ("page" in queue.pending_messages_per_session) is comes_back
     if page is not None:
         await page.close()
-    assert not words._open_streams
+    assert not words._streams
+
+
+async def test_events_of_a_page_that_has_returned_go_on_when_its_stream_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page may be between two streams when the time of the cut one is over."""
+    monkeypatch.setattr(stream_close, "RETURN_TIMEOUT_S", 0.05)
+    queue, words = FakeQueue(), StreamCloseBarrier()
+    words.note_messages("page", queue.pending_messages_per_session["page"])
+    words.forget_unless_back("page", queue, FakeQueue.clean_events)
+    forgetting = words._cut["page"]
+    page = FakeStreamReader(words, "data: {}")
+    await asyncio.wait_for(page.wait_until_finished(), 1)
+    await asyncio.wait([forgetting])
+    assert forgetting.cancelled() and not words._streams and not words._cut
+    assert queue.ended_pages == [] and "page" in queue.pending_messages_per_session
+
+
+async def test_newest_stream_of_a_page_gets_all_messages() -> None:
+    """A browser sent the request for a stream twice, and reads only the second."""
+    messages: asyncio.Queue[str] = asyncio.Queue()
+
+    async def gradio() -> AsyncIterator[str]:
+        while True:
+            yield await messages.get()
+
+    words = StreamCloseBarrier()
+    dropped = FakeStreamReader(words, source=gradio())
+    messages.put_nowait("first")
+    await dropped.wait_for_messages(1)
+    page = FakeStreamReader(words, source=gradio())
+    await asyncio.wait_for(dropped.wait_until_finished(), 1)
+    sent = [f"message {i}" for i in range(20)]
+    for message in sent:
+        messages.put_nowait(message)
+    await asyncio.wait_for(page.wait_for_messages(len(sent)), 1)
+    assert page.received == sent and dropped.received == ["first"]
+    await page.close()
+    assert not words._streams
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_message_that_comes_when_a_newer_stream_opens_is_sent_once(steps: int) -> None:
+    words, ready = StreamCloseBarrier(), asyncio.Event()
+
+    async def gradio() -> AsyncIterator[str]:
+        await ready.wait()
+        yield "the only one"
+        await asyncio.Event().wait()
+
+    older = FakeStreamReader(words, source=gradio())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    newer = FakeStreamReader(words, is_endless=True)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    ready.set()
+    await asyncio.wait_for(older.wait_until_finished(), 1)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    # Gradio reads nothing after it was cancelled: then the message stays in its queue for the newer stream.
+    assert older.received + newer.received in ([], ["the only one"])
+    await newer.close()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError])

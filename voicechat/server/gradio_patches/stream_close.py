@@ -10,6 +10,9 @@ that it needs another.
 Gradio also ends and forgets all events of a page whose stream is cut while some are under way. The page answers a cut
 with another stream, where it would get a 404 for all of them, and nothing that is pressed would be answered any more.
 Here the events are forgotten only when no other stream comes.
+
+A browser may send a request for a stream twice, and drop one without closing it: Chromium does when the last stream
+ended a moment ago. Gradio would give each message to either of them. Here the newest stream of a page gets them all.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -42,6 +44,53 @@ CLOSE_TIMEOUT_S = 2.0
 """Seconds to wait for a page: some proxies do not pass on that a browser closed a stream."""
 RETURN_TIMEOUT_S = 3.0
 """Seconds within which a page whose stream was cut opens another. Then its events end."""
+SUPERSEDED_TIMEOUT_S = 1.0
+"""Seconds for the older of two streams to stop: its browser may take a message slowly."""
+
+
+class PageStream:
+    """One open stream of a page, until a newer one supersedes it."""
+
+    def __init__(self) -> None:
+        self.superseded = asyncio.Event()
+        self.stopped = asyncio.Event()
+        """Set when it reads no more messages."""
+        self.leftover: list[Any] = []
+        """Messages that it has read and not sent."""
+
+    async def read(self, stream: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+        """Yield the messages of Gradio's `stream` until a newer stream of the page is there."""
+        messages = aiter(stream)
+        newer = asyncio.create_task(self.superseded.wait())
+        step: asyncio.Task[list[Any]] | None = None
+        try:
+            while not self.superseded.is_set():
+                step = asyncio.create_task(_next_message(messages))
+                await asyncio.wait({step, newer}, return_when=asyncio.FIRST_COMPLETED)
+                if not step.done():
+                    return
+                if not (found := step.result()):
+                    return
+                if self.superseded.is_set():
+                    self.leftover += found
+                else:
+                    yield found[0]
+        finally:
+            newer.cancel()
+            try:
+                if step is not None and not step.done():
+                    step.cancel()  # Gradio's answer to it is a message, which has no reader
+                    await asyncio.gather(step, return_exceptions=True)
+            finally:
+                self.stopped.set()
+
+
+async def _next_message(messages: AsyncIterator[Any]) -> list[Any]:
+    """Return the next message in a list, which is empty at the end."""
+    try:
+        return [await anext(messages)]
+    except StopAsyncIteration:
+        return []
 
 
 class StreamCloseBarrier:
@@ -50,10 +99,12 @@ class StreamCloseBarrier:
     def __init__(self) -> None:
         self._pending_closes: dict[str, asyncio.Event] = {}
         """Streams whose closing message is in transit."""
-        self._open_streams: Counter[str] = Counter()
+        self._streams: dict[str, PageStream] = {}
+        """Newest open stream of each page."""
+        self._cut: dict[str, asyncio.Task[None]] = {}
+        """Pages whose stream was cut, with the task that ends their events. A page that returns cancels it."""
         self._messages: WeakValueDictionary[str, Any] = WeakValueDictionary()
         """Gradio's queues of messages, which it deletes when a stream is cut."""
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def note_messages(self, session_hash: str, messages: Any) -> None:
         """Note the queue of a page's messages."""
@@ -64,15 +115,19 @@ class StreamCloseBarrier:
         kept = self._messages.get(session_hash)
         if kept is not None and session_hash not in queue.pending_messages_per_session:
             queue.pending_messages_per_session[session_hash] = kept
-        task = asyncio.get_running_loop().create_task(self._forget(session_hash, queue, clean_events))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep_cut_page(session_hash)
+        forgetting = self._forget(session_hash, queue, clean_events)
+        self._cut[session_hash] = asyncio.get_running_loop().create_task(forgetting)
+
+    def _keep_cut_page(self, session_hash: str) -> None:
+        if task := self._cut.pop(session_hash, None):
+            task.cancel()
 
     async def _forget(self, session_hash: str, queue: Queue, clean_events: Any) -> None:
         await asyncio.sleep(RETURN_TIMEOUT_S)
-        if not self._open_streams[session_hash]:
-            queue.pending_messages_per_session.pop(session_hash, None)
-            await clean_events(queue, session_hash=session_hash)
+        del self._cut[session_hash]
+        queue.pending_messages_per_session.pop(session_hash, None)
+        await clean_events(queue, session_hash=session_hash)
 
     async def wait_closed(self, session_hash: str) -> None:
         """Wait until this page has closed its stream, if one is closing."""
@@ -84,36 +139,40 @@ class StreamCloseBarrier:
         """Yield Gradio's stream, and keep it open after the closing message until the page closes it.
 
         The reader of this generator is cancelled then. When another stream of the same page has ended and taken the
-        page's messages along, Gradio raises a 404 or, when it is cancelled itself, a KeyError. The response has started
-        by then: a 404 only ends the stream, and a KeyError counts as the cancellation.
+        page's messages along, Gradio raises a 404. The response has started by then: the stream only ends.
         """
         self._mark_closed(session_hash)  # the page has opened another stream
-        self._open_streams[session_hash] += 1
+        own, older = PageStream(), self._streams.get(session_hash)
+        self._streams[session_hash] = own
         try:
-            async with aclosing(self._hold_open(session_hash, stream)) as messages:
+            if older is not None:
+                older.superseded.set()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(older.stopped.wait(), SUPERSEDED_TIMEOUT_S)
+                for message in older.leftover:
+                    yield message
+            self._keep_cut_page(session_hash)
+            async with aclosing(self._hold_open(session_hash, own.read(stream))) as messages:
                 async for message in messages:
                     yield message
         finally:
-            self._open_streams[session_hash] -= 1
-            if not self._open_streams[session_hash]:
-                del self._open_streams[session_hash]
+            own.stopped.set()
+            if self._streams.get(session_hash) is own:
+                del self._streams[session_hash]
 
-    async def _hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    async def _hold_open(self, session_hash: str, stream: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         closing = None
         try:
-            async for message in stream:
-                if isinstance(message, str) and message.startswith(CLOSE_MESSAGE_PREFIX):
-                    closing = message  # sent after Gradio's stream has ended, as Gradio drops events if it is cancelled
-                    closed = self._pending_closes[session_hash] = asyncio.Event()
-                else:
-                    yield message
+            async with aclosing(stream):
+                async for message in stream:
+                    if isinstance(message, str) and message.startswith(CLOSE_MESSAGE_PREFIX):
+                        closing = message  # sent after Gradio's stream has ended: it drops events if it is cancelled
+                        closed = self._pending_closes[session_hash] = asyncio.Event()
+                    else:
+                        yield message
         except HTTPException:
             log.info("page: event stream ended, its page is closed")
             return
-        except KeyError as error:
-            if isinstance(error.__context__, asyncio.CancelledError):
-                raise error.__context__ from None
-            raise
         if closing is None:
             return
         try:

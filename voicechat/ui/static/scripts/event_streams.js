@@ -7,33 +7,49 @@
 (() => {
   "use strict";
   const REOPEN_AFTER_MS = 1000; // without a stream, though an event is unanswered
+  const MAX_REOPENINGS = 5; // in succession; events that the server has forgotten get no outcome
   const JOIN = /\/gradio_api\/queue\/join/;
   const DATA = /\/gradio_api\/queue\/data/;
+  const CLOSE_MESSAGE = 'data: {"msg":"close_stream"}\n\n';
   const unanswered = new Set(); // ids of events without an outcome
+  const early = new Set(); // ids of events whose outcome came before their acknowledgement
   let streams = 0; // open ones
+  let reopenings = 0;
   let timer = 0;
 
+  const reopen = () => {
+    if (!unanswered.size || streams) return;
+    if (document.documentElement.matches("[data-draining], [data-offline]")) return check();
+    if (reopenings >= MAX_REOPENINGS) return unanswered.clear();
+    reopenings += 1;
+    document.getElementById("events-reopen")?.click();
+    check();
+  };
   const check = () => {
     clearTimeout(timer);
-    if (!unanswered.size || streams) return;
-    timer = setTimeout(() => {
-      if (!unanswered.size || streams || document.documentElement.matches("[data-draining], [data-offline]")) return;
-      unanswered.clear(); // of those that the server has forgotten, nothing will come
-      document.getElementById("events-reopen")?.click();
-    }, REOPEN_AFTER_MS);
+    if (unanswered.size && !streams) timer = setTimeout(reopen, REOPEN_AFTER_MS * (1 + reopenings));
   };
+  const settle = (id) => {
+    reopenings = 0;
+    if (!unanswered.delete(id)) early.add(id);
+  };
+  /** Note a line of a stream. Return whether it closes the stream. */
   const note = (line) => {
-    if (!line.startsWith("data:")) return;
+    if (!line.startsWith("data:")) return false;
     if (/"msg":\s*"process_completed"/.test(line)) {
-      for (const [, id] of line.matchAll(/"event_id":\s*"(\w+)"/g)) unanswered.delete(id);
+      const id = /"event_id":\s*"(\w+)"/.exec(line)?.[1];
+      if (id) settle(id);
     }
     if (/"msg":\s*"(unexpected_error|server_stopped)"/.test(line)) unanswered.clear();
+    return /"msg":\s*"close_stream"/.test(line);
   };
-  /** Return the same response; the messages in its body are noted. */
+  /** Return the same response; the messages in its body are noted. A stream that ends without a closing message gets one,
+   * or Gradio would believe it open and never open another. */
   const watched = (response) => {
     if (!response.ok || !response.body) return response;
     streams += 1;
     let open = true;
+    let closed = false;
     const end = () => {
       if (open) streams -= 1;
       open = false;
@@ -47,12 +63,13 @@
         try {
           const { done, value } = await reader.read();
           if (done) {
+            if (!closed) controller.enqueue(new TextEncoder().encode(CLOSE_MESSAGE));
             controller.close();
             return end();
           }
           const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
           rest = lines.pop();
-          lines.forEach(note);
+          for (const line of lines) closed = note(line) || closed;
           controller.enqueue(value);
         } catch (error) {
           controller.error(error);
@@ -70,11 +87,12 @@
   const nativeFetch = window.fetch.bind(window);
   window.fetch = async (url, options) => {
     const address = String(url?.url ?? url);
+    // The cache would make a stream wait for the end of the one before, and may send its request twice.
+    if (DATA.test(address)) return watched(await nativeFetch(new Request(url, { ...options, cache: "no-store" })));
     const response = await nativeFetch(url, options);
-    if (DATA.test(address)) return watched(response);
     if (JOIN.test(address) && response.ok) {
       const { event_id: id } = await response.clone().json().catch(() => ({}));
-      if (id) unanswered.add(id);
+      if (id && !early.delete(id)) unanswered.add(id);
       setTimeout(check); // Gradio opens a stream when it sees none
     }
     return response;
