@@ -27,8 +27,10 @@ def _words(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns))
 
 
-_DURATION = r"\d+(?:\.\d+)?(?: and a half)?[- ]?(?:s|secs?|seconds?|mins?|minutes?|hours?|hrs?|h)\b|"
-r"half an hour|an hour|a minute|a quarter of an hour"
+_DURATION = (
+    r"\d+(?:\.\d+)?(?: and a half)?[- ]?(?:s|secs?|seconds?|mins?|minutes?|hours?|hrs?|h)\b|"
+    r"half an hour|an hour|a minute|a quarter of an hour"
+)
 _DURATION_ZH = r"(?:\d+(?:\.\d+)?个?半?|半个?|一刻)(?:小时|钟头|分钟|分|秒钟|秒|钟)(?:半)?"
 _UNIT = (
     r"(?:kilo|centi|milli)?(?:met(?:er|re)s?|grams?|lit(?:er|re)s?)|km|cm|mm|kg|mg|ml|miles?|feet|foot|ft|"

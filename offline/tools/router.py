@@ -16,10 +16,17 @@ from offline.facts.registry import catch_fact
 
 from .concepts import CONCEPTS, Concept
 from .declaration import DeclaredTool, content_words, keyword_weight, read_declaration
+from .hints import has_hint
 from .wording import Clause, ClauseForm, read_clauses
 
 THRESHOLD = 0.6
 """Score from which a function is called."""
+WEAK_THRESHOLD = 0.15
+"""Score from which the language model is asked about a function."""
+HINT_SCORE = 0.2
+"""Score of a hint in a request or a question."""
+MOST_WEAK_TOOLS = 3
+"""Functions that the language model is asked about. Each costs about a second of processing on two cores."""
 OWN_FORM_SCORE, SUBJECT_SCORE = 1.0, 0.7
 """Scores of a clause that asks for such a function by its form, and of one about its subject."""
 NAME_WORD_SCORE, DESCRIPTION_WORD_SCORE = 0.4, 0.15
@@ -45,6 +52,11 @@ _OWN_FORM_FACTORS = {**_FORM_FACTORS, ClauseForm.STATEMENT: 0.35, ClauseForm.KNO
 """The same where the clause asks by its own form."""
 
 
+_ASKING_FORMS = (ClauseForm.REQUEST, ClauseForm.QUESTION, ClauseForm.FRAGMENT)
+STATEMENT_WEAK_THRESHOLD = 0.3
+"""The same for a message without a request or a question."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Function that a message asks for."""
@@ -63,6 +75,32 @@ def choose_tool(message: str, tools: Sequence[Mapping[str, Any]], now: datetime)
     routes = [Route(tool, _score(tool, clauses, caught.fact.name if caught else "")) for tool in declared]
     best = max(routes, key=lambda route: route.score)
     return best if best.score >= THRESHOLD else None
+
+
+def weakly_matching_tools(
+    message: str, tools: Sequence[Mapping[str, Any]], now: datetime, most: int = MOST_WEAK_TOOLS
+) -> tuple[DeclaredTool, ...]:
+    """Return the functions that `message` may ask for, best first: for a message that `choose_tool` has none for."""
+    clauses = read_clauses(message)
+    if not clauses or clauses[0].form is ClauseForm.NEGATED:
+        return ()
+    caught = catch_fact(message, now)
+    declared = [read_declaration(tool) for tool in tools]
+    routes = [Route(tool, _weak_score(tool, clauses, caught.fact.name if caught else "")) for tool in declared]
+    likely = sorted((route for route in routes if route.score >= WEAK_THRESHOLD), key=lambda route: -route.score)
+    return tuple(route.tool for route in likely[:most])
+
+
+def _weak_score(tool: DeclaredTool, clauses: Sequence[Clause], fact_name: str) -> float:
+    concept = concept_of(tool)
+    asking = [clause for clause in clauses if clause.form in _ASKING_FORMS]
+    hinted = any(has_hint(concept, clause.text) for clause in asking)
+    if asking and not hinted:  # the hint may be in the facts before the question
+        hinted = has_hint(concept, clauses[0].text)
+    score = _score(tool, clauses, fact_name)
+    if not asking and score < STATEMENT_WEAK_THRESHOLD:
+        return 0.0
+    return score + (HINT_SCORE if hinted else 0.0)
 
 
 def concept_of(tool: DeclaredTool) -> Concept | None:
