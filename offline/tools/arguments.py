@@ -110,6 +110,17 @@ def complete_arguments(
     return values
 
 
+def shows_arguments(message: str, arguments: Mapping[str, Any] | None) -> bool:
+    """Return whether `message` has a number or shows one of the texts that a model wrote, if it wrote any."""
+    texts = [value for value in (arguments or {}).values() if isinstance(value, str) and value]
+    has_number = bool(re.search(r"\d", _with_digits(message)))
+    return not texts or has_number or any(_is_shown(text, {}, message) for text in texts)
+
+
+def _with_digits(message: str) -> str:
+    return digits_for_chinese(to_simplified(message)) if contains_han(message) else digits_for_words(message.lower())
+
+
 def _properties(tool: DeclaredTool) -> Mapping[str, Any]:
     properties = tool.parameters.get("properties")
     return properties if isinstance(properties, Mapping) else {}
@@ -215,10 +226,7 @@ def _is_shown(value: Any, part: Any, message: str) -> bool:
     if isinstance(value, bool) or (isinstance(part, Mapping) and ("enum" in part or "const" in part)):
         return True
     if isinstance(value, (int, float)):
-        text = (
-            digits_for_chinese(to_simplified(message)) if contains_han(message) else digits_for_words(message.lower())
-        )
-        return any(float(number) == value for number in re.findall(r"\d+(?:\.\d+)?", text))
+        return any(float(number) == value for number in re.findall(r"\d+(?:\.\d+)?", _with_digits(message)))
     if isinstance(value, str):
         if contains_han(message):
             shown = to_simplified(message)

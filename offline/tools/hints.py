@@ -36,7 +36,8 @@ _HINTS: tuple[tuple[Concept, re.Pattern[str]], ...] = (
     (
         concepts.MESSAGE,
         _words(
-            r"\b(?:text|message|send|tell|ask|write|saying|says|mail|e-?mail|reply|know that)\b|\blet \w+(?: \w+)? know\b",
+            r"\b(?:text|message|send|tell|ask|write|saying|says|mail|e-?mail|reply|know that)\b|"
+            r"\blet \w+(?: \w+)? know\b",
             r"讯息|消息|简讯|短信|传|发|寄|告诉|通知|转告|问|(?:跟|和|给|对)(?!我|你|您).{1,6}(?:说|讲|一声)",
         ),
     ),

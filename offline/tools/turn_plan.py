@@ -1,51 +1,79 @@
 """Turn plan: what the smallest language model is asked in a session with functions. Pure; the time is passed in.
 
-It is shown functions only where the client or the router has chosen one, and then the last message alone. A result that
-comes with its sentence is spoken without it.
+It is shown functions only where the client or the router has chosen one, or where the last message may ask for some. It
+then sees that message and these functions alone. A result that comes with its sentence is spoken without it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from offline.chinese_text import contains_han
-from offline.llm.tool_calls import ParsedToolCall, parse_tool_declarations
+from offline.llm.tool_calls import ParsedToolCall, parse_tool_call, parse_tool_declarations
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 
-from .arguments import KnownArguments, complete_arguments, read_arguments
+from .arguments import KnownArguments, complete_arguments, read_arguments, shows_arguments
 from .declaration import DeclaredTool
-from .router import choose_tool
+from .router import choose_tool, weakly_matching_tools
 
 MAX_SPEECH_CHARS = 4000
 """Characters of a sentence that a result may bring."""
+MAX_CHOICE_TOKENS = 160
+"""Tokens of a call that the model is only asked about."""
 CALL_INSTRUCTIONS = "Call the function with arguments taken from the words of the user."
+CHOICE_INSTRUCTIONS = "Call a function if the user asks for what it does. Otherwise answer in a few words."
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Function that a message may ask for."""
+
+    tool: DeclaredTool
+    known: KnownArguments
+    """Arguments that code has read in the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """Call that the router has chosen."""
+    """Call that the router has chosen, or that the language model is asked about."""
 
-    tool: DeclaredTool
     message: str
-    known: KnownArguments
+    candidates: Mapping[str, Candidate]
+    """Functions by name; one for a call that is certain."""
     request: ReplyRequest
-    """Request for the arguments, with the last message and this function alone."""
+    """Request for the call, with the last message and these functions alone."""
+    is_certain: bool
+    """Whether the router has chosen the call. Else the model decides between these functions and words."""
 
     @property
     def ready(self) -> ParsedToolCall | None:
-        """The call, where code has read all arguments; else None."""
-        return self.finish(None) if self.known.is_complete else None
+        """The call, where it is certain and code has read all arguments; else None."""
+        if not self.is_certain:
+            return None
+        (candidate,) = self.candidates.values()
+        return self._complete(candidate, None) if candidate.known.is_complete else None
 
-    def finish(self, written: ParsedToolCall | None) -> ParsedToolCall | None:
-        """Return the call with the arguments that the model wrote, corrected; None when they do not fit."""
-        values = complete_arguments(
-            json.loads(written.arguments) if written is not None else None, self.known, self.message, self.tool
-        )
-        return None if values is None else ParsedToolCall(self.tool.name, json.dumps(values, ensure_ascii=False))
+    def finish(self, text: str) -> ParsedToolCall | None:
+        """Return the call that the model wrote, with its arguments corrected; None when it names or fits no function.
+
+        The name of a call that is certain is known without the model.
+        """
+        written = parse_tool_call(text, {name: {} for name in self.candidates})
+        if written is None and not self.is_certain:
+            return None
+        candidate = next(iter(self.candidates.values())) if written is None else self.candidates[written.name]
+        arguments = None if written is None else json.loads(written.arguments)
+        if not self.is_certain and not candidate.known.values and not shows_arguments(self.message, arguments):
+            return None
+        return self._complete(candidate, arguments) or self._complete(candidate, None)
+
+    def _complete(self, candidate: Candidate, arguments: Mapping[str, Any] | None) -> ParsedToolCall | None:
+        values = complete_arguments(arguments, candidate.known, self.message, candidate.tool)
+        return None if values is None else ParsedToolCall(candidate.tool.name, json.dumps(values, ensure_ascii=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +85,7 @@ class TurnPlan:
     speech: str = ""
     """Sentence of a function's result, which is the reply; "" without one."""
     call: PlannedCall | None = None
-    """Call of a function, which is the reply if its arguments fit."""
+    """Call of a function, which is the reply if its arguments fit. One that is not certain comes after code's facts."""
 
     @property
     def request(self) -> ReplyRequest:
@@ -77,19 +105,41 @@ def plan_turn(request: ReplyRequest, now: datetime) -> TurnPlan:
         return TurnPlan(replace(request, messages=_last_round(request.messages)))
     words = replace(request, tools=(), messages=_without_rounds(request.messages))
     declared = parse_tool_declarations(request.tools)
-    route = choose_tool(last.text, list(declared.values()), now) if last.role == "user" else None
-    if route is None:
+    if last.role != "user":
         return TurnPlan(words)
-    tool = route.tool
-    shown = {"name": tool.name, "description": tool.description, "parameters": declared[tool.name].get("parameters")}
+    tools = list(declared.values())
+    if (route := choose_tool(last.text, tools, now)) is not None:
+        return TurnPlan(words, call=_plan_call(request, declared, [route.tool], now, is_certain=True))
+    if likely := weakly_matching_tools(last.text, tools, now):
+        return TurnPlan(words, call=_plan_call(request, declared, likely, now, is_certain=False))
+    return TurnPlan(words)
+
+
+def _plan_call(
+    request: ReplyRequest,
+    declared: Mapping[str, Mapping[str, Any]],
+    tools: Sequence[DeclaredTool],
+    now: datetime,
+    *,
+    is_certain: bool,
+) -> PlannedCall:
+    last = request.messages[-1]
+    shown = [
+        {"name": tool.name, "description": tool.description, "parameters": declared[tool.name].get("parameters")}
+        for tool in tools
+    ]
     asked = replace(
         request,
-        messages=(LlmMessage("system", CALL_INSTRUCTIONS), last),
+        messages=(LlmMessage("system", CALL_INSTRUCTIONS if is_certain else CHOICE_INSTRUCTIONS), last),
         speak=False,
-        tools=(json.dumps(shown, ensure_ascii=False, separators=(",", ":"), sort_keys=True),),
-        tool_choice=f"function:{tool.name}",
+        tools=tuple(json.dumps(each, ensure_ascii=False, separators=(",", ":"), sort_keys=True) for each in shown),
+        tool_choice=f"function:{tools[0].name}" if is_certain else "auto",
+        max_tokens=request.max_tokens
+        if is_certain
+        else min(request.max_tokens or MAX_CHOICE_TOKENS, MAX_CHOICE_TOKENS),
     )
-    return TurnPlan(words, call=PlannedCall(tool, last.text, read_arguments(last.text, tool, now), asked))
+    candidates = {tool.name: Candidate(tool, read_arguments(last.text, tool, now)) for tool in tools}
+    return PlannedCall(last.text, candidates, asked, is_certain)
 
 
 def read_speech(messages: Sequence[LlmMessage]) -> str:

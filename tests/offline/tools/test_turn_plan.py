@@ -40,6 +40,32 @@ def test_small_talk_is_answered_without_functions_and_earlier_calls() -> None:
     assert [message.role for message in plan.words.messages] == ["system", "user", "assistant", "user"]
 
 
+def test_weak_evidence_asks_the_model_about_the_likely_functions_alone() -> None:
+    plan = plan_turn(request_for("I wonder, will it be dark and cold outside at the cabin?"), NOW)
+    assert plan.call is not None and not plan.call.is_certain and plan.call.ready is None
+    assert "get_weather" in plan.call.candidates and len(plan.call.candidates) <= 3
+    asked = plan.call.request
+    assert [message.role for message in asked.messages] == ["system", "user"] and asked.tool_choice == "auto"
+    assert len(asked.tools) == len(plan.call.candidates)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_call"),
+    [
+        ('{"name": "get_weather", "arguments": {"city": "cabin"}}', True),
+        ('{"name": "get_weather", "arguments": {}}', True),
+        ('{"name": "get_weather", "arguments": {"city": "Oslo"}}', False),
+        ('{"name": "send_message", "arguments": {"recipient": "cabin", "text": "cold"}}', False),
+        ('{"name": "get_weather", "arg', False),
+        ("It is cold.", False),
+    ],
+)
+def test_call_of_a_likely_function_needs_its_name_and_shown_arguments(text: str, is_call: bool) -> None:
+    plan = plan_turn(request_for("I wonder, will it be dark and cold outside at the cabin?"), NOW)
+    assert plan.call is not None
+    assert (plan.call.finish(text) is not None) is is_call
+
+
 @pytest.mark.parametrize("choice", ["none", "required", "function:timer"])
 def test_choice_of_the_client_is_left_as_it_is(choice: str) -> None:
     request = request_for("Set a timer for ten minutes", choice)

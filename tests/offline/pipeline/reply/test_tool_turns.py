@@ -81,6 +81,26 @@ async def test_call_without_valid_arguments_is_answered_in_words(small: WorkerRi
     assert [p.reply_mode for p in small.language_model.prompts] == [ReplyMode.TOOL_CALL, ReplyMode.TEXT]
 
 
+WEAK = "I wonder, will it be dark and cold outside at the cabin?"
+
+
+async def test_model_is_asked_where_a_message_may_ask_for_a_function(small: WorkerRig) -> None:
+    small.language_model.pieces = ['{"name": "get_weather", ', '"arguments": {"city": "cabin"}}']
+    (call,) = await reply_to(small, LlmMessage("user", WEAK))
+    assert call == ReplyToolCall("r", "get_weather", '{"city": "cabin"}')
+    assert [prompt.reply_mode for prompt in small.language_model.prompts] == [ReplyMode.TEXT_OR_TOOL_CALL]
+
+
+async def test_words_for_a_message_without_a_call_are_written_with_the_conversation(small: WorkerRig) -> None:
+    small.language_model.pieces = ["It may be."]
+    history = LlmMessage("user", "Hi"), LlmMessage("assistant", "Hello.")
+    (spoken,) = await reply_to(small, *history, LlmMessage("user", WEAK))
+    assert isinstance(spoken, ReplySpeech) and spoken.text == "It may be."
+    asked, written = small.language_model.prompts
+    assert (asked.reply_mode, written.reply_mode) == (ReplyMode.TEXT_OR_TOOL_CALL, ReplyMode.TEXT)
+    assert "tools" not in written.body and len(written.messages) > len(asked.messages)
+
+
 async def test_result_with_a_sentence_is_spoken_as_it_is(small: WorkerRig) -> None:
     call = LlmMessage("assistant", "", (ToolCall("c", "current_time", "{}"),))
     result = LlmMessage("tool", '{"speech": "It is ten.", "time": "10:00"}', call_id="c")
