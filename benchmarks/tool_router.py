@@ -1,10 +1,12 @@
 """Router of the embedded server: right functions, and small talk that is taken for a call.
 
-    python -m benchmarks.tool_router [--quick] [--json] [--language en|zh]
+    python -m benchmarks.tool_router [--quick] [--json] [--language en|zh] [--model]
 
-Each of two sets has forty requests of each language. Half of them need one of eight functions, and half are small talk.
-The router was extended with the first set in sight. The second was written after that. The table has both, with and
-without the keywords in the descriptions. No model is loaded.
+Each of three sets has forty requests of each language. Half of them need one of eight functions, and half are small
+talk. The router was extended with the first two sets in sight. The table has all, with and without the keywords in the
+descriptions. No model is loaded.
+
+With `--model`, the small language model is asked where the router is not certain, and the declarations have keywords.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 from benchmarks.support.tools.router_requests import chosen_names, read_declarations, read_requests, router_figures
 
+SETS = ("first", "second", "third")
 QUICK_STRIDE = 4
 """With `--quick`, every such request is judged."""
 
@@ -25,7 +29,7 @@ QUICK_STRIDE = 4
 def build_report(languages: list[str], *, is_quick: bool) -> dict[str, Any]:
     """Return the figures by language and kind of declaration, the time of a choice, and the mistakes."""
     rows, mistakes, times = [], [], []
-    for name, with_keywords, language in product(("first", "second"), (True, False), languages):
+    for name, with_keywords, language in product(SETS, (True, False), languages):
         requests = [request for request in read_requests(name) if request.language == language]
         requests = requests[::QUICK_STRIDE] if is_quick else requests
         started = time.perf_counter()
@@ -38,6 +42,33 @@ def build_report(languages: list[str], *, is_quick: bool) -> dict[str, Any]:
             if tool != request.tool
         ]
     return {"rows": rows, "milliseconds_per_choice": statistics.median(times), "mistakes": mistakes}
+
+
+def build_model_report(languages: list[str], sets: Sequence[str], *, is_quick: bool) -> dict[str, Any]:
+    """Return the figures of the router and the small model together. Raises `SystemExit` without the model."""
+    from benchmarks.support.tools.model_choices import CONTEXT_TOKENS, choose
+    from offline.llm.language_model import LanguageModel
+    from offline.models.store import find_models
+
+    path = find_models({}).llm
+    if path is None:
+        raise SystemExit("The small language model is not on this computer.")
+    model = LanguageModel(path, slots=1, threads=1, context_tokens=CONTEXT_TOKENS)
+    rows, mistakes, times = [], [], []
+    for name, language in product(sets, languages):
+        requests = [request for request in read_requests(name) if request.language == language]
+        requests = requests[::QUICK_STRIDE] if is_quick else requests
+        choices = [choose(model, request, read_declarations()) for request in requests]
+        asked = [choice for choice in choices if choice.is_asked]
+        times += [choice.seconds * 1000 for choice in asked]
+        figures = router_figures(requests, [choice.name for choice in choices])
+        rows.append({"set": name, "language": language, "keywords": True, **figures, "asked": len(asked)})
+        mistakes += [
+            {"set": name, "text": request.text, "keywords": True, "expected": request.tool, "chosen": choice.name}
+            for request, choice in zip(requests, choices, strict=True)
+            if choice.name != request.tool
+        ]
+    return {"rows": rows, "milliseconds_per_choice": statistics.median(times or [0.0]), "mistakes": mistakes}
 
 
 def _print_table(report: dict[str, Any]) -> None:
@@ -58,8 +89,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"every {QUICK_STRIDE}th request")
     parser.add_argument("--json", action="store_true", help="print the figures and mistakes as JSON")
     parser.add_argument("--language", choices=["en", "zh"], help="one language only")
+    parser.add_argument("--model", action="store_true", help="ask the small language model too")
+    parser.add_argument("--set", choices=SETS, help="with --model, one set only")
     options = parser.parse_args()
-    report = build_report([options.language] if options.language else ["en", "zh"], is_quick=options.quick)
+    languages = [options.language] if options.language else ["en", "zh"]
+    if options.model:
+        report = build_model_report(languages, [options.set] if options.set else SETS, is_quick=options.quick)
+    else:
+        report = build_report(languages, is_quick=options.quick)
     if options.json:
         print(json.dumps(report, ensure_ascii=False, indent=1))
     else:

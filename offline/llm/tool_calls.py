@@ -89,16 +89,28 @@ def _is_within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
 
 def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> ParsedToolCall | None:
     """Return the call at the start of `text`; None for an undeclared function or arguments that violate its schema."""
+    value = _first_object(text)
+    if value is None:
+        return None
+    return validate_tool_call(value.get("name"), value.get("arguments", value.get("parameters", {})), tools)
+
+
+def read_call(text: str) -> tuple[str, dict[str, Any] | None]:
+    """Return name and arguments of the call at the start of `text`, of any function; "" and None where they lack."""
+    value = _first_object(text) or {}
+    name, arguments = value.get("name"), value.get("arguments", value.get("parameters"))
+    return name if isinstance(name, str) else "", arguments if isinstance(arguments, dict) else None
+
+
+def _first_object(text: str) -> dict[str, Any] | None:
     start = text.find("{")
     if start < 0:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
-        return None
-    return validate_tool_call(value.get("name"), value.get("arguments", value.get("parameters", {})), tools)
+    return value if isinstance(value, dict) else None
 
 
 def looks_like_tool_call(text: str) -> bool:

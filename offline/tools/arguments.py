@@ -110,11 +110,22 @@ def complete_arguments(
     return values
 
 
-def shows_arguments(message: str, arguments: Mapping[str, Any] | None) -> bool:
-    """Return whether `message` has a number or shows one of the texts that a model wrote, if it wrote any."""
-    texts = [value for value in (arguments or {}).values() if isinstance(value, str) and value]
-    has_number = bool(re.search(r"\d", _with_digits(message)))
-    return not texts or has_number or any(_is_shown(text, {}, message) for text in texts)
+def shows_required(tool: DeclaredTool, arguments: Mapping[str, Any] | None, message: str) -> bool:
+    """Return whether `message` shows a required text that a model wrote, where it wrote any."""
+    required = {name: value for name, value in (arguments or {}).items() if name in _required(tool)}
+    return not any(isinstance(value, str) for value in required.values()) or _shows_text(required, message)
+
+
+def has_shown_arguments(tool: DeclaredTool, arguments: Mapping[str, Any] | None, message: str) -> bool:
+    """Return whether all arguments are declared, with the required ones among them, and `message` shows a text."""
+    are_declared = set(_required(tool)) <= set(arguments or {}) <= set(_properties(tool))
+    return are_declared and bool(arguments) and _shows_text(arguments or {}, message)
+
+
+def _shows_text(arguments: Mapping[str, Any], message: str) -> bool:
+    """Return whether `message` has a number, or the words of one of the texts."""
+    texts = [value for value in arguments.values() if isinstance(value, str) and value]
+    return bool(re.search(r"\d", _with_digits(message))) or any(_is_shown(text, {}, message) for text in texts)
 
 
 def _with_digits(message: str) -> str:

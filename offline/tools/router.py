@@ -52,7 +52,7 @@ _OWN_FORM_FACTORS = {**_FORM_FACTORS, ClauseForm.STATEMENT: 0.35, ClauseForm.KNO
 """The same where the clause asks by its own form."""
 
 
-_ASKING_FORMS = (ClauseForm.REQUEST, ClauseForm.QUESTION, ClauseForm.FRAGMENT)
+_HINTED_FORMS = (ClauseForm.REQUEST, ClauseForm.QUESTION, ClauseForm.FRAGMENT)
 STATEMENT_WEAK_THRESHOLD = 0.3
 """The same for a message without a request or a question."""
 
@@ -93,12 +93,12 @@ def weakly_matching_tools(
 
 def _weak_score(tool: DeclaredTool, clauses: Sequence[Clause], fact_name: str) -> float:
     concept = concept_of(tool)
-    asking = [clause for clause in clauses if clause.form in _ASKING_FORMS]
-    hinted = any(has_hint(concept, clause.text) for clause in asking)
-    if asking and not hinted:  # the hint may be in the facts before the question
+    hinted = any(has_hint(concept, clause.text) for clause in clauses if clause.form in _HINTED_FORMS)
+    asks = any(clause.form in (ClauseForm.REQUEST, ClauseForm.QUESTION) for clause in clauses)
+    if asks and not hinted:  # the hint may be in the facts before the question
         hinted = has_hint(concept, clauses[0].text)
     score = _score(tool, clauses, fact_name)
-    if not asking and score < STATEMENT_WEAK_THRESHOLD:
+    if not asks and not hinted and score < STATEMENT_WEAK_THRESHOLD:
         return 0.0
     return score + (HINT_SCORE if hinted else 0.0)
 

@@ -13,10 +13,16 @@ from datetime import datetime
 from typing import Any
 
 from offline.chinese_text import contains_han
-from offline.llm.tool_calls import ParsedToolCall, parse_tool_call, parse_tool_declarations
+from offline.llm.tool_calls import ParsedToolCall, parse_tool_declarations, read_call
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 
-from .arguments import KnownArguments, complete_arguments, read_arguments, shows_arguments
+from .arguments import (
+    KnownArguments,
+    complete_arguments,
+    has_shown_arguments,
+    read_arguments,
+    shows_required,
+)
 from .declaration import DeclaredTool
 from .router import choose_tool, weakly_matching_tools
 
@@ -60,14 +66,15 @@ class PlannedCall:
     def finish(self, text: str) -> ParsedToolCall | None:
         """Return the call that the model wrote, with its arguments corrected; None when it names or fits no function.
 
-        The name of a call that is certain is known without the model.
+        A certain call needs no text. A small model makes up names: one candidate is meant if it has these arguments.
         """
-        written = parse_tool_call(text, {name: {} for name in self.candidates})
-        if written is None and not self.is_certain:
-            return None
-        candidate = next(iter(self.candidates.values())) if written is None else self.candidates[written.name]
-        arguments = None if written is None else json.loads(written.arguments)
-        if not self.is_certain and not candidate.known.values and not shows_arguments(self.message, arguments):
+        name, arguments = read_call(text)
+        candidate = self.candidates.get(name)
+        is_sure = self.is_certain or (candidate is not None and shows_required(candidate.tool, arguments, self.message))
+        if candidate is None and len(self.candidates) == 1:
+            (candidate,) = self.candidates.values()
+            is_sure = self.is_certain or has_shown_arguments(candidate.tool, arguments, self.message)
+        if candidate is None or not (is_sure or candidate.known.values):
             return None
         return self._complete(candidate, arguments) or self._complete(candidate, None)
 

@@ -54,7 +54,8 @@ def test_weak_evidence_asks_the_model_about_the_likely_functions_alone() -> None
     [
         ('{"name": "get_weather", "arguments": {"city": "cabin"}}', True),
         ('{"name": "get_weather", "arguments": {}}', True),
-        ('{"name": "get_weather", "arguments": {"city": "Oslo"}}', False),
+        ('{"name": "get_weather", "arguments": {"city": "Oslo"}}', True),
+        ('{"name": "forecast", "arguments": {"city": "Oslo"}}', False),
         ('{"name": "send_message", "arguments": {"recipient": "cabin", "text": "cold"}}', False),
         ('{"name": "get_weather", "arg', False),
         ("It is cold.", False),
@@ -64,6 +65,15 @@ def test_call_of_a_likely_function_needs_its_name_and_shown_arguments(text: str,
     plan = plan_turn(request_for("I wonder, will it be dark and cold outside at the cabin?"), NOW)
     assert plan.call is not None
     assert (plan.call.finish(text) is not None) is is_call
+
+
+def test_made_up_name_means_the_only_likely_function_that_has_its_arguments() -> None:
+    weather = next(tool for tool in TOOLS if "get_weather" in tool)
+    plan = plan_turn(replace(request_for("Will it be cold at the cabin, I wonder?"), tools=(weather,)), NOW)
+    assert plan.call is not None and not plan.call.is_certain
+    assert plan.call.finish('{"name": "forecast", "arguments": {"city": "cabin"}}') is not None
+    assert plan.call.finish('{"name": "forecast", "arguments": {"place": "cabin"}}') is None
+    assert plan.call.finish('{"name": "forecast", "arguments": {"city": "Oslo"}}') is None
 
 
 @pytest.mark.parametrize("choice", ["none", "required", "function:timer"])
