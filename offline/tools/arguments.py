@@ -38,6 +38,9 @@ _FACT_PROPERTIES = {
 }
 """Names of properties that mean an argument of a fact."""
 
+_TAKES_MESSAGE = re.compile(r"query|question|text|prompt|message|search|input|keyword|topic|content|^q$", re.I)
+"""Names of texts that the whole message may stand for."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnownArguments:
@@ -93,7 +96,7 @@ def complete_arguments(
     """Return the arguments of the call: those that a model wrote, corrected by code; None when none fit the schema.
 
     Optional ones that the message does not show are left out: a small model makes them up. The whole message stands for
-    a missing text, where that is the only thing required.
+    a missing text such as a query, where that is the only thing required.
     """
     properties, required = _properties(tool), _required(tool)
     values = {
@@ -103,7 +106,7 @@ def complete_arguments(
     }
     values.update(known.values)
     missing = [name for name in required if name not in values or values[name] == ""]
-    if len(missing) == 1 and _is_text(properties.get(missing[0])):
+    if len(missing) == 1 and _is_text(properties.get(missing[0])) and _TAKES_MESSAGE.search(missing[0]):
         values[missing[0]] = message.strip()
     if any(name not in values for name in required) or not matches_schema(values, tool.parameters):
         return None

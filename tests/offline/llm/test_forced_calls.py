@@ -1,4 +1,4 @@
-"""Real small model: forced calls get arguments that fit, in both languages and after small talk."""
+"""Real small model: arguments of forced calls after small talk, and its share in the choice of a function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from benchmarks.support.tools.router_requests import NOW, read_declarations
 from offline.llm.language_model import LanguageModel
 from offline.llm.prompt import build_prompt
-from offline.llm.tool_calls import parse_tool_call, parse_tool_declarations
 from offline.models.store import find_models
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 from offline.tools.turn_plan import plan_turn
@@ -47,6 +46,6 @@ def test_forced_call_gets_arguments_from_the_last_message(
     pieces: list[str] = []
     prompt = build_prompt(plan.call.request, ("en", "zh"), 2048)
     model.generate(prompt, 0, lambda text, _: pieces.append(text), threading.Event())
-    call = plan.call.finish(parse_tool_call("".join(pieces), parse_tool_declarations(plan.call.request.tools)))
+    call = plan.call.finish("".join(pieces))
     assert call is not None and call.name == name
     assert shown in call.arguments.lower()

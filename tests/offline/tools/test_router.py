@@ -16,13 +16,26 @@ from benchmarks.support.tools.router_requests import (
     router_figures,
 )
 from offline.tools.declaration import read_declaration
-from offline.tools.router import choose_tool
+from offline.tools.router import choose_tool, weakly_matching_tools
 
 TOOLS = read_declarations()
-SHARE_NOT_BELOW = {("first", "en"): 20, ("first", "zh"): 20, ("second", "en"): 19, ("second", "zh"): 16}
+SHARE_NOT_BELOW = {
+    ("first", "en"): 20,
+    ("first", "zh"): 20,
+    ("second", "en"): 19,
+    ("second", "zh"): 16,
+    ("third", "en"): 15,
+    ("third", "zh"): 16,
+}
 """Right choices of twenty, by set and language. They are no measure of unseen wording: see docs/benchmarks.md."""
 MOST_TAKEN_FOR_A_CALL = 1
 """Messages of small talk, of twenty."""
+
+
+LIKELY_NOT_BELOW = {"en": 19, "zh": 20}
+"""Requests of the third set, of twenty, whose function is certain or among the likely ones."""
+MOST_ASKED_IN_SMALL_TALK = 5
+"""Messages of small talk of the third set, of twenty, that the model is asked about."""
 
 
 def name_of(message: str, tools: list[dict[str, Any]] = TOOLS) -> str:
@@ -37,6 +50,25 @@ def test_router_on_the_kept_requests_stays_as_good(name: str, language: str) -> 
     assert (figures["requests"], figures["small_talk"]) == (20, 20)
     assert figures["right"] >= SHARE_NOT_BELOW[name, language]
     assert figures["taken_for_a_call"] <= MOST_TAKEN_FOR_A_CALL
+
+
+@pytest.mark.parametrize("language", LIKELY_NOT_BELOW)
+def test_likely_functions_of_the_third_set_stay_as_good(language: str) -> None:
+    found, asked_in_small_talk = 0, 0
+    for request in read_requests("third"):
+        if request.language != language:
+            continue
+        certain = name_of(request.text)
+        likely = [] if certain else [tool.name for tool in weakly_matching_tools(request.text, TOOLS, NOW)]
+        found += bool(request.tool) and request.tool in (certain, *likely)
+        asked_in_small_talk += not request.tool and bool(likely)
+    assert found >= LIKELY_NOT_BELOW[language]
+    assert asked_in_small_talk <= MOST_ASKED_IN_SMALL_TALK
+
+
+def test_small_talk_without_a_hint_has_no_likely_functions() -> None:
+    for message in ("How are you?", "What is the capital of Australia?", "你好嗎？", "Don't tell anyone."):
+        assert weakly_matching_tools(message, TOOLS, NOW) == ()
 
 
 @pytest.mark.parametrize(
