@@ -208,7 +208,7 @@ def build_prompt(
         body["tools"] = [{"type": "function", "function": tool} for tool in tools.values()]
         # The grammar enforces the choice. The beginning of the prompt is then the same for every choice.
         body["tool_choice"] = "none"
-    elif tools:
+    elif tools or text_only:
         body["grammar"] = TEXT_ONLY_GRAMMAR
     if mode is ReplyMode.TOOL_CALL:
         body["json_schema"] = tool_call_schema(callable_tools)

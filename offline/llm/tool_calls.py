@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from offline.protocol.json_schemas import grammar_schema
+
 _TOOL_CALL_PREFIXES = ("{", "<tool_call>", "```json", "```")
 _CALL_BEGINNING = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"(?:name|arguments|parameters)"\s*:')
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
@@ -44,12 +46,21 @@ def parse_tool_declarations(tools: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def matches_schema(value: Any, schema: Any) -> bool:
-    """Return whether `value` has the type, required fields and enum members of `schema`. Other keywords are ignored."""
+    """Return whether `value` has the type, required fields, enum members and bounds of `schema`.
+
+    Keywords without a part in this are ignored: patterns, formats, lengths, additional properties.
+    """
     if not isinstance(schema, Mapping):
         return True
     allowed, required = schema.get("enum"), schema.get("required")
     if isinstance(allowed, list) and value not in allowed:
         return False
+    if ("const" in schema and value != schema["const"]) or not _is_within_bounds(value, schema):
+        return False
+    for keyword in ("anyOf", "oneOf"):
+        choices = schema.get(keyword)
+        if isinstance(choices, list) and choices and not any(matches_schema(value, choice) for choice in choices):
+            return False
     kinds = schema.get("type")
     names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
     types = tuple(t for name in names for t in _JSON_TYPES.get(name, (object,)))
@@ -68,18 +79,38 @@ def matches_schema(value: Any, schema: Any) -> bool:
     return True
 
 
+def _is_within_bounds(value: Any, schema: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return True
+    bounds = (schema.get("minimum"), schema.get("maximum"))
+    low, high = (each if isinstance(each, (int, float)) else value for each in bounds)
+    return bool(low <= value <= high)
+
+
 def parse_tool_call(text: str, tools: Mapping[str, Mapping[str, Any]]) -> ParsedToolCall | None:
     """Return the call at the start of `text`; None for an undeclared function or arguments that violate its schema."""
+    value = _first_object(text)
+    if value is None:
+        return None
+    return validate_tool_call(value.get("name"), value.get("arguments", value.get("parameters", {})), tools)
+
+
+def read_call(text: str) -> tuple[str, dict[str, Any] | None]:
+    """Return name and arguments of the call at the start of `text`, of any function; "" and None where they lack."""
+    value = _first_object(text) or {}
+    name, arguments = value.get("name"), value.get("arguments", value.get("parameters"))
+    return name if isinstance(name, str) else "", arguments if isinstance(arguments, dict) else None
+
+
+def _first_object(text: str) -> dict[str, Any] | None:
     start = text.find("{")
     if start < 0:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
-        return None
-    return validate_tool_call(value.get("name"), value.get("arguments", value.get("parameters", {})), tools)
+    return value if isinstance(value, dict) else None
 
 
 def looks_like_tool_call(text: str) -> bool:
@@ -113,7 +144,10 @@ def tool_call_schema(tools: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "anyOf": [
             {
                 "type": "object",
-                "properties": {"name": {"const": name}, "arguments": tool.get("parameters") or {"type": "object"}},
+                "properties": {
+                    "name": {"const": name},
+                    "arguments": grammar_schema(tool.get("parameters") or {"type": "object"}),
+                },
                 "required": ["name", "arguments"],
             }
             for name, tool in tools.items()

@@ -21,6 +21,7 @@ from offline.protocol.worker_messages import FACTS, AnsweredBy, LanguageCode, Re
 from offline.remote.endpoint_model import EndpointModel
 from offline.remote.openers import without_openers
 from offline.remote.remote_speech import FallbackSpeech
+from offline.tools.turn_plan import TurnPlan, plan_turn
 from offline.tts.speech_pace import MIN_FACTOR, SpeechPace, initial_factor
 
 from .priority_executor import Priority, PriorityExecutor
@@ -123,6 +124,15 @@ class ModelRuntime:
         """
         return self.endpoint is not None and not self.endpoint.is_on_this_computer
 
+    @property
+    def is_small_model(self) -> bool:
+        """Return whether the language model is a very small one of this server, which cannot choose functions."""
+        return self.few_shot and not self.any_template
+
+    def plan_turn(self, request: ReplyRequest) -> TurnPlan:
+        """Return what answers `request` here. A larger model chooses functions and tells results itself."""
+        return plan_turn(request, self.clock()) if self.is_small_model else TurnPlan(request)
+
     def with_voice(self, voice: str) -> ModelRuntime:
         """Return this runtime with another voice. Both share the models, the threads and all that is in progress."""
         if voice == self.voice:
@@ -161,7 +171,7 @@ class ModelRuntime:
         is_slow = self.remote_speech is None and self.paces[language_of(request.messages)].needs_short_replies
         return AnswerFilter(
             request,
-            is_small_model=self.few_shot and not self.any_template,
+            is_small_model=self.is_small_model,
             spoken_sentences=1 if is_slow else SPOKEN_SENTENCES,
         )
 

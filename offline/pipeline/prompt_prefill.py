@@ -72,7 +72,7 @@ class PromptPrefill:
         """Let the model of this computer process the prompt, unless a prefill is in progress."""
         if self._task is not None and not self._task.done():
             return
-        prompt = self._runtime.build_prompt(expected)
+        prompt = self._runtime.build_prompt(self._runtime.plan_turn(expected).request)
 
         async def prefill() -> None:
             try:

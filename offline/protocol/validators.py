@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .json_schemas import SchemaRefused, inline_references
 from .outputs import Json, invalid_type, invalid_value, missing_parameter, unknown_parameter
 
 Validator = Callable[[Any, str, Any], Any]
@@ -115,9 +116,13 @@ def json_object(value: Any, path: str, current: Any) -> Json:
 
 
 def json_schema(value: Any, path: str, current: Any) -> Json:
-    """Accept a JSON schema. The keywords that this server uses must have valid types."""
+    """Accept a JSON schema. The keywords that this server uses must have valid types, and references must be local."""
     schema = json_object(value, path, current)
     _check_schema(schema, path)
+    try:
+        inline_references(schema)
+    except SchemaRefused as refused:
+        raise invalid_value(f"{path}.{refused.path}" if refused.path else path, str(refused)) from None
     return schema
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from offline.chinese_script import UserText, reply_script
+from offline.protocol.json_schemas import inline_references
 from offline.protocol.outputs import IdGenerator, Json, Outbox
 from offline.protocol.session_config import input_language, transcription_hints
 from offline.protocol.worker_messages import LanguageCode, Prefill, ReplyRequest
@@ -113,6 +114,6 @@ def _canonical_tool_json(tool: Json) -> str:
     kept = {
         "name": tool["name"],
         "description": tool.get("description", ""),
-        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
+        "parameters": inline_references(tool.get("parameters") or {"type": "object", "properties": {}}),
     }
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

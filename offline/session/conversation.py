@@ -20,6 +20,9 @@ from offline.tts.spoken_form.web import hosts_only
 MAX_STORED_AUDIO_BYTES = 10 * 60 * 1000 * BYTES_PER_MS
 """Bytes of audio per session kept for `conversation.item.retrieve`: ten minutes. The oldest is dropped first."""
 
+CALL_ID = "item.call_id"
+"""Parameter that an error about a function's output names."""
+
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 MessagePartType = Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
 
@@ -199,6 +202,17 @@ class ConversationHistory:
         if item_id not in self._by_id:
             raise ProtocolError("item_not_found", f"Item with item_id '{item_id[:64]}' not found.", param)
         return self._by_id[item_id]
+
+    def check_tool_output(self, item: ConversationItem) -> None:
+        """Raise `ProtocolError` for the output of an unknown call, and for a second output of one."""
+        if item.type != "function_call_output":
+            return
+        same = [other.type for other in self.items if other.call_id == item.call_id]
+        shown = item.call_id[:64]
+        if "function_call" not in same:
+            raise ProtocolError("invalid_tool_call_id", f"Tool call ID '{shown}' not found in conversation.", CALL_ID)
+        if "function_call_output" in same:
+            raise ProtocolError("invalid_tool_call_id", f"Tool call ID '{shown}' already has an output.", CALL_ID)
 
     def add(self, item: ConversationItem, after: str | None = None) -> None:
         """Insert `item` at the end, after the item with the id `after`, or first for "root"."""

@@ -357,6 +357,7 @@ class Session:
             raise invalid_value("item.id", "An item with this id exists already.")
         if len(self._context.conversation.items) >= MAX_CONVERSATION_ITEMS:
             raise invalid_value("item", f"A conversation holds at most {MAX_CONVERSATION_ITEMS} items: delete some.")
+        self._context.conversation.check_tool_output(item)
         self._add_item(item, after)
 
     def _retrieve_item(self, event: Json) -> None:

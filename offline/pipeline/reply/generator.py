@@ -29,6 +29,7 @@ from offline.llm.prompt import Prompt, ReplyMode, estimate_message_tokens
 from offline.llm.token_estimate import estimate_tokens
 from offline.llm.tool_calls import (
     LlmOutputKind,
+    ParsedToolCall,
     ToolCallDetector,
     looks_like_tool_call,
     parse_tool_call,
@@ -46,6 +47,7 @@ from offline.protocol.worker_messages import (
     ReplyToolCall,
 )
 from offline.remote.endpoint_model import EndpointModel
+from offline.tools.turn_plan import PlannedCall
 
 from .clauses import script_converter, written_text
 from .opener import Opener
@@ -232,27 +234,54 @@ class ReplyGenerator:
 
     async def _generate(self, *, text_only: bool) -> EndReason | None:
         """Generate and deliver the reply. Return the end reason; None after an invalid tool call."""
-        text = self._fixed_text
-        if not text:
-            text, self._answered_by = self._runtime.answer_from_facts(self.request, self._answered_by)
+        plan = self._runtime.plan_turn(self.request)
+        call = None if text_only or self._fixed_text else plan.call
+        if call is not None and (ready := call.ready):
+            self._emit_answer(ReplyToolCall("", ready.name, ready.arguments))
+            return "stop"
+        text = self._fixed_text or plan.speech
+        if not text and (call is None or not call.is_certain):
+            text, self._answered_by = self._runtime.answer_from_facts(plan.words, self._answered_by)
         if text:
             await self._deliver_text(single_text(text))
             return "stop"
+        if call is not None and not call.is_certain:
+            if (found := await self._ask_for_call(call)) is not None:
+                self._emit_answer(ReplyToolCall("", found.name, found.arguments))
+                return "stop"
+            call = None
+        request = plan.words if call is None else call.request
         try:
-            return await self._generate_from(self._runtime.build_prompt(self.request, text_only=text_only))
+            return await self._generate_from(self._runtime.build_prompt(request, text_only=text_only), call)
         except ContextLengthError:
             # The token estimate was too low. Nothing was generated yet: retry with half of the history.
-            prompt = self._runtime.build_prompt(self.request, text_only=text_only, fill_ratio=0.5)
-            return await self._generate_from(prompt)
+            prompt = self._runtime.build_prompt(request, text_only=text_only, fill_ratio=0.5)
+            return await self._generate_from(prompt, call)
 
-    async def _generate_from(self, prompt: Prompt) -> EndReason | None:
+    async def _ask_for_call(self, planned: PlannedCall) -> ParsedToolCall | None:
+        """Return the call that the model writes for the last message; None when it begins to answer in words."""
+        detector = ToolCallDetector()
+        try:
+            async with aclosing(self._text(self._runtime.build_prompt(planned.request), detector)) as texts:
+                async for _ in texts:
+                    self._stop.set()  # the words are written again, with the conversation before them
+        except ContextLengthError:
+            return None
+        return planned.finish(detector.buffered_text) if detector.kind is LlmOutputKind.TOOL_CALL else None
+
+    async def _generate_from(self, prompt: Prompt, planned: PlannedCall | None) -> EndReason | None:
         is_text = prompt.reply_mode is ReplyMode.TEXT
         detector = ToolCallDetector(LlmOutputKind.TEXT if is_text else LlmOutputKind.UNKNOWN)
         async with aclosing(self._text(prompt, detector)) as texts:
             await self._deliver_text(texts)
         is_cut = self._usage.finish_reason == "length"
         if detector.kind is LlmOutputKind.TOOL_CALL:
-            if call := parse_tool_call(detector.buffered_text, parse_tool_declarations(self.request.tools)):
+            written = detector.buffered_text
+            if planned is not None:
+                call = planned.finish(written)
+            else:
+                call = parse_tool_call(written, parse_tool_declarations(self.request.tools))
+            if call is not None:
                 self._emit_answer(ReplyToolCall("", call.name, call.arguments))
                 return "stop"
             # A truncated call is not replaced by text that the client did not ask for.

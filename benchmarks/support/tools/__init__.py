@@ -1,0 +1,1 @@
+"""Requests for functions, and how the embedded router judges them."""
