@@ -38,6 +38,8 @@ _FACT_PROPERTIES = {
 }
 """Names of properties that mean an argument of a fact."""
 
+_TAKES_DURATION = re.compile(r"duration|delay|interval|time_?span|how_?long", re.I)
+"""Names of texts that are a duration."""
 _TAKES_MESSAGE = re.compile(r"query|question|text|prompt|message|search|input|keyword|topic|content|^q$", re.I)
 """Names of texts that the whole message may stand for."""
 
@@ -165,11 +167,14 @@ def _from_fact(arguments: Arguments, properties: Mapping[str, Any]) -> dict[str,
 
 
 def _from_duration(message: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numeric properties that name a unit of time, with the duration that `message` names."""
+    """Return the properties that name a unit of time, or else the text for a duration, with that of `message`."""
     units = {name: unit for name, part in properties.items() if (unit := _time_unit(name, part))}
-    total = read_duration_s(message) if units else None
+    texts = [name for name, part in properties.items() if _is_text(part) and _TAKES_DURATION.search(name)]
+    total = read_duration_s(message) if units or texts else None
     if total is None:
         return {}
+    if not units:
+        return {texts[0]: _write_duration(total)}
     values: dict[str, Any] = {}
     ordered = sorted(units, key=lambda name: -_SECONDS[units[name]])
     for index, name in enumerate(ordered):
@@ -181,6 +186,13 @@ def _from_duration(message: str, properties: Mapping[str, Any]) -> dict[str, Any
         values[name] = int(amount) if is_whole else float(amount)
         total -= amount * size
     return values
+
+
+def _write_duration(seconds: Fraction) -> str:
+    """Return a duration in words that programs read, in its largest whole unit."""
+    unit = next((name for name in ("hour", "minute") if (seconds / _SECONDS[name]).denominator == 1), "second")
+    amount = seconds / _SECONDS[unit]
+    return f"{amount if amount.denominator == 1 else float(amount)} {unit}{'' if amount == 1 else 's'}"
 
 
 def _time_unit(name: str, part: Any) -> str:

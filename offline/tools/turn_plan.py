@@ -35,7 +35,7 @@ CHOICE_INSTRUCTIONS = "Call a function if the user asks for what it does. Otherw
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CallCandidate:
     """Function that a message may ask for."""
 
     tool: DeclaredTool
@@ -48,7 +48,7 @@ class PlannedCall:
     """Call that the router has chosen, or that the language model is asked about."""
 
     message: str
-    candidates: Mapping[str, Candidate]
+    candidates: Mapping[str, CallCandidate]
     """Functions by name; one for a call that is certain."""
     request: ReplyRequest
     """Request for the call, with the last message and these functions alone."""
@@ -78,7 +78,7 @@ class PlannedCall:
             return None
         return self._complete(candidate, arguments) or self._complete(candidate, None)
 
-    def _complete(self, candidate: Candidate, arguments: Mapping[str, Any] | None) -> ParsedToolCall | None:
+    def _complete(self, candidate: CallCandidate, arguments: Mapping[str, Any] | None) -> ParsedToolCall | None:
         values = complete_arguments(arguments, candidate.known, self.message, candidate.tool)
         return None if values is None else ParsedToolCall(candidate.tool.name, json.dumps(values, ensure_ascii=False))
 
@@ -145,7 +145,7 @@ def _plan_call(
         if is_certain
         else min(request.max_tokens or MAX_CHOICE_TOKENS, MAX_CHOICE_TOKENS),
     )
-    candidates = {tool.name: Candidate(tool, read_arguments(last.text, tool, now)) for tool in tools}
+    candidates = {tool.name: CallCandidate(tool, read_arguments(last.text, tool, now)) for tool in tools}
     return PlannedCall(last.text, candidates, asked, is_certain)
 
 

@@ -72,13 +72,22 @@ def sent(folder: Path) -> int:
     return len(file.read_text().split()) if file.exists() else 0
 
 
+def await_chips(caller: BrowserPage, state: str) -> None:
+    """Wait until one call has this state."""
+    try:
+        expect(caller.page.locator(f"{CHIP}.{state}")).to_have_count(1, timeout=60_000)
+    except AssertionError:
+        chips = caller.page.locator(CHIP).all_inner_texts()
+        raise AssertionError(f"no {state} call; calls {chips}, messages {caller.voice_messages()}") from None
+
+
 def last_reply(caller: BrowserPage) -> str:
     return [message.text for message in caller.voice_messages() if message.role == "assistant"][-1]
 
 
 def test_spoken_question_is_answered_by_a_tool(caller: BrowserPage) -> None:
     end = say(caller, "time")
-    expect(caller.page.locator(f"{CHIP}.done")).to_have_count(1, timeout=60_000)
+    await_chips(caller, "done")
     caller.wait_until_loud(end)
     caller.wait_for_stage("listening", timeout=60)
     zone = str(caller.page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone"))
@@ -96,7 +105,7 @@ def test_acting_tool_waits_for_a_spoken_yes(caller: BrowserPage, tools_folder: P
     caller.wait_for_stage("listening", timeout=60)
     caller.wait_until_quiet()
     end = say(caller, "no")
-    expect(caller.page.locator(f"{CHIP}.refused")).to_have_count(1, timeout=60_000)
+    await_chips(caller, "refused")
     caller.wait_for_stage("listening", timeout=60)
     caller.wait_until_quiet()
     assert sent(tools_folder) == before
@@ -108,7 +117,7 @@ def test_acting_tool_waits_for_a_spoken_yes(caller: BrowserPage, tools_folder: P
     caller.wait_until_quiet()
     assert sent(tools_folder) == before, "it waits for the answer"
     end = say(caller, "yes")
-    expect(caller.page.locator(f"{CHIP}.done")).to_have_count(1, timeout=60_000)
+    await_chips(caller, "done")
     caller.wait_until_loud(end)
     caller.wait_for_stage("listening", timeout=60)
     caller.wait_until_quiet()
@@ -117,7 +126,7 @@ def test_acting_tool_waits_for_a_spoken_yes(caller: BrowserPage, tools_folder: P
 
 def test_timer_rings_in_a_later_silence(caller: BrowserPage) -> None:
     end = say(caller, "timer")
-    expect(caller.page.locator(f"{CHIP}.done")).to_have_count(1, timeout=60_000)
+    await_chips(caller, "done")
     caller.wait_until_loud(end)
     replies = "() => document.querySelectorAll('#voice-chat [data-testid=bot]').length >= 2"
     caller.wait_until(replies, timeout=60)

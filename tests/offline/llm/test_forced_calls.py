@@ -26,7 +26,7 @@ HISTORY = (LlmMessage("user", "Hi"), LlmMessage("assistant", "Hello! How are you
 def model() -> Iterator[LanguageModel]:
     path = find_models({}).llm
     assert path is not None
-    yield LanguageModel(path, slots=1, threads=2, context_tokens=4096)
+    yield LanguageModel(path, slots=1, threads=1, context_tokens=4096)
 
 
 @pytest.mark.parametrize(

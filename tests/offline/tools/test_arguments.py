@@ -61,6 +61,24 @@ def test_duration_in_several_properties_is_divided() -> None:
     assert read_arguments("90 minutes", tool, NOW).values == {"hours": 1, "minutes": 30}
 
 
+@pytest.mark.parametrize(
+    ("message", "duration", "is_complete"),
+    [
+        ("Set a timer for three seconds,", "3 seconds", True),
+        ("set a timer for an hour and a half", "90 minutes", True),
+        ("3秒鐘以後提醒我喝水", "3 seconds", False),
+        ("倒數一小時", "1 hour", True),
+    ],
+)
+def test_duration_is_written_as_a_text(message: str, duration: str, is_complete: bool) -> None:
+    text = {"type": "string"}
+    described = {"name": "timer", "description": "Set timers. Keywords: timer, 倒數, 提醒我."}
+    tool = read_declaration(
+        {**described, "parameters": {"type": "object", "properties": {"duration": text, "name": text}}}
+    )
+    assert read_arguments(message, tool, NOW) == KnownArguments({"duration": duration}, is_complete)
+
+
 def test_optional_argument_that_the_message_does_not_show_is_left_out() -> None:
     written = {"city": "London"}
     assert complete_arguments(written, KnownArguments(), "Will it rain?", TOOLS["get_weather"]) == {}
