@@ -79,9 +79,9 @@ class SpokenQuestion:
         """Await the question: the server has the output that asks for it."""
         self._is_due, self._was_heard, self._question_response, self.turn_id = True, False, "", ""
 
-    def start_response(self, response_id: str) -> None:
-        """Note that a reply begins."""
-        if self._is_due:
+    def start_response(self, response_id: str, *, knows_outputs: bool) -> None:
+        """Note that a reply begins. Only one that knows the output that asks can ask the question."""
+        if self._is_due and knows_outputs:
             self._is_due, self._question_response = False, response_id
         self._last_response, self._is_last_heard = response_id, False
 
@@ -178,10 +178,10 @@ class ApprovalBook:
         if call_id in self._questions:
             self._questions[call_id].ask()
 
-    def start_response(self, response_id: str) -> None:
-        """Note that a reply begins."""
+    def start_response(self, response_id: str, *, knows_outputs: bool) -> None:
+        """Note that a reply begins. `knows_outputs`: the server had all outputs when it began the reply."""
         for question in self._questions.values():
-            question.start_response(response_id)
+            question.start_response(response_id, knows_outputs=knows_outputs)
 
     def note_heard(self, response_id: str, fraction: float, now: float) -> None:
         """Note how much of a reply was heard. The time to decide begins when the question was heard."""

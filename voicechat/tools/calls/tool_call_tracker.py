@@ -129,12 +129,15 @@ class ToolCallTracker:
             ledger.admit(call_id, now)
         return ledger.drain(now)
 
-    def start_response(self, response_id: str, now: float) -> list[ToolAction]:
-        """Note `response.created`: this reply answers the outputs and messages that were sent before it."""
+    def start_response(self, response_id: str, now: float, *, knows_outputs: bool = True) -> list[ToolAction]:
+        """Note `response.created`: this reply answers the outputs and messages that were sent before it.
+
+        `knows_outputs`: the server has confirmed them. A reply that was begun without them asks no question.
+        """
         if self._ended:
             return []
         self._ledger.wants_reply = False
-        self._ledger.approvals.start_response(response_id)
+        self._ledger.approvals.start_response(response_id, knows_outputs=knows_outputs)
         self._ledger.answers.start_response(response_id, self._ledger.rounds)
         return self._ledger.drain(now)
 

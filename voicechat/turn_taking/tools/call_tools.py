@@ -91,8 +91,8 @@ class CallTools:
         self._known: dict[str, ToolCall] = {}
         self._tools_allowed = True
         self._turn_count = 0
-        self._sent_outputs: list[str] = []
-        """Items of the outputs since the last reply began."""
+        self._last_output = ""
+        """Newest item of an output that no reply is known to know; "" for none. Servers take items in their order."""
         self._unheard: deque[str] = deque(maxlen=MAX_UNHEARD_RESPONSES)
         self._announcements: deque[tuple[str, ToolResult]] = deque(maxlen=MAX_ANNOUNCEMENTS)
 
@@ -136,11 +136,11 @@ class CallTools:
                     self._commands.append(action)
                 case SendOutput(call_id, text) if is_connected:
                     item = self._conversation.add_tool_output(call_id, text)
-                    self._sent_outputs.append(item["id"])
+                    self._last_output = item["id"]
                     events.append(self._client_events.create_tool_item(item))
                 case SendSystemMessage(text) if is_connected:
                     item = self._conversation.add_system_message(text)
-                    self._sent_outputs.append(item["id"])
+                    self._last_output = item["id"]
                     events.append(self._client_events.create_tool_item(item))
                 case DeclareTools() if is_connected:
                     events += self.declare()
@@ -217,10 +217,11 @@ class CallTools:
 
     def start_response(self, response_id: str, now: float) -> list[ToolAction]:
         """Note that a reply begins. It knows the outputs that the server has confirmed by then."""
-        if all(self._conversation.is_on_server(name) for name in self._sent_outputs):
+        knows_outputs = not self._last_output or self._conversation.is_on_server(self._last_output)
+        if knows_outputs:
             self._responses.carry_results()
-        self._sent_outputs.clear()
-        return self.tracker.start_response(response_id, now)
+            self._last_output = ""
+        return self.tracker.start_response(response_id, now, knows_outputs=knows_outputs)
 
     def _finish_response(self, event: ResponseDone, now: float) -> list[ToolAction]:
         registry = self._responses.registry
@@ -292,7 +293,7 @@ class CallTools:
     def lose_connection(self, now: float) -> list[ToolAction]:
         """Note that the connection is lost."""
         self._unheard.clear()
-        self._sent_outputs.clear()
+        self._last_output = ""
         return self.tracker.lose_connection(now)
 
     def clear(self, now: float) -> list[ToolAction]:
@@ -300,7 +301,7 @@ class CallTools:
         self._announcements.clear()
         self._unheard.clear()
         actions = self.tracker.clear(now)
-        self._known = {}
+        self._known, self._last_output = {}, ""
         return actions
 
     def end(self, now: float) -> list[ToolAction]:

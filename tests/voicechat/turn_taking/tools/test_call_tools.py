@@ -22,14 +22,15 @@ TOOLS = {
     "look": ToolDefinition("look", "Looks.", SCHEMA, titles={"en": "Look", "zh": "看"}),
     "send": ToolDefinition("send", "Sends.", SCHEMA, read_only=False, approval=ApprovalMode.BUTTON),
 }
+MAIL = ToolDefinition("mail", "Sends mail.", SCHEMA, read_only=False, approval=ApprovalMode.ASK)
 Event = dict[str, Any]
 
 
 class ToolDriver(CallDriver):
     """Call with two tools: one reads, and one acts after a yes by button."""
 
-    def __init__(self, **changed: Any) -> None:
-        super().__init__(ToolCallTracker(TOOLS), **changed)
+    def __init__(self, tracker: ToolCallTracker | None = None, **changed: Any) -> None:
+        super().__init__(tracker or ToolCallTracker(TOOLS), **changed)
 
     def commands(self) -> list[StartTool | CancelTool]:
         return self.call.tools.take_commands()
@@ -293,3 +294,19 @@ def test_cut_answer_to_a_result_is_known_as_not_heard(driver: ToolDriver) -> Non
     assert [message["role"] for message in messages] == ["system"]
     use = driver.call.snapshot().bubbles[1].tool_use
     assert use is not None and use.heard == "part"
+
+
+@pytest.mark.parametrize(
+    ("is_confirmed", "state"), [(False, ToolCallState.AWAITING_APPROVAL), (True, ToolCallState.RUNNING)]
+)
+def test_yes_counts_only_after_a_reply_that_knew_the_question(is_confirmed: bool, state: ToolCallState) -> None:
+    driver = ToolDriver(tracker=ToolCallTracker({"mail": MAIL}, approve_tool=False))
+    driver.send_text("Send it")
+    (output, _) = driver.server_sends(calling_response("r1", [("c1", "mail", {})]))
+    if is_confirmed:
+        driver.server_sends(confirmation(output))
+    driver.server_sends(server_events.complete_response("r2", "a2", "A reply.", 100))
+    driver.play_ms(300)
+    driver.server_sends(server_events.speech_started("u2"), server_events.turn_committed("u2"))
+    driver.server_sends(server_events.transcription_completed("u2", "Yes."))
+    assert driver.states == [state]
