@@ -208,6 +208,7 @@ class ToolCallLedger:
         self.send_message(late_message(self.calls[call_id].name, output))
         self.note_sent(target, output)
         is_quiet = target in self._quiet or self.rounds.is_in_open_round(target)
+        self._quiet.discard(target)
         self.wants_reply = self.wants_reply or (wants_reply and not is_quiet)
 
     def send_message(self, text: str) -> None:

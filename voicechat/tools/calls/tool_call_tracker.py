@@ -63,6 +63,10 @@ class ToolCallTracker:
         """Declare these tools from now on: a server of tools came or went, or the visitor chose. Open calls go on."""
         self._ledger.set_tools(tools)
 
+    def disarm(self) -> None:
+        """Note that the conversation holds text of strangers: no acting call runs without approval, until Clear."""
+        self._ledger.is_disarmed = True
+
     # ---------------------------------------------------------------- reading
 
     @property
@@ -74,6 +78,10 @@ class ToolCallTracker:
     def definitions(self) -> Sequence[ToolDefinition]:
         """Tools to declare now: all, and `approve` while a spoken decision is awaited."""
         return self._ledger.definitions
+
+    def find_tool(self, name: str) -> ToolDefinition | None:
+        """Return a tool that is declared, or was, by its name."""
+        return self._ledger.tools.get(name)
 
     @property
     def pending_approvals(self) -> Sequence[PendingApproval]:
@@ -118,6 +126,7 @@ class ToolCallTracker:
         objection = self._admission.find_objection(definition, arguments, ledger.rounds_in_turn)
         runs_at_once = bool(definition and definition.read_only and definition.approval is ApprovalMode.NEVER)
         if definition is None or arguments is None or objection:
+            self._admission.count(now)  # useless calls use up the caps as well
             ledger.reject(call_id, _State.FAILED, objection, now)
         elif status not in ("", "completed") or not (response_id or runs_at_once):
             ledger.reject(call_id, _State.CANCELLED, REASONS["interrupted"], now)
@@ -180,12 +189,19 @@ class ToolCallTracker:
         self._ledger.settle(call_id, state, self._wrap(call, result), shown, now, wants_reply=True)
         return self._ledger.drain(now)
 
-    def announce(self, call_id: str, result: ToolResult, now: float) -> list[ToolAction]:
-        """Send what a tool reports after its call has begun (a timer rings), and want a reply."""
+    def can_announce(self, call_id: str) -> bool:
+        """Return whether a call may report something: it has begun and is not forgotten."""
         call = self._ledger.calls.get(call_id)
-        is_known = call is not None and call.started_at is not None and not call.decides
-        if self._ended or call is None or not is_known or not self._admission.count_recent(now):
+        return not self._ended and call is not None and call.started_at is not None and not call.decides
+
+    def announce(self, call_id: str, result: ToolResult, now: float) -> list[ToolAction]:
+        """Send what a tool reports after its call has begun (a timer rings), and want a reply.
+
+        Nothing is sent while the last minute is full.
+        """
+        if not self.can_announce(call_id) or not self._admission.count_recent(now):
             return []
+        call = self._ledger.calls[call_id]
         self._ledger.send_message(late_message(call.name, self._wrap(call, result)))
         self._ledger.wants_reply = True
         return self._ledger.drain(now)
@@ -193,7 +209,8 @@ class ToolCallTracker:
     def _wrap(self, call: ToolCall, result: ToolResult) -> str:
         """Return a result for the model, and note whether it brings text of strangers."""
         definition = self._ledger.tools[call.name]
-        self._ledger.is_disarmed = self._ledger.is_disarmed or definition.open_world
+        if definition.open_world:
+            self.disarm()
         return wrap_result(result, definition.source, self._limits.result_chars)
 
     # ---------------------------------------------------------------- the visitor
