@@ -15,7 +15,7 @@ from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult
 
 from .actions import CancelTool, RequestResponse, SendSystemMessage, ToolAction
 from .approval import APPROVE_DEFINITION, APPROVE_TOOL, PendingApproval
-from .call_admission import CallAdmission, ToolLimits, parse_arguments
+from .call_admission import CallAdmission, CountRecent, ToolLimits, parse_arguments
 from .result_text import REASONS, clean_text, late_message, unheard_message, wrap_result
 from .tool_call import HeardPart, ToolCall, ToolCallState
 from .tool_call_ledger import ToolCallLedger
@@ -42,18 +42,19 @@ class ToolCallTracker:
         *,
         approve_tool: bool = True,
         speaks_first: bool = False,
+        count_recent: CountRecent | None = None,
     ) -> None:
         """Track calls of `tools`; the name "approve" is taken.
 
         `approve_tool`: the model can be asked to report a spoken decision. Else (a small model) the transcript alone
         decides, and the outputs carry sentences to be spoken as they are.
         `speaks_first`: the model says the outcome in the reply that calls (xAI): a second answer would repeat it.
+        `count_recent`: counts the calls of the visitor's last minute, over all their sessions.
         """
         if APPROVE_TOOL in tools:
             raise ValueError(f'a tool must not be named "{APPROVE_TOOL}"')
         self._limits = limits or ToolLimits()
-        self._approve_tool = approve_tool
-        self._admission = CallAdmission(self._limits)
+        self._admission = CallAdmission(self._limits, count_recent)
         self._ledger = ToolCallLedger(tools, self._limits, approve_tool=approve_tool, speaks_first=speaks_first)
         self._seen: dict[str, str] = {}
         """Ids of calls that were taken, cleared ones as well."""
@@ -66,6 +67,10 @@ class ToolCallTracker:
     def disarm(self) -> None:
         """Note that the conversation holds text of strangers: no acting call runs without approval, until Clear."""
         self._ledger.is_disarmed = True
+
+    def set_server(self, *, approve_tool: bool, speaks_first: bool) -> None:
+        """Note what the server of the next connection needs, before it is declared the tools."""
+        self._ledger.set_server(approve_tool=approve_tool, speaks_first=speaks_first)
 
     # ---------------------------------------------------------------- reading
 
@@ -121,7 +126,7 @@ class ToolCallTracker:
         held = json.dumps(arguments or {}, ensure_ascii=False)
         status = ledger.rounds.status(response_id)
         ledger.add(ToolCall(call_id, response_id, clean_text(name, MAX_NAME_CHARS), held, requested_at=now))
-        is_approve = self._approve_tool and name == APPROVE_TOOL
+        is_approve = self._ledger.approvals.approve_tool and name == APPROVE_TOOL
         definition = APPROVE_DEFINITION if is_approve else ledger.find_declared(name)
         objection = self._admission.find_objection(definition, arguments, ledger.rounds_in_turn)
         runs_at_once = bool(definition and definition.read_only and definition.approval is ApprovalMode.NEVER)

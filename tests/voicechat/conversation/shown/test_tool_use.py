@@ -74,7 +74,15 @@ def test_replayed_result_is_bounded_json_that_calls_it_data(result: str) -> None
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("state", "running"), ("heard", 1), ("seconds", -1), ("result", "x" * 3000), ("titles", [["zh"]]), ("name", None), ("open_world", 1)],
+    [
+        ("state", "running"),
+        ("heard", 1),
+        ("seconds", -1),
+        ("result", "x" * 3000),
+        ("titles", [["zh"]]),
+        ("name", None),
+        ("open_world", 1),
+    ],
 )
 def test_record_with_a_malformed_tool_call_is_refused(key: str, value: object) -> None:
     dumped = conversation_with_a_call().to_record(0.0).to_json()
