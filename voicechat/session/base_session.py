@@ -34,13 +34,14 @@ from voicechat.pictures.picture import Picture
 from voicechat.pictures.server_sight import PictureSupport
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.call import CallStateMachine
 from voicechat.turn_taking.snapshot import TERMINAL_STAGES, CallStage, Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource, EventObserver, ReconnectingClient
 from voicechat.upstream.session_sync import SessionConfigSync
 
-from .tool_runs import ToolRuns, build_tracker
+from .tool_runs import ToolRuns, adapt_tracker, build_tracker
 from .tool_session import ToolSession
 
 log = logging.getLogger(__name__)
@@ -76,13 +77,14 @@ class BaseSession(ToolSession):
         tools: ToolRuntime | None = None,
         disabled_tools: frozenset[str] = frozenset(),
         timezone: str = "",
+        recent_calls: RecentCalls | None = None,
         clock: Callable[[], float],
         sleep: Callable[[float], Any],
     ) -> None:
         """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none.
 
         `tools`: tools of the process. `disabled_tools`: those that the visitor has switched off. `timezone`: IANA name
-        of the visitor's; "" when it is unknown.
+        of the visitor's; "" when it is unknown. `recent_calls`: those of the page, where `visitor_key` is "".
         """
         self.settings = settings
         self.clock = clock
@@ -97,7 +99,8 @@ class BaseSession(ToolSession):
         conversation.reset_connection()
         self._tool_runs = ToolRuns(tools, disabled_tools)
         self._timezone = timezone
-        tracker = build_tracker(self._tool_runs.definitions, settings, endpoint_source())
+        count_recent = self._tool_runs.count_recent(visitor_key, recent_calls)
+        tracker = build_tracker(self._tool_runs.definitions, settings, count_recent)
         self._call = CallStateMachine(conversation, settings, self._created_at, tracker)
         self._call.tools.declare = self._build_live_updates
         self._session_sync = SessionConfigSync()
@@ -175,6 +178,7 @@ class BaseSession(ToolSession):
         """Open billing, quota meter and connection of the admitted session."""
         self._billing.open()
         self._tool_runs.watch(self._apply_tools)
+        self._apply_tools()  # they may have changed while the visitor queued
         upstream = ReconnectingClient(
             self._call,
             self.settings,
@@ -293,6 +297,7 @@ class BaseSession(ToolSession):
 
     def _start_connection(self, endpoint: Endpoint) -> dict[str, Any]:
         self._call.pictures.support = PictureSupport(endpoint)
+        adapt_tracker(self._call.tools.tracker, endpoint)
         return self._build_update(endpoint)
 
     def _send(self, events: list[dict[str, Any]]) -> None:
@@ -365,4 +370,5 @@ class BaseSession(ToolSession):
     def clear(self) -> None:
         """Delete the conversation, here and at the server."""
         self._send(self._call.clear(self.clock()))
+        self._tool_runs.forget()
         self._on_change()

@@ -13,6 +13,7 @@ from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
+from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.snapshot import Snapshot
 from voicechat.upstream.reconnecting_client import EndpointSource
@@ -47,6 +48,7 @@ class TextSession(BaseSession):
         tools: ToolRuntime | None = None,
         disabled_tools: frozenset[str] = frozenset(),
         timezone: str = "",
+        recent_calls: RecentCalls | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
@@ -62,6 +64,7 @@ class TextSession(BaseSession):
             tools=tools,
             disabled_tools=disabled_tools,
             timezone=timezone,
+            recent_calls=recent_calls,
             clock=clock,
             sleep=sleep,
         )

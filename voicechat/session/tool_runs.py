@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.protocol.failures import Failure
 from voicechat.tools.calls.actions import StartTool
+from voicechat.tools.calls.call_admission import CountRecent, RecentCalls
 from voicechat.tools.calls.tool_call_tracker import ToolCallTracker, ToolLimits
 from voicechat.tools.definition import ToolContext, ToolDefinition, ToolResult
 from voicechat.tools.memory import ToolMemory
@@ -35,12 +36,10 @@ def declare_tool(definition: ToolDefinition, kind: ServerKind) -> Event:
 
 
 def build_tracker(
-    tools: Mapping[str, ToolDefinition], settings: Settings, endpoint: Endpoint | Failure
+    tools: Mapping[str, ToolDefinition], settings: Settings, count_recent: CountRecent | None = None
 ) -> ToolCallTracker:
-    """Return the tracker of a session that begins at this server."""
+    """Return the tracker of a session. `count_recent`: see there."""
     chosen = settings.tools
-    kind = settings.server_kind if isinstance(endpoint, Failure) else endpoint.kind
-    host = "" if isinstance(endpoint, Failure) else endpoint.host
     return ToolCallTracker(
         tools,
         ToolLimits(
@@ -49,9 +48,14 @@ def build_tracker(
             max_calls=chosen.max_tool_calls,
             approval_seconds=chosen.approval_seconds,
         ),
-        approve_tool=kind is not ServerKind.OFFLINE,
-        speaks_first=f".{host}".endswith(XAI_HOST_SUFFIX),
+        count_recent=count_recent,
     )
+
+
+def adapt_tracker(tracker: ToolCallTracker, endpoint: Endpoint) -> None:
+    """Prepare a tracker for a connection to this server."""
+    is_xai = f".{endpoint.host}".endswith(XAI_HOST_SUFFIX)
+    tracker.set_server(approve_tool=endpoint.kind is not ServerKind.OFFLINE, speaks_first=is_xai)
 
 
 class ToolRuns:
@@ -69,6 +73,12 @@ class ToolRuns:
         """Tools that the session may use now, by name."""
         found = self._runtime.registry.definitions if self._runtime is not None else {}
         return {name: definition for name, definition in found.items() if name not in self.disabled}
+
+    def count_recent(self, visitor_key: str, own: RecentCalls | None) -> CountRecent | None:
+        """Return what counts a visitor's last minute. `own`: counts one page where visitors cannot be told apart."""
+        if visitor_key and self._runtime is not None:
+            return partial(self._runtime.recent_calls.count, visitor_key)
+        return None if own is None else partial(own.count, "")
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` in this event loop whenever servers of tools come or go."""
@@ -109,6 +119,11 @@ class ToolRuns:
         """Stop a call."""
         if self._runtime is not None:
             self._runtime.executor.cancel((self, call_id))
+
+    def forget(self) -> None:
+        """End what tools have kept for the conversation, such as timers. Later calls may keep more."""
+        self._memory.close()
+        self._memory = ToolMemory()
 
     def close(self) -> None:
         """End what tools have kept for the session, such as timers, and watch no more."""

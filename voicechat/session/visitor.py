@@ -10,6 +10,7 @@ from voicechat.config.call_preferences import CallPreferences, EffectiveFrom, ef
 from voicechat.conversation.call_clock import CallClock
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.record import ConversationRecord
+from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 from .conversation_store import VisitorRecord
@@ -35,6 +36,8 @@ class Visitor:
         self.preferences = CallPreferences()
         self.timezone = ""
         """IANA name of the visitor's timezone; "" until the page has said it."""
+        self.recent_calls = RecentCalls()
+        """Calls of tools in the last minute, where `visitor_key` is ""."""
         self.accepted_messages: deque[str] = deque(maxlen=MAX_ACCEPTED_MESSAGES)
         """Ids of the newest typed messages that were accepted: a page sends one again when it lost the answer."""
         self.erase_stored: Callable[[], None] = _erase_nothing

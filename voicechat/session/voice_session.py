@@ -22,6 +22,7 @@ from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.pictures.picture import Picture
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
+from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.tools.calls.tool_call import ToolCall
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.transport.stream_handler import PacedStreamHandler
@@ -47,6 +48,7 @@ class CallOwner(Protocol):
     preferences: CallPreferences
     recording: Recording | None
     timezone: str
+    recent_calls: RecentCalls
     call: VoiceSession | None
 
 
@@ -80,6 +82,7 @@ class VoiceSession(BaseSession):
             tools=tools,
             disabled_tools=visitor.preferences.switched_off_tools,
             timezone=visitor.timezone,
+            recent_calls=visitor.recent_calls,
             clock=handler.clock,
             sleep=handler.sleep,
         )

@@ -12,6 +12,7 @@ from voicechat.config.deployment_defaults import is_public_space
 from voicechat.config.env_values import SettingsError
 from voicechat.config.settings import Settings
 
+from .calls.call_admission import RecentCalls
 from .definition import Tool
 from .executor import ToolExecutor
 from .mcp.config import McpConfig, McpServerConfig, TransportKind, parse_mcp_config
@@ -37,6 +38,8 @@ class ToolRuntime:
     ) -> None:
         self.registry = registry
         self.executor = ToolExecutor(registry)
+        self.recent_calls = RecentCalls()
+        """Calls of the last minute of all visitors who can be told apart."""
         self._servers = servers
         self._allows_acting = allows_acting
 

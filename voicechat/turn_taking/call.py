@@ -267,7 +267,7 @@ class CallStateMachine(CallConnection):
         events = self._interrupt_reply(now)
         at = self.conversation.clock.elapsed_s(now)
         events += self.pictures.create_message(text, pictures, at, is_connected=self.is_connected)
-        events += self._do(self.tools.note_typed(text, now), now)
+        events += self._do(self.tools.note_typed(text, now, has_pictures=bool(pictures)), now)
         self._tracker.add_message(user_speaking=self.stage is CallStage.USER_SPEAKING)
         if not self.is_connected:
             self._unsent_messages += 1

@@ -19,10 +19,13 @@ Event = dict[str, Any]
 class CallDriver:
     """Connected call with a clock; collects the sent events."""
 
-    def __init__(self, tracker: ToolCallTracker | None = None, **changed: Any) -> None:
+    def __init__(
+        self, tracker: ToolCallTracker | None = None, conversation: Conversation | None = None, **changed: Any
+    ) -> None:
         self.now = 100.0
         self.sent: list[Event] = []
-        self.call = CallStateMachine(Conversation(), Settings().with_changes(**changed), self.now, tracker)
+        settings = Settings().with_changes(**changed)
+        self.call = CallStateMachine(conversation or Conversation(), settings, self.now, tracker)
         self.sent += self.call.handle_connected(self.now)
 
     def server_sends(self, *events: Event | list[Event]) -> list[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,9 +40,9 @@ class ScriptedTool:
 
 
 @contextmanager
-def running_tools(*tools: ScriptedTool) -> Iterator[ToolRuntime]:
-    """Run the executor of these tools until the block ends."""
-    runtime = ToolRuntime(ToolRegistry(tools))
+def running_tools(*tools: ScriptedTool, servers: Sequence[str] = ()) -> Iterator[ToolRuntime]:
+    """Run the executor of these tools until the block ends. `servers`: names of servers of further tools."""
+    runtime = ToolRuntime(ToolRegistry(tools, servers=servers))
     try:
         yield runtime
     finally:

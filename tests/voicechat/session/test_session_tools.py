@@ -6,15 +6,25 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
-from tests.support.sessions.fake_chat_page import endpoint_source, running_chat
+from tests.support.sessions.fake_chat_page import FakeChatPage, endpoint_source, running_chat
 from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
+from tests.support.tools.closed_counter import ClosedCounter
 from tests.support.tools.scripted_tool import ScriptedTool, running_tools
 from tests.support.tools.tool_events import CallingDialect, calling_response
-from voicechat.conversation.conversation import Bubble
+from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.conversation.conversation import Bubble, Conversation
 from voicechat.conversation.shown.tool_use import ToolUse
+from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.session.text_session import TextSession
+from voicechat.tools.calls.call_admission import RecentCalls
+from voicechat.tools.calls.tool_call import ToolCallState
+from voicechat.tools.calls.tool_call_tracker import ToolLimits
 from voicechat.tools.definition import ToolResult
+from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 
@@ -191,3 +201,74 @@ async def test_tool_that_the_visitor_switched_off_is_declared_no_more() -> None:
             await there.wait_for("response.create")
             await there.send(calling_response("r1", [("c1", "look", {})]))
             await page.wait_for_snapshot(lambda snapshot: bool(uses(snapshot)) and uses(snapshot)[0].state == "failed")
+
+
+def new_chat(tools: ToolRuntime, places: AdmissionController | None = None, **options: Any) -> TextSession:
+    """Return a chat that is not started."""
+    places = places or AdmissionController(ConcurrencyLimits(chats=1))
+    return TextSession(
+        Settings(), endpoint_source("ws://x"), places, Conversation(text_only=True), tools=tools, **options
+    )
+
+
+async def test_clear_ends_what_tools_keep_and_later_calls_may_keep_more() -> None:
+    there, tool, kept = ScriptedRealtimeServer(), ScriptedTool("timer"), [ClosedCounter(), ClosedCounter()]
+    with running_tools(tool) as tools:
+        async with (
+            running_server(there.handle_connection) as url,
+            running_chat(endpoint_source(url), tools=tools) as page,
+        ):
+            for number, thing in enumerate(kept):
+                page.chat.send_text("Timer")
+                await there.wait_for("response.create", 2 * number + 1)
+                await there.send(calling_response(f"r{number}", [(f"c{number}", "timer", {})]))
+                await there.wait_for("response.create", 2 * number + 2)
+                await there.send(text_reply(f"a{number}", f"m{number}", "Set."))
+                await page.wait_for_stage(CallStage.LISTENING)
+                memory = tool.contexts[number].memory
+                assert memory is not None and memory.keep("timers", lambda thing=thing: thing) is thing
+                page.chat.clear()
+                assert thing.closed == 1
+
+
+async def test_queued_visitor_has_the_tools_that_came_while_they_waited() -> None:
+    places = AdmissionController(ConcurrencyLimits(chats=1, queue_length=1))
+    with running_tools(servers=["notes"]) as tools:
+        first, second = new_chat(tools, places), new_chat(tools, places)
+        first.start()
+        second.start()
+        tools.registry.set_server_tools("notes", [ScriptedTool("notes__search")])
+        first.end_by_user()
+        page = FakeChatPage(second)
+        await page.wait_for_snapshot(lambda snapshot: snapshot.stage is not CallStage.QUEUED)
+        declared = [definition.name for definition in second._call.tools.tracker.definitions]
+        second.end_by_user()
+        await page.wait_until_finished()
+        await asyncio.gather(first.wait_closed(), second.wait_closed())
+    assert declared == ["notes__search"]
+
+
+@pytest.mark.parametrize("visitor_key", ["visitor", ""])
+def test_sessions_of_one_visitor_share_the_calls_of_a_minute(visitor_key: str) -> None:
+    own, limit = RecentCalls(), ToolLimits().calls_per_minute
+    with running_tools(ScriptedTool("look")) as tools:
+        chats = [new_chat(tools, visitor_key=visitor_key, recent_calls=own) for _ in range(2)]
+        for number in range(limit + 1):
+            chats[number % 2]._call.tools.tracker.take_call("r", f"c{number}", "look", "{}", 100.0)
+        other = new_chat(tools, visitor_key="other")._call.tools.tracker
+        other.take_call("r", "c", "look", "{}", 100.0)
+    states = [call.state for chat in chats for call in chat._call.tools.tracker.calls]
+    assert states.count(ToolCallState.FAILED) >= 1 and other.calls[0].state is ToolCallState.RUNNING
+    assert "one minute" in chats[0]._call.tools.tracker.calls[-1].result_text
+
+
+def test_each_connection_decides_how_a_yes_is_taken() -> None:
+    with running_tools(ScriptedTool("send", read_only=False)) as tools:
+        chat = new_chat(tools)
+        tracker = chat._call.tools.tracker
+        chat._start_connection(Endpoint(ServerKind.OFFLINE, "ws://x", {}))
+        tracker.take_call("r", "c", "send", "{}", 100.0)
+        tracker.finish_response("r", "completed", 100.0)
+        assert [definition.name for definition in tracker.definitions] == ["send"]
+        chat._start_connection(Endpoint(ServerKind.CUSTOM, "ws://x", {}))
+        assert [definition.name for definition in tracker.definitions] == ["send", "approve"]

@@ -136,6 +136,21 @@ def test_third_call_over_a_cap_of_two_fails(limits: ToolLimits, reason: str) -> 
     assert state_of(tracker, "c3").result_text == reason
 
 
+def test_unknown_and_misfit_calls_count_toward_the_caps() -> None:
+    tracker = ToolCallTracker(SAMPLE_TOOLS, ToolLimits(calls_per_minute=2))
+    tracker.take_call("r", "c1", "nothing", ARGUMENTS, 0)
+    tracker.take_call("r", "c2", "read", "[]", 0)
+    tracker.take_call("r", "c3", "read", ARGUMENTS, 0)
+    assert "one minute" in state_of(tracker, "c3").result_text
+
+
+def test_quiet_calls_are_forgotten_at_their_end(tracker: ToolCallTracker) -> None:
+    call(tracker, "c", "read", status="cancelled")
+    tracker.tick(6)
+    assert kinds(tracker.take_result("c", OK, 7)) == [SendSystemMessage]
+    assert not tracker._ledger._quiet
+
+
 def test_xai_that_spoke_and_acted_is_not_asked_for_a_second_answer() -> None:
     tracker = ToolCallTracker(SAMPLE_TOOLS, speaks_first=True)
     for call_id, name, is_asked in (("c1", "timer", False), ("c2", "read", True)):

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.tools.closed_counter import ClosedCounter
 from voicechat.tools.memory import MAX_KEPT, ToolMemory
-
-
-class ClosedCounter:
-    """A thing that counts how often it was closed."""
-
-    def __init__(self) -> None:
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 def test_memory_with_the_same_key_returns_the_same_thing() -> None:

@@ -61,9 +61,7 @@ class PendingApproval:
 class SpokenQuestion:
     """The question of one approval: whether it was heard to its end, and which turn began after that."""
 
-    def __init__(self, *, is_strict: bool) -> None:
-        """`is_strict`: only a turn right after the question counts, for the transcript alone decides."""
-        self._is_strict = is_strict
+    def __init__(self) -> None:
         self._is_due = False
         """The next reply asks the question."""
         self._question_response = ""
@@ -79,9 +77,9 @@ class SpokenQuestion:
         """Await the question: the server has the output that asks for it."""
         self._is_due, self._was_heard, self._question_response, self.turn_id = True, False, "", ""
 
-    def start_response(self, response_id: str) -> None:
-        """Note that a reply begins."""
-        if self._is_due:
+    def start_response(self, response_id: str, *, knows_outputs: bool) -> None:
+        """Note that a reply begins. Only one that knows the output that asks can ask the question."""
+        if self._is_due and knows_outputs:
             self._is_due, self._question_response = False, response_id
         self._last_response, self._is_last_heard = response_id, False
 
@@ -94,9 +92,12 @@ class SpokenQuestion:
         self._was_heard = self._was_heard or is_question
         return is_question
 
-    def note_turn(self, turn_id: str) -> None:
-        """Note that a turn begins: it may decide if the question, or a later reply, was just heard to its end."""
-        is_right_after = not self._is_strict or self._last_response == self._question_response
+    def note_turn(self, turn_id: str, *, is_strict: bool) -> None:
+        """Note that a turn begins: it may decide if the question, or a later reply, was just heard to its end.
+
+        `is_strict`: only a turn right after the question counts, for the transcript alone decides.
+        """
+        is_right_after = not is_strict or self._last_response == self._question_response
         self.turn_id = turn_id if self._was_heard and self._is_last_heard and is_right_after else ""
 
 
@@ -123,7 +124,8 @@ class ApprovalBook:
     def __init__(self, seconds: float, *, approve_tool: bool) -> None:
         """`seconds`: for a decision. `approve_tool`: the model reports it; else the transcript decides."""
         self._seconds = seconds
-        self._approve_tool = approve_tool
+        self.approve_tool = approve_tool
+        """The model reports the decision. It may differ with each connection."""
         self._pending: dict[str, PendingApproval] = {}
         self._questions: dict[str, SpokenQuestion] = {}
         self._meanings: dict[str, YesNo] = {}
@@ -136,7 +138,7 @@ class ApprovalBook:
     @property
     def declares_approve(self) -> bool:
         """The model may call `approve` now."""
-        return self._approve_tool and any(approval.by_voice for approval in self._pending.values())
+        return self.approve_tool and any(approval.by_voice for approval in self._pending.values())
 
     def add(self, call: ToolCall, question: str, now: float, *, by_voice: bool) -> PendingApproval:
         """Await a decision about a call."""
@@ -151,7 +153,7 @@ class ApprovalBook:
             expires_at=now + self._seconds,
         )
         self._pending[call.call_id] = approval
-        self._questions[call.call_id] = SpokenQuestion(is_strict=not self._approve_tool)
+        self._questions[call.call_id] = SpokenQuestion()
         return approval
 
     def remove(self, call_id: str) -> None:
@@ -178,10 +180,10 @@ class ApprovalBook:
         if call_id in self._questions:
             self._questions[call_id].ask()
 
-    def start_response(self, response_id: str) -> None:
-        """Note that a reply begins."""
+    def start_response(self, response_id: str, *, knows_outputs: bool) -> None:
+        """Note that a reply begins. `knows_outputs`: the server had all outputs when it began the reply."""
         for question in self._questions.values():
-            question.start_response(response_id)
+            question.start_response(response_id, knows_outputs=knows_outputs)
 
     def note_heard(self, response_id: str, fraction: float, now: float) -> None:
         """Note how much of a reply was heard. The time to decide begins when the question was heard."""
@@ -193,7 +195,7 @@ class ApprovalBook:
         """Note that a turn begins."""
         self._meanings.pop(turn_id, None)
         for question in self._questions.values():
-            question.note_turn(turn_id)
+            question.note_turn(turn_id, is_strict=not self.approve_tool)
 
     def take_transcript(self, turn_id: str, text: str) -> None:
         """Read a transcript, once for a turn."""
@@ -212,7 +214,7 @@ class ApprovalBook:
     def decided_by_transcript(self) -> Iterable[tuple[str, bool]]:
         """Return calls that the transcript decides, without the model: of a single question, with a clear word."""
         asked = [call_id for call_id, approval in self._pending.items() if approval.by_voice]
-        if self._approve_tool or len(asked) != 1:
+        if self.approve_tool or len(asked) != 1:
             return ()
         meaning = self.meaning(self.turn_of(asked[0])) if self.turn_of(asked[0]) else None
         return ((asked[0], meaning is YesNo.YES),) if meaning in (YesNo.YES, YesNo.NO) else ()

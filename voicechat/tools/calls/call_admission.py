@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from voicechat.tools.calls.schema import find_misfit
@@ -60,14 +62,38 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+CountRecent = Callable[[float, int], bool]
+"""Counts one call of a visitor, by time and limit. Returns whether it is within the limit."""
+
+
+class RecentCalls:
+    """Calls and announcements of the last minute, by visitor: a further session or page does not reset them."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, deque[float]] = {}
+
+    def count(self, visitor_key: str, now: float, limit: int) -> bool:
+        """Count one more. Return whether it is within the limit; otherwise it is not counted."""
+        for key, times in tuple(self._times.items()):
+            while times and times[0] <= now - MINUTE_S:
+                times.popleft()
+            if not times:
+                del self._times[key]
+        times = self._times.setdefault(visitor_key, deque())
+        if len(times) >= limit:
+            return False
+        times.append(now)
+        return True
+
+
 class CallAdmission:
     """Counts the calls of one conversation and checks each."""
 
-    def __init__(self, limits: ToolLimits) -> None:
+    def __init__(self, limits: ToolLimits, count_recent: CountRecent | None = None) -> None:
+        """`count_recent`: counts the visitor's last minute, over all their sessions."""
         self._limits = limits
         self._count = 0
-        self._recent: deque[float] = deque()
-        """Times of the calls of the last minute."""
+        self._count_recent = count_recent or partial(RecentCalls().count, "")
 
     def reset(self) -> None:
         """Begin another conversation; the minute goes on."""
@@ -94,9 +120,4 @@ class CallAdmission:
 
     def count_recent(self, now: float) -> bool:
         """Count one call, or one announcement, in the last minute. Return whether it is within the cap."""
-        while self._recent and self._recent[0] <= now - MINUTE_S:
-            self._recent.popleft()
-        if len(self._recent) >= self._limits.calls_per_minute:
-            return False
-        self._recent.append(now)
-        return True
+        return self._count_recent(now, self._limits.calls_per_minute)

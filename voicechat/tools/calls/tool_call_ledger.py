@@ -52,7 +52,6 @@ class ToolCallLedger:
         """A reply is to be wanted as soon as all rounds are complete."""
         self.is_disarmed = False
         """The conversation holds text of strangers: no acting call runs without approval."""
-        self._approve_tool = approve_tool
         self._speaks_first = speaks_first
         self._reports: dict[str, SpokenReport] = {}
         """Calls of `approve` that are not judged."""
@@ -75,6 +74,11 @@ class ToolCallLedger:
         """Declare these tools from now on."""
         self.tools.update(tools)
         self._declared = frozenset(tools)
+
+    def set_server(self, *, approve_tool: bool, speaks_first: bool) -> None:
+        """Note what the next connection's server needs. It is declared the tools as they are then."""
+        self.approvals.approve_tool, self._speaks_first = approve_tool, speaks_first
+        self._declares_approve = self.approvals.declares_approve
 
     def find_declared(self, name: str) -> ToolDefinition | None:
         """Return the tool of a new call; None if it is not declared."""
@@ -135,12 +139,12 @@ class ToolCallLedger:
             self._run(call_id, now)
             return
         by_voice = definition.approval is not ApprovalMode.BUTTON
-        way = ("approve" if self._approve_tool else "ask") if by_voice else "button"
+        way = ("approve" if self.approvals.approve_tool else "ask") if by_voice else "button"
         question = build_question(definition.title(self.language), call.arguments, self.language)
         approval = self.approvals.add(call, question, now, by_voice=by_voice)
         self.calls[call_id] = replace(call, state=_State.AWAITING_APPROVAL)
         approval_id = approval.approval_id if way == "approve" else ""
-        speech = "" if self._approve_tool else spoken(way, self.language, question)
+        speech = "" if self.approvals.approve_tool else spoken(way, self.language, question)
         output = needs_approval_output(question, way, approval_id=approval_id, speech=speech)
         self.rounds.set_output(call_id, output)
 
@@ -185,7 +189,7 @@ class ToolCallLedger:
 
     def answer_early(self, call: ToolCall) -> None:
         """Answer "still running" for a slow call."""
-        speech = "" if self._approve_tool else spoken("running", self.language)
+        speech = "" if self.approvals.approve_tool else spoken("running", self.language)
         self.rounds.set_output(self._reported_by.get(call.call_id, call.call_id), running_output(speech))
 
     def reject(self, call_id: str, state: ToolCallState, reason: str, now: float) -> None:
@@ -208,6 +212,7 @@ class ToolCallLedger:
         self.send_message(late_message(self.calls[call_id].name, output))
         self.note_sent(target, output)
         is_quiet = target in self._quiet or self.rounds.is_in_open_round(target)
+        self._quiet.discard(target)
         self.wants_reply = self.wants_reply or (wants_reply and not is_quiet)
 
     def send_message(self, text: str) -> None:

@@ -15,7 +15,7 @@ from voicechat.tools.definition import ApprovalMode, ToolDefinition, ToolResult
 
 from .actions import CancelTool, RequestResponse, SendSystemMessage, ToolAction
 from .approval import APPROVE_DEFINITION, APPROVE_TOOL, PendingApproval
-from .call_admission import CallAdmission, ToolLimits, parse_arguments
+from .call_admission import CallAdmission, CountRecent, ToolLimits, parse_arguments
 from .result_text import REASONS, clean_text, late_message, unheard_message, wrap_result
 from .tool_call import HeardPart, ToolCall, ToolCallState
 from .tool_call_ledger import ToolCallLedger
@@ -42,18 +42,19 @@ class ToolCallTracker:
         *,
         approve_tool: bool = True,
         speaks_first: bool = False,
+        count_recent: CountRecent | None = None,
     ) -> None:
         """Track calls of `tools`; the name "approve" is taken.
 
         `approve_tool`: the model can be asked to report a spoken decision. Else (a small model) the transcript alone
         decides, and the outputs carry sentences to be spoken as they are.
         `speaks_first`: the model says the outcome in the reply that calls (xAI): a second answer would repeat it.
+        `count_recent`: counts the calls of the visitor's last minute, over all their sessions.
         """
         if APPROVE_TOOL in tools:
             raise ValueError(f'a tool must not be named "{APPROVE_TOOL}"')
         self._limits = limits or ToolLimits()
-        self._approve_tool = approve_tool
-        self._admission = CallAdmission(self._limits)
+        self._admission = CallAdmission(self._limits, count_recent)
         self._ledger = ToolCallLedger(tools, self._limits, approve_tool=approve_tool, speaks_first=speaks_first)
         self._seen: dict[str, str] = {}
         """Ids of calls that were taken, cleared ones as well."""
@@ -62,6 +63,14 @@ class ToolCallTracker:
     def set_tools(self, tools: Mapping[str, ToolDefinition]) -> None:
         """Declare these tools from now on: a server of tools came or went, or the visitor chose. Open calls go on."""
         self._ledger.set_tools(tools)
+
+    def disarm(self) -> None:
+        """Note that the conversation holds text of strangers: no acting call runs without approval, until Clear."""
+        self._ledger.is_disarmed = True
+
+    def set_server(self, *, approve_tool: bool, speaks_first: bool) -> None:
+        """Note what the server of the next connection needs, before it is declared the tools."""
+        self._ledger.set_server(approve_tool=approve_tool, speaks_first=speaks_first)
 
     # ---------------------------------------------------------------- reading
 
@@ -74,6 +83,10 @@ class ToolCallTracker:
     def definitions(self) -> Sequence[ToolDefinition]:
         """Tools to declare now: all, and `approve` while a spoken decision is awaited."""
         return self._ledger.definitions
+
+    def find_tool(self, name: str) -> ToolDefinition | None:
+        """Return a tool that is declared, or was, by its name."""
+        return self._ledger.tools.get(name)
 
     @property
     def pending_approvals(self) -> Sequence[PendingApproval]:
@@ -113,11 +126,12 @@ class ToolCallTracker:
         held = json.dumps(arguments or {}, ensure_ascii=False)
         status = ledger.rounds.status(response_id)
         ledger.add(ToolCall(call_id, response_id, clean_text(name, MAX_NAME_CHARS), held, requested_at=now))
-        is_approve = self._approve_tool and name == APPROVE_TOOL
+        is_approve = self._ledger.approvals.approve_tool and name == APPROVE_TOOL
         definition = APPROVE_DEFINITION if is_approve else ledger.find_declared(name)
         objection = self._admission.find_objection(definition, arguments, ledger.rounds_in_turn)
         runs_at_once = bool(definition and definition.read_only and definition.approval is ApprovalMode.NEVER)
         if definition is None or arguments is None or objection:
+            self._admission.count(now)  # useless calls use up the caps as well
             ledger.reject(call_id, _State.FAILED, objection, now)
         elif status not in ("", "completed") or not (response_id or runs_at_once):
             ledger.reject(call_id, _State.CANCELLED, REASONS["interrupted"], now)
@@ -129,12 +143,15 @@ class ToolCallTracker:
             ledger.admit(call_id, now)
         return ledger.drain(now)
 
-    def start_response(self, response_id: str, now: float) -> list[ToolAction]:
-        """Note `response.created`: this reply answers the outputs and messages that were sent before it."""
+    def start_response(self, response_id: str, now: float, *, knows_outputs: bool = True) -> list[ToolAction]:
+        """Note `response.created`: this reply answers the outputs and messages that were sent before it.
+
+        `knows_outputs`: the server has confirmed them. A reply that was begun without them asks no question.
+        """
         if self._ended:
             return []
         self._ledger.wants_reply = False
-        self._ledger.approvals.start_response(response_id)
+        self._ledger.approvals.start_response(response_id, knows_outputs=knows_outputs)
         self._ledger.answers.start_response(response_id, self._ledger.rounds)
         return self._ledger.drain(now)
 
@@ -177,12 +194,19 @@ class ToolCallTracker:
         self._ledger.settle(call_id, state, self._wrap(call, result), shown, now, wants_reply=True)
         return self._ledger.drain(now)
 
-    def announce(self, call_id: str, result: ToolResult, now: float) -> list[ToolAction]:
-        """Send what a tool reports after its call has begun (a timer rings), and want a reply."""
+    def can_announce(self, call_id: str) -> bool:
+        """Return whether a call may report something: it has begun and is not forgotten."""
         call = self._ledger.calls.get(call_id)
-        is_known = call is not None and call.started_at is not None and not call.decides
-        if self._ended or call is None or not is_known or not self._admission.count_recent(now):
+        return not self._ended and call is not None and call.started_at is not None and not call.decides
+
+    def announce(self, call_id: str, result: ToolResult, now: float) -> list[ToolAction]:
+        """Send what a tool reports after its call has begun (a timer rings), and want a reply.
+
+        Nothing is sent while the last minute is full.
+        """
+        if not self.can_announce(call_id) or not self._admission.count_recent(now):
             return []
+        call = self._ledger.calls[call_id]
         self._ledger.send_message(late_message(call.name, self._wrap(call, result)))
         self._ledger.wants_reply = True
         return self._ledger.drain(now)
@@ -190,7 +214,8 @@ class ToolCallTracker:
     def _wrap(self, call: ToolCall, result: ToolResult) -> str:
         """Return a result for the model, and note whether it brings text of strangers."""
         definition = self._ledger.tools[call.name]
-        self._ledger.is_disarmed = self._ledger.is_disarmed or definition.open_world
+        if definition.open_world:
+            self.disarm()
         return wrap_result(result, definition.source, self._limits.result_chars)
 
     # ---------------------------------------------------------------- the visitor

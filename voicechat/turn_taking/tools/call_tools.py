@@ -37,7 +37,7 @@ from voicechat.tools.calls.actions import (
 )
 from voicechat.tools.calls.tool_call import ToolCall
 from voicechat.tools.calls.tool_call_tracker import ToolCallTracker
-from voicechat.tools.definition import ToolResult
+from voicechat.tools.definition import ToolDefinition, ToolResult
 from voicechat.turn_taking.response_tracker import ResponseTracker
 
 Event = dict[str, Any]
@@ -64,6 +64,27 @@ _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[A-Za-z]")
 
 
+def to_use(call: ToolCall, definition: ToolDefinition | None) -> ToolUse:
+    """Return a call as the conversation keeps it. `definition`: its tool; None for an unknown one."""
+    return ToolUse(
+        call.call_id,
+        call.name,
+        call.arguments_json,
+        call.state.value,
+        call.result_text,
+        None if call.started_at is None or call.ended_at is None else call.ended_at - call.started_at,
+        call.heard.value,
+        tuple(definition.titles.items()) if definition is not None else (),
+        is_shown=not call.decides,
+        open_world=definition is not None and definition.open_world and call.started_at is not None,
+    )
+
+
+def is_of_open_world(use: ToolUse | None) -> bool:
+    """Return whether a tool call may have brought text of strangers."""
+    return use is not None and use.open_world
+
+
 class CallTools:
     """Tool calls of a call or chat, between the tracker and the call's other parts."""
 
@@ -88,13 +109,16 @@ class CallTools:
         self._client_events = client_events
         self._commands: list[ToolCommand] = []
         self._finished: list[ToolCall] = []
-        self._known: dict[str, ToolCall] = {}
+        self._known: dict[str, tuple[ToolCall, ToolDefinition | None]] = {}
+        """Calls of the tracker as they are shown, each with its tool as it was when the call came."""
         self._tools_allowed = True
         self._turn_count = 0
-        self._sent_outputs: list[str] = []
-        """Items of the outputs since the last reply began."""
+        self._last_output = ""
+        """Newest item of an output that no reply is known to know; "" for none. Servers take items in their order."""
         self._unheard: deque[str] = deque(maxlen=MAX_UNHEARD_RESPONSES)
         self._announcements: deque[tuple[str, ToolResult]] = deque(maxlen=MAX_ANNOUNCEMENTS)
+        if any(bubble.pictures or is_of_open_world(bubble.tool_use) for bubble in conversation.bubbles()):
+            tracker.disarm()
 
     # ---------------------------------------------------------------- reading
 
@@ -136,11 +160,11 @@ class CallTools:
                     self._commands.append(action)
                 case SendOutput(call_id, text) if is_connected:
                     item = self._conversation.add_tool_output(call_id, text)
-                    self._sent_outputs.append(item["id"])
+                    self._last_output = item["id"]
                     events.append(self._client_events.create_tool_item(item))
                 case SendSystemMessage(text) if is_connected:
                     item = self._conversation.add_system_message(text)
-                    self._sent_outputs.append(item["id"])
+                    self._last_output = item["id"]
                     events.append(self._client_events.create_tool_item(item))
                 case DeclareTools() if is_connected:
                     events += self.declare()
@@ -154,30 +178,16 @@ class CallTools:
 
     def _show_calls(self, now: float) -> None:
         """Take changed calls into the conversation, and note those that have ended."""
-        clock = self._conversation.clock
+        clock, earlier, self._known = self._conversation.clock, self._known, {}
         for call in self.tracker.calls:
-            before = self._known.get(call.call_id)
+            before, definition = earlier.get(call.call_id) or (None, self.tracker.find_tool(call.name))
+            self._known[call.call_id] = call, definition
             if call is before or call == before:
                 continue
-            self._known[call.call_id] = call
             at = clock.elapsed_s(now) if before is None else None
-            self._conversation.set_tool_use(self._to_use(call), call.response_id, at)
+            self._conversation.set_tool_use(to_use(call, definition), call.response_id, at)
             if call.state.is_final and (before is None or not before.state.is_final):
                 self._finished.append(call)
-
-    def _to_use(self, call: ToolCall) -> ToolUse:
-        definition = next((each for each in self.tracker.definitions if each.name == call.name), None)
-        return ToolUse(
-            call.call_id,
-            call.name,
-            call.arguments_json,
-            call.state.value,
-            call.result_text,
-            None if call.started_at is None or call.ended_at is None else call.ended_at - call.started_at,
-            call.heard.value,
-            tuple(definition.titles.items()) if definition is not None else (),
-            is_shown=not call.decides,
-        )
 
     # ---------------------------------------------------------------- server events
 
@@ -217,10 +227,11 @@ class CallTools:
 
     def start_response(self, response_id: str, now: float) -> list[ToolAction]:
         """Note that a reply begins. It knows the outputs that the server has confirmed by then."""
-        if all(self._conversation.is_on_server(name) for name in self._sent_outputs):
+        knows_outputs = not self._last_output or self._conversation.is_on_server(self._last_output)
+        if knows_outputs:
             self._responses.carry_results()
-        self._sent_outputs.clear()
-        return self.tracker.start_response(response_id, now)
+            self._last_output = ""
+        return self.tracker.start_response(response_id, now, knows_outputs=knows_outputs)
 
     def _finish_response(self, event: ResponseDone, now: float) -> list[ToolAction]:
         registry = self._responses.registry
@@ -266,8 +277,10 @@ class CallTools:
 
     # ---------------------------------------------------------------- the visitor
 
-    def note_typed(self, text: str, now: float) -> list[ToolAction]:
-        """Note a typed message: a whole turn."""
+    def note_typed(self, text: str, now: float, *, has_pictures: bool = False) -> list[ToolAction]:
+        """Note a typed message: a whole turn. A picture may show text of strangers."""
+        if has_pictures:
+            self.tracker.disarm()
         self._note_language(text)
         turn = self._name_turn()
         return self.tracker.note_user_turn(turn, now) + self.tracker.take_transcript(turn, text, now)
@@ -287,12 +300,18 @@ class CallTools:
 
     def announce_next(self, now: float) -> list[ToolAction]:
         """Tell the model the oldest announcement."""
-        return self.tracker.announce(*self._announcements.popleft(), now) if self._announcements else []
+        if not self._announcements:
+            return []
+        call_id, result = self._announcements[0]
+        actions = self.tracker.announce(call_id, result, now)
+        if actions or not self.tracker.can_announce(call_id):  # else the last minute had too many: it waits
+            self._announcements.popleft()
+        return actions
 
     def lose_connection(self, now: float) -> list[ToolAction]:
         """Note that the connection is lost."""
         self._unheard.clear()
-        self._sent_outputs.clear()
+        self._last_output = ""
         return self.tracker.lose_connection(now)
 
     def clear(self, now: float) -> list[ToolAction]:
@@ -300,7 +319,7 @@ class CallTools:
         self._announcements.clear()
         self._unheard.clear()
         actions = self.tracker.clear(now)
-        self._known = {}
+        self._known, self._last_output = {}, ""
         return actions
 
     def end(self, now: float) -> list[ToolAction]:

@@ -128,6 +128,7 @@ def build(
             tools=prototype.tools,
             disabled_tools=session_visitor.preferences.switched_off_tools,
             timezone=session_visitor.timezone,
+            recent_calls=session_visitor.recent_calls,
         )
         session.start()
         return session

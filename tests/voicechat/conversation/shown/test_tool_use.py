@@ -12,7 +12,7 @@ from tests.support.tools.tool_events import CallingDialect, calling_response
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.export import to_json, to_markdown, to_srt
 from voicechat.conversation.record import ConversationRecord
-from voicechat.conversation.shown.tool_use import ToolUse, seed_call_id
+from voicechat.conversation.shown.tool_use import DATA_NOTE, MAX_REPLAYED_CHARS, ToolUse, seed_call_id
 from voicechat.protocol.server_events import parse_event
 
 DONE = ToolUse("call_1", "look", '{"at": "sky"}', "done", "*blue*", 0.25, "all", (("zh", "看"),))
@@ -60,9 +60,29 @@ def test_record_keeps_tool_calls_and_closes_open_ones() -> None:
     assert restored.tool_uses() == [DONE]
 
 
+def test_older_record_may_hold_text_of_strangers() -> None:
+    older = {key: value for key, value in DONE.to_json().items() if key != "open_world"}
+    assert ToolUse.from_json(older).open_world and not ToolUse.from_json(DONE.to_json()).open_world
+
+
+@pytest.mark.parametrize("result", ["plain", '"' * 600, "x" * 2000, "\x00" * 500, ""])
+def test_replayed_result_is_bounded_json_that_calls_it_data(result: str) -> None:
+    output = ToolUse("call_1", "look", "{}", "done", result).replayed_output()
+    assert len(output) <= MAX_REPLAYED_CHARS and json.loads(output)["note"] == DATA_NOTE
+    assert result.startswith(json.loads(output)["result"])
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("state", "running"), ("heard", 1), ("seconds", -1), ("result", "x" * 3000), ("titles", [["zh"]]), ("name", None)],
+    [
+        ("state", "running"),
+        ("heard", 1),
+        ("seconds", -1),
+        ("result", "x" * 3000),
+        ("titles", [["zh"]]),
+        ("name", None),
+        ("open_world", 1),
+    ],
 )
 def test_record_with_a_malformed_tool_call_is_refused(key: str, value: object) -> None:
     dumped = conversation_with_a_call().to_record(0.0).to_json()
