@@ -50,7 +50,9 @@ def test_config_expands_variables_and_hides_them() -> None:
 def test_config_with_literal_values_hides_them() -> None:
     program = parse_one({"command": "x", "env": {"API_KEY": SECRET, "LEVEL": "low"}})
     assert hide_secrets(f"key {SECRET}, level low", program.secrets) == "key [hidden], level low"
-    server = parse_one({"url": "https://host/mcp", "headers": {"Authorization": f"Bearer {SECRET}", "X-Key": "other-77"}})
+    server = parse_one(
+        {"url": "https://host/mcp", "headers": {"Authorization": f"Bearer {SECRET}", "X-Key": "other-77"}}
+    )
     assert hide_secrets(f"{SECRET} other-77 Bearer", server.secrets) == "[hidden] [hidden] Bearer"
 
 
