@@ -20,10 +20,14 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of the segments that hold the size."""
-_METADATA_MARKERS = frozenset(range(0xE0, 0xF0)) - {0xE0, 0xEE} | {0xFE}
-"""APP1 to APP15 and comments. APP0 (JFIF) and APP14 (Adobe's colours) decide how the image is shown."""
-_KEPT_MARKERS_MAX_BYTES = 64
-"""Bytes of a kept APP0 or APP14 segment: longer ones hold a thumbnail or something unknown."""
+_KEPT_MARKERS = _FRAME_MARKERS | {0xC4, 0xCC, 0xDA, 0xDB, 0xDD}
+"""Markers of all that is needed to decode: sizes, code tables, scans, quantisation and restart interval."""
+_KEPT_APPLICATIONS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+"""Application segments that decide how the image is shown, each with its first bytes."""
+_KEPT_APPLICATION_MAX_BYTES = 64
+"""Bytes of a kept application segment: longer ones hold a thumbnail or something unknown."""
+_MARKERS_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+"""Markers without a segment. None of them has a place between segments."""
 _ENTROPY_MARKERS = frozenset({0x00, 0xFF, *range(0xD0, 0xD8)})
 """Bytes after 0xFF that belong to the compressed data."""
 _PNG_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sRGB", b"gAMA"})
@@ -65,7 +69,7 @@ def _parse_jpeg(content: bytes) -> ImageFile | None:
         if marker == _END_OF_IMAGE:
             return ImageFile(JPEG, width, height, bytes(kept) + b"\xff\xd9") if has_scan else None
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4])
-        if end < at + 4 or end > len(content):
+        if marker in _MARKERS_WITHOUT_LENGTH or end < at + 4 or end > len(content):
             return None
         if marker in _FRAME_MARKERS:
             if end < at + 9 or width:  # too short, or a second size
@@ -73,11 +77,15 @@ def _parse_jpeg(content: bytes) -> ImageFile | None:
             height, width = int.from_bytes(content[at + 5 : at + 7]), int.from_bytes(content[at + 7 : at + 9])
         if marker == _START_OF_SCAN:
             end, has_scan = _find_scan_end(content, end), True
-        is_application = 0xE0 <= marker < 0xF0
-        if marker not in _METADATA_MARKERS and not (is_application and end - at > _KEPT_MARKERS_MAX_BYTES):
+        if marker in _KEPT_MARKERS or _is_kept_application(marker, content[at + 4 : end]):
             kept += content[at:end]
         at = end
     return None
+
+
+def _is_kept_application(marker: int, payload: bytes) -> bool:
+    start = _KEPT_APPLICATIONS.get(marker)
+    return start is not None and payload.startswith(start) and len(payload) + 4 <= _KEPT_APPLICATION_MAX_BYTES
 
 
 def _find_scan_end(content: bytes, start: int) -> int:

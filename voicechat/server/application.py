@@ -87,8 +87,8 @@ class Application:
         prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing, self.tools)
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
-        self.page_resume = PageResume(InMemoryConversationStore(60.0 * settings.resume_minutes))
         self.pictures = PictureStore()
+        self.page_resume = PageResume(InMemoryConversationStore(60.0 * settings.resume_minutes), pictures=self.pictures)
         self.page_connections = PageConnections()
         self.page = build_page(
             prototype,

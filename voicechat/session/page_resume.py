@@ -18,6 +18,7 @@ from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, WeakValueDictionary, ref
 
 from .conversation_store import ConversationStore, ResumeKey, VisitorRecord
+from .picture_store import PictureStore
 from .visitor import Visitor
 
 EXPIRY_INTERVAL_S = 5.0
@@ -32,8 +33,11 @@ class PageResume:
         store: ConversationStore,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = asyncio.sleep,
+        *,
+        pictures: PictureStore | None = None,
     ) -> None:
-        """`clock`: the clock of the calls."""
+        """`clock`: the clock of the calls. `pictures`: those of the pages, which expire and are forgotten with them."""
+        self._pictures = pictures
         self._store = store
         self._clock = clock
         self._sleep = sleep
@@ -64,7 +68,7 @@ class PageResume:
             self.expire()
 
     def expire(self) -> None:
-        """Store the closed pages whose call has ended, and erase expired records."""
+        """Store the closed pages whose call has ended, and erase expired records and pictures."""
         for key, visitor in list(self._calls_without_page.items()):
             if not visitor.is_in_call:
                 del self._calls_without_page[key]
@@ -73,6 +77,8 @@ class PageResume:
             self._calls_to_erase.discard(visitor)
             visitor.erase()
         self._store.expire()
+        if self._pictures is not None:
+            self._pictures.expire()
 
     # ---------------------------------------------------------------- pages
 
@@ -137,6 +143,8 @@ class PageResume:
     def forget(self, visitor: Visitor) -> None:
         """Erase everything that is kept of this page's owner: of all pages, open and closed."""
         visitor.erase()
+        if self._pictures is not None:
+            self._pictures.forget_owner(visitor.picture_owner)
         key = self._keys.get(visitor)
         if key is None:
             return

@@ -1,7 +1,7 @@
 """Picture store: uploaded pictures by name, each for its owner's browser alone.
 
 A picture that was sent lives as long as the message that has it: Clear, "Forget me", a closed page whose record expires
-and a dropped message erase it. Until it is sent, the store keeps it for some minutes.
+and a dropped message erase it. Until it is sent, the store keeps it for some minutes, unless the visitor removes it.
 """
 
 from __future__ import annotations
@@ -93,6 +93,14 @@ class PictureStore:
         """Leave sent pictures to their message."""
         for picture in pictures:
             self._unsent.pop(picture.view.name, None)
+
+    def forget_owner(self, owner: str) -> None:
+        """Erase all pictures of a browser, sent or not."""
+        for name in [name for name, each in self._owners.items() if each == owner]:
+            self._unsent.pop(name, None)
+            picture = self._pictures.get(name)
+            if picture is not None:
+                picture.erase()
 
     def discard(self, owner: str, names: Iterable[str]) -> None:
         """Erase pictures that wait for their message."""

@@ -14,6 +14,7 @@ from voicechat.logs import error_location
 from .definition import Tool, ToolContext, ToolResult
 from .failure import ToolFailure
 from .registry import ToolRegistry
+from .time_limit import limit_time
 from .workers import BlockingTool, BlockingWorkers, WorkersExhausted
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class ToolExecutor:
         """Run one call, in the executor's loop. Exceptions become results; the log has their kind and place only."""
         name = tool.definition.name
         try:
-            async with asyncio.timeout(timeout_s) as limit:
+            async with limit_time(timeout_s) as limit:
                 if isinstance(tool, BlockingTool) and tool.is_blocking:
                     result = await self._workers.run(lambda: tool.run_blocking(arguments, context))
                 else:

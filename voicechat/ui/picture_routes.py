@@ -1,7 +1,8 @@
-"""Picture routes: upload of one picture, and its way back to the page that shows it.
+"""Picture routes: upload of one picture, its way back to the page that shows it, and its removal before it is sent.
 
     POST /voice-image            the file as the body; 201 with {"name", "width", "height"}
     GET /voice-image/{name}      the file, for the browser that uploaded it
+    DELETE /voice-image/{name}   erase it before it is sent; always 204
 
 The browser has drawn the picture again, which drops its metadata. Nothing relies on that: the file is checked here, and
 its metadata cut.
@@ -28,12 +29,13 @@ PATH = "/voice-image"
 ROUTE_RULES = (
     RouteRule("POST", PATH, RouteAccess.ASSET),
     RouteRule("GET", path_with_token(PATH), RouteAccess.ASSET),
+    RouteRule("DELETE", path_with_token(PATH), RouteAccess.ASSET),
 )
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class PictureRoutes:
-    """Both routes. Without `is_enabled` they answer 404."""
+    """All three routes. Without `is_enabled` they answer 404."""
 
     def __init__(self, store: PictureStore, max_bytes: int, *, is_enabled: bool) -> None:
         """`max_bytes`: of one picture."""
@@ -45,6 +47,7 @@ class PictureRoutes:
         """Add the routes. They are internal to the page, so the API schema does not list them."""
         router.add_route(PATH, self._upload, methods=["POST"], include_in_schema=False)
         router.add_route(f"{PATH}/{{name}}", self._show, methods=["GET"], include_in_schema=False)
+        router.add_route(f"{PATH}/{{name}}", self._discard, methods=["DELETE"], include_in_schema=False)
 
     async def _upload(self, request: Request) -> Response:
         if not self._is_enabled:
@@ -71,6 +74,10 @@ class PictureRoutes:
         if picture is None or picture.image is None:
             return _refuse(404, "not_found")
         return Response(picture.image.content, media_type=picture.image.media_type, headers=NO_STORE)
+
+    async def _discard(self, request: Request) -> Response:
+        self._store.discard(find_session_owner(request), [request.path_params["name"]])
+        return Response(status_code=204, headers=NO_STORE)
 
 
 def _refuse(status: int, code: str, headers: dict[str, str] | None = None) -> Response:

@@ -150,6 +150,20 @@ def test_photo_of_the_camera_is_added_and_the_camera_closed(
 
 
 @pytest.mark.allowed_page_errors(r"404.*voice-image")
+@pytest.mark.parametrize("button", ["#text-pictures .drop", "#text-clear"])
+def test_draft_that_is_removed_is_erased_on_the_server(chat: TextChatPage, button: str) -> None:
+    with chat.page.expect_response(
+        lambda response: response.request.method == "POST" and "voice-image" in response.url
+    ) as answer:
+        add_picture(chat, jpeg(640, 480))
+    url = f"{answer.value.url}/{answer.value.json()['name']}"
+    assert chat.page.evaluate("async (url) => (await fetch(url)).status", url) == 200
+    chat.page.locator(button).click()
+    expect(chat.page.locator("#text-pictures li")).to_have_count(0)
+    chat.wait_until("async (url) => (await fetch(url)).status === 404", url)
+
+
+@pytest.mark.allowed_page_errors(r"404.*voice-image")
 def test_cleared_picture_is_erased_on_the_server(chat: TextChatPage) -> None:
     add_picture(chat, jpeg(640, 480))
     chat.send_and_await_reply("Look")

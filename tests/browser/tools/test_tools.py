@@ -44,6 +44,14 @@ ROW_KINDS_JS = """(rows) => rows.map((row) => row.querySelector(".tool-call") ? 
   : row.querySelector("[data-testid=user]") ? "user" : "bot")"""
 SIZES = ((1280, 800), (390, 844), (360, 740))
 
+PRESS_AT_ONCE_JS = """() => new MutationObserver((_, observer) => {
+    const allow = document.querySelector(".approval [data-decision=allow]");
+    if (!allow) return;
+    observer.disconnect();
+    window.pressedAtOnce = allow.disabled;
+    allow.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+}).observe(document, { childList: true, subtree: true })"""
+
 
 @pytest.fixture(scope="module")
 def tools_server() -> Iterator[ScriptedCallServer]:
@@ -151,6 +159,21 @@ def test_approval_bar_takes_the_focus_covers_nothing_and_allows(
     expect(caller.page.locator(f"{CHIP}.done .tool-title")).to_have_text("Send a message")
     expect(bar).to_have_count(0)
     caller.wait_until("() => document.activeElement.matches('#voice-input textarea')")
+
+
+def test_press_on_a_bar_that_has_just_appeared_decides_nothing(
+    caller: BrowserPage, tools_server: ScriptedCallServer
+) -> None:
+    ask(caller, tools_server, "Write to Anna.")
+    caller.page.evaluate(PRESS_AT_ONCE_JS)
+    tools_server.call_tool("send_message", {"to": "Anna", "text": "Hello"})
+    caller.wait_until("() => window.pressedAtOnce !== undefined")
+    allow = caller.page.locator(f"{BAR} [data-decision=allow]")
+    assert caller.page.evaluate("window.pressedAtOnce"), "the button was disabled"
+    expect(allow).to_be_enabled()
+    assert caller.page.locator(BAR).get_attribute("data-decided") is None, "the press was meant for something else"
+    allow.click()
+    expect(caller.page.locator(f"{CHIP}.done .tool-title")).to_have_text("Send a message")
 
 
 def test_escape_refuses_and_no_key_while_writing_decides(caller: BrowserPage, tools_server: ScriptedCallServer) -> None:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
+from mcp_types import INTERNAL_ERROR, ToolAnnotations
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
@@ -33,6 +34,11 @@ def make_server() -> MCPServer:
     def act() -> str:
         """Act."""
         return "acted"
+
+    @server.tool(annotations=READS)
+    def fail() -> str:
+        """Fail with the protocol's error of a fault inside the server."""
+        raise MCPError(code=INTERNAL_ERROR, message="SECRET-ERROR")
 
     return server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ class OpenedTools:
         self.runtime.executor.start(key, name, arguments, ToolContext(), future.set_result)
         async with asyncio.timeout(WAIT_S):
             return await future
+
+    def start(self, name: str, **arguments: Any) -> Hashable:
+        """Start a call whose result is not awaited. Return its key, with which the executor cancels it."""
+        self._calls += 1
+        key = (id(self), self._calls)
+        self.runtime.executor.start(key, name, arguments, ToolContext(), lambda result: None)
+        return key
 
     async def call_until_answered(self, name: str, **arguments: Any) -> ToolResult:
         """Return the first result that is not an error: the server may be away for a moment."""

@@ -58,6 +58,22 @@ def test_large_application_segment_is_cut_and_the_colours_of_adobe_stay() -> Non
     assert SECRET_PLACE not in image.content
 
 
+@pytest.mark.parametrize("marker", [0x02, 0xBF, 0xC8, 0xDC, 0xDE, 0xF0, 0xF7, 0xFD])
+def test_jpeg_with_other_segments_keeps_only_the_image(marker: int) -> None:
+    content = jpeg()
+    hidden = segment(marker, SECRET_PLACE * 3)
+    image = parse_image(content[:2] + hidden + content[2:-2] + hidden + content[-2:])
+    assert image is not None
+    assert SECRET_PLACE not in image.content
+    assert opened(image.content).tobytes() == opened(content).tobytes()
+
+
+@pytest.mark.parametrize("marker", [0x01, 0xD0, 0xD7, 0xD8])
+def test_jpeg_with_misplaced_markers_is_refused(marker: int) -> None:
+    content = jpeg()
+    assert parse_image(content[:2] + bytes([0xFF, marker]) + content[2:]) is None
+
+
 def test_image_of_many_pixels_in_a_small_file_is_refused() -> None:
     header = struct.pack(">BHHB", 8, MAX_SIDE + 1, 100, 1) + b"\x01\x11\x00"
     bomb = b"\xff\xd8" + segment(0xC0, header) + segment(0xDA, bytes(6)) + b"\x00\xff\xd9"

@@ -77,6 +77,14 @@ def test_owner_with_the_most_loses_one_when_all_is_full(store: PictureStore) -> 
     assert all(picture.byte_count for picture in others)
 
 
+def test_forgotten_owner_has_no_unsent_pictures(store: PictureStore) -> None:
+    drafts = [store.put("anna", image()) for _ in range(2)]
+    others = store.put("ben", image())
+    store.forget_owner("anna")
+    assert [picture.byte_count for picture in drafts] == [0, 0]
+    assert others.byte_count == 100 and len(store.find_unsent("anna", [each.view.name for each in drafts])) == 0
+
+
 def test_pictures_without_a_message_are_limited(store: PictureStore) -> None:
     names = [store.put("anna", image(1)).view.name for _ in range(MAX_UNSENT_PER_OWNER + 2)]
     assert [store.get("anna", name) is not None for name in names] == [False] * 2 + [True] * MAX_UNSENT_PER_OWNER

@@ -74,6 +74,17 @@ async def test_uploads_are_rate_limited(browser: httpx.AsyncClient) -> None:
     assert 429 in statuses[12:]
 
 
+async def test_deleted_draft_is_erased_for_its_owner_alone(browser: httpx.AsyncClient) -> None:
+    path = f"/voice-image/{(await browser.post('/voice-image', content=jpeg())).json()['name']}"
+    stranger = await browser.delete(path, headers={"Cookie": f"{VISITOR_COOKIE}=ben"})
+    assert stranger.status_code == 204, "it does not say whether there is such a picture"
+    assert (await browser.get(path)).status_code == 200
+    assert (await browser.delete(path)).status_code == 204
+    assert (await browser.get(path)).status_code == 404
+    foreign = await browser.delete(path, headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+
+
 @pytest.mark.parametrize("mode", [ImageMode.AUTO, ImageMode.OFF])
 async def test_camera_is_allowed_only_where_pictures_are(mode: ImageMode) -> None:
     settings = Settings(realtime_url="ws://127.0.0.1:9", pictures=ImageSettings(images=mode))

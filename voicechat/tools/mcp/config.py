@@ -63,7 +63,7 @@ class McpServerConfig:
     rules: Mapping[str, ToolRule] | None = None
     """Allowed tools by their names on the server. None: those that the server marks as read-only."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """Values of the environment in the entry. They are hidden in definitions and results."""
+    """Values of variables and headers in the entry. They are hidden in definitions and results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def _text_mapping(value: object, what: str, expander: VariableExpander) -> dict[
         return {}
     if not isinstance(value, dict):
         raise _EntryError(f"{what} must be an object of texts")
-    return {str(name): expander.expand(_text(text, what, may_be_empty=True)) for name, text in value.items()}
+    return expander.expand_secrets({str(name): _text(text, what, may_be_empty=True) for name, text in value.items()})
 
 
 def _check_http(url: str, headers: Mapping[str, str]) -> None:

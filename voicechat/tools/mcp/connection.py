@@ -17,6 +17,7 @@ from voicechat.tools.mcp.http_transport import open_http
 from voicechat.tools.mcp.remote_tool import ToolBook
 from voicechat.tools.mcp.stdio_transport import TOO_LONG_CODE, ServerFlood, open_stdio
 from voicechat.tools.registry import sanitise_name
+from voicechat.tools.time_limit import is_time_over
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +32,15 @@ CLOSE_S = 7.0
 MAX_PAGES = 20
 """Pages of a list of tools."""
 MAX_TIMEOUTS = 2
-"""Calls in a row without an answer after which a connection counts as lost."""
+"""Calls in a row whose time ran out after which a connection counts as lost."""
 LIST_AGAIN_S = 1.0
 """Seconds between two lists of tools, however often a server announces a change."""
 REOPEN_WAIT_S = 4.0
 """Seconds that a call waits for a lost server. A longer silence would be worse than an answer without the tool."""
 LOST_CODES = frozenset({-32000, -32600})
 """Error codes of a lost connection: closed, or a session that the server does not know any more."""
-HTTP_ERROR_CODE = -32603
-"""Error code of an HTTP server that cannot be reached, and of other faults of a server."""
+HTTP_ERROR_TEXT = "Server returned an error response"
+"""Words of the MCP package for an HTTP error without a message. Its code is also that of any fault inside a tool."""
 QUIET_LOGGERS = ("mcp", "httpx2", "httpcore2")
 """Loggers of packages that quote messages and addresses."""
 
@@ -147,14 +148,14 @@ class McpConnection:
         try:
             result = await link.client.call_tool(name, dict(arguments))
         except MCPError as error:
-            is_lost = error.code in LOST_CODES or (error.code == HTTP_ERROR_CODE and self._is_http)
+            is_lost = error.code in LOST_CODES or (self._is_http and error.message == HTTP_ERROR_TEXT)
             if is_lost:
                 link.lose()
             if link.is_flooded or error.code == TOO_LONG_CODE:
                 raise AnswerTooLong from None
             raise (ServerUnreachable if is_lost else ServerRefused) from None
         except asyncio.CancelledError:
-            self._timeouts += 1
+            self._timeouts += is_time_over()  # a visitor who cancels or hangs up says nothing of the server
             if self._timeouts >= MAX_TIMEOUTS:
                 link.lose()
             raise

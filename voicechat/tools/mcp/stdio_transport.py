@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from voicechat.tools.mcp.config import McpServerConfig
+from voicechat.tools.mcp.variables import INHERITED
 from voicechat.tools.registry import sanitise_name
 
 logger = logging.getLogger(__name__)
@@ -43,13 +44,6 @@ EXIT_S = 2.0
 """Seconds that a process gets to end by itself, and then to end after SIGTERM."""
 DRAIN_S = 0.5
 """Seconds for the rest of an ended process's output. A child of it may hold the pipe open."""
-INHERITED = (
-    *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"),
-    *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
-    *("SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE"),
-)
-"""Variables that a process gets from ours. No key is among them."""
-
 
 ID_SEARCH_BYTES = 200
 """Bytes at either end of a long message in which its number is looked for."""

@@ -10,6 +10,12 @@ MIN_SECRET_CHARS = 6
 """Characters of a value that is hidden wherever it appears. Shorter ones occur by chance."""
 HIDDEN = "[hidden]"
 """Text in place of a secret."""
+INHERITED = (
+    *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"),
+    *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE"),
+    *("SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE"),
+)
+"""Variables that every process of a server gets from ours. None of them is a secret."""
 _REFERENCE = re.compile(r"\$\{(?P<body>[^{}]*)\}")
 _BODY = re.compile(r"(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
 
@@ -20,7 +26,7 @@ class VariableError(ValueError):
 
 @dataclass(slots=True)
 class VariableExpander:
-    """Replaces references, and remembers the values as secrets."""
+    """Replaces references, and remembers their values and those of whole mappings as secrets."""
 
     environ: Mapping[str, str]
     secrets: set[str] = field(default_factory=set, repr=False)
@@ -29,13 +35,23 @@ class VariableExpander:
         """Return the text with values of the environment. Raise VariableError."""
         return _REFERENCE.sub(self._value, text)
 
+    def expand_secrets(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Return variables or headers of a server with their values, all of which are secrets. Raise VariableError."""
+        values = {name: self.expand(text) for name, text in texts.items()}
+        for name, value in values.items():
+            if name not in INHERITED:
+                self.secrets.update((value, value.partition(" ")[2].strip()))  # also without a scheme such as Bearer
+        self.secrets.discard("")
+        return values
+
     def _value(self, match: re.Match[str]) -> str:
         body = _BODY.fullmatch(match["body"])
         if body is None:
             raise VariableError(f"${{{match['body']}}} is not a variable of the environment")
         value = self.environ.get(body["name"], "")
         if value:
-            self.secrets.add(value)
+            if body["name"] not in INHERITED:
+                self.secrets.add(value)
             return value
         if body["default"] is None:
             raise VariableError(f"the variable {body['name']} is not set")

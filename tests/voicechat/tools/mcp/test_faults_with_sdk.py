@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mcp.loop_lag import LoopLag
-from tests.support.mcp.opened_tools import fault_entry, opened_tools
+from tests.support.mcp.opened_tools import WAIT_S, fault_entry, opened_tools
 
 MAX_LAG_S = 0.010
 FLOOD = 20_000_000
@@ -53,6 +54,20 @@ async def test_connection_with_a_hanging_server_times_out_cancels_and_opens_it_a
             assert "timed out" in (await tools.call("f__hang")).text
         assert (await tools.call_until_answered("f__echo", text="back")).text == "back"
         assert len((tmp_path / "starts").read_text().splitlines()) == 2
+
+
+async def test_connection_with_cancelled_calls_stays_open(tmp_path: Path) -> None:
+    async with opened_tools(tmp_path, {"f": fault_entry(tmp_path, tools=ACTING)}) as tools:
+        await tools.wait_for("f__echo")
+        calls = [tools.start("f__hang") for _ in range(3)]
+        assert (await tools.call("f__echo", text="sent")).text == "sent", "the server has the three calls"
+        for key in calls:
+            tools.runtime.executor.cancel(key)
+        async with asyncio.timeout(WAIT_S):
+            while (await tools.call("f__cancelled")).text != "3":
+                pass
+        assert (await tools.call("f__echo", text="still")).text == "still"
+        assert len((tmp_path / "starts").read_text().splitlines()) == 1
 
 
 async def test_connection_with_a_changed_tool_switches_it_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,12 +23,26 @@ async def test_http_server_answers_and_its_results_are_bounded(
         entry = {"url": f"http://127.0.0.1:{port}/mcp", "headers": {"Authorization": "Bearer ${KEY}"}}
         async with opened_tools(tmp_path, {"h": entry}, {"KEY": "canary-key"}) as tools:
             await tools.wait_for("h__double")
-            assert tools.names == ["h__double", "h__much"]
+            assert tools.names == ["h__double", "h__much", "h__fail"]
             assert not tools.runtime.registry.definitions["h__double"].open_world
             assert "42" in (await tools.call("h__double", number=21)).text
             assert (await tools.call("h__much", size=20_000_000)).is_error
             assert "42" in (await tools.call_until_answered("h__double", number=21)).text
     assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize("json_response", [True, False])
+async def test_http_server_whose_tool_fails_stays_connected(
+    json_response: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serve(json_response=json_response) as port:
+        async with opened_tools(tmp_path, {"h": {"url": f"http://127.0.0.1:{port}/mcp"}}) as tools:
+            await tools.wait_for("h__double")
+            for _ in range(3):
+                assert (await tools.call("h__fail")).text == "The tool's server refused the call."
+            assert "42" in (await tools.call("h__double", number=21)).text
+    assert caplog.text.count("server open") == 1 and "SECRET" not in caplog.text
 
 
 async def test_http_server_after_a_restart_is_found_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from voicechat.config.env_values import SettingsError
 from voicechat.tools.definition import ApprovalMode
 from voicechat.tools.mcp.config import McpConfig, McpServerConfig, TransportKind, parse_mcp_config
 from voicechat.tools.mcp.stdio_transport import LineSplitter, ServerFlood, find_id
+from voicechat.tools.mcp.variables import hide_secrets
 
 SECRET = "canary-31c"
 
@@ -43,7 +44,22 @@ def test_config_expands_variables_and_hides_them() -> None:
     entry = {"url": "https://host/${PATH_PART:-mcp}", "headers": {"Authorization": "Bearer ${env:TOKEN}"}}
     server = parse_one(entry, TOKEN=SECRET)
     assert server.headers == {"Authorization": f"Bearer {SECRET}"} and server.url == "https://host/mcp"
-    assert SECRET not in repr(server) and server.secrets == {SECRET}
+    assert SECRET not in repr(server) and server.secrets == {SECRET, f"Bearer {SECRET}"}
+
+
+def test_config_with_literal_values_hides_them() -> None:
+    program = parse_one({"command": "x", "env": {"API_KEY": SECRET, "LEVEL": "low"}})
+    assert hide_secrets(f"key {SECRET}, level low", program.secrets) == "key [hidden], level low"
+    server = parse_one(
+        {"url": "https://host/mcp", "headers": {"Authorization": f"Bearer {SECRET}", "X-Key": "other-77"}}
+    )
+    assert hide_secrets(f"{SECRET} other-77 Bearer", server.secrets) == "[hidden] [hidden] Bearer"
+
+
+@pytest.mark.parametrize("name", ["HOME", "PATH", "SHELL", "TERM", "USER", "LOGNAME"])
+def test_config_with_inherited_variables_hides_no_paths(name: str) -> None:
+    entry = {"command": "x", "args": [f"${{{name}}}/notes"], "env": {name: f"${{{name}}}"}}
+    assert parse_one(entry, **{name: "/srv/anna"}).secrets == frozenset()
 
 
 def test_config_reads_rules() -> None:

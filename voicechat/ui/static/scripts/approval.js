@@ -1,10 +1,14 @@
 /* Approval bar above the dock (ui/tools/approval_bar.py): takes the focus, unless the visitor is writing, and gives it back.
- * Esc means no. The server removes the bar once the call is decided. */
+ * Esc means no. The server removes the bar once the call is decided. A press that comes just after another call is shown was
+ * meant for what was there before: it decides nothing. */
 (() => {
   "use strict";
   const TABS = ["voice", "text"];
   const WRITING_MS = 1500; // keys go to the text field until a pause of this length
+  const READING_MS = 500; // buttons are off for this long after another call is shown
   let shown = null; // the bar that has been announced
+  let shownCall = "";
+  let pressableAt = -Infinity;
   let before = null; // what had the focus
   let wroteAt = -Infinity;
   let isComposing = false;
@@ -31,10 +35,22 @@
     else if (isLost) document.querySelector(`#${document.documentElement.dataset.tab}-input textarea`)?.focus({ preventScroll: true });
     before = null;
   };
+  const isPressable = (bar) => bar === shown && performance.now() >= pressableAt && !bar.hasAttribute("data-decided");
+  const setEnabled = (bar) => {
+    for (const button of bar.querySelectorAll("button")) button.disabled = !isPressable(bar);
+  };
+  const pauseButtons = (bar) => {
+    const call = bar.dataset.call;
+    if (call !== shownCall) pressableAt = performance.now() + READING_MS;
+    shownCall = call;
+    setEnabled(bar);
+    const left = pressableAt - performance.now();
+    if (left > 0) setTimeout(setEnabled, left + 1, bar); // a timer may be early by a fraction of a millisecond
+  };
   const decide = (bar, verdict) => {
-    if (bar.hasAttribute("data-decided")) return;
+    if (!isPressable(bar)) return;
     bar.setAttribute("data-decided", verdict);
-    for (const button of bar.querySelectorAll("button")) button.disabled = true;
+    setEnabled(bar);
     const tab = TABS.find((each) => bar.closest(`#${each}-approval`));
     window.voiceTools.decide(tab, verdict, bar.dataset.call);
   };
@@ -47,7 +63,7 @@
     "keydown",
     (event) => {
       const bar = visibleBar();
-      if (event.key !== "Escape" || !bar || event.isComposing || document.querySelector("dialog[open], [data-panel=open] #settings:focus-within")) return;
+      if (event.key !== "Escape" || !bar || !isPressable(bar) || event.isComposing || document.querySelector("dialog[open], [data-panel=open] #settings:focus-within")) return;
       event.preventDefault();
       event.stopImmediatePropagation(); // Esc also stops the voice
       decide(bar, "refuse");
@@ -63,7 +79,9 @@
     const had = shown;
     shown = bar;
     document.dispatchEvent(new Event("voice-lines")); // scrolling.js: the conversation has another height
-    if (bar) takeFocus(bar);
-    else if (had) giveFocusBack();
+    if (bar) {
+      pauseButtons(bar);
+      takeFocus(bar);
+    } else if (had) giveFocusBack();
   }).observe(document, { childList: true, subtree: true, attributeFilter: ["data-tab"] });
 })();

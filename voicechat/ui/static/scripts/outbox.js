@@ -183,6 +183,7 @@
       if (sending) return submit(event, sending);
       const cleared = TABS.find((each) => event.target.closest(`#${each}-clear`));
       if (!cleared) return;
+      for (const { pictures = [] } of queues[cleared]) for (const { name } of pictures) window.voicePictures?.discard(name);
       queues[cleared] = [];
       store();
     },

@@ -29,6 +29,9 @@
     if (!response.ok) throw new Error(String(response.status));
     return (await response.json()).name;
   };
+  const discard = (name) => {
+    if (name) fetch(new URL(`voice-image/${name}`, document.baseURI), { method: "DELETE", keepalive: true }).catch(() => {}); // it expires
+  };
   const release = (draft) => {
     if (draft.url?.startsWith("blob:")) URL.revokeObjectURL(draft.url);
   };
@@ -36,6 +39,8 @@
     draft.state = "working";
     render(tab);
     const isFine = draft.isFine;
+    discard(draft.name); // of the other size
+    draft.name = "";
     let blob;
     try {
       blob = await window.voiceEncodePicture(draft.file, isFine);
@@ -49,6 +54,7 @@
       note(tab, text.picture_failed);
       return remove(tab, draft);
     }
+    if (!drafts[tab].includes(draft)) return discard(draft.name); // removed meanwhile
     if (isFine !== draft.isFine) return prepare(tab, draft);
     release(draft);
     draft.url = URL.createObjectURL(blob);
@@ -73,8 +79,12 @@
     release(draft);
     render(tab);
   };
+  const drop = (tab, draft) => {
+    discard(draft.name);
+    remove(tab, draft);
+  };
   const erase = (tab) => {
-    for (const draft of [...drafts[tab]]) remove(tab, draft);
+    for (const draft of [...drafts[tab]]) drop(tab, draft);
     note(tab, "");
   };
 
@@ -89,15 +99,15 @@
     open.disabled = draft.state !== "ready";
     open.onclick = () => window.voicePictureDialogs.showDetails(tab, draft);
     if (draft.url) open.append(Object.assign(document.createElement("img"), { src: draft.url, alt: draft.alt }));
-    const drop = Object.assign(document.createElement("button"), { type: "button", className: "drop", title: text.picture_remove });
-    drop.setAttribute("aria-label", text.picture_remove);
-    drop.append(Object.assign(document.createElement("i"), { className: "icon tiny" }));
-    drop.firstChild.dataset.icon = "close";
-    drop.onclick = () => {
-      remove(tab, draft);
+    const cross = Object.assign(document.createElement("button"), { type: "button", className: "drop", title: text.picture_remove });
+    cross.setAttribute("aria-label", text.picture_remove);
+    cross.append(Object.assign(document.createElement("i"), { className: "icon tiny" }));
+    cross.firstChild.dataset.icon = "close";
+    cross.onclick = () => {
+      drop(tab, draft);
       document.querySelector(`#${tab}-input textarea`)?.focus();
     };
-    row.append(open, drop);
+    row.append(open, cross);
     return row;
   };
   const render = (tab) => {
@@ -109,7 +119,7 @@
 
   window.voicePictures = {
     add,
-    remove,
+    discard,
     note,
     currentTab,
     render,
