@@ -19,7 +19,7 @@ _DEFINITIONS = ("$defs", "definitions")
 _OTHER_REFERENCES = ("$dynamicRef", "$recursiveRef")
 
 
-class SchemaRefused(ValueError):
+class InvalidSchema(ValueError):
     """Error for a schema that cannot be followed: where, and why in one sentence."""
 
     def __init__(self, path: str, message: str) -> None:
@@ -31,7 +31,7 @@ class SchemaRefused(ValueError):
 def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return `schema` with each local `$ref` replaced by its definition, and without the definitions.
 
-    Raises `SchemaRefused` for a reference that is remote, unknown or recursive, an unknown type, and a schema that
+    Raises `InvalidSchema` for a reference that is remote, unknown or recursive, an unknown type, and a schema that
     grows beyond the limits.
     """
     result: dict[str, Any] = _Inliner(schema).read(schema, "", (), 0)
@@ -48,10 +48,10 @@ class _Inliner:
             return schema
         self._nodes += 1
         if self._nodes > MAX_SCHEMA_NODES or level > MAX_SCHEMA_LEVELS:
-            raise SchemaRefused("", "Its references make it too large.")
+            raise InvalidSchema("", "Its references make it too large.")
         for keyword in _OTHER_REFERENCES:
             if keyword in schema:
-                raise SchemaRefused(_join(path, keyword), "Only '$ref' is followed.")
+                raise InvalidSchema(_join(path, keyword), "Only '$ref' is followed.")
         if "$ref" in schema:
             schema, open_references = self._follow(schema, path, open_references)
             if "$ref" in schema:
@@ -77,33 +77,33 @@ class _Inliner:
         """Return the referenced schema with the other keywords of `schema`, and the references that are open now."""
         reference, at = schema["$ref"], _join(path, "$ref")
         if not isinstance(reference, str):
-            raise SchemaRefused(at, "A reference is a string.")
+            raise InvalidSchema(at, "A reference is a string.")
         if reference in open_references:
-            raise SchemaRefused(at, "A schema that contains itself cannot be followed.")
+            raise InvalidSchema(at, "A schema that contains itself cannot be followed.")
         found = self._resolve(reference, at)
         others = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
         return {**found, **others}, (*open_references, reference)
 
     def _resolve(self, reference: str, at: str) -> Mapping[str, Any]:
         if reference != "#" and not reference.startswith("#/"):
-            raise SchemaRefused(at, "Only references within the schema ('#/…') are followed.")
+            raise InvalidSchema(at, "Only references within the schema ('#/…') are followed.")
         value: Any = self._root
         for step in reference.split("/")[1:]:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
             if not isinstance(value, Mapping) or name not in value:
-                raise SchemaRefused(at, "It refers to a definition that is not there.")
+                raise InvalidSchema(at, "It refers to a definition that is not there.")
             value = value[name]
         if value is True:
             return {}
         if not isinstance(value, Mapping):
-            raise SchemaRefused(at, "It refers to something other than a schema.")
+            raise InvalidSchema(at, "It refers to something other than a schema.")
         return value
 
 
 def _check_types(kinds: Any, path: str) -> None:
     names = [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []
     if any(name not in JSON_TYPE_NAMES for name in names):
-        raise SchemaRefused(_join(path, "type"), f"Known types are: {', '.join(map(repr, JSON_TYPE_NAMES))}.")
+        raise InvalidSchema(_join(path, "type"), f"Known types are: {', '.join(map(repr, JSON_TYPE_NAMES))}.")
 
 
 def _join(path: str, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .json_schemas import SchemaRefused, inline_references
+from .json_schemas import InvalidSchema, inline_references
 from .outputs import Json, invalid_type, invalid_value, missing_parameter, unknown_parameter
 
 Validator = Callable[[Any, str, Any], Any]
@@ -121,7 +121,7 @@ def json_schema(value: Any, path: str, current: Any) -> Json:
     _check_schema(schema, path)
     try:
         inline_references(schema)
-    except SchemaRefused as refused:
+    except InvalidSchema as refused:
         raise invalid_value(f"{path}.{refused.path}" if refused.path else path, str(refused)) from None
     return schema
 

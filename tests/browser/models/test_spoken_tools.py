@@ -61,7 +61,7 @@ def caller(request: pytest.FixtureRequest, tools_app: AppProcess, browser: Brows
     tools_app.wait_for_health(lambda health: health["calls"] == 0)
 
 
-def say(caller: BrowserPage, name: str) -> float:
+def speak_request(caller: BrowserPage, name: str) -> float:
     """Say a request in the language of the page. Return when it ends."""
     return caller.play_speech(load_request(caller.language, name)).end_s  # type: ignore[attr-defined]
 
@@ -86,7 +86,7 @@ def last_reply(caller: BrowserPage) -> str:
 
 
 def test_spoken_question_is_answered_by_a_tool(caller: BrowserPage) -> None:
-    end = say(caller, "time")
+    end = speak_request(caller, "time")
     await_chips(caller, "done")
     caller.wait_until_loud(end)
     caller.wait_for_stage("listening", timeout=60)
@@ -99,24 +99,24 @@ def test_spoken_question_is_answered_by_a_tool(caller: BrowserPage) -> None:
 
 def test_acting_tool_waits_for_a_spoken_yes(caller: BrowserPage, tools_folder: Path) -> None:
     before = sent(tools_folder)
-    end = say(caller, "message")
+    end = speak_request(caller, "message")
     expect(caller.page.locator(BAR)).to_be_visible(timeout=60_000)
     caller.wait_until_loud(end)
     caller.wait_for_stage("listening", timeout=60)
     caller.wait_until_quiet()
-    end = say(caller, "no")
+    end = speak_request(caller, "no")
     await_chips(caller, "refused")
     caller.wait_for_stage("listening", timeout=60)
     caller.wait_until_quiet()
     assert sent(tools_folder) == before
 
-    end = say(caller, "message")
+    end = speak_request(caller, "message")
     expect(caller.page.locator(BAR)).to_be_visible(timeout=60_000)
     caller.wait_until_loud(end)
     caller.wait_for_stage("listening", timeout=60)
     caller.wait_until_quiet()
     assert sent(tools_folder) == before, "it waits for the answer"
-    end = say(caller, "yes")
+    end = speak_request(caller, "yes")
     await_chips(caller, "done")
     caller.wait_until_loud(end)
     caller.wait_for_stage("listening", timeout=60)
@@ -125,7 +125,7 @@ def test_acting_tool_waits_for_a_spoken_yes(caller: BrowserPage, tools_folder: P
 
 
 def test_timer_rings_in_a_later_silence(caller: BrowserPage) -> None:
-    end = say(caller, "timer")
+    end = speak_request(caller, "timer")
     await_chips(caller, "done")
     caller.wait_until_loud(end)
     replies = "() => document.querySelectorAll('#voice-chat [data-testid=bot]').length >= 2"

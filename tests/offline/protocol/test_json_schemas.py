@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from offline.protocol.json_schemas import SchemaRefused, grammar_schema, inline_references
+from offline.protocol.json_schemas import InvalidSchema, grammar_schema, inline_references
 from offline.protocol.worker_messages import Generate
 from tests.support.offline.session_driver import SessionDriver, event_types, single_error
 
@@ -42,7 +42,7 @@ def test_reference_is_replaced_by_its_definition() -> None:
     ],
 )
 def test_schema_that_cannot_be_followed_is_refused(schema: dict[str, Any], path: str) -> None:
-    with pytest.raises(SchemaRefused) as refused:
+    with pytest.raises(InvalidSchema) as refused:
         inline_references(schema)
     assert refused.value.path == path
 
