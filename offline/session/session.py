@@ -3,8 +3,7 @@
 Client events, worker results and the time go in. Events to send, work to submit and the close of the connection come
 out, as a list in order (`offline.protocol.outputs.Output`). It never waits, reads a clock or runs a model.
 
-`Session` dispatches events and owns the items. `input_turns` has the user's turns, `transcripts` their words,
-`response_manager` and `response` the replies.
+`Session` owns the items, `input_turns` the user's turns, `transcripts` their words, `response_manager` the replies.
 """
 
 from __future__ import annotations
