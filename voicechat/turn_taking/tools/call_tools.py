@@ -198,6 +198,8 @@ class CallTools:
         match event:
             case FunctionCallDone(call=FunctionCall() as call):
                 return self._take_call(event.response_id, call, now)
+            case ItemAdded() | ItemDone() if self._conversation.is_replayed(event.item.id):
+                return []  # the server confirms a call of an earlier connection, perhaps under another id
             case OutputItem() | ItemAdded() | ItemDone() if event.item.call is not None:
                 return self._take_call(event.response_id, event.item.call, now)
             case SpeechStarted():

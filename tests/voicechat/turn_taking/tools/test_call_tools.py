@@ -375,3 +375,15 @@ def test_text_of_strangers_disarms_acting_tools_in_the_next_call_and_is_replayed
     driver.send_text("Go on")
     driver.server_sends(calling_response("r1", [("c1", "act", {})]))
     assert driver.states[-1] is ToolCallState.AWAITING_APPROVAL
+
+
+def test_confirmation_of_a_replayed_call_under_another_id_runs_nothing(driver: ToolDriver) -> None:
+    driver.send_text("Look")
+    driver.server_sends(calling_response("r1", [("fc:1", "look", {})]))
+    driver.finish("fc:1")
+    driver.commands()
+    driver.call.handle_disconnected(CallStage.RECONNECTING, driver.now)
+    for event in driver.call.handle_connected(driver.now):
+        if "item" in event:
+            driver.server_sends(confirmation(event))
+    assert driver.commands() == [] and driver.states == [ToolCallState.DONE]
