@@ -36,12 +36,14 @@ async def test_http_server_whose_tool_fails_stays_connected(
     json_response: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with serve(json_response=json_response) as port:
-        async with opened_tools(tmp_path, {"h": {"url": f"http://127.0.0.1:{port}/mcp"}}) as tools:
-            await tools.wait_for("h__double")
-            for _ in range(3):
-                assert (await tools.call("h__fail")).text == "The tool's server refused the call."
-            assert "42" in (await tools.call("h__double", number=21)).text
+    async with (
+        serve(json_response=json_response) as port,
+        opened_tools(tmp_path, {"h": {"url": f"http://127.0.0.1:{port}/mcp"}}) as tools,
+    ):
+        await tools.wait_for("h__double")
+        for _ in range(3):
+            assert (await tools.call("h__fail")).text == "The tool's server refused the call."
+        assert "42" in (await tools.call("h__double", number=21)).text
     assert caplog.text.count("server open") == 1 and "SECRET" not in caplog.text
 
 
