@@ -93,7 +93,10 @@ def choose_cores() -> tuple[int | None, int | None]:
 class LoadBench:
     """One program under load, with its server and its callers."""
 
-    def __init__(self, kind: LoadKind, cores: tuple[int | None, int | None], stack: ExitStack) -> None:
+    def __init__(
+        self, kind: LoadKind, cores: tuple[int | None, int | None], stack: ExitStack, **environment: str
+    ) -> None:
+        """`environment`: more variables of the app."""
         self.kind = kind
         behind, front = str(free_port()), str(free_port())
         core_arguments = [[str(core)] if core is not None else [] for core in cores]
@@ -103,7 +106,7 @@ class LoadBench:
         server_command = ["benchmarks.support.load_server", behind, mode, *core_arguments[1]]
         app_command = ["benchmarks.support.probed_app", program, front, url, *core_arguments[0]]
         self.server = stack.enter_context(probed_process(server_command))
-        self.app = stack.enter_context(probed_process(app_command))
+        self.app = stack.enter_context(probed_process(app_command, **environment))
         self.url = f"http://127.0.0.1:{front}"
         self.callers: list[LoadCaller] = []
         self._config: dict[str, Any] = {}

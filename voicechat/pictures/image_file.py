@@ -27,7 +27,7 @@ _KEPT_APPLICATIONS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 _KEPT_APPLICATION_MAX_BYTES = 64
 """Bytes of a kept application segment: longer ones hold a thumbnail or something unknown."""
 _MARKERS_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-"""Markers without a segment, which do not stand between segments."""
+"""Markers without a segment. None of them may stand between segments."""
 _ENTROPY_MARKERS = frozenset({0x00, 0xFF, *range(0xD0, 0xD8)})
 """Bytes after 0xFF that belong to the compressed data."""
 _PNG_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sRGB", b"gAMA"})
