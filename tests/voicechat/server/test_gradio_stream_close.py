@@ -36,13 +36,14 @@ class FakeStreamReader:
         name: str = "page",
         is_endless: bool = False,
         source: AsyncIterator[str] | None = None,
+        number: str = "",
     ) -> None:
         """`source`: Gradio's messages instead of `messages`."""
         self.received: list[str] = []
         self._is_endless = is_endless
         self.gradio_ended = False
         self._changed = asyncio.Condition()
-        self._reading = asyncio.create_task(self._read(words.hold_open(name, source or self._stream(messages))))
+        self._reading = asyncio.create_task(self._read(words.hold_open(name, source or self._stream(messages), number)))
 
     async def _stream(self, messages: tuple[str, ...]) -> AsyncIterator[str]:
         for message in messages:
@@ -228,6 +229,26 @@ async def test_newest_stream_of_a_page_gets_all_messages() -> None:
     assert page.received == sent and dropped.received == ["first"]
     await page.close()
     assert not words._streams
+
+
+@pytest.mark.parametrize(("repeated", "received"), [("7", ["first", "second"]), ("8", ["second"])])
+async def test_repeated_request_gets_what_the_dropped_one_was_sent(repeated: str, received: list[str]) -> None:
+    messages: asyncio.Queue[str] = asyncio.Queue()
+
+    async def gradio() -> AsyncIterator[str]:
+        while True:
+            yield await messages.get()
+
+    words = StreamCloseBarrier()
+    dropped = FakeStreamReader(words, source=gradio(), number="7")
+    messages.put_nowait("first")
+    await dropped.wait_for_messages(1)
+    page = FakeStreamReader(words, source=gradio(), number=repeated)
+    await asyncio.wait_for(dropped.wait_until_finished(), 1)
+    messages.put_nowait("second")
+    await asyncio.wait_for(page.wait_for_messages(len(received)), 1)
+    assert page.received == received
+    await page.close()
 
 
 @pytest.mark.parametrize("steps", range(12))

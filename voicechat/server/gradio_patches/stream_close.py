@@ -12,7 +12,8 @@ with another stream, where it would get a 404 for all of them, and nothing that 
 Here the events are forgotten only when no other stream comes.
 
 A browser may send a request for a stream twice, and drop one without closing it: Chromium does when the last stream
-ended a moment ago. Gradio would give each message to either of them. Here the newest stream of a page gets them all.
+ended a moment ago. Gradio would give each message to either of them. Here the newest stream of a page gets them all,
+and of the same request also those that the dropped one was sent. The page numbers its requests (event_streams.js).
 """
 
 from __future__ import annotations
@@ -46,17 +47,38 @@ RETURN_TIMEOUT_S = 3.0
 """Seconds within which a page whose stream was cut opens another. Then its events end."""
 SUPERSEDED_TIMEOUT_S = 1.0
 """Seconds for the older of two streams to stop: its browser may take a message slowly."""
+STREAM_NUMBER = "stream"
+"""Query parameter with the number of a page's request."""
+MAX_REPEATED = 64
+"""Messages of a stream that its repeated request gets again. After more of them, it is surely read."""
 
 
 class PageStream:
     """One open stream of a page, until a newer one supersedes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: str = "") -> None:
+        """`number` is that of the page's request; "" when it has none."""
+        self.number = number
+        self.sent: list[Any] = []
+        """First messages that were sent."""
         self.superseded = asyncio.Event()
         self.stopped = asyncio.Event()
         """Set when it reads no more messages."""
         self.leftover: list[Any] = []
         """Messages that it has read and not sent."""
+
+    def note_sent(self, message: Any) -> None:
+        """Keep a message for a repeated request."""
+        if self.number and len(self.sent) < MAX_REPEATED:
+            self.sent.append(message)
+        else:
+            self.number = ""
+            self.sent.clear()
+
+    def messages_for(self, newer: PageStream) -> list[Any]:
+        """Return what `newer` has to send first."""
+        is_repeated = self.number and self.number == newer.number
+        return [*(self.sent if is_repeated else ()), *self.leftover]
 
     async def read(self, stream: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
         """Yield the messages of Gradio's `stream` until a newer stream of the page is there."""
@@ -135,25 +157,27 @@ class StreamCloseBarrier:
             with suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), CLOSE_TIMEOUT_S)
 
-    async def hold_open(self, session_hash: str, stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async def hold_open(self, session_hash: str, stream: AsyncIterable[Any], number: str = "") -> AsyncIterator[Any]:
         """Yield Gradio's stream, and keep it open after the closing message until the page closes it.
 
         The reader of this generator is cancelled then. When another stream of the same page has ended and taken the
         page's messages along, Gradio raises a 404. The response has started by then: the stream only ends.
         """
         self._mark_closed(session_hash)  # the page has opened another stream
-        own, older = PageStream(), self._streams.get(session_hash)
+        own, older = PageStream(number), self._streams.get(session_hash)
         self._streams[session_hash] = own
         try:
             if older is not None:
                 older.superseded.set()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(older.stopped.wait(), SUPERSEDED_TIMEOUT_S)
-                for message in older.leftover:
+                for message in older.messages_for(own):
+                    own.note_sent(message)
                     yield message
             self._keep_cut_page(session_hash)
             async with aclosing(self._hold_open(session_hash, own.read(stream))) as messages:
                 async for message in messages:
+                    own.note_sent(message)
                     yield message
         finally:
             own.stopped.set()
@@ -206,9 +230,10 @@ def install() -> None:
 
     class HeldOpenResponse(StreamingResponse):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            session_hash = QueryParams(scope["query_string"]).get("session_hash", "")
-            if scope["path"].endswith(STREAM_PATH) and session_hash:
-                self.body_iterator = barrier.hold_open(session_hash, self.body_iterator)
+            query = QueryParams(scope["query_string"])
+            if scope["path"].endswith(STREAM_PATH) and (session_hash := query.get("session_hash", "")):
+                number = query.get(STREAM_NUMBER, "")
+                self.body_iterator = barrier.hold_open(session_hash, self.body_iterator, number)
             await super().__call__(scope, receive, send)
 
     @functools.wraps(push)

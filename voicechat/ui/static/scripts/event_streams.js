@@ -84,11 +84,19 @@
     return new Response(body, { status: response.status, statusText: response.statusText, headers: response.headers });
   };
 
+  let streamCount = 0;
+  /** Return the request for a stream with a number of its own. With one address for all, the cache of the browser made a
+   * stream wait for the end of the one before, and sent its request twice. */
+  const numbered = (url, options) => {
+    const request = new Request(url, { ...options, cache: "no-store" });
+    const address = new URL(request.url);
+    address.searchParams.set("stream", (streamCount += 1));
+    return new Request(address, request);
+  };
   const nativeFetch = window.fetch.bind(window);
   window.fetch = async (url, options) => {
     const address = String(url?.url ?? url);
-    // The cache would make a stream wait for the end of the one before, and may send its request twice.
-    if (DATA.test(address)) return watched(await nativeFetch(new Request(url, { ...options, cache: "no-store" })));
+    if (DATA.test(address)) return watched(await nativeFetch(numbered(url, options)));
     const response = await nativeFetch(url, options);
     if (JOIN.test(address) && response.ok) {
       const { event_id: id } = await response.clone().json().catch(() => ({}));
