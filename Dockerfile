@@ -22,6 +22,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 USER voice
 # Files of the download only: a change in other files keeps the layer with the models.
 COPY --chown=voice network network
+COPY --chown=voice writing writing
 COPY --chown=voice offline/__init__.py offline/
 COPY --chown=voice offline/models offline/models
 RUN python -m offline.models fetch

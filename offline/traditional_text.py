@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from .chinese_script import count_simplified, count_traditional
+from writing.chinese_script import count_simplified, count_traditional
+from writing.verbatim_text import MAX_UNDECIDED_CHARS, TextKind, VerbatimScanner
+
 from .chinese_text import HAN_CHARACTER, to_traditional
-from .verbatim_text import MAX_UNDECIDED_CHARS, TextKind, VerbatimScanner
 
 LOOKAHEAD_CHARS = 4
 """Characters after an ambiguous one that may decide it. With OpenCC's phrases in random order, 4 gave the result of the

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from offline.chinese_script import ChineseScript
+from writing.chinese_script import ChineseScript
 
 Role = Literal["system", "user", "assistant", "tool"]
 LanguageCode = Literal["en", "zh"]

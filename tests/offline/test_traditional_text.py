@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.chinese_script import count_simplified
 from offline.chinese_text import to_traditional
 from offline.traditional_text import LOOKAHEAD_CHARS, MAX_HELD_CHARS, TraditionalConverter
 from tests.data.traditional_chinese_pairs import PAIRS
+from writing.chinese_script import count_simplified
 
 KANA_OR_HANGUL = re.compile("[\u3041-\u30ff\uac00-\ud7af]")
 SIMPLIFIED = [raw for raw, _ in PAIRS if count_simplified(raw) and not KANA_OR_HANGUL.search(raw)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .paths import ROOT
 
-PACKAGES = ("voicechat", "offline", "network")
+PACKAGES = ("voicechat", "offline", "network", "writing")
 ENTRY_MODULES = ("app", "realtime_handler")
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from voicechat.pictures.picture import Picture
 from voicechat.protocol.server_events import ServerEvent
+from writing.chinese_script import ConversationScript
 
 from .call_clock import CallClock, TimeSpan
-from .chinese.caption_script import CaptionScript
 from .event_reducer import ServerEventReducer
 from .incomplete_reason import IncompleteReason
 from .items import MESSAGE_KINDS, Item, ItemKind, Items, choose_replayed_pictures
@@ -70,7 +70,7 @@ class Conversation:
 
     def _captioned_items(self) -> Iterator[tuple[Item, Bubble]]:
         """Yield each message with its caption. A request for a script, or typed text in one, counts from there on."""
-        script, typed_texts = CaptionScript(), list[str]()
+        script, typed_texts = ConversationScript(), list[str]()
         for item in self._items:
             is_as_written = self.is_text_only
             caption = item.to_bubble() if is_as_written else item.to_caption(script.script, tuple(typed_texts))

@@ -13,10 +13,10 @@ from enum import Enum
 from typing import Any
 
 from voicechat.pictures.picture import Picture, picture_parts
+from writing.chinese_script import ChineseScript, MessageEvidence, message_evidence
 
 from .audio_text_alignment import ContentPart
 from .call_clock import TimeSpan
-from .chinese.caption_script import ChineseScript, MessageEvidence, message_evidence
 from .chinese.traditional_chinese import IncrementalCaption, to_traditional_parts
 from .incomplete_reason import IncompleteReason
 from .shown.bubble import OPEN_STATES, Bubble, BubbleState, Role

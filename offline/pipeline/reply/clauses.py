@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
 
-from offline.chinese_script import count_simplified
 from offline.chinese_text import contains_han
 from offline.llm.clause_splitter import CHINESE_REAL_TIME_FACTOR
 from offline.llm.speech_blocks import PartKind, ReplyPart, ReplySplitter
@@ -19,6 +18,7 @@ from offline.protocol.worker_messages import LanguageCode, ReplyRequest
 from offline.traditional_text import TraditionalConverter
 from offline.tts.spoken_form.markdown import strip_markdown
 from offline.tts.spoken_form.web import hosts_only
+from writing.chinese_script import count_simplified
 
 BLOCK_SENTENCES: dict[PartKind, dict[LanguageCode, str]] = {
     PartKind.CODE_START: {"en": "The code is on the page.", "zh": "程式碼在畫面上。"},

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from offline.chinese_script import ChineseScript
 from offline.pipeline.model_runtime import ModelRuntime
 from offline.pipeline.priority_executor import PriorityExecutor
 from offline.pipeline.session_worker import LoadedModels, PipelineSessionWorker
@@ -41,6 +40,7 @@ from tests.support.offline.fake_models import (
     WorkerRig,
     wait_until,
 )
+from writing.chinese_script import ChineseScript
 
 WEATHER_TOOL_JSON = (
     '{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}'

@@ -208,6 +208,17 @@ async def test_events_of_a_page_that_has_returned_go_on_when_its_stream_ends(mon
     assert queue.ended_pages == [] and "page" in queue.pending_messages_per_session
 
 
+async def test_late_cut_of_an_older_stream_ends_no_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_close, "RETURN_TIMEOUT_S", 0.05)
+    queue, words = FakeQueue(), StreamCloseBarrier()
+    page = FakeStreamReader(words, "data: {}", is_endless=True)
+    await page.wait_for_messages(1)
+    words.forget_unless_back("page", queue, FakeQueue.clean_events)
+    await asyncio.wait_for(words._cut["page"], 1)
+    assert queue.ended_pages == [] and "page" in queue.pending_messages_per_session
+    await page.close()
+
+
 async def test_newest_stream_of_a_page_gets_all_messages() -> None:
     """A browser sent the request for a stream twice, and reads only the second."""
     messages: asyncio.Queue[str] = asyncio.Queue()

@@ -148,6 +148,8 @@ class StreamCloseBarrier:
     async def _forget(self, session_hash: str, queue: Queue, clean_events: Any) -> None:
         await asyncio.sleep(RETURN_TIMEOUT_S)
         del self._cut[session_hash]
+        if session_hash in self._streams:  # the cut one was not the newest
+            return
         queue.pending_messages_per_session.pop(session_hash, None)
         await clean_events(queue, session_hash=session_hash)
 

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 import pytest
 
-from offline.chinese_script import ChineseScript
 from offline.pipeline.reply.clauses import script_converter, split_reply, written_text
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
+from writing.chinese_script import ChineseScript
 
 
 async def stream(*texts: str) -> AsyncIterator[str]:

@@ -10,13 +10,13 @@ from itertools import pairwise
 
 import pytest
 
-from offline.chinese_script import ChineseScript
 from offline.pipeline.model_runtime import ModelRuntime
 from offline.pipeline.priority_executor import PriorityExecutor
 from offline.pipeline.reply.generator import ReplyGenerator, ReplyResult
 from offline.protocol.worker_messages import LlmMessage, ReplyDone, ReplyRequest, ReplyText
 from tests.support.manual_clock import SETTLE_TURNS, ManualClock
 from tests.support.offline.fake_models import FakeLanguageModel, FakeSynthesizer, wait_until
+from writing.chinese_script import ChineseScript
 
 TOKEN_S = 0.1
 """Seconds between two tokens of a slow model."""

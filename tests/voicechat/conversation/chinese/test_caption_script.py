@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 
 from tests.data.traditional_chinese_pairs import PAIRS
 from tests.support.realtime import server_events
-from voicechat.conversation.chinese.caption_script import (
-    MessageEvidence,
-    message_evidence,
-    requested_script,
-    written_script,
-)
 from voicechat.conversation.chinese.traditional_chinese import (
     MAX_HELD_CHARS,
     IncrementalCaption,
     to_traditional,
     to_traditional_caption,
 )
-from voicechat.conversation.chinese.verbatim_spans import MAX_UNDECIDED_CHARS
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.record import ConversationRecord
 from voicechat.protocol.server_events import parse_event
+from writing.chinese_script import (
+    MessageEvidence,
+    message_evidence,
+    requested_script,
+    written_script,
+)
+from writing.verbatim_text import MAX_UNDECIDED_CHARS
 
 TYPED = ("請問「头发干了」是什麼意思？", "我们后天见面")
 PIECES = [raw for raw, _ in PAIRS if raw] + [

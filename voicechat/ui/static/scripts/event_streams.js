@@ -12,7 +12,8 @@
   const DATA = /\/gradio_api\/queue\/data/;
   const CLOSE_MESSAGE = 'data: {"msg":"close_stream"}\n\n';
   const unanswered = new Set(); // ids of events without an outcome
-  const early = new Set(); // ids of events whose outcome came before their acknowledgement
+  const early = new Set(); // ids of events whose outcome came before their acknowledgement; some get none
+  const MAX_EARLY = 100;
   let streams = 0; // open ones
   let reopenings = 0;
   let timer = 0;
@@ -31,7 +32,9 @@
   };
   const settle = (id) => {
     reopenings = 0;
-    if (!unanswered.delete(id)) early.add(id);
+    if (unanswered.delete(id)) return;
+    if (early.size >= MAX_EARLY) early.clear();
+    early.add(id);
   };
   /** Note a line of a stream. Return whether it closes the stream. */
   const note = (line) => {

@@ -1,4 +1,4 @@
-"""Script of captions: Traditional, or Simplified for a visitor who writes it or asks for it. Pure.
+"""Chinese script of a conversation: Traditional, or Simplified for a person who writes it or asks for it. Pure.
 
 Typed text and explicit requests decide. A transcript's characters are no evidence, because recognizers write Simplified
 by themselves; its words may be a request all the same.
@@ -18,7 +18,7 @@ _OTHERS_WORDS = re.compile(
     r"(?ms)^[ \t]*(?P<fence>```|~~~).*?(?:^[ \t]*(?P=fence)|\Z)|`[^`\n]*`"
     r"|「[^「」\n]*」|『[^『』\n]*』|“[^“”\n]*”|\"[^\"\n]*\"|^[ \t]*>[^\n]*$"
 )
-"""Code and quotations of a message: they say nothing about the script that the visitor writes."""
+"""Code and quotations of a message: they say nothing about the script that the person writes."""
 _KANA_OR_HANGUL = re.compile(r"[\u3041-\u30ff\uac00-\ud7af]")
 _SIMPLIFIED_IN_BIG5 = "与儿优坏怀惊机气网听赶离"
 """Simplified characters of Big5 that its users do not type: there they are obsolete variants or radicals."""
@@ -67,7 +67,7 @@ _ANY_NAME = re.compile("|".join(_NAMES.values()), re.IGNORECASE)
 
 
 class MessageEvidence(NamedTuple):
-    """What one message of the visitor says about the script."""
+    """What one message of the person says about the script."""
 
     requested: ChineseScript | None = None
     written: ChineseScript | None = None
@@ -108,12 +108,17 @@ def count_simplified(text: str) -> int:
     return len(_exclusive_characters()[0].findall(text))
 
 
+def count_traditional(text: str) -> int:
+    """Return the number of characters that occur in Traditional text only."""
+    return len(_exclusive_characters()[1].findall(text))
+
+
 def written_script(text: str) -> ChineseScript | None:
     """Return the script of a typed message; None for text without evidence, such as Japanese or characters of both."""
     own = _OTHERS_WORDS.sub("\n", text)
     if _KANA_OR_HANGUL.search(own):
         return None
-    simplified, traditional = (len(pattern.findall(own)) for pattern in _exclusive_characters())
+    simplified, traditional = count_simplified(own), count_traditional(own)
     if simplified == traditional:
         return None
     return "simplified" if simplified > traditional else "traditional"
@@ -164,10 +169,10 @@ def message_evidence(text: str, *, is_typed: bool) -> MessageEvidence:
     return MessageEvidence(requested_script(text), written, asks_for_simplified_once(text), is_quotable)
 
 
-class CaptionScript:
-    """Script of the messages after those that were noted, oldest first.
+class ConversationScript:
+    """Script of the replies after the messages that were noted, oldest first.
 
-    The latest request counts, else the script of the latest typed message with evidence, else Traditional.
+    The latest request counts, else the script of the latest typed message with evidence.
     """
 
     def __init__(self) -> None:
@@ -176,15 +181,20 @@ class CaptionScript:
         self._once = False
 
     def note(self, evidence: MessageEvidence) -> None:
-        """Take in the next message of the visitor."""
+        """Take in the next message of the person."""
         self._requested = evidence.requested or self._requested
         self._written = evidence.written or self._written
         self._once = evidence.asks_for_simplified_once
 
     @property
+    def decided(self) -> ChineseScript | None:
+        """Script that the person wants or writes; None without evidence."""
+        return "simplified" if self._once else self._requested or self._written
+
+    @property
     def script(self) -> ChineseScript:
         """Script of a reply now."""
-        return "simplified" if self._once else self._requested or self._written or "traditional"
+        return self.decided or "traditional"
 
 
 def _other(script: ChineseScript) -> ChineseScript:
