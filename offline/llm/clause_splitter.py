@@ -107,11 +107,6 @@ class ClauseSplitter:
         line, self._pending_text = self._pending_text[start:], self._pending_text[:start]
         return line
 
-    @property
-    def has_pending(self) -> bool:
-        """Return whether the text of an incomplete clause is held."""
-        return bool(self._pending_text)
-
     def flush(self) -> list[str]:
         """Return the incomplete clause, if any. Call it once, after the last piece."""
         rest, self._pending_text = self._pending_text, ""

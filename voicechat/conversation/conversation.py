@@ -57,10 +57,6 @@ class Conversation:
         """Return the messages without tool calls."""
         return [bubble for bubble in self.bubbles() if bubble.tool_use is None]
 
-    def tool_uses(self) -> list[ToolUse]:
-        """Return the shown tool calls, oldest first."""
-        return [bubble.tool_use for bubble in self.bubbles() if bubble.tool_use is not None]
-
     def captions(self) -> tuple[Bubble, ...]:
         """Return all messages as the page shows them: spoken Chinese in the script that the visitor reads.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.tools.shown_uses import shown_uses
 from tests.support.tools.tool_events import CallingDialect, calling_response
 from voicechat.conversation.conversation import Conversation
 from voicechat.conversation.export import to_json, to_markdown, to_srt
@@ -46,7 +47,7 @@ def test_tool_call_of_a_server_without_items_is_put_at_the_end() -> None:
     conversation = Conversation()
     conversation.add_user_message("Look")
     conversation.set_tool_use(DONE, "r1")
-    assert conversation.tool_uses() == [DONE]
+    assert shown_uses(conversation) == [DONE]
 
 
 def test_record_keeps_tool_calls_and_closes_open_ones() -> None:
@@ -57,7 +58,7 @@ def test_record_keeps_tool_calls_and_closes_open_ones() -> None:
     restored = Conversation()
     restored.restore(ConversationRecord.from_json(dumped))
     assert [bubble.role for bubble in restored.bubbles()] == ["user", "tool", "user"]
-    assert restored.tool_uses() == [DONE]
+    assert shown_uses(restored) == [DONE]
 
 
 def test_older_record_may_hold_text_of_strangers() -> None:

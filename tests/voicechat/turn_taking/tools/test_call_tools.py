@@ -11,6 +11,7 @@ import pytest
 from tests.support.pictures.new_picture import make_picture
 from tests.support.realtime import server_events
 from tests.support.realtime.call_driver import CallDriver, event_types
+from tests.support.tools.shown_uses import shown_uses
 from tests.support.tools.tool_events import CallingDialect, calling_response, confirmation
 from voicechat.audio.waiting_sound import DELAY_S
 from voicechat.conversation.conversation import Conversation
@@ -251,7 +252,7 @@ def test_end_of_the_call_cancels_tools(driver: ToolDriver) -> None:
     driver.commands()
     driver.call.end(CallStage.ENDED, None, driver.now)
     assert driver.commands() == [CancelTool("c1")]
-    (use,) = driver.call.conversation.tool_uses()
+    (use,) = shown_uses(driver.call.conversation)
     assert use.state == "cancelled"
 
 
@@ -325,7 +326,7 @@ def test_titles_of_a_call_stay_when_its_tool_is_switched_off(driver: ToolDriver)
     driver.server_sends(calling_response("r1", [("c1", "look", {})]))
     driver.call.tools.tracker.set_tools({})
     driver.finish("c1")
-    (use,) = driver.call.conversation.tool_uses()
+    (use,) = shown_uses(driver.call.conversation)
     assert (use.state, use.title("en")) == ("done", "Look")
 
 

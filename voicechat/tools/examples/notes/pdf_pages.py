@@ -6,7 +6,6 @@ This file is also that process's program: bytes of a PDF in, one JSON line out f
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -17,11 +16,6 @@ MAX_PAGE_CHARS = 20_000
 """Characters of one page."""
 PDF_SECONDS = 60.0
 """Seconds that one PDF may take."""
-
-
-def can_read_pdf() -> bool:
-    """Return whether the package that reads PDFs is installed."""
-    return importlib.util.find_spec("pypdf") is not None
 
 
 def pdf_pages(content: bytes, seconds: float = PDF_SECONDS) -> list[str]:

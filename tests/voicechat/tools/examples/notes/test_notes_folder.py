@@ -11,7 +11,7 @@ from tests.support.tools.sample_notes import make_pdf, write_notes
 from voicechat.tools.examples.notes import folder as folder_module
 from voicechat.tools.examples.notes.folder import NoteFile, decode_text, list_notes, read_note
 from voicechat.tools.examples.notes.library import REFRESH_SECONDS, NotesLibrary
-from voicechat.tools.examples.notes.pdf_pages import can_read_pdf, pdf_pages
+from voicechat.tools.examples.notes.pdf_pages import pdf_pages
 from voicechat.tools.examples.search_notes import answer_from
 
 
@@ -139,10 +139,6 @@ def test_library_that_is_being_read_for_the_first_time_says_so(tmp_path: Path, m
     assert "still being read" in answers[0].speech
 
 
-needs_pypdf = pytest.mark.skipif(not can_read_pdf(), reason="pypdf is not installed")
-
-
-@needs_pypdf
 def test_pdf_is_answered_with_its_page(tmp_path: Path) -> None:
     pages = ("Washing machine\nUse the short programme for lightly worn clothes.", "Clean the lint filter every month.")
     (tmp_path / "washer_guide.pdf").write_bytes(make_pdf(*pages))
@@ -153,18 +149,15 @@ def test_pdf_is_answered_with_its_page(tmp_path: Path) -> None:
     assert chinese == "根據《washer guide》第 2 頁：Clean the lint filter every month."
 
 
-@needs_pypdf
 @pytest.mark.parametrize("content", [b"", b"not a pdf", b"%PDF-1.7\n" + b"\xff" * 5000, make_pdf("one")[:-200]])
 def test_pdf_that_is_broken_has_no_pages_and_harms_nothing(content: bytes) -> None:
     assert pdf_pages(content) in ([], ["one"])
 
 
-@needs_pypdf
 def test_pdf_that_takes_too_long_is_given_up() -> None:
     assert pdf_pages(make_pdf("one"), seconds=0.001) == []
 
 
-@needs_pypdf
 def test_reading_a_pdf_loads_its_package_in_another_process_only() -> None:
     import sys
 
