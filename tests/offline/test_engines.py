@@ -43,3 +43,22 @@ def test_engines_report_nothing_and_keep_no_device_id(tmp_path: Path) -> None:
     environ |= dict.fromkeys(("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"), str(tmp_path))
     subprocess.run([sys.executable, "-c", OPEN_A_MODEL], cwd=ROOT, env=environ, check=True, timeout=60)
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux shows them")
+def test_voice_detection_of_a_window_starts_no_thread_and_keeps_the_environment() -> None:
+    program = """
+import os
+from offline.stt.turn_detection import VAD_WINDOW_SAMPLES, create_silero_vad
+
+detect = create_silero_vad()
+before = len(os.listdir("/proc/self/task"))
+detect(bytes(2 * VAD_WINDOW_SAMPLES))
+print(len(os.listdir("/proc/self/task")) - before, os.environ.get("OMP_THREAD_LIMIT"))
+"""
+    for limit in (None, "3"):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_THREAD_LIMIT"}
+        if limit:
+            environment["OMP_THREAD_LIMIT"] = limit
+        ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert ran.stdout.split() == ["0", str(limit)], ran.stderr

@@ -39,9 +39,24 @@ FAKE_AUDIO_DEVICES_SCRIPT = """
     return btoa(text);
   };
 
-  // ---- recorder: output of the audio elements of call and sound check, with volume and mute, in one recording
+  // ---- recorder: output of the audio elements of call and sound check, with volume and mute, in one recording.
+  // Blocks of 20 ms, each with its RMS: the questions below look at numbers, not at samples.
   const worklet = `registerProcessor('recorder', class extends AudioWorkletProcessor {
-    process([input]) { if (input[0]) this.port.postMessage([currentFrame, input[0].slice()]); return true; } });`;
+    block = new Float32Array(480); filled = 0; first = 0;
+    process([[input]]) {
+      if (!input) return true;
+      if (!this.filled) this.first = currentFrame;
+      for (let i = 0; i < input.length; i++) {
+        this.block[this.filled++] = input[i];
+        if (this.filled < 480) continue;
+        let sum = 0;
+        for (const x of this.block) sum += x * x;
+        this.port.postMessage({ first: this.first, samples: this.block, rms: Math.sqrt(sum / 480) });
+        this.first += 480; this.filled = 0;
+      }
+      return true;
+    }
+  });`;
   const heard = [];
   let node = null;
   const listen = async () => {
@@ -53,20 +68,26 @@ FAKE_AUDIO_DEVICES_SCRIPT = """
     const silence = context.createConstantSource(); silence.offset.value = 0; silence.connect(node); silence.start();
   };
   const ready = listen();
-  const sources = new WeakMap();
+  const since = function* (seconds) {
+    const first = Math.round(seconds * 24000);
+    for (let k = heard.length - 1; k >= 0 && heard[k].first >= first; k--) yield heard[k].rms;
+  };
+  const taps = new WeakMap();
+  const follow = (audio) => {
+    const tap = taps.get(audio.srcObject);
+    if (tap) tap.gain.value = audio.muted ? 0 : audio.volume;
+  };
+  document.addEventListener("volumechange", ({ target }) => follow(target), true);
   setInterval(() => {
     for (const audio of document.querySelectorAll("#voice-call audio, #voice-check audio")) {
       const stream = audio.srcObject;
-      if (!stream || !node) continue;
-      let tap = sources.get(stream);
-      if (!tap) {
-        const gain = context.createGain();
-        context.createMediaStreamSource(stream).connect(gain).connect(node);
-        sources.set(stream, (tap = gain));
-      }
-      tap.gain.value = audio.muted ? 0 : audio.volume;
+      if (!stream || !node || taps.has(stream)) continue;
+      const gain = context.createGain();
+      context.createMediaStreamSource(stream).connect(gain).connect(node);
+      taps.set(stream, gain);
+      follow(audio);
     }
-  }, 20);
+  }, 50);
 
   window.caller = {
     ready,
@@ -86,27 +107,19 @@ FAKE_AUDIO_DEVICES_SCRIPT = """
     recording(from, to) {
       const first = Math.round(from * 24000), count = Math.max(0, Math.round((to - from) * 24000));
       const out = new Float32Array(count);
-      for (const [frame, block] of heard) {
+      for (const { first: frame, samples } of heard) {
         const at = frame - first;
-        if (at + block.length <= 0 || at >= count) continue;
-        for (let i = 0; i < block.length; i++) if (at + i >= 0 && at + i < count) out[at + i] = block[i];
+        if (at + samples.length <= 0 || at >= count) continue;
+        for (let i = 0; i < samples.length; i++) if (at + i >= 0 && at + i < count) out[at + i] = samples[i];
       }
       return encode(out);
     },
     loud(from, level) {   // was there output above `level` (RMS over 20 ms) since `from`?
-      const first = Math.round(from * 24000); let sum = 0, n = 0;
-      for (let k = heard.length - 1; k >= 0 && heard[k][0] >= first; k--) {
-        for (const x of heard[k][1]) { sum += x * x; n++; }
-        if (n >= 480) { if (Math.sqrt(sum / n) > level) return true; sum = 0; n = 0; }
-      }
+      for (const rms of since(from)) if (rms > level) return true;
       return false;
     },
     quiet(seconds, level) {   // was the output below `level` for the last `seconds`?
-      const first = (context.currentTime - seconds) * 24000; let sum = 0, n = 0;
-      for (let k = heard.length - 1; k >= 0 && heard[k][0] >= first; k--) {
-        for (const x of heard[k][1]) { sum += x * x; n++; }
-        if (n >= 480) { if (Math.sqrt(sum / n) > level) return false; sum = 0; n = 0; }
-      }
+      for (const rms of since(context.currentTime - seconds)) if (rms > level) return false;
       return true;
     },
   };

@@ -103,6 +103,7 @@
   let microphone = null;
   let meters = [];
   let frame = 0;
+  const LEVEL_MS = 15; // between the frames that draw the levels: every second one at 60 Hz
   const createLevelMeter = (stream, name) => {
     const analyser = context.createAnalyser();
     analyser.fftSize = 512;
@@ -117,6 +118,10 @@
    * descendants would restyle the whole page in every frame. */
   const levelElements = () =>
     document.querySelectorAll(`${CALL} button[aria-label="start stream"], .aura, #voice-chat .message-row:last-child .avatar-container`);
+  const showLevel = (name, level) => {
+    for (const element of levelElements()) element.style.setProperty(`--level-${name}`, level.toFixed(2));
+  };
+  const levels = () => meters.map((each) => each.level.toFixed(2)).join();
   const drawLevels = () => {
     frame = 0;
     if (!microphone) return; // the call has ended
@@ -124,14 +129,15 @@
     if (modelStream?.getAudioTracks().length && !meters.some((each) => each.stream === modelStream)) {
       meters = [...meters.filter((each) => each.name === "user"), createLevelMeter(modelStream, "model")];
     }
+    const shown = levels();
     for (const each of meters) {
       each.analyser.getFloatTimeDomainData(each.samples);
       const power = each.samples.reduce((sum, x) => sum + x * x, 0) / each.samples.length;
       const loud = Math.min(1, Math.max(0, (10 * Math.log10(power + 1e-9) + 55) / 40)); // -55 dBFS: 0, -15 dBFS: 1
-      each.level = Math.max(loud, each.level * 0.85);
-      for (const element of levelElements()) element.style.setProperty(`--level-${each.name}`, each.level.toFixed(2));
+      each.level = Math.max(loud, each.level * 0.72);
     }
-    frame = requestAnimationFrame(drawLevels);
+    if (levels() !== shown) for (const each of meters) showLevel(each.name, each.level);
+    frame = setTimeout(() => requestAnimationFrame(drawLevels), LEVEL_MS);
   };
   document.addEventListener("voice-microphone", ({ detail }) => {
     microphone = detail;
@@ -148,7 +154,7 @@
     meters = [];
     context?.suspend();
     talking = false;
-    for (const name of ["user", "model"]) for (const element of levelElements()) element.style.setProperty(`--level-${name}`, "0");
+    for (const name of ["user", "model"]) showLevel(name, 0);
   });
 
   // ---------------------------------------------------------------- push-to-talk and keyboard shortcuts

@@ -1,5 +1,5 @@
-/* Corrections of Gradio's and fastrtc's components: details that close at every update, a hidden wave that is computed
- * all the time, and a sound from another host. */
+/* Corrections of Gradio's and fastrtc's components: details that close at every update, a hidden wave and a hidden
+ * pulse that are computed all the time, and a sound from another host. */
 (() => {
   "use strict";
 
@@ -19,17 +19,25 @@
     if (details && panel.dataset.open === "true" && !details.open) details.open = true;
   };
 
-  // ---------------------------------------------------------------- wave
-  // dock.css hides fastrtc's wave, but the component would compute its curves in every frame, and make the browser style
-  // the page for each of them. It draws the curves that it finds.
-  const removeWave = () => {
-    for (const curve of document.querySelectorAll("#voice-call .wave-path")) curve.remove();
+  // ---------------------------------------------------------------- wave and pulse
+  // dock.css hides fastrtc's wave and pulse. The component would compute both in every frame, also in an idle page, and
+  // keep an AudioContext running for each: 13 % of a slow processor. Neither is ever drawn.
+  const nextFrame = window.requestAnimationFrame.bind(window);
+  const drawings = new WeakMap(); // callback: whether it draws the wave or the pulse
+  const drawsWave = (callback) => {
+    if (!drawings.has(callback)) {
+      const source = Function.prototype.toString.call(callback);
+      const again = source.includes("requestAnimationFrame");
+      drawings.set(callback, again && (source.includes("getByteFrequencyData") || source.includes("Math.sin")));
+    }
+    return drawings.get(callback);
+  };
+  window.requestAnimationFrame = (callback) => (drawsWave(callback) ? 0 : nextFrame(callback));
+  AnalyserNode.prototype.getByteFrequencyData = function () {
+    this.context.suspend(); // only fastrtc's component reads these values
   };
 
-  new MutationObserver(() => {
-    restoreOpenDetails();
-    removeWave();
-  }).observe(document, { childList: true, subtree: true });
+  new MutationObserver(restoreOpenDetails).observe(document, { childList: true, subtree: true });
 
   // ---------------------------------------------------------------- a sound from another host
   // fastrtc's component loads a sound for stop words from another host, which the page's policy refuses. Calls have none.
