@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.support.app.app_process import AppProcess
+from tests.support.browser.axe import assert_no_axe_findings, axe_findings
 from tests.support.browser.page_geometry import layout_faults, settle
 from tests.support.browser.page_scripts import CALL_BUTTON
 from tests.support.browser.page_states import STATES, show_interrupted_reply, show_state
@@ -34,20 +34,6 @@ def visited(request: pytest.FixtureRequest, echo_app: AppProcess, browser: Brows
     yield page
     assert not page.errors
     page.close()
-
-
-def axe_findings(page: Page) -> list[str]:
-    """Return the violations of any impact that axe-core finds in the present state."""
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:160]} {node['failureSummary']}" for each in found for node in each["nodes"]]
-
-
-def assert_no_axe_findings(page: Page, state: str) -> None:
-    """Assert that axe-core finds nothing in a state, light and dark."""
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)
-        settle(page)
-        assert not axe_findings(page), (state, scheme)
 
 
 def assert_accessible(page: Page, state: str, locale: Locale, *needed: str) -> None:

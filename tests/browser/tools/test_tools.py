@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.app.app_process import AppProcess, running_app
+from tests.support.browser.axe import assert_no_axe_findings
 from tests.support.browser.browser_page import BrowserPage
 from tests.support.browser.page_geometry import layout_faults, settle
 from tests.support.browser.page_scripts import CALL_BUTTON
@@ -116,6 +117,7 @@ def test_chip_shows_a_call_between_the_bubbles(caller: BrowserPage, tools_server
         caller.page.set_viewport_size({"width": width, "height": height})
         settle(caller.page)
         assert layout_faults(caller.page, CALL_BUTTON) == [], (width, height)
+    assert_no_axe_findings(caller.page, "chip")
     said = caller.page.locator("#read-aloud p").all_text_contents()
     assert [words for words in said if words.startswith("Weather")][-1] == "Weather, done"
 
@@ -151,6 +153,7 @@ def test_approval_bar_takes_the_focus_covers_nothing_and_allows(
         settle(caller.page)
         faults = layout_faults(caller.page, CALL_BUTTON, f"{BAR} [data-decision=allow]", "#voice-input textarea")
         assert faults == [], (width, height)
+    assert_no_axe_findings(caller.page, "approval bar")
     caller.page.keyboard.press("Tab")
     assert "approval-arguments" in focused(caller.page)
     caller.page.keyboard.press("Tab")
