@@ -93,7 +93,7 @@ class _HubHandler(BaseHTTPRequestHandler):
 def running_hub(**behaviour: object) -> Iterator[FakeHub]:
     """Run a fake hub; `behaviour` is that of `HubBehaviour`."""
     hub = FakeHub(HubBehaviour(**behaviour))  # type: ignore[arg-type]
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield hub

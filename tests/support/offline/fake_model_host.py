@@ -55,7 +55,7 @@ class _ModelHostHandler(BaseHTTPRequestHandler):
 @contextmanager
 def running_model_host(content: dict[str, bytes], *, ranges: bool = True) -> Iterator[FakeModelHost]:
     server = FakeModelHost(content, ranges=ranges)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield server

@@ -47,7 +47,7 @@ def restored_gc() -> Iterator[None]:
     thresholds = gc.get_threshold()
     yield
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    gc.freeze()  # as the suite left it; see `tests/conftest.py`
 
 
 def make_old_garbage(collections: int = gc_scheduler.IDLE_GEN1_COLLECTIONS) -> weakref.ref[ReferenceCycle]:
