@@ -21,6 +21,15 @@ from .page_scripts import CALL_BUTTON, FAKE_AUDIO_DEVICES_SCRIPT
 EVENT_TIMEOUT_S = 100.0
 """Seconds to wait for an event. A busy computer may need a third of it."""
 
+SWITCHED_OFF = (
+    # What Playwright switches off: Chromium takes the last list only.
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades", "LensOverlay"),
+    *("HttpsFirstBalancedModeAutoEnable", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "PreconnectToSearch"),
+    # Suggestions of the address bar: a page of its own in each window, a second of processor time.
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebuiOmniboxAimPopup"),
+)
+"""Features of Chromium."""
 CHROMIUM_FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -33,6 +42,7 @@ CHROMIUM_FLAGS = [
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
+    f"--disable-features={','.join(SWITCHED_OFF)}",
 ]
 
 
