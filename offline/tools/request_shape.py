@@ -32,7 +32,8 @@ _REMARK_EN = _words(
 """Remarks that begin as requests and questions do."""
 _OWN_WISH_EN = re.compile(
     r"(?:i (?:really |also |just )?(?:want|need) to|i'd (?:like|love) to|i would (?:like|love) to|i wanna) "
-    r"(?!(?:know|find|hear|check|set|start|send|text|message|calculate|work out|convert|turn|switch|search|look up|see (?:if|what|whether|how|my)|"
+    r"(?!(?:know|find|hear|check|set|start|send|text|message|calculate|work out|convert|turn|switch|"
+    r"search|look up|see (?:if|what|whether|how|my)|"
     r"ask|be (?:reminded|woken|called)|have (?:a|an|the)|get|put|dim|tell|let|write|e-?mail|add|figure|read|"
     r"count|make sure|schedule|wake|leave|change|multiply|divide|split|adjust|pull up|open|run)\b)\w+"
 )
@@ -63,7 +64,8 @@ _ONSET_EN = re.compile(
     r"(?<=[a-z0-9]) (?=(?:"
     r"(?:can|could|would|will) you (?!believe|imagine|feel|sing|dance|guess|think|like|love|ever)|please [a-z]+|"
     r"(?:what|which|when|where)(?:'s| is| are| does| do| will| would| time) |"
-    r"how (?:much|many|long|hot|cold|warm|far|late|tall|old|heavy|big)\b(?: \w+)? (?:is|are|does|do|did|will|would|'s) |"
+    r"how (?:much|many|long|hot|cold|warm|far|late|tall|old|heavy|big)\b(?: \w+)?"
+    r" (?:is|are|does|do|did|will|would|'s) |"
     r"remind me |let me know |wake me |tell me (?:what|how|when|if|the) |give me (?:a|an|the) |"
     r"(?:turn|switch|shut) (?:the|on|off|it|down|up|that|those|all) |dim (?:the|it) |set (?:a|an|the) |"
     r"(?:check|look up|find|search|convert|calculate) (?:it|the|my|that|for|in) |"
@@ -110,8 +112,8 @@ _TAG_ZH = re.compile(
     r"你敢信|有没有)[?!]*$"
 )
 _NO_QUESTION_ZH = re.compile(
-    r"没什么|什么都|什么的|不知道(?:为什么|怎么)?|怎么(?:这么|那么|这样|会这|都|又|老是|1直|可能|就)|多么|好几|几乎|"
-    r"(?:这|那|前|过|最近|近|隔|有|十|了)几(?:天|年|个|次|周|位|月)?|几(?:个|位)(?:好?朋友|人|同事|同学)|谁(?:知道|都|叫|不)|"
+    r"没什么|什么都|什么的|不知道(?:为什么|怎么)?|怎么(?:这么|那么|这样|会这|都|又|老是|总是|每|1直|可能|就)|多么|好几|几乎|"
+    r"(?:这|那|前|过|最近|近|隔|有|十|了|\d)几(?:天|度|公分|公斤|公里|分钟?|小时|块|岁|年|个|次|周|位|月)?|几(?:个|位)(?:好?朋友|人|同事|同学)|谁(?:知道|都|叫|不)|"
     r"哪(?:有|里都|知道|像|能)|不管|多少(?:会|有点|都)|说什么|算什么|想什么|几(?:天|年|次)(?:没|都|下来)|什么时候都|几点都"
 )
 """Question words that ask nothing."""
