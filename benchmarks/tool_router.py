@@ -2,7 +2,7 @@
 
     python -m benchmarks.tool_router [--quick] [--json] [--language en|zh] [--model]
 
-Each of three sets has forty requests of each language. Half of them need one of eight functions, and half are small
+Each of four sets has forty requests of each language. Half of them need one of eight functions, and half are small
 talk. The router was extended with the first two sets in sight. The table has all, with and without the keywords in the
 descriptions. No model is loaded.
 
@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.support.tools.router_requests import chosen_names, read_declarations, read_requests, router_figures
 
-SETS = ("first", "second", "third")
+SETS = ("first", "second", "third", "fourth")
 QUICK_STRIDE = 4
 """With `--quick`, every such request is judged."""
 

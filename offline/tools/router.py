@@ -17,7 +17,7 @@ from offline.facts.registry import catch_fact
 from .concepts import CONCEPTS, Concept
 from .declaration import DeclaredTool, content_words, keyword_weight, read_declaration
 from .hints import has_hint
-from .wording import Clause, ClauseForm, read_clauses
+from .wording import ASKING_FORMS, Clause, ClauseForm, read_clauses
 
 THRESHOLD = 0.6
 """Score from which a function is called."""
@@ -41,20 +41,20 @@ ANSWERED_BY_CODE_SCORE = 2.0
 _FORM_FACTORS = {
     ClauseForm.REQUEST: 1.0,
     ClauseForm.QUESTION: 0.85,
-    ClauseForm.FRAGMENT: 0.75,
+    ClauseForm.FRAGMENT: 0.65,
+    ClauseForm.WISH: 0.55,
     ClauseForm.STATEMENT: 0.25,
     ClauseForm.KNOWLEDGE: 0.25,
     ClauseForm.PERSONAL: 0.1,
     ClauseForm.NEGATED: 0.0,
 }
 """Share of the score that counts in a clause of this form."""
-_OWN_FORM_FACTORS = {**_FORM_FACTORS, ClauseForm.STATEMENT: 0.35, ClauseForm.KNOWLEDGE: 0.35}
+_OWN_FORM_FACTORS = {**_FORM_FACTORS, ClauseForm.WISH: 1.0, ClauseForm.STATEMENT: 0.35, ClauseForm.KNOWLEDGE: 0.35}
 """The same where the clause asks by its own form."""
 
 
-_HINTED_FORMS = (ClauseForm.REQUEST, ClauseForm.QUESTION, ClauseForm.FRAGMENT)
-STATEMENT_WEAK_THRESHOLD = 0.3
-"""The same for a message without a request or a question."""
+FRAGMENT_WEAK_THRESHOLD = 0.3
+"""The same for a message that is a fragment as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,14 @@ def weakly_matching_tools(
 
 
 def _weak_score(tool: DeclaredTool, clauses: Sequence[Clause], fact_name: str) -> float:
-    concept = concept_of(tool)
-    hinted = any(has_hint(concept, clause.text) for clause in clauses if clause.form in _HINTED_FORMS)
-    asks = any(clause.form in (ClauseForm.REQUEST, ClauseForm.QUESTION) for clause in clauses)
-    if asks and not hinted:  # the hint may be in the facts before the question
-        hinted = has_hint(concept, clauses[0].text)
+    """Return the score of a request or question with its hints. Statements, exclamations and opinions have none."""
     score = _score(tool, clauses, fact_name)
-    if not asks and not hinted and score < STATEMENT_WEAK_THRESHOLD:
-        return 0.0
-    return score + (HINT_SCORE if hinted else 0.0)
+    asking = [clause for clause in clauses if clause.form in ASKING_FORMS]
+    if not asking:
+        is_fragment = clauses[0].form is ClauseForm.FRAGMENT
+        return score if is_fragment and score >= FRAGMENT_WEAK_THRESHOLD else 0.0
+    concept = concept_of(tool)  # the hint may be in the facts before the question
+    return score + (HINT_SCORE if any(has_hint(concept, clause.text) for clause in (*asking, clauses[0])) else 0.0)
 
 
 def concept_of(tool: DeclaredTool) -> Concept | None:
@@ -123,7 +122,8 @@ def _score(tool: DeclaredTool, clauses: Sequence[Clause], fact_name: str) -> flo
 
 
 def _clause_score(tool: DeclaredTool, concept: Concept | None, clause: Clause) -> float:
-    if concept is not None and concept.never is not None and concept.never.search(clause.text):
+    means_another = concept is not None and concept.never is not None and concept.never.search(clause.text) is not None
+    if means_another:
         concept_matches, is_own_form = False, False
     else:
         is_own_form = concept is not None and concept.asked_by.search(clause.text) is not None
@@ -131,7 +131,7 @@ def _clause_score(tool: DeclaredTool, concept: Concept | None, clause: Clause) -
     stems = content_words(clause.text)
     score = OWN_FORM_SCORE if is_own_form else SUBJECT_SCORE if concept_matches else 0.0
     weights = sorted((keyword_weight(word, clause.text, stems) for word in tool.keywords), reverse=True)
-    hits = [weight for weight in weights if weight]
+    hits = [weight for weight in weights if weight and not means_another]
     if hits:
         score += hits[0] * (1.0 if not score else 0.3) + KEYWORD_SCORE_STEP * (len(hits) - 1)
     words = len(stems & tool.name_words) * NAME_WORD_SCORE

@@ -10,6 +10,8 @@ from enum import Enum
 from offline.chinese_text import contains_han, to_simplified
 from offline.facts.number_words import digits_for_chinese, digits_for_words
 
+from .request_shape import is_remark, is_rhetorical, split_onset
+
 MAX_ROUTED_CHARS = 300
 """Characters of a message that may ask for a function. Longer ones tell a story."""
 
@@ -18,6 +20,8 @@ class ClauseForm(Enum):
     """What a clause does."""
 
     REQUEST = "request"
+    WISH = "wish"
+    """A wish for a thing, such as "I need a lamp". It may mean a function, or the thing itself."""
     QUESTION = "question"
     FRAGMENT = "fragment"
     """A few words without a verb of their own, such as "weather tomorrow"."""
@@ -27,6 +31,9 @@ class ClauseForm(Enum):
     PERSONAL = "personal"
     """A question about the listener's own life and opinions."""
     NEGATED = "negated"
+
+
+ASKING_FORMS = (ClauseForm.REQUEST, ClauseForm.QUESTION, ClauseForm.WISH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,8 @@ _FRAME_EN = re.compile(
     r"(?:can|could|would|will) (?:you|we) (?:please |maybe |just |quickly |kindly |possibly |mind )*"
     r"(?!imagine|believe|feel|sing|dance|dream|be |like)|"
     r"(?:i want|i need|i'd like|i would like|i'd love)(?: for)? (?:you )?to|i (?:want|need)(?= (?:a|an|the) )|"
-    r"i(?:'m| am) (?:wondering|curious)(?: if| whether)?|"
-    r"i have to|i've got to|i gotta|i wanna|i'd like|help me(?: to| out and)?|let's|go ahead and|make sure to|"
+    r"i(?:'m| am| was)(?: just)? (?:wondering|curious)(?: if| whether)?|"
+    r"i wanna|i'd like|help me(?: to| out and)?|let's|go ahead and|make sure to|"
     r"be so kind and|do me a favou?r and|do you (?:know|happen to know)|any idea|any chance you (?:can|could)|"
     r"are you able to|is it possible to|i wonder|tell me(?! (?:a|an|about|something|your|more)\b)|"
     r"let me know(?! (?:in|when|after)\b)|"
@@ -55,9 +62,13 @@ _FRAME_EN = re.compile(
 )
 _STRONG_FRAME_EN = re.compile(
     r"please|pls|kindly|(?:can|could|would|will) (?:you|we|i)|i (?:want|need|wonder|wanna|gotta|have to)|i'd|"
-    r"i'm|i am|i would|"
+    r"i'm|i am|i was|i would|"
     r"i've got|help me|let's|go ahead|tell me|let me know|do you|do me|any (?:idea|chance)|are you able|"
     r"is it possible"
+)
+_WISH_EN = re.compile(
+    r"i (?:really |also |just )?need (?!to\b|you\b|help\b)|"
+    r"(?:i (?:really |also |just )?want|i'd (?:like|love)|i would (?:like|love)) (?=(?:a|an|the|another|\d+) )"
 )
 _NEGATED_EN = re.compile(
     r"(?:don't|do not|never|please don't|no need to|stop|there's no need|you don't (?:have|"
@@ -66,11 +77,12 @@ _NEGATED_EN = re.compile(
 _PERSONAL_EN = re.compile(
     r"\b(?:do|did|have|had|are|were|would|don't|aren't|can|could|will) you(?: ever| really| often| also| still|"
     r" even)?\s+"
-    r"(?:like|love|enjoy|prefer|think|feel|believe|miss|hate|dream|sleep|eat|get|dance|sing|remember being|been|"
-    r"want|have|ok|"
+    r"(?:like|love|enjoy|prefer|think|feel|believe|miss|hate|dream|sleep|eat|get(?! when| if)|dance|sing|"
+    r"remember being|been|want|have|ok|"
     r"okay|alive|real|human|happy|sad|tired|bored|lonely|afraid|imagine|be|a |an |there|good|married|old|learn|"
     r"seen|tried)\b"
-    r"|\bwhat(?:'s| is| are)? you(?:r|'re)?\b|\bwho are you\b|\bhow are you\b|\bwhat do you\b|\bhow do you\b"
+    r"|\bwhat(?:'s| is| are)? you(?:r|'re)?\b|\bwho are you\b|\bhow are you\b|\bwhat do you (?!get\b|have when)"
+    r"|\bhow do you\b"
     r"|\byour? (?:favou?rite|opinion|thoughts?|name|feelings?|hobb|dream|life|day)\b|\byou (?:like|love|think|"
     r"feel|prefer)\b"
     r"|\bhow (?:was|is|has) your\b|\bhow's (?:it going|life|your)\b|\bwhat's up\b|\bguess what\b|\bshould people\b"
@@ -119,7 +131,10 @@ _REQUEST_EN = re.compile(
 _NO_FRAGMENT_EN = re.compile(
     r"\b(?:is|are|was|were|am|be|been|has|had|have|i|you|he|she|they|we|me|my|your|so|very|really|love|like|"
     r"hate|too|flies|"
-    r"nice|good|great|sucks?|thanks?|beautiful|lovely|bad|just|not|no|never|always|it|that)\b|'(?:s|re|m|ve)\b"
+    r"nice|good|great|sucks?|thanks?|beautiful|lovely|bad|just|not|no|never|always|it|that|again|finally|already|lately|"
+    r"yesterday|ago|everywhere|still|terrible|awful|horrible|gorgeous|perfect|crazy|amazing|wonderful|fantastic|weird|"
+    r"strange|funny|ugh|poor|lucky|happy|merry|all (?:day|night|week)|last (?:night|week|month|year|summer|winter)|"
+    r"these days)\b|'(?:s|re|m|ve)\b"
 )
 
 _FRAME_ZH = re.compile(
@@ -137,11 +152,11 @@ _PERSONAL_ZH = re.compile(
     r"你(?:自己|平常|平时|也|都|最|真的?|会|曾经|有没有|通常|今天|现在)*(?:喜不喜欢|喜欢|觉得|认为|爱|最|叫什么|几岁|是谁|好吗|怕|讨厌|想念|"
     r"开心|快乐|累|无聊|寂寞|相信|吃饱|吃饭|睡|做梦|有(?:朋友|家人|感觉|兄弟|宠物|没有)|是人|是真|是机器|去过|看过|听过|梦|忙|还好|过得)"
     r"|你的(?:名字|兴趣|梦想|最爱|生活|心情|感觉|想法|看法|嗜好|一天)|你会(?:不会)?(?:唱|跳|累|怕|想|觉得|孤单|冷|热|无聊)|你好吗|怎么称呼"
-    r"|你(?:敢|能|可以)?(?:相信|想像|想象)(?:吗|一下)?|你(?:在干嘛|在做什么|住)"
+    r"|是不是(?:不?(?:喜欢|爱)|讨厌|生气)|你(?:有没有|曾经|也)[^,]{0,8}过|你(?:敢|能|可以)?(?:相信|想像|想象)(?:吗|一下)?|你(?:在干嘛|在做什么|住)"
 )
 _KNOWLEDGE_ZH = re.compile(
     r"为什么|为何|谁(?:发明|写|画|发现)|是什么意思|的意思|怎么来的|历史|(?:讲|说|来)(?:一)?个?.{0,4}(?:笑话|故事|谜语)|写(?:一)?首|推荐|"
-    r"聊聊|怎么(?:办|做菜|煮|学)|该怎么|有什么(?:建议|好处)|是真的吗|解释|什么是|(?:正常|奇怪|可以|很怪)吗$"
+    r"聊聊|怎么(?:办|做菜|煮|学)|该怎么|有什么(?:建议|好处)|是真的吗|解释|什么是|(?:正常|奇怪|很怪)吗\??$"
 )
 _STATEMENT_ZH = re.compile(
     r"^(?:我(?!要|需要|想(?:知道|要|问|查)|的(?:笔记|文件|资料|记录)|们?(?:之前|上次).{0,6}(?:写|记))|他|她|它|你(?!帮|可以|能)|这|那(?!边)|"
@@ -155,7 +170,7 @@ _QUESTION_ZH = re.compile(
 )
 _REQUEST_ZH = re.compile(
     r"^(?:把|将|设|定|开|关|打开|关掉|关上|调|查|找|搜|传|发|寄|送|写|提醒|换|算|计算|计时|倒数|叫|告诉|通知|跟|转告|翻|列|给|播|放|"
-    r"用|回|启动|开始|看|念|读|问|说|帮|让|别忘|不要忘|记得|到时|从|在.{1,8}(?:里|中)(?:找|查|搜))|帮我|麻烦|一下|好吗$|可以吗$|给我"
+    r"用|回|启动|弄(?:亮|暗)|来(?:个|1个).*(?:闹钟|计时|提醒|倒数)|开始|看|念|读|问|说|帮|让|别忘|不要忘|记得|到时|从|在.{1,8}(?:里|中)(?:找|查|搜))|帮我|麻烦|一下|好吗$|可以吗$|给我"
     r"|^.{1,20}(?:后|时候|到了?).{0,3}(?:提醒|叫|通知|告诉|跟我说)"
 )
 
@@ -174,9 +189,10 @@ def read_clauses(message: str) -> tuple[Clause, ...]:
     for pattern in (r"(?<=[.!?;。;])\s*(?!\d)", r"(?<=[,.!?;。、])\s*(?!\d)|\s+-\s+|\s+(?=and (?:then|please|also)\b)"):
         parts += re.split(pattern, text)
     read = _chinese_clause if is_chinese else _english_clause
-    kept = dict.fromkeys(stripped for part in parts if (stripped := part.strip(" ,.;!。、~…\"'「」")))
+    parts += [split_onset(part, is_chinese=is_chinese) for part in parts]
+    kept = dict.fromkeys(stripped for part in parts if (stripped := part.strip(" ,.;。、~…\"'「」")).strip("!"))
     whole, *rest = [read(part) for part in kept] or [Clause("", ClauseForm.STATEMENT)]
-    asks = any(clause.form in (ClauseForm.REQUEST, ClauseForm.QUESTION) for clause in rest)
+    asks = any(clause.form in ASKING_FORMS for clause in rest)
     if whole.form is ClauseForm.STATEMENT and asks:
         whole = replace(whole, form=ClauseForm.QUESTION)  # first the facts, then the question about them
     return (whole, *rest)
@@ -185,17 +201,25 @@ def read_clauses(message: str) -> tuple[Clause, ...]:
 def _english_clause(text: str) -> Clause:
     if _NEGATED_EN.match(text):
         return Clause(text, ClauseForm.NEGATED)
-    is_framed = False
+    is_framed = re.search(r"\w,? please[?!]*$", text) is not None
     rest = text
+    is_wish = _WISH_EN.match(rest) is not None
     while (match := _FRAME_EN.match(rest)) and match.end() < len(rest):
         is_framed = is_framed or _STRONG_FRAME_EN.match(match[0]) is not None
         rest = rest[match.end() :]
+        is_wish = is_wish or _WISH_EN.match(rest) is not None
     if _NEGATED_EN.match(rest):
         return Clause(rest, ClauseForm.NEGATED)
-    if _PERSONAL_EN.search(text) and not (is_framed and _REQUEST_EN.match(rest)):
+    if is_remark(text, is_chinese=False) or is_remark(rest, is_chinese=False):
+        return Clause(rest.rstrip("!"), ClauseForm.STATEMENT)
+    rest = rest.rstrip("!")
+    is_personal = _PERSONAL_EN.search(text) is not None or is_rhetorical(text) or is_rhetorical(rest)
+    if is_personal and not (is_framed and _REQUEST_EN.match(rest)):
         return Clause(rest, ClauseForm.PERSONAL)
     if _KNOWLEDGE_EN.search(rest) or _KNOWLEDGE_EN.search(text):
         return Clause(rest, ClauseForm.KNOWLEDGE)
+    if is_wish:
+        return Clause(rest, ClauseForm.WISH)
     if _STATEMENT_EN.match(rest) and not text.endswith("?"):
         return Clause(rest, ClauseForm.STATEMENT)
     if _QUESTION_EN.match(rest) or text.endswith("?"):
@@ -214,6 +238,9 @@ def _chinese_clause(text: str) -> Clause:
         rest = rest[match.end() :]
     if _NEGATED_ZH.match(rest):
         return Clause(rest, ClauseForm.NEGATED)
+    if not is_framed and is_remark(rest.rstrip("!"), is_chinese=True):
+        return Clause(rest.rstrip("!"), ClauseForm.STATEMENT)
+    rest = rest.rstrip("!")
     if _PERSONAL_ZH.search(text) and not _REQUEST_ZH.match(rest):
         return Clause(rest, ClauseForm.PERSONAL)
     if _KNOWLEDGE_ZH.search(rest):

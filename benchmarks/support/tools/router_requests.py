@@ -27,7 +27,7 @@ class ToolRequest:
 
 
 def read_requests(name: str) -> list[ToolRequest]:
-    """Return the requests of both languages of a set: "first", "second" or "third"."""
+    """Return the requests of both languages of a set: "first", "second", "third" or "fourth"."""
     lines = (DATA / f"tool_requests_{name}.tsv").read_text("utf-8").splitlines()
     return [ToolRequest(*line.split("\t")) for line in lines if line]
 

@@ -22,19 +22,21 @@ TOOLS = read_declarations()
 SHARE_NOT_BELOW = {
     ("first", "en"): 20,
     ("first", "zh"): 20,
-    ("second", "en"): 19,
-    ("second", "zh"): 16,
-    ("third", "en"): 15,
-    ("third", "zh"): 16,
+    ("second", "en"): 20,
+    ("second", "zh"): 18,
+    ("third", "en"): 16,
+    ("third", "zh"): 17,
+    ("fourth", "en"): 17,
+    ("fourth", "zh"): 18,
 }
 """Right choices of twenty, by set and language. They are no measure of unseen wording: see docs/benchmarks.md."""
-MOST_TAKEN_FOR_A_CALL = 1
+MOST_TAKEN_FOR_A_CALL = 0
 """Messages of small talk, of twenty."""
 
 
-LIKELY_NOT_BELOW = {"en": 19, "zh": 20}
+LIKELY_NOT_BELOW = {"en": 20, "zh": 20}
 """Requests of the third set, of twenty, whose function is certain or among the likely ones."""
-MOST_ASKED_IN_SMALL_TALK = 5
+MOST_ASKED_IN_SMALL_TALK = 0
 """Messages of small talk of the third set, of twenty, that the model is asked about."""
 
 
