@@ -37,7 +37,7 @@ _OWN_WISH_EN = re.compile(
     r"ask|be (?:reminded|woken|called)|have (?:a|an|the)|get|put|dim|tell|let|write|e-?mail|add|figure|read|"
     r"count|make sure|schedule|wake|leave|change|multiply|divide|split|adjust|pull up|open|run)\b)\w+"
 )
-"""Wishes for the speaker's own life, such as "I want to sleep"."""
+"""Intentions for the speaker's own life, such as "I want to sleep"."""
 _TAG_EN = re.compile(
     r"[\s,]+(?:isn't (?:it|that|he|she)|aren't (?:they|we|you)|wasn't it|weren't they|doesn't (?:it|he|she)|"
     r"don't (?:you|they|we)(?: think| agree| find)?|do you think|you know|right|huh|eh|innit|wouldn't you say|"
