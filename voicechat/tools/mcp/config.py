@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from voicechat.config.env_values import SettingsError
 from voicechat.tools.definition import ApprovalMode
+from voicechat.tools.mcp.literal_secrets import secrets_in_arguments, secrets_in_url
 from voicechat.tools.mcp.variables import VariableError, VariableExpander
 from voicechat.tools.registry import sanitise_name
 
@@ -63,7 +64,8 @@ class McpServerConfig:
     rules: Mapping[str, ToolRule] | None = None
     """Allowed tools by their names on the server. None: those that the server marks as read-only."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """Values of variables and headers in the entry. They are hidden in definitions and results."""
+    """Values of variables and headers in the entry, and of arguments that are secrets by their names. They are hidden
+    in definitions and results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _parse_server(name: str, entry: object, environ: Mapping[str, str], warnings
         url = expander.expand(_text(entry.get("url"), "url"))
         headers = _text_mapping(entry.get("headers"), "headers", expander)
         _check_http(url, headers)
-        secrets = frozenset(expander.secrets)
+        secrets = frozenset(expander.secrets).union(secrets_in_url(url))
         return McpServerConfig(name, kind, url=url, headers=headers, timeout_s=timeout_s, rules=rules, secrets=secrets)
     command = expander.expand(_text(entry.get("command"), "command"))
     given = entry.get("args", [])
@@ -149,7 +151,7 @@ def _parse_server(name: str, entry: object, environ: Mapping[str, str], warnings
     cwd = expander.expand(_text(entry.get("cwd", ""), "cwd", may_be_empty=True))
     if any("\0" in value for value in (command, cwd, *args, *env, *env.values())):
         raise _EntryError("a text holds a zero character")
-    secrets = frozenset(expander.secrets)
+    secrets = frozenset(expander.secrets).union(secrets_in_arguments(args))
     return McpServerConfig(name, kind, command, args, env, cwd, timeout_s=timeout_s, rules=rules, secrets=secrets)
 
 

@@ -56,6 +56,36 @@ def test_config_with_literal_values_hides_them() -> None:
     assert hide_secrets(f"{SECRET} other-77 Bearer", server.secrets) == "[hidden] [hidden] Bearer"
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--api-key", SECRET],
+        [f"--api-key={SECRET}"],
+        ["--verbose", "--access-token", f"Bearer {SECRET}"],
+        ["--header", f"Authorization: Bearer {SECRET}"],
+        [f"OPENAI_API_KEY={SECRET}"],
+        [f"postgresql://anna:{SECRET}@host/notes"],
+        [f"--url=https://host/mcp?level=low&token={SECRET}"],
+    ],
+)
+def test_config_with_a_secret_among_the_arguments_hides_it(args: list[str]) -> None:
+    server = parse_one({"command": "x", "args": args})
+    assert server.args == tuple(args), "the program gets them"
+    assert hide_secrets(f"key {SECRET}, level low, anna", server.secrets) == "key [hidden], level low, anna"
+
+
+@pytest.mark.parametrize(
+    "args", [["--local-timezone", "Asia/Taipei"], ["--keyboard", "dvorak"], ["/srv/notes"], ["--token"], ["a:b", "c=d"]]
+)
+def test_config_with_ordinary_arguments_hides_nothing(args: list[str]) -> None:
+    assert parse_one({"command": "x", "args": args}).secrets == frozenset()
+
+
+def test_config_with_a_secret_in_an_address_hides_it() -> None:
+    server = parse_one({"url": f"https://host/mcp?api_key={SECRET}&level=standard"})
+    assert server.secrets == {SECRET}
+
+
 @pytest.mark.parametrize("name", ["HOME", "PATH", "SHELL", "TERM", "USER", "LOGNAME"])
 def test_config_with_inherited_variables_hides_no_paths(name: str) -> None:
     entry = {"command": "x", "args": [f"${{{name}}}/notes"], "env": {name: f"${{{name}}}"}}
