@@ -46,7 +46,10 @@ def create_application(settings: Settings) -> Application:
 
 
 configure_logging(debug=settings.debug)
-application = create_application(settings)
+try:
+    application = create_application(settings)
+except SettingsError as error:  # of the files that settings name: tools, MCP servers
+    raise SystemExit(str(error)) from None
 install_patches(application.shutdown.attach_server, settings.limits.max_message_bytes)
 app = build_asgi_app(application)
 

@@ -64,9 +64,20 @@ def test_health_is_503_until_the_models_are_loaded(app: AppProcess) -> None:
     assert "qwen" in str(ready["model"]).lower()
 
 
-def test_bad_setting_ends_the_start_with_one_sentence() -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("PORT", "many", "PORT must be a whole number from 0 to 65535."),
+        ("TOOLS", "def look(:", "TOOLS: {file} cannot be loaded: SyntaxError in line 1."),
+        ("MCP_CONFIG", "{", "MCP_CONFIG: the file is not JSON: see line 1."),
+    ],
+)
+def test_bad_setting_ends_the_start_with_one_sentence(tmp_path: Path, name: str, text: str, sentence: str) -> None:
+    file = tmp_path / "given.py"
+    file.write_text(text)
+    value = text if name == "PORT" else str(file)
     done = subprocess.run(
-        [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, "PORT": "many"}, capture_output=True, text=True
+        [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, name: value}, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.strip() == "PORT must be a whole number from 0 to 65535."
+    assert done.stderr.strip() == sentence.replace("{file}", file.name)

@@ -142,6 +142,10 @@ def test_loader_reads_files_and_folders_once(tmp_path: Path) -> None:
     [
         ("raise ValueError('canary-77')", "ValueError in line 1."),
         ("\n\nx = (", "SyntaxError in line 3."),
+        (
+            "from voicechat.tools.python import tool\n@tool(read_onyl=True)\ndef f() -> str: ...",
+            "TypeError, unknown argument read_onyl in line 2.",
+        ),
         ("import canary_77", "ModuleNotFoundError in line 1."),
         ("x = 1", "has no function with @tool."),
     ],

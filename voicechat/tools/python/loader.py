@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ EXAMPLES = "examples"
 """Word in TOOLS for the included tools."""
 EXAMPLES_PACKAGE = "voicechat.tools.examples"
 _MODULE_PREFIX = "operator_tools_"
+
+_UNKNOWN_ARGUMENT = re.compile(r"unexpected keyword argument '([A-Za-z_]\w*)'")
 
 
 def load_tools(setting: str, notes: str = "") -> list[PythonTool[Any, Any]]:
@@ -86,11 +89,17 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _describe(error: Exception, path: Path) -> str:
-    """Return the kind of an error and its line in the file. Its message may hold a secret of the file."""
+    """Return the kind of an error and its line in the file. Its message may hold a secret of the file.
+
+    A misspelt argument, such as one of `@tool`, is named.
+    """
     line = error.lineno if isinstance(error, SyntaxError) else None
     frame = error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_code.co_filename == str(path):
             line = frame.tb_lineno
         frame = frame.tb_next
-    return f"{type(error).__name__} in line {line}" if line else type(error).__name__
+    kind = type(error).__name__
+    if isinstance(error, TypeError) and (unknown := _UNKNOWN_ARGUMENT.search(str(error))):
+        kind += f", unknown argument {unknown[1]}"
+    return f"{kind} in line {line}" if line else kind
