@@ -12,6 +12,7 @@ from tests.support.realtime.scripted.scripted_call_server import FILLER, Scripte
 EARLIER_MESSAGES = 40
 WORDS = 30
 
+CURVES_JS = """() => [...document.querySelectorAll("#voice-call .wave-path")].map((curve) => curve.getAttribute("d"))"""
 RECORD_COST_SCRIPT = """(() => {
   window.received = "";
   const fetchNow = window.fetch;
@@ -78,8 +79,10 @@ def test_hidden_wave_of_the_component_is_not_computed(
         for step in (lambda: None, caller.start_call, caller.hang_up):
             step()
             caller.page.wait_for_selector(CALL_BUTTON)
-            assert caller.page.locator("#voice-call .gradio-webrtc-waveContainer").count()
-            caller.wait_until("() => !document.querySelector('#voice-call .wave-path')")
+            assert caller.page.locator("#voice-call .wave-path").count()
+            curves, begin_s = caller.page.evaluate(CURVES_JS), caller.audio_clock_s()
+            caller.wait_until("(t) => caller.now() > t", begin_s + 0.3)
+            assert caller.page.evaluate(CURVES_JS) == curves
         scripted_server.wait_until_connected()
     finally:
         caller.close()
