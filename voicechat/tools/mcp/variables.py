@@ -40,8 +40,7 @@ class VariableExpander:
         values = {name: self.expand(text) for name, text in texts.items()}
         for name, value in values.items():
             if name not in INHERITED:
-                self.secrets.update((value, value.partition(" ")[2].strip()))  # also without a scheme such as Bearer
-        self.secrets.discard("")
+                self.secrets.update(with_and_without_scheme(value))
         return values
 
     def _value(self, match: re.Match[str]) -> str:
@@ -56,6 +55,11 @@ class VariableExpander:
         if body["default"] is None:
             raise VariableError(f"the variable {body['name']} is not set")
         return str(body["default"])
+
+
+def with_and_without_scheme(value: str) -> set[str]:
+    """Return a secret value, and what follows a scheme such as Bearer in it. Neither is empty."""
+    return {value, value.partition(" ")[2].strip()} - {""}
 
 
 def hide_secrets(text: str, secrets: frozenset[str]) -> str:

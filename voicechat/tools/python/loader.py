@@ -18,7 +18,6 @@ EXAMPLES = "examples"
 """Word in TOOLS for the included tools."""
 EXAMPLES_PACKAGE = "voicechat.tools.examples"
 _MODULE_PREFIX = "operator_tools_"
-
 _UNKNOWN_ARGUMENT = re.compile(r"unexpected keyword argument '([A-Za-z_]\w*)'")
 
 

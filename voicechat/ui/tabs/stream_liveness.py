@@ -24,11 +24,6 @@ def count_unread(page: gr.Blocks, session_hash: str | None) -> int:
     return pending[session_hash].qsize() if session_hash in pending else 0
 
 
-def count_all_unread(page: gr.Blocks) -> int:
-    """Return the number of unfetched messages of all sessions."""
-    return sum(each.qsize() for each in list(page._queue.pending_messages_per_session.values()))
-
-
 async def until_unread(
     updates: AsyncIterator[T],
     get_unread_count: Callable[[], int],

@@ -103,7 +103,7 @@
   let microphone = null;
   let meters = [];
   let frame = 0;
-  const LEVEL_MS = 15; // between the frames that draw the levels: every second one at 60 Hz
+  const LEVEL_MS = 25; // from one drawing of the levels to the request of the next frame: 30 drawings per second at 60 Hz
   const createLevelMeter = (stream, name) => {
     const analyser = context.createAnalyser();
     analyser.fftSize = 512;
