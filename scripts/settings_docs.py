@@ -31,6 +31,7 @@ from voicechat.config.groups.embedded_settings import EmbeddedServerSettings
 from voicechat.config.groups.ice_settings import IceSettings
 from voicechat.config.groups.image_settings import ImageSettings
 from voicechat.config.groups.limit_settings import LimitSettings
+from voicechat.config.groups.scale_settings import ScaleSettings
 from voicechat.config.groups.security_settings import SecuritySettings
 from voicechat.config.groups.tools_settings import ToolsSettings
 from voicechat.config.settings_base import SettingsBase, bounds_of, choices_of
@@ -48,6 +49,7 @@ GROUPS: tuple[type[SettingsBase], ...] = (
     LimitSettings,
     ImageSettings,
     IceSettings,
+    ScaleSettings,
 )
 """Groups in the order of the pages."""
 MAX_DEFAULT_CHARS = 40

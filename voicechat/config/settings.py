@@ -44,6 +44,7 @@ from .groups.embedded_settings import EmbeddedServerSettings, ServiceUse
 from .groups.ice_settings import IceSettings
 from .groups.image_settings import ImageMode, ImageSettings
 from .groups.limit_settings import LimitSettings
+from .groups.scale_settings import ScaleSettings
 from .groups.security_settings import SecuritySettings
 from .groups.tools_settings import ToolsSettings
 
@@ -78,6 +79,8 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
     """Pictures in messages."""
     ice: IceSettings = Field(default_factory=IceSettings)
     """STUN and TURN servers."""
+    scale: ScaleSettings = Field(default_factory=ScaleSettings)
+    """State that several replicas share."""
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     """Access to the page and the WebSockets."""
     tools: ToolsSettings = Field(default_factory=ToolsSettings)

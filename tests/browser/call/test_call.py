@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import Playwright, expect
 
 from tests.data.speech import load_clip
 from tests.support.app.app_process import AppProcess
@@ -17,9 +17,6 @@ from tests.support.browser.browser_page import EVENT_TIMEOUT_S, BrowserPage
 from tests.support.browser.chromium import launch_chromium
 from tests.support.browser.page_scripts import CALL_BUTTON
 from tests.support.browser.page_steps import (
-    AUDIO_IN_FLIGHT_S,
-    assert_silent_after_cut,
-    wait_for_messages,
     wait_for_whole_reply,
 )
 from tests.support.speech_recognition import error_rate, transcribe
@@ -59,66 +56,6 @@ def test_spoken_turn_is_captioned_answered_and_measured(caller: BrowserPage) -> 
     newest = caller.page.locator("#voice-figures .waterfall caption").first
     expect(newest).not_to_contain_text("waited")  # a typed turn has no endpointing time
     caller.hang_up()
-
-
-def test_barge_in_silences_the_reply(caller: BrowserPage) -> None:
-    caller.start_call()
-    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    asked = caller.audio_clock_s()
-    caller.wait_until_loud(asked)
-    wait_for_messages(caller, "assistant", 1)
-    interruption = load_clip("en", "human", 0)
-    speech = caller.play_speech(interruption.samples)
-    assert_silent_after_cut(caller)
-    wait_for_whole_reply(caller, speech.end_s)
-    messages = caller.voice_messages()
-    assert [message.role for message in messages] == ["user", "assistant", "user", "assistant"]
-    assert messages[0].text.startswith("Please tell me a long story")
-    assert error_rate(interruption.text, messages[2].text) <= 0.4
-    caller.hang_up()
-
-
-def test_interrupted_reply_shows_the_heard_text(caller: BrowserPage) -> None:
-    caller.start_call()
-    asked = caller.audio_clock_s()
-    caller.send_typed_message("Count slowly from one to thirty, please, every number as a word.")
-    caller.wait_until_loud(asked)
-    caller.wait_until("(t) => caller.now() > t", caller.audio_clock_s() + 2.0)
-    caller.play_speech(load_clip("en", "human", 0).samples)
-    caller.page.wait_for_selector("#voice-chat .unheard", state="attached", timeout=EVENT_TIMEOUT_S * 1000)
-    cut = caller.audio_clock_s() + AUDIO_IN_FLIGHT_S
-    caller.wait_until("(t) => caller.now() > t", cut)
-    shown = caller.page.evaluate(
-        """() => { const copy = document.querySelector('#voice-chat [data-testid=bot]').cloneNode(true);
-                   copy.querySelectorAll(".unheard, .note").forEach((e) => e.remove());
-                   return copy.innerText.trim(); }"""
-    )
-    heard = transcribe(caller.recorded_output(asked, cut))
-    # After half a word the speech recognition may invent words ("I hope you enjoyed this video"). Words that are not in
-    # the reply are dropped. A difference of a word comes from the recognition, a clause would be an error of the page.
-    reply = words(caller.voice_messages()[1].text)
-    spoken = [word for word in words(heard) if word in reply or word.isdigit()]
-    assert abs(len(words(shown)) - len(spoken)) <= 3, (shown, heard)
-    caller.hang_up()
-
-
-def test_stop_button_silences_the_reply_and_the_call_continues(caller: BrowserPage) -> None:
-    caller.start_call()
-    caller.send_typed_message("Please tell me a long story about a lighthouse keeper and his cat, in many sentences.")
-    caller.wait_until_loud(caller.audio_clock_s())
-    wait_for_messages(caller, "assistant", 1)
-    caller.page.locator("#voice-stop").click()
-    assert_silent_after_cut(caller)
-    caller.wait_for_stage("listening")
-    asked = caller.audio_clock_s()
-    caller.send_typed_message("What is two plus two?")
-    wait_for_whole_reply(caller, asked)
-    assert [message.role for message in caller.voice_messages()] == ["user", "assistant"] * 2
-    caller.hang_up()
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"[\w']+", text.lower())
 
 
 def test_hang_up_releases_the_microphone_and_a_second_call_continues(caller: BrowserPage) -> None:
@@ -183,31 +120,6 @@ def test_message_outside_a_call_waits_and_starts_one(caller: BrowserPage) -> Non
     assert caller.voice_messages()[0].text == "What is two plus two?"
     expect(caller.page.locator("#voice-outbox li")).to_have_count(0)
     caller.hang_up()
-
-
-def test_two_concurrent_calls_and_a_third_in_the_queue(app: AppProcess, browser: Browser) -> None:
-    people = [BrowserPage(browser, app.url) for _ in range(3)]
-    try:
-        for person in people[:2]:
-            person.start_call()
-        people[2].wait_for_stage("idle")
-        people[2].press_call_button()
-        people[2].wait_for_stage("waiting")
-
-        asked = [load_clip("en", "human", 1), load_clip("en", "human", 0)]
-        moments = [person.play_speech(question.samples) for person, question in zip(people, asked, strict=False)]
-        for person, question, speech in zip(people, asked, moments, strict=False):
-            wait_for_whole_reply(person, speech.end_s)
-            messages = person.voice_messages()
-            assert [message.role for message in messages] == ["user", "assistant"]
-            assert error_rate(question.text, messages[0].text) <= 0.4
-        assert people[2].voice_messages() == []
-        people[0].close()
-        people[2].wait_for_stage("listening")
-    finally:
-        for person in people:
-            person.close()
-    app.wait_for_health(lambda health: health["calls"] == 0, timeout=30)
 
 
 def test_mandarin_speech_gets_a_mandarin_reply(caller: BrowserPage) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.app.app_process import AppProcess, running_app
 from tests.support.browser.browser_page import BrowserPage
+from tests.support.browser.page_errors import LOST_SERVER_ERRORS
 from tests.support.browser.page_scripts import CALL_BUTTON
 from tests.support.realtime.fake_echo_server import running_echo_server
 
@@ -29,9 +30,7 @@ def one_call_app(tmp_path: Path) -> Iterator[AppProcess]:
         yield app
 
 
-@pytest.mark.allowed_page_errors(  # at the shutdown
-    "Server stopped", "page-connection", "queue/data", "heartbeat", "network error"
-)
+@LOST_SERVER_ERRORS
 def test_queued_visitor_connects_when_the_first_hangs_up(one_call_app: AppProcess, browser: Browser) -> None:
     first, second = BrowserPage(browser, one_call_app.url), BrowserPage(browser, one_call_app.url, locale="zh-TW")
     try:

@@ -19,8 +19,12 @@ LOST_SERVER_ERRORS = pytest.mark.allowed_page_errors(
     "ERR_CONNECTION_RESET",
     "network error",
     "Connection errored out",
+    "Failed to fetch",
+    "status (of )?503",
+    "Server stopped",
+    "failed request: GET .*/(queue/data|heartbeat|page-connection)",
 )
-"""Marker of tests whose server dies while pages are open."""
+"""Marker of tests whose server ends while pages are open: it refuses new requests first, and then answers none."""
 
 
 class PageErrors:

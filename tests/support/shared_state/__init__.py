@@ -1,0 +1,1 @@
+"""Helpers for shared state: Redis in the test process, and as a process of its own."""

@@ -1,0 +1,115 @@
+"""Redis connection: its circuit breaker, its messages, and a server that hangs, dies and comes back empty."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+
+import fakeredis
+import pytest
+import redis.asyncio as redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tests.support.manual_clock import ManualClock
+from tests.support.shared_state.redis_process import running_redis
+from voicechat.shared_state.redis_connection import BREAKER_S, RedisConnection, SharedStateUnavailable
+
+COUNT = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+
+
+class RefusingRedis:
+    """Stands for a client: refuses while `is_down`, and counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.is_down = True
+        self.asked = 0
+
+    async def ask(self, _: object) -> int:
+        self.asked += 1
+        if self.is_down:
+            raise RedisConnectionError
+        return self.asked
+
+
+async def test_script_counts_under_a_key_of_the_deployment() -> None:
+    client = fakeredis.FakeAsyncRedis()
+    connection = RedisConnection(client, "shop")
+    assert await connection.run_script(COUNT, [connection.key("sum", "today")], [2]) == 2
+    assert await connection.run_script(COUNT, [connection.key("sum", "today")], [3]) == 5
+    assert await client.get("{shop}:sum:today") == b"5"
+
+
+async def test_breaker_after_a_failure_asks_nothing_until_its_time_is_over() -> None:
+    clock, server = ManualClock(), RefusingRedis()
+    connection = RedisConnection(fakeredis.FakeAsyncRedis(), clock=clock)
+    returned = []
+
+    async def on_return() -> None:
+        returned.append(clock())
+
+    connection.on_return(on_return)
+    for _ in range(3):
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(server.ask)
+    assert (server.asked, connection.is_reachable) == (1, False)
+
+    server.is_down = False
+    await clock.advance(BREAKER_S)
+    assert await connection.request(server.ask) == 2
+    assert connection.is_reachable
+    assert returned == [clock()]
+    await connection.request(server.ask)
+    assert len(returned) == 1, "the return of Redis is announced once"
+
+
+async def test_request_that_hangs_is_given_up() -> None:
+    connection = RedisConnection(fakeredis.FakeAsyncRedis())
+
+    def hang(_: redis.Redis) -> Awaitable[object]:
+        return asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(hang)
+
+
+async def test_messages_arrive_again_after_redis_was_killed_and_restarted_empty(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        connection = RedisConnection.open(server.url, "voice")
+        arrived: asyncio.Queue[bytes] = asyncio.Queue()
+        returned = asyncio.Event()
+
+        async def on_return() -> None:
+            returned.set()
+
+        async def publish_until_it_arrives(word: str) -> bytes:
+            while True:  # the subscription may come after the first message
+                try:
+                    await connection.request(lambda client: client.publish(connection.key("news"), word))
+                    async with asyncio.timeout(0.2):
+                        return await arrived.get()
+                except (SharedStateUnavailable, TimeoutError):
+                    await asyncio.sleep(0.05)
+
+        connection.subscribe(connection.key("news"), arrived.put_nowait)
+        connection.on_return(on_return)
+        async with asyncio.timeout(60), connection.run_in_background():
+            assert await publish_until_it_arrives("one") == b"one"
+            server.kill()
+            with pytest.raises(SharedStateUnavailable):
+                await connection.request(lambda client: client.ping())
+            assert not connection.is_reachable
+            server.start()
+            await returned.wait()
+            while not arrived.empty():
+                arrived.get_nowait()
+            assert await publish_until_it_arrives("two") == b"two"
+
+
+async def test_warning_of_a_lost_redis_has_no_password(caplog: pytest.LogCaptureFixture) -> None:
+    connection = RedisConnection.open("redis://user:canary-secret@127.0.0.1:1/0", "voice")
+    with pytest.raises(SharedStateUnavailable):
+        await connection.request(lambda client: client.ping())
+    assert "redis does not answer" in caplog.text
+    assert "canary" not in caplog.text + repr(connection)

@@ -1,0 +1,58 @@
+"""Settings of several replicas of the app. `voicechat/shared_state` uses them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ValidationInfo
+
+from voicechat.config.env_values import SettingsError, setting, variable_of
+from voicechat.config.settings_base import SettingsBase
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+MAX_REDIS_URL_CHARS = 1000
+"""Characters of REDIS_URL."""
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+
+
+def _validate_redis_url(value: str, info: ValidationInfo) -> str:
+    """Return the address. The error does not repeat it: it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 raises ValueError for a port that is not a number
+        is_valid = parts.scheme in REDIS_SCHEMES and bool(parts.path if parts.scheme == "unix" else parts.hostname)
+    except ValueError:
+        is_valid = False
+    if value and not (is_valid and len(value) <= MAX_REDIS_URL_CHARS):
+        raise SettingsError(
+            f"{variable_of(info)} must be an address like redis://host:6379/0 or unix:///run/redis.sock."
+        )
+    return value
+
+
+def _validate_prefix(value: str, info: ValidationInfo) -> str:
+    if not _PREFIX.fullmatch(value):
+        raise SettingsError(f"{variable_of(info)} must be 1 to 40 letters, digits, dots, hyphens or underscores.")
+    return value
+
+
+class ScaleSettings(SettingsBase):
+    """State that several replicas share."""
+
+    TITLES: ClassVar = ("Several replicas", "多個執行個體")
+
+    redis_url: Annotated[str, AfterValidator(_validate_redis_url)] = setting(
+        "",
+        "Redis 或 Valkey 的位址。多個執行個體用它共用名額、排隊、當日費用、訪客秒數和對話；"
+        "不設定就只記在這個程式的記憶體裡。",
+        secret=True,
+        example="redis://127.0.0.1:6379/0",
+    )
+    """Address of a Redis or Valkey server. Replicas share slots, the waiting queue, the day's spending, visitors'
+    seconds and conversations over it. Without it they are kept in the memory of this process."""
+    redis_prefix: Annotated[str, AfterValidator(_validate_prefix)] = setting(
+        "voice", "Redis 裡所有鍵的前綴。同一台 Redis 上的不同部署要用不同的前綴。"
+    )
+    """Prefix of all keys in Redis. Deployments that use the same Redis need different ones."""

@@ -1,0 +1,174 @@
+"""Redis connection: commands, scripts and messages of one replica, behind a circuit breaker.
+
+A call must not notice that Redis is slow, hanging or lost. Each request has a short time limit. After a failure nothing
+is asked for `BREAKER_S`: whoever asks gets `SharedStateUnavailable` at once, and decides with what the replica knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from voicechat.logs import error_location
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REQUEST_TIMEOUT_S = 0.3
+"""Seconds for Redis to accept a connection, and to answer a request."""
+BREAKER_S = 2.0
+"""Seconds after a failure in which no request is sent."""
+PING_INTERVAL_S = 1.0
+"""Seconds between two checks of whether Redis answers."""
+WARNING_INTERVAL_S = 60.0
+"""Seconds between two warnings of an unreachable Redis."""
+
+Argument = str | bytes | int | float
+Listener = Callable[[bytes], None]
+"""Receives the messages of a channel, in the event loop. It must not raise."""
+
+
+class SharedStateUnavailable(Exception):
+    """Redis did not answer in time, or did not answer a moment ago."""
+
+
+class RedisConnection:
+    """Connection of one replica to Redis. For one event loop."""
+
+    def __init__(
+        self, client: redis.Redis, prefix: str = "voice", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`client`: answers with bytes. `prefix`: common to all keys of one deployment."""
+        self._client = client
+        self._prefix = prefix
+        self._clock = clock
+        self._closed_until = -BREAKER_S
+        """Time until which no request is sent."""
+        self._warned_at = -WARNING_INTERVAL_S
+        self._scripts: dict[str, AsyncScript] = {}
+        self._listeners: dict[str, list[Listener]] = {}
+        self._on_return: list[Callable[[], Awaitable[None]]] = []
+        self.is_reachable = True
+        """Redis answered the newest request."""
+
+    @classmethod
+    def open(cls, url: str, prefix: str) -> RedisConnection:
+        """Return a connection to this address. Nothing is sent yet. The client's own retries are off."""
+        client = redis.Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=REQUEST_TIMEOUT_S,
+            socket_connect_timeout=REQUEST_TIMEOUT_S,
+            max_connections=20,
+            protocol=2,
+        )
+        return cls(client, prefix)
+
+    def key(self, *parts: str) -> str:
+        """Return a key. All keys have the same hash slot, so that scripts also work in a cluster."""
+        return ":".join((f"{{{self._prefix}}}", *parts))
+
+    # ---------------------------------------------------------------- requests
+
+    async def run_script(self, source: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a Lua script and return its result. Raises `SharedStateUnavailable`."""
+        script = self._scripts.get(source)
+        if script is None:
+            script = self._scripts[source] = self._client.register_script(source)
+        return await self.request(lambda _: script(keys=list(keys), args=list(arguments)))
+
+    async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
+        """Return what `ask` gets from the client. Raises `SharedStateUnavailable`."""
+        if self._clock() < self._closed_until:
+            raise SharedStateUnavailable
+        try:
+            async with asyncio.timeout(2 * REQUEST_TIMEOUT_S):
+                result = await ask(self._client)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_failure(error)
+            raise SharedStateUnavailable from None
+        await self._note_success()
+        return result
+
+    def _note_failure(self, error: Exception) -> None:
+        now = self._clock()
+        self.is_reachable = False
+        self._closed_until = now + BREAKER_S
+        if now - self._warned_at >= WARNING_INTERVAL_S:
+            self._warned_at = now
+            log.warning("shared state: redis does not answer error=%s", error_location(error))
+
+    async def _note_success(self) -> None:
+        if self.is_reachable:
+            return
+        self.is_reachable = True
+        log.info("shared state: redis answers again")
+        for on_return in self._on_return:
+            with suppress(SharedStateUnavailable):
+                await on_return()
+
+    def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call `callback` when Redis answers again: it may have been restarted empty."""
+        self._on_return.append(callback)
+
+    # ---------------------------------------------------------------- messages
+
+    def subscribe(self, channel: str, listener: Listener) -> None:
+        """Hand all messages of a channel, a `key()`, to `listener`. Call it before `run_in_background`.
+
+        Messages may be lost while Redis does not answer.
+        """
+        self._listeners.setdefault(channel, []).append(listener)
+
+    @asynccontextmanager
+    async def run_in_background(self) -> AsyncIterator[None]:
+        """Receive messages, and check whether Redis answers, in this event loop. On exit, close the connection."""
+        tasks = [
+            asyncio.create_task(self._run(self._ping), name="redis ping"),
+            asyncio.create_task(self._run(self._receive), name="redis messages"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await self._client.aclose()
+
+    async def _run(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            with suppress(SharedStateUnavailable):
+                await step()
+            await asyncio.sleep(PING_INTERVAL_S)
+
+    async def _ping(self) -> None:
+        await self.request(lambda client: client.ping())
+
+    async def _receive(self) -> None:
+        """Receive messages until the connection is lost."""
+        if not self._listeners:
+            return
+        try:
+            async with self._client.pubsub(ignore_subscribe_messages=True) as messages:
+                await messages.subscribe(*self._listeners)
+                while True:
+                    message = await messages.get_message(timeout=PING_INTERVAL_S)
+                    if message is not None:
+                        for listener in self._listeners.get(message["channel"].decode(), ()):
+                            listener(message["data"])
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_failure(error)
+            raise SharedStateUnavailable from None
