@@ -19,8 +19,8 @@ from voicechat.shared_state.redis_connection import RedisConnection, SharedState
 from voicechat.shared_state.shared_admission import (
     LEASE_S,
     LOOK_INTERVAL_S,
+    QUIET_S,
     RESYNC_AFTER_S,
-    SETTLE_S,
     SharedAdmissionController,
 )
 
@@ -125,7 +125,7 @@ class ReplicaFleet:
         self._arrivals = 0
         self._pages = 0
         self.replicas = [Replica(self, f"r{number}", new_client()) for number in range(replica_count)]
-        self._all_replicas = list(self.replicas)
+        self.all_replicas = list(self.replicas)
         self._messages: Any = None
         self.loses_messages = False
 
@@ -133,8 +133,10 @@ class ReplicaFleet:
         """Let all replicas announce themselves, until Redis has settled."""
         self._messages = self._new_client().pubsub(ignore_subscribe_messages=True)
         await self._messages.subscribe(self.replicas[0].connection.key("admission", "changed"))
-        for _ in range(2 + int(SETTLE_S / LOOK_INTERVAL_S)):
-            await self.wait_for_looks(1)
+        for _ in range(3):
+            self.now += QUIET_S - 0.5
+            for replica in self.replicas:
+                await self.synchronise(replica)
 
     # ---------------------------------------------------------------- operations of sessions
 
@@ -176,7 +178,8 @@ class ReplicaFleet:
         if session.ticket.uses_offline == uses_offline:
             return
         session.ticket.switch_server(uses_offline)
-        if before in (AdmissionState.QUEUED, AdmissionState.ADMITTED) and ("enter", session, False) not in operations:
+        is_asked = ("enter", session, False) not in operations and not session.replica.needs_beat
+        if before in (AdmissionState.QUEUED, AdmissionState.ADMITTED) and is_asked:
             operations.append(("switch", session, uses_offline))
 
     # ---------------------------------------------------------------- faults
@@ -185,8 +188,8 @@ class ReplicaFleet:
         """End a replica without a word, and start another one in its place."""
         replica.is_running = False
         number = self.replicas.index(replica)
-        self.replicas[number] = Replica(self, f"r{number}-{len(self._all_replicas)}", self._new_client())
-        self._all_replicas.append(self.replicas[number])
+        self.replicas[number] = Replica(self, f"r{number}-{len(self.all_replicas)}", self._new_client())
+        self.all_replicas.append(self.replicas[number])
 
     async def wait_for_looks(self, count: int) -> None:
         """Let time pass; each running replica looks regularly."""
@@ -226,6 +229,8 @@ class ReplicaFleet:
         replica.needs_beat, replica.operations = True, []
         for session in asked:
             assert session.ticket.state in (AdmissionState.ADMITTED, AdmissionState.RELEASED)
+            if session.ticket.state is AdmissionState.RELEASED:
+                replica.sessions.remove(session)  # refused, or released before: the oracle never knows of it
         for kind in AdmissionKind:
             share = math.ceil(self.limits.for_kind(kind) / replica.replicas_seen)
             assert replica.admission.count_admitted(kind) <= max(before[kind], share)
@@ -236,17 +241,17 @@ class ReplicaFleet:
         counts = replica.admission.count_everywhere()
         assert counts.admitted == {kind: self.oracle.count_admitted(kind) for kind in AdmissionKind}
         assert counts.queued == self.oracle.queue_length
-        replica.replicas_seen = sum(each.lease_end >= self.now for each in self._all_replicas)
+        replica.replicas_seen = sum(each.lease_end >= self.now for each in self.all_replicas)
         assert counts.replicas == replica.replicas_seen
 
     async def _deliver_messages(self) -> None:
         """Wake the replicas that Redis has named, or lose the messages."""
         while (message := await self._messages.get_message()) is not None:
-            for replica in self.replicas:
-                if replica.id not in message["data"].decode().split() or not replica.is_running or replica.is_cut:
-                    continue
+            named = [each for each in self.replicas if each.id in message["data"].decode().split()]
+            for replica in named:
                 replica.has_missed_message = True
-                if not self.loses_messages:
+            for replica in named:
+                if replica.is_running and not replica.is_cut and not self.loses_messages:
                     await self.synchronise(replica)
         for replica in self.replicas:  # who is not named is not concerned
             is_current = not (replica.has_missed_message or replica.operations or replica.needs_beat)
@@ -272,7 +277,7 @@ class ReplicaFleet:
 
     @property
     def _sessions(self) -> list[SharedSession]:
-        return [session for replica in self._all_replicas for session in replica.sessions]
+        return [session for replica in self.all_replicas for session in replica.sessions]
 
     @staticmethod
     def _is_same_page(older: SharedSession, newer: SharedSession) -> bool:
@@ -286,7 +291,7 @@ class ReplicaFleet:
 
     def _expire_leases(self) -> None:
         """Drop the entries of the replicas that were silent for too long, all at once."""
-        for replica in self._all_replicas:
+        for replica in self.all_replicas:
             if replica.lease_end < self.now:
                 replica.lease_end = -math.inf
                 self._drop(replica.sessions, SLOT_LOST)
@@ -310,11 +315,14 @@ class ReplicaFleet:
             if ticket.state in HELD_STATES:
                 if state is not AdmissionState.QUEUED or ticket.state is AdmissionState.QUEUED:
                     ticket.state, ticket.uses_offline = state, uses_offline
-            elif not any(self._is_same_page(each, session) for each in self._sessions):
+            else:
                 ticket.uses_offline = uses_offline
+                is_replaced = any(self._is_same_page(each, session) for each in self._sessions)
                 is_free = state is AdmissionState.QUEUED or is_known or self._has_room(ticket, state)
-                if is_free:
+                if is_free and not is_replaced:
                     self._insert(session, state)
+                else:
+                    ticket.refusal = None if state is AdmissionState.RELEASING else SLOT_LOST
             if ticket.state is not AdmissionState.QUEUED:
                 ticket.queue_position = 0
         self.oracle._admit_queued()

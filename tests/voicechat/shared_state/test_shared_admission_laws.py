@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.shared_state.replica_fleet import HELD_STATES, Replica, ReplicaFleet
+from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet
 from voicechat.limits.admission import AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.shared_state.shared_admission import LEASE_S, LOOK_INTERVAL_S
 
@@ -82,7 +82,7 @@ async def take_step(fleet: ReplicaFleet, step: Step) -> None:
     elif name == "synchronise" and replica.is_running:
         await fleet.synchronise(replica)
     elif name == "move":
-        moving = [each for other in fleet._all_replicas for each in other.sessions]
+        moving = [each for other in fleet.all_replicas for each in other.sessions]
         target = fleet.replicas[int(str(arguments[1])) % len(fleet.replicas)]
         if moving and target.is_running:
             old = moving[number % len(moving)].ticket
@@ -102,7 +102,7 @@ async def run_interleaving(limits: ConcurrencyLimits, replica_count: int, steps:
     fleet.loses_messages = False
     for replica in fleet.replicas:
         replica.is_running, replica.connection.is_cut = True, False
-    await fleet.wait_for_looks(LEASE_LOOKS)
+    await fleet.wait_for_looks(LEASE_LOOKS if len(fleet.all_replicas) > replica_count else 1)
     for replica in fleet.replicas:
         for session in replica.sessions:
             fleet.release(session)
@@ -113,7 +113,6 @@ async def run_interleaving(limits: ConcurrencyLimits, replica_count: int, steps:
     admitted = [fleet.enter(fleet.replicas[0]) for _ in range(limits.calls)]
     await fleet.synchronise(fleet.replicas[0])
     assert all(session.ticket.state is AdmissionState.ADMITTED for session in admitted)
-    assert all(session.ticket.state in HELD_STATES for session in admitted)
 
 
 @settings(max_examples=DEFAULT_INTERLEAVINGS)
