@@ -15,6 +15,7 @@ end
 
 local meta = redis.call('HMGET', KEYS[3], 'seq', 'last', 'settle')
 local seq, last, settle = tonumber(meta[1] or 0), tonumber(meta[2] or 0), tonumber(meta[3] or 0)
+if last == 0 then seq = request.seq + 1000 end -- empty: those who come back with their numbers are before newcomers
 if now - last > request.quiet_ms then settle = now + request.settle_ms end
 local settling = now < settle
 local lease = redis.call('ZSCORE', KEYS[2], me)
@@ -235,4 +236,5 @@ end
 for name, sum in pairs(taken) do others[name] = sum - mine[name] end
 return cjson.encode({
   known = true, own = own, refused = refused, taken = taken, others = others, queued = queued, replicas = replicas,
+  settling = settling, seq = seq,
 })

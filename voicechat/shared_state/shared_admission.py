@@ -111,8 +111,10 @@ class SharedAdmissionController(Admission):
         self._answered_at = clock()
         """Time at which the newest answered exchange began."""
         self._counts = SlotCounts(dict.fromkeys(AdmissionKind, 0), 0)
+        self._seq = 0
+        """Newest number of arrival, in the newest answer."""
         self._others: dict[str, int] = {}
-        """Slots of the other replicas by limit, in the newest answer."""
+        """Slots of the other replicas by limit, in the newest answers."""
         connection.subscribe(self._channel, self._on_message)
         connection.on_return(self._on_redis_return)
 
@@ -236,6 +238,7 @@ class SharedAdmissionController(Admission):
             },
             "replicas": self._counts.replicas,
             "others": self._others,
+            "seq": self._seq,
             "lease_ms": LEASE_S * 1000,
             "quiet_ms": QUIET_S * 1000,
             "settle_ms": SETTLE_S * 1000,
@@ -270,7 +273,10 @@ class SharedAdmissionController(Admission):
 
     def _take_over(self, answer: dict[str, Any]) -> None:
         """Bring the tickets to what Redis has decided, and notify the sessions concerned."""
-        self._others, own = answer["others"], answer["own"]
+        own, others = answer["own"], answer["others"]
+        if answer["settling"]:  # the others are not all back yet
+            others = {name: max(taken, self._others.get(name, 0)) for name, taken in others.items()}
+        self._others, self._seq = others, answer["seq"]
         admitted = {kind: answer["taken"][kind.value] for kind in AdmissionKind}
         self._counts = SlotCounts(admitted, answer["queued"], answer["replicas"])
         waiting_operations = {operation.ticket for operation in self._outbox}

@@ -128,6 +128,8 @@ class ReplicaFleet:
         self.all_replicas = list(self.replicas)
         self._messages: Any = None
         self.loses_messages = False
+        self.reads_messages = True
+        """False for a server whose messages arrive at some time."""
 
     async def start(self) -> None:
         """Let all replicas announce themselves, until Redis has settled."""
@@ -246,6 +248,8 @@ class ReplicaFleet:
 
     async def _deliver_messages(self) -> None:
         """Wake the replicas that Redis has named, or lose the messages."""
+        if not self.reads_messages:
+            return
         while (message := await self._messages.get_message()) is not None:
             named = [each for each in self.replicas if each.id in message["data"].decode().split()]
             for replica in named:
@@ -264,7 +268,9 @@ class ReplicaFleet:
     def _apply(self, name: str, session: SharedSession, flag: bool) -> None:
         ticket = session.expected
         if name == "enter":
-            same = (each for each in self._sessions if each.expected is not ticket and self._is_same_page(each, session))
+            same = (
+                each for each in self._sessions if each.expected is not ticket and self._is_same_page(each, session)
+            )
             older = next(same, None)
             session.arrival = older.arrival if older is not None else self._next_arrival()
             ticket.request(uses_offline=flag)

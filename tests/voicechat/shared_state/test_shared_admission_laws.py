@@ -6,12 +6,15 @@ Messages are lost, replicas freeze, die, lose Redis and come back, leases end, a
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import fakeredis
 import pytest
+import redis.asyncio as redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.shared_state.redis_process import running_redis
 from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet
 from voicechat.limits.admission import AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.shared_state.shared_admission import LEASE_S, LOOK_INTERVAL_S
@@ -45,6 +48,7 @@ STEPS = st.one_of(
     st.tuples(st.just("lose messages"), st.booleans()),
     FAULTS,
 )
+INTERLEAVINGS = st.lists(STEPS, min_size=12, max_size=60)
 Step = tuple[object, ...]
 
 
@@ -93,9 +97,28 @@ async def take_step(fleet: ReplicaFleet, step: Step) -> None:
         fleet.release(session, begin=name == "begin_release")
 
 
-async def run_interleaving(limits: ConcurrencyLimits, replica_count: int, steps: list[Step]) -> None:
+async def run_interleaving(
+    limits: ConcurrencyLimits, replica_count: int, steps: list[Step], redis_url: str = ""
+) -> None:
+    """Run one interleaving on a Redis in this process, or on the one at an address, which is emptied."""
     server = fakeredis.FakeServer()
-    fleet = ReplicaFleet(limits, lambda: fakeredis.FakeAsyncRedis(server=server), replica_count)
+    clients: list[redis.Redis] = []
+
+    def new_client() -> redis.Redis:
+        new = redis.Redis.from_url(redis_url) if redis_url else fakeredis.FakeAsyncRedis(server=server)
+        clients.append(new)
+        return new
+
+    await new_client().flushall()
+    try:
+        await _run_interleaving(ReplicaFleet(limits, new_client, replica_count), steps, reads_messages=not redis_url)
+    finally:
+        for client in clients:
+            await client.aclose()
+
+
+async def _run_interleaving(fleet: ReplicaFleet, steps: list[Step], *, reads_messages: bool) -> None:
+    fleet.reads_messages, replica_count = reads_messages, len(fleet.replicas)
     await fleet.start()
     for step in steps:
         await take_step(fleet, step)
@@ -108,25 +131,37 @@ async def run_interleaving(limits: ConcurrencyLimits, replica_count: int, steps:
             fleet.release(session)
     await fleet.wait_for_looks(1)
     assert fleet.oracle.is_empty
-    client = fakeredis.FakeAsyncRedis(server=server)
-    assert await client.hlen(fleet.replicas[0].connection.key("admission", "entries")) == 0, "a slot is lost"
-    admitted = [fleet.enter(fleet.replicas[0]) for _ in range(limits.calls)]
+    connection = fleet.replicas[0].connection
+    left = await connection.request(lambda client: client.hgetall(connection.key("admission", "entries")))
+    assert left == {}, "a slot is lost"
+    admitted = [fleet.enter(fleet.replicas[0]) for _ in range(fleet.limits.calls)]
     await fleet.synchronise(fleet.replicas[0])
     assert all(session.ticket.state is AdmissionState.ADMITTED for session in admitted)
 
 
 @settings(max_examples=DEFAULT_INTERLEAVINGS)
-@given(LIMITS, st.sampled_from([2, 3]), st.lists(STEPS, max_size=40))
+@given(LIMITS, st.sampled_from([2, 3]), INTERLEAVINGS)
 def test_shared_admission_in_any_interleaving_equals_admission_in_memory(
     limits: ConcurrencyLimits, replica_count: int, steps: list[Step]
 ) -> None:
     asyncio.run(run_interleaving(limits, replica_count, steps))
 
 
+def test_shared_admission_on_a_redis_server_equals_admission_in_memory(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+
+        @settings(max_examples=DEFAULT_INTERLEAVINGS)
+        @given(LIMITS, st.sampled_from([2, 3]), INTERLEAVINGS)
+        def run(limits: ConcurrencyLimits, replica_count: int, steps: list[Step]) -> None:
+            asyncio.run(run_interleaving(limits, replica_count, steps, server.url))
+
+        run()
+
+
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @settings(max_examples=LONG_INTERLEAVINGS)
-@given(LIMITS, st.sampled_from([2, 3]), st.lists(STEPS, max_size=40))
+@given(LIMITS, st.sampled_from([2, 3]), INTERLEAVINGS)
 def test_shared_admission_in_many_interleavings_equals_admission_in_memory(
     limits: ConcurrencyLimits, replica_count: int, steps: list[Step]
 ) -> None:
