@@ -91,8 +91,9 @@ for _, entry in ipairs(order) do before[entry.id] = {entry.replica, entry.state}
 -- Rules ----------------------------------------------------------------------------------------------------------------
 
 local peers = math.max(replicas, request.replicas)
+local reserved = {call = 0, chat = 0, program = 0, offline = 0} -- while settling: for others' tickets that are before
 local function has_room(name)
-  if taken[name] >= limits[name] then return false end
+  if taken[name] + reserved[name] >= limits[name] then return false end
   if not settling then return true end
   return mine[name] + (request.others[name] or 0) < limits[name] and mine[name] < math.ceil(limits[name] / peers)
 end
@@ -102,10 +103,23 @@ local function fits(entry)
   return has_room(entry.kind) and (not entry.offline or has_room('offline'))
 end
 
+local function reserve(entry)
+  local is_blocked = taken[entry.kind] >= limits[entry.kind] or (entry.offline and taken.offline >= limits.offline)
+  if not is_blocked then
+    reserved[entry.kind] = reserved[entry.kind] + 1
+    if entry.offline then reserved.offline = reserved.offline + 1 end
+  end
+end
+
 local function admit()
   sort()
+  for name in pairs(reserved) do reserved[name] = 0 end
   for _, entry in ipairs(order) do
-    if entry.state == 'waiting' and fits(entry) then save(entry, 'in', entry.offline) end
+    if entry.state == 'waiting' and fits(entry) then
+      save(entry, 'in', entry.offline)
+    elseif entry.state == 'waiting' and settling and entry.replica ~= me then
+      reserve(entry)
+    end
   end
 end
 

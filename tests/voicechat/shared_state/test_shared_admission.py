@@ -288,3 +288,19 @@ async def test_operations_are_bounded_and_the_next_beat_replaces_those_left_out(
     assert fleet.enter(replica).ticket.refusal is Notice.SERVER_BUSY
     await replica.admission.synchronise()
     assert await client.hlen("{voice}:admission:entries") == 0
+
+
+async def test_queue_keeps_its_order_while_replicas_come_back() -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=1, queue_length=5))
+    one, two = fleet.replicas
+    inside, first, second = await entered(fleet, one), await entered(fleet, two), await entered(fleet, one)
+    await client.flushall()
+    await one.admission.synchronise()
+    await two.admission.synchronise()
+    fleet.release(inside)
+    await one.admission.synchronise()
+    assert states(first, second) == [(QUEUED, 1), (QUEUED, 2)]
+    newcomer = await entered(fleet, one)
+    for replica in (one, one, two, one):  # until Redis has settled
+        await look(fleet, replica, 1)
+    assert states(first, second, newcomer) == [(ADMITTED, 0), (QUEUED, 1), (QUEUED, 2)]
