@@ -104,10 +104,11 @@ class SharedAdmissionController(Admission):
         self._entries: dict[AdmissionTicket, _Entry] = {}
         self._outbox: list[_Operation] = []
         self._wake = asyncio.Event()
+        self._exchanging = asyncio.Lock()
         self._needs_beat = True
         self._is_alone = False
         """Redis did not answer the newest exchange."""
-        self._is_leaving = False
+        self._is_stopping = self._is_leaving = False
         self._answered_at = clock()
         """Time at which the newest answered exchange began."""
         self._counts = SlotCounts(dict.fromkeys(AdmissionKind, 0), 0)
@@ -199,6 +200,10 @@ class SharedAdmissionController(Admission):
 
     async def synchronise(self) -> None:
         """Send the queued operations, renew the lease, and take over what Redis has decided."""
+        async with self._exchanging:
+            await self._synchronise()
+
+    async def _synchronise(self) -> None:
         sent, self._outbox = self._outbox, []
         began_at = self._clock()
         with_beat = self._needs_beat or began_at - self._answered_at > RESYNC_AFTER_S
@@ -365,13 +370,15 @@ class SharedAdmissionController(Admission):
         try:
             yield
         finally:
-            task.cancel()
+            # Not cancelled: an exchange under way ends by itself, and a client may lose a cancellation.
+            self._is_stopping = True
+            self._wake.set()
             await asyncio.wait([task])
             self._needs_beat = self._is_leaving = True
             await self.synchronise()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopping:
             try:
                 await self.synchronise()
             except Exception as error:  # a listener's fault must not end the admission of all others

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 import app
+from tests.support.app.prometheus_samples import parse_metrics
+from tests.support.shared_state.redis_process import running_redis
 from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.limits.admission import AdmissionKind
 from voicechat.server.embedded_server import EmbeddedServerPhase
+from voicechat.server.shared_services import SlotUse
 from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
 from voicechat.upstream.connection import Failure
 
 KEY = "sk-visitor-canary"
+
+
+class UnnotifiedCall:
+    """Holds a slot, and ignores every change."""
+
+    def on_admission_changed(self) -> None:
+        pass
+
+    def on_shutdown(self, grace_s: float) -> None:
+        pass
 
 
 def test_endpoint_without_a_key_waits_for_the_embedded_server() -> None:
@@ -40,6 +57,38 @@ def test_endpoint_ignores_visitors_keys_where_they_are_disabled(monkeypatch: pyt
     assert endpoint.kind is ServerKind.OFFLINE
     assert endpoint.headers == {"Authorization": f"Bearer {application.embedded_server.key}"}
     assert application.server_status(KEY)[2] == "offline"
+
+
+async def test_health_and_metrics_show_the_slots_of_this_replica_and_of_all(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        settings = Settings.from_env({"REDIS_URL": server.url, "MAX_CALLS": "2"})
+        one, two = app.create_application(settings), app.create_application(settings)
+        async with asyncio.timeout(60), one.shared.run_in_background():
+            async with two.shared.run_in_background():
+                ticket = one.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
+                await ticket.decided()
+                while two.admission.count_everywhere().admitted[AdmissionKind.CALL] == 0:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # it looks regularly
+                health = await two.health()
+                assert (health.shared_state, health.replicas, health.replica) == ("ok", 2, two.shared.replica_id)
+                assert health.slots[AdmissionKind.CALL] == SlotUse(here=0, everywhere=1, limit=2)
+                found = parse_metrics(two.render_metrics().decode())
+                assert found[("voice_chat_slots_taken", "call")] == 0
+                assert found[("voice_chat_slots_taken_everywhere", "call")] == 1
+                assert found[("voice_chat_shared_state", "ok")] == 1
+            server.kill()
+            refused = one.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
+            await refused.decided()
+            assert (await one.health()).shared_state == "unreachable"
+            assert parse_metrics(one.render_metrics().decode())[("voice_chat_shared_state", "unreachable")] == 1
+
+
+async def test_health_without_redis_says_memory() -> None:
+    application = app.create_application(Settings.from_env({"MAX_CALLS": "2"}))
+    application.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
+    health = await application.health()
+    assert (health.shared_state, health.replicas) == ("memory", 1)
+    assert health.slots[AdmissionKind.CALL] == SlotUse(1, 1, 2)
 
 
 def test_queue_workers_suffice_while_all_calls_are_taken() -> None:
