@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.shared_state.redis_process import running_redis
-from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet
+from tests.support.shared_state.replica_fleet import HELD_STATES, Replica, ReplicaFleet
 from voicechat.limits.admission import AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.shared_state.shared_admission import LEASE_S, LOOK_INTERVAL_S
 
@@ -86,7 +86,8 @@ async def take_step(fleet: ReplicaFleet, step: Step) -> None:
     elif name == "synchronise" and replica.is_running:
         await fleet.synchronise(replica)
     elif name == "move":
-        moving = [each for other in fleet.all_replicas for each in other.sessions]
+        known = [each for other in fleet.all_replicas for each in other.sessions]
+        moving = [each for each in known if each.ticket.state in HELD_STATES] or known
         target = fleet.replicas[int(str(arguments[1])) % len(fleet.replicas)]
         if moving and target.is_running:
             old = moving[number % len(moving)].ticket
