@@ -16,7 +16,7 @@ from tests.support.app.protected_app import (
     assert_accepted,
     handshake_denial,
 )
-from voicechat.security.auth.password_login import TOTAL_ATTEMPT_BURST
+from voicechat.security.auth.password_attempts import TOTAL_ATTEMPT_BURST
 
 # ---------------------------------------------------------------- the page
 
