@@ -87,5 +87,6 @@ class SharedPasswordAttempts:
             await self._connection.run_script(FORGIVE_SCRIPT, await self._keys(visitor), LIMITS)
 
     async def _keys(self, visitor: str) -> tuple[str, str]:
-        name = await self._names.name(visitor)
+        await self._names.agree()
+        name = self._names.name(visitor)
         return self._connection.key("guesses", "visitor", name), self._connection.key("guesses", "all")

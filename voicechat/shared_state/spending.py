@@ -17,8 +17,8 @@ class SharedDailySpend:
     """Spending of the operator today (UTC), over all replicas: `DailySpendLedger`. For one event loop.
 
     While Redis does not answer, each replica takes the others to spend as much as it does. So a limit leaves it its
-    share of the money that was left: (limit - last total) / replicas. A replica that alone has lost Redis may exceed the
-    limit by that share.
+    share of the money that was left: (limit - last total) / replicas. If one replica alone loses Redis, the total may
+    exceed the limit by that share.
     """
 
     def __init__(

@@ -10,8 +10,9 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from itertools import batched
 from typing import Any, Protocol
+
+from voicechat.logs import error_location
 
 from .redis_connection import Argument, RedisConnection, SharedStateUnavailable
 from .shared_sum import SharedSum
@@ -84,10 +85,14 @@ class SumExchange:
         """Exchange the due sums of all sources. Without an answer they stay due."""
         try:
             for source in self._sources:
-                for some in batched(await source.list_due_sums(), MAX_SUMS_PER_REQUEST):
-                    await self.exchange(some)
+                due = await source.list_due_sums()
+                for start in range(0, len(due), MAX_SUMS_PER_REQUEST):
+                    await self.exchange(due[start : start + MAX_SUMS_PER_REQUEST])
         except SharedStateUnavailable:
             self.is_current = False
+        except Exception as error:  # a key with other contents: the limits of this replica must go on
+            self.is_current = False
+            log.error("shared state: sums cannot be exchanged error=%s", error_location(error))
         else:
             self.is_current = True
 

@@ -42,7 +42,7 @@ class VisitorNames:
         self._is_agreed = self._is_from_settings = bool(secret)
 
     def renew(self) -> None:
-        """Ask Redis for the secret before the next name: it may have been lost."""
+        """Ask Redis for the secret at the next `agree`: it may have been lost."""
         self._is_agreed = self._is_from_settings
 
     async def agree(self) -> None:
@@ -52,7 +52,6 @@ class VisitorNames:
             self._secret = bytes(await self._connection.run_script(SECRET_SCRIPT, [key], [self._secret]))
             self._is_agreed = True
 
-    async def name(self, visitor: str) -> str:
-        """Return the name of a `ClientIdentity.visitor_key`. Raises `SharedStateUnavailable`."""
-        await self.agree()
+    def name(self, visitor: str) -> str:
+        """Return the name of a `ClientIdentity.visitor_key`. Call `agree` first."""
         return hmac.new(self._secret, visitor.encode(), hashlib.sha256).hexdigest()[:NAME_CHARS]

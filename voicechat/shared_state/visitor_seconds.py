@@ -62,7 +62,7 @@ class SharedDailyQuota:
     def _sum_of(self, visitor: str) -> SharedSum:
         found = self._sums.get(visitor)
         if found is None:
-            # A visitor who was dropped and returns gets a new part: the old one is unknown here, and must not grow less.
+            # A visitor who was dropped and returns gets a new part: how much is in the old one is unknown here.
             found = self._sums[visitor] = SharedSum(f"{self._replica_id}.{self._dropped}")
         self._sums.move_to_end(visitor)
         while len(self._sums) > self._max_visitors:
@@ -91,19 +91,23 @@ class SharedDailyQuota:
         """Learn what this visitor has used at other replicas. Without an answer nothing changes."""
         if not visitor or not self._limit_ms:
             return
-        self._roll_over()
         with suppress(SharedStateUnavailable):
-            await self._exchange.exchange([(await self._key(visitor), self._sum_of(visitor))])
+            await self._names.agree()
+            self._roll_over()
+            await self._exchange.exchange([(self._key(visitor), self._sum_of(visitor))])
 
-    async def _key(self, visitor: str) -> str:
-        return self._connection.key("ms", day_name(self._day), await self._names.name(visitor))
+    def _key(self, visitor: str) -> str:
+        return self._connection.key("ms", day_name(self._day), self._names.name(visitor))
 
     async def list_due_sums(self) -> Sequence[KeyedSum]:
         """Return the sums that Redis may not have. Raises `SharedStateUnavailable`."""
+        if not self._due:
+            return []
+        await self._names.agree()
         self._roll_over()
         for visitor in [visitor for visitor in self._due if self._sums[visitor].is_sent]:
             del self._due[visitor]
-        return [(await self._key(visitor), self._sums[visitor]) for visitor in list(self._due)]
+        return [(self._key(visitor), self._sums[visitor]) for visitor in self._due]
 
     def restore_all(self) -> None:
         """Send all known parts of all visitors next time, under their names of then."""
