@@ -31,6 +31,8 @@ class SharedSum:
         self._others: dict[str, int] = {}
         """Parts of other replicas, of ended ones too."""
         self._must_restore = False
+        self._seen = self._seen_own = 0
+        """Sum, and own part in it, when the others were last known for certain."""
 
     def add(self, units: float) -> None:
         """Add to the own part; an amount below 0 is ignored."""
@@ -52,18 +54,28 @@ class SharedSum:
             return {**self._others, self._part: self._own}
         return {} if self.is_sent else {self._part: self._own}
 
-    def merge(self, answer: Mapping[str, int]) -> None:
-        """Take over the parts that Redis has. A part that is greater here was lost there."""
+    def merge(self, answer: Mapping[str, int], *, is_complete: bool = True) -> None:
+        """Take over the parts that Redis has. A part that is greater here was lost there.
+
+        `is_complete`: no replica has spent anything of which Redis does not know, but for the last second.
+        """
         self._confirmed = answer.get(self._part, 0)
         for part, units in answer.items():
             if part != self._part:
                 self._others[part] = max(units, self._others.get(part, 0))
         self._must_restore = any(answer.get(part, 0) < units for part, units in self._others.items())
+        if is_complete:
+            self._seen_own = max(self._seen_own, self._confirmed)
+            self._seen = sum(self._others.values()) + self._seen_own
 
-    def estimate(self, replicas: int = 1) -> int:
-        """Return the units of all replicas. `replicas`: how many of them spend unseen, each as much as this one."""
-        unsent = max(0, self._own - self._confirmed)
-        return sum(self._others.values()) + self._own - unsent + unsent * replicas
+    @property
+    def known(self) -> int:
+        """Units of all replicas, as far as they are known here."""
+        return sum(self._others.values()) + self._own
+
+    def estimate(self, replicas: int) -> int:
+        """Return the units if each of so many replicas has added as much as this one since the others were known."""
+        return max(self.known, self._seen + (self._own - self._seen_own) * replicas)
 
     @property
     def _own(self) -> int:

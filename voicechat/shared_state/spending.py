@@ -62,8 +62,9 @@ class SharedDailySpend:
     def today_usd(self) -> float:
         """USD since midnight UTC: of other replicas as they were last known."""
         self._roll_over()
-        unseen = 1 if self._exchange.is_current else self._count_replicas()
-        return self._today.estimate(unseen) / MILLION
+        if self._exchange.is_current:
+            return self._today.known / MILLION
+        return self._today.estimate(self._count_replicas()) / MILLION
 
     async def list_due_sums(self) -> Sequence[KeyedSum]:
         """Return the sum of today, in which others may have spent meanwhile, and yesterday's until it is sent."""

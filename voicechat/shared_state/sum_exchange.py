@@ -23,6 +23,11 @@ EXCHANGE_INTERVAL_S = 1.0
 """Seconds between two exchanges: other replicas learn of an amount within this time."""
 SUM_TTL_S = 48 * 3600
 """Seconds for which Redis keeps the sums of a day after their last change."""
+ANSWERS_TO_BE_CURRENT = 4
+"""Answered exchanges in succession after which the others have sent what Redis missed while it was away or empty.
+
+They may ask it some seconds later than this replica: `BREAKER_S`, a request that hangs, and `EXCHANGE_INTERVAL_S`.
+"""
 MAX_SUMS_PER_REQUEST = 200
 """Sums in one request, so that Redis is not busy with it for long."""
 
@@ -74,8 +79,13 @@ class SumExchange:
         self._sleep = sleep
         self._sources: list[SumSource] = []
         self._mark: bytes | None = None
-        self.is_current = False
-        """The newest exchange was answered: parts of other replicas are those of a second ago."""
+        self._answers = 0
+        """Answered exchanges in succession."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the parts of other replicas are those of a second ago."""
+        return self._answers >= ANSWERS_TO_BE_CURRENT
 
     def add_source(self, source: SumSource) -> None:
         """Exchange the sums of `source` from now on."""
@@ -89,12 +99,12 @@ class SumExchange:
                 for start in range(0, len(due), MAX_SUMS_PER_REQUEST):
                     await self.exchange(due[start : start + MAX_SUMS_PER_REQUEST])
         except SharedStateUnavailable:
-            self.is_current = False
+            self._answers = 0
         except Exception as error:  # a key with other contents: the limits of this replica must go on
-            self.is_current = False
+            self._answers = 0
             log.error("shared state: sums cannot be exchanged error=%s", error_location(error))
         else:
-            self.is_current = True
+            self._answers += 1
 
     async def exchange(self, sums: Sequence[KeyedSum]) -> None:
         """Exchange these sums now. Raises `SharedStateUnavailable`."""
@@ -106,9 +116,12 @@ class SumExchange:
                 arguments += (part, units)
         keys = [self._connection.key("contents"), *(key for key, _ in sums)]
         mark, *answers = await self._connection.run_script(EXCHANGE_SCRIPT, keys, arguments)
+        has_lost_all = self._mark not in (None, mark)
+        if has_lost_all:
+            self._answers = 0
         for (_, each), answer in zip(sums, answers, strict=True):
-            each.merge(_parse_parts(answer))
-        if self._mark not in (None, mark):
+            each.merge(_parse_parts(answer), is_complete=self._answers + 1 >= ANSWERS_TO_BE_CURRENT)
+        if has_lost_all:
             log.warning("shared state: redis has lost its contents, sums are sent again")
             for source in self._sources:
                 source.restore_all()

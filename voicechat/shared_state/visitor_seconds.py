@@ -85,7 +85,7 @@ class SharedDailyQuota:
             return False
         self._roll_over()
         found = self._sums.get(visitor)
-        return found is not None and found.estimate() >= self._limit_ms
+        return found is not None and found.known >= self._limit_ms
 
     async def refresh(self, visitor: str) -> None:
         """Learn what this visitor has used at other replicas. Without an answer nothing changes."""
