@@ -32,12 +32,12 @@ class SumStore:
         self.sums: dict[str, dict[str, int]] = {}
         self._mark: Argument | None = None
 
-    async def exchange(self, keys: Sequence[str], arguments: Sequence[Argument]) -> list[object]:
+    async def exchange(self, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Any]:
         """Do what the script does, and answer as Redis does."""
         rest = iter(arguments)
         mark, _time_to_live = next(rest), next(rest)
         self._mark = self._mark or mark
-        answers: list[object] = [str(self._mark).encode()]
+        answers: list[Any] = [str(self._mark).encode()]
         for key in keys[1:]:
             parts = self.sums.get(key, {})
             for _ in range(int(next(rest))):

@@ -269,7 +269,8 @@ async def test_part_of_an_ended_replica_survives_a_restart_of_redis() -> None:
 
 
 async def test_day_begins_with_nothing_and_yesterdays_rest_is_sent() -> None:
-    deployment = SpendingDeployment()
+    server = fakeredis.FakeServer()
+    deployment = SpendingDeployment(server=server)
     one, two = deployment.replicas
     one.spend(700)
     await deployment.settle()
@@ -282,7 +283,7 @@ async def test_day_begins_with_nothing_and_yesterdays_rest_is_sent() -> None:
     await deployment.settle()
     assert one.known == two.known == 3
     assert (await deployment.stored(), await deployment.stored("2024-10-05")) == (750, 3)
-    client = fakeredis.FakeAsyncRedis(server=deployment.server)
+    client = fakeredis.FakeAsyncRedis(server=server)
     assert 0 < await client.ttl("{voice}:usd:2024-10-05") <= 2 * DAY_S
 
 
@@ -294,9 +295,9 @@ async def test_impossible_amount_is_not_booked(usd: float) -> None:
 
 
 async def test_key_with_other_contents_stops_no_replica(caplog: pytest.LogCaptureFixture) -> None:
-    deployment = SpendingDeployment()
-    one = deployment.replicas[0]
-    client = fakeredis.FakeAsyncRedis(server=deployment.server)
+    server = fakeredis.FakeServer()
+    one = SpendingDeployment(server=server).replicas[0]
+    client = fakeredis.FakeAsyncRedis(server=server)
     await client.hset("{voice}:usd:2024-10-04", "x", "canary")
     one.spend(5)
     await one.exchange_with(Fault.NONE)
