@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
+from functools import cache
 from typing import Any, TypeVar
 
 import fakeredis
@@ -52,12 +53,18 @@ class SumStore:
         self._mark = None
 
 
+@cache
+def _unused_client() -> redis.Redis:
+    """Return a client for connections to a `SumStore`; making one takes longer than an exchange."""
+    return fakeredis.FakeAsyncRedis()
+
+
 class FaultyConnection(RedisConnection):
     """Connection of one replica to a Redis in this process, without a circuit breaker."""
 
     def __init__(self, server: fakeredis.FakeServer | SumStore) -> None:
         self._store = server if isinstance(server, SumStore) else None
-        super().__init__(fakeredis.FakeAsyncRedis(server=None if isinstance(server, SumStore) else server))
+        super().__init__(_unused_client() if isinstance(server, SumStore) else fakeredis.FakeAsyncRedis(server=server))
         self.fault = Fault.NONE
         """Fault of the next requests."""
         self._late: list[Callable[[redis.Redis], Awaitable[object]]] = []
@@ -71,8 +78,10 @@ class FaultyConnection(RedisConnection):
     async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
         if self.fault is Fault.REQUEST_LATE:
             self._late.append(ask)
-        result = await super().request(ask) if self.fault in (Fault.NONE, Fault.ANSWER_LOST) else None
-        if result is None or self.fault is not Fault.NONE:
+        if self.fault not in (Fault.NONE, Fault.ANSWER_LOST):
+            raise SharedStateUnavailable
+        result = await ask(self._client)
+        if self.fault is Fault.ANSWER_LOST:
             raise SharedStateUnavailable
         return result
 
@@ -80,7 +89,7 @@ class FaultyConnection(RedisConnection):
         """Let Redis do what it has not done yet."""
         late, self._late = self._late, []
         for ask in late:
-            await super().request(ask)
+            await ask(self._client)
 
 
 async def restart_empty(server: fakeredis.FakeServer | SumStore) -> None:
