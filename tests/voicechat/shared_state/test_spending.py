@@ -188,12 +188,12 @@ async def test_ten_thousand_orders_stay_within_the_cap_and_end_with_the_exact_su
         chance = random.Random(seed)
         deployment, cap = SpendingDeployment(server=SumStore()), chance.randint(1, 150)
         await deployment.settle()
-        seconds, fault = [], Fault.NONE
+        seconds, fault, restart_rate = [], Fault.NONE, chance.choice((0.0, 0.1, 0.7))
         for _ in range(chance.randint(1, 15)):
             if chance.random() < 0.3:
                 fault = chance.choice(list(Fault))
             amounts = chance.randint(0, SECOND), chance.randint(0, SECOND)
-            seconds.append((*amounts, fault, fault, chance.random() < 0.1))
+            seconds.append((*amounts, fault, fault, chance.random() < restart_rate))
         await spend_seconds(cap, seconds, deployment)
         assert deployment.spent <= cap + REPLICAS * SECOND, f"seed {seed}"
         await deployment.settle()
