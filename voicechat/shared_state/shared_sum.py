@@ -51,7 +51,7 @@ class SharedSum:
     def parts_to_send(self) -> Mapping[str, int]:
         """Parts that Redis may not have."""
         if self._must_restore:
-            return {**self._others, self._part: self._own}
+            return {part: units for part, units in {**self._others, self._part: self._own}.items() if units}
         return {} if self.is_sent else {self._part: self._own}
 
     def merge(self, answer: Mapping[str, int], *, is_complete: bool = True) -> None:
@@ -74,7 +74,7 @@ class SharedSum:
         return sum(self._others.values()) + self._own
 
     def estimate(self, replicas: int) -> int:
-        """Return the units if each of so many replicas has added as much as this one since the others were known."""
+        """Return the units if each of these replicas has added as much as this one since the others were known."""
         return max(self.known, self._seen + (self._own - self._seen_own) * replicas)
 
     @property
