@@ -62,6 +62,7 @@ class RealtimeGateway:
         endpoint = self._get_endpoint()
         with suppress(WebSocketDisconnect), self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
             await websocket.accept(hello.subprotocol)
+            await self._billing.daily_quota.refresh(slot.ticket.visitor)
             error = self._refuse(slot, mode)
             if error is None and isinstance(endpoint, Failure):
                 error = error_for_failure(endpoint)

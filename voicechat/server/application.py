@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -52,6 +52,9 @@ from .graceful_shutdown import GracefulShutdown
 from .prometheus import Metrics
 from .routes import Health, build_router
 
+if TYPE_CHECKING:
+    from voicechat.shared_state.services import SharedServices
+
 HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
@@ -67,6 +70,15 @@ ROUTE_RULES = (
 """Access rules of the routes that the application adds to Gradio's."""
 
 
+def open_shared_services(settings: Settings) -> SharedServices | None:
+    """Return what is shared with other replicas; None without REDIS_URL. The Redis client is imported with it only."""
+    if not settings.scale.redis_url:
+        return None
+    from voicechat.shared_state.services import SharedServices
+
+    return SharedServices.open(settings)
+
+
 class Application:
     """Owner of all services of one process."""
 
@@ -78,10 +90,13 @@ class Application:
         self.gc_scheduler = GcScheduler(self.admission)
         self.downloads = Downloads()
         self.metrics = Metrics()
+        self.shared_services = shared = open_shared_services(settings)
         self.billing = BillingService(
             SpendLimits(settings.max_call_cost, settings.max_day_cost),
             self.metrics,
             visitor_quota_s=settings.limits.max_visitor_seconds_per_day,
+            daily_spend=shared.daily_spend if shared else None,
+            daily_quota=shared.daily_quota if shared else None,
         )
         self.tools = build_tool_runtime(settings)
         prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing, self.tools)
@@ -115,7 +130,13 @@ class Application:
         self.shutdown = GracefulShutdown(
             self.admission, settings.limits.drain_seconds, self.page_connections.announce_drain
         )
-        self.access_policy = create_access_policy(settings, self.page, ROUTE_RULES, lambda: self.page.share_url)
+        self.access_policy = create_access_policy(
+            settings,
+            self.page,
+            ROUTE_RULES,
+            lambda: self.page.share_url,
+            shared.password_attempts if shared else None,
+        )
         self.started_at = time.monotonic()
 
     def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
@@ -194,7 +215,8 @@ class Application:
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
-        async with self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
+        shared = self.shared_services.run_in_background() if self.shared_services else nullcontext()
+        async with shared, self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
             yield
 
     def start(self) -> None:
