@@ -27,7 +27,7 @@ from voicechat.session.call_handler import EndpointResolver
 from voicechat.session.visitor import Visitor
 from voicechat.session.voice_session import VoiceSession
 from voicechat.tools.runtime import ToolRuntime
-from voicechat.transport.stream_handler import PacedStreamHandler
+from voicechat.transport.stream_handler import PacedStreamHandler, StreamState
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 __all__ = ["CallStage", "EndpointResolver", "Failure", "Notice", "RealtimeHandler", "Snapshot", "Visitor"]
@@ -78,6 +78,9 @@ class RealtimeHandler(PacedStreamHandler):
     async def on_start(self, inputs: list[Any]) -> None:
         """`inputs[0]` is the page's `Visitor`."""
         visitor = inputs[0] if inputs and isinstance(inputs[0], Visitor) else Visitor(self.settings.remember_items)
+        await self.billing.daily_quota.refresh(visitor.visitor_key)
+        if self.stream_state is StreamState.CLOSED:
+            return  # the browser has disconnected meanwhile
         if visitor.call is not None:
             visitor.call.end_by_user()  # a page has one call; the older one is a leftover
         self.session = visitor.call = VoiceSession(

@@ -64,6 +64,7 @@ class RealtimeGateway:
         with suppress(WebSocketDisconnect):
             async with self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
                 await websocket.accept(hello.subprotocol)
+                await self._billing.daily_quota.refresh(slot.ticket.visitor)
                 error = self._refuse(slot, mode)
                 if error is None and isinstance(endpoint, Failure):
                     error = error_for_failure(endpoint)

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -19,9 +20,10 @@ from voicechat import TITLE, VERSION
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.gateway.gateway import RealtimeGateway
-from voicechat.limits.admission import Admission, AdmissionKind
+from voicechat.limits.admission import Admission, AdmissionKind, ConcurrencyLimits
 from voicechat.limits.billing import BillingService
 from voicechat.limits.pricing import SpendLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
 from voicechat.security.guard import Guard
 from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
@@ -50,8 +52,11 @@ from .embedded_server import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, Emb
 from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
 from .prometheus import Metrics
+from .replica_status import SharedStateStatus, SlotUse, shared_state_status, slot_use
 from .routes import Health, build_router
-from .shared_services import SharedServices, SlotUse
+
+if TYPE_CHECKING:
+    from voicechat.shared_state.services import SharedServices
 
 HandlerFactory = Callable[[Settings, EndpointResolver, Admission, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
@@ -68,6 +73,15 @@ ROUTE_RULES = (
 """Access rules of the routes that the application adds to Gradio's."""
 
 
+def open_shared_services(settings: Settings) -> SharedServices | None:
+    """Return what is shared with other replicas; None without REDIS_URL. The Redis client is imported with it only."""
+    if not settings.scale.redis_url:
+        return None
+    from voicechat.shared_state.services import SharedServices
+
+    return SharedServices.open(settings)
+
+
 class Application:
     """Owner of all services of one process."""
 
@@ -75,15 +89,21 @@ class Application:
         self.settings = settings
         command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
         self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
-        self.shared = SharedServices(settings)
-        self.admission = self.shared.admission
         self.gc_scheduler = GcScheduler(self.admission)
         self.downloads = Downloads()
         self.metrics = Metrics()
+        self.shared_services = shared = open_shared_services(settings)
+        self.replica_id = shared.replica_id if shared else secrets.token_hex(8)
+        """Random name of this process."""
+        self.admission: Admission = (
+            shared.admission if shared else AdmissionController(ConcurrencyLimits.from_settings(settings))
+        )
         self.billing = BillingService(
             SpendLimits(settings.max_call_cost, settings.max_day_cost),
             self.metrics,
             visitor_quota_s=settings.limits.max_visitor_seconds_per_day,
+            daily_spend=shared.daily_spend if shared else None,
+            daily_quota=shared.daily_quota if shared else None,
         )
         self.tools = build_tool_runtime(settings)
         prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing, self.tools)
@@ -117,7 +137,13 @@ class Application:
         self.shutdown = GracefulShutdown(
             self.admission, settings.limits.drain_seconds, self.page_connections.announce_drain
         )
-        self.access_policy = create_access_policy(settings, self.page, ROUTE_RULES, lambda: self.page.share_url)
+        self.access_policy = create_access_policy(
+            settings,
+            self.page,
+            ROUTE_RULES,
+            lambda: self.page.share_url,
+            shared.password_attempts if shared else None,
+        )
         self.started_at = time.monotonic()
 
     def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
@@ -164,12 +190,17 @@ class Application:
             voices=embedded.voices if embedded is not None else (),
         )
 
+    @property
+    def _shared_state(self) -> SharedStateStatus:
+        shared = self.shared_services
+        return shared_state_status(shared.connection.is_reachable if shared else None)
+
     def render_metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         if self.embedded_server is not None:
             self.metrics.set_embedded_phase(self.embedded_server.phase)
         self.metrics.set_queue_length(self.admission.queue_length)
-        self.metrics.set_shared_state(self.shared.replica_id, self.shared.status, self.shared.slot_use())
+        self.metrics.set_shared_state(self.replica_id, self._shared_state, slot_use(self.admission))
         return self.metrics.render()
 
     async def health(self) -> Health:
@@ -193,21 +224,18 @@ class Application:
             uptime_s=round(time.monotonic() - self.started_at, 1),
             version=VERSION,
             detail=detail,
-            replica=self.shared.replica_id,
-            shared_state=self.shared.status,
+            replica=self.replica_id,
+            shared_state=self._shared_state,
             replicas=counts.replicas,
-            slots=self.shared.slot_use(),
+            slots=slot_use(self.admission),
             waiting=SlotUse(self.admission.queue_length, counts.queued, self.admission.limits.queue_length),
         )
 
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
-        async with (
-            self.shared.run_in_background(),
-            self.gc_scheduler.run_in_background(),
-            self.page_resume.run_in_background(),
-        ):
+        shared = self.shared_services.run_in_background() if self.shared_services else nullcontext()
+        async with shared, self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
             yield
 
     def start(self) -> None:

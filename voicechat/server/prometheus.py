@@ -29,7 +29,7 @@ from voicechat.limits.admission import AdmissionKind
 from voicechat.limits.pricing import TokenUsage
 
 from .embedded_server import EmbeddedServerPhase
-from .shared_services import SharedStateStatus, SlotUse
+from .replica_status import SharedStateStatus, SlotUse
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCY_BUCKETS_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)

@@ -19,7 +19,7 @@ from voicechat.limits.admission import AdmissionKind
 from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule
 
 from .prometheus import METRICS_CONTENT_TYPE
-from .shared_services import SharedStateStatus, SlotUse
+from .replica_status import SharedStateStatus, SlotUse
 
 WEBSOCKET_ROUTES = {
     "/realtime-voice": SessionMode.VOICE,

@@ -34,7 +34,7 @@ from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 
 from .redis_connection import RedisConnection, SharedStateUnavailable
-from .visitor_digest import VisitorDigest
+from .visitor_names import VisitorNames
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class SharedAdmissionController(Admission):
         limits: ConcurrencyLimits,
         connection: RedisConnection,
         replica_id: str,
+        names: VisitorNames,
         *,
         clock: Callable[[], float] = time.monotonic,
         redis_time_ms: Callable[[], int] | None = None,
@@ -98,7 +99,7 @@ class SharedAdmissionController(Admission):
         self._connection = connection
         self._clock = clock
         self._redis_time_ms = redis_time_ms
-        self._digest = VisitorDigest(connection)
+        self._names = names
         self._keys = [connection.key("admission", part) for part in ("entries", "replicas", "meta")]
         self._channel = connection.key("admission", "changed")
         self._entries: dict[AdmissionTicket, _Entry] = {}
@@ -222,8 +223,9 @@ class SharedAdmissionController(Admission):
 
     async def _exchange(self, sent: list[_Operation], *, with_beat: bool) -> dict[str, Any]:
         """Run the script with these operations. Raises `SharedStateUnavailable`."""
-        if with_beat or not self._digest.is_loaded:
-            await self._digest.load()
+        if with_beat:
+            self._names.renew()  # Redis may have been restarted empty
+        await self._names.agree()
         operations = [self._to_json(operation) for operation in sent if operation.name == "hold"]
         if with_beat:
             self._needs_beat = False
@@ -270,8 +272,8 @@ class SharedAdmissionController(Admission):
             "id": entry.id,
             "seq": entry.seq,
             "kind": ticket.kind.value,
-            "visitor": self._digest.of(ticket.visitor),
-            "resume": self._digest.of(ticket.resume_id),
+            "visitor": self._names.name(ticket.visitor) if ticket.visitor else "",
+            "resume": self._names.name(ticket.resume_id) if ticket.resume_id else "",
             "offline": ticket.uses_offline,
             "state": ticket.state.value,
         }

@@ -70,7 +70,7 @@ class RunningGateway:
 
     async def wait_until_empty(self) -> None:
         """Wait until no program is connected any more."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.gateway.connection_count:
                 self.gateway.client_left.clear()
                 await self.gateway.client_left.wait()
@@ -139,7 +139,7 @@ class ApiClient:
             await self.socket.send(json.dumps(event))
 
     async def next_event(self) -> Event:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             self.received.append(json.loads(await self.socket.recv()))
         return self.received[-1]
 

@@ -23,6 +23,7 @@ from voicechat.shared_state.shared_admission import (
     RESYNC_AFTER_S,
     SharedAdmissionController,
 )
+from voicechat.shared_state.visitor_names import VisitorNames
 
 T = TypeVar("T")
 HELD_STATES = (AdmissionState.QUEUED, AdmissionState.ADMITTED, AdmissionState.RELEASING)
@@ -90,6 +91,7 @@ class Replica:
             fleet.limits,
             self.connection,
             replica_id,
+            VisitorNames(self.connection),
             clock=lambda: fleet.now,
             redis_time_ms=lambda: round(fleet.now * 1000),
         )

@@ -13,7 +13,7 @@ from tests.support.shared_state.redis_process import running_redis
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.limits.admission import AdmissionKind
 from voicechat.server.embedded_server import EmbeddedServerPhase
-from voicechat.server.shared_services import SlotUse
+from voicechat.server.replica_status import SlotUse
 from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
 from voicechat.upstream.connection import Failure
 
@@ -63,14 +63,14 @@ async def test_health_and_metrics_show_the_slots_of_this_replica_and_of_all(tmp_
     with running_redis(tmp_path) as server:
         settings = Settings.from_env({"REDIS_URL": server.url, "MAX_CALLS": "2"})
         one, two = app.create_application(settings), app.create_application(settings)
-        async with asyncio.timeout(60), one.shared.run_in_background():
-            async with two.shared.run_in_background():
+        async with asyncio.timeout(60), one.run_in_background():
+            async with two.run_in_background():
                 ticket = one.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
                 await ticket.decided()
                 while two.admission.count_everywhere().admitted[AdmissionKind.CALL] == 0:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)  # it looks regularly
                 health = await two.health()
-                assert (health.shared_state, health.replicas, health.replica) == ("ok", 2, two.shared.replica_id)
+                assert (health.shared_state, health.replicas, health.replica) == ("ok", 2, two.replica_id)
                 assert health.slots[AdmissionKind.CALL] == SlotUse(here=0, everywhere=1, limit=2)
                 found = parse_metrics(two.render_metrics().decode())
                 assert found[("voice_chat_slots_taken", "call")] == 0

@@ -14,6 +14,7 @@ from voicechat.limits.admission import AdmissionKind, AdmissionState, AdmissionT
 from voicechat.protocol.notices import Notice
 from voicechat.shared_state.redis_connection import RedisConnection
 from voicechat.shared_state.shared_admission import SharedAdmissionController
+from voicechat.shared_state.visitor_names import VisitorNames
 
 WAIT_S = 30.0
 """Seconds for anything here to happen on a busy machine."""
@@ -37,7 +38,7 @@ class LiveReplica:
 
     def __init__(self, url: str, replica_id: str, limits: ConcurrencyLimits) -> None:
         self.connection = RedisConnection.open(url, "voice")
-        self.admission = SharedAdmissionController(limits, self.connection, replica_id)
+        self.admission = SharedAdmissionController(limits, self.connection, replica_id, VisitorNames(self.connection))
 
     async def enter(self, kind: AdmissionKind = AdmissionKind.CALL) -> AdmissionTicket:
         """Return a ticket that has been decided."""

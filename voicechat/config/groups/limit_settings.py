@@ -43,12 +43,14 @@ class LimitSettings(SettingsBase):
     max_visitor_seconds_per_day: int = setting(
         0,
         "一位訪客一天（UTC）最多通話幾秒，他的程式在語音端點的時間也算；0 不限。"
-        "用公開連結（SHARE）時預設 3600。只記在記憶體，重新啟動就歸零。",
+        "用公開連結（SHARE）時預設 3600。設定 `REDIS_URL` 時，在所有執行個體的時間加起來算；"
+        "沒設定就只記在記憶體，重新啟動就歸零。",
         ge=0,
         le=86_400,
     )
     """Seconds that one visitor may spend in calls in a day (UTC), voice sessions of their programs included. 0: no
-    limit; with a public link (SHARE) the default is 3600. Kept in memory: a restart resets it."""
+    limit; with a public link (SHARE) the default is 3600. With REDIS_URL it holds over all replicas. Without it, a
+    restart resets the sum."""
     max_messages_per_second: float = setting(
         200.0,
         "每條 WebSocket 每秒讀幾則訊息，一開始可以一次來五秒的量。10 毫秒一段的聲音是每秒 100 則；"

@@ -45,13 +45,13 @@ class ScaleSettings(SettingsBase):
 
     redis_url: Annotated[str, AfterValidator(_validate_redis_url)] = setting(
         "",
-        "Redis 或 Valkey 的位址。多個執行個體用它共用名額、排隊、當日費用、訪客秒數和對話；"
+        "Redis 或 Valkey 的位址。多個執行個體用它共用名額、排隊、當日費用、訪客秒數、密碼錯誤次數和對話；"
         "不設定就只記在這個程式的記憶體裡。",
         secret=True,
         example="redis://127.0.0.1:6379/0",
     )
     """Address of a Redis or Valkey server. Replicas share slots, the waiting queue, the day's spending, visitors'
-    seconds and conversations over it. Without it they are kept in the memory of this process."""
+    seconds, wrong passwords and conversations over it. Without it they are kept in the memory of this process."""
     redis_prefix: Annotated[str, AfterValidator(_validate_prefix)] = setting(
         "voice", "Redis 裡所有鍵的前綴。同一台 Redis 上的不同部署要用不同的前綴。"
     )
