@@ -13,6 +13,7 @@ from pathlib import Path
 
 from offline.engines import EnginesUnavailable, import_engines, require_engines
 from offline.models import cli as models_cli
+from replicas.programs import find_programs, missing_packages
 from scripts.environment import SetupFailed, install
 from voicechat.config.settings import ServerKind, Settings, SettingsError
 
@@ -59,9 +60,58 @@ def fetch_models() -> int:
     return models_cli.main(["fetch"])
 
 
+def reason_for_one_process(settings: Settings, platform: str = sys.platform) -> str:
+    """Return one sentence on why several replicas cannot run here, "" when they can."""
+    if platform == "win32":
+        return "WORKERS does not work on Windows: one process is started."
+    if settings.share:
+        return "WORKERS does not work with a public link (SHARE): one process is started."
+    needs_redis = not settings.scale.redis_url
+    missing = missing_packages(find_programs(os.environ, needs_redis=needs_redis), needs_redis=needs_redis)
+    if missing:
+        names, packages = " and ".join(missing), " ".join(missing)
+        return f"WORKERS needs {names} (Debian: apt install {packages}): one process is started."
+    return ""
+
+
+def has_engines() -> bool:
+    """Return whether this computer can run the embedded server."""
+    try:
+        require_engines()
+        import_engines()
+    except EnginesUnavailable:
+        return False
+    return True
+
+
+def replicas_command(settings: Settings) -> list[str]:
+    """Return the command that runs several replicas with these settings."""
+    command = [sys.executable, "-m", "replicas", "--workers", str(settings.scale.workers)]
+    command += ["--host", settings.host, "--port", str(settings.port)]
+    command += ["--drain-seconds", f"{settings.limits.drain_seconds:g}"]
+    # Without its engines every replica asks visitors for a key by itself.
+    if settings.server_kind is ServerKind.OFFLINE and has_engines():
+        command += ["--embedded-server", *(["--fetch"] if settings.fetch_models else [])]
+    return command
+
+
+def app_command() -> list[str]:
+    """Return the command that runs the app as WORKERS says. Print one sentence where it has to be one process."""
+    try:
+        settings = Settings.load()
+    except SettingsError:  # app.py reports it
+        settings = Settings()
+    if settings.scale.workers > 1:
+        reason = reason_for_one_process(settings)
+        if not reason:
+            return replicas_command(settings)
+        print(reason, file=sys.stderr, flush=True)
+    return [sys.executable, str(ROOT / "app.py")]
+
+
 def run_app() -> int:
-    """Run app.py in place of this process. On Windows, which cannot, wait for it and return its exit code."""
-    command = [sys.executable, str(ROOT / "app.py")]
+    """Run the app in place of this process. On Windows, which cannot, wait for it and return its exit code."""
+    command = app_command()
     if sys.platform != "win32":
         os.execv(command[0], command)
     return subprocess.run(command).returncode

@@ -43,5 +43,5 @@ def create_access_policy(
         pending_offers=PendingOffers(partial(RtcConnection.find, rtc)),
         get_public_origins=public_origins,
         may_use_camera=settings.may_show_pictures,
-        loopback_only=is_loopback_host(settings.host) and not settings.share,
+        loopback_only=is_loopback_host(settings.scale.frontend_host or settings.host) and not settings.share,
     )

@@ -1,0 +1,43 @@
+"""Readiness of a process: it accepts connections, or answers GET /health."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from .launch_plan import Address, ProcessSpec, ReadyCheck
+
+CHECK_TIMEOUT_S = 5.0
+"""Seconds for one check."""
+CHECK_PAUSE_S = 0.1
+"""Seconds between two checks."""
+MAX_STATUS_LINE_BYTES = 1000
+WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses of all interfaces, and an address at which this computer reaches their ports."""
+
+
+async def wait_until_ready(spec: ProcessSpec) -> None:
+    """Return when the process is ready. A process has no other way to report it: it is asked again and again."""
+    while True:
+        with suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                if await is_ready(spec.address, spec.check):
+                    return
+        await asyncio.sleep(CHECK_PAUSE_S)
+
+
+async def is_ready(address: Address, check: ReadyCheck) -> bool:
+    """Return whether a process at this address is ready. Raise OSError while it accepts no connections."""
+    if address.port:
+        host = WILDCARD_HOSTS.get(address.host, address.host)
+        reader, writer = await asyncio.open_connection(host, address.port, limit=MAX_STATUS_LINE_BYTES)
+    else:
+        reader, writer = await asyncio.open_unix_connection(address.host)
+    try:
+        if check is ReadyCheck.ACCEPTS:
+            return True
+        writer.write(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        return (await reader.readline()).startswith(b"HTTP/1.")
+    finally:
+        writer.close()
