@@ -1,5 +1,5 @@
-"""Replicas of the app on one computer: HAProxy, Redis, one embedded server, and a supervisor that runs them.
+"""Replicas: several processes of the app behind one HAProxy. Stands alone: it imports neither `voicechat` nor `offline`.
 
-`python -m replicas` is the supervisor. It uses the system's HAProxy and Redis and knows the app from outside only: by
-its command, its environment and its answers at /health.
+`python -m replicas` is the supervisor of one computer. It knows the app from outside only: by its command, its
+environment and its answers at /health.
 """

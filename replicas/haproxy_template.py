@@ -1,0 +1,113 @@
+"""Template of haproxy.cfg: `<name>` stands for a value that `haproxy_config.py` fills in."""
+
+from __future__ import annotations
+
+TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app. Written by `python -m replicas.haproxy_config`; its
+# options (--help) are the addresses, the certificate and the replicas. By hand, these lines are yours to change: `bind`,
+# and `server` or `server-template` in both backends. Replicas on another computer than HAProxy need its address in
+# TRUSTED_PROXIES, or all visitors count as one.
+
+global
+    log stdout format raw daemon
+    # Calls are longer than a reload of HAProxy: the old process keeps its connections for this time.
+    hard-stop-after 2h
+    # Containers often allow a billion files, and HAProxy would reserve memory for each.
+    fd-hard-limit 65536
+
+defaults
+    mode http
+    log global
+    option dontlognull
+    # Tell a replica at once that a browser has closed a stream. Without it, page events take 1 to 2 s longer.
+    option abortonclose
+    # A request whose replica refuses connections goes to another one at once; by default it waits 1 s for each retry.
+    option redispatch 1
+    retries 2
+    timeout connect 2s
+    timeout check 1s
+    timeout queue 5s
+    timeout http-request 10s
+    timeout http-keep-alive 15s
+    # Gradio's event streams carry something every 15 s.
+    timeout client 65s
+    timeout server 65s
+    # The app pings WebSockets every 2.5 s.
+    timeout tunnel 1h
+<resolvers><redirect>
+frontend voice
+    # tcp-ut: the replica watches its connection to HAProxy only, so HAProxy has to notice a browser that vanished.
+    bind <listen><tls> tcp-ut 6500ms
+
+    # The log has no query (keys of programs, session names) and no token of a path.
+    http-request set-var(txn.path) 'path,regsub("(<token_paths>)/.*","\1/_")'
+    log-format "%ci [%tr] %b/%s %Tw/%Tc/%Tr/%Ta %ST %B %ts %HM %[var(txn.path)]"
+
+    # The address of a visitor is what HAProxy sees. Behind another proxy, remove these lines.
+    http-request del-header X-Forwarded-For
+    http-request del-header X-Forwarded-Host
+    option forwardfor
+    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    http-request del-header X-Voice-Replicas
+
+    # A replica's own answer would be that of any one of them. Scrape /metrics at each replica.
+    # url_dec: the app decodes a path before it looks for the route.
+    http-request deny deny_status 404 if { path,url_dec -m reg /metrics/*$ }
+    http-request return status 200 content-type application/json lf-string '{"status":"ok","replicas":%[nbsrv(pages)]}' if { path /health } { nbsrv(pages) gt 0 }
+    http-request return status 503 content-type application/json string '{"status":"no replica"}' if { path /health }
+
+    # Each replica limits the guesses at the password for itself; this is the limit of them all.
+    stick-table type ipv6 size 100k expire 2m store http_req_rate(60s)
+    acl is_login path,url_dec -m reg /login/*$
+    http-request track-sc0 src if is_login METH_POST
+    http-request deny deny_status 429 if is_login METH_POST { sc_http_req_rate(0) gt 12 }
+
+    # A page that leaves a draining replica opens /?again=1. Its cookie still names that replica, and no script can read
+    # it. `ignore-persist` would not do: it sets no new cookie.
+    acl is_again url_param(again) -m found
+    http-request replace-header Cookie '(.*)<cookie>=[^;]*(.*)' '\1\2' if is_again { path_end / }
+
+    use_backend programs if { path <program_paths> }
+    # A page asks whether another replica would take it. The answer must not change its cookie.
+    use_backend programs if is_again { path_end /page-connection }
+    default_backend pages
+
+backend pages
+    balance leastconn
+    # dynamic: the value is a hash of the replica's address, so every HAProxy with the same key reads it. In a frame of
+    # another site, browsers want: attr "SameSite=None" attr Secure attr Partitioned
+    cookie <cookie> insert indirect nocache httponly<secure> dynamic attr "SameSite=Lax"
+    dynamic-cookie-key <secret>
+    option httpchk GET /health
+    # Only "draining" counts: such a replica gets no new visitors, and keeps its own. With `expect status 200` it would
+    # be down, and its pages would lose their calls. A replica without its model's server explains itself on the page.
+    http-check expect ! string \"draining\" error-status L7OKC
+    # A computer that stops answering closes no connection. Its pages learn it when HAProxy closes theirs.
+    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+<servers>
+
+backend programs
+    # Without a cookie: each connection goes to the replica that has fewest.
+    balance leastconn
+    # A replica that has begun to drain since the last check answers 503 to a new program, and another one takes it.
+    http-request set-header X-Voice-Replicas %[nbsrv(programs)]
+    retry-on conn-failure empty-response 503
+    option httpchk GET /health
+    http-check expect ! string \"draining\" error-status L7OKC
+    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+<servers>
+"""
+
+RESOLVERS_TEMPLATE = """
+resolvers names
+    nameserver first {nameserver}
+    # Sixteen addresses do not fit into the 512 bytes of the default.
+    accepted_payload_size 8192
+    hold valid 2s
+"""
+
+REDIRECT_TEMPLATE = """
+frontend redirect
+    # Browsers give the microphone only to https pages.
+    bind {redirect_from}
+    http-request redirect scheme https code 308
+"""
