@@ -23,12 +23,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from .child_process import PrefixedLog
-from .haproxy_config import render_haproxy_config
+from .haproxy_config import HaproxyValueError, render_haproxy_config
 from .launch_plan import (
     HAPROXY_CONFIG_NAME,
     LOOPBACK,
     MAX_WORKERS,
     SOCKET_NAME,
+    Address,
     FreePorts,
     LaunchOptions,
     plan_processes,
@@ -57,6 +58,9 @@ def parse_arguments(arguments: Sequence[str]) -> LaunchOptions:
     )
     parser.add_argument("--embedded-server", action="store_true", help="run one embedded server for all replicas")
     parser.add_argument("--fetch", action="store_true", help="the embedded server first downloads missing models")
+    parser.add_argument(
+        "--trusted-proxy", action="append", default=[], help="network of another proxy in front; repeat it for each"
+    )
     given = parser.parse_args(arguments)
     if not 1 <= given.workers <= MAX_WORKERS:
         parser.error(f"--workers must be from 1 to {MAX_WORKERS}")
@@ -105,8 +109,18 @@ def make_folder() -> Path:
     return folder
 
 
-def check_haproxy_config(haproxy: str, path: Path) -> None:
-    """Let HAProxy check its configuration. Raise StartRefused."""
+def write_haproxy_config(path: Path, options: LaunchOptions, ports: FreePorts, haproxy: str) -> None:
+    """Write the configuration, and let HAProxy check it. Raise StartRefused."""
+    try:
+        text = render_haproxy_config(
+            str(Address(options.host, options.port)),
+            [str(Address(LOOPBACK, port)) for port in ports.replicas],
+            secrets.token_hex(32),
+            trusted_proxies=options.trusted_proxies,
+        )
+    except HaproxyValueError as error:
+        raise StartRefused(f"HAProxy cannot serve the page with these settings: {error}.") from None
+    path.write_text(text, "utf-8")
     done = subprocess.run([haproxy, "-c", "-f", str(path)], capture_output=True, text=True, errors="replace")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "[ALERT]" in line]
@@ -126,18 +140,13 @@ def require_programs(*, needs_redis: bool) -> SystemPrograms:
 def run(options: LaunchOptions) -> int:
     """Run the replicas until a signal. Return the exit status. Raise StartRefused."""
     programs = require_programs(needs_redis=not os.environ.get("REDIS_URL", "").strip())
-    port = check_port(options.host, options.port)
-    ports = find_free_ports(options.workers + 1, excluded=port)
+    options = replace(options, port=check_port(options.host, options.port))
+    embedded_port, *replica_ports = find_free_ports(options.workers + 1, excluded=options.port)
+    ports = FreePorts(replica_ports, embedded_port)
     folder = make_folder()
     try:
-        options = replace(options, port=port)
-        key = secrets.token_urlsafe(32)
-        specs = plan_processes(options, folder, FreePorts(ports[1:], ports[0]), programs, os.environ, key)
-        config = folder / HAPROXY_CONFIG_NAME
-        replicas = [f"{LOOPBACK}:{each}" for each in ports[1:]]
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        config.write_text(render_haproxy_config(f"{host}:{port}", replicas, secrets.token_hex(32)), "utf-8")
-        check_haproxy_config(programs.haproxy, config)
+        specs = plan_processes(options, folder, ports, programs, os.environ, secrets.token_urlsafe(32))
+        write_haproxy_config(folder / HAPROXY_CONFIG_NAME, options, ports, programs.haproxy)
         return asyncio.run(Supervisor(specs, folder, options.drain_s, PrefixedLog(sys.stdout.buffer)).run())
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -42,11 +42,11 @@ frontend voice
     http-request set-var(txn.path) 'path,regsub("(<token_paths>)/.*","\1/_")'
     log-format "%ci [%tr] %b/%s %Tw/%Tc/%Tr/%Ta %ST %B %ts %HM %[var(txn.path)]"
 
-    # The address of a visitor is what HAProxy sees. Behind another proxy, remove these lines.
-    http-request del-header X-Forwarded-For
-    http-request del-header X-Forwarded-Host
+    # The address of a visitor is what HAProxy sees.<proxies>
+    http-request del-header X-Forwarded-For<by_visitor>
+    http-request del-header X-Forwarded-Host<by_visitor>
     option forwardfor
-    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]<by_visitor>
     http-request del-header X-Voice-Replicas
 
     # A replica's own answer would be that of any one of them. Scrape /metrics at each replica.
@@ -58,7 +58,7 @@ frontend voice
     # Each replica limits the guesses at the password for itself; this is the limit of them all.
     stick-table type ipv6 size 100k expire 2m store http_req_rate(60s)
     acl is_login path,url_dec -m reg /login/*$
-    http-request track-sc0 src if is_login METH_POST
+    http-request track-sc0 src if is_login METH_POST<and_by_visitor>
     http-request deny deny_status 429 if is_login METH_POST { sc_http_req_rate(0) gt 12 }
 
     # A page that leaves a draining replica opens /?again=1. Its cookie still names that replica, and no script can read
@@ -96,6 +96,10 @@ backend programs
     default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
 <servers>
 """
+
+PROXIES_TEMPLATE = """ Another proxy in front says it by itself, and all its
+    # visitors have its address: their guesses cannot be counted here.
+{networks}"""
 
 RESOLVERS_TEMPLATE = """
 resolvers names

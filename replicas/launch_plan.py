@@ -13,7 +13,7 @@ from .supervision import ProcessRole
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
-LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 """Networks from which HAProxy reaches the replicas."""
 MAX_WORKERS = 64
 """Replicas at most."""
@@ -73,6 +73,8 @@ class LaunchOptions:
     """One embedded server answers for all replicas."""
     fetches_models: bool = False
     """The embedded server first downloads missing models."""
+    trusted_proxies: Sequence[str] = ()
+    """Networks of other proxies in front of HAProxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def plan_processes(
         "HOST": LOOPBACK,
         "FRONTEND_HOST": options.host,
         "SHARE": "false",
-        "TRUSTED_PROXIES": ",".join(filter(None, [environ.get("TRUSTED_PROXIES", "").strip(), LOOPBACK_NETWORKS])),
+        "TRUSTED_PROXIES": ",".join((*options.trusted_proxies, *LOOPBACK_NETWORKS)),
         "GRADIO_TEMP_DIR": environ.get("GRADIO_TEMP_DIR", "").strip() or str(folder / GRADIO_FOLDER_NAME),
     }
     for number, port in enumerate(ports.replicas, 1):

@@ -89,6 +89,8 @@ def replicas_command(settings: Settings) -> list[str]:
     command = [sys.executable, "-m", "replicas", "--workers", str(settings.scale.workers)]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--drain-seconds", f"{settings.limits.drain_seconds:g}"]
+    for network in settings.security.trusted_proxies:
+        command += ["--trusted-proxy", str(network)]
     # Without its engines every replica asks visitors for a key by itself.
     if settings.server_kind is ServerKind.OFFLINE and has_engines():
         command += ["--embedded-server", *(["--fetch"] if settings.fetch_models else [])]
