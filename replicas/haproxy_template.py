@@ -77,6 +77,9 @@ backend pages
     # another site, browsers want: attr "SameSite=None" attr Secure attr Partitioned
     cookie <cookie> insert indirect nocache httponly<secure> dynamic attr "SameSite=Lax"
     dynamic-cookie-key <secret>
+    # A replica that was killed has closed connections that HAProxy keeps open for reuse. Only reading is repeated.
+    retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET
     option httpchk GET /health
     # Only "draining" counts: such a replica gets no new visitors, and keeps its own. With `expect status 200` it would
     # be down, and its pages would lose their calls. A replica without its model's server explains itself on the page.

@@ -1,0 +1,138 @@
+"""Replicas as processes: `python -m replicas` with the system's HAProxy and Redis, and an echo server as the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from websockets.sync.client import connect
+
+from tests.support.app.app_process import NO_SERVER_SETTINGS, AppProcess, free_port, running_app
+from tests.support.paths import ROOT
+from tests.support.realtime.fake_echo_server import running_echo_server
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="replicas need a POSIX system")
+
+WAIT_S = 60.0
+"""Limit of each wait, in seconds."""
+
+
+@contextmanager
+def running_replicas(folder: Path, realtime_url: str) -> Iterator[AppProcess]:
+    """Run two replicas in front of a server, until the block ends."""
+    port = str(free_port())
+    command = ["-m", "replicas", "--workers", "2", "--port", port]
+    with running_app(folder / "log.txt", command, PORT=port, REALTIME_URL=realtime_url, TMPDIR=str(folder)) as app:
+        yield app
+
+
+def descendants(app: AppProcess) -> list[psutil.Process]:
+    return psutil.Process(app.process.pid).children(recursive=True)
+
+
+def replica_pids(app: AppProcess) -> set[int]:
+    """Return the numbers of the replicas' processes that have not ended."""
+    found = set()
+    for each in descendants(app):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if any(word.endswith("app.py") for word in each.cmdline()):
+                found.add(each.pid)
+    return found
+
+
+def count_ready(app: AppProcess) -> int:
+    """Return how often a replica has become ready."""
+    return app.log_path.read_text().count("ready process=replica-")
+
+
+def wait_until(condition: Callable[[], bool], app: AppProcess) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, app.log_path.read_text()[-4000:]
+        time.sleep(0.05)  # other processes have no push
+
+
+def private_folders(folder: Path) -> list[Path]:
+    return list(folder.glob("voice-replicas-*"))
+
+
+def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(tmp_path: Path) -> None:
+    with running_echo_server() as echo, running_replicas(tmp_path, echo.url) as app:
+        wait_until(lambda: count_ready(app) == 2, app)
+        app.wait_for_health(lambda answer: answer.get("replicas") == 2)
+        assert "Realtime Voice Chat" in app.fetch_text("/")
+        with connect(f"{app.url.replace('http', 'ws')}/v1/realtime") as program:
+            assert json.loads(program.recv())["type"] == "session.created"
+        (folder,) = private_folders(tmp_path)
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+        # A port in use: one sentence, and the first supervisor serves on.
+        second = subprocess.run(
+            [sys.executable, "-m", "replicas", "--workers", "2", "--port", str(app.port)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        sentence = f"The page cannot be served at 127.0.0.1 port {app.port}: Address already in use."
+        assert (second.returncode, second.stderr.strip()) == (1, sentence)
+
+        first = replica_pids(app)
+        os.kill(min(first), signal.SIGKILL)
+        assert "Realtime Voice Chat" in app.fetch_text("/openapi.json")
+        wait_until(lambda: count_ready(app) == 3, app)
+        app.wait_for_health(lambda answer: answer.get("replicas") == 2)
+
+        before = replica_pids(app)
+        app.process.send_signal(signal.SIGHUP)
+        # Each request has its answer, from the replica that serves at the moment.
+        wait_until(lambda: "Realtime" in app.fetch_text("/openapi.json") and not replica_pids(app) & before, app)
+        wait_until(lambda: count_ready(app) == 5, app)
+        app.wait_for_health(lambda answer: answer.get("replicas") == 2)
+
+        processes = descendants(app)
+        assert len(processes) == 5  # the watchdog, Redis, two replicas and HAProxy
+        app.process.terminate()
+        assert app.process.wait(WAIT_S) == 0
+        assert psutil.wait_procs(processes, timeout=WAIT_S)[1] == []
+        assert private_folders(tmp_path) == []
+        lines = app.log_path.read_text().splitlines()
+        assert not [line for line in lines if "Traceback" in line]
+        assert {line.partition(":")[0] for line in lines if " replicas.supervisor: " not in line} <= {
+            *("replica-1", "replica-2", "redis", "haproxy")
+        }
+
+
+def test_killed_supervisor_leaves_no_process_and_no_folder_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"ws://127.0.0.1:{server.getsockname()[1]}"
+        with running_replicas(tmp_path, url) as app:
+            wait_until(lambda: len(descendants(app)) == 3, app)  # the watchdog, Redis and the first replica
+            processes = descendants(app)
+            app.kill()
+            assert psutil.wait_procs(processes, timeout=WAIT_S)[1] == []
+            assert private_folders(tmp_path) == []
+
+
+def test_replicas_with_a_bad_setting_end_with_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "replicas", "--workers", "2", "--port", "0"],
+        cwd=ROOT,
+        env={**os.environ, **NO_SERVER_SETTINGS, "MAX_CALLS": "many", "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert done.returncode == 1
+    said = [line for line in done.stdout.splitlines() if line.startswith("replica-")]
+    assert len(said) == 1 and said[0].startswith("replica-1: MAX_CALLS must be a whole number")
+    assert private_folders(tmp_path) == []
