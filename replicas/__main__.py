@@ -66,7 +66,15 @@ def parse_arguments(arguments: Sequence[str]) -> LaunchOptions:
         parser.error(f"--workers must be from 1 to {MAX_WORKERS}")
     if not 0 <= given.port <= 65_535:
         parser.error("--port must be from 0 to 65535")
-    return LaunchOptions(given.host, given.port, given.workers, given.drain_seconds, given.embedded_server, given.fetch)
+    return LaunchOptions(
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        drain_s=given.drain_seconds,
+        has_embedded_server=given.embedded_server,
+        fetches_models=given.fetch,
+        trusted_proxies=given.trusted_proxy,
+    )
 
 
 def check_port(host: str, port: int) -> int:
