@@ -91,7 +91,8 @@ class IceSettings(SettingsBase):
     turn_secret: str = setting(
         "",
         "`TURN_URL` 的共用密鑰（coturn 的 `use-auth-secret` 與 `static-auth-secret`）。"
-        "每通電話都用它算出會自動過期的帳密，密鑰本身不會離開這個程式；和 `TURN_USERNAME`、`TURN_CREDENTIAL` 只能擇一。",
+        "每通電話都用它算出會自動過期的帳密，密鑰本身不會離開這個程式。"
+        "和 `TURN_USERNAME`、`TURN_CREDENTIAL` 只能擇一。",
         max_length=500,
         secret=True,
     )
