@@ -61,10 +61,11 @@ def parse_report(host: str, status: int, health: object) -> EmbeddedReport:
     """Return the report in an answer of `/health`. `health` is its JSON, or anything else that came."""
     if status == UNAUTHORIZED:
         return unreachable(host, "refuses OFFLINE_KEY")
-    if not isinstance(health, dict) or health.get("status") not in _PHASES or not to_count(health.get("capacity")):
+    phase = _PHASES.get(get_string(health, "status")) if isinstance(health, dict) else None
+    if not isinstance(health, dict) or phase is None or not to_count(health.get("capacity")):
         return unreachable(host, "is not an embedded server")
     return EmbeddedReport(
-        _PHASES[health["status"]],
+        phase,
         get_string(health, "detail")[:MAX_DETAIL_CHARS],
         to_count(health.get("sessions")),
         min(MAX_SESSIONS, to_count(health.get("capacity"))),
