@@ -23,9 +23,10 @@ MCP_STAMP_NAME = ".requirements-mcp"
 
 
 def needs_embedded_server() -> bool:
-    """Return whether the settings lead to the embedded server."""
+    """Return whether the settings lead to an embedded server on this computer."""
     try:
-        return Settings.load().server_kind is ServerKind.OFFLINE
+        settings = Settings.load()
+        return settings.server_kind is ServerKind.OFFLINE and not settings.embedded.offline_url
     except SettingsError:
         return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Protocol
 
@@ -231,6 +231,11 @@ class AdmissionController:
         ticket.uses_offline = uses_offline
         self._admit_queued()
         return True
+
+    def set_offline_sessions(self, sessions: int) -> None:
+        """Change the sessions of the offline server, and admit the visitors that fit now. Admitted sessions go on."""
+        self.limits = replace(self.limits, offline_sessions=sessions)
+        self._admit_queued()
 
     def _admit_queued(self) -> None:
         """Admit every queued ticket that has capacity now, in order, and notify."""

@@ -7,6 +7,7 @@ import pytest
 import app
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.server.embedded_server import EmbeddedServerPhase
+from voicechat.server.offline_pool.pool import OfflinePool
 from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
 from voicechat.upstream.connection import Failure
 
@@ -40,6 +41,30 @@ def test_endpoint_ignores_visitors_keys_where_they_are_disabled(monkeypatch: pyt
     assert endpoint.kind is ServerKind.OFFLINE
     assert endpoint.headers == {"Authorization": f"Bearer {application.embedded_server.key}"}
     assert application.server_status(KEY)[2] == "offline"
+
+
+@pytest.mark.parametrize(
+    ("environ", "before", "after"),
+    [({}, 2, 2), ({"OFFLINE_SESSIONS": "3"}, 3, 3), ({"OFFLINE_SESSIONS": "auto"}, 1, 5)],
+    ids=["default", "number", "auto"],
+)
+async def test_sessions_of_the_embedded_server_are_those_that_it_tells(
+    environ: dict[str, str], before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = app.create_application(Settings.from_env(environ))
+    assert application.admission.limits.offline_sessions == before
+    monkeypatch.setattr(application.embedded_server, "_capacity", after)
+    async with application.run_in_background():
+        assert application.admission.limits.offline_sessions == after
+
+
+def test_application_with_addresses_starts_no_embedded_server_of_its_own() -> None:
+    application = app.create_application(Settings.from_env({"OFFLINE_URL": "ws://127.0.0.1:9", "FETCH_MODELS": "1"}))
+    assert isinstance(application.embedded_server, OfflinePool)
+    assert application.admission.limits.offline_sessions == 1
+    assert application.resolve_endpoint() is Failure.LOADING
+    endpoint = application.resolve_endpoint(KEY)
+    assert isinstance(endpoint, Endpoint) and endpoint.kind is ServerKind.OPENAI
 
 
 def test_queue_workers_suffice_while_all_calls_are_taken() -> None:
