@@ -23,7 +23,8 @@ defaults
     # A request whose replica refuses connections goes to another one at once; by default it waits 1 s for each retry.
     option redispatch 1
     retries 2
-    timeout connect 2s
+    # Also the pause before a retry. The system accepts a connection at once, however busy the replica is.
+    timeout connect 300ms
     timeout check 1s
     timeout queue 5s
     timeout http-request 10s

@@ -19,6 +19,7 @@
   let earlierSeconds = 0; // of the same call before the page was reloaded
   let leaving = false;
   let notedSecond = -1;
+  let isWaiting = false; // for a slot, or for the server
   /** The server has ended the call because it closes: one that is started in its place is dialled. */
   const isCutOff = () => document.querySelector('#status [data-notice="closing"]') !== null;
   const updateTimer = () => {
@@ -28,6 +29,7 @@
       return;
     }
     const now = performance.now() / 1000;
+    isWaiting = window.voiceCallControl.isWanted() && ["connecting", "waiting"].includes(currentStage());
     if (!LIVE_STAGES.includes(currentStage())) {
       if (startedAt) {
         earlierSeconds = 0;
@@ -68,7 +70,8 @@
     showResume(true);
   };
   window.voiceResume.noteRedial = () => {
-    if (startedAt) window.voiceResume.noteCall(performance.now() / 1000 - startedAt, true);
+    updateTimer(); // a call that was hung up a moment ago is over
+    if (startedAt || isWaiting) window.voiceResume.noteCall(startedAt ? performance.now() / 1000 - startedAt : earlierSeconds, true);
   };
   /** Wait until the page can call. */
   const offerWhenReady = (earlierCall) => {
