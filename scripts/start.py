@@ -50,13 +50,20 @@ def install_mcp() -> int:
     return 0
 
 
-def fetch_models() -> int:
-    """Download missing models. Return the exit code; without engines 0, after one sentence."""
+def missing_engines() -> str:
+    """Return one sentence on why this computer cannot run the embedded server, "" when it can."""
     try:
         require_engines()
         import_engines()
     except EnginesUnavailable as error:
-        print(f"{error} A key is needed: set OPENAI_API_KEY.", file=sys.stderr, flush=True)
+        return str(error)
+    return ""
+
+
+def fetch_models() -> int:
+    """Download missing models. Return the exit code; without engines 0, after one sentence."""
+    if reason := missing_engines():
+        print(f"{reason} A key is needed: set OPENAI_API_KEY.", file=sys.stderr, flush=True)
         return 0
     return models_cli.main(["fetch"])
 
@@ -75,16 +82,6 @@ def reason_for_one_process(settings: Settings, platform: str = sys.platform) -> 
     return ""
 
 
-def has_engines() -> bool:
-    """Return whether this computer can run the embedded server."""
-    try:
-        require_engines()
-        import_engines()
-    except EnginesUnavailable:
-        return False
-    return True
-
-
 def replicas_command(settings: Settings) -> list[str]:
     """Return the command that runs several replicas with these settings."""
     command = [sys.executable, "-m", "replicas", "--workers", str(settings.scale.workers)]
@@ -93,7 +90,7 @@ def replicas_command(settings: Settings) -> list[str]:
     for network in settings.security.trusted_proxies:
         command += ["--trusted-proxy", str(network)]
     # Without its engines every replica asks visitors for a key by itself.
-    if settings.server_kind is ServerKind.OFFLINE and has_engines():
+    if needs_embedded_server() and not missing_engines():
         command += ["--embedded-server", *(["--fetch"] if settings.fetch_models else [])]
     return command
 
