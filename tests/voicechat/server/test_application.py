@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 import app
+from voicechat.config.groups.scale_settings import ScaleSettings
 from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.server.application import build_asgi_app
 from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.server.offline_pool.pool import OfflinePool
 from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
@@ -87,3 +90,14 @@ def test_page_says_which_language_is_missing(
     assert application.server_status() == ("idle", notice, "offline")
     if notice is not None:
         assert all(CALL_NOTICE_TEXTS[notice])
+
+
+@pytest.mark.parametrize(
+    ("frontend_host", "status"), [("", 421), ("127.0.0.1", 421), ("0.0.0.0", 200), ("voice.example", 200)]
+)
+async def test_host_names_are_those_of_the_proxy_before_a_replica(frontend_host: str, status: int) -> None:
+    scale = ScaleSettings(frontend_host=frontend_host)
+    application = app.create_application(Settings(realtime_url="ws://127.0.0.1:9", scale=scale))
+    transport = httpx.ASGITransport(build_asgi_app(application), client=("127.0.0.1", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://voice.example") as browser:
+        assert (await browser.get("/")).status_code == status
