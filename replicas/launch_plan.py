@@ -26,7 +26,7 @@ class ReadyCheck(Enum):
     """How a process shows that it is ready."""
 
     HEALTH = "health"
-    """It answers GET /health, with any status: HAProxy decides by the answer who gets visitors."""
+    """It answers GET /health, with any status: HAProxy decides by the answer of a replica who gets visitors."""
     ACCEPTS = "accepts"
     """It accepts connections."""
 
@@ -150,4 +150,4 @@ def _embedded_server(address: Address, options: LaunchOptions, environ: Mapping[
         *(["--fetch"] if options.fetches_models else []),
     )
     role = ProcessRole.EMBEDDED_SERVER
-    return ProcessSpec("offline", role, command, environ, address, ReadyCheck.ACCEPTS, shows_stdout=False)
+    return ProcessSpec("offline", role, command, environ, address, ReadyCheck.HEALTH, shows_stdout=False)

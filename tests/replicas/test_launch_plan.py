@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from replicas.launch_plan import FreePorts, LaunchOptions, ProcessSpec, ReadyCheck, plan_processes
+from replicas.launch_plan import PROJECT_DIR, FreePorts, LaunchOptions, ProcessSpec, ReadyCheck, plan_processes
 from replicas.programs import SystemPrograms
 from replicas.supervision import ProcessRole
 from voicechat.config.settings import ServerKind, Settings
@@ -85,3 +87,11 @@ def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) 
         assert KEY not in " ".join(spec.command) and KEY not in repr(spec)
     others = [spec for spec in specs if spec.role in (ProcessRole.PROXY, ProcessRole.STORE)]
     assert all(KEY not in spec.environ.values() for spec in others)
+
+
+def test_command_of_the_embedded_server_has_options_that_it_takes() -> None:
+    specs = plan(replace(OPTIONS, fetches_models=True))
+    command = next(spec.command for spec in specs if spec.role is ProcessRole.EMBEDDED_SERVER)
+    done = subprocess.run([*command, "--help"], cwd=PROJECT_DIR, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {word for word in command if word.startswith("--")} <= {*re.findall(r"--[a-z-]+", done.stdout)}
