@@ -15,6 +15,7 @@ from replicas.supervision import (
     MAX_PAUSE_S,
     START_LIMIT_S,
     ActionKind,
+    ProcessPhase,
     ProcessRole,
     SupervisionPhase,
     restart_pause,
@@ -100,6 +101,18 @@ def test_process_that_ends_by_itself_is_started_after_its_pause(serving: Supervi
     assert name in serving.running and serving.terminated() == []
 
 
+def test_process_that_ends_again_and_again_pauses_longer(serving: SupervisedWorld) -> None:
+    pauses = []
+    for _ in range(7):
+        serving.end("replica-2", 1)
+        deadline = serving.supervision.next_deadline
+        assert deadline is not None
+        pauses.append(round(deadline - serving.now, 6))
+        serving.pass_time(MAX_PAUSE_S)
+        serving.make_ready("replica-2")
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+
+
 def test_restart_pause_after_a_healthy_time_is_the_first_again(serving: SupervisedWorld) -> None:
     for _ in range(3):
         serving.end("replica-2", 1)
@@ -119,7 +132,7 @@ def test_late_report_of_an_earlier_run_changes_nothing(serving: SupervisedWorld)
         serving.supervision.handle_end("replica-2", 1, 0, serving.now),
     ):
         assert report == []
-    assert serving.supervision.processes["replica-2"].is_alive
+    assert serving.supervision.processes["replica-2"].phase is ProcessPhase.STARTING
 
 
 # -------------------------------------------------------------------- rolling restart
