@@ -10,7 +10,11 @@ from .launch_plan import Address, ProcessSpec, ReadyCheck
 CHECK_TIMEOUT_S = 5.0
 """Seconds for one check."""
 CHECK_PAUSE_S = 0.1
-"""Seconds between two checks."""
+"""Seconds between two checks of a process that is starting."""
+HANG_CHECK_PAUSE_S = 5.0
+"""Seconds between two checks of a process that is ready."""
+HANG_LIMIT_S = 60.0
+"""Seconds without an answer after which a process hangs. HAProxy sends it no visitors after 2 to 4 seconds."""
 MAX_STATUS_LINE_BYTES = 1000
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses of all interfaces, and an address at which this computer reaches their ports."""
@@ -18,12 +22,25 @@ WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 async def wait_until_ready(spec: ProcessSpec) -> None:
     """Return when the process is ready. A process has no other way to report it: it is asked again and again."""
-    while True:
-        with suppress(OSError, TimeoutError, ValueError):
-            async with asyncio.timeout(CHECK_TIMEOUT_S):
-                if await is_ready(spec.address, spec.check):
-                    return
+    while not await _answers(spec):
         await asyncio.sleep(CHECK_PAUSE_S)
+
+
+async def wait_until_hanging(spec: ProcessSpec) -> None:
+    """Return when a process that was ready has given no answer for `HANG_LIMIT_S`."""
+    clock = asyncio.get_running_loop().time
+    answered_at = clock()
+    while clock() - answered_at < HANG_LIMIT_S:
+        await asyncio.sleep(HANG_CHECK_PAUSE_S)
+        if await _answers(spec):
+            answered_at = clock()
+
+
+async def _answers(spec: ProcessSpec) -> bool:
+    with suppress(OSError, TimeoutError, ValueError):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            return await is_ready(spec.address, spec.check)
+    return False
 
 
 async def is_ready(address: Address, check: ReadyCheck) -> bool:

@@ -181,6 +181,13 @@ class Supervision:
                 self._to_restart, self._restarting = [], None
         return self._advance(now)
 
+    def handle_hang(self, name: str, run: int) -> list[Action]:
+        """Kill a process that was ready and answers no more. It is started again when its end is reported."""
+        process = self.processes[name]
+        if run != process.run or process.phase is not ProcessPhase.READY:
+            return []
+        return [Action(ActionKind.KILL, name, run)]
+
     def handle_time(self, now: float) -> list[Action]:
         """Do what is due."""
         actions = []

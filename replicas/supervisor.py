@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .child_process import ChildProcess, PrefixedLog, has_terminal, start_watchdog, write_line
 from .launch_plan import ProcessSpec
-from .readiness import wait_until_ready
+from .readiness import wait_until_hanging, wait_until_ready
 from .supervision import (
     DRAIN_MARGIN_S,
     Action,
@@ -127,18 +127,23 @@ class Supervisor:
             return
         write_line(self._watchdog.stdin, str(child.pid).encode())
         self._children[name] = child
-        self._checks[name] = asyncio.create_task(self._report_ready(name, run))
+        self._checks[name] = asyncio.create_task(self._check(name, run))
 
     def _signal(self, name: str, number: int) -> None:
         if (child := self._children.get(name)) is not None:
             child.send_signal(number)
 
-    async def _report_ready(self, name: str, run: int) -> None:
-        await wait_until_ready(self._specs[name])
+    async def _check(self, name: str, run: int) -> None:
+        """Report that a process is ready; of a replica then, that it hangs."""
+        spec = self._specs[name]
+        await wait_until_ready(spec)
         log.info("replicas: ready process=%s", name)
-        if self._specs[name].role is ProcessRole.PROXY:
-            log.info("replicas: serving url=http://%s", self._specs[name].address)
+        if spec.role is ProcessRole.PROXY:
+            log.info("replicas: serving url=http://%s", spec.address)
         self._apply(self._supervision.handle_ready(name, run, time.monotonic()))
+        if spec.role is ProcessRole.REPLICA:
+            await wait_until_hanging(spec)
+            self._apply(self._supervision.handle_hang(name, run))
 
     def _on_end(self, name: str, run: int, status: int) -> None:
         self._children.pop(name, None)

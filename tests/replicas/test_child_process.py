@@ -15,7 +15,7 @@ import pytest
 from replicas import readiness
 from replicas.child_process import MAX_LINE_BYTES, ChildProcess, PrefixedLog
 from replicas.launch_plan import Address, ProcessSpec, ReadyCheck
-from replicas.readiness import is_ready, wait_until_ready
+from replicas.readiness import is_ready, wait_until_hanging, wait_until_ready
 from replicas.supervision import ProcessRole
 
 WAIT_S = 30
@@ -102,6 +102,32 @@ async def test_process_is_ready_when_its_socket_accepts(tmp_path: Path, monkeypa
         await is_ready(address, ReadyCheck.ACCEPTS)
     assert not waiting.done()
     async with await asyncio.start_unix_server(lambda reader, writer: writer.close(), address.host):
+        await asyncio.wait_for(waiting, WAIT_S)
+
+
+async def test_replica_hangs_when_it_accepts_and_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "HANG_CHECK_PAUSE_S", 0.001)
+    monkeypatch.setattr(readiness, "HANG_LIMIT_S", 0.02)
+    checks = 0
+    checked, freeze = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
+            checked.set()
+        writer.write(b"" if freeze.is_set() else b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+        spec = ProcessSpec("replica-1", ProcessRole.REPLICA, (), {}, address, ReadyCheck.HEALTH)
+        waiting = asyncio.create_task(wait_until_hanging(spec))
+        await asyncio.wait_for(checked.wait(), WAIT_S)
+        assert not waiting.done()
+        monkeypatch.setattr(readiness, "CHECK_TIMEOUT_S", 0.02)
+        freeze.set()
         await asyncio.wait_for(waiting, WAIT_S)
 
 

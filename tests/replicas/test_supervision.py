@@ -135,6 +135,17 @@ def test_late_report_of_an_earlier_run_changes_nothing(serving: SupervisedWorld)
     assert serving.supervision.processes["replica-2"].phase is ProcessPhase.STARTING
 
 
+def test_replica_that_hangs_is_killed_and_started_again(serving: SupervisedWorld) -> None:
+    serving.hang("replica-2")
+    assert serving.killed == {"replica-2"}
+    serving.end("replica-2", -9)
+    serving.hang("replica-1")
+    assert serving.supervision.handle_hang("replica-2", 1) == []  # of the earlier run
+    serving.pass_time(restart_pause(1))
+    assert serving.supervision.handle_hang("replica-2", 1) == []
+    assert serving.started("replica-2") == 2
+
+
 # -------------------------------------------------------------------- rolling restart
 
 
@@ -228,7 +239,7 @@ def test_second_signal_ends_everything_at_once(serving: SupervisedWorld) -> None
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["ready"] * 6 + ["end"] * 4 + ["end asked"] * 2 + ["time"] * 4 + ["restart", "stop"]),
+        st.sampled_from(["ready"] * 6 + ["end"] * 4 + ["end asked"] * 2 + ["time"] * 4 + ["hang", "restart", "stop"]),
         st.integers(0, 20),
         st.floats(0.0, 70.0),
     ),
@@ -248,6 +259,8 @@ def test_supervision_in_any_order_keeps_its_rules_and_ends(replicas: int, events
                 world.make_ready(name)
             case "end" if name:
                 world.end(name, choice % 3)
+            case "hang" if name:
+                world.hang(name)
             case "end asked" if world.asked:
                 world.end(sorted(world.asked)[choice % len(world.asked)], 0)
             case "time":

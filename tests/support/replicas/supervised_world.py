@@ -81,6 +81,10 @@ class SupervisedWorld:
         self.killed.discard(name)
         self._carry_out(self.supervision.handle_end(name, run, status, self.now))
 
+    def hang(self, name: str) -> None:
+        """Report that a running process gives no answer."""
+        self._carry_out(self.supervision.handle_hang(name, self.running[name]))
+
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         self._carry_out(self.supervision.handle_time(self.now))
