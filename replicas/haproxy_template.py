@@ -25,7 +25,8 @@ defaults
     retries 2
     # Also the pause before a retry. The system accepts a connection at once, however busy the replica is.
     timeout connect 300ms
-    timeout check 1s
+    # A busy replica may be late with its answer, and must not be taken for a dead one.
+    timeout check 1500ms
     timeout queue 5s
     timeout http-request 10s
     timeout http-keep-alive 15s
@@ -83,7 +84,7 @@ backend pages
     # be down, and its pages would lose their calls. A replica without its model's server explains itself on the page.
     http-check expect ! string \"draining\" error-status L7OKC
     # A computer that stops answering closes no connection. Its pages learn it when HAProxy closes theirs.
-    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
 <servers>
 
 backend programs
@@ -92,10 +93,7 @@ backend programs
     # A replica that has begun to drain since the last check answers 503 to a new program, and another one takes it.
     http-request set-header X-Voice-Replicas %[nbsrv(programs)]
     retry-on conn-failure empty-response 503
-    option httpchk GET /health
-    http-check expect ! string \"draining\" error-status L7OKC
-    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
-<servers>
+<program_servers>
 """
 
 RESOLVERS_TEMPLATE = """
@@ -112,3 +110,10 @@ frontend redirect
     bind {redirect_from}
     http-request redirect scheme https code 308
 """
+
+CHECK_LINES = (
+    "option httpchk GET /health",
+    r'http-check expect ! string \"draining\" error-status L7OKC',
+    "default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions",
+)
+"""Lines of a backend that checks its servers itself."""

@@ -72,10 +72,12 @@
   window.voiceResume.noteRedial = () => {
     updateTimer(); // a call that was hung up a moment ago is over
     if (startedAt || isWaiting) window.voiceResume.noteCall(startedAt ? performance.now() / 1000 - startedAt : earlierSeconds, true);
+    leaving = true; // the note is the last word, also while the next page takes long to answer
   };
   /** Wait until the page can call. */
   const offerWhenReady = (earlierCall) => {
-    const isReady = () => document.getElementById("voice-resume") && ["idle", "failed"].includes(currentStage());
+    const button = `${CALL} button[aria-label="start stream"]`;
+    const isReady = () => ["idle", "failed"].includes(currentStage()) && ["#voice-resume", button].every((each) => document.querySelector(each));
     if (isReady()) return offerResume(earlierCall);
     const waiting = new MutationObserver(() => {
       if (!isReady()) return;
