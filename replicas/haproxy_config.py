@@ -10,12 +10,13 @@ Written for HAProxy 2.6, the version of Debian 12.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .haproxy_template import CHECK_LINES, REDIRECT_TEMPLATE, RESOLVERS_TEMPLATE, TEMPLATE
+from .haproxy_template import CHECK_LINES, PROXIES_TEMPLATE, REDIRECT_TEMPLATE, RESOLVERS_TEMPLATE, TEMPLATE
 
 REPLICA_COOKIE = "voice_replica"
 """Cookie that HAProxy gives to a browser: the replica of its pages."""
@@ -54,17 +55,24 @@ def render_haproxy_config(
     *,
     certificate: str = "",
     redirect_from: str = "",
+    trusted_proxies: Sequence[str] = (),
 ) -> str:
     """Return the text of haproxy.cfg. Raises HaproxyValueError.
 
     `listen`: address and port of the page. `replicas`: addresses with ports, or their common name. `cookie_secret`: key
     of the sticky cookie's hash, the same in every HAProxy in front of these replicas. `certificate`: path of a PEM file
     with certificate and key; "" for plain HTTP. `redirect_from`: address and port that send browsers to https; "" for
-    no such address.
+    no such address. `trusted_proxies`: networks of other proxies in front, whose X-Forwarded headers are kept.
     """
     check_values(listen, replicas, cookie_secret, certificate, redirect_from)
     named = replicas if isinstance(replicas, NamedReplicas) else None
+    networks = "\n".join(f"    acl is_proxy src {network}" for network in parse_networks(trusted_proxies))
     replacements = {
+        "proxies": PROXIES_TEMPLATE.format(networks=networks)
+        if networks
+        else " Behind another proxy, remove these lines.",
+        "by_visitor": " unless is_proxy" if networks else "",
+        "and_by_visitor": " !is_proxy" if networks else "",
         "listen": listen,
         "tls": f" ssl crt {certificate} alpn h2,http/1.1" if certificate else "",
         "secure": " secure" if certificate else "",
@@ -98,6 +106,14 @@ def check_values(
         raise HaproxyValueError("the secret of the cookie needs 8 to 200 letters or digits")
     if redirect_from and not certificate:
         raise HaproxyValueError("only a page with a certificate can be redirected to")
+
+
+def parse_networks(texts: Sequence[str]) -> list[str]:
+    """Return networks as HAProxy takes them. Raises HaproxyValueError."""
+    try:
+        return [str(ipaddress.ip_network(text, strict=False)) for text in texts]
+    except ValueError:
+        raise HaproxyValueError("not an address or a network of a proxy") from None
 
 
 def _join(lines: Sequence[str]) -> str:

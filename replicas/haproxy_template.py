@@ -44,11 +44,11 @@ frontend voice
     http-request set-var(txn.path) 'path,regsub("(<token_paths>)/.*","\1/_")'
     log-format "%ci [%tr] %b/%s %Tw/%Tc/%Tr/%Ta %ST %B %ts %HM %[var(txn.path)]"
 
-    # The address of a visitor is what HAProxy sees. Behind another proxy, remove these lines.
-    http-request del-header X-Forwarded-For
-    http-request del-header X-Forwarded-Host
+    # The address of a visitor is what HAProxy sees.<proxies>
+    http-request del-header X-Forwarded-For<by_visitor>
+    http-request del-header X-Forwarded-Host<by_visitor>
     option forwardfor
-    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]<by_visitor>
     http-request del-header X-Voice-Replicas
 
     # A replica's own answer would be that of any one of them. Scrape /metrics at each replica.
@@ -60,7 +60,7 @@ frontend voice
     # Each replica limits the guesses at the password for itself; this is the limit of them all.
     stick-table type ipv6 size 100k expire 2m store http_req_rate(60s)
     acl is_login path,url_dec -m reg /login/*$
-    http-request track-sc0 src if is_login METH_POST
+    http-request track-sc0 src if is_login METH_POST<and_by_visitor>
     http-request deny deny_status 429 if is_login METH_POST { sc_http_req_rate(0) gt 12 }
 
     # A page that leaves a draining replica opens /?again=1. Its cookie still names that replica, and no script can read
@@ -79,6 +79,9 @@ backend pages
     # another site, browsers want: attr "SameSite=None" attr Secure attr Partitioned
     cookie <cookie> insert indirect nocache httponly<secure> dynamic attr "SameSite=Lax"
     dynamic-cookie-key <secret>
+    # A replica that was killed has closed connections that HAProxy keeps open for reuse. Only reading is repeated.
+    retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET
     option httpchk GET /health
     # Only "draining" counts: such a replica gets no new visitors, and keeps its own. With `expect status 200` it would
     # be down, and its pages would lose their calls. A replica without its model's server explains itself on the page.
@@ -95,6 +98,10 @@ backend programs
     retry-on conn-failure empty-response 503
 <program_servers>
 """
+
+PROXIES_TEMPLATE = """ Another proxy in front says it by itself, and all its
+    # visitors have its address: their guesses cannot be counted here.
+{networks}"""
 
 RESOLVERS_TEMPLATE = """
 resolvers names
@@ -113,7 +120,7 @@ frontend redirect
 
 CHECK_LINES = (
     "option httpchk GET /health",
-    r'http-check expect ! string \"draining\" error-status L7OKC',
+    r"http-check expect ! string \"draining\" error-status L7OKC",
     "default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions",
 )
 """Lines of a backend that checks its servers itself."""
