@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app. Written by `python -m replicas.haproxy_config`; its
-# options (--help) are the addresses, the certificate and the replicas. By hand, these lines are yours to change: `bind`,
-# and `server` or `server-template` in both backends. Replicas on another computer than HAProxy need its address in
-# TRUSTED_PROXIES, or all visitors count as one.
+TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app.
+#
+# Written by `python -m replicas.haproxy_config`. Its options (--help) are the addresses, the certificate and the
+# replicas. By hand, these lines are yours to change: `bind`, and `server` or `server-template` in both backends.
+# Replicas on another computer than HAProxy need its address in TRUSTED_PROXIES, or all visitors count as one.
 
 global
     log stdout format raw daemon
@@ -54,8 +55,10 @@ frontend voice
     # A replica's own answer would be that of any one of them. Scrape /metrics at each replica.
     # url_dec: the app decodes a path before it looks for the route.
     http-request deny deny_status 404 if { path,url_dec -m reg /metrics/*$ }
-    http-request return status 200 content-type application/json lf-string '{"status":"ok","replicas":%[nbsrv(pages)]}' if { path /health } { nbsrv(pages) gt 0 }
-    http-request return status 503 content-type application/json string '{"status":"no replica"}' if { path /health }
+    acl health path /health
+    acl has_room nbsrv(pages) gt 0
+    http-request return status 503 content-type application/json string '{"status":"no replica"}' if health !has_room
+    http-request return content-type application/json lf-string '{"status":"ok","replicas":%[nbsrv(pages)]}' if health
 
     # Each replica limits the guesses at the password for itself; this is the limit of them all.
     stick-table type ipv6 size 100k expire 2m store http_req_rate(60s)
