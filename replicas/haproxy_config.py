@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .haproxy_template import PROXIES_TEMPLATE, REDIRECT_TEMPLATE, RESOLVERS_TEMPLATE, TEMPLATE
+from .haproxy_template import CHECK_LINES, PROXIES_TEMPLATE, REDIRECT_TEMPLATE, RESOLVERS_TEMPLATE, TEMPLATE
 
 REPLICA_COOKIE = "voice_replica"
 """Cookie that HAProxy gives to a browser: the replica of its pages."""
@@ -78,7 +78,8 @@ def render_haproxy_config(
         "secure": " secure" if certificate else "",
         "redirect": REDIRECT_TEMPLATE.format(redirect_from=redirect_from) if redirect_from else "",
         "resolvers": RESOLVERS_TEMPLATE.format(nameserver=named.nameserver) if named else "",
-        "servers": "\n".join(f"    {line}" for line in _server_lines(replicas)),
+        "servers": _join(_server_lines(replicas)),
+        "program_servers": _join(_program_server_lines(replicas)),
         "cookie": REPLICA_COOKIE,
         "secret": cookie_secret,
         "token_paths": "|".join(TOKEN_PATHS),
@@ -113,6 +114,18 @@ def parse_networks(texts: Sequence[str]) -> list[str]:
         return [str(ipaddress.ip_network(text, strict=False)) for text in texts]
     except ValueError:
         raise HaproxyValueError("not an address or a network of a proxy") from None
+
+
+def _join(lines: Sequence[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _program_server_lines(replicas: Sequence[str] | NamedReplicas) -> list[str]:
+    """Return the lines of the second backend: it uses the checks of the first one where HAProxy can."""
+    if not isinstance(replicas, NamedReplicas):
+        default = "default-server on-marked-down shutdown-sessions"
+        return [default, *(f"{line} track pages/replica{n}" for n, line in enumerate(_server_lines(replicas), 1))]
+    return [*CHECK_LINES, *_server_lines(replicas)]
 
 
 def _server_lines(replicas: Sequence[str] | NamedReplicas) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app. Written by `python -m replicas.haproxy_config`; its
-# options (--help) are the addresses, the certificate and the replicas. By hand, these lines are yours to change: `bind`,
-# and `server` or `server-template` in both backends. Replicas on another computer than HAProxy need its address in
-# TRUSTED_PROXIES, or all visitors count as one.
+TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app.
+#
+# Written by `python -m replicas.haproxy_config`. Its options (--help) are the addresses, the certificate and the
+# replicas. By hand, these lines are yours to change: `bind`, and `server` or `server-template` in both backends.
+# Replicas on another computer than HAProxy need its address in TRUSTED_PROXIES, or all visitors count as one.
 
 global
     log stdout format raw daemon
@@ -25,7 +26,8 @@ defaults
     retries 2
     # Also the pause before a retry. The system accepts a connection at once, however busy the replica is.
     timeout connect 300ms
-    timeout check 1s
+    # A busy replica may be late with its answer, and must not be taken for a dead one.
+    timeout check 1500ms
     timeout queue 5s
     timeout http-request 10s
     timeout http-keep-alive 15s
@@ -53,8 +55,10 @@ frontend voice
     # A replica's own answer would be that of any one of them. Scrape /metrics at each replica.
     # url_dec: the app decodes a path before it looks for the route.
     http-request deny deny_status 404 if { path,url_dec -m reg /metrics/*$ }
-    http-request return status 200 content-type application/json lf-string '{"status":"ok","replicas":%[nbsrv(pages)]}' if { path /health } { nbsrv(pages) gt 0 }
-    http-request return status 503 content-type application/json string '{"status":"no replica"}' if { path /health }
+    acl health path /health
+    acl has_room nbsrv(pages) gt 0
+    http-request return status 503 content-type application/json string '{"status":"no replica"}' if health !has_room
+    http-request return content-type application/json lf-string '{"status":"ok","replicas":%[nbsrv(pages)]}' if health
 
     # Each replica limits the guesses at the password for itself; this is the limit of them all.
     stick-table type ipv6 size 100k expire 2m store http_req_rate(60s)
@@ -86,7 +90,7 @@ backend pages
     # be down, and its pages would lose their calls. A replica without its model's server explains itself on the page.
     http-check expect ! string \"draining\" error-status L7OKC
     # A computer that stops answering closes no connection. Its pages learn it when HAProxy closes theirs.
-    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
 <servers>
 
 backend programs
@@ -95,10 +99,7 @@ backend programs
     # A replica that has begun to drain since the last check answers 503 to a new program, and another one takes it.
     http-request set-header X-Voice-Replicas %[nbsrv(programs)]
     retry-on conn-failure empty-response 503
-    option httpchk GET /health
-    http-check expect ! string \"draining\" error-status L7OKC
-    default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
-<servers>
+<program_servers>
 """
 
 PROXIES_TEMPLATE = """ Another proxy in front says it by itself, and all its
@@ -119,3 +120,10 @@ frontend redirect
     bind {redirect_from}
     http-request redirect scheme https code 308
 """
+
+CHECK_LINES = (
+    "option httpchk GET /health",
+    r"http-check expect ! string \"draining\" error-status L7OKC",
+    "default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions",
+)
+"""Lines of a backend that checks its servers itself."""

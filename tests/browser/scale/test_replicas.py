@@ -65,6 +65,7 @@ def call_until_idle(page: MovedPage, model: ThreadedRealtimeServer) -> list[Show
     page.wait_for_stage("speaking")
     page.wait_for_stage("listening")
     model.hears_speech = False
+    page.wait_until("() => voiceHistory.isSaved()")
     said = page.messages()
     assert said == [ShownSpeech("user", SPOKEN, ""), ShownSpeech("assistant", SHORT_REPLY, "")]
     return said
@@ -152,6 +153,7 @@ def test_drained_replica_hands_over_its_call_and_its_other_tab(
     tab = MovedPage(page.context, replicas.proxy.url)
     assert tab.process_id() == carrier.process_id, "all tabs of a browser have one replica"
     tab.page.locator("#voice-input textarea").fill(DRAFT)
+    page.page.bring_to_front()  # browsers run a hidden page's timers once a second
     sessions = len(model.sessions)
     with tab.expecting_move(with_call=False), page.expecting_move(with_call=True):
         carrier.drain()
@@ -188,6 +190,7 @@ def test_programs_are_never_refused_while_a_replica_has_room(replicas: ReplicaSe
     first.app.process.wait(20)
     first.begin_start()
     first.wait_until_ready()
+    replicas.proxy.wait_for_replicas(2)
     second.app.kill()
     for each in programs:
         with pytest.raises(ConnectionClosed):
