@@ -22,7 +22,9 @@ WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 async def wait_until_ready(spec: ProcessSpec) -> None:
     """Return when the process is ready. A process has no other way to report it: it is asked again and again."""
-    while not await _answers(spec):
+    while True:
+        if await _answers(spec):
+            return
         await asyncio.sleep(CHECK_PAUSE_S)
 
 
