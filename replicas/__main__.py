@@ -29,9 +29,9 @@ from .launch_plan import (
     LOOPBACK,
     MAX_WORKERS,
     SOCKET_NAME,
-    Address,
     FreePorts,
     LaunchOptions,
+    ListenAddress,
     plan_processes,
 )
 from .programs import SystemPrograms, find_programs, missing_packages
@@ -121,8 +121,8 @@ def write_haproxy_config(path: Path, options: LaunchOptions, ports: FreePorts, h
     """Write the configuration, and let HAProxy check it. Raise StartRefused."""
     try:
         text = render_haproxy_config(
-            str(Address(options.host, options.port)),
-            [str(Address(LOOPBACK, port)) for port in ports.replicas],
+            str(ListenAddress(options.host, options.port)),
+            [str(ListenAddress(LOOPBACK, port)) for port in ports.replicas],
             secrets.token_hex(32),
             trusted_proxies=options.trusted_proxies,
         )

@@ -32,7 +32,7 @@ class ReadyCheck(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ListenAddress:
     """Address that a process listens on."""
 
     host: str
@@ -52,7 +52,7 @@ class ProcessSpec:
     command: Sequence[str] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
     """All variables of the process. Some are secret."""
-    address: Address
+    address: ListenAddress
     check: ReadyCheck
     shows_stdout: bool = True
     """Lines of its stdout belong in the log. The embedded server writes its progress there for programs."""
@@ -105,7 +105,7 @@ def plan_processes(
         shared["REDIS_URL"] = f"unix://{socket_path}"
         specs.append(_redis(programs.redis, folder, socket_path, environ))
     if options.has_embedded_server:
-        address = Address(LOOPBACK, ports.embedded_server)
+        address = ListenAddress(LOOPBACK, ports.embedded_server)
         shared |= {"OFFLINE_URL": f"ws://{address}/v1/realtime", "OFFLINE_KEY": embedded_key}
         specs.append(_embedded_server(address, options, {**environ, "OFFLINE_KEY": embedded_key}))
     shared |= {
@@ -122,12 +122,12 @@ def plan_processes(
                 ProcessRole.REPLICA,
                 (sys.executable, str(PROJECT_DIR / "app.py")),
                 {**shared, "PORT": str(port)},
-                Address(LOOPBACK, port),
+                ListenAddress(LOOPBACK, port),
                 ReadyCheck.HEALTH,
             )
         )
     haproxy = (programs.haproxy, "-db", "-f", str(folder / HAPROXY_CONFIG_NAME))
-    listen = Address(options.host, options.port)
+    listen = ListenAddress(options.host, options.port)
     specs.append(ProcessSpec("haproxy", ProcessRole.PROXY, haproxy, environ, listen, ReadyCheck.ACCEPTS))
     return specs
 
@@ -139,11 +139,11 @@ def _redis(executable: str, folder: Path, socket_path: Path, environ: Mapping[st
         *("--dir", str(folder), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
         *("--daemonize", "no", "--loglevel", "warning"),
     )
-    address = Address(str(socket_path))
+    address = ListenAddress(str(socket_path))
     return ProcessSpec("redis", ProcessRole.STORE, command, environ, address, ReadyCheck.ACCEPTS)
 
 
-def _embedded_server(address: Address, options: LaunchOptions, environ: Mapping[str, str]) -> ProcessSpec:
+def _embedded_server(address: ListenAddress, options: LaunchOptions, environ: Mapping[str, str]) -> ProcessSpec:
     """Return the embedded server. Its key is in the environment, where other users cannot read it."""
     command = (
         *(sys.executable, "-m", "offline", "--host", address.host, "--port", str(address.port), "--key-from-env"),

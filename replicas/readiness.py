@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from .launch_plan import Address, ProcessSpec, ReadyCheck
+from .launch_plan import ListenAddress, ProcessSpec, ReadyCheck
 
 CHECK_TIMEOUT_S = 5.0
 """Seconds for one check."""
@@ -45,7 +45,7 @@ async def _answers(spec: ProcessSpec) -> bool:
     return False
 
 
-async def is_ready(address: Address, check: ReadyCheck) -> bool:
+async def is_ready(address: ListenAddress, check: ReadyCheck) -> bool:
     """Return whether a process at this address is ready. Raise OSError while it accepts no connections."""
     if address.port:
         host = WILDCARD_HOSTS.get(address.host, address.host)

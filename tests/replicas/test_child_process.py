@@ -14,7 +14,7 @@ import pytest
 
 from replicas import readiness
 from replicas.child_process import MAX_LINE_BYTES, ChildProcess, PrefixedLog
-from replicas.launch_plan import Address, ProcessSpec, ReadyCheck
+from replicas.launch_plan import ListenAddress, ProcessSpec, ReadyCheck
 from replicas.readiness import is_ready, wait_until_hanging, wait_until_ready
 from replicas.supervision import ProcessRole
 
@@ -22,7 +22,7 @@ WAIT_S = 30
 
 
 def spec_of(code: str, *, shows_stdout: bool = True) -> ProcessSpec:
-    address = Address("127.0.0.1", 9)
+    address = ListenAddress("127.0.0.1", 9)
     command = (sys.executable, "-c", code)
     return ProcessSpec("replica-1", ProcessRole.REPLICA, command, os.environ, address, ReadyCheck.HEALTH, shows_stdout)
 
@@ -89,13 +89,13 @@ async def test_replica_is_ready_when_it_answers_whatever_it_says(answer: bytes, 
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await is_ready(Address("127.0.0.1", port), ReadyCheck.HEALTH) is expected
+        assert await is_ready(ListenAddress("127.0.0.1", port), ReadyCheck.HEALTH) is expected
 
 
 @pytest.mark.skipif(os.name == "nt", reason="UNIX sockets")
 async def test_process_is_ready_when_its_socket_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "CHECK_PAUSE_S", 0.001)
-    address = Address(str(tmp_path / "redis.sock"))
+    address = ListenAddress(str(tmp_path / "redis.sock"))
     spec = ProcessSpec("redis", ProcessRole.STORE, (), {}, address, ReadyCheck.ACCEPTS)
     waiting = asyncio.create_task(wait_until_ready(spec))
     with pytest.raises(OSError):
@@ -121,7 +121,7 @@ async def test_replica_hangs_when_it_accepts_and_gives_no_answer(monkeypatch: py
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+        address = ListenAddress("127.0.0.1", server.sockets[0].getsockname()[1])
         spec = ProcessSpec("replica-1", ProcessRole.REPLICA, (), {}, address, ReadyCheck.HEALTH)
         waiting = asyncio.create_task(wait_until_hanging(spec))
         await asyncio.wait_for(checked.wait(), WAIT_S)
@@ -134,9 +134,9 @@ async def test_replica_hangs_when_it_accepts_and_gives_no_answer(monkeypatch: py
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "localhost"])
 async def test_process_on_all_interfaces_is_asked_at_loopback(host: str) -> None:
     async with await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0) as server:
-        assert await is_ready(Address(host, server.sockets[0].getsockname()[1]), ReadyCheck.ACCEPTS)
+        assert await is_ready(ListenAddress(host, server.sockets[0].getsockname()[1]), ReadyCheck.ACCEPTS)
 
 
 @pytest.mark.parametrize(("host", "text"), [("::1", "[::1]:80"), ("voice.example", "voice.example:80")])
 def test_address_of_ipv6_has_brackets(host: str, text: str) -> None:
-    assert str(Address(host, 80)) == text
+    assert str(ListenAddress(host, 80)) == text
