@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicechat.config.session_update import SessionMode
@@ -19,11 +20,12 @@ from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
+from voicechat.protocol.notices import Notice
 from voicechat.security.visitor_key import visitor_key
 from voicechat.upstream.reconnecting_client import EndpointSource
 
 from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, TerminalError, error_for_failure
-from .gateway_client import GatewayClient, GatewaySlot, read_client_hello
+from .gateway_client import GatewayClient, GatewaySlot, has_other_replicas, read_client_hello
 from .gateway_session import GatewaySession
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,9 @@ class RealtimeGateway:
         endpoint = self._get_endpoint()
         with suppress(WebSocketDisconnect):
             async with self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
+                if slot.ticket.refusal is Notice.CLOSING and has_other_replicas(websocket):
+                    await websocket.send_denial_response(Response(status_code=503))
+                    return
                 await websocket.accept(hello.subprotocol)
                 await self._billing.daily_quota.refresh(slot.ticket.visitor)
                 error = self._refuse(slot, mode)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Protocol
 
@@ -192,6 +192,10 @@ class Admission(ABC):
         return SlotCounts({kind: self.count_admitted(kind) for kind in AdmissionKind}, self.queue_length)
 
     # ---------------------------------------------------------------- admission
+
+    def set_offline_sessions(self, sessions: int) -> None:
+        """Change the sessions of the offline server, and admit the visitors that fit now. Admitted sessions go on."""
+        self.limits = replace(self.limits, offline_sessions=sessions)
 
     def request_admission(
         self,

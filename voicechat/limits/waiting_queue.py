@@ -121,6 +121,10 @@ class AdmissionController(Admission):
         self._admit_queued()
         return True
 
+    def set_offline_sessions(self, sessions: int) -> None:
+        super().set_offline_sessions(sessions)
+        self._admit_queued()
+
     def _admit_queued(self) -> None:
         """Admit every queued ticket that has capacity now, in order, and notify."""
         for ticket in self._queue():

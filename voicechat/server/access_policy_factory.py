@@ -49,5 +49,5 @@ def create_access_policy(
         get_public_origins=public_origins,
         may_use_camera=settings.may_show_pictures,
         password_attempts=password_attempts,
-        loopback_only=is_loopback_host(settings.host) and not settings.share,
+        loopback_only=is_loopback_host(settings.scale.frontend_host or settings.host) and not settings.share,
     )

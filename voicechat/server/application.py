@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -51,6 +52,8 @@ from .access_policy_factory import create_access_policy
 from .embedded_server import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
 from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
+from .offline_pool.backend import EmbeddedBackend
+from .offline_pool.pool import OfflinePool
 from .prometheus import Metrics
 from .replica_status import SharedStateStatus, SlotUse, shared_state_status, slot_use
 from .routes import Health, build_router
@@ -82,14 +85,25 @@ def open_shared_services(settings: Settings) -> SharedServices | None:
     return SharedServices.open(settings)
 
 
+MIN_OFFLINE_SESSIONS = 1
+"""Sessions of the embedded server that are admitted before it has told its capacity."""
+
+
+def create_embedded_backend(settings: Settings) -> EmbeddedBackend | None:
+    """Return the embedded server of these settings, which is not started yet; None where another server answers."""
+    if settings.server_kind is not ServerKind.OFFLINE:
+        return None
+    if settings.embedded.offline_url:
+        return OfflinePool(settings.embedded.offline_url, settings.embedded.offline_key)
+    return EmbeddedServer(COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND)
+
+
 class Application:
     """Owner of all services of one process."""
 
     def __init__(self, settings: Settings, create_handler: HandlerFactory) -> None:
         self.settings = settings
-        command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
-        self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
-        self.gc_scheduler = GcScheduler(self.admission)
+        self.embedded_server = create_embedded_backend(settings)
         self.downloads = Downloads()
         self.metrics = Metrics()
         self.shared_services = shared = open_shared_services(settings)
@@ -98,6 +112,9 @@ class Application:
         self.admission: Admission = (
             shared.admission if shared else AdmissionController(ConcurrencyLimits.from_settings(settings))
         )
+        if self.embedded_server is not None and settings.counts_offline_sessions_later:
+            self.admission.set_offline_sessions(MIN_OFFLINE_SESSIONS)
+        self.gc_scheduler = GcScheduler(self.admission)
         self.billing = BillingService(
             SpendLimits(settings.max_call_cost, settings.max_day_cost),
             self.metrics,
@@ -149,12 +166,13 @@ class Application:
     def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Return where a call that starts now connects. `own_key`: the visitor's own key, "" without one."""
         embedded = self.embedded_server
-        address, key = (embedded.url, embedded.key) if embedded is not None else (None, "")
-        endpoint = self.settings.endpoint(address or "", own_key, offline_key=key)
+        address = embedded.find_address() if embedded is not None else None
+        url, key = (address.url, address.key) if address is not None else ("", "")
+        endpoint = self.settings.endpoint(url, own_key, offline_key=key)
         if endpoint.kind is ServerKind.OFFLINE:
             if embedded is not None and embedded.phase is EmbeddedServerPhase.UNAVAILABLE:
                 return Failure.KEY_NEEDED
-            return Failure.LOADING if address is None else endpoint
+            return Failure.LOADING if address is None else replace(endpoint, observer=address.observer)
         return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_own_key else endpoint
 
     def server_status(self, own_key: str = "") -> tuple[str, str | None, str]:
@@ -169,6 +187,8 @@ class Application:
             return "failed", Failure.KEY_NEEDED, name
         if self.embedded_server.phase is EmbeddedServerPhase.DOWNLOADING:
             return "loading", "models_fetching", name
+        if self.embedded_server.phase is EmbeddedServerPhase.UNREACHABLE:
+            return "loading", "embedded_unreachable", name
         if self.embedded_server.phase is not EmbeddedServerPhase.READY:
             return "loading", None, name
         languages = self.embedded_server.languages
@@ -209,8 +229,8 @@ class Application:
             status, detail = "draining", "The app ends, and takes no new conversations."
         elif self.embedded_server is not None:
             failed = dict.fromkeys((EmbeddedServerPhase.FAILED, EmbeddedServerPhase.UNAVAILABLE), "failed")
-            ready = {EmbeddedServerPhase.READY: "ok", **failed}
-            status, detail = ready.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
+            known = {EmbeddedServerPhase.READY: "ok", EmbeddedServerPhase.UNREACHABLE: "unreachable", **failed}
+            status, detail = known.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
         else:
             detail = await self.upstream_probe.check() if self.upstream_probe else ""
             status = "unreachable" if detail else "ok"
@@ -235,8 +255,24 @@ class Application:
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
         shared = self.shared_services.run_in_background() if self.shared_services else nullcontext()
-        async with shared, self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
+        embedded = self.embedded_server
+        following = nullcontext() if embedded is None else embedded.run_in_background(self._update_offline_sessions)
+        async with (
+            shared,
+            self.gc_scheduler.run_in_background(),
+            self.page_resume.run_in_background(),
+            following,
+        ):
             yield
+
+    def _update_offline_sessions(self) -> None:
+        """Let as many sessions in as the embedded server takes, or as all servers of the pool take together.
+
+        One is admitted while none is ready: that visitor sees why the conversation does not begin, not a queue.
+        """
+        capacity = self.embedded_server.capacity if self.embedded_server is not None else None
+        if capacity is not None:
+            self.admission.set_offline_sessions(max(MIN_OFFLINE_SESSIONS, capacity))
 
     def start(self) -> None:
         """Start the embedded server, if there is one, and the servers of tools."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 import app
 from tests.support.app.prometheus_samples import parse_metrics
 from tests.support.shared_state.redis_process import running_redis
+from voicechat.config.groups.scale_settings import ScaleSettings
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.limits.admission import AdmissionKind
+from voicechat.server.application import build_asgi_app
 from voicechat.server.embedded_server import EmbeddedServerPhase
+from voicechat.server.offline_pool.pool import OfflinePool
 from voicechat.server.replica_status import SlotUse
 from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
 from voicechat.upstream.connection import Failure
@@ -91,6 +95,30 @@ async def test_health_without_redis_says_memory() -> None:
     assert health.slots[AdmissionKind.CALL] == SlotUse(1, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("environ", "before", "after"),
+    [({}, 2, 2), ({"OFFLINE_SESSIONS": "3"}, 3, 3), ({"OFFLINE_SESSIONS": "auto"}, 1, 5)],
+    ids=["default", "number", "auto"],
+)
+async def test_sessions_of_the_embedded_server_are_those_that_it_tells(
+    environ: dict[str, str], before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = app.create_application(Settings.from_env(environ))
+    assert application.admission.limits.offline_sessions == before
+    monkeypatch.setattr(application.embedded_server, "_capacity", after)
+    async with application.run_in_background():
+        assert application.admission.limits.offline_sessions == after
+
+
+def test_application_with_addresses_starts_no_embedded_server_of_its_own() -> None:
+    application = app.create_application(Settings.from_env({"OFFLINE_URL": "ws://127.0.0.1:9", "FETCH_MODELS": "1"}))
+    assert isinstance(application.embedded_server, OfflinePool)
+    assert application.admission.limits.offline_sessions == 1
+    assert application.resolve_endpoint() is Failure.LOADING
+    endpoint = application.resolve_endpoint(KEY)
+    assert isinstance(endpoint, Endpoint) and endpoint.kind is ServerKind.OPENAI
+
+
 def test_queue_workers_suffice_while_all_calls_are_taken() -> None:
     """Each call may have two endless generators, and each chat one; they hold their workers to their end."""
     settings = Settings(max_calls=8, max_chats=32)
@@ -111,3 +139,14 @@ def test_page_says_which_language_is_missing(
     assert application.server_status() == ("idle", notice, "offline")
     if notice is not None:
         assert all(CALL_NOTICE_TEXTS[notice])
+
+
+@pytest.mark.parametrize(
+    ("frontend_host", "status"), [("", 421), ("127.0.0.1", 421), ("0.0.0.0", 200), ("voice.example", 200)]
+)
+async def test_host_names_are_those_of_the_proxy_before_a_replica(frontend_host: str, status: int) -> None:
+    scale = ScaleSettings(frontend_host=frontend_host)
+    application = app.create_application(Settings(realtime_url="ws://127.0.0.1:9", scale=scale))
+    transport = httpx.ASGITransport(build_asgi_app(application), client=("127.0.0.1", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://voice.example") as browser:
+        assert (await browser.get("/")).status_code == status

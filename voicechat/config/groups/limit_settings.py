@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from voicechat.config.env_values import setting
+from pydantic import BeforeValidator, ValidationInfo
+
+from voicechat.config.env_values import SettingsError, setting, variable_of
 from voicechat.config.settings_base import SettingsBase
 
 BURST_S = 5.0
 """Seconds' worth of messages that a WebSocket may send at once: the network held them back, or they are a recording."""
+
+AUTO_SESSIONS = 0
+"""Value of `LimitSettings.offline_sessions` where the embedded server decides."""
+MAX_OFFLINE_SESSIONS = 1000
+
+
+def _parse_sessions(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lower() == "auto":
+        return AUTO_SESSIONS
+    sessions = int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
+    if not 1 <= sessions <= MAX_OFFLINE_SESSIONS:
+        raise SettingsError(f"{variable_of(info)} must be auto or a whole number from 1 to {MAX_OFFLINE_SESSIONS}.")
+    return sessions
 
 
 class LimitSettings(SettingsBase):
@@ -16,14 +33,17 @@ class LimitSettings(SettingsBase):
 
     TITLES: ClassVar = ("Visitors, queue and messages", "訪客、排隊與訊息")
 
-    offline_sessions: int = setting(
+    offline_sessions: Annotated[int, BeforeValidator(_parse_sessions)] = setting(
         2,
-        "內建伺服器同時能進行幾段對話，通話、文字聊天和程式共用。越多就越慢，兩顆處理器大約能撐兩段。",
-        ge=1,
-        le=1000,
+        "內建伺服器同時能進行幾段對話，通話、文字聊天和程式共用。越多就越慢，兩顆處理器大約能撐兩段。"
+        "`auto` 由內建伺服器依處理器、記憶體和量到的語音速度決定。"
+        "設了 `OFFLINE_URL` 就看那些伺服器各自的設定，這裡的不算。",
+        values="`auto`, 1–1000",
     )
     """Simultaneous sessions of the embedded server, shared by calls, chats and programs. Each further session slows
-    down all of them; two fit on two processors."""
+    down all of them; two fit on two processors. With `auto` the embedded server decides by processors, memory and the
+    measured speed of its speech. With OFFLINE_URL the setting of each of those servers counts, and this one does
+    not."""
     max_waiting: int = setting(
         8,
         "名額滿了以後，最多幾位訪客可以排隊，再來的就請他晚點再試。排隊等通話和通話一樣占處理器；0 不排隊。",
