@@ -1,7 +1,7 @@
 """Redis connection: commands, scripts and messages of one replica, behind a circuit breaker.
 
 A call must not notice that Redis is slow, hanging or lost. Each request has a short time limit. After a failure nothing
-is asked for `BREAKER_S`: whoever asks gets `SharedStateUnavailable` at once, and decides with what the replica knows.
+is asked for `BREAKER_S`: the caller gets `SharedStateUnavailable` at once, and decides with what the replica knows.
 """
 
 from __future__ import annotations
