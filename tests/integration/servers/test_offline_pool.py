@@ -149,7 +149,7 @@ async def test_chats_of_a_server_that_ends_go_on_at_the_other_with_what_was_said
 @asynccontextmanager
 async def embedded_process(key: str) -> AsyncIterator[tuple[OfflineProcess, str]]:
     """Run an embedded server with two sessions, whose key is in the environment; yield its address."""
-    launcher = ("tests.support.offline.scripted_process",)
+    launcher = ("tests.support.models.scripted_process",)
     async with offline_process("--key-from-env", launcher=launcher, OFFLINE_KEY=key, OFFLINE_SESSIONS="2") as server:
         url = (await server.wait_for_line("listening"))["listening"]
         assert (await server.wait_for_line("ready"))["capacity"] == 2
