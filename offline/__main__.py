@@ -236,6 +236,12 @@ def read_key(*, from_stdin: bool, from_env: bool) -> str:
     return key
 
 
+def warn_if_open(host: str, key: str) -> None:
+    """Log that no key protects a server that other computers can reach."""
+    if not key and not is_loopback_host(host):
+        LOGGER.warning("server: every computer that reaches this address may use it remedy=OFFLINE_KEY")
+
+
 async def serve(host: str, port: int, capacity: int, key: str, *, exit_with_parent: bool, fetch: bool) -> int:
     """Serve until a signal or the parent's end. Return the exit status. Raises `EnginesUnavailable`."""
     from .server import REALTIME_PATH, RealtimeServer
@@ -307,8 +313,7 @@ def main() -> int:
     except ValueError as error:  # it holds no value of a key
         LOGGER.error("settings: %s", error)
         return 2
-    if not key and not is_loopback_host(arguments.host):
-        LOGGER.warning("server: every computer that reaches this address may use it remedy=OFFLINE_KEY")
+    warn_if_open(arguments.host, key)
     try:
         require_engines()
         import_engines(LISTENING_ENGINES)

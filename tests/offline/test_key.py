@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from offline.__main__ import warn_if_open
 from offline.server import RealtimeServer
 from tests.support.offline.offline_process import http_get, offline_process
 from tests.support.offline.scripted_models import ModelScript, ScriptedModelRuntime, running_server, tone_detector
@@ -102,6 +103,23 @@ async def test_key_of_stdin_goes_before_that_of_the_environment(tmp_path: Path) 
         with pytest.raises(urllib.error.HTTPError) as refused:
             await asyncio.to_thread(urllib.request.urlopen, health, timeout=10)
         assert refused.value.code == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "is_open"),
+    [
+        ("0.0.0.0", "", True),
+        ("10.0.0.5", "", True),
+        ("0.0.0.0", KEY, False),
+        ("127.0.0.1", "", False),
+        ("::1", "", False),
+    ],
+)
+def test_server_that_others_reach_without_a_key_says_so(
+    host: str, key: str, is_open: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_if_open(host, key)
+    assert ("remedy=OFFLINE_KEY" in caplog.text) == is_open and KEY not in caplog.text
 
 
 @pytest.mark.parametrize(("arguments", "key"), [(("--key-from-env",), ""), ((), "two words"), ((), "鑰匙")])

@@ -86,7 +86,7 @@ def open_shared_services(settings: Settings) -> SharedServices | None:
 
 
 MIN_OFFLINE_SESSIONS = 1
-"""Sessions of the embedded server that are admitted before it has told its capacity."""
+"""Sessions of the embedded server that are admitted while its capacity is unknown."""
 
 
 def create_embedded_backend(settings: Settings) -> EmbeddedBackend | None:

@@ -125,7 +125,7 @@ class EmbeddedServer:
 
     @property
     def capacity(self) -> int | None:
-        """Sessions at a time; None before a child has told it."""
+        """Sessions at a time; None before a child has reported it."""
         return self._capacity
 
     @property

@@ -40,8 +40,8 @@ class Health:
     """The body of `GET /health`."""
 
     status: str
-    """ok, loading (the embedded server's models), failed (its models are missing), unreachable (another server), or
-    draining (the app is shutting down)."""
+    """ok, loading (the embedded server's models), failed (its models are missing), unreachable (another server, or all
+    embedded servers by address), or draining (the app is shutting down)."""
     server: str
     """Kind of the Realtime server: offline, openai or custom."""
     model: str
@@ -54,7 +54,7 @@ class Health:
     """Seconds since the start of the app."""
     version: str
     detail: str = ""
-    """One sentence with the reason of any status but "ok"."""
+    """One sentence with the reason of any status but "ok", or on what does not work although it is."""
     replica: str = ""
     """Random name of this process."""
     shared_state: SharedStateStatus = SharedStateStatus.MEMORY

@@ -90,7 +90,10 @@ def sessions_of(server: RealtimeServer) -> int:
     return sessions
 
 
-async def test_sessions_fill_both_servers_and_the_next_visitor_waits_for_either() -> None:
+async def test_sessions_fill_both_servers_and_the_next_visitor_waits_for_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     servers = [make_loaded_server(capacity=2), make_loaded_server(capacity=1)]
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(running_server(server)) for server in servers]
@@ -106,6 +109,7 @@ async def test_sessions_fill_both_servers_and_the_next_visitor_waits_for_either(
         for page in pages[:3]:
             await page.wait_for_snapshot(is_listening)
         assert [sessions_of(server) for server in servers] == [2, 1]
+        assert "connection ended" not in caplog.text, "none was sent to a server that was full"
         assert (await pages[3].wait_for_stage(CallStage.QUEUED)).queue_position == 1
         pages[0].chat.end_by_user()
         assert pages[3].chat.send_text("Is it my turn?")
@@ -145,7 +149,7 @@ async def test_chats_of_a_server_that_ends_go_on_at_the_other_with_what_was_said
 @asynccontextmanager
 async def embedded_process(key: str) -> AsyncIterator[tuple[OfflineProcess, str]]:
     """Run an embedded server with two sessions, whose key is in the environment; yield its address."""
-    launcher = ("tests.support.offline.scripted_process",)
+    launcher = ("tests.support.models.scripted_process",)
     async with offline_process("--key-from-env", launcher=launcher, OFFLINE_KEY=key, OFFLINE_SESSIONS="2") as server:
         url = (await server.wait_for_line("listening"))["listening"]
         assert (await server.wait_for_line("ready"))["capacity"] == 2

@@ -22,7 +22,7 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 OPERATOR_KEY = "sk-operator-canary"
 
 NO_SERVER_SETTINGS = dict.fromkeys(
-    ("OPENAI_API_KEY", "REALTIME_URL", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), ""
+    ("OPENAI_API_KEY", "OFFLINE_URL", "REALTIME_URL", "REALTIME_API_KEY", "REALTIME_MODEL", "INSTRUCTIONS"), ""
 )
 """Environment that overrides a developer's `.env`. Empty, not absent: `.env` fills in absent variables only."""
 

@@ -82,7 +82,7 @@ async def test_capacity_that_the_child_tells_is_reported_in_the_event_loop(serve
         for capacity in ("5", "3"):
             child.stdin.write(f"{capacity}\n")
             child.stdin.flush()
-        assert await reports.get() == (3, here), "the same number is no news"
+        assert await reports.get() == (3, here), "the same number changes nothing"
 
 
 UPGRADING_CHILD = """

@@ -23,7 +23,7 @@ class EmbeddedBackend(Protocol):
 
     @property
     def capacity(self) -> int | None:
-        """Sessions at a time; None while the server has not told it."""
+        """Sessions at a time; None while it is unknown."""
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def parse_report(host: str, status: int, health: object) -> EmbeddedReport:
         return unreachable(host, "is not an embedded server")
     return EmbeddedReport(
         phase,
-        get_string(health, "detail")[:MAX_DETAIL_CHARS],
+        " ".join(get_string(health, "detail").split())[:MAX_DETAIL_CHARS],
         to_count(health.get("sessions")),
         min(MAX_SESSIONS, to_count(health.get("capacity"))),
         get_string(health, "model")[:MAX_NAME_CHARS],

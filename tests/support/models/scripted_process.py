@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from offline import __main__ as entry_point
 from offline.server import RealtimeServer
-
-from .scripted_models import ModelScript, ScriptedModelRuntime
+from tests.support.offline.scripted_models import ModelScript, ScriptedModelRuntime
 
 
 async def load_scripted_models(server: RealtimeServer, *, fetch: bool = False) -> None:
