@@ -25,7 +25,8 @@ class ScriptOutcome(IntEnum):
     """The hash does not hold what the changes are based on: the record must be written whole."""
 
 
-# Keys: conversation, channel. Arguments: holder, name, age of the take-over in ms (0: now), most fields.
+# Keys: conversation, channel. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for which an
+# empty conversation fences the holder before.
 # Returns: 1, epoch before, epoch, holder before, fields and values.
 TAKE_OVER = """
 local time = redis.call('TIME')
@@ -36,9 +37,8 @@ local epoch = before
 if holder ~= ARGV[1] then
   if ARGV[3] ~= '0' and before >= claimed then return {-1, holder} end
   epoch = math.max(before + 1, claimed)
-  if before > 0 then
-    redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'holder', ARGV[1], 'revision', 0)
-  end
+  redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'holder', ARGV[1], 'revision', 0)
+  if before == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
   redis.call('PUBLISH', KEYS[2], string.format('%s %.0f %s', ARGV[2], epoch, ARGV[1]))
 end
 local fields = {}

@@ -40,6 +40,8 @@ WRITE_INTERVAL_S = 0.5
 """Seconds between two writes of the changed conversations."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for the last writes when the app ends."""
+FENCE_MS = 600_000
+"""Milliseconds for which a page without a record is known to Redis, so that the replica before it writes nothing."""
 MAX_PAGES_PER_OWNER = 50
 """Conversations of one browser in Redis. The one that was changed longest ago makes room."""
 MAX_HELD_BYTES = 64_000_000
@@ -91,8 +93,10 @@ class RedisConversationStore:
         try:
             before, stored_holder, fields = await self._take_over(held, age_s=0.0)
         except SharedStateUnavailable:
-            # What this replica holds stays its own; else the page is written once Redis answers.
-            self._held.setdefault(key, held)
+            self._held.setdefault(key, held).claim_again(self._clock())
+            return
+        except Exception as error:  # the page starts without a record
+            log.error("conversations: internal error error=%s", error_location(error))
             return
         current = self._held.get(key)
         if current is not None and (current.epoch or 0) > (held.epoch or 0):
@@ -302,14 +306,16 @@ class RedisConversationStore:
         answer = await self._connection.run_script(
             TAKE_OVER,
             [self._conversation_key(held), self._channel],
-            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS)],
+            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS],
         )
         if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
             self._on_fenced(held, _decode(answer[1]))
             return 0, "", {}
         _, before, epoch, holder, fields = answer
-        held.epoch, held.may_be_stored = int(epoch), held.may_be_stored and before > 0
-        return int(before), _decode(holder), dict(zip(fields[::2], fields[1::2], strict=True))
+        found = dict(zip(fields[::2], fields[1::2], strict=True))
+        held.epoch = int(epoch)
+        held.may_be_stored = held.revision > 0 or found.keys() != PLAIN_FIELDS
+        return int(before), _decode(holder), found
 
     def _on_fenced(self, held: HeldConversation, holder: str) -> None:
         if self._is_own(holder):  # the page is being loaded again here, or Redis was slow to carry out a take-over

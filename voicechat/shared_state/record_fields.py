@@ -1,7 +1,8 @@
 """Record fields: a visitor's record as fields of a Redis hash, one for each message, and the changes to them. Pure.
 
 A turn writes the one or two messages that have changed, and the header. Fields are numbered in the order of the
-messages; the header says which numbers count. The recording is left out, and so are the pixels of pictures.
+messages; the header says which numbers count. What belongs to both conversations has a field of its own. The recording
+is left out, and so are the pixels of pictures.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from voicechat.session.conversation_store import VisitorRecord
 
 FORMAT = 1
 """Number of this format. A record of another one is ignored."""
-HEADER = "header"
+HEADER, PAGE = "header", "page"
 MAX_CONVERSATION_CHARS = 400_000
 """Characters of one conversation. The oldest messages beyond it are not stored."""
 CHARS_PER_ITEM = 200
 """Characters for which a message counts besides its text."""
 MAX_FIELD_BYTES = 4_000_000
 """Bytes of a field. A character takes at most six."""
-MAX_RECORD_FIELDS = 2 * MAX_RECORD_ITEMS + 1
-"""Fields of a record: both conversations and the header."""
+MAX_RECORD_FIELDS = 2 * MAX_RECORD_ITEMS + 2
+"""Fields of a record: both conversations, the header and the page."""
 MAX_RECORD_BYTES = 8_000_000
 """Bytes of all fields of a record."""
 MAX_ACCEPTED_MESSAGES = 100
@@ -48,7 +49,8 @@ class StoredState:
 
     voice: StoredItems = StoredItems()
     text: StoredItems = StoredItems()
-    header: str = field(default="", repr=False)
+    header: str = ""
+    page: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ def build_changes(before: StoredState | None, record: VisitorRecord) -> FieldCha
             "format": FORMAT,
             "voice": [voice.first, len(voice.items), _elapsed_s(record.voice)],
             "text": [text.first, len(text.items), _elapsed_s(record.text)],
+        }
+    )
+    page = _dump(
+        {
             "preferences": record.preferences.to_json(),
             "accepted_messages": record.accepted_messages[-MAX_ACCEPTED_MESSAGES:],
         }
@@ -81,7 +87,9 @@ def build_changes(before: StoredState | None, record: VisitorRecord) -> FieldCha
     written = voice_written | text_written
     if header != old.header:
         written[HEADER] = header
-    return FieldChanges(written, (*voice_removed, *text_removed), StoredState(voice, text, header))
+    if page != old.page:
+        written[PAGE] = page
+    return FieldChanges(written, (*voice_removed, *text_removed), StoredState(voice, text, header, page))
 
 
 def _change_items(
@@ -134,12 +142,15 @@ def parse_fields(fields: Mapping[str, bytes]) -> VisitorRecord:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError("not a header of this format")
     voice, text = (_parse_conversation(name, header.get(name), fields) for name in _NAMES)
-    accepted = header.get("accepted_messages")
+    page = _load(fields, PAGE)
+    if not isinstance(page, dict):
+        raise ValueError("not the values of a page")
+    accepted = page.get("accepted_messages")
     if not isinstance(accepted, list) or len(accepted) > MAX_ACCEPTED_MESSAGES:
         raise ValueError("not a list of messages")
     if not all(isinstance(each, str) and _MESSAGE_ID.fullmatch(each) for each in accepted):
         raise ValueError("not an id of a message")
-    preferences = CallPreferences.from_json(header.get("preferences"))
+    preferences = CallPreferences.from_json(page.get("preferences"))
     return VisitorRecord(voice, text, preferences, accepted_messages=tuple(accepted))
 
 
