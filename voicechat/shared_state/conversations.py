@@ -74,7 +74,7 @@ class RedisConversationStore:
         self._owners_to_forget: dict[str, None] = {}
         self._urgent = asyncio.Event()
         """An erasure is due: it does not wait for the next write."""
-        self._is_closing = False
+        self._is_ending = self._is_closing = False
         self._channel = connection.key("conversations")
         connection.subscribe(self._channel, self._on_message)
         connection.on_return(self._on_return)
@@ -179,22 +179,23 @@ class RedisConversationStore:
         try:
             yield
         finally:
+            self._is_ending = True
+            self._urgent.set()  # not in the middle of a write, of which Redis may have carried out nothing or all
+            await asyncio.wait([task], timeout=CLOSE_TIMEOUT_S)
             task.cancel()
-            await asyncio.wait([task])
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self.write_changes()
 
     async def _run(self) -> None:
         due_at = self._clock()
-        while True:
+        while not self._is_ending:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), max(0.0, due_at - self._clock()))
+                async with asyncio.timeout(max(0.0, due_at - self._clock())):
+                    await self._urgent.wait()
             self._urgent.clear()
             is_write_due = self._clock() >= due_at
             if is_write_due:
                 due_at = self._clock() + WRITE_INTERVAL_S
             await (self.write_changes() if is_write_due else self._erase_due())
+        await self.write_changes()
 
     async def write_changes(self) -> None:
         """Erase in Redis what is to be erased, and write what has changed. Never raises."""

@@ -24,9 +24,8 @@ def messages(draw: st.DrawFn) -> ItemRecord:
     kind = draw(st.sampled_from([ItemKind.USER, ItemKind.ASSISTANT]))
     state = draw(st.sampled_from([BubbleState.DONE, BubbleState.INTERRUPTED, BubbleState.INCOMPLETE]))
     reason = draw(st.sampled_from(IncompleteReason)) if state is BubbleState.INCOMPLETE else None
-    parts = []
-    for text in draw(st.lists(texts, min_size=1, max_size=2)):
-        parts.append((text, draw(st.none() | st.integers(0, len(text)))))
+    said = draw(st.lists(texts, min_size=1, max_size=2))
+    parts = [(text, draw(st.none() | st.integers(0, len(text)))) for text in said]
     is_typed = kind is ItemKind.USER and draw(st.booleans())
     return ItemRecord(kind, state, tuple(parts), draw(spans), reason, is_typed)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum
 from typing import Any
 
 import fakeredis
@@ -14,9 +15,53 @@ from voicechat.session.conversation_store import InMemoryConversationStore, Resu
 from voicechat.session.page_resume import PageResume
 from voicechat.session.visitor import Visitor
 from voicechat.shared_state.conversations import RedisConversationStore
-from voicechat.shared_state.redis_connection import BREAKER_S, RedisConnection
+from voicechat.shared_state.redis_connection import (
+    BREAKER_S,
+    Argument,
+    RedisConnection,
+    SharedStateUnavailable,
+)
 
 TTL_S = 60.0
+
+
+class Way(Enum):
+    """What becomes of the scripts that a replica runs."""
+
+    OPEN = "carried out and answered"
+    ANSWER_LOST = "carried out, without an answer"
+    LATE = "carried out when the test says so, without an answer"
+
+
+class LossyConnection(RedisConnection):
+    """Connection that loses and delays scripts as a hanging server does."""
+
+    way = Way.OPEN
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._late: list[Coroutine[Any, Any, Any]] = []
+
+    async def run_script(self, source: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        sent = super().run_script(source, keys, list(arguments))
+        if self.way is Way.LATE:
+            self._late.append(sent)
+            raise SharedStateUnavailable
+        answer = await sent
+        if self.way is Way.ANSWER_LOST:
+            raise SharedStateUnavailable
+        return answer
+
+    async def carry_out_late(self) -> None:
+        """Carry out the delayed scripts."""
+        late, self._late = self._late, []
+        for sent in late:
+            await sent
+
+    def drop_late(self) -> None:
+        """Forget the delayed scripts."""
+        for sent in self._late:
+            sent.close()
 
 
 def page_key(number: int = 0, owner: str = "browser one") -> ResumeKey:
@@ -43,8 +88,8 @@ def texts_of(visitor: Visitor) -> tuple[list[str], list[str]]:
 class Replica:
     """Store and pages of one process. The clock is the test's; messages arrive only in `run_in_background`."""
 
-    def __init__(self, client: redis.Redis | RedisConnection, clock: Callable[[], float], **limits: Any) -> None:
-        self.connection = client if isinstance(client, RedisConnection) else RedisConnection(client, clock=clock)
+    def __init__(self, client: redis.Redis, clock: Callable[[], float], **limits: Any) -> None:
+        self.connection = LossyConnection(client, clock=clock)
         self.local = InMemoryConversationStore(TTL_S, clock)
         self.store = RedisConversationStore(self.connection, self.local, TTL_S, clock=clock, **limits)
         self.pages = PageResume(self.store, clock)

@@ -37,7 +37,7 @@ def test_same_value_is_sealed_differently_each_time() -> None:
 )
 def test_sealed_value_is_refused_elsewhere(token: str, owner: str, field: str) -> None:
     sealed = seal_of().seal("voice:0", b"word")
-    with pytest.raises(ValueError, match="^not a sealed field of this page$"):
+    with pytest.raises(ValueError, match=r"^not a sealed field of this page$"):
         seal_of(token, owner).unseal(field, sealed)
 
 

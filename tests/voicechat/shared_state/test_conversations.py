@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-import numpy as np
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.support.shared_state.replica import TTL_S, ReplicaGroup, page_key, start_call, texts_of
-from voicechat.audio.recording import Recording, RecordingState
-from voicechat.config.call_preferences import CallPreferences
+from tests.support.shared_state.replica import ReplicaGroup, Way, page_key, start_call, texts_of
 from voicechat.session.conversation_store import ResumeKey
 from voicechat.session.visitor import Visitor
 from voicechat.shared_state.redis_connection import SharedStateUnavailable
@@ -42,6 +38,8 @@ class PagesThatMove(RuleBasedStateMachine):
         self.count = 0
 
     def teardown(self) -> None:
+        for each in self.group.replicas:
+            each.connection.drop_late()
         self.loop.close()
 
     def wait(self, number: int) -> None:
@@ -117,12 +115,36 @@ class PagesThatMove(RuleBasedStateMachine):
         self.group.replicas[number].pages.forget(visitor)
         for other in KEYS:
             if other.owner == key.owner and other in self.pages:
-                at, page = self.pages[other]
-                if at != number:
+                if self.pages[other][0] != number:
                     self.stale.append(self.pages.pop(other))
                 self.expected[other] = self.stored[other] = ([], [])
         self.wait(number)
         self.wait(1 - number)
+
+    @rule(number=st.integers(0, 1), way=st.sampled_from([Way.ANSWER_LOST, Way.LATE]))
+    def redis_hangs_at_a_write(self, number: int, way: Way) -> None:
+        self.group.replicas[number].connection.way = way
+        self.loop.run_until_complete(self.group.replicas[number].store.write_changes())
+        self.group.replicas[number].connection.way = Way.OPEN
+        self.wait(number)
+
+    @rule(key=st.sampled_from(KEYS), way=st.sampled_from([Way.ANSWER_LOST, Way.LATE]))
+    def redis_hangs_while_a_page_is_loaded_again(self, key: ResumeKey, way: Way) -> None:
+        if key not in self.pages:
+            return
+        connection = self.group.replicas[self.pages[key][0]].connection
+        connection.way = way
+        self.open_page(key, self.pages[key][0], False)
+        connection.way = Way.OPEN
+        self.wait(self.pages[key][0])
+        self.wait(self.pages[key][0])
+
+    @rule()
+    def late_scripts_are_carried_out(self) -> None:
+        for each in self.group.replicas:
+            self.loop.run_until_complete(each.connection.carry_out_late())
+        for number in (0, 1):
+            self.wait(number)
 
     @rule(key=st.sampled_from(KEYS))
     def close_and_open_again_here(self, key: ResumeKey) -> None:
