@@ -25,8 +25,8 @@ class ScriptOutcome(IntEnum):
     """The hash does not hold what the changes are based on: the record must be written whole."""
 
 
-# Keys: conversation, channel. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for which an
-# empty conversation fences the holder before.
+# Keys: conversation, channel. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for which a
+# conversation without a record fences the holder before.
 # Returns: 1, epoch before, epoch, holder before, fields and values.
 TAKE_OVER = """
 local time = redis.call('TIME')

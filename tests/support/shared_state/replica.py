@@ -127,9 +127,9 @@ class ReplicaGroup:
 
     def contents(self) -> dict[bytes, dict[bytes, bytes]]:
         """Return the fields of all stored conversations that hold any, by key, without the plain ones."""
-        found = {}
+        found: dict[bytes, dict[bytes, bytes]] = {}
         for key in self.client.keys("*:conversation:*"):
-            fields = self.client.hgetall(key)
+            fields: Any = self.client.hgetall(key)
             sealed = {name: value for name, value in fields.items() if b":" in name or name in (b"header", b"page")}
             if sealed:
                 found[key] = sealed

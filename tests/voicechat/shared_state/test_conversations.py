@@ -78,10 +78,10 @@ class PagesThatMove(RuleBasedStateMachine):
         if key not in self.pages:
             return
         self.count += 1
-        text, (spoken, written) = [f"word {self.count}"], self.expected[key]
+        text, (spoken, written) = f"word {self.count}", self.expected[key]
         visitor = self.pages[key][1]
-        (visitor.conversation if is_spoken else visitor.text_conversation).add_user_message(*text)
-        self.expected[key] = (spoken + text, written) if is_spoken else (spoken, written + text)
+        (visitor.conversation if is_spoken else visitor.text_conversation).add_user_message(text)
+        self.expected[key] = ([*spoken, text], written) if is_spoken else (spoken, [*written, text])
 
     @precondition(lambda self: self.stale)
     @rule(number=st.integers(0, 9))

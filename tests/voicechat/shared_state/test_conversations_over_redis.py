@@ -7,6 +7,7 @@ import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -54,7 +55,7 @@ def stored_messages(server: RedisProcess, key: ResumeKey) -> list[str]:
     seal = ConversationSeal(key)
     try:
         with redis.Redis(port=server.port, socket_timeout=1) as client:
-            fields: dict[bytes, bytes] = client.hgetall(f"{{voice}}:conversation:{seal.name}")  # type: ignore[assignment]
+            fields: Any = client.hgetall(f"{{voice}}:conversation:{seal.name}")
     except redis.RedisError:
         return []
     sealed = {name.decode(): value for name, value in fields.items() if name not in PLAIN_FIELDS}
@@ -159,6 +160,6 @@ def forms_of(secret: str) -> list[bytes]:
 def read_dump(client: redis.Redis, folder: Path) -> bytes:
     """Return the content of a dump, with all keys and values as Redis itself serialises them."""
     client.save()
-    keys: list[bytes] = client.keys("*")  # type: ignore[assignment]
-    serialised = b"".join(key + (client.dump(key) or b"") for key in keys)  # type: ignore[operator]
+    keys: Any = client.keys("*")
+    serialised = b"".join(key + (client.dump(key) or b"") for key in keys)
     return (folder / "dump.rdb").read_bytes() + serialised
