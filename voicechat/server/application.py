@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -28,7 +28,7 @@ from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
 from voicechat.session import audio_socket_call
 from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.call_handler import CallHandler, EndpointResolver
-from voicechat.session.conversation_store import InMemoryConversationStore
+from voicechat.session.conversation_store import ConversationStore, InMemoryConversationStore
 from voicechat.session.page_resume import PageResume
 from voicechat.session.picture_store import PictureStore
 from voicechat.tools.runtime import ToolRuntime, build_tool_runtime
@@ -51,6 +51,9 @@ from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
 from .prometheus import Metrics
 from .routes import Health, build_router
+
+if TYPE_CHECKING:
+    from voicechat.shared_state.redis_connection import RedisConnection
 
 HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
@@ -88,7 +91,8 @@ class Application:
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
         self.pictures = PictureStore()
-        self.page_resume = PageResume(InMemoryConversationStore(60.0 * settings.resume_minutes), pictures=self.pictures)
+        self.shared_state = open_shared_state(settings)
+        self.page_resume = PageResume(create_conversation_store(settings, self.shared_state), pictures=self.pictures)
         self.page_connections = PageConnections()
         self.page = build_page(
             prototype,
@@ -194,7 +198,11 @@ class Application:
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
-        async with self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
+        async with AsyncExitStack() as stack:
+            if self.shared_state is not None:  # the last to end: the others still write to it
+                await stack.enter_async_context(self.shared_state.run_in_background())
+            await stack.enter_async_context(self.gc_scheduler.run_in_background())
+            await stack.enter_async_context(self.page_resume.run_in_background())
             yield
 
     def start(self) -> None:
@@ -208,6 +216,26 @@ class Application:
         self.tools.close()
         if self.embedded_server is not None:
             self.embedded_server.stop()
+
+
+def open_shared_state(settings: Settings) -> RedisConnection | None:
+    """Return the connection to what several replicas share; None without `REDIS_URL`."""
+    if not settings.scale.redis_url:
+        return None
+    from voicechat.shared_state.redis_connection import RedisConnection
+
+    return RedisConnection.open(settings.scale.redis_url, settings.scale.redis_prefix)
+
+
+def create_conversation_store(settings: Settings, shared_state: RedisConnection | None) -> ConversationStore:
+    """Return the store of closed pages, and of open ones where replicas share them."""
+    ttl_s = 60.0 * settings.resume_minutes
+    local = InMemoryConversationStore(ttl_s)
+    if shared_state is None or not settings.scale.handover or not ttl_s:
+        return local
+    from voicechat.shared_state.conversations import RedisConversationStore
+
+    return RedisConversationStore(shared_state, local, ttl_s)
 
 
 def build_asgi_app(application: Application) -> FastAPI:
