@@ -36,6 +36,8 @@ class PagesThatMove(RuleBasedStateMachine):
         self.expected: dict[ResumeKey, Texts] = {}
         self.stored: dict[ResumeKey, Texts] = {}
         self.count = 0
+        for key in KEYS:
+            self.open_page(key, 0, True)
 
     def teardown(self) -> None:
         for each in self.group.replicas:
@@ -75,13 +77,19 @@ class PagesThatMove(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), is_spoken=st.booleans())
     def say_something(self, key: ResumeKey, is_spoken: bool) -> None:
-        if key not in self.pages:
-            return
         self.count += 1
         text, (spoken, written) = f"word {self.count}", self.expected[key]
         visitor = self.pages[key][1]
         (visitor.conversation if is_spoken else visitor.text_conversation).add_user_message(text)
         self.expected[key] = ([*spoken, text], written) if is_spoken else (spoken, [*written, text])
+
+    @rule(key=st.sampled_from(KEYS))
+    def page_moves_and_its_replica_wakes_up(self, key: ResumeKey) -> None:
+        number = self.pages[key][0]
+        self.open_page(key, 1 - number, True)
+        while self.stale and self.stale[-1][1] not in self.changed:
+            self.stale_page_goes_on(-1)
+        self.wait(number)
 
     @precondition(lambda self: self.stale)
     @rule(number=st.integers(0, 9))
@@ -96,8 +104,6 @@ class PagesThatMove(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), is_spoken=st.booleans())
     def clear(self, key: ResumeKey, is_spoken: bool) -> None:
-        if key not in self.pages:
-            return
         number, visitor = self.pages[key]
         if is_spoken:
             self.loop.run_until_complete(visitor.clear())
@@ -109,17 +115,15 @@ class PagesThatMove(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS))
     def forget(self, key: ResumeKey) -> None:
-        if key not in self.pages:
-            return
         number, visitor = self.pages[key]
         self.group.replicas[number].pages.forget(visitor)
         for other in KEYS:
-            if other.owner == key.owner and other in self.pages:
-                if self.pages[other][0] != number:
-                    self.stale.append(self.pages.pop(other))
+            if other.owner == key.owner:
                 self.expected[other] = self.stored[other] = ([], [])
         self.wait(number)
-        self.wait(1 - number)
+        for other in KEYS:  # "Forget me" reloads all tabs
+            if other.owner == key.owner:
+                self.open_page(other, self.pages[other][0], False)
 
     @rule(number=st.integers(0, 1), way=st.sampled_from([Way.ANSWER_LOST, Way.LATE]))
     def redis_hangs_at_a_write(self, number: int, way: Way) -> None:
@@ -130,8 +134,6 @@ class PagesThatMove(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), way=st.sampled_from([Way.ANSWER_LOST, Way.LATE]))
     def redis_hangs_while_a_page_is_loaded_again(self, key: ResumeKey, way: Way) -> None:
-        if key not in self.pages:
-            return
         connection = self.group.replicas[self.pages[key][0]].connection
         connection.way = way
         self.open_page(key, self.pages[key][0], False)
@@ -148,8 +150,6 @@ class PagesThatMove(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS))
     def close_and_open_again_here(self, key: ResumeKey) -> None:
-        if key not in self.pages:
-            return
         number, visitor = self.pages[key]
         if visitor.call is not None:
             visitor.call.end_by_user()
@@ -158,8 +158,6 @@ class PagesThatMove(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), number=st.integers(0, 1))
     def close_and_open_elsewhere(self, key: ResumeKey, number: int) -> None:
-        if key not in self.pages:
-            return
         before, visitor = self.pages[key]
         if visitor.call is not None:
             visitor.call.end_by_user()
@@ -190,5 +188,5 @@ class PagesThatMove(RuleBasedStateMachine):
             assert texts_of(visitor) == self.expected[key]
 
 
-PagesThatMove.TestCase.settings = settings(deadline=None, max_examples=30, stateful_step_count=20)
+PagesThatMove.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
 TestPagesThatMove = PagesThatMove.TestCase
