@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.network.certificates import make_server_context
 from tests.support.scale.fake_replica import DRAINING, HEALTHY, FakeReplica
 from tests.support.scale.haproxy_process import HaproxyProcess, running_haproxy
 
@@ -144,3 +146,17 @@ def test_logins_of_one_address_are_limited(front: Front) -> None:
         assert allowed == [200] * 12
         assert [visitor.post(path).status_code for path in ("/login", "/log%69n", "/login/")] == [429] * 3
         assert visitor.get("/").status_code == 200
+
+
+def test_https_marks_the_cookie_as_secure_and_names_the_scheme(tmp_path: Path) -> None:
+    pem = tmp_path / "voice.pem"
+    make_server_context("voice.example", pem)
+    with (
+        FakeReplica("one").running() as replica,
+        running_haproxy(tmp_path, [replica.address], certificate=str(pem)) as proxy,
+        httpx.Client(base_url=proxy.url, verify=False, trust_env=False) as visitor,  # the certificate is self-signed
+    ):
+        proxy.wait_for_replicas(1)
+        cookie = visitor.get("/").headers["set-cookie"]
+        assert {"HttpOnly", "Secure", "SameSite=Lax"} <= {part.strip() for part in cookie.split(";")}
+        assert replica.requests[0][1]["x-forwarded-proto"] == "https"

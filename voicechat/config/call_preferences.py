@@ -5,8 +5,9 @@ The operator's limits stay: no preference makes a call longer or more expensive 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +19,8 @@ LIVE_UPDATE_EVENT_ID = "update_preferences"
 """`event_id` of a `session.update` during a call. It identifies the refusal of the update among other errors."""
 MAX_INSTRUCTIONS_CHARS = 4000
 """Characters of a visitor's instructions. Longer ones are cut."""
+MAX_JSON_NAME_CHARS, MAX_JSON_NAMES = 200, 1000
+"""Characters of a name in JSON, and the number of switched-off tools there."""
 
 
 class EndpointingSpeed(StrEnum):
@@ -70,6 +73,46 @@ class CallPreferences:
             speed=settings.speed if self.speed is None else min(1.5, max(0.25, self.speed)),
             max_call_cost=min(caps, default=0.0),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the preferences as values of JSON."""
+        return {**asdict(self), "switched_off_tools": sorted(self.switched_off_tools)}
+
+    @classmethod
+    def from_json(cls, value: object) -> CallPreferences:
+        """Return the preferences of `to_json`. Raises ValueError, which quotes nothing, for any other value."""
+        names = {item.name for item in fields(cls)}
+        if not isinstance(value, dict) or value.keys() != names:
+            raise ValueError("not the fields of preferences")
+        tools, texts = value["switched_off_tools"], [value[key] for key in ("model", "voice", "persona")]
+        if not isinstance(tools, list) or len(tools) > MAX_JSON_NAMES:
+            raise ValueError("not a list of tools")
+        if not all(isinstance(text, str) and len(text) <= MAX_JSON_NAME_CHARS for text in [*texts, *tools]):
+            raise ValueError("not a name of preferences")
+        instructions, speed, cost = value["instructions"], value["speed"], value["max_cost_usd"]
+        if not isinstance(instructions, str) or len(instructions) > MAX_INSTRUCTIONS_CHARS:
+            raise ValueError("not instructions of preferences")
+        if not (speed is None or _is_finite(speed)) or not _is_finite(cost):
+            raise ValueError("not a number of preferences")
+        try:
+            return cls(
+                value["model"],
+                value["voice"],
+                None if value["language"] is None else Language(value["language"]),
+                instructions,
+                EndpointingSpeed(value["endpointing_speed"]),
+                None if value["noise_reduction"] is None else NoiseReduction(value["noise_reduction"]),
+                speed,
+                cost,
+                value["persona"],
+                frozenset(tools),
+            )
+        except ValueError:
+            raise ValueError("not a choice of preferences") from None
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 class EffectiveFrom(StrEnum):

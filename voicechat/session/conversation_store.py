@@ -1,7 +1,8 @@
 """Conversation store: the records of closed pages, each kept until its page opens again or the record expires.
 
 A page is identified by a random token, which its tab keeps in `sessionStorage`, together with the browser's cookie. The
-store in memory serves one process; a store that several processes share implements the same interface.
+store in memory serves one process. `voicechat/shared_state` has one that several replicas share: it also keeps the
+records of open pages, because a replica may die.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import hmac
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from voicechat.audio.recording import Recording
 from voicechat.config.call_preferences import CallPreferences
@@ -30,13 +32,16 @@ MAX_RECORDING_BYTES = 1_000_000_000
 their oldest one, and keeps its text."""
 
 
-class ResumeKey(NamedTuple):
-    """Key of a page. Both parts are hashes: who reads the store learns neither the cookie nor the token."""
+@dataclass(frozen=True, slots=True)
+class ResumeKey:
+    """Key of a page. All parts are hashes: who reads the store learns neither the cookie nor the token."""
 
     owner: str
     """Browser, or address of a client without cookies."""
     page: str
     """Token of the page, for this owner alone."""
+    secret: bytes = field(default=b"", repr=False, compare=False)
+    """Hash of the token from which a shared store derives its key. It leaves this process in no form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class VisitorRecord:
     recording: Recording | None = None
     """Only in memory: a shared store leaves it out."""
     accepted_messages: tuple[str, ...] = field(default=(), repr=False)
-    """Ids of the newest typed messages that were accepted. Only in memory."""
+    """Ids of the newest typed messages that were accepted. A browser's copy leaves them out."""
 
     @property
     def is_empty(self) -> bool:
@@ -68,6 +73,20 @@ class VisitorRecord:
             self.recording.close()
 
 
+class FollowedPage(Protocol):
+    """Open page, or one that may be used again, of which a shared store keeps the record up to date."""
+
+    @property
+    def version(self) -> object:
+        """Differs once `to_record` may; None when the page's session was dropped."""
+
+    def to_record(self) -> VisitorRecord:
+        """Return the record as it is now. A reply under way is cut where playback stands."""
+
+    def on_taken_over(self) -> None:
+        """End and erase what is here: another replica has the page now, or its browser has erased it there."""
+
+
 class ConversationStore(Protocol):
     """Records by key."""
 
@@ -84,6 +103,12 @@ class ConversationStore(Protocol):
         called when the record is not kept, or no longer: its time is over, or the store is full. Not for `erase`.
         """
 
+    async def fetch(self, key: ResumeKey) -> None:
+        """Get the record that another replica has kept, for `take`. From now on this one holds it. Never raises."""
+
+    def follow(self, key: ResumeKey, page: FollowedPage) -> None:
+        """Keep the record of this page, in place of an older one with this key, for other replicas."""
+
     def take(self, key: ResumeKey) -> VisitorRecord | None:
         """Return a record and forget it; None without one, or when it has expired."""
 
@@ -95,6 +120,9 @@ class ConversationStore(Protocol):
 
     def expire(self) -> None:
         """Erase the expired records."""
+
+    def run_in_background(self) -> AbstractAsyncContextManager[None]:
+        """Write changed records in this event loop. On exit, write the newest changes."""
 
     def close(self) -> None:
         """Erase what only this process holds."""
@@ -110,7 +138,8 @@ def resume_key(token: object, owner: str) -> ResumeKey | None:
     if not token.isalnum() or not token.isascii() or not owner:
         return None
     page = hmac.new(token.encode(), owner.encode(), hashlib.sha256).hexdigest()
-    return ResumeKey(hashlib.sha256(owner.encode()).hexdigest(), page)
+    secret = hmac.new(token.encode(), f"seal {owner}".encode(), hashlib.sha256).digest()
+    return ResumeKey(hashlib.sha256(owner.encode()).hexdigest(), page, secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +177,9 @@ class InMemoryConversationStore:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __contains__(self, key: ResumeKey) -> bool:
+        return key in self._kept
 
     @property
     def is_enabled(self) -> bool:
@@ -201,6 +233,15 @@ class InMemoryConversationStore:
         on_expired = self._kept[key].on_expired
         self.erase(key)
         on_expired()
+
+    async def fetch(self, key: ResumeKey) -> None:
+        pass  # no other process has any
+
+    def follow(self, key: ResumeKey, page: FollowedPage) -> None:
+        pass  # the page's own session has it
+
+    def run_in_background(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     def take(self, key: ResumeKey) -> VisitorRecord | None:
         self.expire()

@@ -5,6 +5,8 @@ seems open: the older page's call ends first, so that what was heard is final.
 
 A closed page whose call goes on may have lost its requests only, and not its sound. The call ends when the page comes
 back, or by its own checks when the browser has vanished. Then the record is stored.
+
+With several replicas a page may open at another one: the shared store fetches the record, and this one erases its own.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from .visitor import Visitor
 
 EXPIRY_INTERVAL_S = 5.0
 """Seconds between two checks for ended calls and expired records."""
+CLOCK_STEP_S = 2.0
+"""Seconds of a call after which its time alone counts as a change for a shared store."""
 
 
 class PageResume:
@@ -39,7 +43,8 @@ class PageResume:
         """`clock`: the clock of the calls. `pictures`: those of the pages, which expire and are forgotten with them."""
         self._pictures = pictures
         self._store = store
-        self._clock = clock
+        self.clock = clock
+        """Clock of the calls."""
         self._sleep = sleep
         self._pages: WeakValueDictionary[ResumeKey, Visitor] = WeakValueDictionary()
         """Newest page of each key, open or closed. Gradio forgets pages that vanish; then they are not kept here."""
@@ -53,13 +58,16 @@ class PageResume:
 
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
-        """Check regularly in this event loop for ended calls and expired records. On exit, erase all records."""
-        task = asyncio.create_task(self._run(), name="page resume")
+        """Check regularly in this event loop for ended calls and expired records. On exit, erase all records here."""
         try:
-            yield
+            async with self._store.run_in_background():
+                task = asyncio.create_task(self._run(), name="page resume")
+                try:
+                    yield
+                finally:
+                    task.cancel()
+                    await asyncio.wait([task])
         finally:
-            task.cancel()
-            await asyncio.wait([task])
             self._store.close()
 
     async def _run(self) -> None:
@@ -82,10 +90,18 @@ class PageResume:
 
     # ---------------------------------------------------------------- pages
 
+    async def fetch(self, key: ResumeKey | None, visitor: Visitor) -> None:
+        """Get what another replica has kept of the page with this key. Call it right before `open_page`."""
+        if key is not None and self._may_open(visitor):
+            await self._store.fetch(key)
+
+    def _may_open(self, visitor: Visitor) -> bool:
+        return self._store.is_enabled and visitor not in self._keys and not visitor.is_in_call
+
     def open_page(self, key: ResumeKey | None, visitor: Visitor) -> bool:
         """Give a new page's visitor what the page with this key had; return whether there was anything."""
         self.expire()
-        if key is None or not self._store.is_enabled or visitor in self._keys or visitor.is_in_call:
+        if key is None or not self._may_open(visitor):
             return False
         self._calls_without_page.pop(key, None)
         previous = self._pages.get(key)
@@ -93,10 +109,12 @@ class PageResume:
         self._keys[visitor] = key
         visitor.resume_id = key.page
         record = self._take_record(key, previous)
-        if record is None or record.is_empty:
-            return False
-        visitor.restore(record)
-        return True
+        has_any = record is not None and not record.is_empty
+        if record is not None and has_any:
+            visitor.restore(record)
+        visitor.erase_stored = partial(self._store.erase, key)
+        self._store.follow(key, _FollowedVisitor(self, key, visitor))
+        return has_any
 
     def _take_record(self, key: ResumeKey, previous: Visitor | None) -> VisitorRecord | None:
         """Return the record of a page, and separate the page from it."""
@@ -104,13 +122,25 @@ class PageResume:
         if previous is None:
             return record
         if previous not in self._stored_versions or self._stored_versions[previous] != previous.version:
-            stored, record = record, previous.to_record(self._clock())  # it is open, or was used after it was closed
+            stored, record = record, previous.to_record(self.clock())  # it is open, or was used after it was closed
             if stored is not None and stored.recording is not record.recording:
                 stored.discard()
         previous.on_handed_over()
         self._keys.pop(previous, None)
         self._stored_versions.pop(previous, None)
         return record
+
+    def on_taken_over(self, key: ResumeKey, visitor: Visitor) -> None:
+        """End and erase a page that another replica has now."""
+        if self._keys.get(visitor) != key:
+            return
+        if self._calls_without_page.get(key) is visitor:
+            del self._calls_without_page[key]
+        if self._pages.get(key) is visitor:
+            del self._pages[key]
+        del self._keys[visitor]
+        self._stored_versions.pop(visitor, None)
+        visitor.on_taken_over()
 
     def close_page(self, visitor: Visitor) -> None:
         """Keep the record of a page that was closed."""
@@ -128,9 +158,8 @@ class PageResume:
             self._put_in_store(key, visitor)
 
     def _put_in_store(self, key: ResumeKey, visitor: Visitor) -> None:
-        record = visitor.to_record(self._clock())
+        record = visitor.to_record(self.clock())
         self._stored_versions[visitor] = visitor.version
-        visitor.erase_stored = partial(self._store.erase, key)
         self._store.put(key, record, visitor.visitor_key, partial(self._on_expired, ref(visitor)))
 
     def _on_expired(self, closed: ReferenceType[Visitor]) -> None:
@@ -154,3 +183,26 @@ class PageResume:
                 self._calls_without_page.pop(other, None)
                 page.erase()
         self._store.erase_owner(key.owner)
+
+
+class _FollowedVisitor:
+    """Page of a visitor, as a shared store follows it. It does not keep the visitor alive."""
+
+    def __init__(self, resume: PageResume, key: ResumeKey, visitor: Visitor) -> None:
+        self._resume = resume
+        self._key = key
+        self._visitor = ref(visitor)
+
+    @property
+    def version(self) -> object:
+        visitor = self._visitor()
+        return visitor.shared_version(self._resume.clock(), CLOCK_STEP_S) if visitor is not None else None
+
+    def to_record(self) -> VisitorRecord:
+        visitor = self._visitor() or Visitor()
+        return visitor.to_record(self._resume.clock(), end_call=False)
+
+    def on_taken_over(self) -> None:
+        visitor = self._visitor()
+        if visitor is not None:
+            self._resume.on_taken_over(self._key, visitor)

@@ -41,7 +41,8 @@ class Visitor:
         self.accepted_messages: deque[str] = deque(maxlen=MAX_ACCEPTED_MESSAGES)
         """Ids of the newest typed messages that were accepted: a page sends one again when it lost the answer."""
         self.erase_stored: Callable[[], None] = _erase_nothing
-        """Erases what `PageResume` has stored of this page. A closed page may still be used."""
+        """Erases what `PageResume` has stored of this page: of a closed one, which may still be used, and in a shared
+        store of an open one too."""
         self.picture_owner = ""
         """Owner of this visitor's uploaded pictures in the `PictureStore`."""
         self.resume_id = ""
@@ -64,6 +65,16 @@ class Visitor:
     def version(self) -> object:
         """Version of what `to_record` returns: it differs once a conversation or the preferences have changed."""
         return self.conversation.version, self.text_conversation.version, self.preferences
+
+    def shared_version(self, now: float, clock_step_s: float) -> object:
+        """Version of what other replicas need of an open page.
+
+        It also differs once more of a reply was heard, a typed message was accepted, or a call has lasted
+        `clock_step_s` seconds longer. `now`: time of the calls' clock.
+        """
+        heard = tuple(self.call.unfinished_playback()) if self.call is not None else ()
+        steps = int(self.conversation.clock.elapsed_s(now) / clock_step_s)
+        return self.version, heard, steps, tuple(self.accepted_messages)
 
     async def clear(self) -> None:
         """Delete the spoken conversation, during a call also at the server, and its recording."""
@@ -161,6 +172,11 @@ class Visitor:
         self.erase_stored = _erase_nothing
         self.erase()
 
+    def on_taken_over(self) -> None:
+        """End what runs, and erase all of it here, the recording included: another replica has the page now."""
+        self.erase_stored = _erase_nothing
+        self.erase()
+
     def on_page_closed(self) -> None:
         """Erase the recording for good, and end the chat. The call goes on: perhaps only the page's requests were lost,
         and not its microphone."""
@@ -174,4 +190,4 @@ class Visitor:
 
 
 def _erase_nothing() -> None:
-    """Do nothing: nothing is stored of an open page."""
+    """Do nothing: nothing is stored of a page without a key."""

@@ -216,7 +216,7 @@ def build_page(
     ) -> list[Any]:  # async: in the event loop of the calls
         session_visitor.visitor_key = visitor_key(request)
         session_visitor.timezone = parse_timezone(zone)
-        sessions.open(session_visitor, token, request)
+        await sessions.open(session_visitor, token, request)
         if session_visitor.preferences == CallPreferences():  # not of a page that goes on
             session_visitor.preferences = call_preferences.parse_kept_preferences(kept) or CallPreferences()
         user_locale = parse_locale(browser_locale) or negotiate_locale(request.headers.get("accept-language"))

@@ -4,7 +4,9 @@ Gradio's own page does not: after a broken event stream it sends events that are
 message is the id of its process. The page compares it, reloads and resumes (connection_monitor.js). A second message
 says that the process drains: it finishes open conversations, and then ends. The page sends nothing.
 
-A page without a WebSocket asks the same over HTTP: `{"process": id, "draining": bool}`.
+A page without a WebSocket asks the same over HTTP: `{"process": id, "draining": bool}`. A page whose process drains
+asks it too, with `?again=1`, which HAProxy sends to any replica that takes new visitors: another id means that the page
+may move there (drain.js, deploy/haproxy.cfg). A process without such a proxy answers with its own id.
 """
 
 from __future__ import annotations

@@ -19,13 +19,18 @@ class PageSessions:
         self._page_resume = page_resume
         self._visitors: WeakValueDictionary[str, Visitor] = WeakValueDictionary()
 
-    def open(self, visitor: Visitor, token: object, request: gr.Request) -> bool:
+    async def open(self, visitor: Visitor, token: object, request: gr.Request) -> bool:
         """Note an opened page; return whether it goes on with what it had. `token`: made by resume.js."""
         owner = find_session_owner(request.request) if request.request is not None else ""
         key, visitor.picture_owner = resume_key(token, owner), owner
-        if request.session_hash:
-            self._visitors[request.session_hash] = visitor
-        return self._page_resume.open_page(key, visitor)
+        session = request.session_hash or ""
+        if session:
+            self._visitors[session] = visitor
+        await self._page_resume.fetch(key, visitor)
+        has_any = self._page_resume.open_page(key, visitor)
+        if session and self._visitors.get(session) is not visitor:  # closed while its record was fetched
+            self._page_resume.close_page(visitor)
+        return has_any
 
     def close(self, request: gr.Request) -> None:
         """Note that a page was closed."""

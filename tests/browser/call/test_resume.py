@@ -166,6 +166,31 @@ def test_killed_app_that_comes_back_resumes_and_dials_again(
         second.wait_for_health(lambda health: health["calls"] == 0)
 
 
+@LOST_SERVER_ERRORS
+def test_visitor_who_waited_at_a_killed_app_waits_again(
+    model: ThreadedRealtimeServer, browser: Browser, tmp_path: Path
+) -> None:
+    limits = {"MAX_CALLS": "1", "MAX_WAITING": "2", "MAX_CALLS_PER_VISITOR": "0"}
+    with running_app(tmp_path / "first.log", **environment(model), **limits) as first:
+        first.wait_for_health(lambda health: health["status"] == "ok")
+        pages = [ResumablePage(browser, first.url) for _ in range(2)]
+        for page, stage in zip(pages, ("speaking", "waiting"), strict=True):
+            page.press_call_button()
+            page.wait_for_stage(stage)
+            page.mark_document()
+        first.kill()
+    with running_app(tmp_path / "second.log", PORT=str(first.port), **environment(model), **limits) as second:
+        for page in pages:
+            page.wait_until_reloaded()
+            page.wait_for_stage("speaking", "waiting")
+        second.wait_for_health(lambda health: health["calls"] == 1)
+        waiting = [page for page in pages if page.page.locator('#status [data-stage="waiting"]').count()]
+        assert len(waiting) == 1
+        for page in pages:
+            page.close()
+        second.wait_for_health(lambda health: health["calls"] == 0)
+
+
 def use_no_microphone(page: ResumablePage) -> None:
     page.open_settings("devices")
     page.page.locator("#voice-no-microphone").check()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
 import subprocess
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from replicas.haproxy_config import render_haproxy_config
-from tests.support.app.app_process import DIRECT, free_port
+from tests.support.app.app_process import free_port
 
 STATE_TIMEOUT_S = 30.0
 """Seconds for HAProxy to see a change of its replicas."""
@@ -38,6 +40,10 @@ class HaproxyProcess:
         scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        unchecked = ssl.create_default_context()
+        unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+        handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=unchecked)
+        self._client = urllib.request.build_opener(*handlers)
 
     def start(self) -> None:
         """Start the process."""
@@ -55,7 +61,7 @@ class HaproxyProcess:
     def count_replicas(self) -> int:
         """Return how many replicas take new visitors, by HAProxy's own /health."""
         try:
-            with DIRECT.open(f"{self.url}/health", timeout=5) as answer:
+            with self._client.open(f"{self.url}/health", timeout=5) as answer:
                 return int(json.load(answer)["replicas"])
         except urllib.error.HTTPError as answer:
             assert answer.code == 503
@@ -76,9 +82,9 @@ class HaproxyProcess:
 
 
 @contextmanager
-def running_haproxy(folder: Path, replicas: Sequence[str]) -> Iterator[HaproxyProcess]:
-    """Run HAProxy in front of these replicas until the block ends."""
-    proxy = HaproxyProcess(folder, replicas)
+def running_haproxy(folder: Path, replicas: Sequence[str], *, certificate: str = "") -> Iterator[HaproxyProcess]:
+    """Run HAProxy in front of these replicas until the block ends. `certificate`: a PEM file; "" without TLS."""
+    proxy = HaproxyProcess(folder, replicas, certificate=certificate)
     proxy.start()
     try:
         yield proxy

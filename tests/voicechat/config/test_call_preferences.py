@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,3 +115,41 @@ def test_effective_from_another_model_is_the_next_call() -> None:
     assert (
         effective_from(NO_PREFERENCES, CallPreferences(model="gpt-realtime"), in_call=True) is EffectiveFrom.NEXT_CALL
     )
+
+
+@pytest.mark.parametrize(
+    "preferences", [NO_PREFERENCES, SOME_PREFERENCES, CallPreferences(switched_off_tools=frozenset({"b", "a"}))]
+)
+def test_preferences_through_json_are_the_same(preferences: CallPreferences) -> None:
+    assert CallPreferences.from_json(json.loads(json.dumps(preferences.to_json()))) == preferences
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"language": "tlh"},
+        {"endpointing_speed": None},
+        {"noise_reduction": 3},
+        {"instructions": "x" * (MAX_INSTRUCTIONS_CHARS + 1)},
+        {"voice": "x" * 201},
+        {"model": None},
+        {"speed": float("nan")},
+        {"speed": True},
+        {"max_cost_usd": "1"},
+        {"max_cost_usd": float("inf")},
+        {"switched_off_tools": "roll_dice"},
+        {"switched_off_tools": [1]},
+        {"switched_off_tools": ["x"] * 1001},
+        {"own_key": "sk-visitor"},
+    ],
+    ids=str,
+)
+def test_preferences_of_other_json_are_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"preferences|tools"):
+        CallPreferences.from_json({**SOME_PREFERENCES.to_json(), **changed})
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "text"])
+def test_preferences_of_no_object_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="preferences"):
+        CallPreferences.from_json(value)

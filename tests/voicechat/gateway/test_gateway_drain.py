@@ -41,7 +41,7 @@ def test_program_gets_503_where_a_proxy_knows_another_replica(path: str) -> None
 @pytest.mark.parametrize("count", [None, "1", "0", "", "-2", "²", "two", "9" * 30 + "x"])
 def test_program_gets_the_reason_where_there_is_no_other_replica(count: str | None) -> None:
     headers = {} if count is None else {REPLICAS_HEADER: count.encode("latin-1")}
-    with TestClient(draining_app()).websocket_connect("/v1/realtime", headers=headers) as program:  # type: ignore[arg-type]
+    with TestClient(draining_app()).websocket_connect("/v1/realtime", headers=headers) as program:
         assert program.receive_json()["error"]["code"] == "server_closing"
         with pytest.raises(WebSocketDisconnect) as closed:
             program.receive_json()

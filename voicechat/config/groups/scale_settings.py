@@ -76,3 +76,10 @@ class ScaleSettings(SettingsBase):
     )
     """Address at which a reverse proxy on this computer serves the page. It decides which host names are accepted.
     Default: HOST. WORKERS sets it by itself."""
+    handover: bool = setting(
+        True,
+        "把進行中的對話也存進 Redis，這樣某個執行個體當掉時，網頁可以在另一個接著用。"
+        "內容用只有瀏覽器知道的金鑰加密，保留 RESUME_MINUTES 分鐘。",
+    )
+    """Keeps conversations in Redis too, so that a page goes on at another replica when its own one has died. They are
+    encrypted with a key that only the browser has, and are kept for RESUME_MINUTES."""

@@ -1,0 +1,99 @@
+"""Held conversation: what this replica knows of one page's record in Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from voicechat.session.conversation_store import FollowedPage, ResumeKey, VisitorRecord
+
+from .conversation_seal import ConversationSeal
+from .record_fields import FieldChanges, StoredState, build_changes
+
+
+@dataclass(slots=True, eq=False)
+class HeldConversation:
+    """Conversation that this replica has taken over, or is to take over when Redis answers."""
+
+    key: ResumeKey
+    holder: str
+    """Replica and number of the take-over."""
+    opened_at: float
+    """Time of the take-over, in seconds of the store's clock."""
+    epoch: int | None = None
+    """Epoch of the take-over; None while Redis has not answered."""
+    page: FollowedPage | None = None
+    """Page whose record is written; None between the take-over and the opening of the page."""
+    final_record: VisitorRecord | None = None
+    """Record of the closed page that is to be written."""
+    may_be_stored: bool = True
+    """Redis may have a record; False once it has said that there was none, and none was sent."""
+    is_erasure_due: bool = False
+    stored: StoredState | None = None
+    """What Redis holds; None when it is unknown: the next write is whole."""
+    stored_version: object = None
+    """Version of the page that Redis holds."""
+    skipped_version: object = None
+    """Version of the page for which there was no room."""
+    revision: int = 0
+    """Number of the newest write that was sent."""
+    changed_at: float = 0.0
+    """Time of the newest write."""
+    byte_count: int = 0
+    """Bytes that were written whole, and since then."""
+    seal: ConversationSeal = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.seal = ConversationSeal(self.key)
+        self.changed_at = self.opened_at
+
+    @property
+    def is_write_due(self) -> bool:
+        """The record may have changed since the newest write."""
+        if self.final_record is not None:
+            return True
+        return self._page_version not in (None, self.stored_version, self.skipped_version)
+
+    @property
+    def _page_version(self) -> object:
+        return self.page.version if self.page is not None else None
+
+    @property
+    def is_open(self) -> bool:
+        """The page's session exists: there may be more to write."""
+        return self._page_version is not None
+
+    def next_changes(self) -> tuple[VisitorRecord, FieldChanges, object]:
+        """Return the newest record, its changes since the newest write, and the page's version that it has.
+
+        Only while a write is due.
+        """
+        version, record = None, self.final_record
+        if record is None:
+            assert self.page is not None
+            version, record = self.page.version, self.page.to_record()
+        return record, build_changes(self.stored, record), version
+
+    def note_written(self, record: VisitorRecord, version: object) -> None:
+        """Note that Redis holds this record, which has this version of the page."""
+        self.stored_version = version
+        if self.final_record is record:
+            self.final_record = None
+
+    def forget_stored(self) -> None:
+        """Note that Redis may hold anything, or nothing. What is known here is written whole."""
+        self.stored = self.stored_version = None
+
+    def claim_again(self, now: float) -> None:
+        """Take over again with the next write: an earlier attempt of this replica was late."""
+        self.epoch, self.opened_at = None, now
+
+    def drop_contents(self) -> None:
+        """Erase the record in Redis next. Later changes of the page are written again."""
+        self.final_record = None
+        self.is_erasure_due = True
+
+    def skip(self) -> None:
+        """Erase the record in Redis next: the room is needed for others."""
+        self.byte_count = 0
+        self.skipped_version = self._page_version
+        self.drop_contents()
