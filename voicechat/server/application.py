@@ -89,15 +89,15 @@ class Application:
         self.settings = settings
         command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
         self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
-        self.gc_scheduler = GcScheduler(self.admission)
-        self.downloads = Downloads()
-        self.metrics = Metrics()
         self.shared_services = shared = open_shared_services(settings)
         self.replica_id = shared.replica_id if shared else secrets.token_hex(8)
         """Random name of this process."""
         self.admission: Admission = (
             shared.admission if shared else AdmissionController(ConcurrencyLimits.from_settings(settings))
         )
+        self.gc_scheduler = GcScheduler(self.admission)
+        self.downloads = Downloads()
+        self.metrics = Metrics()
         self.billing = BillingService(
             SpendLimits(settings.max_call_cost, settings.max_day_cost),
             self.metrics,
