@@ -23,7 +23,7 @@ from voicechat.gradio_import import leave_out_type_stubs
 try:
     settings = Settings.load()
     # Before the import of Gradio, which reads the proxies of the environment and fails on some forms of them.
-    prepare_environment(own_hosts=[settings.host], server_hosts=[settings.endpoint().host])
+    prepare_environment(own_hosts=[settings.host], server_hosts=settings.server_hosts)
 except (SettingsError, ProxySettingError) as error:
     raise SystemExit(str(error)) from None
 

@@ -18,6 +18,7 @@ from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
 from voicechat.audio.uplink_buffer import UplinkBuffer
 from voicechat.config.settings import Settings
 from voicechat.conversation.chinese import traditional_chinese
+from voicechat.limits.admission import Admission
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
 from voicechat.protocol.failures import Failure
@@ -26,7 +27,7 @@ from voicechat.session.call_handler import EndpointResolver
 from voicechat.session.visitor import Visitor
 from voicechat.session.voice_session import VoiceSession
 from voicechat.tools.runtime import ToolRuntime
-from voicechat.transport.stream_handler import PacedStreamHandler
+from voicechat.transport.stream_handler import PacedStreamHandler, StreamState
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
 __all__ = ["CallStage", "EndpointResolver", "Failure", "Notice", "RealtimeHandler", "Snapshot", "Visitor"]
@@ -41,7 +42,7 @@ class RealtimeHandler(PacedStreamHandler):
         self,
         settings: Settings,
         resolve_endpoint: EndpointResolver,
-        admission: AdmissionController | None = None,
+        admission: Admission | None = None,
         billing: BillingService | None = None,
         tools: ToolRuntime | None = None,
         *,
@@ -77,6 +78,9 @@ class RealtimeHandler(PacedStreamHandler):
     async def on_start(self, inputs: list[Any]) -> None:
         """`inputs[0]` is the page's `Visitor`."""
         visitor = inputs[0] if inputs and isinstance(inputs[0], Visitor) else Visitor(self.settings.remember_items)
+        await self.billing.daily_quota.refresh(visitor.visitor_key)
+        if self.stream_state is StreamState.CLOSED:
+            return  # the browser has disconnected meanwhile
         if visitor.call is not None:
             visitor.call.end_by_user()  # a page has one call; the older one is a leftover
         self.session = visitor.call = VoiceSession(

@@ -5,7 +5,7 @@ JSON lines on stdout report its progress to the parent process, in this order:
     {"listening": URL, "port": N}
     {"fetching": SENTENCE}      some, with `--fetch` and missing files
     {"progress": SENTENCE}      some
-    {"ready": true, "model": NAME, "languages": [...], "voices": [...], "detail": SENTENCE, "seconds": S}
+    {"ready": true, "model": NAME, "languages": [...], "voices": [...], "capacity": N, "detail": SENTENCE, "seconds": S}
         or {"ready": false, "reason": "models" or "engines", "detail": SENTENCE}
     {"voices": [...]}           once at most, after "ready": true, when voices were fetched
     {"upgrade": SENTENCE, "model": NAME, "news": [...]}     some, after "ready": true; the sentence may be ""
@@ -34,12 +34,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from network.hosts import is_loopback_host
 from offline.endpoints.settings import read_endpoints
 from offline.models.catalogue import parse_llm_choice, parse_stt_choice
 from offline.models.store import is_complete, models_dir, optional_models, required_models
 
 from .engines import LISTENING_ENGINES, EnginesUnavailable, import_engines, require_engines
-from .settings import max_sessions, upgrades_enabled
+from .session_limit import sessions_at_pace
+from .settings import DEFAULT_SESSIONS, max_sessions, upgrades_enabled
 
 if TYPE_CHECKING:  # it imports engines
     from .pipeline.loader import Pipeline
@@ -121,6 +123,8 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         server.mark_failed(f"The models cannot be loaded: {error}")
         write_status_line(ready=False, reason="models", detail=server.detail)
         return
+    if max_sessions() is None:
+        server.capacity = await measured_capacity(workers)
     server.mark_ready(workers, workers.languages, workers.detail)
     seconds = round(time.monotonic() - started, 2)
     voices = list(workers.speakers)
@@ -129,6 +133,7 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         model=workers.model,
         languages=list(workers.languages),
         voices=voices,
+        capacity=server.capacity,
         detail=workers.detail,
         seconds=seconds,
     )
@@ -138,6 +143,22 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
         if list(workers.speakers) != voices:
             write_status_line(voices=list(workers.speakers))
     await asyncio.gather(upgrade_in_background(server, workers), keep_pace_in_background(workers))
+
+
+async def measured_capacity(workers: Pipeline) -> int:
+    """Return the sessions of `OFFLINE_SESSIONS=auto`. Without a record the pace that the warm-up measured counts."""
+    from .server import error_location
+
+    factor = max(pace.factor for pace in workers.runtime.paces.values())
+    try:
+        module = await asyncio.to_thread(importlib.import_module, "offline.upgrade.pace_record")
+        factor = await module.recorded_pace(workers) or factor
+    except Exception as error:
+        LOGGER.error("pace: not read error=%s", error_location(error))
+    # An endpoint that speaks leaves the processors of this computer to the recognition.
+    sessions = workers.slots if workers.runtime.remote_speech is not None else sessions_at_pace(factor, workers.slots)
+    LOGGER.info("sessions: limit=%d most=%d pace=%.2f", sessions, workers.slots, factor)
+    return sessions
 
 
 async def keep_pace_in_background(workers: Pipeline) -> None:
@@ -164,8 +185,8 @@ async def upgrade_in_background(server: RealtimeServer, workers: Pipeline) -> No
         sentence = join_sentences(news)
         if (sentence, workers.model) != last:
             last = (sentence, workers.model)
-            server.upgrade = sentence
-            write_status_line(upgrade=sentence, model=workers.model, news=[each.to_json() for each in news])
+            server.upgrade, server.news = sentence, [each.to_json() for each in news]
+            write_status_line(upgrade=sentence, model=workers.model, news=server.news)
 
     try:
         # The server accepts sessions: modules are read from the disk beside the event loop.
@@ -197,11 +218,21 @@ def stop_on_stdin_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> N
     threading.Thread(target=wait, daemon=True, name="stdin").start()
 
 
-def read_key() -> str:
-    """Return the first line of stdin, the key of this server. Raises `ValueError` without one."""
-    key = sys.stdin.buffer.readline().decode("ascii", "strict").strip()
-    if not key:
-        raise ValueError("no key")
+def read_key(*, from_stdin: bool, from_env: bool) -> str:
+    """Return the key of this server: the first line of stdin, or `OFFLINE_KEY`, which counts without an option too.
+
+    "" without either. Raises `ValueError` with one sentence where an option asks for a key that is not there.
+    """
+    if from_stdin:
+        line = sys.stdin.buffer.readline()
+        if not line.isascii() or not line.strip():
+            raise ValueError("the first line of stdin must be the key, in ASCII")
+        return line.decode("ascii").strip()
+    key = os.environ.get("OFFLINE_KEY", "").strip()
+    if not all("!" <= letter <= "~" for letter in key):
+        raise ValueError("OFFLINE_KEY holds a space or a character that no key has")
+    if from_env and not key:
+        raise ValueError("OFFLINE_KEY must be the key")
     return key
 
 
@@ -253,14 +284,17 @@ def main() -> int:
         action="store_true",
         help="require the first line of stdin as the bearer token of every request",
     )
+    parser.add_argument(
+        "--key-from-env", action="store_true", help="end unless OFFLINE_KEY holds the key; it counts without this too"
+    )
     parser.add_argument("--fetch", action="store_true", help="first download missing model files")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        capacity = max_sessions()
+        capacity = max_sessions() or DEFAULT_SESSIONS  # `auto` is known when the models are loaded
     except ValueError:
-        LOGGER.error("settings: OFFLINE_SESSIONS must be a number of sessions, 1 or more")
+        LOGGER.error("settings: OFFLINE_SESSIONS must be auto or a number of sessions, 1 or more")
         return 2
     try:
         parse_llm_choice(os.environ), parse_stt_choice(os.environ), upgrades_enabled(), read_endpoints()
@@ -268,11 +302,13 @@ def main() -> int:
         LOGGER.error("settings: %s", error)
         return 2
     try:
-        # An argument or a variable could be read by other programs.
-        key = read_key() if arguments.key_from_stdin else ""
-    except ValueError:
-        LOGGER.error("settings: the first line of stdin must be the key, in ASCII")
+        # The app uses stdin: other programs of the computer can read arguments, and some of them variables.
+        key = read_key(from_stdin=arguments.key_from_stdin, from_env=arguments.key_from_env)
+    except ValueError as error:  # it holds no value of a key
+        LOGGER.error("settings: %s", error)
         return 2
+    if not key and not is_loopback_host(arguments.host):
+        LOGGER.warning("server: every computer that reaches this address may use it remedy=OFFLINE_KEY")
     try:
         require_engines()
         import_engines(LISTENING_ENGINES)

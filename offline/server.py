@@ -90,6 +90,8 @@ class RealtimeServer:
         self.detail = "The models are being loaded."
         self.upgrade = ""
         """One sentence on better models; "" without news."""
+        self.news: list[dict[str, Any]] = []
+        """The same as values: `upgrade_news.UpgradeNews.to_json`."""
         self.languages: tuple[str, ...] = ()
         self._workers: WorkerPool | None = None
         self._vad_factory = vad_factory
@@ -152,6 +154,9 @@ class RealtimeServer:
             "languages": list(self.languages),
             "detail": self.detail,
             "upgrade": self.upgrade,
+            "news": self.news,
+            "voices": list(self._workers.speakers) if self._workers is not None else [],
+            "endpoint_faults": dict(self._workers.faults) if self._workers is not None else {},
         }
 
     def _handle_http(self, connection: ServerConnection, request: Request) -> Response | None:

@@ -12,9 +12,15 @@ FALSE_VALUES = ("0", "false", "no", "off", "n", "f")
 """The app's settings allow the same words."""
 
 
-def max_sessions(environ: Mapping[str, str] = os.environ) -> int:
-    """Return `OFFLINE_SESSIONS`, the number of sessions at a time. Raises `ValueError` unless it is 1 or more."""
-    sessions = int(environ.get("OFFLINE_SESSIONS") or DEFAULT_SESSIONS)
+def max_sessions(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return `OFFLINE_SESSIONS`, the number of sessions at a time; None for `auto`.
+
+    Raises `ValueError` unless it is 1 or more.
+    """
+    value = environ.get("OFFLINE_SESSIONS", "").strip()
+    if value.lower() == "auto":
+        return None
+    sessions = int(value or DEFAULT_SESSIONS)
     if sessions < 1:
         raise ValueError("OFFLINE_SESSIONS must be 1 or more")
     return sessions

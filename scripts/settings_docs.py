@@ -165,6 +165,8 @@ def format_default(default: object) -> str:
 def format_values(field: FieldInfo, language: PageLanguage) -> str:
     """Return the values that a setting may have."""
     low, high = bounds_of(field)
+    if stated := notes_of(field).values:
+        return stated
     if choices := choices_of(field):
         return ", ".join(f"`{choice}`" for choice in choices)
     if low is not None and high is not None:

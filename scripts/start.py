@@ -13,6 +13,7 @@ from pathlib import Path
 
 from offline.engines import EnginesUnavailable, import_engines, require_engines
 from offline.models import cli as models_cli
+from replicas.programs import find_programs, missing_packages
 from scripts.environment import SetupFailed, install
 from voicechat.config.settings import ServerKind, Settings, SettingsError
 
@@ -22,9 +23,10 @@ MCP_STAMP_NAME = ".requirements-mcp"
 
 
 def needs_embedded_server() -> bool:
-    """Return whether the settings lead to the embedded server."""
+    """Return whether the settings lead to an embedded server on this computer."""
     try:
-        return Settings.load().server_kind is ServerKind.OFFLINE
+        settings = Settings.load()
+        return settings.server_kind is ServerKind.OFFLINE and not settings.embedded.offline_url
     except SettingsError:
         return False
 
@@ -48,20 +50,68 @@ def install_mcp() -> int:
     return 0
 
 
-def fetch_models() -> int:
-    """Download missing models. Return the exit code; without engines 0, after one sentence."""
+def missing_engines() -> str:
+    """Return one sentence on why this computer cannot run the embedded server, "" when it can."""
     try:
         require_engines()
         import_engines()
     except EnginesUnavailable as error:
-        print(f"{error} A key is needed: set OPENAI_API_KEY.", file=sys.stderr, flush=True)
+        return str(error)
+    return ""
+
+
+def fetch_models() -> int:
+    """Download missing models. Return the exit code; without engines 0, after one sentence."""
+    if reason := missing_engines():
+        print(f"{reason} A key is needed: set OPENAI_API_KEY.", file=sys.stderr, flush=True)
         return 0
     return models_cli.main(["fetch"])
 
 
+def reason_for_one_process(settings: Settings, platform: str = sys.platform) -> str:
+    """Return one sentence on why several replicas cannot run here, "" when they can."""
+    if platform == "win32":
+        return "WORKERS does not work on Windows: one process is started."
+    if settings.share:
+        return "WORKERS does not work with a public link (SHARE): one process is started."
+    needs_redis = not settings.scale.redis_url
+    missing = missing_packages(find_programs(os.environ, needs_redis=needs_redis), needs_redis=needs_redis)
+    if missing:
+        names, packages = " and ".join(missing), " ".join(missing)
+        return f"WORKERS needs {names} (Debian: apt install {packages}): one process is started."
+    return ""
+
+
+def replicas_command(settings: Settings) -> list[str]:
+    """Return the command that runs several replicas with these settings."""
+    command = [sys.executable, "-m", "replicas", "--workers", str(settings.scale.workers)]
+    command += ["--host", settings.host, "--port", str(settings.port)]
+    command += ["--drain-seconds", f"{settings.limits.drain_seconds:g}"]
+    for network in settings.security.trusted_proxies:
+        command += ["--trusted-proxy", str(network)]
+    # Without its engines every replica asks visitors for a key by itself.
+    if needs_embedded_server() and not missing_engines():
+        command += ["--embedded-server", *(["--fetch"] if settings.fetch_models else [])]
+    return command
+
+
+def app_command() -> list[str]:
+    """Return the command that runs the app as WORKERS says. Print one sentence where it has to be one process."""
+    try:
+        settings = Settings.load()
+    except SettingsError:  # app.py reports it
+        settings = Settings()
+    if settings.scale.workers > 1:
+        reason = reason_for_one_process(settings)
+        if not reason:
+            return replicas_command(settings)
+        print(reason, file=sys.stderr, flush=True)
+    return [sys.executable, str(ROOT / "app.py")]
+
+
 def run_app() -> int:
-    """Run app.py in place of this process. On Windows, which cannot, wait for it and return its exit code."""
-    command = [sys.executable, str(ROOT / "app.py")]
+    """Run the app in place of this process. On Windows, which cannot, wait for it and return its exit code."""
+    command = app_command()
     if sys.platform != "win32":
         os.execv(command[0], command)
     return subprocess.run(command).returncode

@@ -1,6 +1,7 @@
 """Filter of a reply by the language model here: sure sentences only, and two of them when spoken. Pure.
 
-Only a factual question's sentences are held until their end. Other text passes at once.
+Only a factual question's sentences are held: until their end, and the first one for at most `MAX_HELD_TOKENS`. Other
+text passes at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from offline.protocol.worker_messages import ReplyRequest
 
 from .confidence import Confidence, ScoredToken, hedge, is_factual_question, judge, makes_claim, refusal
 from .sentences import SPOKEN_SENTENCES, sentence_end, wants_long_reply
+
+MAX_HELD_TOKENS = 24
+"""Tokens for which the first sentence is held, about a second of generation. A longer one is decided on by its
+beginning, and is never said as sure: its end is not known."""
 
 
 class AnswerFilter:
@@ -42,6 +47,8 @@ class AnswerFilter:
         """Characters of the incomplete sentence that were delivered."""
         self._total: float | None = None
         self._has_answered = False
+        self._was_hedged_early = False
+        """The incomplete sentence was hedged by its beginning, and passes."""
         self._is_in_code = False
         """Whether the text so far ends within a code block."""
 
@@ -56,6 +63,8 @@ class AnswerFilter:
         out = ""
         while not self.is_complete and (end := sentence_end(self._pending)) is not None:
             out += self._end_sentence(end)
+        if not self.is_complete and self._holds and len(self._tokens) >= MAX_HELD_TOKENS:
+            out += self._decide_early()
         if not self.is_complete and not self._holds:
             out += self._pending[self._delivered_chars :]
             self._delivered_chars = len(self._pending)
@@ -71,7 +80,7 @@ class AnswerFilter:
 
     @property
     def _holds(self) -> bool:
-        return self.needs_probabilities and self._total is not None
+        return self.needs_probabilities and self._total is not None and not self._was_hedged_early
 
     def _end_sentence(self, end: int) -> str:
         """Return what is to be delivered of the sentence that ends at `end`, and count it."""
@@ -81,6 +90,8 @@ class AnswerFilter:
         if self._pending and tokens:  # the last piece belongs to the next sentence, as far as it has text of it
             tokens, self._tokens = (tokens[:-1], tokens[-1:]) if len(tokens) > 1 else (tokens, [])
         out = self._decide(rest, sentence, tokens) if self._holds else rest
+        if self._was_hedged_early:
+            self._was_hedged_early, self.is_complete = False, True  # as after any unsure sentence
         if self._is_heard(sentence) and self._sentences_left is not None:
             self._sentences_left -= 1
             self.is_complete = self.is_complete or self._sentences_left == 0
@@ -94,6 +105,16 @@ class AnswerFilter:
             self._is_in_code = not self._is_in_code
             return False
         return bool(text) and not self._is_in_code and not text.startswith("|")
+
+    def _decide_early(self) -> str:
+        """Return what is to be delivered of a long first sentence whose end is not known yet."""
+        if self._has_answered or not makes_claim(self._pending, self._question, self._said_before):
+            return ""
+        if judge(self._tokens, self._question) is Confidence.NOT_CLAIMED:
+            self.is_complete = True
+            return refusal(self._question)
+        self._was_hedged_early, self._delivered_chars = True, len(self._pending)
+        return hedge(self._pending, self._question)
 
     def _decide(self, rest: str, sentence: str, tokens: list[ScoredToken]) -> str:
         if not makes_claim(sentence, self._question, self._said_before):

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offline.endpoints.settings import read_endpoints
-from offline.models.machine import count_processors
+from offline.models.machine import count_processors, read_machine
 from offline.models.store import ModelStore, find_models
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest, WorkResult
 from offline.remote.endpoint_faults import EndpointFaults
 from offline.remote.setup import open_chat_endpoint, open_speech_endpoints
+from offline.session_limit import most_sessions
 from offline.settings import max_sessions
 from offline.traditional_text import load_script_tables
 
@@ -95,6 +96,11 @@ class Pipeline:
     def speakers(self) -> tuple[str, ...]:
         """Ids of the voices to choose from. Styles that come after the start are included."""
         return self._speech.tts.speakers
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Present faults of the endpoints, by the part that they serve; {} while all work."""
+        return self.endpoint_faults.present
 
     @property
     def slots(self) -> int:
@@ -176,6 +182,8 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
         progress("Mandarin models are missing: English only")
     limit_openmp_spinning()
     slots = max_sessions()
+    if slots is None:
+        slots = await asyncio.to_thread(most_sessions_here)
     threads = min(MAX_THREADS, count_processors())
     started = time.monotonic()
     progress("Loading the speech and language models")
@@ -208,6 +216,12 @@ async def load_pipeline(progress: Callable[[str], None]) -> Pipeline:
     )
     models = LoadedModels(speech.recognizer, stt_executor, runtime, remote_transcription, judge)
     return Pipeline(models, speech, store, name, slots, faults)
+
+
+def most_sessions_here() -> int:
+    """Return the sessions that this computer allows at any pace. Blocks: macOS tells its memory through commands."""
+    machine = read_machine()
+    return most_sessions(machine.processors, machine.memory_bytes)
 
 
 def load_llm(store: ModelStore, slots: int, threads: int) -> tuple[LlmBackend, str]:

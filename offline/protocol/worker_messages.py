@@ -8,7 +8,7 @@ the models and hands back results. A session can thus be tested without models, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -282,6 +282,14 @@ class WorkerPool(Protocol):
     @property
     def sees_images(self) -> bool:
         """Whether the language model may see pictures, as far as is known."""
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Ids of the voices to choose from."""
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Present faults of the endpoints, by the part that they serve; {} while all work."""
 
     def open(self, deliver: Callable[[WorkResult], None]) -> SessionWorker:
         """Open a worker for a new session. `deliver` is called in the event loop's thread, in order."""

@@ -66,9 +66,9 @@ NO_DOUBT = SpeechEvidence(0.0, 0.0)
 
 
 def _echoes(text: str, context: str) -> bool:
-    """Return whether `text` is a part of `context` that is long enough not to be a word of its own."""
+    """Return whether `text` consists of parts of `context`, and is long enough not to be a word of its own."""
     letters, before = (re.sub(r"\W", "", each) for each in (text, context))
-    return len(letters) >= MIN_ECHO_LETTERS and letters in before
+    return len(letters) >= MIN_ECHO_LETTERS and all(clause in before for clause in re.findall(r"\w+", text))
 
 
 def is_made_up(text: str, audio_s: float, evidence: SpeechEvidence = NO_DOUBT, context: str = "") -> bool:

@@ -39,6 +39,13 @@ def pace_key(model: str) -> str:
     return f"Mandarin speech beside {model}"
 
 
+async def recorded_pace(pipeline: Pipeline, environ: Mapping[str, str] = os.environ) -> float | None:
+    """Return the pace of earlier starts beside the present language model; None without one that may be believed."""
+    record = await asyncio.to_thread(_record_of_machine, environ)
+    found = await asyncio.to_thread(record.find, pace_key(pipeline.model), PaceResult)
+    return found.factor if found is not None else None
+
+
 async def keep_pace(pipeline: Pipeline, record: SpeedRecord) -> None:
     """Begin with the recorded pace, and record it each time that no session is left. Runs until it is cancelled."""
     recorded: dict[str, float] = {}
@@ -58,6 +65,10 @@ async def keep_pace_of_machine(pipeline: Pipeline, environ: Mapping[str, str] = 
     """Keep the pace in the record of this computer, where Mandarin is spoken here. See `keep_pace`."""
     if "zh" not in pipeline.languages or pipeline.runtime.remote_speech is not None:
         return
-    machine = await asyncio.to_thread(read_machine)  # macOS tells it through commands
-    record = SpeedRecord(models_dir(environ) / RECORD_NAME, machine.cpu_name, machine.processors)
-    await keep_pace(pipeline, record)
+    await keep_pace(pipeline, await asyncio.to_thread(_record_of_machine, environ))
+
+
+def _record_of_machine(environ: Mapping[str, str]) -> SpeedRecord:
+    """Return the record of this computer. Blocks: macOS tells its processor through commands."""
+    machine = read_machine()
+    return SpeedRecord(models_dir(environ) / RECORD_NAME, machine.cpu_name, machine.processors)

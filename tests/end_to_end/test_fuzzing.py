@@ -195,7 +195,7 @@ def test_audio_socket_closes_with_a_known_code(canary_app: AppProcess, messages:
                 try:
                     for message in messages:
                         call.send(message)
-                    call.recv(timeout=5)
+                    call.recv(timeout=30)
                 except ConnectionClosed as closed:
                     assert closed.rcvd is not None and closed.rcvd.code in ACCEPTABLE_CLOSE_CODES, closed
             await visitor.close()
@@ -236,7 +236,7 @@ def test_handshakes_with_odd_addresses_and_headers_are_served_or_denied(
     for path in GATEWAY_ADDRESSES:
         with connect(url + path + word, **options) as program:
             assert program.subprotocol == "realtime"
-            assert json.loads(program.recv(timeout=5))["type"] == "session.created"
+            assert json.loads(program.recv(timeout=30))["type"] == "session.created"
     for path in UNKNOWN_ADDRESSES:
         with pytest.raises(InvalidStatus) as denied, connect(url + path + word, **options):
             pass

@@ -135,7 +135,7 @@ async def test_recording_of_queued_call_does_not_exist() -> None:
         await page.wait_for_stage(CallStage.LISTENING)
         second = FakeRtcPage(page.handler)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await second.start()
                 await second.wait_for_stage(CallStage.QUEUED)
                 await second.wait_until(lambda: len(second.frames) > 5)

@@ -78,6 +78,40 @@ async def test_process_without_a_valid_key_exits_with_2(line: bytes, tmp_path: P
         assert await asyncio.wait_for(server.process.wait(), 20) == 2
 
 
+@pytest.mark.parametrize("arguments", [(), ("--key-from-env",)])
+async def test_process_with_a_key_in_its_environment_requires_it(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    async with offline_process(*arguments, OFFLINE_MODELS=str(tmp_path), OFFLINE_KEY=f" {KEY} ") as server:
+        listening = await server.wait_for_line("listening")
+        assert KEY not in json.dumps(listening)
+        url = listening["listening"]
+        assert (await http_get(url, "/health"))[0] == 401
+        health = urllib.request.Request(url.replace("ws", "http", 1).replace("/v1/realtime", "/health"))
+        health.add_header("Authorization", f"Bearer {KEY}")
+        with pytest.raises(urllib.error.HTTPError) as loading:
+            await asyncio.to_thread(urllib.request.urlopen, health, timeout=10)
+        assert loading.value.code == 503
+
+
+async def test_key_of_stdin_goes_before_that_of_the_environment(tmp_path: Path) -> None:
+    async with offline_process("--key-from-stdin", OFFLINE_MODELS=str(tmp_path), OFFLINE_KEY="another") as server:
+        assert server.process.stdin is not None
+        server.process.stdin.write(f"{KEY}\n".encode())
+        url = (await server.wait_for_line("listening"))["listening"]
+        health = urllib.request.Request(url.replace("ws", "http", 1).replace("/v1/realtime", "/health"))
+        health.add_header("Authorization", "Bearer another")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            await asyncio.to_thread(urllib.request.urlopen, health, timeout=10)
+        assert refused.value.code == 401
+
+
+@pytest.mark.parametrize(("arguments", "key"), [(("--key-from-env",), ""), ((), "two words"), ((), "鑰匙")])
+async def test_process_without_a_usable_key_in_its_environment_exits_with_2(
+    arguments: tuple[str, ...], key: str, tmp_path: Path
+) -> None:
+    async with offline_process(*arguments, OFFLINE_MODELS=str(tmp_path), OFFLINE_KEY=key) as server:
+        assert await asyncio.wait_for(server.process.wait(), 20) == 2
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [b"POST /canary HTTP/1.1\r\n\r\n", b"canary\r\n\r\n", b"", bytes(range(128, 192)) + b"\r\n\r\n"],

@@ -170,6 +170,9 @@ async def test_health_reports_loading_ready_and_failed() -> None:
             "languages": [],
             "detail": "Reading the language model.",
             "upgrade": "",
+            "news": [],
+            "voices": [],
+            "endpoint_faults": {},
         }
         with pytest.raises(InvalidStatus) as refused:
             await connect(url)

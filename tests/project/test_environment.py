@@ -224,14 +224,15 @@ def test_start_scripts_accept_the_same_versions(script: str) -> None:
     assert "scripts.environment" in text or "make_environment .venv requirements.txt" in text
 
 
-@pytest.mark.parametrize("key", ["", "sk-x"])
-def test_start_fetches_models_only_for_the_embedded_server(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("key", "url"), [("", ""), ("sk-x", ""), ("", "ws://10.0.0.5:8765")])
+def test_start_fetches_models_only_for_the_embedded_server(key: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("OFFLINE_URL", url)
     monkeypatch.setenv("REALTIME_URL", "")
     monkeypatch.setattr(start.models_cli, "main", lambda arguments: steps.append(*arguments) or 0)
     assert start.main(lambda: steps.append("app") or 0) == 0
-    assert steps == (["app"] if key else ["fetch", "app"])
+    assert steps == (["app"] if key or url else ["fetch", "app"])
 
 
 @pytest.mark.parametrize("config", ["", "mcp.json"])

@@ -53,7 +53,7 @@ class ManualClock:
     async def wait_for_reads(self, count: int) -> None:
         """Wait until the time was read `count` more times."""
         wanted = self._reads + count
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self._reads < wanted:
                 self._read.clear()
                 await self._read.wait()

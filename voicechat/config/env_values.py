@@ -39,6 +39,8 @@ class SettingNotes:
     """Value as in `.env`, for settings whose default is empty."""
     fallback: str = ""
     """Variable that is read while the setting's own is not set."""
+    values: str = ""
+    """Allowed values, where the type and the bounds do not tell them. The same in both languages."""
 
 
 def setting(
@@ -51,9 +53,10 @@ def setting(
     secret: bool = False,
     example: str = "",
     fallback: str = "",
+    values: str = "",
 ) -> T:
     """Return the declaration of a setting. `secret` keeps its value out of `repr`; bounds are inclusive."""
-    notes = {"meaning_zh": meaning_zh, "example": example, "fallback": fallback}
+    notes = {"meaning_zh": meaning_zh, "example": example, "fallback": fallback, "values": values}
     field: T = Field(default, ge=ge, le=le, max_length=max_length, repr=not secret, json_schema_extra={**notes})
     return field
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import Field
@@ -43,7 +44,7 @@ from .groups.call_settings import (
 from .groups.embedded_settings import EmbeddedServerSettings, ServiceUse
 from .groups.ice_settings import IceSettings
 from .groups.image_settings import ImageMode, ImageSettings
-from .groups.limit_settings import LimitSettings
+from .groups.limit_settings import AUTO_SESSIONS, LimitSettings
 from .groups.scale_settings import ScaleSettings
 from .groups.security_settings import SecuritySettings
 from .groups.tools_settings import ToolsSettings
@@ -124,8 +125,20 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
         """Kind of the operator's server."""
         if self.realtime_url:
             return ServerKind.CUSTOM
-        is_embedded = self.embedded.service_use is not ServiceUse.NONE or not self.openai_api_key
+        is_named = bool(self.embedded.offline_url) or self.embedded.service_use is not ServiceUse.NONE
+        is_embedded = is_named or not self.openai_api_key
         return ServerKind.OFFLINE if is_embedded else ServerKind.OPENAI
+
+    @property
+    def counts_offline_sessions_later(self) -> bool:
+        """Return whether only the embedded server, or servers, can tell how many sessions there are."""
+        return bool(self.embedded.offline_url) or self.limits.offline_sessions == AUTO_SESSIONS
+
+    @property
+    def server_hosts(self) -> tuple[str, ...]:
+        """Hosts of the Realtime servers that the operator named."""
+        hosts = [self.endpoint().host, *(urlsplit(url).hostname or "" for url in self.embedded.offline_url)]
+        return tuple(dict.fromkeys(filter(None, hosts)))
 
     @property
     def model(self) -> str:

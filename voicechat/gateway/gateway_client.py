@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from voicechat.limits.admission import SLOT_LOST, AdmissionTicket
 from voicechat.limits.daily_quota import QuotaMeter
-from voicechat.limits.waiting_queue import AdmissionTicket
 from voicechat.protocol.beta_dialect import Dialect, server_to_beta
 from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.json_codec import write_json
@@ -24,6 +24,8 @@ from .redaction import REDACTED, redact_text
 STALL_TIMEOUT_S = 60.0
 """Seconds without a message taken before a client is dropped. Pings show nothing: they wait behind the messages."""
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+REPLICAS_HEADER = "x-voice-replicas"
+"""Header of deploy/haproxy.cfg: the replicas that took programs when the proxy checked them last, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ def read_client_hello(websocket: WebSocket) -> ClientHello:
     return ClientHello(Dialect.BETA if beta else Dialect.GA, chosen)
 
 
+def has_other_replicas(websocket: WebSocket) -> bool:
+    """Return whether a proxy offers this client to another replica when this one answers 503 to the handshake."""
+    count = websocket.headers.get(REPLICAS_HEADER, "")
+    return count.isascii() and count.isdigit() and int(count[:9]) > 1
+
+
 def _query_param(websocket: WebSocket, name: str) -> str:
     return websocket.query_params.get(name, "")[:200]
 
@@ -62,8 +70,13 @@ class GatewaySlot:
         self.shutdown_deadline: float | None = None
         """Time on this clock. None while the app is not shutting down."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Another session has the slot, because this replica did not run for a while."""
+        return self.ticket.refusal is SLOT_LOST
+
     def on_admission_changed(self) -> None:
-        """Do nothing: a program never waits in the queue."""
+        """Do nothing: a program awaits `AdmissionTicket.decided`, and its session asks `is_lost` regularly."""
 
     def on_shutdown(self, grace_s: float) -> None:
         """Start the grace period of the app's shutdown."""

@@ -19,8 +19,17 @@ from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.event_dispatcher import EventHandlers
 from voicechat.protocol.server_events import ServerEvent
 
-from .daily_quota import OVERRUN_GRACE_S, DailyQuota
-from .pricing import NO_TOKENS, USAGE_EVENTS, DailySpend, SpendLimits, SpendStatus, TokenUsage, UsageMeter
+from .daily_quota import OVERRUN_GRACE_S, DailyQuota, DailyQuotaLedger
+from .pricing import (
+    NO_TOKENS,
+    USAGE_EVENTS,
+    DailySpend,
+    DailySpendLedger,
+    SpendLimits,
+    SpendStatus,
+    TokenUsage,
+    UsageMeter,
+)
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +91,7 @@ class NullMetrics:
 
 
 class BillingService:
-    """State that all sessions of the process share: spend limits, daily spend, daily quota and metrics."""
+    """State that all sessions share: spend limits, daily spend, daily quota and metrics."""
 
     def __init__(
         self,
@@ -90,13 +99,18 @@ class BillingService:
         metrics: MetricsSink | None = None,
         *,
         visitor_quota_s: float = 0.0,
+        daily_spend: DailySpendLedger | None = None,
+        daily_quota: DailyQuotaLedger | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`visitor_quota_s`: seconds of calls of one visitor in a day; 0: no limit. `clock`: seconds since 1970."""
+        """`visitor_quota_s`: seconds of calls of one visitor in a day; 0: no limit. `clock`: seconds since 1970.
+
+        `daily_spend`, `daily_quota`: those of all replicas; None: those of this process alone.
+        """
         self.limits = limits or SpendLimits()
         self.metrics: MetricsSink = metrics or NullMetrics()
-        self.daily_spend = DailySpend(clock)
-        self.daily_quota = DailyQuota(visitor_quota_s, clock)
+        self.daily_spend: DailySpendLedger = daily_spend or DailySpend(clock)
+        self.daily_quota: DailyQuotaLedger = daily_quota or DailyQuota(visitor_quota_s, clock)
         self._has_warned = False
 
     @property

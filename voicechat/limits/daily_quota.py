@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 from .pricing import DAY_S
 
@@ -13,8 +14,21 @@ OVERRUN_GRACE_S = 20.0
 """Seconds for a reply to end once the budget or a visitor's quota is exceeded. After them even speech is cut off."""
 
 
+class DailyQuotaLedger(Protocol):
+    """Used seconds of all visitors since midnight UTC, at this process or at all replicas. For one event loop."""
+
+    def add(self, visitor: str, seconds: float) -> None:
+        """Add seconds of a call. The visitor "" is unknown and not counted."""
+
+    def is_exhausted(self, visitor: str) -> bool:
+        """Return True if this visitor has no seconds left today, as far as it is known here."""
+
+    async def refresh(self, visitor: str) -> None:
+        """Learn what this visitor has used at other replicas. Returns soon; without an answer nothing changes."""
+
+
 class DailyQuota:
-    """Used seconds of all visitors since midnight UTC. For one event loop, not for threads."""
+    """Used seconds of all visitors of this process since midnight UTC."""
 
     def __init__(self, limit_s: float, clock: Callable[[], float], max_visitors: int = MAX_TRACKED_VISITORS) -> None:
         """`limit_s`: seconds per visitor and day; 0: no limit. `clock`: seconds since 1970, as `time.time`."""
@@ -45,11 +59,14 @@ class DailyQuota:
             return False
         return self._used_s.get(visitor, 0.0) >= self._limit_s
 
+    async def refresh(self, visitor: str) -> None:
+        """Do nothing: everything is known here."""
+
 
 class QuotaMeter:
     """Meter of one call; the visitor "" is not counted."""
 
-    def __init__(self, quota: DailyQuota, visitor: str, now: float) -> None:
+    def __init__(self, quota: DailyQuotaLedger, visitor: str, now: float) -> None:
         """`now`, here and below: any monotonic clock."""
         self._quota = quota
         self._visitor = visitor

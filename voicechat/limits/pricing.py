@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from voicechat.protocol.event_fields import Event, get_object, get_string, to_count
 from voicechat.protocol.server_events import (
@@ -283,8 +284,19 @@ class SpendLimits:
         return usd / cap if cap > 0 else 0.0
 
 
+class DailySpendLedger(Protocol):
+    """Spending of the operator today (UTC), of this process or of all replicas. For one event loop, not for threads."""
+
+    def add(self, usd: float) -> None:
+        """Book an amount. Ignore negative and non-finite ones."""
+
+    @property
+    def today_usd(self) -> float:
+        """USD since midnight UTC, as far as they are known here."""
+
+
 class DailySpend:
-    """Spending of the operator today (UTC), over all sessions of this process. For one event loop, not for threads."""
+    """Spending of the operator today (UTC), over all sessions of this process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: seconds since 1970, as `time.time`."""

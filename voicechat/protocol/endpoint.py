@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Protocol
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from .unsupported_fields import UnsupportedFields
@@ -28,6 +29,16 @@ class ServerKind(StrEnum):
     OPENAI = "openai"
     CUSTOM = "custom"
     """Any other server that speaks the protocol, by `REALTIME_URL`."""
+
+
+class ConnectionObserver(Protocol):
+    """Watches the connections to one of several servers, among which it helps to choose."""
+
+    def on_connecting(self) -> None:
+        """Note that a connection to the server begins."""
+
+    def on_unreachable(self) -> None:
+        """Note that the server did not accept a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,8 @@ class Endpoint:
     """The key is the visitor's own, not the operator's."""
     unsupported_fields: UnsupportedFields = field(default_factory=UnsupportedFields, repr=False, compare=False)
     """Fields that the server rejected before; shared by all endpoints made from the same settings."""
+    observer: ConnectionObserver | None = field(default=None, repr=False, compare=False)
+    """Watches the connections to this server; None where it is the only one."""
 
     def with_visitor_model(self, model: str, allowed_models: Collection[str]) -> Endpoint:
         """Return the endpoint with the model that a visitor chose.

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 
 from voicechat.config.groups.security_settings import SecuritySettings
 from voicechat.security.auth.api_tokens import extract_tokens, has_valid_token
+from voicechat.security.auth.password_attempts import LocalPasswordAttempts, PasswordAttempts
 from voicechat.security.auth.password_login import PasswordLogin
 from voicechat.security.gradio.candidate_counter import CandidateCounter
 from voicechat.security.gradio.pending_offers import PendingOffers
@@ -48,6 +49,7 @@ class AccessPolicy:
         get_public_origins: Callable[[], tuple[str, ...]] = tuple,
         loopback_only: bool = False,
         may_use_camera: bool = False,
+        password_attempts: PasswordAttempts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create the policy of one page.
@@ -60,6 +62,7 @@ class AccessPolicy:
         `loopback_only`: the app listens on loopback only. Without a password, unknown host names are then refused: they
         are a sign of DNS rebinding.
         `may_use_camera`: the page may ask for the camera.
+        `password_attempts`: wrong passwords at all replicas; None: at this process alone.
         """
         self.settings = settings
         self.component_id = component_id
@@ -69,7 +72,8 @@ class AccessPolicy:
         self.early_script = early_script
         self.pending_offers = pending_offers
         self.response_headers = common_headers(may_use_camera=may_use_camera)
-        self.password_login = PasswordLogin(settings.app_password, clock) if settings.app_password else None
+        attempts = password_attempts or LocalPasswordAttempts(clock)
+        self.password_login = PasswordLogin(settings.app_password, attempts) if settings.app_password else None
         self._get_public_origins = get_public_origins
         self._loopback_only = loopback_only and self.password_login is None
         self._session_owners = OwnershipRegistry()

@@ -11,6 +11,7 @@ import gradio as gr
 from network.hosts import is_loopback_host
 from voicechat.config.settings import Settings
 from voicechat.security.access_policy import AccessPolicy
+from voicechat.security.auth.password_attempts import PasswordAttempts
 from voicechat.security.gradio.pending_offers import PendingOffers
 from voicechat.security.route_access import FOUNDATION_RULES, RouteRule, RouteTable
 from voicechat.security.security_headers import hash_inline_scripts
@@ -24,8 +25,12 @@ def create_access_policy(
     page: gr.Blocks,
     route_rules: Iterable[RouteRule],
     get_share_url: Callable[[], str | None],
+    password_attempts: PasswordAttempts | None = None,
 ) -> AccessPolicy:
-    """Return the policy of this page. `route_rules`: rules of our own routes. `get_share_url`: current share link."""
+    """Return the policy of this page. `route_rules`: rules of our own routes. `get_share_url`: current share link.
+
+    `password_attempts`: wrong passwords at all replicas; None: at this process alone.
+    """
     rtc = find_webrtc_component(page)
     space = os.environ.get("SPACE_HOST", "").strip().lower()  # the host name of a Hugging Face Space
 
@@ -43,5 +48,6 @@ def create_access_policy(
         pending_offers=PendingOffers(partial(RtcConnection.find, rtc)),
         get_public_origins=public_origins,
         may_use_camera=settings.may_show_pictures,
-        loopback_only=is_loopback_host(settings.host) and not settings.share,
+        password_attempts=password_attempts,
+        loopback_only=is_loopback_host(settings.scale.frontend_host or settings.host) and not settings.share,
     )

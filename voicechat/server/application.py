@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -19,9 +21,10 @@ from voicechat import TITLE, VERSION
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.admission import Admission, AdmissionKind, ConcurrencyLimits
 from voicechat.limits.billing import BillingService
 from voicechat.limits.pricing import SpendLimits
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
 from voicechat.security.guard import Guard
 from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
@@ -49,13 +52,16 @@ from .access_policy_factory import create_access_policy
 from .embedded_server import COMMAND, COMMAND_WITH_DOWNLOAD, EmbeddedServer, EmbeddedServerPhase
 from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
+from .offline_pool.backend import EmbeddedBackend
+from .offline_pool.pool import OfflinePool
 from .prometheus import Metrics
+from .replica_status import SharedStateStatus, SlotUse, shared_state_status, slot_use
 from .routes import Health, build_router
 
 if TYPE_CHECKING:
-    from voicechat.shared_state.redis_connection import RedisConnection
+    from voicechat.shared_state.services import SharedServices
 
-HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler]
+HandlerFactory = Callable[[Settings, EndpointResolver, Admission, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
 ROUTE_RULES = (
@@ -70,29 +76,58 @@ ROUTE_RULES = (
 """Access rules of the routes that the application adds to Gradio's."""
 
 
+def open_shared_services(settings: Settings) -> SharedServices | None:
+    """Return what is shared with other replicas; None without REDIS_URL. The Redis client is imported with it only."""
+    if not settings.scale.redis_url:
+        return None
+    from voicechat.shared_state.services import SharedServices
+
+    return SharedServices.open(settings)
+
+
+MIN_OFFLINE_SESSIONS = 1
+"""Sessions of the embedded server that are admitted before it has told its capacity."""
+
+
+def create_embedded_backend(settings: Settings) -> EmbeddedBackend | None:
+    """Return the embedded server of these settings, which is not started yet; None where another server answers."""
+    if settings.server_kind is not ServerKind.OFFLINE:
+        return None
+    if settings.embedded.offline_url:
+        return OfflinePool(settings.embedded.offline_url, settings.embedded.offline_key)
+    return EmbeddedServer(COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND)
+
+
 class Application:
     """Owner of all services of one process."""
 
     def __init__(self, settings: Settings, create_handler: HandlerFactory) -> None:
         self.settings = settings
-        command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
-        self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
-        self.admission = AdmissionController(ConcurrencyLimits.from_settings(settings))
-        self.gc_scheduler = GcScheduler(self.admission)
+        self.embedded_server = create_embedded_backend(settings)
         self.downloads = Downloads()
         self.metrics = Metrics()
+        self.shared_services = shared = open_shared_services(settings)
+        self.replica_id = shared.replica_id if shared else secrets.token_hex(8)
+        """Random name of this process."""
+        self.admission: Admission = (
+            shared.admission if shared else AdmissionController(ConcurrencyLimits.from_settings(settings))
+        )
+        if self.embedded_server is not None and settings.counts_offline_sessions_later:
+            self.admission.set_offline_sessions(MIN_OFFLINE_SESSIONS)
+        self.gc_scheduler = GcScheduler(self.admission)
         self.billing = BillingService(
             SpendLimits(settings.max_call_cost, settings.max_day_cost),
             self.metrics,
             visitor_quota_s=settings.limits.max_visitor_seconds_per_day,
+            daily_spend=shared.daily_spend if shared else None,
+            daily_quota=shared.daily_quota if shared else None,
         )
         self.tools = build_tool_runtime(settings)
         prototype = create_handler(settings, self.resolve_endpoint, self.admission, self.billing, self.tools)
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
         self.pictures = PictureStore()
-        self.shared_state = open_shared_state(settings)
-        self.page_resume = PageResume(create_conversation_store(settings, self.shared_state), pictures=self.pictures)
+        self.page_resume = PageResume(create_conversation_store(settings, shared), pictures=self.pictures)
         self.page_connections = PageConnections()
         self.page = build_page(
             prototype,
@@ -119,18 +154,25 @@ class Application:
         self.shutdown = GracefulShutdown(
             self.admission, settings.limits.drain_seconds, self.page_connections.announce_drain
         )
-        self.access_policy = create_access_policy(settings, self.page, ROUTE_RULES, lambda: self.page.share_url)
+        self.access_policy = create_access_policy(
+            settings,
+            self.page,
+            ROUTE_RULES,
+            lambda: self.page.share_url,
+            shared.password_attempts if shared else None,
+        )
         self.started_at = time.monotonic()
 
     def resolve_endpoint(self, own_key: str = "") -> Endpoint | Failure:
         """Return where a call that starts now connects. `own_key`: the visitor's own key, "" without one."""
         embedded = self.embedded_server
-        address, key = (embedded.url, embedded.key) if embedded is not None else (None, "")
-        endpoint = self.settings.endpoint(address or "", own_key, offline_key=key)
+        address = embedded.find_address() if embedded is not None else None
+        url, key = (address.url, address.key) if address is not None else ("", "")
+        endpoint = self.settings.endpoint(url, own_key, offline_key=key)
         if endpoint.kind is ServerKind.OFFLINE:
             if embedded is not None and embedded.phase is EmbeddedServerPhase.UNAVAILABLE:
                 return Failure.KEY_NEEDED
-            return Failure.LOADING if address is None else endpoint
+            return Failure.LOADING if address is None else replace(endpoint, observer=address.observer)
         return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_own_key else endpoint
 
     def server_status(self, own_key: str = "") -> tuple[str, str | None, str]:
@@ -145,6 +187,8 @@ class Application:
             return "failed", Failure.KEY_NEEDED, name
         if self.embedded_server.phase is EmbeddedServerPhase.DOWNLOADING:
             return "loading", "models_fetching", name
+        if self.embedded_server.phase is EmbeddedServerPhase.UNREACHABLE:
+            return "loading", "embedded_unreachable", name
         if self.embedded_server.phase is not EmbeddedServerPhase.READY:
             return "loading", None, name
         languages = self.embedded_server.languages
@@ -166,11 +210,17 @@ class Application:
             voices=embedded.voices if embedded is not None else (),
         )
 
+    @property
+    def _shared_state(self) -> SharedStateStatus:
+        shared = self.shared_services
+        return shared_state_status(shared.connection.is_reachable if shared else None)
+
     def render_metrics(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         if self.embedded_server is not None:
             self.metrics.set_embedded_phase(self.embedded_server.phase)
         self.metrics.set_queue_length(self.admission.queue_length)
+        self.metrics.set_shared_state(self.replica_id, self._shared_state, slot_use(self.admission))
         return self.metrics.render()
 
     async def health(self) -> Health:
@@ -179,11 +229,12 @@ class Application:
             status, detail = "draining", "The app ends, and takes no new conversations."
         elif self.embedded_server is not None:
             failed = dict.fromkeys((EmbeddedServerPhase.FAILED, EmbeddedServerPhase.UNAVAILABLE), "failed")
-            ready = {EmbeddedServerPhase.READY: "ok", **failed}
-            status, detail = ready.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
+            known = {EmbeddedServerPhase.READY: "ok", EmbeddedServerPhase.UNREACHABLE: "unreachable", **failed}
+            status, detail = known.get(self.embedded_server.phase, "loading"), self.embedded_server.detail
         else:
             detail = await self.upstream_probe.check() if self.upstream_probe else ""
             status = "unreachable" if detail else "ok"
+        counts = self.admission.count_everywhere()
         return Health(
             status=status,
             server=self.settings.server_kind,
@@ -193,17 +244,35 @@ class Application:
             uptime_s=round(time.monotonic() - self.started_at, 1),
             version=VERSION,
             detail=detail,
+            replica=self.replica_id,
+            shared_state=self._shared_state,
+            replicas=counts.replicas,
+            slots=slot_use(self.admission),
+            waiting=SlotUse(self.admission.queue_length, counts.queued, self.admission.limits.queue_length),
         )
 
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
-        async with AsyncExitStack() as stack:
-            if self.shared_state is not None:  # the last to end: the others still write to it
-                await stack.enter_async_context(self.shared_state.run_in_background())
-            await stack.enter_async_context(self.gc_scheduler.run_in_background())
-            await stack.enter_async_context(self.page_resume.run_in_background())
+        shared = self.shared_services.run_in_background() if self.shared_services else nullcontext()
+        embedded = self.embedded_server
+        following = nullcontext() if embedded is None else embedded.run_in_background(self._update_offline_sessions)
+        async with (
+            shared,
+            self.gc_scheduler.run_in_background(),
+            self.page_resume.run_in_background(),
+            following,
+        ):
             yield
+
+    def _update_offline_sessions(self) -> None:
+        """Let as many sessions in as the embedded server takes, or as all servers of the pool take together.
+
+        One is admitted while none is ready: that visitor sees why the conversation does not begin, not a queue.
+        """
+        capacity = self.embedded_server.capacity if self.embedded_server is not None else None
+        if capacity is not None:
+            self.admission.set_offline_sessions(max(MIN_OFFLINE_SESSIONS, capacity))
 
     def start(self) -> None:
         """Start the embedded server, if there is one, and the servers of tools."""
@@ -218,24 +287,15 @@ class Application:
             self.embedded_server.stop()
 
 
-def open_shared_state(settings: Settings) -> RedisConnection | None:
-    """Return the connection to what several replicas share; None without `REDIS_URL`."""
-    if not settings.scale.redis_url:
-        return None
-    from voicechat.shared_state.redis_connection import RedisConnection
-
-    return RedisConnection.open(settings.scale.redis_url, settings.scale.redis_prefix)
-
-
-def create_conversation_store(settings: Settings, shared_state: RedisConnection | None) -> ConversationStore:
+def create_conversation_store(settings: Settings, shared: SharedServices | None) -> ConversationStore:
     """Return the store of closed pages, and of open ones where replicas share them."""
     ttl_s = 60.0 * settings.resume_minutes
     local = InMemoryConversationStore(ttl_s)
-    if shared_state is None or not settings.scale.handover or not ttl_s:
+    if shared is None or not settings.scale.handover or not ttl_s:
         return local
-    from voicechat.shared_state.conversations import RedisConversationStore
+    from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 
-    return RedisConversationStore(shared_state, local, ttl_s)
+    return RedisConversationStore(shared.connection, local, ttl_s)
 
 
 def build_asgi_app(application: Application) -> FastAPI:

@@ -10,6 +10,7 @@ programs and web pages of this computer find its port, but not the key.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import logging
@@ -18,11 +19,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from voicechat.protocol.endpoint import ConnectionObserver
+from voicechat.protocol.event_fields import to_count
 from voicechat.upstream.model_news import EmbeddedPart, ModelNews, parse_fallbacks, parse_model_news
 
 log = logging.getLogger(__name__)
@@ -59,6 +63,17 @@ class EmbeddedServerPhase(StrEnum):
     """It cannot load its models. It is restarted now and then, in case they have been downloaded."""
     UNAVAILABLE = "unavailable"
     """This computer lacks its engines. It is not restarted."""
+    UNREACHABLE = "unreachable"
+    """Of the servers at OFFLINE_URL none answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedAddress:
+    """Where a session connects, with the bearer token of its requests; "" for none."""
+
+    url: str
+    key: str = field(repr=False)
+    observer: ConnectionObserver | None = field(default=None, repr=False, compare=False)
 
 
 class EmbeddedServer:
@@ -84,6 +99,8 @@ class EmbeddedServer:
         self._languages: tuple[str, ...] = ()
         self._voices: tuple[str, ...] = ()
         self._model = ""
+        self._capacity: int | None = None
+        self._on_capacity: Callable[[], None] = lambda: None
         self._upgrade = ""
         self._news: tuple[ModelNews, ...] = ()
         self._fallbacks: frozenset[EmbeddedPart] = frozenset()
@@ -105,6 +122,11 @@ class EmbeddedServer:
     def detail(self) -> str:
         """One sentence for the operator: current step of the start, reason of the last end, or what failed to load."""
         return self._detail
+
+    @property
+    def capacity(self) -> int | None:
+        """Sessions at a time; None before a child has told it."""
+        return self._capacity
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -140,7 +162,28 @@ class EmbeddedServer:
     def pid(self) -> int | None:
         return self._child.pid if self._child and self._child.poll() is None else None
 
+    def find_address(self) -> EmbeddedAddress | None:
+        """Return where a session that starts now connects; None unless the server is ready."""
+        url = self.url
+        return None if url is None else EmbeddedAddress(url, self.key)
+
     # ---------------------------------------------------------------- life
+
+    @asynccontextmanager
+    async def run_in_background(self, on_capacity: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `on_capacity` in this event loop after each change of `capacity`, while the context lasts."""
+        loop = asyncio.get_running_loop()
+
+        def notify() -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(on_capacity)
+
+        self._on_capacity = notify
+        on_capacity()
+        try:
+            yield
+        finally:
+            self._on_capacity = lambda: None
 
     def start(self) -> None:
         """Start the child and its supervisor. A second call does nothing."""
@@ -170,6 +213,11 @@ class EmbeddedServer:
     def _set_phase(self, phase: EmbeddedServerPhase, detail: str, url: str | None = None) -> None:
         with self._phase_lock:
             self._phase, self._detail, self._url = phase, detail, url
+
+    def _set_capacity(self, capacity: int) -> None:
+        if capacity and capacity != self._capacity:
+            self._capacity = capacity
+            self._on_capacity()
 
     def _supervise(self) -> None:
         pause = INITIAL_BACKOFF_S
@@ -241,6 +289,7 @@ class EmbeddedServer:
                 self._languages = tuple(str(x) for x in status.get("languages", ()))
                 self._model = str(status.get("model", ""))
                 log.info("embedded server: ready model=%s languages=%s", self._model, ",".join(self._languages))
+                self._set_capacity(to_count(status.get("capacity")))
                 self._set_phase(EmbeddedServerPhase.READY, str(status.get("detail", "")), url)
             if "upgrade" in status:
                 self._upgrade, self._news = str(status["upgrade"]), parse_model_news(status)

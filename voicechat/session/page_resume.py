@@ -107,6 +107,7 @@ class PageResume:
         previous = self._pages.get(key)
         self._pages[key] = visitor
         self._keys[visitor] = key
+        visitor.resume_id = key.page
         record = self._take_record(key, previous)
         has_any = record is not None and not record.is_empty
         if record is not None and has_any:

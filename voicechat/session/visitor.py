@@ -45,6 +45,8 @@ class Visitor:
         store of an open one too."""
         self.picture_owner = ""
         """Owner of this visitor's uploaded pictures in the `PictureStore`."""
+        self.resume_id = ""
+        """The same for this page and the one that goes on from it (`PageResume`); "" without a resume token."""
         self.visitor_key = ""
         """Key shared by all pages of this visitor (`voicechat/security/visitor_key.py`); "" when they cannot be told
         apart from others."""
@@ -166,7 +168,7 @@ class Visitor:
         if self.call is not None:
             self.call.end_by_user()
         self.end_chat()
-        self.recording = None
+        self.recording, self.resume_id = None, ""
         self.erase_stored = _erase_nothing
         self.erase()
 

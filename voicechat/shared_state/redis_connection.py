@@ -1,7 +1,7 @@
 """Redis connection: commands, scripts and messages of one replica, behind a circuit breaker.
 
 A call must not notice that Redis is slow, hanging or lost. Each request has a short time limit. After a failure nothing
-is asked for `BREAKER_S`: whoever asks gets `SharedStateUnavailable` at once, and decides with what the replica knows.
+is asked for `BREAKER_S`: the caller gets `SharedStateUnavailable` at once, and decides with what the replica knows.
 """
 
 from __future__ import annotations
@@ -141,9 +141,11 @@ class RedisConnection:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            pending = set(tasks)
+            while pending:  # once may not do: `wait_for` of Python 3.11, which the client uses, can lose a cancellation
+                for task in pending:
+                    task.cancel()
+                _, pending = await asyncio.wait(pending, timeout=REQUEST_TIMEOUT_S)
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):
                     await self._client.aclose()

@@ -1,14 +1,17 @@
 """ICE servers for a browser's call: the operator's own TURN server, or credentials of a TURN provider.
 
-The page requests them before every call. Credentials are cached while a call that starts now can use them to its end.
-After a failure the provider is not asked for a while, and calls continue without TURN. No request or response of a
-provider reaches a log.
+The page requests them before every call. With TURN_SECRET they are computed here, for each request. Those of a provider
+are cached while a call that starts now can use them to its end. After a failure the provider is not asked for a while,
+and calls continue without TURN. No request or response of a provider reaches a log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -27,6 +30,8 @@ REQUEST_TIMEOUT_S = 2.0
 """Seconds for the whole request: the visitor has pressed the button and waits."""
 RETRY_DELAY_S = 60.0
 """Seconds before a failed provider is asked again."""
+TIMED_MARGIN_S = 3600
+"""Seconds that credentials of TURN_SECRET outlast the longest call: for the waiting queue, and clocks that differ."""
 MAX_TTL_S = 48 * 3600
 """Seconds, the longest lifetime that Cloudflare grants."""
 
@@ -61,6 +66,17 @@ def static_servers(settings: IceSettings) -> tuple[IceServer, ...]:
     return (server,)
 
 
+def timed_server(url: str, secret: str, expires_at_s: int, label: str) -> IceServer:
+    """Return a TURN server with credentials that end at `expires_at_s`, in seconds since 1970.
+
+    The scheme is that of coturn's `use-auth-secret`: the name holds the time, and its HMAC is the password. The secret
+    is in neither. `label` tells calls of the same second apart, because coturn's quotas count by name.
+    """
+    username = f"{expires_at_s}:{label}"
+    digest = hmac.digest(secret.encode("utf-8", "surrogateescape"), username.encode(), "sha1")
+    return {"urls": [url], "username": username, "credential": base64.b64encode(digest).decode()}
+
+
 def credential_request(settings: IceSettings, ttl_s: int, base_urls: ProviderBaseUrls) -> CredentialRequest | None:
     """Return the request for credentials that last `ttl_s` seconds; None without a provider."""
     if settings.cloudflare_turn_key_id:
@@ -88,8 +104,14 @@ class IceServerProvider:
         *,
         base_urls: ProviderBaseUrls | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
         timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
+        """`wall_clock`: seconds since 1970, as the TURN server counts them."""
+        self._settings = settings
+        self._is_timed = bool(settings.turn_secret) and not settings.ice_servers
+        self._timed_ttl_s = max_call_s + TIMED_MARGIN_S
+        self._wall_clock = wall_clock
         self._static_servers = static_servers(settings)
         self._ttl_s = min(2 * max_call_s, MAX_TTL_S)
         self._cache_s = max(0, self._ttl_s - max_call_s)
@@ -115,6 +137,10 @@ class IceServerProvider:
 
     async def get_servers(self) -> tuple[IceServer, ...]:
         """Return the ICE servers for a call that starts now, within `timeout_s` seconds. Never raises."""
+        if self._is_timed:
+            expires_at_s = int(self._wall_clock()) + self._timed_ttl_s
+            url, secret = self._settings.turn_url, self._settings.turn_secret
+            return (timed_server(url, secret, expires_at_s, secrets.token_hex(8)),)
         if self._request is None:
             return self._static_servers
         try:

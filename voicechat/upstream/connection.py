@@ -87,6 +87,8 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     """
     if not all(is_valid_header_value(part) for value in endpoint.headers.values() for part in value.split(" ")):
         raise ConnectionFailed(_for_key_owner(endpoint, Failure.WRONG_KEY))
+    if endpoint.observer is not None:
+        endpoint.observer.on_connecting()
     proxy = None
     try:
         proxy = proxy_for(endpoint.url)
@@ -129,6 +131,8 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
             address_of(proxy or "") or "none",
             type(error).__name__,
         )
+    if endpoint.observer is not None and failure is Failure.UNREACHABLE:
+        endpoint.observer.on_unreachable()
     raise ConnectionFailed(failure) from None
 
 

@@ -98,7 +98,7 @@ def test_conversation_is_readable_at_every_size(page: TextChatPage, request: pyt
         assert faults_at_every_size(page.page, tab) == {}
         page.page.set_viewport_size({"width": 1280, "height": 800})
         settle(page.page)
-        shown = measure_conversation(page.page, tab)
+        shown = measure_conversation(page.page, tab, bubbles=6)
         assert shown.whole_bubbles >= 6
         assert shown.longest_line <= 72
     select_tab(page.page, "voice")

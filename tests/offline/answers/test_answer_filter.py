@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.answers.answer_filter import AnswerFilter
+from offline.answers.answer_filter import MAX_HELD_TOKENS, AnswerFilter
 from offline.answers.confidence import REFUSALS
 from offline.protocol.worker_messages import LlmMessage, ReplyRequest
 
@@ -59,6 +59,30 @@ def test_fact_is_held_until_its_sentence_is_complete() -> None:
 )
 def test_probabilities_decide_what_becomes_of_a_fact(value: float, reply: str) -> None:
     assert "".join(pushed(filter_of(FACT), rated("The capital is Canberra.", value))) == reply
+
+
+LONG = " ".join(["The capital is a town", *(f"with part {number}" for number in range(MAX_HELD_TOKENS))])
+
+
+@pytest.mark.parametrize("value", [SURE, UNSURE])
+def test_long_sentence_is_hedged_by_its_beginning_and_then_passes(value: float) -> None:
+    out = pushed(filter_of(FACT), rated(f"{LONG}. It is old. ", value))
+    first = next(index for index, text in enumerate(out) if text)
+    assert first == MAX_HELD_TOKENS - 1, "no word waits longer, however long the sentence is"
+    assert all(out[first : LONG.count(" ") + 1]), "the rest of the sentence passes word by word"
+    assert "".join(out) == f"I'm not sure, but {LONG[0].lower()}{LONG[1:]}."
+
+
+def test_long_sentence_that_is_wrong_is_refused_by_its_beginning() -> None:
+    answer_filter = filter_of(FACT)
+    out = pushed(answer_filter, rated(LONG, WRONG)[:MAX_HELD_TOKENS])
+    assert out[MAX_HELD_TOKENS - 1] == REFUSALS["en"] and answer_filter.is_complete
+
+
+def test_long_second_sentence_is_held_until_its_end() -> None:
+    pieces = [*rated("The capital is Canberra.", SURE), (" It", WRONG), *rated(f" {LONG}", WRONG)[1:]]
+    assert len(pieces) > 2 * MAX_HELD_TOKENS
+    assert "".join(pushed(filter_of(FACT), pieces)) == "The capital is Canberra."
 
 
 def test_unsure_reply_ends_with_its_first_sentence() -> None:

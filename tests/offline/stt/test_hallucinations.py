@@ -84,6 +84,14 @@ def test_echo_of_the_context_is_speech_only_where_it_was_heard() -> None:
     assert not is_made_up("這本書是什麼意思？", 2.0, SpeechEvidence(0.3, -0.4), MANDARIN_CONTEXT)
 
 
+def test_echo_of_two_parts_of_the_context_needs_evidence_too() -> None:
+    context = f"{MANDARIN_CONTEXT}台積電、Acme Cloud。當然可以！"
+    echo = "請問這個是什麼意思？台積電、Acme Cloud。"
+    assert is_made_up(echo, 6.0, SpeechEvidence(0.54, -0.59), context)
+    assert not is_made_up(echo, 6.0, CLEAR, context)
+    assert not is_made_up("請問台積電是什麼意思？Acme Cloud。", 6.0, SpeechEvidence(0.3, -0.4), context)
+
+
 @given(st.text(max_size=60), st.floats(0.1, 30), st.floats(0, 1), st.floats(-10, 0), st.floats(0, 1), st.floats(0, 10))
 def test_more_doubt_never_makes_a_text_believable(
     text: str, audio_s: float, doubt: float, confidence: float, more_doubt: float, less_sure: float

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from playwright.sync_api import Frame, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 VIEWPORTS = [(360, 740), (390, 844), (768, 1024), (1024, 768), (1280, 800), (1440, 900), (1920, 1080)]
 """Widths and heights, in CSS pixels: phones, tablets, laptops and a large screen."""
@@ -135,8 +137,13 @@ def layout_faults(page: Page | Frame, *inside: str) -> list[str]:
     return faults
 
 
-def measure_conversation(page: Page | Frame, tab: str) -> ConversationGeometry:
-    """Measure the conversation of a tab, "voice" or "text"."""
+def measure_conversation(page: Page | Frame, tab: str, bubbles: int = 0) -> ConversationGeometry:
+    """Measure the conversation of a tab, "voice" or "text".
+
+    `bubbles`: whole ones to wait for, because the conversation scrolls to its end after a change of the window's size.
+    """
+    with suppress(PlaywrightTimeout):  # the measure says how many there are
+        page.wait_for_function(f"([tab, bubbles]) => ({WHOLE_BUBBLES_JS})(tab) >= bubbles", arg=[tab, bubbles])
     return ConversationGeometry(page.evaluate(WHOLE_BUBBLES_JS, tab), page.evaluate(LONGEST_LINE_JS, tab))
 
 

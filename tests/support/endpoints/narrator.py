@@ -38,7 +38,7 @@ def _answer(request: RecordedRequest) -> ScriptedResponse:
     asked = _newest_user_text(request.json["messages"])
     if "story" in asked:
         return text_response(*STORY)
-    return text_response(*NUMBERS.split(" ")) if "Count" in asked else text_response(SHORT_ANSWER)
+    return text_response(NUMBERS) if "Count" in asked else text_response(SHORT_ANSWER)
 
 
 def _newest_user_text(messages: list[dict[str, Any]]) -> str:

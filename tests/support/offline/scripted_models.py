@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import math
 from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from typing import ClassVar
 
 from offline.audio import SAMPLE_RATE
 from offline.protocol.worker_messages import (
@@ -245,6 +246,8 @@ class ScriptedModelRuntime:
     languages = ("en", "zh")
     detail = ""
     sees_images = False
+    speakers = ("hibari",)
+    faults: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, script: ModelScript) -> None:
         self.script = script

@@ -76,7 +76,7 @@ async def running_chat(
         yield page
     finally:
         chat.end_by_user()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await chat.wait_closed()
             await page.wait_until_finished()
         assert admission.count_admitted(AdmissionKind.CHAT) == 0

@@ -19,6 +19,7 @@ from tests.support.manual_clock import ManualClock
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.admission import Admission
 from voicechat.limits.billing import BillingService
 from voicechat.security.access_policy import AccessPolicy
 from voicechat.security.gradio.pending_offers import PendingOffers
@@ -42,9 +43,9 @@ class ObservedGateway(RealtimeGateway):
     """A gateway that reports when a client has left."""
 
     def __init__(
-        self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None, **times: Any
+        self, settings: Settings, endpoint: EndpointSource, accounts: BillingService | None, **more: Any
     ) -> None:
-        super().__init__(settings, endpoint, accounts, **times)
+        super().__init__(settings, endpoint, accounts, **more)
         self.client_left = asyncio.Event()
 
     async def serve(self, websocket: WebSocket, mode: SessionMode) -> None:
@@ -69,7 +70,7 @@ class RunningGateway:
 
     async def wait_until_empty(self) -> None:
         """Wait until no program is connected any more."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.gateway.connection_count:
                 self.gateway.client_left.clear()
                 await self.gateway.client_left.wait()
@@ -93,6 +94,7 @@ async def running_gateway(
     endpoint: EndpointSource | None = None,
     accounts: BillingService | None = None,
     clock: ManualClock | None = None,
+    admission: Admission | None = None,
     **environment: str,
 ) -> AsyncIterator[RunningGateway]:
     """A gateway to a server, served as in production; by `clock` instead of the computer's where one is given.
@@ -102,8 +104,8 @@ async def running_gateway(
     settings = Settings.from_env(
         {"REALTIME_URL": server_url, "REALTIME_API_KEY": OPERATOR_KEY, **SHORT_TIMEOUTS, **environment}
     )
-    times = {"clock": clock, "sleep": clock.sleep} if clock is not None else {}
-    gateway = ObservedGateway(settings, endpoint or settings.endpoint, accounts, **times)
+    more: dict[str, Any] = {"clock": clock, "sleep": clock.sleep} if clock is not None else {}
+    gateway = ObservedGateway(settings, endpoint or settings.endpoint, accounts, admission=admission, **more)
 
     async def health() -> Health:
         return Health("ok", settings.server_kind, "", 0, 0, 0.0, "1")
@@ -137,7 +139,7 @@ class ApiClient:
             await self.socket.send(json.dumps(event))
 
     async def next_event(self) -> Event:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             self.received.append(json.loads(await self.socket.recv()))
         return self.received[-1]
 

@@ -16,7 +16,8 @@ from tests.support.app.protected_app import (
     assert_accepted,
     handshake_denial,
 )
-from voicechat.security.auth.password_login import TOTAL_ATTEMPT_BURST
+from voicechat.security.auth.password_attempts import TOTAL_ATTEMPT_BURST, LocalPasswordAttempts
+from voicechat.security.auth.password_login import PasswordLogin
 
 # ---------------------------------------------------------------- the page
 
@@ -181,8 +182,7 @@ async def test_login_limits_attempts_per_address(password_app: ProtectedApp) -> 
 
 async def test_login_limits_attempts_of_changing_visitors() -> None:
     app = ProtectedApp(app_password=PASSWORD)
-    assert app.access_policy.password_login is not None
-    app.access_policy.password_login._clock = lambda: 0.0
+    app.access_policy.password_login = PasswordLogin(PASSWORD, LocalPasswordAttempts(lambda: 0.0))
     async with app.browser_client("127.0.0.1") as tunnel:
         answers = []
         for number in range(TOTAL_ATTEMPT_BURST + 6):

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+import httpx
 import pytest
 
 import app
+from tests.support.app.prometheus_samples import parse_metrics
+from tests.support.shared_state.redis_process import running_redis
+from voicechat.config.groups.scale_settings import ScaleSettings
 from voicechat.config.settings import Endpoint, ServerKind, Settings
+from voicechat.limits.admission import AdmissionKind
+from voicechat.server.application import build_asgi_app
 from voicechat.server.embedded_server import EmbeddedServerPhase
+from voicechat.server.offline_pool.pool import OfflinePool
+from voicechat.server.replica_status import SlotUse
 from voicechat.ui.i18n.status_texts import CALL_NOTICE_TEXTS
 from voicechat.upstream.connection import Failure
 
 KEY = "sk-visitor-canary"
+
+
+class UnnotifiedCall:
+    """Holds a slot, and ignores every change."""
+
+    def on_admission_changed(self) -> None:
+        pass
+
+    def on_shutdown(self, grace_s: float) -> None:
+        pass
 
 
 def test_endpoint_without_a_key_waits_for_the_embedded_server() -> None:
@@ -42,6 +63,62 @@ def test_endpoint_ignores_visitors_keys_where_they_are_disabled(monkeypatch: pyt
     assert application.server_status(KEY)[2] == "offline"
 
 
+async def test_health_and_metrics_show_the_slots_of_this_replica_and_of_all(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        settings = Settings.from_env({"REDIS_URL": server.url, "MAX_CALLS": "2"})
+        one, two = app.create_application(settings), app.create_application(settings)
+        async with asyncio.timeout(60), one.run_in_background():
+            async with two.run_in_background():
+                ticket = one.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
+                await ticket.decided()
+                while two.admission.count_everywhere().admitted[AdmissionKind.CALL] == 0:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # it looks regularly
+                health = await two.health()
+                assert (health.shared_state, health.replicas, health.replica) == ("ok", 2, two.replica_id)
+                assert health.slots[AdmissionKind.CALL] == SlotUse(here=0, everywhere=1, limit=2)
+                found = parse_metrics(two.render_metrics().decode())
+                assert found[("voice_chat_slots_taken", "call")] == 0
+                assert found[("voice_chat_slots_taken_everywhere", "call")] == 1
+                assert found[("voice_chat_shared_state", "ok")] == 1
+            server.kill()
+            refused = one.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
+            await refused.decided()
+            assert (await one.health()).shared_state == "unreachable"
+            assert parse_metrics(one.render_metrics().decode())[("voice_chat_shared_state", "unreachable")] == 1
+
+
+async def test_health_without_redis_says_memory() -> None:
+    application = app.create_application(Settings.from_env({"MAX_CALLS": "2"}))
+    application.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)
+    health = await application.health()
+    assert (health.shared_state, health.replicas) == ("memory", 1)
+    assert health.slots[AdmissionKind.CALL] == SlotUse(1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("environ", "before", "after"),
+    [({}, 2, 2), ({"OFFLINE_SESSIONS": "3"}, 3, 3), ({"OFFLINE_SESSIONS": "auto"}, 1, 5)],
+    ids=["default", "number", "auto"],
+)
+async def test_sessions_of_the_embedded_server_are_those_that_it_tells(
+    environ: dict[str, str], before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = app.create_application(Settings.from_env(environ))
+    assert application.admission.limits.offline_sessions == before
+    monkeypatch.setattr(application.embedded_server, "_capacity", after)
+    async with application.run_in_background():
+        assert application.admission.limits.offline_sessions == after
+
+
+def test_application_with_addresses_starts_no_embedded_server_of_its_own() -> None:
+    application = app.create_application(Settings.from_env({"OFFLINE_URL": "ws://127.0.0.1:9", "FETCH_MODELS": "1"}))
+    assert isinstance(application.embedded_server, OfflinePool)
+    assert application.admission.limits.offline_sessions == 1
+    assert application.resolve_endpoint() is Failure.LOADING
+    endpoint = application.resolve_endpoint(KEY)
+    assert isinstance(endpoint, Endpoint) and endpoint.kind is ServerKind.OPENAI
+
+
 def test_queue_workers_suffice_while_all_calls_are_taken() -> None:
     """Each call may have two endless generators, and each chat one; they hold their workers to their end."""
     settings = Settings(max_calls=8, max_chats=32)
@@ -62,3 +139,14 @@ def test_page_says_which_language_is_missing(
     assert application.server_status() == ("idle", notice, "offline")
     if notice is not None:
         assert all(CALL_NOTICE_TEXTS[notice])
+
+
+@pytest.mark.parametrize(
+    ("frontend_host", "status"), [("", 421), ("127.0.0.1", 421), ("0.0.0.0", 200), ("voice.example", 200)]
+)
+async def test_host_names_are_those_of_the_proxy_before_a_replica(frontend_host: str, status: int) -> None:
+    scale = ScaleSettings(frontend_host=frontend_host)
+    application = app.create_application(Settings(realtime_url="ws://127.0.0.1:9", scale=scale))
+    transport = httpx.ASGITransport(build_asgi_app(application), client=("127.0.0.1", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://voice.example") as browser:
+        assert (await browser.get("/")).status_code == status

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +54,35 @@ def test_server_becomes_ready_with_its_address(servers: list[EmbeddedServer]) ->
     assert server.languages == ("en",)
     assert server.voices == ("hibari",)
     assert server.model == "small"
+
+
+CAPACITY_CHILD = """
+import sys, json
+for line in sys.stdin:
+    capacity = line.strip() if line.strip().isdecimal() else "5"  # the first line is the key
+    print(json.dumps({"ready": True, "model": "small", "languages": ["en"], "capacity": int(capacity)}), flush=True)
+"""
+
+
+async def test_capacity_that_the_child_tells_is_reported_in_the_event_loop(servers: list[EmbeddedServer]) -> None:
+    server = EmbeddedServer(child_command(CAPACITY_CHILD))
+    servers.append(server)
+    assert server.capacity is None and server.find_address() is None
+    reports: asyncio.Queue[tuple[int | None, int]] = asyncio.Queue()
+    here = threading.get_ident()
+    async with (
+        asyncio.timeout(20),
+        server.run_in_background(lambda: reports.put_nowait((server.capacity, threading.get_ident()))),
+    ):
+        assert await reports.get() == (None, here)
+        server.start()
+        assert await reports.get() == (5, here)
+        child = server._child
+        assert child is not None and child.stdin is not None
+        for capacity in ("5", "3"):
+            child.stdin.write(f"{capacity}\n")
+            child.stdin.flush()
+        assert await reports.get() == (3, here), "the same number is no news"
 
 
 UPGRADING_CHILD = """

@@ -108,7 +108,7 @@ def served_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[gr.Blocks, ht
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -45,7 +45,11 @@ async def test_health() -> None:
         answer = await http.get("/health")
         assert answer.status_code == 200
         fields = ["status", "server", "model", "calls", "chats", "uptime_s", "version", "detail"]
-        assert list(answer.json().items()) == list(zip(fields, ["ok", "custom", "m", 1, 2, 3.5, "0", ""], strict=True))
+        found = answer.json()
+        assert {name: found[name] for name in fields} == dict(
+            zip(fields, ["ok", "custom", "m", 1, 2, 3.5, "0", ""], strict=True)
+        )
+        assert found["shared_state"] == "memory"
 
 
 @pytest.mark.parametrize("status", ["loading", "failed", "unreachable"])

@@ -39,7 +39,7 @@ class PausedApp:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
 

@@ -46,7 +46,7 @@ async def test_socket_call_one_turn_goes_from_microphone_to_loudspeaker() -> Non
         assert page.handler.admission.count_admitted(AdmissionKind.CALL) == page.release_count == 1
         page.microphone_level = 1234
         spoken = np.full(480, 1234, "<i2").tobytes()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while base64.b64decode((await there.wait_for("input_audio_buffer.append"))[-1]["audio"]) != spoken:
                 await there.wait_for(
                     "input_audio_buffer.append", len(there.received_of("input_audio_buffer.append")) + 1

@@ -303,7 +303,7 @@ async def test_connection_carries_audio_both_ways_and_its_end_is_noticed(
     )
     back = np.concatenate(heard)[::2].astype("<i2")
     assert correlation(speech_frames(), [back.tobytes()]) > 0.7
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await talker.ended.wait()
         await ended.wait()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

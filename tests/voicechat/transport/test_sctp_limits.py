@@ -247,7 +247,7 @@ async def test_peer_beyond_a_limit_is_disconnected_with_one_line(
                 kept_mb = tracemalloc.get_traced_memory()[1] / 2**20
                 print(f"{attack.__name__}: {packets} packets, {kept_mb:.2f} MB")  # noqa: T201
                 assert packets < MAX_PACKETS, f"unlimited, {kept_mb:.1f} MB"
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await peer.closed.wait()
         finally:
             tracemalloc.stop()
@@ -278,7 +278,7 @@ async def test_malformed_packet_is_ignored(chunk: Chunk, caplog: pytest.LogCaptu
         received = asyncio.Event()
         peer.server_channels[0].on("message", lambda _: received.set())
         peer.channel.send("hello")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await received.wait()
         assert "Traceback" not in caplog.text
 
@@ -329,7 +329,7 @@ async def test_silent_peer_is_disconnected_when_nothing_is_acknowledged(caplog: 
             for _ in range(2000):
                 if channel.readyState == "open":
                     channel.send("update")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await peer.closed.wait()
         assert [record.getMessage() for record in caplog.records if record.name.startswith("voicechat")] == [
             "sctp: connection closed reason=too many unacknowledged chunks"

@@ -225,9 +225,14 @@ class CallSettings(SettingsBase):
     """US dollars of one call or chat, by list prices; 0: no limit. The page warns at 80 %. At 100 % the call ends after
     the reply. Visitors' own keys are not counted."""
     max_day_cost: float = setting(
-        0.0, "一天（UTC）全部加起來的上限（美元）；0 不限。只記在記憶體，重新啟動就歸零。", ge=0, le=100_000
+        0.0,
+        "一天（UTC）全部加起來的上限（美元）；0 不限。設定 `REDIS_URL` 時，所有執行個體加起來算；"
+        "Redis 沒有回應時，每個執行個體只能用剩下金額的一份。沒設定就只記在記憶體，重新啟動就歸零。",
+        ge=0,
+        le=100_000,
     )
-    """US dollars of all calls and chats in a day (UTC); 0: no limit. Kept in memory: a restart resets it."""
+    """US dollars of all calls and chats in a day (UTC); 0: no limit. With REDIS_URL it holds over all replicas. While
+    Redis does not answer, each may spend its share of what was left. Without it, a restart resets the sum."""
     record_calls: bool = setting(
         True,
         "訪客可以把通話存成聲音檔：只有本人拿得到，按「清除」或「清除我的資料」就刪除，"

@@ -6,12 +6,44 @@ from enum import Enum, StrEnum
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from network.base_urls import parse_base_url
 from network.hosts import is_private_host
 from voicechat.config.env_values import IgnoreCase, Key, LlmChoice, SettingsError, setting, variable_of
 from voicechat.config.settings_base import SettingsBase
+from voicechat.protocol.endpoint import to_realtime_url
+
+MAX_OFFLINE_SERVERS = 16
+"""Addresses in OFFLINE_URL. Each of them is asked for its state every second."""
+OFFLINE_PATH = "/v1/realtime"
+
+
+def _offline_server_url(text: str) -> str:
+    """Return the WebSocket address of an embedded server. Raises `ValueError`."""
+    parts = urlsplit(text)
+    is_plain = text.isprintable() and " " not in text and not ("@" in parts.netloc or parts.query or parts.fragment)
+    url = to_realtime_url(text)
+    if not is_plain or not urlsplit(url).path.endswith(OFFLINE_PATH):
+        raise ValueError("not the address of an embedded server")
+    return url
+
+
+def _parse_offline_urls(value: object, info: ValidationInfo) -> object:
+    """Return the addresses between commas, each once. The error does not repeat them: one may hold a key."""
+    if not isinstance(value, str):
+        return value
+    texts = [text.strip() for text in value.split(",") if text.strip()]
+    try:
+        urls = tuple(dict.fromkeys(map(_offline_server_url, texts)))
+    except ValueError:
+        urls = ()
+    if not 0 < len(urls) <= MAX_OFFLINE_SERVERS:
+        raise SettingsError(
+            f"{variable_of(info)} must be up to {MAX_OFFLINE_SERVERS} addresses like ws://host:8765 between commas; "
+            "a key belongs in OFFLINE_KEY."
+        )
+    return urls
 
 
 def _validate_base_url(text: str, info: ValidationInfo) -> str:
@@ -67,6 +99,17 @@ class EmbeddedServerSettings(SettingsBase):
 
     TITLES: ClassVar = ("Embedded server: models and endpoints", "內建伺服器：模型與端點")
 
+    offline_url: Annotated[tuple[str, ...], BeforeValidator(_parse_offline_urls)] = setting(
+        (),
+        "在別處執行的內建伺服器（`python -m offline`）的位址，可以有好幾個。設了就不在這裡啟動，"
+        "對話分給空位最多的那一個；有一個停了，它的通話會接到其他的。`LLM_URL` 等設定要和那些伺服器的一樣。",
+        example="ws://10.0.0.5:8765,ws://10.0.0.6:8765",
+    )
+    """Addresses of embedded servers that run elsewhere (`python -m offline`). None is started here then. A session goes
+    to the one with the most free sessions, and calls of one that fails reconnect to another. LLM_URL and the other
+    endpoints below have to be set as on those servers. Ignored with REALTIME_URL."""
+    offline_key: Key = setting("", "`OFFLINE_URL` 的金鑰；單獨執行的內建伺服器也讀這個變數。", secret=True)
+    """Key for OFFLINE_URL. An embedded server that runs on its own reads the same variable."""
     offline_llm: LlmChoice = setting(
         "auto",
         "內建伺服器的語言模型：`small`（0.5B，0.5 GB）、`medium`（1.5B，1.1 GB）、`large`（4B，2.5 GB），"

@@ -88,6 +88,17 @@ class IceSettings(SettingsBase):
         "", "`TURN_URL` 的密碼。固定密碼的 TURN 伺服器都一樣，每位訪客的瀏覽器都會拿到。", max_length=500, secret=True
     )
     """Password for TURN_URL. Every visitor's browser receives it, as with all fixed passwords of TURN servers."""
+    turn_secret: str = setting(
+        "",
+        "`TURN_URL` 的共用密鑰（coturn 的 `use-auth-secret` 與 `static-auth-secret`）。"
+        "每通電話都用它算出會自動過期的帳密，密鑰本身不會離開這個程式。"
+        "和 `TURN_USERNAME`、`TURN_CREDENTIAL` 只能擇一。",
+        max_length=500,
+        secret=True,
+    )
+    """Secret that the app shares with TURN_URL (coturn's `use-auth-secret` and `static-auth-secret`). Each call gets
+    credentials from it that expire; the secret itself stays in the app. It replaces TURN_USERNAME and
+    TURN_CREDENTIAL."""
     cloudflare_turn_key_id: Key = setting("", "Cloudflare TURN 服務的金鑰 ID，帳密會自動過期。", secret=True)
     """Key ID of Cloudflare's TURN service, whose credentials expire."""
     cloudflare_turn_key_api_token: Key = setting("", "與 `CLOUDFLARE_TURN_KEY_ID` 成對的 API token。", secret=True)
@@ -104,10 +115,16 @@ class IceSettings(SettingsBase):
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
-        """Raise SettingsError for credentials with only one half."""
+        """Raise SettingsError for credentials with only one half, or of two kinds."""
         incomplete = [pair for pair in _PAIRS if bool(getattr(self, pair[0])) != bool(getattr(self, pair[1]))]
         if incomplete:
             raise SettingsError(
                 *(f"{one.upper()} and {other.upper()} must be set together." for one, other in incomplete)
             )
+        if self.turn_secret and (self.turn_username or self.turn_credential):
+            raise SettingsError(
+                "TURN_SECRET replaces TURN_USERNAME and TURN_CREDENTIAL: set one of the two kinds only."
+            )
+        if self.turn_secret and not self.turn_url:
+            raise SettingsError("TURN_SECRET needs TURN_URL, the address of the TURN server that shares it.")
         return self

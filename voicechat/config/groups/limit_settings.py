@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from voicechat.config.env_values import setting
+from pydantic import BeforeValidator, ValidationInfo
+
+from voicechat.config.env_values import SettingsError, setting, variable_of
 from voicechat.config.settings_base import SettingsBase
 
 BURST_S = 5.0
 """Seconds' worth of messages that a WebSocket may send at once: the network held them back, or they are a recording."""
+
+AUTO_SESSIONS = 0
+"""Value of `LimitSettings.offline_sessions` where the embedded server decides."""
+MAX_OFFLINE_SESSIONS = 1000
+
+
+def _parse_sessions(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lower() == "auto":
+        return AUTO_SESSIONS
+    sessions = int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0
+    if not 1 <= sessions <= MAX_OFFLINE_SESSIONS:
+        raise SettingsError(f"{variable_of(info)} must be auto or a whole number from 1 to {MAX_OFFLINE_SESSIONS}.")
+    return sessions
 
 
 class LimitSettings(SettingsBase):
@@ -16,14 +33,17 @@ class LimitSettings(SettingsBase):
 
     TITLES: ClassVar = ("Visitors, queue and messages", "訪客、排隊與訊息")
 
-    offline_sessions: int = setting(
+    offline_sessions: Annotated[int, BeforeValidator(_parse_sessions)] = setting(
         2,
-        "內建伺服器同時能進行幾段對話，通話、文字聊天和程式共用。越多就越慢，兩顆處理器大約能撐兩段。",
-        ge=1,
-        le=1000,
+        "內建伺服器同時能進行幾段對話，通話、文字聊天和程式共用。越多就越慢，兩顆處理器大約能撐兩段。"
+        "`auto` 由內建伺服器依處理器、記憶體和量到的語音速度決定。"
+        "設了 `OFFLINE_URL` 就看那些伺服器各自的設定，這裡的不算。",
+        values="`auto`, 1–1000",
     )
     """Simultaneous sessions of the embedded server, shared by calls, chats and programs. Each further session slows
-    down all of them; two fit on two processors."""
+    down all of them; two fit on two processors. With `auto` the embedded server decides by processors, memory and the
+    measured speed of its speech. With OFFLINE_URL the setting of each of those servers counts, and this one does
+    not."""
     max_waiting: int = setting(
         8,
         "名額滿了以後，最多幾位訪客可以排隊，再來的就請他晚點再試。排隊等通話和通話一樣占處理器；0 不排隊。",
@@ -43,12 +63,14 @@ class LimitSettings(SettingsBase):
     max_visitor_seconds_per_day: int = setting(
         0,
         "一位訪客一天（UTC）最多通話幾秒，他的程式在語音端點的時間也算；0 不限。"
-        "用公開連結（SHARE）時預設 3600。只記在記憶體，重新啟動就歸零。",
+        "用公開連結（SHARE）時預設 3600。設定 `REDIS_URL` 時，在所有執行個體的時間加起來算；"
+        "沒設定就只記在記憶體，重新啟動就歸零。",
         ge=0,
         le=86_400,
     )
     """Seconds that one visitor may spend in calls in a day (UTC), voice sessions of their programs included. 0: no
-    limit; with a public link (SHARE) the default is 3600. Kept in memory: a restart resets it."""
+    limit; with a public link (SHARE) the default is 3600. With REDIS_URL it holds over all replicas. Without it, a
+    restart resets the sum."""
     max_messages_per_second: float = setting(
         200.0,
         "每條 WebSocket 每秒讀幾則訊息，一開始可以一次來五秒的量。10 毫秒一段的聲音是每秒 100 則；"

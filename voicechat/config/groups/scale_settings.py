@@ -14,6 +14,8 @@ from voicechat.config.settings_base import SettingsBase
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 MAX_REDIS_URL_CHARS = 1000
 """Characters of REDIS_URL."""
+MAX_WORKERS = 64
+"""Replicas on one computer, at most."""
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
@@ -45,13 +47,13 @@ class ScaleSettings(SettingsBase):
 
     redis_url: Annotated[str, AfterValidator(_validate_redis_url)] = setting(
         "",
-        "Redis 或 Valkey 的位址。多個執行個體用它共用名額、排隊、當日費用、訪客秒數和對話；"
+        "Redis 或 Valkey 的位址。多個執行個體用它共用名額、排隊、當日費用、訪客秒數、密碼錯誤次數和對話；"
         "不設定就只記在這個程式的記憶體裡。",
         secret=True,
         example="redis://127.0.0.1:6379/0",
     )
     """Address of a Redis or Valkey server. Replicas share slots, the waiting queue, the day's spending, visitors'
-    seconds and conversations over it. Without it they are kept in the memory of this process."""
+    seconds, wrong passwords and conversations over it. Without it they are kept in the memory of this process."""
     redis_prefix: Annotated[str, AfterValidator(_validate_prefix)] = setting(
         "voice", "Redis 裡所有鍵的前綴。同一台 Redis 上的不同部署要用不同的前綴。"
     )
@@ -63,3 +65,21 @@ class ScaleSettings(SettingsBase):
     )
     """Keeps conversations in Redis too, so that a page goes on at another replica when its own one has died. They are
     encrypted with a key that only the browser has, and are kept for RESUME_MINUTES."""
+    workers: int = setting(
+        1,
+        "`start.sh` 在這台電腦上啟動幾個執行個體。2 個以上時，會用系統的 HAProxy 和 Redis，並共用一個內建伺服器；"
+        "`python app.py` 一律只有一個。",
+        ge=1,
+        le=MAX_WORKERS,
+    )
+    """Replicas that start.sh runs on this computer. With 2 or more it uses the system's HAProxy and Redis, and one
+    embedded server for all. `python app.py` is always one."""
+    frontend_host: str = setting(
+        "",
+        "這台電腦上的反向代理在哪個位址提供網頁；依它來決定接受哪些主機名稱，預設和 `HOST` 相同。"
+        "設了 `WORKERS` 會自動填好。",
+        max_length=255,
+        example="0.0.0.0",
+    )
+    """Address at which a reverse proxy on this computer serves the page. It decides which host names are accepted.
+    Default: HOST. WORKERS sets it by itself."""

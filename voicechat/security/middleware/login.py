@@ -54,7 +54,7 @@ class LoginMiddleware:
             return
         client = get_context(scope).client
         password = parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
-        is_correct = password_login.check_password(password, client.visitor_key)
+        is_correct = await password_login.check_password(password, client.visitor_key)
         if is_correct:
             response = Response(status_code=303, headers={"Location": "./", "Cache-Control": "no-store"})
             cookie = format_cookie(LOGIN_COOKIE, password_login.issue_cookie(), LOGIN_COOKIE_MAX_AGE_S, client)

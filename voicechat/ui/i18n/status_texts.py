@@ -34,6 +34,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "The voice models are missing. Run start.sh (or start.bat), or: python -m offline.models fetch.",
         "缺少語音模型。請執行 start.sh（或 start.bat），或：python -m offline.models fetch。",
     ),
+    "embedded_unreachable": (
+        "The speech server does not answer. The page goes on by itself as soon as it does.",
+        "語音伺服器沒有回應，恢復後頁面會自動接上。",
+    ),
     "models_fetching": (
         "Getting ready: the voice models are being downloaded. The first time takes some minutes.",
         "準備中：正在下載語音模型，第一次需要幾分鐘。",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from tests.support.manual_clock import ManualClock
-from voicechat.security.auth.password_login import (
-    ADDRESS_ATTEMPT_BURST,
-    ADDRESS_ATTEMPT_REFILL_S,
-    MAX_TRACKED_ADDRESSES,
+from voicechat.security.auth.password_attempts import (
+    MAX_TRACKED_VISITORS,
     TOTAL_ATTEMPT_BURST,
     TOTAL_ATTEMPT_REFILL_S,
-    PasswordLogin,
+    VISITOR_ATTEMPT_BURST,
+    VISITOR_ATTEMPT_REFILL_S,
+    LocalPasswordAttempts,
 )
+from voicechat.security.auth.password_login import PasswordLogin
 
 
 def test_cookie_is_valid_for_its_password_only() -> None:
@@ -22,35 +23,45 @@ def test_cookie_is_valid_for_its_password_only() -> None:
     assert "horse" not in cookie
 
 
-def test_attempts_are_limited_per_address() -> None:
+async def test_attempts_are_limited_per_visitor() -> None:
     clock = ManualClock(0.0)
-    password = PasswordLogin("correct horse", clock)
-    assert [password.check_password("wrong", "a") for _ in range(ADDRESS_ATTEMPT_BURST + 2)] == [
+    password = PasswordLogin("correct horse", LocalPasswordAttempts(clock))
+    assert [await password.check_password("wrong", "a") for _ in range(VISITOR_ATTEMPT_BURST + 2)] == [
         False
-    ] * ADDRESS_ATTEMPT_BURST + [None, None]
-    assert password.check_password("correct horse", "a") is None  # not checked
-    assert password.check_password("correct horse", "b") is True
-    clock.now += ADDRESS_ATTEMPT_REFILL_S
-    assert password.check_password("wrong", "a") is False
-    assert password.check_password("correct horse", "a") is None
-    clock.now += ADDRESS_ATTEMPT_REFILL_S
-    assert password.check_password("correct horse", "a") is True
+    ] * VISITOR_ATTEMPT_BURST + [None, None]
+    assert await password.check_password("correct horse", "a") is None  # not checked
+    assert await password.check_password("correct horse", "b") is True
+    clock.now += VISITOR_ATTEMPT_REFILL_S
+    assert await password.check_password("wrong", "a") is False
+    assert await password.check_password("correct horse", "a") is None
+    clock.now += VISITOR_ATTEMPT_REFILL_S
+    assert await password.check_password("correct horse", "a") is True
 
 
-def test_attempts_are_limited_in_total_and_a_visitor_still_logs_in() -> None:
+async def test_correct_password_is_not_counted() -> None:
+    password = PasswordLogin("correct horse", LocalPasswordAttempts(ManualClock(0.0)))
+    for _ in range(2 * TOTAL_ATTEMPT_BURST):
+        assert await password.check_password("correct horse", "a") is True
+    wrong = [await password.check_password("wrong", "a") for _ in range(VISITOR_ATTEMPT_BURST + 1)]
+    assert wrong == [False] * VISITOR_ATTEMPT_BURST + [None]
+
+
+async def test_attempts_are_limited_in_total_and_a_visitor_still_logs_in() -> None:
     clock = ManualClock(0.0)
-    password = PasswordLogin("correct horse", clock)
-    answers = [password.check_password("wrong", f"attacker {number}") for number in range(TOTAL_ATTEMPT_BURST + 3)]
+    password = PasswordLogin("correct horse", LocalPasswordAttempts(clock))
+    answers = [
+        await password.check_password("wrong", f"attacker {number}") for number in range(TOTAL_ATTEMPT_BURST + 3)
+    ]
     assert answers == [False] * TOTAL_ATTEMPT_BURST + [None] * 3
-    assert password.check_password("correct horse", "visitor") is None
+    assert await password.check_password("correct horse", "visitor") is None
     clock.now += TOTAL_ATTEMPT_REFILL_S
-    assert password.check_password("correct horse", "visitor") is True
+    assert await password.check_password("correct horse", "visitor") is True
 
 
-def test_tracked_addresses_are_bounded() -> None:
+async def test_tracked_visitors_are_bounded() -> None:
     clock = ManualClock(0.0)
-    password = PasswordLogin("correct horse", clock)
-    for number in range(MAX_TRACKED_ADDRESSES + 5):
+    attempts = LocalPasswordAttempts(clock)
+    for number in range(MAX_TRACKED_VISITORS + 5):
         clock.now += TOTAL_ATTEMPT_REFILL_S
-        password.check_password("wrong", str(number))
-    assert len(password._address_attempts) == MAX_TRACKED_ADDRESSES
+        await attempts.take(str(number))
+    assert attempts.visitor_count == MAX_TRACKED_VISITORS

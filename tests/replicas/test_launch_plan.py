@@ -1,0 +1,97 @@
+"""Launch plan of the replicas: commands, environments and what each process is asked for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from replicas.launch_plan import PROJECT_DIR, FreePorts, LaunchOptions, ProcessSpec, ReadyCheck, plan_processes
+from replicas.programs import SystemPrograms
+from replicas.supervision import ProcessRole
+from voicechat.config.settings import ServerKind, Settings
+
+FOLDER = Path("/run/voice")
+OPTIONS = LaunchOptions("0.0.0.0", 7860, workers=2, drain_s=10.0, has_embedded_server=True)
+PROGRAMS = SystemPrograms("/usr/sbin/haproxy", "/usr/bin/redis-server")
+KEY = "key-of-the-embedded-server"
+
+
+def plan(options: LaunchOptions = OPTIONS, programs: SystemPrograms = PROGRAMS, **environ: str) -> list[ProcessSpec]:
+    return plan_processes(options, FOLDER, FreePorts((20_001, 20_002), 20_000), programs, environ, KEY)
+
+
+def replicas_of(specs: list[ProcessSpec]) -> list[ProcessSpec]:
+    return [spec for spec in specs if spec.role is ProcessRole.REPLICA]
+
+
+def test_plan_has_each_process_once_and_every_replica() -> None:
+    assert [spec.name for spec in plan()] == ["redis", "offline", "replica-1", "replica-2", "haproxy"]
+    assert [(str(spec.address), spec.check) for spec in replicas_of(plan())] == [
+        ("127.0.0.1:20001", ReadyCheck.HEALTH),
+        ("127.0.0.1:20002", ReadyCheck.HEALTH),
+    ]
+
+
+def test_replicas_share_redis_the_embedded_server_and_the_temporary_folder() -> None:
+    first, second = (dict(spec.environ) for spec in replicas_of(plan(PATH="/bin")))
+    assert first.pop("PORT") == "20001" and second.pop("PORT") == "20002"
+    assert first == second
+    assert first["REDIS_URL"] == "unix:///run/voice/redis.sock"
+    assert (first["OFFLINE_URL"], first["OFFLINE_KEY"]) == ("ws://127.0.0.1:20000/v1/realtime", KEY)
+    assert first["GRADIO_TEMP_DIR"] == "/run/voice/gradio" and first["PATH"] == "/bin"
+
+
+def test_settings_of_a_replica_are_those_of_the_page_behind_haproxy() -> None:
+    options = replace(OPTIONS, trusted_proxies=("10.0.0.0/8",))
+    environ = replicas_of(plan(options, WORKERS="4", HOST="0.0.0.0", SHARE="1", TRUSTED_PROXIES="10.0.0.0/8"))[
+        0
+    ].environ
+    settings = Settings.from_env(environ)
+    assert (settings.host, settings.port, settings.share) == ("127.0.0.1", 20_001, False)
+    assert settings.scale.frontend_host == "0.0.0.0" and settings.scale.redis_url.startswith("unix://")
+    assert [str(network) for network in settings.security.trusted_proxies] == ["10.0.0.0/8", "127.0.0.0/8", "::1/128"]
+    assert settings.server_kind is ServerKind.OFFLINE
+
+
+def test_plan_without_an_embedded_server_names_none() -> None:
+    specs = plan(replace(OPTIONS, has_embedded_server=False), REALTIME_URL="wss://voice.example")
+    assert "offline" not in [spec.name for spec in specs]
+    assert all("OFFLINE_URL" not in spec.environ for spec in specs)
+
+
+def test_plan_with_redis_of_the_operator_starts_none() -> None:
+    specs = plan(programs=replace(PROGRAMS, redis=""), REDIS_URL="redis://10.0.0.9/1")
+    assert "redis" not in [spec.name for spec in specs]
+    assert {spec.environ["REDIS_URL"] for spec in replicas_of(specs)} == {"redis://10.0.0.9/1"}
+
+
+def test_redis_keeps_nothing_on_the_disk_and_has_no_port() -> None:
+    command = list(plan()[0].command)
+    following = dict(pairwise(command))
+    assert (following["--port"], following["--save"], following["--appendonly"]) == ("0", "", "no")
+    assert (following["--maxmemory-policy"], following["--unixsocketperm"]) == ("noeviction", "700")
+
+
+@pytest.mark.parametrize("fetches", [True, False])
+def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) -> None:
+    specs = plan(replace(OPTIONS, fetches_models=fetches))
+    embedded = next(spec for spec in specs if spec.role is ProcessRole.EMBEDDED_SERVER)
+    assert embedded.environ["OFFLINE_KEY"] == KEY and ("--fetch" in embedded.command) is fetches
+    assert not embedded.shows_stdout
+    for spec in specs:
+        assert KEY not in " ".join(spec.command) and KEY not in repr(spec)
+    others = [spec for spec in specs if spec.role in (ProcessRole.PROXY, ProcessRole.STORE)]
+    assert all(KEY not in spec.environ.values() for spec in others)
+
+
+def test_command_of_the_embedded_server_has_options_that_it_takes() -> None:
+    specs = plan(replace(OPTIONS, fetches_models=True))
+    command = next(spec.command for spec in specs if spec.role is ProcessRole.EMBEDDED_SERVER)
+    done = subprocess.run([*command, "--help"], cwd=PROJECT_DIR, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {word for word in command if word.startswith("--")} <= {*re.findall(r"--[a-z-]+", done.stdout)}
