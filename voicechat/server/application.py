@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,6 @@ from .replica_status import SharedStateStatus, SlotUse, shared_state_status, slo
 from .routes import Health, build_router
 
 if TYPE_CHECKING:
-    from voicechat.shared_state.redis_connection import RedisConnection
     from voicechat.shared_state.services import SharedServices
 
 HandlerFactory = Callable[[Settings, EndpointResolver, Admission, BillingService, ToolRuntime], CallHandler]
@@ -128,8 +127,7 @@ class Application:
         ice_servers = IceServerProvider(settings.ice, settings.max_call_seconds)
         self.audio_sockets = AudioSocketRegistry(prototype)
         self.pictures = PictureStore()
-        store = create_conversation_store(settings, shared.connection if shared else None)
-        self.page_resume = PageResume(store, pictures=self.pictures)
+        self.page_resume = PageResume(create_conversation_store(settings, shared), pictures=self.pictures)
         self.page_connections = PageConnections()
         self.page = build_page(
             prototype,
@@ -256,14 +254,15 @@ class Application:
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
-        async with AsyncExitStack() as stack:
-            if self.shared_services is not None:  # the last to end: the others still write to it
-                await stack.enter_async_context(self.shared_services.run_in_background())
-            await stack.enter_async_context(self.gc_scheduler.run_in_background())
-            await stack.enter_async_context(self.page_resume.run_in_background())
-            if self.embedded_server is not None:
-                following = self.embedded_server.run_in_background(self._update_offline_sessions)
-                await stack.enter_async_context(following)
+        shared = self.shared_services.run_in_background() if self.shared_services else nullcontext()
+        embedded = self.embedded_server
+        following = nullcontext() if embedded is None else embedded.run_in_background(self._update_offline_sessions)
+        async with (
+            shared,
+            self.gc_scheduler.run_in_background(),
+            self.page_resume.run_in_background(),
+            following,
+        ):
             yield
 
     def _update_offline_sessions(self) -> None:
@@ -288,15 +287,15 @@ class Application:
             self.embedded_server.stop()
 
 
-def create_conversation_store(settings: Settings, shared_state: RedisConnection | None) -> ConversationStore:
+def create_conversation_store(settings: Settings, shared: SharedServices | None) -> ConversationStore:
     """Return the store of closed pages, and of open ones where replicas share them."""
     ttl_s = 60.0 * settings.resume_minutes
     local = InMemoryConversationStore(ttl_s)
-    if shared_state is None or not settings.scale.handover or not ttl_s:
+    if shared is None or not settings.scale.handover or not ttl_s:
         return local
-    from voicechat.shared_state.conversations import RedisConversationStore
+    from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 
-    return RedisConversationStore(shared_state, local, ttl_s)
+    return RedisConversationStore(shared.connection, local, ttl_s)
 
 
 def build_asgi_app(application: Application) -> FastAPI:

@@ -14,7 +14,7 @@ from tests.support.sessions.fake_session import FakeSession
 from voicechat.session.conversation_store import InMemoryConversationStore, ResumeKey, resume_key
 from voicechat.session.page_resume import PageResume
 from voicechat.session.visitor import Visitor
-from voicechat.shared_state.conversations import RedisConversationStore
+from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 from voicechat.shared_state.redis_connection import (
     BREAKER_S,
     Argument,

@@ -58,6 +58,13 @@ class ScaleSettings(SettingsBase):
         "voice", "Redis 裡所有鍵的前綴。同一台 Redis 上的不同部署要用不同的前綴。"
     )
     """Prefix of all keys in Redis. Deployments that use the same Redis need different ones."""
+    handover: bool = setting(
+        True,
+        "把進行中的對話也存進 Redis，這樣某個執行個體當掉時，網頁可以在另一個接著用。"
+        "內容用只有瀏覽器知道的金鑰加密，保留 RESUME_MINUTES 分鐘。",
+    )
+    """Keeps conversations in Redis too, so that a page goes on at another replica when its own one has died. They are
+    encrypted with a key that only the browser has, and are kept for RESUME_MINUTES."""
     workers: int = setting(
         1,
         "`start.sh` 在這台電腦上啟動幾個執行個體。2 個以上時，會用系統的 HAProxy 和 Redis，並共用一個內建伺服器；"
@@ -76,10 +83,3 @@ class ScaleSettings(SettingsBase):
     )
     """Address at which a reverse proxy on this computer serves the page. It decides which host names are accepted.
     Default: HOST. WORKERS sets it by itself."""
-    handover: bool = setting(
-        True,
-        "把進行中的對話也存進 Redis，這樣某個執行個體當掉時，網頁可以在另一個接著用。"
-        "內容用只有瀏覽器知道的金鑰加密，保留 RESUME_MINUTES 分鐘。",
-    )
-    """Keeps conversations in Redis too, so that a page goes on at another replica when its own one has died. They are
-    encrypted with a key that only the browser has, and are kept for RESUME_MINUTES."""

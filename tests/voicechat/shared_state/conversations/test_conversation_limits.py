@@ -18,7 +18,7 @@ from voicechat.conversation.conversation import BubbleState
 from voicechat.protocol.server_events import parse_event
 from voicechat.session.page_resume import CLOCK_STEP_S
 from voicechat.session.visitor import Visitor
-from voicechat.shared_state.conversations import MAX_PAGES_PER_OWNER
+from voicechat.shared_state.conversations.redis_conversation_store import MAX_PAGES_PER_OWNER
 
 KEY = page_key()
 

@@ -19,10 +19,10 @@ from voicechat.config.call_preferences import CallPreferences
 from voicechat.session.conversation_store import InMemoryConversationStore, ResumeKey, resume_key
 from voicechat.session.page_resume import PageResume
 from voicechat.session.visitor import Visitor
-from voicechat.shared_state.conversation_scripts import PLAIN_FIELDS
-from voicechat.shared_state.conversation_seal import ConversationSeal
-from voicechat.shared_state.conversations import RedisConversationStore
-from voicechat.shared_state.record_fields import parse_fields
+from voicechat.shared_state.conversations.conversation_scripts import PLAIN_FIELDS
+from voicechat.shared_state.conversations.conversation_seal import ConversationSeal
+from voicechat.shared_state.conversations.record_fields import parse_fields
+from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 from voicechat.shared_state.redis_connection import RedisConnection
 
 TOKEN = "Qx7CanaryToken9Yd" + "0123456789abcdef" * 3

@@ -16,7 +16,7 @@ from voicechat.conversation.items import ItemKind
 from voicechat.conversation.record import MAX_RECORD_ITEMS, ConversationRecord, ItemRecord
 from voicechat.conversation.shown.bubble import BubbleState
 from voicechat.session.conversation_store import VisitorRecord
-from voicechat.shared_state.record_fields import (
+from voicechat.shared_state.conversations.record_fields import (
     CHARS_PER_ITEM,
     HEADER,
     MAX_CONVERSATION_CHARS,

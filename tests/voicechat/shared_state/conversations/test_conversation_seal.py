@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicechat.session.conversation_store import resume_key
-from voicechat.shared_state.conversation_seal import NONCE_BYTES, ConversationSeal
+from voicechat.shared_state.conversations.conversation_seal import NONCE_BYTES, ConversationSeal
 
 TOKEN, OWNER = "0123456789abcdef" * 4, "browser one"
 

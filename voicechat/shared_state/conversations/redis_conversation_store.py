@@ -27,12 +27,12 @@ from voicechat.session.conversation_store import (
     ResumeKey,
     VisitorRecord,
 )
+from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
 
 from .conversation_scripts import ERASE, FORGET_OWNER, PLAIN_FIELDS, TAKE_OVER, WRITE, ScriptOutcome
 from .conversation_seal import hash_name
 from .held_conversation import HeldConversation
 from .record_fields import MAX_FIELD_BYTES, MAX_RECORD_BYTES, MAX_RECORD_FIELDS, FieldChanges, parse_fields
-from .redis_connection import Argument, RedisConnection, SharedStateUnavailable
 
 log = logging.getLogger(__name__)
 
