@@ -1,5 +1,7 @@
 """Metrics of this process for Prometheus. No metric is about a single visitor.
 
+Each replica has metrics of its own, and Prometheus adds them up: a label of the replica is not needed.
+
 Names follow Prometheus' conventions: base units (seconds, USD) and `_total` for counters. Labels have few values; an
 unknown or malformed value counts as "other".
 """
@@ -11,7 +13,16 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from voicechat.config.session_update import SessionMode
 from voicechat.conversation.incomplete_reason import IncompleteReason
@@ -82,6 +93,8 @@ class Metrics:
         )
         self._tools = _BoundedLabelValues(TOOL_NAME_PATTERN)
         self._embedded_phase: Enum | None = None
+        self._shared_state: Gauge | None = None
+        ProcessCollector(registry=self.registry)  # CPU time and memory: a replica is full at one core
         self._outcomes = _BoundedLabelValues()
         for mode in SessionMode:  # exported from the start, with 0
             self._open.labels(mode.value)
@@ -152,6 +165,17 @@ class Metrics:
                 states=[phase.value for phase in EmbeddedServerPhase],
             )
         self._embedded_phase.state(phase.value)
+
+    def set_shared_state_reachable(self, is_reachable: bool) -> None:
+        """Set whether Redis answers. Without `REDIS_URL` it is never called, and the metric does not exist."""
+        if self._shared_state is None:
+            self._shared_state = Gauge(
+                "shared_state_reachable",
+                "1 while Redis answers this replica, else 0.",
+                namespace="voice_chat",
+                registry=self.registry,
+            )
+        self._shared_state.set(is_reachable)
 
     def render(self) -> bytes:
         """Return all metrics in the text format of type `METRICS_CONTENT_TYPE`."""
