@@ -1,4 +1,4 @@
-"""Shared state over Redis beside the same in memory: from the request for a slot to the slot, and sums that are sent."""
+"""Shared state over Redis, beside the same in memory: admission to a slot, and the sums that are sent."""
 
 from __future__ import annotations
 
