@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from replicas.haproxy_config import HaproxyValues, render_haproxy_config
+from replicas.haproxy_config import render_haproxy_config
 
 from benchmarks.support.local_machine import PORT_POLL_S, free_port
 
@@ -71,7 +71,7 @@ def running_haproxy(replica_ports: Sequence[int]) -> Iterator[LocalServer]:
     replicas = tuple(f"127.0.0.1:{one}" for one in replica_ports)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "haproxy.cfg"
-        config.write_text(render_haproxy_config(HaproxyValues(listen=f"127.0.0.1:{port}", replicas=replicas)))
+        config.write_text(render_haproxy_config(f"127.0.0.1:{port}", replicas))
         with running_server(port, find_program("haproxy"), "-f", str(config)) as server:
             yield server
 
