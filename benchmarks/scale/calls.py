@@ -64,12 +64,16 @@ class ReplicaBench(LoadBench):
         self._config = {}
         self.shares: list[ComputerShares] = []
         """What everything but the replicas took, in each window."""
+        self.memory_mb = 0.0
+        """Resident memory of all replicas in the newest window."""
 
     async def measure_window(self) -> LoadWindow:
         """Measure one cycle of the conversation in all calls, and the other processes beside it."""
         watched = {"callers": psutil.Process(os.getpid()), "server": psutil.Process(self.server.pid)}
         with measured_shares(watched, self.haproxy, self.shares):
-            return await super().measure_window()
+            window = await super().measure_window()
+        self.memory_mb = (await self.ask(self.app, "how"))["rss_mb"]
+        return window
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,11 @@ def measured_shares(
     found.append(ComputerShares(**{name: round((cpu - before[name]) / seconds, 3) for name, cpu in read().items()}))
 
 
-def make_call_row(replicas: int, ramps: Sequence[LoadRamp], shares: Sequence[ComputerShares]) -> dict[str, Any]:
-    """Return the results of one number of replicas. `shares` belong to the windows of all ramps, in order."""
+def make_call_row(replicas: int, ramps: Sequence[LoadRamp], bench: ReplicaBench) -> dict[str, Any]:
+    """Return the results of one number of replicas. The shares of `bench` belong to the windows of all ramps."""
     windows = [window for ramp in ramps for window in ramp.windows]
     best = max(
-        zip(windows, shares, strict=True),
+        zip(windows, bench.shares, strict=True),
         key=lambda pair: (pair[0].verdict.value == "intact", pair[0].calls),
     )
     held = [ramp.max_calls for ramp in ramps if ramp.max_calls]
@@ -117,6 +121,7 @@ def make_call_row(replicas: int, ramps: Sequence[LoadRamp], shares: Sequence[Com
         "replica_cores": round(best[0].cpu_cores, 3),
         "cpu_percent_per_call": round(100 * best[0].cpu_cores / max(1, best[0].calls), 2),
         "other_cores": asdict(best[1]),
+        "mb_per_replica": round(bench.memory_mb / replicas, 1),
         "windows": [asdict(window) for window in windows],
     }
 
@@ -136,5 +141,5 @@ async def measure_calls(rounds: int, *, quick: bool) -> dict[str, Any]:
                     first = max(1, max(before) * 7 // 8) if any(before) else FIRST_CALLS
                     ramp = await bench.ramp_up(first, is_near_limit=any(before))
                 ramps[count].append(ramp)
-        rows = [make_call_row(count, ramps[count], benches[count].shares) for count in REPLICAS]
+        rows = [make_call_row(count, ramps[count], benches[count]) for count in REPLICAS]
     return {"computer_cores": os.cpu_count(), "rows": rows}

@@ -15,12 +15,12 @@ STEP_NAMES = {
 def format_spread(values: Sequence[float]) -> str:
     """Return median, minimum and maximum."""
     middle, low, high = values
-    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
+    return f"{middle:.3g} ({low:.3g}-{high:.3g})"
 
 
 def format_pair(values: Sequence[float] | None) -> str:
     """Return median and 95th percentile; "-" without them."""
-    return f"{values[0]:.2f} {values[1]:.2f}" if values else "-"
+    return f"{values[0]:.3g} {values[1]:.3g}" if values else "-"
 
 
 def _round_trip_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -38,12 +38,12 @@ def _round_trip_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _shared_state_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "Shared state, ms: median and 95th percentile; added: median (minimum-maximum of the rounds)"
     head = ("step", "memory", "Redis", "added p50", "added p95", "CPU us: replica", "Redis")
-    yield "{:<34}{:<12}{:<12}{:<20}{:<20}{:<18}{}".format(*head)
+    yield "{:<34}{:<14}{:<14}{:<24}{:<24}{:<18}{}".format(*head)
     for row in rows:
         name = STEP_NAMES[row["step"]].format(row["size"])
         yield (
-            f"{name:<34}{format_pair(row['memory_ms']):<12}{format_pair(row['redis_ms']):<12}"
-            f"{format_spread(row['added_median_ms']):<20}{format_spread(row['added_p95_ms']):<20}"
+            f"{name:<34}{format_pair(row['memory_ms']):<14}{format_pair(row['redis_ms']):<14}"
+            f"{format_spread(row['added_median_ms']):<24}{format_spread(row['added_p95_ms']):<24}"
             f"{row['own_cpu_us']:<18.0f}{row['redis_cpu_us']:.0f}"
         )
 
