@@ -21,7 +21,7 @@ from tests.support.deploy_files import (
     seconds_of,
 )
 from tests.support.paths import ROOT
-from voicechat.config.settings import Settings
+from voicechat.config.settings import ServerKind, Settings
 
 VALUES = {"DOMAIN": "voice.example", "TURN_SECRET": "s" * 32, "METRICS_TOKEN": "m" * 16}
 """What the head of the file asks the operator to write."""
@@ -81,13 +81,12 @@ def test_variables_of_the_compose_file_are_settings_or_listed() -> None:
 
 def test_head_of_the_compose_file_names_every_value_without_a_default() -> None:
     text = (DEPLOY / "compose.yaml").read_text("utf-8")
-    needed = set(re.findall(r"\$\{(\w+)(?=[:}](?!-|\+))", text))
+    needed = set(re.findall(r"\$\{(\w+)(?:\}|:\?)", text))
     head = set(re.findall(r"^#     (\w+)=", text, re.MULTILINE))
     assert needed == set(VALUES)
     assert needed <= head
     with pytest.raises(KeyError):
-        app_environment_without = {name: value for name, value in VALUES.items() if name != "TURN_SECRET"}
-        interpolate(read_compose().services["app"].environment["TURN_SECRET"], app_environment_without)
+        interpolate(read_compose().services["app"].environment["TURN_SECRET"], {"DOMAIN": "voice.example"})
 
 
 def test_replicas_of_the_compose_file_start_with_their_settings() -> None:
@@ -97,6 +96,12 @@ def test_replicas_of_the_compose_file_start_with_their_settings() -> None:
     assert settings.security.api_tokens == ("m" * 16,)
     more = Settings.from_env(app_environment(API_TOKENS="a" * 16))
     assert more.security.api_tokens == ("m" * 16, "a" * 16)
+
+
+def test_replicas_use_the_embedded_server_unless_its_address_is_empty() -> None:
+    with_key = {"OPENAI_API_KEY": "sk-x"}
+    assert Settings.from_env(app_environment() | with_key).server_kind is ServerKind.OFFLINE
+    assert Settings.from_env(app_environment(OFFLINE_URL="") | with_key).server_kind is ServerKind.OPENAI
 
 
 def test_replica_has_time_to_drain_before_docker_ends_it() -> None:

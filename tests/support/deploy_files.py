@@ -43,7 +43,8 @@ def seconds_of(duration: str) -> float:
 def interpolate(text: str, values: dict[str, str]) -> str:
     """Return a text of the compose file with its variables replaced, as Docker does. Raises `KeyError`.
 
-    `${NAME}` and `${NAME:?why}` need a value, `${NAME:-x}` has a default, `${NAME:+x}` is `x` where there is a value.
+    `${NAME}` and `${NAME:?why}` need a value, `${NAME:-x}` has a default, `${NAME-x}` has one unless it is set to an
+    empty text, `${NAME:+x}` is `x` where there is a value.
     """
 
     def replace(match: re.Match[str]) -> str:
@@ -53,9 +54,11 @@ def interpolate(text: str, values: dict[str, str]) -> str:
             return word if value else ""
         if operator == ":-":
             return value or word
+        if operator == "-":
+            return values.get(name, word)
         return values[name]
 
-    return re.sub(r"\$\{(\w+)(:[-?+])?([^}]*)\}", replace, text)
+    return re.sub(r"\$\{(\w+)(:[-?+]|-)?([^}]*)\}", replace, text)
 
 
 class ComposeModel(BaseModel):
