@@ -12,9 +12,8 @@ from benchmarks.proxy import median_and_range
 from voicechat.limits.admission import Admission, AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
 from voicechat.limits.pricing import DailySpend
 from voicechat.limits.waiting_queue import AdmissionController
-from voicechat.shared_state.admission import SharedAdmission
 from voicechat.shared_state.redis_connection import RedisConnection
-from voicechat.shared_state.replicas import Replicas
+from voicechat.shared_state.shared_admission import SharedAdmissionController
 from voicechat.shared_state.spending import SharedDailySpend
 from voicechat.shared_state.sum_exchange import SumExchange
 from voicechat.shared_state.visitor_names import VisitorNames
@@ -140,11 +139,10 @@ async def measure_admission(
 ) -> list[StepRow]:
     """Measure admissions while some calls hold a slot, in memory and over Redis in turns."""
     rows = []
-    replicas = Replicas(connection, "benchmark")
     count = QUICK_ADMISSIONS if quick else ADMISSIONS
     for held in QUICK_HELD_CALLS if quick else HELD_CALLS:
         memory: Admission = AdmissionController(LIMITS)
-        shared = SharedAdmission(LIMITS, connection, replicas)
+        shared = SharedAdmissionController(LIMITS, connection, "benchmark")
         found: dict[str, list[TimedRound]] = {"memory": [], "redis": []}
         async with shared.run_in_background(), held_calls(memory, held), held_calls(shared, held):
             for _ in range(rounds):

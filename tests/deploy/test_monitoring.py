@@ -11,9 +11,11 @@ from pydantic import Field
 
 from tests.support.deploy_files import ComposeModel, Duration, Text, read_compose, read_yaml
 from voicechat.config.session_update import SessionMode
+from voicechat.limits.admission import AdmissionKind
 from voicechat.limits.pricing import TokenUsage
 from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.server.prometheus import Metrics
+from voicechat.server.shared_services import SharedStateStatus, SlotUse
 
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
 """Endings of the samples of a metric, by type; others have none."""
@@ -100,7 +102,8 @@ def existing_samples() -> dict[str, set[str]]:
     metrics.record_turn(0.5)
     metrics.record_tokens(TokenUsage(text_in=1))
     metrics.record_tool_call("current_time", "done", 0.1)
-    metrics.set_shared_state_reachable(True)
+    slots = {kind: SlotUse(1, 2, 8) for kind in AdmissionKind}
+    metrics.set_shared_state("replica", SharedStateStatus.OK, slots)
     metrics.set_embedded_phase(EmbeddedServerPhase.READY)
     samples: dict[str, set[str]] = {"up": set()}
     for family in metrics.registry.collect():

@@ -93,7 +93,6 @@ class Metrics:
         )
         self._tools = _BoundedLabelValues(TOOL_NAME_PATTERN)
         self._embedded_phase: Enum | None = None
-        self._shared_state: Gauge | None = None
         ProcessCollector(registry=self.registry)  # CPU time and memory: a replica is full at one core
         self._outcomes = _BoundedLabelValues()
         for mode in SessionMode:  # exported from the start, with 0
@@ -165,17 +164,6 @@ class Metrics:
                 states=[phase.value for phase in EmbeddedServerPhase],
             )
         self._embedded_phase.state(phase.value)
-
-    def set_shared_state_reachable(self, is_reachable: bool) -> None:
-        """Set whether Redis answers. Without `REDIS_URL` it is never called, and the metric does not exist."""
-        if self._shared_state is None:
-            self._shared_state = Gauge(
-                "shared_state_reachable",
-                "1 while Redis answers this replica, else 0.",
-                namespace="voice_chat",
-                registry=self.registry,
-            )
-        self._shared_state.set(is_reachable)
 
     def render(self) -> bytes:
         """Return all metrics in the text format of type `METRICS_CONTENT_TYPE`."""

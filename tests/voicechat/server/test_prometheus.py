@@ -68,14 +68,6 @@ def test_reconnects() -> None:
     assert found[("voice_chat_reconnects_total",)] == 1
 
 
-def test_shared_state_has_a_metric_only_where_redis_is_used() -> None:
-    metrics = Metrics()
-    assert ("voice_chat_shared_state_reachable",) not in read_metrics(metrics)
-    for is_reachable in (True, False):
-        metrics.set_shared_state_reachable(is_reachable)
-        assert read_metrics(metrics)[("voice_chat_shared_state_reachable",)] == is_reachable
-
-
 def test_process_metrics_say_how_busy_a_replica_is() -> None:
     found = read_metrics(Metrics())
     assert found[("process_cpu_seconds_total",)] > 0
