@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.proxy import median_and_range
@@ -23,9 +22,11 @@ from .servers import LocalServer, running_redis
 
 HELD_CALLS, QUICK_HELD_CALLS = (10, 100, 1000), (10, 100)
 """Calls that hold a slot while others are admitted."""
-SENT_VISITORS = (1, 45)
-"""Visitors whose seconds are sent in one exchange. One core carries about 45 calls."""
-ADMISSIONS, QUICK_ADMISSIONS = 200, 60
+CALLS_PER_REPLICA = 45
+"""Calls of a replica that is full: one core carries about as many."""
+SENT_VISITORS = (1, CALLS_PER_REPLICA)
+"""Visitors whose seconds are sent in one exchange."""
+ADMISSIONS, QUICK_ADMISSIONS = 100, 30
 """Admissions of one round."""
 EXCHANGES, QUICK_EXCHANGES = 50, 20
 """Exchanges of one round."""
@@ -127,15 +128,27 @@ async def admit(admission: Admission) -> AdmissionTicket:
     return ticket
 
 
-@asynccontextmanager
-async def held_calls(admission: Admission, count: int) -> AsyncIterator[None]:
-    """Hold `count` slots while the block runs."""
-    tickets = [await admit(admission) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for ticket in tickets:
-            ticket.release()
+class HeldCalls:
+    """Calls that hold a slot at other replicas, with the calls of one core at each."""
+
+    def __init__(self, calls: int, connection: RedisConnection) -> None:
+        self._replicas = [
+            (SharedAdmissionController(LIMITS, connection, f"other-{first}"), min(CALLS_PER_REPLICA, calls - first))
+            for first in range(0, calls, CALLS_PER_REPLICA)
+        ]
+
+    async def enter(self) -> None:
+        """Take all slots."""
+        for replica, calls in self._replicas:
+            tickets = [replica.request_admission(SilentListener(), AdmissionKind.CALL) for _ in range(calls)]
+            await replica.synchronise()
+            if any(ticket.state is not AdmissionState.ADMITTED for ticket in tickets):
+                raise RuntimeError("a call is without its slot")
+
+    async def renew(self) -> None:
+        """Renew the leases, which last for some seconds."""
+        for replica, _ in self._replicas:
+            await replica.synchronise()
 
 
 async def measure_admission(
@@ -145,20 +158,23 @@ async def measure_admission(
     rows = []
     count = QUICK_ADMISSIONS if quick else ADMISSIONS
     for held in QUICK_HELD_CALLS if quick else HELD_CALLS:
-        memory: Admission = AdmissionController(LIMITS)
-        shared = SharedAdmissionController(LIMITS, connection, "benchmark")
+        await connection.request(lambda client: client.flushall())
+        memory = AdmissionController(LIMITS)
+        for _ in range(held):
+            await admit(memory)
+        others = HeldCalls(held, connection)
+        await others.enter()
+        shared = SharedAdmissionController(LIMITS, connection, "measured")
         found: dict[str, list[TimedRound]] = {"memory": [], "redis": []}
-        async with shared.run_in_background(), held_calls(memory, held), held_calls(shared, held):
+        async with shared.run_in_background():
             for _ in range(rounds):
                 for name, admission in (("memory", memory), ("redis", shared)):
-                    tickets: list[AdmissionTicket] = []
+                    await others.renew()
 
-                    async def step(admission: Admission = admission, tickets: list[AdmissionTicket] = tickets) -> None:
-                        tickets.append(await admit(admission))
+                    async def step(admission: Admission = admission) -> None:
+                        (await admit(admission)).release()  # over Redis, the next request takes the release along
 
                     found[name].append(await time_steps(count, step, redis, connection))
-                    for ticket in tickets:
-                        ticket.release()
         rows.append(make_row("admission", held, found["memory"], found["redis"]))
     return rows
 
