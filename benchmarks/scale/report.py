@@ -8,7 +8,8 @@ from typing import Any
 STEP_NAMES = {
     "admission": "slot, while {} calls hold one",
     "booking": "booking of an amount",
-    "exchange": "exchange, with {} visitors",
+    "exchange": "exchange of sums, with {} visitors",
+    "message": "message, after {} others",
 }
 
 

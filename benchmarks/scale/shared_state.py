@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
-from benchmarks.proxy import median_and_range
 from voicechat.limits.admission import Admission, AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
 from voicechat.limits.pricing import DailySpend
 from voicechat.limits.waiting_queue import AdmissionController
+from voicechat.session.conversation_store import InMemoryConversationStore, resume_key
+from voicechat.session.page_resume import PageResume
+from voicechat.session.visitor import Visitor
+from voicechat.shared_state.conversations import RedisConversationStore
 from voicechat.shared_state.redis_connection import RedisConnection
 from voicechat.shared_state.shared_admission import SharedAdmissionController
 from voicechat.shared_state.spending import SharedDailySpend
@@ -19,6 +19,7 @@ from voicechat.shared_state.visitor_names import VisitorNames
 from voicechat.shared_state.visitor_seconds import SharedDailyQuota
 
 from .servers import LocalServer, running_redis
+from .steps import StepRow, TimedRound, make_row, time_steps
 
 HELD_CALLS, QUICK_HELD_CALLS = (10, 100, 1000), (10, 100)
 """Calls that hold a slot while others are admitted."""
@@ -30,6 +31,11 @@ ADMISSIONS, QUICK_ADMISSIONS = 100, 30
 """Admissions of one round."""
 EXCHANGES, QUICK_EXCHANGES = 50, 20
 """Exchanges of one round."""
+MESSAGES = 40
+"""Messages of a conversation before the measured ones."""
+MESSAGE = "a sentence of a call " * 7
+KEPT_S = 1800.0
+"""Seconds for which a conversation is kept."""
 LIMITS = ConcurrencyLimits(calls=10_000, chats=10_000, api_clients=10_000, offline_sessions=10_000, queue_length=100)
 """Limits that no round reaches."""
 
@@ -42,78 +48,6 @@ class SilentListener:
 
     def on_shutdown(self, grace_s: float) -> None:
         pass
-
-
-@dataclass(frozen=True, slots=True)
-class TimedRound:
-    """Times of one round of the same step."""
-
-    ms: Sequence[float]
-    own_cpu_us: float
-    """CPU time of this process for each step."""
-    redis_cpu_us: float
-    """CPU time of Redis for each step."""
-
-    def percentile(self, share: float) -> float:
-        ordered = sorted(self.ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """Results of one step over all rounds, in memory (or "" where it has none) and over Redis."""
-
-    step: str
-    size: int
-    """Calls that hold a slot, or visitors whose seconds are sent."""
-    memory_ms: tuple[float, float] | None
-    """Median and 95th percentile."""
-    redis_ms: tuple[float, float]
-    added_median_ms: tuple[float, float, float]
-    """Median, minimum and maximum of the rounds."""
-    added_p95_ms: tuple[float, float, float]
-    own_cpu_us: float
-    """CPU time of the replica for each step over Redis."""
-    redis_cpu_us: float
-
-
-async def time_steps(
-    count: int, step: Callable[[], Awaitable[None]], redis: LocalServer, connection: RedisConnection
-) -> TimedRound:
-    """Run a step `count` times, one after the other. Raises SystemExit when Redis does not answer in time."""
-    times = []
-    own, other = time.process_time(), redis.cpu_s()
-    for _ in range(count):
-        began = time.perf_counter()
-        await step()
-        times.append((time.perf_counter() - began) * 1000)
-    if not connection.is_reachable:
-        raise SystemExit("Redis did not answer in time. Run the benchmark on a computer that is less busy.")
-    scale = 1e6 / count
-    return TimedRound(times, (time.process_time() - own) * scale, (redis.cpu_s() - other) * scale)
-
-
-def make_row(step: str, size: int, memory: Sequence[TimedRound], shared: Sequence[TimedRound]) -> StepRow:
-    """Return the results of rounds that alternated; `memory` is empty for a step that memory does not need."""
-
-    def middle(rounds: Sequence[TimedRound]) -> tuple[float, float]:
-        medians, tails = ([one.percentile(share) for one in rounds] for share in (0.5, 0.95))
-        return round(statistics.median(medians), 3), round(statistics.median(tails), 3)
-
-    def added(share: float) -> tuple[float, float, float]:
-        before = [one.percentile(share) for one in memory] or [0.0] * len(shared)
-        return median_and_range([b.percentile(share) - a for a, b in zip(before, shared, strict=True)])
-
-    return StepRow(
-        step,
-        size,
-        middle(memory) if memory else None,
-        middle(shared),
-        added(0.5),
-        added(0.95),
-        round(statistics.median(one.own_cpu_us for one in shared), 1),
-        round(statistics.median(one.redis_cpu_us for one in shared), 1),
-    )
 
 
 # ---------------------------------------------------------------- admission
@@ -229,6 +163,37 @@ async def measure_exchange(
     return rows
 
 
+# ---------------------------------------------------------------- conversations
+
+
+async def measure_conversation(rounds: int, redis: LocalServer, connection: RedisConnection, *, quick: bool) -> StepRow:
+    """Measure a new message: in the conversation, and with its write to Redis, which no call waits for."""
+    store = RedisConversationStore(connection, InMemoryConversationStore(KEPT_S), KEPT_S)
+    pages = PageResume(store)
+    visitor, key = Visitor(), resume_key("0" * 64, "benchmark")
+    await pages.fetch(key, visitor)
+    pages.open_page(key, visitor)
+    in_memory = Visitor()
+    for each in (visitor, in_memory):
+        for _ in range(MESSAGES):
+            each.conversation.add_user_message(MESSAGE)
+    await store.write_changes()
+
+    async def add() -> None:
+        in_memory.conversation.add_user_message(MESSAGE)
+
+    async def add_and_write() -> None:
+        visitor.conversation.add_user_message(MESSAGE)
+        await store.write_changes()
+
+    count = QUICK_EXCHANGES if quick else EXCHANGES
+    found: list[list[TimedRound]] = [[], []]
+    for _ in range(rounds):
+        for kept, step in zip(found, (add, add_and_write), strict=True):
+            kept.append(await time_steps(count, step, redis, connection))
+    return make_row("message", MESSAGES, *found)
+
+
 async def measure_shared_state(rounds: int, *, quick: bool) -> list[StepRow]:
     """Run a Redis and measure all steps."""
     with running_redis() as redis:
@@ -237,4 +202,5 @@ async def measure_shared_state(rounds: int, *, quick: bool) -> list[StepRow]:
             *await measure_admission(rounds, redis, connection, quick=quick),
             await measure_booking(rounds, redis, connection),
             *await measure_exchange(rounds, redis, connection, quick=quick),
+            await measure_conversation(rounds, redis, connection, quick=quick),
         ]
