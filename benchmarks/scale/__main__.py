@@ -8,6 +8,7 @@ The system's HAProxy and Redis run with the project's configuration. What is com
     shared state  from the request for a slot to the slot; booking an amount; exchange of sums with Redis, once a second
     calls         WebRTC calls until the sound breaks, at one and at two replicas behind HAProxy. Callers, the Realtime
                   server and HAProxy share the computer with the replicas, and their part is shown.
+    model         calculated from these: the share of Redis and HAProxy that many calls would take
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from benchmarks.support.local_machine import OtherProcessesCpu
 
 from .calls import measure_calls
+from .model import CALLS, MeasuredCosts, calls_per_redis, model_row
 from .report import format_report
 from .round_trips import measure_round_trips
 from .shared_state import measure_shared_state
@@ -48,6 +50,10 @@ async def measure(parts: list[str], *, quick: bool) -> dict[str, Any]:
         report["shared_state"] = [asdict(row) for row in await measure_shared_state(rounds, quick=quick)]
     if "calls" in parts:
         report["calls"] = await measure_calls(CALL_ROUNDS, quick=quick)
+    if "round_trips" in report and "shared_state" in report:
+        costs = MeasuredCosts.from_rows(report["shared_state"], report["round_trips"])
+        rows = [{**asdict(row), "redis_share": row.redis_share} for row in (model_row(calls, costs) for calls in CALLS)]
+        report["model"] = {"costs": asdict(costs), "calls_per_redis": calls_per_redis(costs), "rows": rows}
     report["seconds"] = round(time.monotonic() - began, 1)
     busy = all_programs.busy_cores()
     report["all_programs_cores"] = None if busy is None else round(busy, 2)

@@ -67,6 +67,21 @@ def _call_lines(part: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _model_lines(part: dict[str, Any]) -> Iterator[str]:
+    yield "Calculated: share of one core of Redis, and cores of HAProxy if all calls were programs' sockets"
+    yield (
+        f"{'calls':>7}  {'replicas':<10}{'one admission':<15}{'admission':<11}{'sums':<8}{'conversations':<15}"
+        f"{'Redis':<9}{'HAProxy cores'}"
+    )
+    for row in part["rows"]:
+        yield (
+            f"{row['calls']:>7}  {row['replicas']:<10}{row['admission_ms']:<8.2f}ms     {row['admission_share']:<11.1%}"
+            f"{row['sums_share']:<8.1%}{row['conversations_share']:<15.1%}{row['redis_share']:<9.1%}"
+            f"{row['haproxy_cores']:.1f}"
+        )
+    yield f"One Redis is half busy with {part['calls_per_redis']} calls."
+
+
 def format_report(report: dict[str, Any]) -> str:
     """Return the report as tables for people."""
     parts: list[Sequence[str]] = []
@@ -76,6 +91,8 @@ def format_report(report: dict[str, Any]) -> str:
         parts.append(list(_shared_state_lines(report["shared_state"])))
     if "calls" in report:
         parts.append(list(_call_lines(report["calls"])))
+    if "model" in report:
+        parts.append(list(_model_lines(report["model"])))
     busy = report["all_programs_cores"]
     kept = "an unknown number of" if busy is None else f"{busy:.2f}"
     parts.append(
