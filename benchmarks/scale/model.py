@@ -17,7 +17,7 @@ CALL_S = 300.0
 LOOK_INTERVAL_S = 2.0
 """Seconds after which a replica asks for its slots although nothing happens (shared_admission.py)."""
 WRITES_PER_S = 2.0
-"""Writes of a conversation in which somebody speaks all the time (conversations.py): the most there are."""
+"""Writes of a conversation that changes all the time (conversations.py): the most there are."""
 MAX_REDIS_SHARE = 0.5
 """Share of its core that Redis may be busy, so that requests are still answered at once."""
 

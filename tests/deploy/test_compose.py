@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from tests.support.deploy_files import (
+from tests.support.deploy.deploy_files import (
     DEPLOY,
     OTHER_VARIABLES,
     SETTING_NAMES,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from tests.support.deploy_files import ComposeModel, Duration, Text, read_compose, read_yaml
+from tests.support.deploy.deploy_files import ComposeModel, Duration, Text, read_compose, read_yaml
 from voicechat.config.session_update import SessionMode
 from voicechat.limits.admission import AdmissionKind
 from voicechat.limits.pricing import TokenUsage

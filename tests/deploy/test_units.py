@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deploy_files import DEPLOY, OTHER_VARIABLES, SETTING_NAMES
+from tests.support.deploy.deploy_files import DEPLOY, OTHER_VARIABLES, SETTING_NAMES
 from tests.support.paths import ROOT
 from voicechat.config.settings import Settings
 

@@ -12,8 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from scripts.settings_docs import GROUPS, iter_settings
-
-from .paths import ROOT
+from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
 SETTING_NAMES = {documented.name for group in GROUPS for documented in iter_settings(group)}
