@@ -153,20 +153,29 @@ def test_valkey_writes_nothing_and_evicts_nothing() -> None:
 
 def test_coturn_reaches_the_replicas_only_and_takes_timed_credentials() -> None:
     compose = read_compose()
-    options = dict(option.partition("=")[::2] for option in compose.services["coturn"].command)
-    denied = [option for option in compose.services["coturn"].command if option.startswith("--denied-peer-ip")]
-    assert denied == [
-        "--denied-peer-ip=0.0.0.0-255.255.255.255",
-        "--denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    (use,) = compose.services["coturn"].configs
+    assert use.target in compose.services["coturn"].command
+    lines = [line for line in compose.configs[use.source].content.splitlines() if not line.startswith("#")]
+    options = dict(line.partition("=")[::2] for line in lines)
+    assert [line for line in lines if line.startswith("denied-peer-ip")] == [
+        "denied-peer-ip=0.0.0.0-255.255.255.255",
+        "denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
     ]
     ipam = compose.networks["pages"].ipam
     assert ipam is not None
     subnet = ipaddress.ip_network(ipam.config[0].subnet)
-    assert options["--allowed-peer-ip"] == f"{subnet[0]}-{subnet[-1]}"
-    assert {"--use-auth-secret", "--no-cli", "--no-multicast-peers", "--no-tcp-relay"} <= set(options)
-    assert not {"--user", "--lt-cred-mech", "--no-auth"} & set(options)
-    assert options["--static-auth-secret"] == "${TURN_SECRET}"
-    assert compose.services["app"].environment["TURN_URL"].endswith(f":{options['--listening-port']}")
+    assert options["allowed-peer-ip"] == f"{subnet[0]}-{subnet[-1]}"
+    assert {"use-auth-secret", "no-cli", "no-multicast-peers", "no-tcp-relay"} <= set(options)
+    assert not {"user", "lt-cred-mech", "no-auth"} & set(options)
+    assert options["static-auth-secret"] == "${TURN_SECRET}"
+    assert compose.services["app"].environment["TURN_URL"].endswith(f":{options['listening-port']}")
+
+
+def test_secrets_are_in_no_argument_and_in_no_image() -> None:
+    for service in read_compose().services.values():
+        assert not any("SECRET" in argument or "TOKEN" in argument for argument in service.command)
+    assert "deploy" in (ROOT / ".dockerignore").read_text("utf-8").split(), "the key of the certificate is there"
+    assert "deploy/certificates/" in (ROOT / ".gitignore").read_text("utf-8").split()
 
 
 def test_grafana_finds_its_source_and_its_dashboard() -> None:
