@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .paths import ROOT
 
-PACKAGES = ("voicechat", "offline", "network", "writing")
+PACKAGES = ("voicechat", "offline", "network", "writing", "replicas")
 ENTRY_MODULES = ("app", "realtime_handler")
 
 

@@ -19,6 +19,7 @@ PYTHON_ROOTS = (
     "voicechat",
     "offline",
     "network",
+    "replicas",
     "writing",
     "scripts",
     "benchmarks",

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicechat.config.session_update import SessionMode
@@ -18,11 +19,12 @@ from voicechat.limits.daily_quota import QuotaMeter
 from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
 from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
+from voicechat.protocol.notices import Notice
 from voicechat.security.visitor_key import visitor_key
 from voicechat.upstream.reconnecting_client import EndpointSource
 
 from .error_events import ADMISSION_ERRORS, VISITOR_QUOTA_EXCEEDED, TerminalError, error_for_failure
-from .gateway_client import GatewayClient, GatewaySlot, read_client_hello
+from .gateway_client import GatewayClient, GatewaySlot, has_other_replicas, read_client_hello
 from .gateway_session import GatewaySession
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,9 @@ class RealtimeGateway:
         client = GatewayClient(websocket, hello.dialect)
         endpoint = self._get_endpoint()
         with suppress(WebSocketDisconnect), self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
+            if slot.ticket.refusal is Notice.CLOSING and has_other_replicas(websocket):
+                await websocket.send_denial_response(Response(status_code=503))
+                return
             await websocket.accept(hello.subprotocol)
             error = self._refuse(slot, mode)
             if error is None and isinstance(endpoint, Failure):

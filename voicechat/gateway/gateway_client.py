@@ -24,6 +24,8 @@ from .redaction import REDACTED, redact_text
 STALL_TIMEOUT_S = 60.0
 """Seconds without a message taken before a client is dropped. Pings show nothing: they wait behind the messages."""
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+REPLICAS_HEADER = "x-voice-replicas"
+"""Header of deploy/haproxy.cfg: the replicas that took programs when the proxy checked them last, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ def read_client_hello(websocket: WebSocket) -> ClientHello:
     )
     chosen = next((name for name in ("realtime", BETA_SUBPROTOCOL) if name in offered), None)
     return ClientHello(Dialect.BETA if beta else Dialect.GA, chosen)
+
+
+def has_other_replicas(websocket: WebSocket) -> bool:
+    """Return whether a proxy offers this client to another replica when this one answers 503 to the handshake."""
+    count = websocket.headers.get(REPLICAS_HEADER, "")
+    return count.isascii() and count.isdigit() and int(count[:9]) > 1
 
 
 def _query_param(websocket: WebSocket, name: str) -> str:

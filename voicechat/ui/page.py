@@ -92,6 +92,7 @@ SCRIPT_FILES = (
     "left_pages.js",
     "resume.js",
     "connection_monitor.js",
+    "drain.js",
     "event_streams.js",
     "call_control.js",
     "request_timeouts.js",

@@ -32,6 +32,10 @@ WORD_BESIDE_TIMER_JS = """() => {
   return document.getElementById("voice-timer").textContent !== "" && parseFloat(word.translate) < 0;
 }"""
 """The word below the call button makes room for the time."""
+NOTE_OFFLINE_JS = """() => document.addEventListener("voice-connection", () => {
+  window.wasOffline ||= !window.voiceConnection.isAlive();
+})"""
+"""Notes that the page has lost its server, which may last for milliseconds."""
 NOTICED_WITHIN_S = 2.0
 """Seconds within which a page notices that its server does not answer."""
 NO_ANSWER = "The server does not answer. Waiting for it…"
@@ -217,8 +221,9 @@ def test_cut_connection_to_the_same_server_leaves_no_trace(app: AppProcess, brow
     page.wait_for_messages(2)
     said = page.messages()
     page.mark_document()
+    page.page.evaluate(NOTE_OFFLINE_JS)
     cut[0].close()
-    page.page.wait_for_selector("html[data-offline]")
+    page.wait_until("() => window.wasOffline")
     page.page.wait_for_selector("html:not([data-offline])")
     page.wait_for_stage("speaking")
     assert len(cut) == 2 and page.page.evaluate("window.isEarlierDocument"), "the page was not reloaded"

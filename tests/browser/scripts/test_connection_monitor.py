@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Response, expect
 
 from tests.support.app.app_process import OPERATOR_KEY, AppProcess, running_app
 from tests.support.browser.page_errors import LOST_SERVER_ERRORS
 from tests.support.browser.resumed_page import ResumablePage
 from tests.support.realtime.fake_echo_server import EchoRealtimeServer
+from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 
 pytestmark = pytest.mark.beside
 
@@ -79,3 +80,33 @@ def test_network_that_goes_and_comes_is_shown_and_nothing_is_reloaded(echo_app: 
     page.wait_for_stage("idle")
     assert page.page.evaluate("window.isEarlierDocument")
     page.close()
+
+
+LONG_REPLY_S = 60.0
+"""Seconds of a reply that outlasts a test."""
+
+
+def test_page_of_one_draining_process_stays_and_shows_the_end(browser: Browser, tmp_path: Path) -> None:
+    with (
+        ThreadedRealtimeServer("Tell me a story.", "Once upon a time.", LONG_REPLY_S).running() as model,
+        running_app(tmp_path / "app.log", REALTIME_URL=model.url, REALTIME_API_KEY="sk-test") as app,
+    ):
+        app.wait_for_health(lambda health: health["http"] == 200)
+        page = ResumablePage(browser, app.url)
+        page.press_call_button()
+        page.wait_for_stage("speaking")
+        page.mark_document()
+        with page.page.expect_response(is_question) as first:
+            app.process.terminate()
+        assert first.value.json()["draining"]
+        with page.page.expect_response(is_question):
+            pass  # the answer did not let it move
+        assert page.page.evaluate("window.isEarlierDocument")
+        assert page.page.evaluate("document.documentElement.dataset.moving") is None
+        assert page.status_text().startswith("The server is closing for maintenance")
+        page.close()
+
+
+def is_question(response: Response) -> bool:
+    """Return whether the page has asked for another replica."""
+    return response.url.endswith("/page-connection?again=1")

@@ -49,6 +49,8 @@ class ThreadedRealtimeServer:
         """`spoken`: transcript of every spoken turn. `reply`: text of every reply. `reply_s`: seconds of its audio."""
         self.behaviour = ServerBehaviour.NORMAL
         self.user_transcript, self.reply_text, self.reply_s = spoken, reply, reply_s
+        self.hears_speech = True
+        """Every call begins with a spoken turn."""
         self.handshakes: list[str] = []
         """Path and headers of each handshake."""
         self.received: list[str] = []
@@ -194,7 +196,7 @@ class UpstreamSession:
                 await self._send_reply()
             case "input_audio_buffer.append":
                 self._appended += 1
-                if self._appended == SPEECH_AFTER_FRAMES:
+                if self._appended == SPEECH_AFTER_FRAMES and self._upstream.hears_speech:
                     spoken = server_events.transcription_completed("u1", self._upstream.user_transcript)
                     await self._send(server_events.speech_started("u1"), *server_events.turn_committed("u1"), spoken)
                     await self._send_reply()

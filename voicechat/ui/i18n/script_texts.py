@@ -136,6 +136,10 @@ SCRIPT_TEXTS: TranslationTable = {
         "The server restarts soon. New calls are possible again in a moment.",
         "伺服器即將重新啟動，稍後就能再通話。",
     ),
+    "server_moving": (
+        "Another server takes over. The conversation goes on there in a moment.",
+        "馬上會換一台伺服器，對話會接著繼續。",
+    ),
     "resume_cut": (
         "The call was cut off. What was heard is kept.",
         "通話中斷了，聽到的內容都還在。",

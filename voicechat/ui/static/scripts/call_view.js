@@ -19,8 +19,12 @@
   let earlierSeconds = 0; // of the same call before the page was reloaded
   let leaving = false;
   let notedSecond = -1;
+  let isWaiting = false; // for a slot, or for the server
+  let isHungUp = false; // by the visitor
   /** The server has ended the call because it closes: one that is started in its place is dialled. */
-  const isCutOff = () => document.querySelector('#status [data-notice="closing"]') !== null;
+  const isCutOff = () =>
+    document.querySelector('#status [data-notice="closing"]') !== null ||
+    ("draining" in document.documentElement.dataset && !isHungUp && !LIVE_STAGES.includes(currentStage()));
   const updateTimer = () => {
     if (leaving) return;
     if (!window.voiceConnection.isAlive() || isCutOff()) { // without its server a call is neither up nor over
@@ -28,6 +32,7 @@
       return;
     }
     const now = performance.now() / 1000;
+    isWaiting = window.voiceCallControl.isWanted() && ["connecting", "waiting"].includes(currentStage());
     if (!LIVE_STAGES.includes(currentStage())) {
       if (startedAt) {
         earlierSeconds = 0;
@@ -68,11 +73,14 @@
     showResume(true);
   };
   window.voiceResume.noteRedial = () => {
-    if (startedAt) window.voiceResume.noteCall(performance.now() / 1000 - startedAt, true);
+    updateTimer(); // a call that was hung up a moment ago is over
+    if ((startedAt || isWaiting) && !isHungUp) window.voiceResume.noteCall(startedAt ? performance.now() / 1000 - startedAt : earlierSeconds, true);
+    leaving = true; // the note is the last word, also while the next page takes long to answer
   };
   /** Wait until the page can call. */
   const offerWhenReady = (earlierCall) => {
-    const isReady = () => document.getElementById("voice-resume") && ["idle", "failed"].includes(currentStage());
+    const button = `${CALL} button[aria-label="start stream"]`;
+    const isReady = () => ["idle", "failed"].includes(currentStage()) && ["#voice-resume", button].every((each) => document.querySelector(each));
     if (isReady()) return offerResume(earlierCall);
     const waiting = new MutationObserver(() => {
       if (!isReady()) return;
@@ -91,7 +99,9 @@
     const button = target.closest(`${CALL} button[aria-label="start stream"]`);
     if (button || target.closest("#voice-resume-call, #voice-clear")) showResume(false);
     if (target.closest("#voice-clear")) earlierSeconds = 0;
-    if ((button && button.dataset.state !== "start") || target.closest("#voice-clear")) {
+    const hangsUp = button !== null && button.dataset.state !== "start";
+    if (button) isHungUp = hangsUp;
+    if (hangsUp || target.closest("#voice-clear")) {
       window.voiceResume.noteCall(null); // hung up: a reloaded page does not go on, and does not dial
       if (!window.voiceConnection.isAlive()) startedAt = 0;
     }

@@ -3,6 +3,7 @@
 (() => {
   "use strict";
   const RETRY_MS = 500;
+  const FIRST_RETRY_MS = 50; // behind a proxy, another replica answers at once
   const POLL_MS = 2000; // where no WebSocket can be held
   const ANSWER_WITHIN_MS = 2000;
   const TOO_MANY_PAGES = 1013; // page_connection.py
@@ -23,11 +24,14 @@
     root.toggleAttribute("data-offline", !now);
     document.dispatchEvent(new Event("voice-connection"));
   };
-  const reload = () => {
+  /** Load the page again, which resumes: from the same address, or from another one. */
+  const reload = (address = null) => {
     if (leaving) return;
     leaving = true;
     window.voiceResume.noteRedial?.();
-    location.reload();
+    window.voiceOutbox?.keepDrafts();
+    if (address) location.replace(address);
+    else location.reload();
   };
   const url = () => new URL("page-connection", document.baseURI);
   /** The server has said who it is. */
@@ -57,8 +61,9 @@
     };
     socket.onclose = ({ code }) => {
       if (code === TOO_MANY_PAGES || !hasOpened) return poll();
+      const wasAlive = alive;
       setAlive(false);
-      setTimeout(connect, RETRY_MS);
+      setTimeout(connect, wasAlive ? FIRST_RETRY_MS : RETRY_MS);
     };
   };
   /** Ask over HTTP who the server is. Return whether it answered. */
@@ -146,6 +151,6 @@
   window.addEventListener("online", check);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && check());
   document.addEventListener("resume", check);
-  window.voiceConnection = { isAlive: () => alive, check };
+  window.voiceConnection = { isAlive: () => alive, check, processId: () => processId, moveTo: reload };
   connect();
 })();

@@ -98,6 +98,7 @@
   const writeCopy = (record) => session.write(COPY, record) || session.write(COPY, null);
   /** Take the answer to a save. One that was asked for before the conversation changed is dropped. */
   const put = async (answer) => {
+    answered = asked;
     const { asked_for: id, ...changes } = answer ? JSON.parse(answer) : {};
     if (!id || id !== session.read(CURRENT) || isChanging()) return;
     const record = join(changes);
@@ -108,18 +109,24 @@
   };
   let savedFor = "";
   let savedAt = 0;
+  let asked = 0; // saves that the server was asked for
+  let answered = 0; // of these, those before the newest answer
   /** Ask the server for the record when a message has come, when a turn is over, and again and again during a reply. */
-  const saveWhenSettled = () => {
-    if (isChanging()) return;
+  const stateOf = () => {
     const stages = ["#status [data-stage]", "#text-status [data-stage]"].map((each) => document.querySelector(each)?.dataset.stage ?? "");
     const messages = document.querySelectorAll(MESSAGES).length;
     const isSettled = stages.every((stage) => stage === "" || SETTLED.includes(stage));
-    const state = `${isSettled} ${messages}`;
+    return { messages, isSettled, state: `${isSettled} ${messages}` };
+  };
+  const saveWhenSettled = () => {
+    if (isChanging()) return;
+    const { messages, isSettled, state } = stateOf();
     const every = Math.max(SAVE_EVERY_MS, (session.read(COPY)?.length ?? 0) * MS_PER_CHARACTER);
     if (state === savedFor && (isSettled || performance.now() - savedAt < every)) return;
     savedFor = state;
     if (!messages || !window.voiceConnection.isAlive()) return;
     savedAt = performance.now();
+    asked += 1;
     document.getElementById("history-save")?.click();
   };
   setInterval(saveWhenSettled, SAVE_EVERY_MS / 4);
@@ -239,6 +246,8 @@
     restored: looked,
     isKept,
     isFull: () => isFull,
+    /** The browser's copy has all that was said. */
+    isSaved: () => answered === asked && savedFor === stateOf().state,
     listAll,
     find,
     remove,

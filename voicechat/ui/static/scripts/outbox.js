@@ -7,6 +7,7 @@
   const STATES = { waiting: text.outbox_waiting, sending: text.outbox_sending, refused: text.outbox_refused };
   const LIVE = ["listening", "hearing", "thinking", "speaking"];
   const KEY = "voice-outbox";
+  const DRAFTS = "voice-drafts"; // sessionStorage: what stood in the message boxes of a page that left by itself
   const SLOW_MS = 1000; // until a message on its way is shown, and the connection checked
   const RESEND_MS = 10000;
   const MAX_TRIES = 3; // unanswered, although the server answers otherwise
@@ -136,6 +137,10 @@
       const { id, pictures } = message ?? { id: "" };
       return [message?.text ?? "", pictures?.length ? JSON.stringify({ id, pictures }) : id];
     },
+    /** No message is on its way. */
+    isIdle: () => TABS.every((tab) => underway[tab] === null),
+    /** Keep what stands in the message boxes for the page that takes the place of this one. */
+    keepDrafts: () => session.write(DRAFTS, JSON.stringify(TABS.map((tab) => box(tab)?.value ?? ""))),
     /** Forget all messages. */
     erase: () => {
       for (const tab of TABS) {
@@ -192,8 +197,14 @@
 
   // ---------------------------------------------------------------- start, and changes of the page
   const RESTORED_WITHIN_MS = 5000;
+  const restoreDrafts = () => {
+    const drafts = JSON.parse(session.read(DRAFTS) ?? "[]");
+    session.write(DRAFTS, null);
+    TABS.forEach((tab, i) => drafts[i] && box(tab)?.value === "" && setBox(tab, drafts[i]));
+  };
   const start = async () => {
     await window.voiceResume.token();
+    restoreDrafts();
     try {
       const kept = JSON.parse(session.read(KEY) ?? "{}");
       for (const tab of TABS) queues[tab].unshift(...(kept[tab] ?? []).filter(isMessage));

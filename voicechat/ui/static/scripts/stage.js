@@ -26,6 +26,7 @@
       status.dataset.stage = "loading";
       status.querySelector(".sentence").textContent = text.server_draining;
     }
+    for (const each of document.querySelectorAll(".status-bar .status")) window.voiceDrain.showMoving(each);
     set("call", call);
     set("server", status?.dataset.server);
     set("voice", call === "free" || call === "off" ? "" : VOICES[stage] ?? "");

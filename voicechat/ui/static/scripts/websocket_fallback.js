@@ -127,19 +127,23 @@
     return false;
   };
   const KEY = "voice-web-only"; // the visitor's choice: calls use the WebSocket at once
-  const { local } = window.voiceStorage;
+  const SUSPECT = "voice-udp-suspect"; // sessionStorage: when UDP failed for a call of this tab
+  const SUSPECT_MS = 600000; // later, the network may be another one
+  const { local, session } = window.voiceStorage;
   let isPreferred = local.read(KEY) === "on";
-  let udpSuspect = false;
-  window.addEventListener("online", () => {
-    udpSuspect = false; // the network may have changed
-  });
+  let udpSuspect = Date.now() - Number(session.read(SUSPECT) ?? 0) < SUSPECT_MS;
+  const setUdpSuspect = (on) => {
+    udpSuspect = on;
+    session.write(SUSPECT, on ? String(Date.now()) : null);
+  };
+  window.addEventListener("online", () => setUdpSuspect(false)); // the network may have changed
   const watchForFirstPacket = async (connection, native) => {
     const timeoutMs = isPreferred ? 0 : udpSuspect ? SUSPECT_TIMEOUT_MS : FIRST_PACKET_TIMEOUT_MS;
     let since = performance.now();
     let connected = false;
     while (window.voiceCallControl.isCurrent(connection) && !activeCall) {
       if (await hasReceivedRtp(connection)) {
-        udpSuspect = false;
+        if (udpSuspect) setUdpSuspect(false);
         return;
       }
       if (!connected && native() === "connected") {
@@ -147,7 +151,7 @@
         since = performance.now();
       }
       if (performance.now() - since >= timeoutMs) {
-        udpSuspect = true;
+        setUdpSuspect(true);
         switchToWebSocket(connection);
       }
       await delay(200);

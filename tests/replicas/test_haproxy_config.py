@@ -1,0 +1,125 @@
+"""HAProxy configuration: what is rendered, and that HAProxy takes it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicas import haproxy_config
+from replicas.haproxy_config import (
+    MAX_REPLICAS,
+    HaproxyValueError,
+    NamedReplicas,
+    render_compose_config,
+    render_haproxy_config,
+)
+from tests.support.network.certificates import make_server_context
+from tests.support.paths import ROOT
+from tests.support.scale.haproxy_process import haproxy_path
+from voicechat.gateway.gateway_client import REPLICAS_HEADER
+from voicechat.server.application import ROUTE_RULES
+from voicechat.server.routes import WEBSOCKET_ROUTES
+
+TWO = ("127.0.0.1:7861", "127.0.0.1:7862")
+SECRET = "0123456789abcdef"
+
+
+def check(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Let HAProxy check a configuration."""
+    config = folder / "haproxy.cfg"
+    config.write_text(text)
+    return subprocess.run([haproxy_path(), "-c", "-f", str(config)], capture_output=True, text=True)
+
+
+def test_file_of_the_repository_is_the_rendering_of_the_default_values(capsys: pytest.CaptureFixture[str]) -> None:
+    haproxy_config.main([])
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text("utf-8")
+    assert capsys.readouterr().out == render_compose_config() == text
+
+
+@pytest.mark.parametrize("replicas", [TWO, ("app.example:7860",), NamedReplicas(), NamedReplicas("app:80", 30)])
+@pytest.mark.parametrize("has_certificate", [False, True], ids=["http", "https"])
+def test_haproxy_takes_every_variant_without_a_warning(
+    replicas: tuple[str, ...] | NamedReplicas, has_certificate: bool, tmp_path: Path
+) -> None:
+    pem = tmp_path / "voice.pem"
+    make_server_context("voice.example", pem)
+    more = {"certificate": str(pem), "redirect_from": "*:8080"} if has_certificate else {}
+    text = render_haproxy_config("*:8443", replicas, SECRET, **more).replace("app.example", "localhost")
+    done = check(tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr and "ALERT" not in done.stderr
+
+
+def test_haproxy_takes_the_file_of_the_repository(tmp_path: Path) -> None:
+    pem = tmp_path / "voice.pem"
+    make_server_context("voice.example", pem)
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text("utf-8")
+    assert text.count("/etc/haproxy/certificates/voice.pem") == 1
+    done = check(tmp_path, text.replace("/etc/haproxy/certificates/voice.pem", str(pem)))
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
+
+
+def test_command_line_renders_what_its_options_say(capsys: pytest.CaptureFixture[str]) -> None:
+    haproxy_config.main(["--listen", ":80", "--replica", TWO[0], "--replica", TWO[1], "--cookie-secret", SECRET])
+    assert capsys.readouterr().out == render_haproxy_config(":80", TWO, SECRET)
+    haproxy_config.main(["--listen", ":80", "--replica-name", "voice:1", "--replica-count", "3"])
+    assert capsys.readouterr().out == render_haproxy_config(":80", NamedReplicas("voice:1", 3))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--listen", ":80"], ["--replica", TWO[0]], ["--listen", "no port", "--replica", TWO[0]]],
+)
+def test_command_line_without_an_address_ends_with_its_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        haproxy_config.main(arguments)
+    assert ended.value.code == 2 and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "more"),
+    [
+        ((":80", ()), {}),
+        ((":80", TWO * 2), {}),
+        ((":80", [f"h:{port}" for port in range(1, MAX_REPLICAS + 2)]), {}),
+        ((":80", NamedReplicas(max_count=0)), {}),
+        ((":80", NamedReplicas("app")), {}),
+        ((":80", TWO, "short"), {}),
+        ((":80", TWO), {"redirect_from": ":81"}),
+        ((":80", TWO), {"certificate": "/a b.pem"}),
+    ],
+)
+def test_values_that_haproxy_could_misread_are_refused(values: tuple[object, ...], more: dict[str, str]) -> None:
+    with pytest.raises(HaproxyValueError):
+        render_haproxy_config(*values, **more)  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=30))
+def test_value_never_adds_a_line_or_a_word(text: str) -> None:
+    plain = render_haproxy_config("*:8080", TWO, SECRET)
+    for values in ((text, TWO, SECRET), ("*:8080", (text,), SECRET), ("*:8080", TWO, text)):
+        try:
+            rendered = render_haproxy_config(*values)
+        except HaproxyValueError:
+            continue
+        words = {len(line.split()) for line in rendered.splitlines()}
+        assert len(rendered.splitlines()) <= len(plain.splitlines())
+        assert words <= {len(line.split()) for line in plain.splitlines()}
+
+
+def test_paths_are_those_of_the_app() -> None:
+    with_token = {
+        str(rule.path.pattern).partition("/[")[0].replace("\\", "")
+        for rule in ROUTE_RULES
+        if not isinstance(rule.path, str) and rule.path.pattern.endswith(r"/[\w-]+")
+    }
+    assert with_token <= set(haproxy_config.TOKEN_PATHS)
+    assert set(haproxy_config.PROGRAM_PATHS) == set(WEBSOCKET_ROUTES)
+    assert REPLICAS_HEADER in render_haproxy_config(":80", TWO).lower()

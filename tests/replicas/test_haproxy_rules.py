@@ -1,0 +1,146 @@
+"""Rules of HAProxy in front of two fake replicas: stickiness, drain, what it refuses and what it logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.support.scale.fake_replica import DRAINING, HEALTHY, FakeReplica
+from tests.support.scale.haproxy_process import HaproxyProcess, running_haproxy
+
+CANARY = "canary4711"
+
+
+class Front:
+    """HAProxy, its replicas, and visitors."""
+
+    def __init__(self, proxy: HaproxyProcess, replicas: list[FakeReplica]) -> None:
+        self.proxy, self.replicas = proxy, replicas
+
+    def visitor(self) -> httpx.Client:
+        """Return a browser without cookies."""
+        return httpx.Client(base_url=self.proxy.url, trust_env=False, timeout=20)
+
+    def requests(self) -> list[tuple[str, dict[str, str]]]:
+        return [request for each in self.replicas for request in each.requests]
+
+    def drain(self, name: str) -> FakeReplica:
+        """Let a replica drain, wait until HAProxy knows it, and return the other one."""
+        (drained,) = (each for each in self.replicas if each.name == name)
+        (other,) = (each for each in self.replicas if each is not drained)
+        drained.health = DRAINING
+        self.proxy.wait_for_replicas(1)
+        return other
+
+
+@pytest.fixture(scope="module")
+def running_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    one, two = FakeReplica("one"), FakeReplica("two")
+    with one.running(), two.running():
+        folder = tmp_path_factory.mktemp("haproxy")
+        with running_haproxy(folder, [one.address, two.address]) as proxy:
+            yield Front(proxy, [one, two])
+
+
+@pytest.fixture
+def front(running_front: Front) -> Front:
+    for each in running_front.replicas:
+        each.health, each.refuses_programs = HEALTHY, False
+        each.requests.clear()
+    running_front.proxy.wait_for_replicas(2)
+    return running_front
+
+
+def test_visitor_stays_at_one_replica_and_visitors_are_spread(front: Front) -> None:
+    names = []
+    for _ in range(4):
+        with front.visitor() as visitor:
+            names.append(visitor.get("/").text)
+            assert {visitor.get("/config").text for _ in range(3)} == {names[-1]}
+    assert set(names) == {"one", "two"}
+
+
+def test_draining_replica_keeps_its_visitors_and_gets_no_new_ones(front: Front) -> None:
+    with front.visitor() as known:
+        name = known.get("/").text
+        other = front.drain(name)
+        assert known.post("/gradio_api/queue/join").text == name
+        for _ in range(3):
+            with front.visitor() as new:
+                assert new.get("/").text == other.name
+        assert known.get("/").text == name
+
+
+def test_page_that_asks_again_gets_another_replica_and_its_cookie(front: Front) -> None:
+    with front.visitor() as visitor:
+        visitor.cookies.set("voice_visitor", "abc", domain="127.0.0.1")
+        name = visitor.get("/").text
+        other = front.drain(name)
+        asked = visitor.get("/page-connection?again=1")
+        assert (asked.text, "set-cookie" in asked.headers) == (other.name, False)
+        assert visitor.get("/page-connection").text == name
+        assert visitor.get("/?again=1").text == other.name
+        assert visitor.get("/config").text == other.name
+        assert "voice_visitor=abc" in other.requests[-1][1]["cookie"]
+        assert "voice_replica" not in other.requests[-1][1]["cookie"], "the cookie is HAProxy's own"
+
+
+def test_health_counts_the_replicas_that_take_visitors(front: Front) -> None:
+    with front.visitor() as visitor:
+        assert visitor.get("/health").json() == {"status": "ok", "replicas": 2}
+        front.replicas[0].health = '{"status": "unreachable"}'  # the page explains it
+        front.drain("two")
+        assert visitor.get("/health").json() == {"status": "ok", "replicas": 1}
+        front.replicas[0].health = DRAINING
+        front.proxy.wait_for_replicas(0)
+        refused = visitor.get("/health")
+        assert (refused.status_code, refused.json()) == (503, {"status": "no replica"})
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/%6Detrics", "/metric%73?x=1", "/voice/metrics"])
+def test_metrics_of_a_random_replica_are_not_served(front: Front, path: str) -> None:
+    with front.visitor() as visitor:
+        assert visitor.get(path).status_code == 404
+    assert front.requests() == []
+
+
+def test_forged_headers_do_not_reach_a_replica(front: Front) -> None:
+    names = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Voice-Replicas")
+    with front.visitor() as visitor:
+        visitor.get("/", headers=dict.fromkeys(names, CANARY))
+        visitor.get("/v1/realtime", headers=dict.fromkeys(names, CANARY))
+    (_, page), (_, program) = sorted(front.requests())
+    for received in (page, program):
+        assert received["x-forwarded-for"] == "127.0.0.1"
+        assert received["x-forwarded-proto"] == "http"
+        assert CANARY not in str(received)
+    assert "x-voice-replicas" not in page and program["x-voice-replicas"] == "2"
+
+
+def test_program_that_a_replica_refuses_goes_to_the_other_one(front: Front) -> None:
+    front.replicas[0].refuses_programs = True
+    with front.visitor() as program:
+        assert {program.get("/v1/realtime").text for _ in range(4)} == {"two"}
+    assert front.replicas[0].requests, "it was asked first"
+
+
+def test_log_has_no_query_and_no_token(front: Front) -> None:
+    paths = ("/voice-socket", "/voice-export", "/voice-image", "/gradio_api/heartbeat", "/voice/voice-socket")
+    with front.visitor() as visitor:
+        for path in paths:
+            assert visitor.get(f"{path}/{CANARY}", params={"api_key": CANARY}).status_code == 200
+        visitor.get("/v1/realtime", params={"api_key": CANARY})
+    assert sum(CANARY in path for path, _ in front.requests()) == len(paths) + 1, "the replicas get everything"
+    log = front.proxy.log_path.read_text()
+    assert all(f" GET {path}/_\n" in log for path in paths) and " GET /v1/realtime\n" in log
+    assert CANARY not in log
+
+
+def test_logins_of_one_address_are_limited(front: Front) -> None:
+    with front.visitor() as visitor:
+        allowed = [visitor.post(path).status_code for path in ["/login", "/log%69n"] * 6]
+        assert allowed == [200] * 12
+        assert [visitor.post(path).status_code for path in ("/login", "/log%69n", "/login/")] == [429] * 3
+        assert visitor.get("/").status_code == 200

@@ -1,0 +1,1 @@
+"""Several replicas of the app behind one HAProxy, with real processes."""

@@ -1,0 +1,63 @@
+"""Fake replica: answers every request with its name, and remembers what HAProxy has sent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HEALTHY, DRAINING = '{"status": "ok"}', '{"status": "draining"}'
+
+
+class FakeReplica:
+    """An HTTP server with a name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.health = HEALTHY
+        """The body of /health."""
+        self.refuses_programs = False
+        """Programs get 503."""
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        """Path and headers of each request; those of health checks are left out."""
+        self.address = ""
+
+    def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Return status and body for a request."""
+        if path == "/health":
+            return (200 if self.health == HEALTHY else 503), self.health
+        self.requests.append((path, headers))
+        return (503 if self.refuses_programs and path.startswith("/v1/realtime") else 200), self.name
+
+    @contextmanager
+    def running(self) -> Iterator[FakeReplica]:
+        """Serve until the block ends."""
+        replica = self
+
+        class NameHandler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                status, body = replica.answer(self.path, {name.lower(): value for name, value in self.headers.items()})
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            do_POST = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), NameHandler)
+        server.daemon_threads = True
+        self.address = f"127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(10)
