@@ -18,6 +18,7 @@ from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
 from voicechat.audio.uplink_buffer import UplinkBuffer
 from voicechat.config.settings import Settings
 from voicechat.conversation.chinese import traditional_chinese
+from voicechat.limits.admission import Admission
 from voicechat.limits.billing import BillingService
 from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
 from voicechat.protocol.failures import Failure
@@ -41,7 +42,7 @@ class RealtimeHandler(PacedStreamHandler):
         self,
         settings: Settings,
         resolve_endpoint: EndpointResolver,
-        admission: AdmissionController | None = None,
+        admission: Admission | None = None,
         billing: BillingService | None = None,
         tools: ToolRuntime | None = None,
         *,

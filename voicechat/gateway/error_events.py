@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from voicechat.limits.admission import SLOT_LOST
 from voicechat.limits.pricing import SpendStatus
 from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.failures import Failure
@@ -162,7 +163,17 @@ VISITOR_QUOTA_EXCEEDED = TerminalError(
 SERVER_CLOSING = TerminalError(
     "server_closing", 1012, "This server is closing. Connect again in a minute.", type="server_error"
 )
-ADMISSION_ERRORS = {Notice.SERVER_BUSY: SESSION_LIMIT_REACHED, Notice.CLOSING: SERVER_CLOSING}
+SLOT_TAKEN = TerminalError(
+    "slot_taken",
+    1012,
+    "This server did not run for a while, and another session has the slot. Connect again.",
+    type="server_error",
+)
+ADMISSION_ERRORS: dict[Notice | Failure, TerminalError] = {
+    Notice.SERVER_BUSY: SESSION_LIMIT_REACHED,
+    Notice.CLOSING: SERVER_CLOSING,
+    SLOT_LOST: SLOT_TAKEN,
+}
 """Notice of the admission control -> error for the client."""
 _SERVER_UNREACHABLE = TerminalError("server_unreachable", 1014, UNREACHABLE_MESSAGE, type="server_error")
 

@@ -6,17 +6,18 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Settings
+from voicechat.limits.admission import Admission, AdmissionKind, ConcurrencyLimits, needs_offline_session
 from voicechat.limits.billing import BillingService, SessionBilling
 from voicechat.limits.daily_quota import QuotaMeter
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits, needs_offline_session
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.endpoint import Endpoint
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
@@ -38,7 +39,7 @@ class RealtimeGateway:
         settings: Settings,
         endpoint: EndpointSource,
         billing: BillingService | None = None,
-        admission: AdmissionController | None = None,
+        admission: Admission | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -62,18 +63,19 @@ class RealtimeGateway:
         websocket.scope["query_string"] = b""  # uvicorn logs the address, which may hold a key
         client = GatewayClient(websocket, hello.dialect)
         endpoint = self._get_endpoint()
-        with suppress(WebSocketDisconnect), self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
-            if slot.ticket.refusal is Notice.CLOSING and has_other_replicas(websocket):
-                await websocket.send_denial_response(Response(status_code=503))
-                return
-            await websocket.accept(hello.subprotocol)
-            error = self._refuse(slot, mode)
-            if error is None and isinstance(endpoint, Failure):
-                error = error_for_failure(endpoint)
-            if error is not None:
-                await client.close(error.close_frame, error)
-            elif isinstance(endpoint, Endpoint):
-                await self._run_session(client, endpoint, mode, slot)
+        with suppress(WebSocketDisconnect):
+            async with self._claim_slot(mode, visitor_key(websocket), endpoint) as slot:
+                if slot.ticket.refusal is Notice.CLOSING and has_other_replicas(websocket):
+                    await websocket.send_denial_response(Response(status_code=503))
+                    return
+                await websocket.accept(hello.subprotocol)
+                error = self._refuse(slot, mode)
+                if error is None and isinstance(endpoint, Failure):
+                    error = error_for_failure(endpoint)
+                if error is not None:
+                    await client.close(error.close_frame, error)
+                elif isinstance(endpoint, Endpoint):
+                    await self._run_session(client, endpoint, mode, slot)
 
     def _refuse(self, slot: GatewaySlot, mode: SessionMode) -> TerminalError | None:
         """Return why this client gets no session, or None when it gets one."""
@@ -105,16 +107,20 @@ class RealtimeGateway:
         finally:
             billing.close("hung_up")
 
-    @contextmanager
-    def _claim_slot(self, mode: SessionMode, visitor: str, endpoint: Endpoint | Failure) -> Iterator[GatewaySlot]:
+    @asynccontextmanager
+    async def _claim_slot(
+        self, mode: SessionMode, visitor: str, endpoint: Endpoint | Failure
+    ) -> AsyncIterator[GatewaySlot]:
         """Claim a slot and release it at the end. `slot.ticket.refusal` is set when all slots are taken."""
         slot = GatewaySlot(self._clock)
         slot.ticket = self._admission.request_admission(
             slot, AdmissionKind.API_CLIENT, visitor, uses_offline=needs_offline_session(endpoint)
         )
-        counted = slot.ticket.refusal is None
-        self._session_counts[mode] += counted
+        counted = False
         try:
+            await slot.ticket.decided()
+            counted = slot.ticket.refusal is None
+            self._session_counts[mode] += counted
             yield slot
         finally:
             self._session_counts[mode] -= counted

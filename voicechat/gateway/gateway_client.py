@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from voicechat.limits.admission import SLOT_LOST, AdmissionTicket
 from voicechat.limits.daily_quota import QuotaMeter
-from voicechat.limits.waiting_queue import AdmissionTicket
 from voicechat.protocol.beta_dialect import Dialect, server_to_beta
 from voicechat.protocol.event_fields import RawEvent
 from voicechat.protocol.json_codec import write_json
@@ -70,8 +70,13 @@ class GatewaySlot:
         self.shutdown_deadline: float | None = None
         """Time on this clock. None while the app is not shutting down."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Another session has the slot, because this replica did not run for a while."""
+        return self.ticket.refusal is SLOT_LOST
+
     def on_admission_changed(self) -> None:
-        """Do nothing: a program never waits in the queue."""
+        """Do nothing: a program awaits `AdmissionTicket.decided`, and its session asks `is_lost` regularly."""
 
     def on_shutdown(self, grace_s: float) -> None:
         """Start the grace period of the app's shutdown."""

@@ -44,6 +44,7 @@ from .error_events import (
     SERVER_CLOSING,
     SESSION_EXPIRED,
     SESSION_IDLE,
+    SLOT_TAKEN,
     VISITOR_QUOTA_EXCEEDED,
     CloseFrame,
     TerminalError,
@@ -173,6 +174,8 @@ class GatewaySession:
             return BUDGET_ERRORS[budget]
         if self._mode is SessionMode.VOICE and self._slot.quota_meter.must_end(quiet, now):
             return VISITOR_QUOTA_EXCEEDED
+        if self._slot.is_lost:
+            return SLOT_TAKEN
         if self._slot.shutdown_deadline is not None and (quiet or now >= self._slot.shutdown_deadline):
             return SERVER_CLOSING
         if now - self._last_event_at >= IDLE_TIMEOUT_S:

@@ -19,9 +19,9 @@ from voicechat import TITLE, VERSION
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.admission import Admission, AdmissionKind
 from voicechat.limits.billing import BillingService
 from voicechat.limits.pricing import SpendLimits
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
 from voicechat.protocol.failures import Failure
 from voicechat.security.guard import Guard
 from voicechat.server.gradio_patches.error_logging import EXCEPTION_HANDLERS
@@ -51,8 +51,9 @@ from .gc_scheduler import GcScheduler
 from .graceful_shutdown import GracefulShutdown
 from .prometheus import Metrics
 from .routes import Health, build_router
+from .shared_services import SharedServices, SlotUse
 
-HandlerFactory = Callable[[Settings, EndpointResolver, AdmissionController, BillingService, ToolRuntime], CallHandler]
+HandlerFactory = Callable[[Settings, EndpointResolver, Admission, BillingService, ToolRuntime], CallHandler]
 """Create the prototype of all calls: `realtime_handler.RealtimeHandler`."""
 
 ROUTE_RULES = (
@@ -74,7 +75,8 @@ class Application:
         self.settings = settings
         command = COMMAND_WITH_DOWNLOAD if settings.fetch_models else COMMAND
         self.embedded_server = EmbeddedServer(command) if settings.server_kind is ServerKind.OFFLINE else None
-        self.admission = AdmissionController(ConcurrencyLimits.from_settings(settings))
+        self.shared = SharedServices(settings)
+        self.admission = self.shared.admission
         self.gc_scheduler = GcScheduler(self.admission)
         self.downloads = Downloads()
         self.metrics = Metrics()
@@ -167,6 +169,7 @@ class Application:
         if self.embedded_server is not None:
             self.metrics.set_embedded_phase(self.embedded_server.phase)
         self.metrics.set_queue_length(self.admission.queue_length)
+        self.metrics.set_shared_state(self.shared.replica_id, self.shared.status, self.shared.slot_use())
         return self.metrics.render()
 
     async def health(self) -> Health:
@@ -180,6 +183,7 @@ class Application:
         else:
             detail = await self.upstream_probe.check() if self.upstream_probe else ""
             status = "unreachable" if detail else "ok"
+        counts = self.admission.count_everywhere()
         return Health(
             status=status,
             server=self.settings.server_kind,
@@ -189,12 +193,21 @@ class Application:
             uptime_s=round(time.monotonic() - self.started_at, 1),
             version=VERSION,
             detail=detail,
+            replica=self.shared.replica_id,
+            shared_state=self.shared.status,
+            replicas=counts.replicas,
+            slots=self.shared.slot_use(),
+            waiting=SlotUse(self.admission.queue_length, counts.queued, self.admission.limits.queue_length),
         )
 
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         """Run the periodic tasks in this event loop."""
-        async with self.gc_scheduler.run_in_background(), self.page_resume.run_in_background():
+        async with (
+            self.shared.run_in_background(),
+            self.gc_scheduler.run_in_background(),
+            self.page_resume.run_in_background(),
+        ):
             yield
 
     def start(self) -> None:

@@ -13,7 +13,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from voicechat.limits.waiting_queue import AdmissionController
+from voicechat.limits.admission import Admission
 
 GEN0_THRESHOLD, GEN1_THRESHOLD = gc.get_threshold()[:2]
 GEN2_DISABLED = 2**31 - 1
@@ -42,7 +42,7 @@ def _collect_and_freeze() -> None:
 class GcScheduler:
     """Scheduler of one process with this admission controller."""
 
-    def __init__(self, admission: AdmissionController) -> None:
+    def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self._ended_at_last_collection = admission.finished_count
 

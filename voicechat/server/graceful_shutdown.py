@@ -22,7 +22,7 @@ from typing import NoReturn
 import uvicorn
 from gradio.tunneling import CURRENT_TUNNELS
 
-from voicechat.limits.waiting_queue import AdmissionController
+from voicechat.limits.admission import Admission
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class GracefulShutdown:
 
     def __init__(
         self,
-        admission: AdmissionController,
+        admission: Admission,
         drain_s: float,
         announce_drain: Callable[[], Awaitable[None]] | None = None,
     ) -> None:

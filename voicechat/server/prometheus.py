@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,15 +21,18 @@ from prometheus_client import (
     Enum,
     Gauge,
     Histogram,
+    Info,
     ProcessCollector,
     generate_latest,
 )
 
 from voicechat.config.session_update import SessionMode
 from voicechat.conversation.incomplete_reason import IncompleteReason
+from voicechat.limits.admission import AdmissionKind
 from voicechat.limits.pricing import TokenUsage
 
 from .embedded_server import EmbeddedServerPhase
+from .shared_services import SharedStateStatus, SlotUse
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 LATENCY_BUCKETS_S = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -87,6 +91,18 @@ class Metrics:
             "messages_incomplete", "Answers, and texts of spoken turns, whose rest is missing.", ["reason"], **made
         )
         self._waiting = Gauge("visitors_waiting", "Visitors in the waiting queue.", **made)
+        self._slots = Gauge("slots_taken", "Slots taken at this replica, by kind of session.", ["kind"], **made)
+        self._slots_everywhere = Gauge(
+            "slots_taken_everywhere", "Slots taken at all replicas together, as this one knows them.", ["kind"], **made
+        )
+        self._slot_limit = Gauge("slots_limit", "Slots that all replicas together have.", ["kind"], **made)
+        self._replica = Info("replica", "Random name of this process.", **made)
+        self._shared_state = Enum(
+            "shared_state",
+            "Whether Redis answers; memory without it.",
+            states=[status.value for status in SharedStateStatus],
+            **made,
+        )
         self._tool_calls = Counter("tool_calls", "Calls of tools, by how they ended.", ["tool", "outcome"], **made)
         self._tool_seconds = Histogram(
             "tool_seconds", "Running time of tools.", ["tool"], buckets=TOOL_BUCKETS_S, **made
@@ -152,6 +168,17 @@ class Metrics:
     def set_queue_length(self, visitors: int) -> None:
         """Set the number of visitors in the waiting queue."""
         self._waiting.set(visitors)
+
+    def set_shared_state(
+        self, replica_id: str, status: SharedStateStatus, slots: Mapping[AdmissionKind, SlotUse]
+    ) -> None:
+        """Set the name of this process, whether Redis answers, and the slots taken here and at all replicas."""
+        self._replica.info({"id": replica_id})
+        self._shared_state.state(status.value)
+        for kind, use in slots.items():
+            self._slots.labels(kind.value).set(use.here)
+            self._slots_everywhere.labels(kind.value).set(use.everywhere)
+            self._slot_limit.labels(kind.value).set(use.limit)
 
     def set_embedded_phase(self, phase: EmbeddedServerPhase) -> None:
         """Set the phase of the embedded server. Without one it is never called, and the metric does not exist."""

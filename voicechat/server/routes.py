@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,9 +15,11 @@ from starlette.websockets import WebSocket
 from voicechat import TITLE, VERSION
 from voicechat.config.session_update import SessionMode
 from voicechat.gateway.gateway import RealtimeGateway
+from voicechat.limits.admission import AdmissionKind
 from voicechat.security.route_access import WEBSOCKET_METHOD, RouteAccess, RouteRule
 
 from .prometheus import METRICS_CONTENT_TYPE
+from .shared_services import SharedStateStatus, SlotUse
 
 WEBSOCKET_ROUTES = {
     "/realtime-voice": SessionMode.VOICE,
@@ -53,6 +55,16 @@ class Health:
     version: str
     detail: str = ""
     """One sentence with the reason of any status but "ok"."""
+    replica: str = ""
+    """Random name of this process."""
+    shared_state: SharedStateStatus = SharedStateStatus.MEMORY
+    """Whether Redis answers; "memory" without `REDIS_URL`."""
+    replicas: int = 1
+    """Processes that share their slots, as far as this one knows."""
+    slots: dict[AdmissionKind, SlotUse] = field(default_factory=dict)
+    """Slots taken by kind of session: here, at all replicas, and the limit."""
+    waiting: SlotUse = field(default_factory=lambda: SlotUse(0, 0, 0))
+    """Visitors in the waiting queue."""
 
 
 def build_router(

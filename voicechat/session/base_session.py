@@ -2,8 +2,10 @@
 
 A session lives in one event loop and has one state, `CallStage`. Its resources hang on that state:
 
-    start() ── queued ── admitted ──▶ `LiveCall` exists ── end ──▶ everything released
-          └── refused ──▶ FAILED
+    start() ── pending ── queued ── admitted ──▶ `LiveCall` exists ── end ──▶ everything released
+                  └── refused ──▶ FAILED             └── slot lost ──▶ FAILED
+
+Only a shared state leaves a ticket pending; until it answers, the session is connecting.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ from voicechat.audio.playback_buffer import Truncation
 from voicechat.config.session_update import SessionMode
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.billing import BillingService, SessionBilling
-from voicechat.limits.daily_quota import QuotaMeter
-from voicechat.limits.pricing import SpendStatus
-from voicechat.limits.waiting_queue import (
-    AdmissionController,
+from voicechat.limits.admission import (
+    Admission,
     AdmissionKind,
     AdmissionState,
     AdmissionTicket,
     needs_offline_session,
 )
+from voicechat.limits.billing import BillingService, SessionBilling
+from voicechat.limits.daily_quota import QuotaMeter
+from voicechat.limits.pricing import SpendStatus
 from voicechat.logs import bind_session_id, error_location
 from voicechat.pictures.picture import Picture
 from voicechat.pictures.server_sight import PictureSupport
@@ -68,12 +70,13 @@ class BaseSession(ToolSession):
         self,
         settings: Settings,
         endpoint_source: EndpointSource,
-        admission: AdmissionController,
+        admission: Admission,
         billing: BillingService,
         conversation: Conversation,
         visitor_key: str,
         *,
         quota_key: str = "",
+        resume_id: str = "",
         tools: ToolRuntime | None = None,
         disabled_tools: frozenset[str] = frozenset(),
         timezone: str = "",
@@ -82,6 +85,8 @@ class BaseSession(ToolSession):
         sleep: Callable[[float], Any],
     ) -> None:
         """`visitor_key`: for the limits of one visitor. `quota_key`: visitor whose daily quota is used; "" for none.
+
+        `resume_id`: the same for all sessions of one page, "" when unknown.
 
         `tools`: tools of the process. `disabled_tools`: those that the visitor has switched off. `timezone`: IANA name
         of the visitor's; "" when it is unknown. `recent_calls`: those of the page, where `visitor_key` is "".
@@ -94,7 +99,7 @@ class BaseSession(ToolSession):
         self._metrics = billing.metrics
         self._daily_quota = billing.daily_quota
         self._quota_key = quota_key
-        self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key)
+        self._ticket = AdmissionTicket(admission, self, self.admission_kind, visitor_key, resume_id)
         self._created_at = clock()
         conversation.reset_connection()
         self._tool_runs = ToolRuns(tools, disabled_tools)
@@ -171,7 +176,7 @@ class BaseSession(ToolSession):
         elif self._ticket.state is AdmissionState.ADMITTED:
             self._call.admitted(now)
             self._go_live()
-        else:
+        elif self._ticket.state is AdmissionState.QUEUED:
             self._call.queued(self._ticket.queue_position, now)
 
     def _go_live(self) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from voicechat.config.settings import Endpoint, Settings
+from voicechat.limits.admission import Admission
 from voicechat.limits.billing import BillingService
-from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.transport.stream_handler import PacedStreamHandler
@@ -24,7 +24,7 @@ class CallHandler(Protocol):
 
     settings: Settings
     resolve_endpoint: EndpointResolver
-    admission: AdmissionController
+    admission: Admission
     billing: BillingService
     tools: ToolRuntime | None
     """Tools of the process; None for none."""

@@ -91,6 +91,7 @@ class PageResume:
         previous = self._pages.get(key)
         self._pages[key] = visitor
         self._keys[visitor] = key
+        visitor.resume_id = key.page
         record = self._take_record(key, previous)
         if record is None or record.is_empty:
             return False

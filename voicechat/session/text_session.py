@@ -11,8 +11,8 @@ from typing import Any
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.limits.admission import Admission, AdmissionKind
 from voicechat.limits.billing import BillingService
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.snapshot import Snapshot
@@ -40,11 +40,12 @@ class TextSession(BaseSession):
         self,
         settings: Settings,
         endpoint_source: EndpointSource,
-        admission: AdmissionController,
+        admission: Admission,
         conversation: Conversation,
         billing: BillingService | None = None,
         *,
         visitor_key: str = "",
+        resume_id: str = "",
         tools: ToolRuntime | None = None,
         disabled_tools: frozenset[str] = frozenset(),
         timezone: str = "",
@@ -61,6 +62,7 @@ class TextSession(BaseSession):
             billing or BillingService(),
             conversation,
             visitor_key,
+            resume_id=resume_id,
             tools=tools,
             disabled_tools=disabled_tools,
             timezone=timezone,

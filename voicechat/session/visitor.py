@@ -44,6 +44,8 @@ class Visitor:
         """Erases what `PageResume` has stored of this page. A closed page may still be used."""
         self.picture_owner = ""
         """Owner of this visitor's uploaded pictures in the `PictureStore`."""
+        self.resume_id = ""
+        """The same for this page and the one that goes on from it (`PageResume`); "" without a resume token."""
         self.visitor_key = ""
         """Key shared by all pages of this visitor (`voicechat/security/visitor_key.py`); "" when they cannot be told
         apart from others."""
@@ -155,7 +157,7 @@ class Visitor:
         if self.call is not None:
             self.call.end_by_user()
         self.end_chat()
-        self.recording = None
+        self.recording, self.resume_id = None, ""
         self.erase_stored = _erase_nothing
         self.erase()
 

@@ -17,8 +17,8 @@ from voicechat.config.call_preferences import CallPreferences
 from voicechat.config.session_update import SessionMode, build_session_update
 from voicechat.config.settings import Endpoint, Settings, TurnDetection
 from voicechat.conversation.conversation import Conversation
+from voicechat.limits.admission import Admission, AdmissionKind
 from voicechat.limits.billing import BillingService
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind
 from voicechat.pictures.picture import Picture
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
@@ -45,6 +45,7 @@ class CallOwner(Protocol):
 
     conversation: Conversation
     visitor_key: str
+    resume_id: str
     preferences: CallPreferences
     recording: Recording | None
     timezone: str
@@ -65,7 +66,7 @@ class VoiceSession(BaseSession):
         uplink_buffer: UplinkBuffer,
         settings: Settings,
         endpoint_source: EndpointSource,
-        admission: AdmissionController,
+        admission: Admission,
         billing: BillingService,
         disk_executor: DiskExecutor,
         tools: ToolRuntime | None = None,
@@ -79,6 +80,7 @@ class VoiceSession(BaseSession):
             visitor.conversation,
             visitor.visitor_key,
             quota_key=visitor.visitor_key,
+            resume_id=visitor.resume_id,
             tools=tools,
             disabled_tools=visitor.preferences.switched_off_tools,
             timezone=visitor.timezone,

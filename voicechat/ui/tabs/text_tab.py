@@ -125,6 +125,7 @@ def build(
             session_visitor.text_conversation,
             prototype.billing,
             visitor_key=session_visitor.visitor_key,
+            resume_id=session_visitor.resume_id,
             tools=prototype.tools,
             disabled_tools=session_visitor.preferences.switched_off_tools,
             timezone=session_visitor.timezone,

@@ -1,0 +1,238 @@
+-- Admission over Redis: one step of one replica, by the rules of `voicechat/limits/waiting_queue.py`. It is atomic.
+--
+-- KEYS: entries (hash, id -> JSON), replicas (sorted set, id -> end of its lease in ms), meta (hash: seq, last, settle).
+-- ARGV: the request as JSON, the channel of changes. Returns the replica's own entries and the sums as JSON.
+--
+-- An entry has one of the states in `AdmissionState`, or "held": the page of a queued visitor moves to another replica.
+-- Settling: for a while after Redis was empty or not asked, replicas come back one by one. Leases do not expire then, and
+-- each replica admits its share only, beside what it knows of the others.
+local request, channel = cjson.decode(ARGV[1]), ARGV[2]
+local me, limits, now = request.replica, request.limits, request.now
+if now < 0 then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local meta = redis.call('HMGET', KEYS[3], 'seq', 'last', 'settle')
+local seq, last, settle = tonumber(meta[1] or 0), tonumber(meta[2] or 0), tonumber(meta[3] or 0)
+if now - last > request.quiet_ms then settle = now + request.settle_ms end
+local settling = now < settle
+local lease = redis.call('ZSCORE', KEYS[2], me)
+local is_known = lease and (settling or tonumber(lease) >= now)
+if not is_known and not request.has_beat then return cjson.encode({known = false}) end
+if not settling then redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', now)) end
+redis.call('ZADD', KEYS[2], string.format('%.0f', now + request.lease_ms), me)
+local alive, replicas = {}, 0
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do alive[id], replicas = true, replicas + 1 end
+
+-- Entries and sums -----------------------------------------------------------------------------------------------------
+
+local order, by_id, queued = {}, {}, 0
+local taken = {call = 0, chat = 0, program = 0, offline = 0}
+local mine = {call = 0, chat = 0, program = 0, offline = 0}
+
+local function is_queued(entry) return entry.state == 'waiting' or entry.state == 'held' end
+
+local function count(entry, by)
+  if is_queued(entry) then queued = queued + by return end
+  local names = {}
+  if entry.state == 'in' then names[1] = entry.kind end
+  if entry.offline then names[#names + 1] = 'offline' end
+  for _, name in ipairs(names) do
+    taken[name] = taken[name] + by
+    if entry.replica == me then mine[name] = mine[name] + by end
+  end
+end
+
+local is_sorted = false
+local function sort()
+  if not is_sorted then table.sort(order, function(a, b) return a.seq < b.seq end) end
+  is_sorted = true
+end
+
+local function save(entry, state, offline)
+  if by_id[entry.id] then count(entry, -1) else order[#order + 1], is_sorted = entry, false end
+  entry.op, entry.state, entry.offline, by_id[entry.id] = nil, state, offline, entry
+  count(entry, 1)
+  redis.call('HSET', KEYS[1], entry.id, cjson.encode(entry))
+end
+
+local function drop(entry)
+  count(entry, -1)
+  by_id[entry.id] = nil
+  entry.state, entry.offline = 'out', false
+  redis.call('HDEL', KEYS[1], entry.id)
+end
+
+local function number_queue()
+  local numbers, ahead, offline_ahead, offline = {}, {}, {}, 0
+  sort()
+  for _, entry in ipairs(order) do
+    local kind = entry.kind
+    if is_queued(entry) then
+      numbers[entry.id] = 1 + (ahead[kind] or 0) + (entry.offline and offline - (offline_ahead[kind] or 0) or 0)
+      ahead[kind] = (ahead[kind] or 0) + 1
+      if entry.offline then offline, offline_ahead[kind] = offline + 1, (offline_ahead[kind] or 0) + 1 end
+    end
+  end
+  return numbers
+end
+
+local stored = redis.call('HGETALL', KEYS[1])
+for i = 2, #stored, 2 do
+  local entry = cjson.decode(stored[i])
+  order[#order + 1], by_id[entry.id] = entry, entry
+  count(entry, 1)
+end
+local before, numbers_before = {}, number_queue()
+for _, entry in ipairs(order) do before[entry.id] = {entry.replica, entry.state} end
+
+-- Rules ----------------------------------------------------------------------------------------------------------------
+
+local peers = math.max(replicas, request.replicas)
+local function has_room(name)
+  if taken[name] >= limits[name] then return false end
+  if not settling then return true end
+  return mine[name] + (request.others[name] or 0) < limits[name] and mine[name] < math.ceil(limits[name] / peers)
+end
+
+local function fits(entry)
+  if settling and entry.replica ~= me then return false end
+  return has_room(entry.kind) and (not entry.offline or has_room('offline'))
+end
+
+local function admit()
+  sort()
+  for _, entry in ipairs(order) do
+    if entry.state == 'waiting' and fits(entry) then save(entry, 'in', entry.offline) end
+  end
+end
+
+local function is_same_page(entry, other)
+  return other.resume ~= '' and entry.resume == other.resume and entry.kind == other.kind and entry.id ~= other.id
+    and (is_queued(entry) or entry.state == 'in')
+end
+
+local function count_of_visitor(visitor, is_counted)
+  local sum = 0
+  for _, entry in ipairs(order) do
+    if entry.visitor == visitor and entry.visitor ~= '' and is_counted(entry) then sum = sum + 1 end
+  end
+  return sum
+end
+
+local function refusal(entry)
+  local most = limits.visitor > 0 and limits.visitor or math.huge
+  local function is_call(other) return other.kind == 'call' and (is_queued(other) or other.state == 'in') end
+  if entry.kind == 'call' and count_of_visitor(entry.visitor, is_call) >= most then return 'visitor' end
+  if fits(entry) then return nil end
+  if entry.kind == 'program' or queued >= limits.queue then return 'busy' end
+  return count_of_visitor(entry.visitor, is_queued) >= most and 'visitor' or nil
+end
+
+local function add(entry, state)
+  if not entry.seq or entry.seq == 0 then seq = seq + 1 entry.seq = seq end
+  seq = math.max(seq, entry.seq)
+  entry.replica = me
+  save(entry, state, entry.offline)
+end
+
+-- Operations -----------------------------------------------------------------------------------------------------------
+
+local refused, run = {}, {}
+
+function run.enter(entry)
+  for _, older in ipairs(order) do
+    if is_same_page(older, entry) then
+      entry.seq = older.seq
+      drop(older)
+    end
+  end
+  entry.replica = me
+  refused[entry.id] = refusal(entry)
+  if not refused[entry.id] then add(entry, fits(entry) and 'in' or 'waiting') end
+end
+
+function run.leave(asked)
+  if by_id[asked.id] then drop(by_id[asked.id]) end
+end
+
+function run.releasing(asked)
+  local entry = by_id[asked.id]
+  if entry and entry.state == 'in' then save(entry, 'ending', entry.offline) end
+end
+
+function run.switch(asked)
+  local entry = by_id[asked.id]
+  local may = entry and (is_queued(entry) or (entry.state == 'in' and (not asked.offline or has_room('offline'))))
+  if may then save(entry, entry.state, asked.offline) end
+end
+
+function run.hold(asked)
+  local entry = by_id[asked.id]
+  if not entry then return end
+  count(entry, -1)
+  entry.state, entry.offline, entry.replica, entry.hold_until = 'held', entry.offline, '', now + request.hold_ms
+  count(entry, 1)
+  save(entry, 'held', entry.offline)
+end
+
+function run.beat(asked) -- these are all entries of this replica; it has decided alone what Redis does not know
+  local listed = {}
+  for _, entry in ipairs(asked.entries) do listed[entry.id] = true end
+  for _, entry in ipairs(order) do
+    if entry.replica == me and by_id[entry.id] and not listed[entry.id] then drop(entry) end
+  end
+  for _, entry in ipairs(asked.entries) do
+    local known, is_replaced = by_id[entry.id], false
+    for _, other in ipairs(known and {} or order) do is_replaced = is_replaced or is_same_page(other, entry) end
+    entry.replica = me
+    if known and entry.state ~= 'waiting' then
+      save(known, entry.state, entry.offline)
+    elseif known then
+      save(known, known.state, known.state == 'waiting' and entry.offline or known.offline)
+    elseif not is_replaced then
+      local is_free = not entry.offline or has_room('offline')
+      if entry.state == 'in' then is_free = fits(entry) end
+      if entry.state == 'waiting' or is_known or settling or is_free then add(entry, entry.state) end
+    end
+  end
+end
+
+for _, entry in ipairs(order) do
+  local is_dead = not alive[entry.replica]
+  if entry.state == 'held' then is_dead = entry.hold_until < now end
+  if is_dead then drop(entry) end
+end
+admit()
+for _, operation in ipairs(request.operations) do
+  run[operation.op](operation)
+  if operation.op ~= 'enter' then admit() end
+end
+if request.is_leaving then
+  for _, entry in ipairs(order) do
+    if entry.replica == me and by_id[entry.id] then drop(entry) end
+  end
+  redis.call('ZREM', KEYS[2], me)
+  admit()
+end
+
+-- Answer ---------------------------------------------------------------------------------------------------------------
+
+redis.call('HSET', KEYS[3], 'seq', string.format('%.0f', seq), 'last', string.format('%.0f', now), 'settle', string.format('%.0f', settle))
+local numbers, own, others, affected, names = number_queue(), {}, {}, {}, {}
+for id, was in pairs(before) do
+  local state = by_id[id] and by_id[id].state or 'out'
+  if was[1] ~= me and was[1] ~= '' and (was[2] ~= state or numbers[id] ~= numbers_before[id]) then affected[was[1]] = true end
+end
+for id in pairs(affected) do names[#names + 1] = id end
+if #names > 0 then redis.call('PUBLISH', channel, table.concat(names, ' ')) end
+for _, entry in ipairs(order) do
+  if entry.replica == me and by_id[entry.id] then
+    own[entry.id] = {entry.state, numbers[entry.id] or 0, entry.offline, entry.seq}
+  end
+end
+for name, sum in pairs(taken) do others[name] = sum - mine[name] end
+return cjson.encode({
+  known = true, own = own, refused = refused, taken = taken, others = others, queued = queued, replicas = replicas,
+})
