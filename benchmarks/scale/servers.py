@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from replicas.haproxy_config import render_haproxy_config
 
+from benchmarks.proxy import get_cpu_s
 from benchmarks.support.local_machine import PORT_POLL_S, free_port
 
 START_TIMEOUT_S = 20.0
@@ -31,12 +32,8 @@ class LocalServer:
     process: psutil.Process
 
     def cpu_s(self) -> float:
-        """Return the CPU time of the server so far, in seconds: of Linux in nanoseconds, else in ticks of 10 ms."""
-        threads = list(Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"))
-        if threads:
-            return sum(int(one.read_text().split()[0]) for one in threads) / 1e9
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """Return the CPU time of the server so far, in seconds."""
+        return get_cpu_s(self.process)
 
 
 def find_program(name: str) -> str:
