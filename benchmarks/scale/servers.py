@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from replicas.haproxy_config import render_haproxy_config
 
 from benchmarks.proxy import get_cpu_s
 from benchmarks.support.local_machine import PORT_POLL_S, free_port
+from replicas.haproxy_config import render_haproxy_config
 
 START_TIMEOUT_S = 20.0
 """Seconds for a server to listen."""
