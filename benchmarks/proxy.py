@@ -26,6 +26,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -34,7 +35,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.support.local_machine import OtherProcessesCpu, free_port, listening_process
+from benchmarks.support.local_machine import OtherProcessesCpu, free_port, listening_process, precise_cpu_s
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.server import uvicorn_options
@@ -174,6 +175,8 @@ async def connected_clients(url: str, connections: int) -> AsyncIterator[list[Cl
 
 def get_cpu_s(process: psutil.Process) -> float:
     """Return the user and system time of a process, in seconds."""
+    if Path("/proc/self/schedstat").exists():
+        return precise_cpu_s(process.pid)
     times = process.cpu_times()
     return float(times.user + times.system)
 

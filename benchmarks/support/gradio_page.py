@@ -87,6 +87,7 @@ class GradioPage:
         """Open the page: hold the heartbeat stream and run the load events that only the server sees."""
         if self._heartbeat_task is not None:
             return
+        await self._http.get(f"{self.url}/gradio_api/app_id")  # a cookie of HAProxy comes before requests in parallel
         self._heartbeat_task = asyncio.create_task(self._hold_heartbeat())
         states = {one["id"] for one in self._config["components"] if one["type"] == "state"}
         for one in self._config["dependencies"]:

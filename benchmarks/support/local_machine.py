@@ -59,6 +59,12 @@ def _process_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def precise_cpu_s(pid: int) -> float:
+    """Return the CPU time of a process, in seconds: from the scheduler, which counts nanoseconds and not ticks."""
+    threads = list(Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(one.read_text().split()[0]) for one in threads) / 1e9
+
+
 class OtherProcessesCpu:
     """Mean number of cores that processes other than `pids` kept busy since creation; None without /proc."""
 

@@ -1,5 +1,7 @@
 """Metrics of this process for Prometheus. No metric is about a single visitor.
 
+Each replica has metrics of its own, and Prometheus adds them up: a label of the replica is not needed.
+
 Names follow Prometheus' conventions: base units (seconds, USD) and `_total` for counters. Labels have few values; an
 unknown or malformed value counts as "other".
 """
@@ -20,6 +22,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
+    ProcessCollector,
     generate_latest,
 )
 
@@ -106,6 +109,7 @@ class Metrics:
         )
         self._tools = _BoundedLabelValues(TOOL_NAME_PATTERN)
         self._embedded_phase: Enum | None = None
+        ProcessCollector(registry=self.registry)  # CPU time and memory: a replica is full at one core
         self._outcomes = _BoundedLabelValues()
         for mode in SessionMode:  # exported from the start, with 0
             self._open.labels(mode.value)

@@ -68,6 +68,12 @@ def test_reconnects() -> None:
     assert found[("voice_chat_reconnects_total",)] == 1
 
 
+def test_process_metrics_say_how_busy_a_replica_is() -> None:
+    found = read_metrics(Metrics())
+    assert found[("process_cpu_seconds_total",)] > 0
+    assert found[("process_resident_memory_bytes",)] > 1e6
+
+
 def test_incomplete_messages_are_counted_by_a_fixed_set_of_reasons() -> None:
     metrics = Metrics()
     metrics.record_incomplete(IncompleteReason.CONTENT_FILTER)

@@ -1,0 +1,178 @@
+"""Files of `deploy/`: their text, the settings of the app, and the subset of other programs' formats that they use.
+
+The models forbid unknown fields: a misspelt key of a compose file, which Docker would refuse, is an error here too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from scripts.settings_docs import GROUPS, iter_settings
+from tests.support.paths import ROOT
+
+DEPLOY = ROOT / "deploy"
+SETTING_NAMES = {documented.name for group in GROUPS for documented in iter_settings(group)}
+"""Environment variables of the app."""
+OTHER_VARIABLES = {
+    "DOMAIN": "of the compose file: name of the page",
+    "METRICS_TOKEN": "of the compose file: one of API_TOKENS",
+    "OFFLINE_MODELS": "of the embedded server (offline/models/store.py)",
+    "PYTHONUNBUFFERED": "of Python",
+}
+"""Environment variables that are not settings of the app, and who reads them."""
+
+Duration = Annotated[str, Field(pattern=r"^\d+[smhd]$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def read_yaml(name: str) -> Any:
+    """Return the content of a YAML file in `deploy/`."""
+    return yaml.safe_load((DEPLOY / name).read_text("utf-8"))
+
+
+def seconds_of(duration: str) -> float:
+    """Return the seconds of a duration such as `20s` or `1m`."""
+    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
+
+
+def interpolate(text: str, values: dict[str, str]) -> str:
+    """Return a text of the compose file with its variables replaced, as Docker does. Raises `KeyError`.
+
+    `${NAME}` and `${NAME:?why}` need a value, `${NAME:-x}` has a default, `${NAME-x}` has one unless it is set to an
+    empty text, `${NAME:+x}` is `x` where there is a value.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        name, operator, word = match[1], match[2] or "", match[3] or ""
+        value = values.get(name, "")
+        if operator == ":+":
+            return word if value else ""
+        if operator == ":-":
+            return value or word
+        if operator == "-":
+            return values.get(name, word)
+        return values[name]
+
+    return re.sub(r"\$\{(\w+)(:[-?+]|-)?([^}]*)\}", replace, text)
+
+
+class ComposeModel(BaseModel):
+    """Part of a compose file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ComposeEnvFile(ComposeModel):
+    """File of environment variables."""
+
+    path: Text
+    required: bool
+
+
+class ComposeHealthcheck(ComposeModel):
+    """Check of a container."""
+
+    test: Annotated[list[Text], Field(min_length=2)]
+    interval: Duration
+    timeout: Duration
+    start_period: Duration = "0s"
+
+
+class ComposeScale(ComposeModel):
+    """Number of containers of a service."""
+
+    replicas: Annotated[int, Field(ge=1)]
+
+
+class ComposeConfigUse(ComposeModel):
+    """Configuration file inside a container."""
+
+    source: Text
+    target: Annotated[str, Field(pattern="^/")]
+
+
+class ComposeAddress(ComposeModel):
+    """Address of a service in a network."""
+
+    ipv4_address: Annotated[str, Field(pattern=r"^[\d.]+$")]
+
+
+class ComposeService(ComposeModel):
+    """Service: the fields of the compose specification that the project uses, in their list or map form."""
+
+    image: Annotated[str, Field(pattern=r"^[a-z][a-z-]*(/[a-z][a-z-]*)?:v?\d+\.\d+\.\d+$")] | None = None
+    """Name without the host of a registry, and the exact version."""
+    build: Text | None = None
+    command: list[str] = []
+    profiles: list[Text] = []
+    restart: Annotated[str, Field(pattern="^unless-stopped$")]
+    env_file: list[ComposeEnvFile] = []
+    environment: dict[str, str] = {}
+    deploy: ComposeScale | None = None
+    network_mode: Annotated[str, Field(pattern="^host$")] | None = None
+    networks: list[Text] | dict[str, ComposeAddress] = []
+    ports: list[Annotated[str, Field(pattern=r"^([\d.]+:)?\d+:\d+(/udp)?$")]] = []
+    volumes: list[Annotated[str, Field(pattern=r"^(\./)?[\w.]+:/[\w./-]+(:ro)?$")]] = []
+    tmpfs: list[Annotated[str, Field(pattern="^/")]] = []
+    configs: list[ComposeConfigUse] = []
+    secrets: list[Text] = []
+    depends_on: list[Text] = []
+    stop_grace_period: Duration = "10s"
+    healthcheck: ComposeHealthcheck | None = None
+    cap_drop: list[Text] = []
+    security_opt: list[Text] = []
+
+
+class ComposeSubnet(ComposeModel):
+    """Addresses of a network."""
+
+    subnet: Text
+    ip_range: Text
+
+
+class ComposeIpam(ComposeModel):
+    """Address management of a network."""
+
+    config: Annotated[list[ComposeSubnet], Field(min_length=1)]
+
+
+class ComposeNetwork(ComposeModel):
+    """Network."""
+
+    ipam: ComposeIpam | None = None
+
+
+class ComposeVolume(ComposeModel):
+    """Named volume without options."""
+
+
+class ComposeSecret(ComposeModel):
+    """Secret from an environment variable."""
+
+    environment: Text
+
+
+class ComposeConfigContent(ComposeModel):
+    """Configuration file whose content stands in the compose file."""
+
+    content: Text
+
+
+class ComposeFile(ComposeModel):
+    """Compose file."""
+
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
+    services: dict[str, ComposeService]
+    networks: dict[str, ComposeNetwork]
+    volumes: dict[str, ComposeVolume]
+    secrets: dict[str, ComposeSecret]
+    configs: dict[str, ComposeConfigContent]
+
+
+def read_compose() -> ComposeFile:
+    """Return the checked compose file."""
+    return ComposeFile.model_validate(read_yaml("compose.yaml"))
