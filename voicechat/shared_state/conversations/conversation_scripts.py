@@ -27,8 +27,8 @@ class ScriptOutcome(IntEnum):
     """The hash does not hold what the changes are based on: the record must be written whole."""
 
 
-# Keys: conversation, channel. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for which a
-# conversation without a record fences the holder before, latest time of Redis' clock in ms.
+# Keys: conversation, channel, browser. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for
+# which a conversation without a record fences the holder before, latest time of Redis' clock in ms.
 # Returns: 1, epoch before, epoch, holder before, fields and values.
 TAKE_OVER = """
 local time = redis.call('TIME')
@@ -43,6 +43,8 @@ if holder ~= ARGV[1] then
   epoch = math.max(before + 1, claimed)
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'holder', ARGV[1], 'revision', 0)
   if before == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
+  redis.call('ZADD', KEYS[3], now, ARGV[2])
+  if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[5]) then redis.call('PEXPIRE', KEYS[3], ARGV[5]) end
   redis.call('PUBLISH', KEYS[2], string.format('%s %.0f %s', ARGV[2], epoch, ARGV[1]))
 end
 local fields = {}

@@ -279,7 +279,7 @@ class RedisConversationStore:
             await self._take_over(held, age_s=max(0.001, self._clock() - held.opened_at))
             if held.epoch is None:
                 return ScriptOutcome.FENCED
-        keys = [self._conversation_key(held), self._connection.key("conversation-owner", held.seal.owner_name)]
+        keys = [self._conversation_key(held), self._owner_key(held)]
         first: list[Argument] = [held.holder, held.seal.name, held.epoch, held.revision]
         answer = await self._connection.run_script(source, keys, [*first, *arguments])
         outcome = ScriptOutcome(answer[0])
@@ -310,7 +310,7 @@ class RedisConversationStore:
         latest = 1000 * seconds + microseconds // 1000 + TAKE_OVER_MS
         answer = await self._connection.run_script(
             TAKE_OVER,
-            [self._conversation_key(held), self._channel],
+            [self._conversation_key(held), self._channel, self._owner_key(held)],
             [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS, latest],
         )
         if ScriptOutcome(answer[0]) is ScriptOutcome.LATE:
@@ -363,6 +363,9 @@ class RedisConversationStore:
 
     def _conversation_key(self, held: HeldConversation) -> str:
         return self._connection.key("conversation", held.seal.name)
+
+    def _owner_key(self, held: HeldConversation) -> str:
+        return self._connection.key("conversation-owner", held.seal.owner_name)
 
     def _drop_expired(self) -> None:
         """Drop what is known of pages that have ended, and whose records have expired."""
