@@ -27,7 +27,7 @@ class ScriptOutcome(IntEnum):
     """The hash does not hold what the changes are based on: the record must be written whole."""
 
 
-# Keys: conversation, channel, browser. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for
+# Keys: conversation, channel, browser. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms in
 # which a conversation without a record fences the holder before, latest time of Redis' clock in ms.
 # Returns: 1, epoch before, epoch, holder before, fields and values.
 TAKE_OVER = """
