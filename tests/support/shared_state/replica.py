@@ -85,7 +85,7 @@ def texts_of(visitor: Visitor) -> tuple[list[str], list[str]]:
     return [bubble.text for bubble in spoken], [bubble.text for bubble in written]
 
 
-class Replica:
+class ConversationReplica:
     """Store and pages of one process. The clock is the test's; messages arrive only in `run_in_background`."""
 
     def __init__(self, client: redis.Redis, clock: Callable[[], float], **limits: Any) -> None:
@@ -109,7 +109,8 @@ class ReplicaGroup:
         self.clock = ManualClock()
         self.server = fakeredis.FakeServer()
         self.replicas = [
-            Replica(fakeredis.FakeAsyncRedis(server=self.server), self.clock, **limits) for _ in range(count)
+            ConversationReplica(fakeredis.FakeAsyncRedis(server=self.server), self.clock, **limits)
+            for _ in range(count)
         ]
         self.client = fakeredis.FakeRedis(server=self.server)
         """Client of the test, for a look at what is stored."""

@@ -21,16 +21,20 @@ class ScriptOutcome(IntEnum):
     DONE = 1
     FENCED = -1
     """Another take-over is newer. The second element is its holder."""
+    LATE = -3
+    """The replica does not wait for it any more, and another one may have taken over meanwhile."""
     BASE_MISSING = -2
     """The hash does not hold what the changes are based on: the record must be written whole."""
 
 
-# Keys: conversation, channel. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms for which a
-# conversation without a record fences the holder before.
+# Keys: conversation, channel, browser. Arguments: holder, name, age of the take-over in ms (0: now), most fields, ms in
+# which a conversation without a record fences the holder before, latest time of Redis' clock in ms.
 # Returns: 1, epoch before, epoch, holder before, fields and values.
 TAKE_OVER = """
 local time = redis.call('TIME')
-local claimed = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3]
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[6]) then return {-3} end
+local claimed = now - ARGV[3]
 local stored = redis.call('HMGET', KEYS[1], 'epoch', 'holder')
 local before, holder = tonumber(stored[1] or '0'), stored[2] or ''
 local epoch = before
@@ -39,6 +43,8 @@ if holder ~= ARGV[1] then
   epoch = math.max(before + 1, claimed)
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'holder', ARGV[1], 'revision', 0)
   if before == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
+  redis.call('ZADD', KEYS[3], now, ARGV[2])
+  if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[5]) then redis.call('PEXPIRE', KEYS[3], ARGV[5]) end
   redis.call('PUBLISH', KEYS[2], string.format('%s %.0f %s', ARGV[2], epoch, ARGV[1]))
 end
 local fields = {}

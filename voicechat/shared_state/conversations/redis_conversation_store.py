@@ -42,6 +42,8 @@ CLOSE_TIMEOUT_S = 2.0
 """Seconds for the last writes when the app ends."""
 FENCE_MS = 600_000
 """Milliseconds for which a page without a record is known to Redis, so that the replica before it writes nothing."""
+TAKE_OVER_MS = 300
+"""Milliseconds in which Redis must carry out a take-over. A later one might undo that of another replica."""
 MAX_PAGES_PER_OWNER = 50
 """Conversations of one browser in Redis. The one that was changed longest ago makes room."""
 MAX_HELD_BYTES = 64_000_000
@@ -277,7 +279,7 @@ class RedisConversationStore:
             await self._take_over(held, age_s=max(0.001, self._clock() - held.opened_at))
             if held.epoch is None:
                 return ScriptOutcome.FENCED
-        keys = [self._conversation_key(held), self._connection.key("conversation-owner", held.seal.owner_name)]
+        keys = [self._conversation_key(held), self._owner_key(held)]
         first: list[Argument] = [held.holder, held.seal.name, held.epoch, held.revision]
         answer = await self._connection.run_script(source, keys, [*first, *arguments])
         outcome = ScriptOutcome(answer[0])
@@ -304,11 +306,15 @@ class RedisConversationStore:
 
         `age_s`: seconds since the page was opened; 0: now. Raises SharedStateUnavailable.
         """
+        seconds, microseconds = await self._connection.request(lambda client: client.time())
+        latest = 1000 * seconds + microseconds // 1000 + TAKE_OVER_MS
         answer = await self._connection.run_script(
             TAKE_OVER,
-            [self._conversation_key(held), self._channel],
-            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS],
+            [self._conversation_key(held), self._channel, self._owner_key(held)],
+            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS, latest],
         )
+        if ScriptOutcome(answer[0]) is ScriptOutcome.LATE:
+            raise SharedStateUnavailable
         if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
             self._on_fenced(held, _decode(answer[1]))
             return 0, "", {}
@@ -357,6 +363,9 @@ class RedisConversationStore:
 
     def _conversation_key(self, held: HeldConversation) -> str:
         return self._connection.key("conversation", held.seal.name)
+
+    def _owner_key(self, held: HeldConversation) -> str:
+        return self._connection.key("conversation-owner", held.seal.owner_name)
 
     def _drop_expired(self) -> None:
         """Drop what is known of pages that have ended, and whose records have expired."""

@@ -18,6 +18,7 @@ from voicechat.conversation.conversation import BubbleState
 from voicechat.protocol.server_events import parse_event
 from voicechat.session.page_resume import CLOCK_STEP_S
 from voicechat.session.visitor import Visitor
+from voicechat.shared_state.conversations import redis_conversation_store
 from voicechat.shared_state.conversations.redis_conversation_store import MAX_PAGES_PER_OWNER
 
 KEY = page_key()
@@ -216,6 +217,18 @@ async def test_page_that_opened_without_redis_gives_way_to_a_later_one() -> None
     assert texts_of(visitor) == ([], [])
     assert texts_of(later)[0] == ["Of the later one."]
     assert texts_of(await group.replicas[0].open_page(KEY))[0] == ["Of the later one."]
+
+
+async def test_take_over_that_redis_carries_out_too_late_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = ReplicaGroup()
+    visitor = await group.replicas[0].open_page(KEY)
+    visitor.conversation.add_user_message("Hello.")
+    await group.replicas[0].store.write_changes()
+    monkeypatch.setattr(redis_conversation_store, "TAKE_OVER_MS", -1)
+    assert texts_of(await group.replicas[1].open_page(KEY)) == ([], [])
+    visitor.conversation.add_user_message("Still here.")
+    await group.replicas[0].store.write_changes()
+    assert texts_of(visitor)[0] == ["Hello.", "Still here."], "it is not fenced"
 
 
 async def test_end_of_the_app_leaves_the_record_for_the_next_replica() -> None:
