@@ -29,7 +29,7 @@ SUMMED = ("cpu_s", "rss_mb", "fds", "threads", "tasks")
 """Values of a probe that are added over the replicas; of the others the highest counts."""
 
 
-class ReplicaGroup:
+class BenchReplicas:
     """Probes of all replicas, asked as if they were one process."""
 
     def __init__(self, replicas: Sequence[ProbedProcess]) -> None:
@@ -57,7 +57,7 @@ class ReplicaBench(LoadBench):
             stack.enter_context(probed_process(["benchmarks.support.probed_app", "ours", str(port), url]))
             for port in ports
         ]
-        self.app = ReplicaGroup(started)
+        self.app = BenchReplicas(started)
         self.haproxy: LocalServer = stack.enter_context(running_haproxy(ports))
         self.url = f"http://127.0.0.1:{self.haproxy.port}"
         self.callers = []

@@ -15,7 +15,7 @@ from voicechat.limits.admission import AdmissionKind
 from voicechat.limits.pricing import TokenUsage
 from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.server.prometheus import Metrics
-from voicechat.server.shared_services import SharedStateStatus, SlotUse
+from voicechat.server.replica_status import SharedStateStatus, SlotUse
 
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
 """Endings of the samples of a metric, by type; others have none."""

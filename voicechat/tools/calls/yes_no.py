@@ -71,6 +71,9 @@ _PATTERNS = {
     )
 }
 
+_PARTICLE_HOMOPHONE = re.compile("(?<=[好對对是要行以])[得地]")
+"""Characters that recognisers write for 的 after a short answer, as in 好得，可以."""
+
 
 def match_yes_no(transcript: str) -> YesNo:
     """Return whether the whole turn is a yes or a no, in English or Mandarin. "Yes, but" is unclear."""
@@ -80,5 +83,6 @@ def match_yes_no(transcript: str) -> YesNo:
     plain = " ".join(re.sub(r"[\W_]+", " ", re.sub(r"['’‘`]", "", text)).split())
     if not plain or len(plain) > MAX_DECISION_CHARS:
         return YesNo.UNCLEAR
+    plain = _PARTICLE_HOMOPHONE.sub("的", plain)
     found = [meaning for meaning, pattern in _PATTERNS.items() if pattern.fullmatch(plain)]
     return found[0] if len(found) == 1 else YesNo.UNCLEAR
