@@ -8,6 +8,7 @@
 -- each replica admits its share only, beside what it knows of the others.
 local request, channel = cjson.decode(ARGV[1]), ARGV[2]
 local me, limits, now = request.replica, request.limits, request.now
+local own_offline = request.own_offline -- each replica has an embedded server of its own: their sessions are not shared
 if now < 0 then
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -38,7 +39,7 @@ local function count(entry, by)
   if is_queued(entry) then queued = queued + by return end
   local names = {}
   if entry.state == 'in' then names[1] = entry.kind end
-  if entry.offline then names[#names + 1] = 'offline' end
+  if entry.offline and (entry.replica == me or not own_offline) then names[#names + 1] = 'offline' end
   for _, name in ipairs(names) do
     taken[name] = taken[name] + by
     if entry.replica == me then mine[name] = mine[name] + by end
@@ -95,19 +96,21 @@ local reserved = {call = 0, chat = 0, program = 0, offline = 0} -- while settlin
 local function has_room(name)
   if taken[name] + reserved[name] >= limits[name] then return false end
   if not settling then return true end
+  if own_offline and name == 'offline' then return true end
   return mine[name] + (request.others[name] or 0) < limits[name] and mine[name] < math.ceil(limits[name] / peers)
 end
 
 local function fits(entry)
-  if settling and entry.replica ~= me then return false end
+  if entry.replica ~= me and (settling or (own_offline and entry.offline)) then return false end
   return has_room(entry.kind) and (not entry.offline or has_room('offline'))
 end
 
 local function reserve(entry)
-  local is_blocked = taken[entry.kind] >= limits[entry.kind] or (entry.offline and taken.offline >= limits.offline)
+  local shares_offline = entry.offline and not own_offline
+  local is_blocked = taken[entry.kind] >= limits[entry.kind] or (shares_offline and taken.offline >= limits.offline)
   if not is_blocked then
     reserved[entry.kind] = reserved[entry.kind] + 1
-    if entry.offline then reserved.offline = reserved.offline + 1 end
+    if shares_offline then reserved.offline = reserved.offline + 1 end
   end
 end
 

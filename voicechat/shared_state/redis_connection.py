@@ -39,6 +39,18 @@ Listener = Callable[[bytes], None]
 """Receives the messages of a channel, in the event loop. It must not raise."""
 
 
+async def cancel_tasks(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks that use the client, and wait for their ends.
+
+    Once may not do: `wait_for` of Python 3.11, which the client uses, can lose a cancellation.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=REQUEST_TIMEOUT_S)
+
+
 class SharedStateUnavailable(Exception):
     """Redis did not answer in time, or did not answer a moment ago."""
 
@@ -141,11 +153,7 @@ class RedisConnection:
         try:
             yield
         finally:
-            pending = set(tasks)
-            while pending:  # once may not do: `wait_for` of Python 3.11, which the client uses, can lose a cancellation
-                for task in pending:
-                    task.cancel()
-                _, pending = await asyncio.wait(pending, timeout=REQUEST_TIMEOUT_S)
+            await cancel_tasks(*tasks)
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):
                     await self._client.aclose()

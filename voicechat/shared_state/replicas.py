@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from .redis_connection import RedisConnection, SharedStateUnavailable
+from .redis_connection import RedisConnection, SharedStateUnavailable, cancel_tasks
 
 BEAT_INTERVAL_S = 3.0
 """Seconds between two renewals of the lease."""
@@ -65,8 +65,7 @@ class Replicas:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await cancel_tasks(task)
             with suppress(SharedStateUnavailable):
                 await self._connection.request(lambda client: client.zrem(self._key, self._replica_id))
 

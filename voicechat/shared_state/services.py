@@ -29,7 +29,9 @@ class SharedServices:
         self.replicas = Replicas(connection, self.replica_id)
         names = VisitorNames(connection, deployment_secret(settings))
         limits = ConcurrencyLimits.from_settings(settings)
-        self.admission = SharedAdmissionController(limits, connection, self.replica_id, names)
+        self.admission = SharedAdmissionController(
+            limits, connection, self.replica_id, names, has_own_offline_server=not settings.embedded.offline_url
+        )
         self.sum_exchange = SumExchange(connection)
         self.daily_spend = SharedDailySpend(connection, self.sum_exchange, self.replica_id, lambda: self.replicas.count)
         quota_s = settings.limits.max_visitor_seconds_per_day

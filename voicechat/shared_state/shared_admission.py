@@ -90,16 +90,19 @@ class SharedAdmissionController(Admission):
         replica_id: str,
         names: VisitorNames,
         *,
+        has_own_offline_server: bool = False,
         clock: Callable[[], float] = time.monotonic,
         redis_time_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`redis_time_ms`: time of the leases in tests; None for Redis' own."""
+        """`has_own_offline_server`: its sessions count for this replica alone. `redis_time_ms`: time of the leases
+        in tests; None for Redis' own."""
         super().__init__(limits)
         self.replica_id = replica_id
         self._connection = connection
         self._clock = clock
         self._redis_time_ms = redis_time_ms
         self._names = names
+        self._has_own_offline_server = has_own_offline_server
         self._keys = [connection.key("admission", part) for part in ("entries", "replicas", "meta")]
         self._channel = connection.key("admission", "changed")
         self._entries: dict[AdmissionTicket, _Entry] = {}
@@ -243,6 +246,7 @@ class SharedAdmissionController(Admission):
                 "queue": self.limits.queue_length,
                 "visitor": self.limits.calls_per_visitor,
             },
+            "own_offline": self._has_own_offline_server,
             "replicas": self._counts.replicas,
             "others": self._others,
             "seq": self._seq,
@@ -349,6 +353,8 @@ class SharedAdmissionController(Admission):
         if name == OFFLINE:
             limit, held = self.limits.offline_sessions, (AdmissionState.ADMITTED, AdmissionState.RELEASING)
             own = sum(each.uses_offline and each.state in held for each in self._tickets.values())
+            if self._has_own_offline_server:
+                return own < limit
         else:
             limit, own = self.limits.for_kind(AdmissionKind(name)), self.count_admitted(AdmissionKind(name))
         if self._clock() - self._answered_at <= LEASE_S and own + self._others.get(name, 0) >= limit:

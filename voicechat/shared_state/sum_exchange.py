@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from voicechat.logs import error_location
 
-from .redis_connection import Argument, RedisConnection, SharedStateUnavailable
+from .redis_connection import Argument, RedisConnection, SharedStateUnavailable, cancel_tasks
 from .shared_sum import SharedSum
 
 log = logging.getLogger(__name__)
@@ -134,8 +134,7 @@ class SumExchange:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await cancel_tasks(task)
             await self.exchange_due()
 
     async def _run(self) -> None:
