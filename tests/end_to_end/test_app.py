@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ def test_app_serves_page_and_health_without_showing_its_key(command: list[str], 
         with running_app(tmp_path / "log.txt", command, **settings) as app:
             health = app.wait_for_health(lambda answer: answer["http"] == 200)
             assert isinstance(health.pop("uptime_s"), float)
+            assert re.fullmatch("[0-9a-f]{16}", str(health.pop("replica")))
             assert health == {
                 "http": 200,
                 "status": "ok",
@@ -37,6 +39,14 @@ def test_app_serves_page_and_health_without_showing_its_key(command: list[str], 
                 "chats": 0,
                 "version": "0.1.0",
                 "detail": "",
+                "shared_state": "memory",
+                "replicas": 1,
+                "slots": {
+                    "call": {"here": 0, "everywhere": 0, "limit": 8},
+                    "chat": {"here": 0, "everywhere": 0, "limit": 32},
+                    "program": {"here": 0, "everywhere": 0, "limit": 64},
+                },
+                "waiting": {"here": 0, "everywhere": 0, "limit": 8},
             }
             page, config = app.fetch_text("/"), app.fetch_text("/config")
             assert "Realtime Voice Chat" in page
