@@ -36,6 +36,12 @@ EARLY_PROCESSES = 3
 """The watchdog, Redis and the first replica, before that is ready."""
 
 
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a short path, in which a socket may be."""
+    return tmp_path_factory.mktemp("r")
+
+
 @contextmanager
 def running_replicas(folder: Path, realtime_url: str) -> Iterator[AppProcess]:
     """Run two replicas in front of a server, until the block ends."""
@@ -81,15 +87,15 @@ def private_folders(folder: Path) -> list[Path]:
     return list(folder.glob("voice-replicas-*"))
 
 
-def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(tmp_path: Path) -> None:
-    with running_echo_server() as echo, running_replicas(tmp_path, echo.url) as app:
+def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(folder: Path) -> None:
+    with running_echo_server() as echo, running_replicas(folder, echo.url) as app:
         wait_until(lambda: count_ready(app) == 2, app)
         app.wait_for_health(lambda answer: answer.get("replicas") == 2)
         wait_until(lambda: serves_page(app), app)
         with connect(f"{app.url.replace('http', 'ws')}/v1/realtime") as program:
             assert json.loads(program.recv())["type"] == "session.created"
-        (folder,) = private_folders(tmp_path)
-        assert folder.stat().st_mode & 0o777 == 0o700
+        (private,) = private_folders(folder)
+        assert private.stat().st_mode & 0o777 == 0o700
 
         # A port in use: one sentence, and the first supervisor serves on.
         second = subprocess.run(
@@ -120,7 +126,7 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(t
         app.process.terminate()
         assert app.process.wait(WAIT_S) == 0
         assert psutil.wait_procs(processes, timeout=WAIT_S)[1] == []
-        assert private_folders(tmp_path) == []
+        assert private_folders(folder) == []
         lines = app.log_path.read_text().splitlines()
         assert not [line for line in lines if "Traceback" in line]
         assert {line.partition(":")[0] for line in lines if " replicas.supervisor: " not in line} <= {
@@ -128,21 +134,21 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(t
         }
 
 
-def test_killed_supervisor_leaves_no_process_and_no_folder_behind(tmp_path: Path) -> None:
+def test_killed_supervisor_leaves_no_process_and_no_folder_behind(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"ws://127.0.0.1:{server.getsockname()[1]}"
-        with running_replicas(tmp_path, url) as app:
+        with running_replicas(folder, url) as app:
             wait_until(lambda: len(descendants(app)) == EARLY_PROCESSES, app)
             processes = descendants(app)
             app.kill()
             assert psutil.wait_procs(processes, timeout=WAIT_S)[1] == []
-            assert private_folders(tmp_path) == []
+            assert private_folders(folder) == []
 
 
-def test_supervisor_ends_everything_when_its_terminal_is_closed(tmp_path: Path) -> None:
+def test_supervisor_ends_everything_when_its_terminal_is_closed(folder: Path) -> None:
     import pty  # Windows has none
 
-    settings = {"WORKERS": "2", "PORT": str(free_port()), "HOST": "127.0.0.1", "TMPDIR": str(tmp_path)}
+    settings = {"WORKERS": "2", "PORT": str(free_port()), "HOST": "127.0.0.1", "TMPDIR": str(folder)}
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"ws://127.0.0.1:{server.getsockname()[1]}"
         environ = {**os.environ, **NO_SERVER_SETTINGS, **settings, "REALTIME_URL": url}
@@ -156,14 +162,14 @@ def test_supervisor_ends_everything_when_its_terminal_is_closed(tmp_path: Path) 
         os.close(terminal)
         assert supervisor.wait(WAIT_S) == 0
         assert psutil.wait_procs(processes, timeout=WAIT_S)[1] == []
-        assert private_folders(tmp_path) == []
+        assert private_folders(folder) == []
 
 
-def test_replicas_with_a_bad_setting_end_with_one_sentence(tmp_path: Path) -> None:
+def test_replicas_with_a_bad_setting_end_with_one_sentence(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "replicas", "--workers", "2", "--port", "0"],
         cwd=ROOT,
-        env={**os.environ, **NO_SERVER_SETTINGS, "MAX_CALLS": "many", "TMPDIR": str(tmp_path)},
+        env={**os.environ, **NO_SERVER_SETTINGS, "MAX_CALLS": "many", "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         timeout=WAIT_S,
@@ -171,4 +177,4 @@ def test_replicas_with_a_bad_setting_end_with_one_sentence(tmp_path: Path) -> No
     assert done.returncode == 1
     said = [line for line in done.stdout.splitlines() if line.startswith("replica-")]
     assert len(said) == 1 and said[0].startswith("replica-1: MAX_CALLS must be a whole number")
-    assert private_folders(tmp_path) == []
+    assert private_folders(folder) == []
