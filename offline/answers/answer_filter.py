@@ -10,7 +10,18 @@ import re
 
 from offline.protocol.worker_messages import ReplyRequest
 
-from .confidence import Confidence, ScoredToken, hedge, is_factual_question, judge, makes_claim, refusal
+from .confidence import (
+    Confidence,
+    ScoredToken,
+    claims_political_status,
+    hedge,
+    is_factual_question,
+    is_interjection,
+    judge,
+    makes_claim,
+    refusal,
+    touches_political_status,
+)
 from .sentences import SPOKEN_SENTENCES, sentence_end, wants_long_reply
 
 MAX_HELD_TOKENS = 24
@@ -34,6 +45,7 @@ class AnswerFilter:
         self._said_before = " ".join(m.text for m in request.messages[:-1] if m.role in ("user", "system"))
         self.needs_probabilities = is_answer and is_small_model and is_factual_question(self._question)
         """Whether the request of the model has to ask for log-probabilities."""
+        self._checks_status = is_answer and is_small_model and touches_political_status(self._question)
         self._sentences_left: int | None = None
         if is_answer and request.speak and not wants_long_reply(request):
             self._sentences_left = spoken_sentences
@@ -63,7 +75,7 @@ class AnswerFilter:
         out = ""
         while not self.is_complete and (end := sentence_end(self._pending)) is not None:
             out += self._end_sentence(end)
-        if not self.is_complete and self._holds and len(self._tokens) >= MAX_HELD_TOKENS:
+        if not self.is_complete and self._is_gated and len(self._tokens) >= MAX_HELD_TOKENS:
             out += self._decide_early()
         if not self.is_complete and not self._holds:
             out += self._pending[self._delivered_chars :]
@@ -80,6 +92,12 @@ class AnswerFilter:
 
     @property
     def _holds(self) -> bool:
+        """Whether the incomplete sentence waits for its end."""
+        return self._is_gated or (self._checks_status and not self._was_hedged_early)
+
+    @property
+    def _is_gated(self) -> bool:
+        """Whether probabilities decide on the incomplete sentence."""
         return self.needs_probabilities and self._total is not None and not self._was_hedged_early
 
     def _end_sentence(self, end: int) -> str:
@@ -89,10 +107,13 @@ class AnswerFilter:
         tokens, self._tokens = self._tokens, []
         if self._pending and tokens:  # the last piece belongs to the next sentence, as far as it has text of it
             tokens, self._tokens = (tokens[:-1], tokens[-1:]) if len(tokens) > 1 else (tokens, [])
-        out = self._decide(rest, sentence, tokens) if self._holds else rest
+        if self._checks_status and claims_political_status(sentence):
+            out = self._refuse(rest)
+        else:
+            out = self._decide(rest, sentence, tokens) if self._is_gated else rest
         if self._was_hedged_early:
             self._was_hedged_early, self.is_complete = False, True  # as after any unsure sentence
-        if self._is_heard(sentence) and self._sentences_left is not None:
+        if self._is_heard(sentence) and self._sentences_left is not None and not is_interjection(sentence):
             self._sentences_left -= 1
             self.is_complete = self.is_complete or self._sentences_left == 0
         self._has_answered = self._has_answered or bool(out.strip())
@@ -110,9 +131,8 @@ class AnswerFilter:
         """Return what is to be delivered of a long first sentence whose end is not known yet."""
         if self._has_answered or not makes_claim(self._pending, self._question, self._said_before):
             return ""
-        if judge(self._tokens, self._question) is Confidence.NOT_CLAIMED:
-            self.is_complete = True
-            return refusal(self._question)
+        if judge(self._tokens, self._question) is Confidence.NOT_CLAIMED or claims_political_status(self._pending):
+            return self._refuse("")
         self._was_hedged_early, self._delivered_chars = True, len(self._pending)
         return hedge(self._pending, self._question)
 
@@ -122,10 +142,15 @@ class AnswerFilter:
         confidence = judge(tokens, self._question)
         if confidence is Confidence.SAID:
             return rest
-        self.is_complete = True  # the sentences after an unsure one build on it
+        if confidence is Confidence.HEDGED and not self._has_answered:
+            self.is_complete = True  # the sentences after an unsure one build on it
+            return hedge(rest.rstrip(), self._question)
+        return self._refuse(rest)
+
+    def _refuse(self, rest: str) -> str:
+        """End the reply, and return what is said in place of `rest`: nothing after a sentence that was said."""
+        self.is_complete = True
         if self._has_answered:
             return ""
-        if confidence is Confidence.HEDGED:
-            return hedge(rest.rstrip(), self._question)
         lead = re.match(r"\s*", rest)
         return (lead[0] if lead else "") + refusal(self._question)

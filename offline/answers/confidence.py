@@ -156,9 +156,31 @@ _ADMITS = re.compile(
 )
 _INTERJECTION = re.compile(
     r"(?:sure|of course|certainly|yes|no|ok|okay|well|hi|hello|(?:that's|what) (?:a|an) \w+ question|great question"
-    r"|good question|thank you|thanks)(?: thing)?\W*|(?:好的?|当然|没问题|嗯|是的|你好|谢谢你?|好问题|这是个好问题)\W*",
+    r"|good question|thank you|thanks)(?: thing)?\W*"
+    r"|(?:好[的啊]?|当然|(?:当然)?可以[的啊]?|没问题|嗯|是的|你好|谢谢你?|好问题|这是个好问题)\W*",
     re.IGNORECASE,
 )
+_STATUS_TOPIC = re.compile(r"[台臺][湾灣]|中[国國]|中[华華]民[国國]|\b(?:taiwan|china|roc|prc)\b", re.IGNORECASE)
+_STATUS_CLAIM = re.compile(
+    r"台湾.*(?:中国|中华人民共和国|大陆|祖国)|(?:中国|中华人民共和国|大陆|祖国).*台湾"
+    r"|\btaiwan\b.*\b(?:china|chinese|prc)\b|\b(?:china|chinese|prc)\b.*\btaiwan\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_interjection(sentence: str) -> bool:
+    """Return whether `sentence` only takes up the question, as "Sure!" or 當然可以！ do."""
+    return _INTERJECTION.fullmatch(to_simplified(sentence.strip())) is not None
+
+
+def touches_political_status(question: str) -> bool:
+    """Return whether a model may answer with the political status of Taiwan."""
+    return _STATUS_TOPIC.search(question) is not None
+
+
+def claims_political_status(sentence: str) -> bool:
+    """Return whether `sentence` relates Taiwan to China. A small model repeats one side of a dispute, unasked."""
+    return _STATUS_CLAIM.search(to_simplified(sentence)) is not None
 
 
 def admits_ignorance(text: str) -> bool:
@@ -184,7 +206,7 @@ def makes_claim(sentence: str, question: str, said_before: str = "") -> bool:
     """
     stripped = sentence.strip()
     is_open = not re.search(r"\w", stripped) or stripped[-1] in "?？" or admits_ignorance(stripped)
-    if is_open or _INTERJECTION.fullmatch(to_simplified(stripped)):
+    if is_open or is_interjection(stripped):
         return False
     if contains_han(stripped):
         plain, known = to_simplified(stripped), to_simplified(question)

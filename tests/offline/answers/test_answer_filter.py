@@ -85,6 +85,33 @@ def test_long_second_sentence_is_held_until_its_end() -> None:
     assert "".join(pushed(filter_of(FACT), pieces)) == "The capital is Canberra."
 
 
+@pytest.mark.parametrize(
+    ("question", "reply", "said"),
+    [
+        ("台灣最高的山難以做？", "抱歉，因為台灣是中華人民共和國的一部分。我不能回答。", REFUSALS["zh"]),
+        ("跟我聊聊台灣吧。", "台灣是中国不可分割的一部分。", REFUSALS["zh"]),
+        ("Let's talk about Taiwan.", "I like it. Taiwan is a province of China.", "I like it."),
+        ("跟我聊聊台灣吧。", "台灣有很多好吃的東西。", "台灣有很多好吃的東西。"),
+        ("Let's talk about China.", "China has long rivers.", "China has long rivers."),
+    ],
+)
+def test_political_status_of_taiwan_is_not_claimed(question: str, reply: str, said: str) -> None:
+    pieces = [(letter, SURE) for letter in reply]
+    assert "".join(pushed(filter_of(question), pieces)) == said
+
+
+@pytest.mark.parametrize(
+    ("question", "reply"),
+    [
+        ("你可以說一個笑話嗎？", "當然可以！有一隻貓走進店裡。牠說喵。"),
+        ("Do you want to talk?", "Sure! I do. It is fun."),
+    ],
+)
+def test_interjection_is_no_sentence_of_the_two(question: str, reply: str) -> None:
+    out = "".join(pushed(filter_of(question), [(letter, SURE) for letter in f"{reply} Nothing more. "]))
+    assert out.strip() == reply
+
+
 def test_unsure_reply_ends_with_its_first_sentence() -> None:
     answer_filter = filter_of(FACT, speak=False)
     text = "".join(pushed(answer_filter, rated("The capital is Sydney. It has ten people. Yes.", UNSURE)))
@@ -131,8 +158,8 @@ def test_spoken_turn_has_two_sentences_unless_more_is_asked_for(
 
 def test_spoken_list_ends_at_its_second_line() -> None:
     answer_filter = filter_of(TALK)
-    pieces = [(text, SURE) for text in ("Sure", ":", "\n", "1", ". ", "Milk", "\n", "2", ". ", "Bread", "\n")]
-    assert "".join(pushed(answer_filter, pieces)).split() == ["Sure:", "1.", "Milk"]
+    pieces = [(text, SURE) for text in ("These", ":", "\n", "1", ". ", "Milk", "\n", "2", ". ", "Bread", "\n")]
+    assert "".join(pushed(answer_filter, pieces)).split() == ["These:", "1.", "Milk"]
 
 
 def test_cut_sentence_of_a_fact_is_dropped_after_another() -> None:
