@@ -74,6 +74,9 @@ _PATTERNS = {
 _PARTICLE_HOMOPHONE = re.compile("(?<=[好對对是要行以])[得地]")
 """Characters that recognisers write for 的 after a short answer, as in 好得，可以."""
 
+_MISHEARD_PARTICLE = re.compile("^好[德多都底](?=可以$)")
+"""Characters that sound like it, where a second yes follows: 好多可以."""
+
 
 def match_yes_no(transcript: str) -> YesNo:
     """Return whether the whole turn is a yes or a no, in English or Mandarin. "Yes, but" is unclear."""
@@ -83,6 +86,6 @@ def match_yes_no(transcript: str) -> YesNo:
     plain = " ".join(re.sub(r"[\W_]+", " ", re.sub(r"['’‘`]", "", text)).split())
     if not plain or len(plain) > MAX_DECISION_CHARS:
         return YesNo.UNCLEAR
-    plain = _PARTICLE_HOMOPHONE.sub("的", plain)
+    plain = _MISHEARD_PARTICLE.sub("好的", _PARTICLE_HOMOPHONE.sub("的", plain))
     found = [meaning for meaning, pattern in _PATTERNS.items() if pattern.fullmatch(plain)]
     return found[0] if len(found) == 1 else YesNo.UNCLEAR
