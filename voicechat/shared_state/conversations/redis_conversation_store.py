@@ -92,6 +92,11 @@ class RedisConversationStore:
 
     async def fetch(self, key: ResumeKey) -> None:
         held = self._new_held(key)
+        if self._is_to_be_erased(key):
+            await self._erase_due()
+            if self._is_to_be_erased(key):  # Redis does not answer: the page must not get back what was erased
+                self._held.setdefault(key, held).claim_again(self._clock())
+                return
         try:
             before, stored_holder, fields = await self._take_over(held, age_s=0.0)
         except SharedStateUnavailable:
@@ -110,6 +115,10 @@ class RedisConversationStore:
         record = self._unseal(held, fields)
         if record is not None and key not in self._local:
             self._local.put(key, record)
+
+    def _is_to_be_erased(self, key: ResumeKey) -> bool:
+        held = self._held.get(key)
+        return key.owner in self._owners_to_forget or (held is not None and held.is_erasure_due)
 
     def _new_held(self, key: ResumeKey) -> HeldConversation:
         return HeldConversation(key, f"{self._replica}.{next(self._numbers)}", self._clock())

@@ -131,10 +131,10 @@ async def test_code_block_of_a_reply_is_shown_and_not_synthesized(rig: WorkerRig
 
 
 async def test_code_counts_no_sentences_of_a_short_reply(rig: WorkerRig) -> None:
-    rig.language_model.pieces = ["Yes. ", "\n```python\na = 1\nb = 2\n```\n", "It sets two names. ", "More of it."]
+    rig.language_model.pieces = ["Thus. ", "\n```python\na = 1\nb = 2\n```\n", "It sets two names. ", "More of it."]
     rig.worker.submit(
         Generate("r", ReplyRequest((LlmMessage("user", "How do I set two names in Python?"),), speak=True))
     )
     *spoken, _ = await rig.results_until_done()
     written = "".join(part.text for part in spoken if isinstance(part, ReplySpeech))
-    assert written.rstrip() == "Yes. \n```python\na = 1\nb = 2\n```\nIt sets two names."
+    assert written.rstrip() == "Thus. \n```python\na = 1\nb = 2\n```\nIt sets two names."
