@@ -93,7 +93,7 @@ class AnswerFilter:
     @property
     def _holds(self) -> bool:
         """Whether the incomplete sentence waits for its end."""
-        return self._is_gated or (self._checks_status and not self._was_hedged_early)
+        return self._is_gated or self._checks_status
 
     @property
     def _is_gated(self) -> bool:
@@ -129,9 +129,12 @@ class AnswerFilter:
 
     def _decide_early(self) -> str:
         """Return what is to be delivered of a long first sentence whose end is not known yet."""
-        if self._has_answered or not makes_claim(self._pending, self._question, self._said_before):
+        may_wait = (
+            self._has_answered or self._checks_status
+        )  # the sentence before is being spoken; or its end counts too
+        if may_wait or not makes_claim(self._pending, self._question, self._said_before):
             return ""
-        if judge(self._tokens, self._question) is Confidence.NOT_CLAIMED or claims_political_status(self._pending):
+        if judge(self._tokens, self._question) is Confidence.NOT_CLAIMED:
             return self._refuse("")
         self._was_hedged_early, self._delivered_chars = True, len(self._pending)
         return hedge(self._pending, self._question)
