@@ -18,9 +18,9 @@ from voicechat.audio.spooled_audio import DiskExecutor, new_disk_executor
 from voicechat.audio.uplink_buffer import UplinkBuffer
 from voicechat.config.settings import Settings
 from voicechat.conversation.chinese import traditional_chinese
-from voicechat.limits.admission import Admission
+from voicechat.limits.admission import Admission, ConcurrencyLimits
 from voicechat.limits.billing import BillingService
-from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 from voicechat.session.call_handler import EndpointResolver

@@ -129,9 +129,8 @@ class AnswerFilter:
 
     def _decide_early(self) -> str:
         """Return what is to be delivered of a long first sentence whose end is not known yet."""
-        may_wait = (
-            self._has_answered or self._checks_status
-        )  # the sentence before is being spoken; or its end counts too
+        # The sentence before is being spoken; one about Taiwan is judged by its end too.
+        may_wait = self._has_answered or self._checks_status
         if may_wait or not makes_claim(self._pending, self._question, self._said_before):
             return ""
         if judge(self._tokens, self._question) is Confidence.NOT_CLAIMED:

@@ -15,7 +15,7 @@ from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, accept_session, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from voicechat.config.settings import DuckingMode, Settings
-from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.limits.admission import AdmissionKind
 
 
 async def test_call_one_turn_goes_from_microphone_to_loudspeaker() -> None:

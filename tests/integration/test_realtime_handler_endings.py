@@ -13,8 +13,9 @@ from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server, send_events
 from tests.support.sessions.fake_rtc_page import KEY, FakeRtcPage, endpoint_at, running_call
 from voicechat.config.settings import Endpoint, Settings
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
 from voicechat.limits.billing import BillingService
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.logs import quiet_loggers
 from voicechat.upstream.connection import Failure
 

@@ -20,7 +20,8 @@ from tests.support.sessions.running_gateway import connected_client, running_gat
 from tests.support.sessions.session_users import IN_CALL_AND_CHAT, SessionFactory, is_listening
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.notices import Notice
 from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.text_session import TextSession

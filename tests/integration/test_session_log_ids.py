@@ -13,7 +13,8 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, running_call
 from tests.support.sessions.fake_websocket_page import make_registry, running_websocket_call
 from voicechat.config.settings import Endpoint, Settings
-from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.limits.admission import ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.logs import SessionFormatter
 from voicechat.upstream import connection
 

@@ -18,7 +18,8 @@ from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, runni
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.notices import Notice
 from voicechat.session.audio_socket_call import AudioSocketRegistry
 from voicechat.session.text_session import TextSession

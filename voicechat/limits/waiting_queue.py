@@ -17,22 +17,9 @@ from .admission import (
     SLOT_LOST,
     Admission,
     AdmissionKind,
-    AdmissionListener,
     AdmissionState,
     AdmissionTicket,
-    ConcurrencyLimits,
-    needs_offline_session,
 )
-
-__all__ = [
-    "AdmissionController",
-    "AdmissionKind",
-    "AdmissionListener",
-    "AdmissionState",
-    "AdmissionTicket",
-    "ConcurrencyLimits",
-    "needs_offline_session",
-]
 
 
 class AdmissionController(Admission):

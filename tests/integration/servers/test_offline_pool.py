@@ -19,7 +19,8 @@ from tests.support.sessions.fake_rtc_page import FakeRtcPage
 from tests.support.sessions.session_users import is_listening, is_shown
 from voicechat.config.settings import ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.limits.admission import ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.failures import Failure
 from voicechat.server.application import Application
 from voicechat.session.text_session import TextSession

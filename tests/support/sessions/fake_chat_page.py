@@ -9,7 +9,8 @@ from typing import Any
 
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.session.text_session import TextSession
 from voicechat.tools.runtime import ToolRuntime
 from voicechat.turn_taking.snapshot import CallStage, Snapshot

@@ -15,7 +15,7 @@ from fastrtc.utils import CloseStream
 from realtime_handler import CallStage, EndpointResolver, RealtimeHandler, Snapshot, Visitor
 from voicechat.audio.format import FRAME, FRAME_S, RATE
 from voicechat.config.settings import Endpoint, ServerKind, Settings
-from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.limits.admission import AdmissionKind
 from voicechat.session.voice_session import VoiceSession
 from voicechat.tools.runtime import ToolRuntime
 

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from realtime_handler import CallStage, RealtimeHandler, Snapshot, Visitor
 from voicechat.config.settings import Settings
-from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.limits.admission import AdmissionKind
 from voicechat.session.audio_socket_call import PATH, AudioSocketRegistry, AudioSocketTicket
 from voicechat.session.voice_session import VoiceSession
 from voicechat.transport.audio_socket_protocol import FRAME_BYTES

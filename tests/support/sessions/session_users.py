@@ -13,8 +13,9 @@ from realtime_handler import RealtimeHandler
 from tests.support.realtime import fake_server_variants
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
 from voicechat.limits.billing import BillingService
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from voicechat.ui.i18n import CALL_NOTICE_TEXTS, CHAT_NOTICE_TEXTS, get_message

@@ -10,7 +10,8 @@ from starlette.websockets import WebSocketDisconnect
 from voicechat.config.settings import Settings
 from voicechat.gateway.gateway import RealtimeGateway
 from voicechat.gateway.gateway_client import REPLICAS_HEADER
-from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.limits.admission import ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.server.routes import WEBSOCKET_ROUTES, Health, build_router
 
 

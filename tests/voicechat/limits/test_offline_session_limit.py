@@ -5,13 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicechat.limits.waiting_queue import (
-    AdmissionController,
-    AdmissionKind,
-    AdmissionState,
-    AdmissionTicket,
-    ConcurrencyLimits,
-)
+from voicechat.limits.admission import AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 
 
 class CountingListener:

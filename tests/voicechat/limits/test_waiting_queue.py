@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicechat.config.settings import Settings
-from voicechat.limits.waiting_queue import (
-    AdmissionController,
+from voicechat.limits.admission import (
     AdmissionKind,
     AdmissionState,
     AdmissionTicket,
     ConcurrencyLimits,
     needs_offline_session,
 )
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.endpoint import Endpoint, ServerKind
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice

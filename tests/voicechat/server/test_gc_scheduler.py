@@ -13,13 +13,8 @@ from gradio.routes import App
 
 import app
 from voicechat.config.settings import Settings
-from voicechat.limits.waiting_queue import (
-    AdmissionController,
-    AdmissionKind,
-    AdmissionState,
-    AdmissionTicket,
-    ConcurrencyLimits,
-)
+from voicechat.limits.admission import AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.server import gc_scheduler
 from voicechat.server.application import build_asgi_app, gradio_app_kwargs
 from voicechat.server.gc_scheduler import GcScheduler

@@ -15,7 +15,8 @@ from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at, runni
 from tests.support.sessions.running_gateway import connected_client, running_gateway
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import Conversation
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.notices import Notice
 from voicechat.server.graceful_shutdown import GracefulShutdown
 from voicechat.session.text_session import TextSession

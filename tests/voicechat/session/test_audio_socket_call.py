@@ -17,7 +17,8 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
 from tests.support.sessions.fake_websocket_page import FakeWebSocketPage, make_registry, running_websocket_call
 from voicechat.config.settings import Settings
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.server.routes import openapi_schema
 from voicechat.session import audio_socket_call
 from voicechat.session.audio_socket_call import (

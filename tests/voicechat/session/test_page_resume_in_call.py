@@ -12,7 +12,7 @@ from voicechat.audio.recording import RecordingState
 from voicechat.config.call_preferences import CallPreferences
 from voicechat.config.settings import Settings
 from voicechat.conversation.record import ConversationRecord
-from voicechat.limits.waiting_queue import AdmissionKind
+from voicechat.limits.admission import AdmissionKind
 from voicechat.session.conversation_store import InMemoryConversationStore, ResumeKey
 from voicechat.session.page_resume import PageResume
 from voicechat.turn_taking.snapshot import CallStage

@@ -18,7 +18,8 @@ from tests.support.tools.tool_events import CallingDialect, calling_response
 from voicechat.config.settings import Endpoint, ServerKind, Settings
 from voicechat.conversation.conversation import Bubble, Conversation
 from voicechat.conversation.shown.tool_use import ToolUse
-from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.limits.admission import ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.session.text_session import TextSession
 from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.tools.calls.tool_call import ToolCallState

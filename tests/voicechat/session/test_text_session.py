@@ -12,7 +12,8 @@ from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, 
 from tests.support.sessions.fake_chat_page import KEY, FakeChatPage, endpoint_source, running_chat
 from voicechat.config.settings import Settings
 from voicechat.conversation.conversation import BubbleState, Conversation
-from voicechat.limits.waiting_queue import AdmissionController, AdmissionKind, ConcurrencyLimits
+from voicechat.limits.admission import AdmissionKind, ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.protocol.notices import Notice
 from voicechat.protocol.server_events import parse_event
 from voicechat.session.text_session import TextSession

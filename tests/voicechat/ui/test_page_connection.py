@@ -16,7 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.app.protected_app import PASSWORD, ProtectedApp, handshake_denial, open_socket
-from voicechat.limits.waiting_queue import AdmissionController, ConcurrencyLimits
+from voicechat.limits.admission import ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.server import uvicorn_options
 from voicechat.server.graceful_shutdown import GracefulShutdown
 from voicechat.ui.page_connection import (
