@@ -139,14 +139,14 @@ class PagesThatMove(RuleBasedStateMachine):
         self.open_page(key, self.pages[key][0], False)
         connection.way = Way.OPEN
         self.loop.run_until_complete(connection.carry_out_late())  # before the page moves, a second later at least
+        self.let_redis_clock_move()
         for _ in range(3):
-            self.let_redis_clock_move()
             self.wait(self.pages[key][0])
 
     def let_redis_clock_move(self) -> None:
-        """Wait for two milliseconds of Redis' clock: take-overs within one of them are the same to it."""
+        """Wait until Redis' clock, in ms, is after all epochs: each take-over within a millisecond adds one to them."""
         seconds, microseconds = began = self.group.client.time()
-        while 1_000_000 * (seconds - began[0]) + microseconds - began[1] < 2000:
+        while 1_000_000 * (seconds - began[0]) + microseconds - began[1] < 100_000:
             seconds, microseconds = self.group.client.time()
 
     @rule()
