@@ -1,7 +1,9 @@
 """Redis connection: commands, scripts and messages of one replica, behind a circuit breaker.
 
-A call must not notice that Redis is slow, hanging or lost. Each request has a short time limit. After a failure nothing
-is asked for `BREAKER_S`: the caller gets `SharedStateUnavailable` at once, and decides with what the replica knows.
+A call must not notice that Redis is slow, hanging or lost. Each request has a short time limit. After two failures in a
+row nothing is asked for `BREAKER_S`: the caller gets `SharedStateUnavailable` at once, and decides with what the
+replica knows. A burst of requests and a busy event loop are no failures of Redis: requests wait for a free connection,
+and the time limit does not count the lag of the loop.
 """
 
 from __future__ import annotations
@@ -19,16 +21,27 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
+from voicechat.config.env_values import SettingsError
 from voicechat.logs import error_location
+
+from .lag_tolerant_timeout import lag_tolerant_timeout
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-REQUEST_TIMEOUT_S = 0.3
-"""Seconds for Redis to accept a connection, and to answer a request."""
+REQUEST_TIMEOUT_S = 0.5
+"""Seconds for Redis to accept a connection and to answer a request, without the lag of this replica's event loop."""
+CLIENT_TIMEOUT_S = 10.0
+"""Seconds after which the client gives up by itself: its own limits count the lag too."""
+MAX_REQUESTS = 16
+"""Requests under way at the same time. Others wait for one of them."""
+MAX_CONNECTIONS = MAX_REQUESTS + 4
+"""Connections: those of the requests, one for messages, and some that are being closed."""
+FAILURES_TO_OPEN = 2
+"""Failures in a row after which the circuit breaker opens: one may be a connection that Redis has closed."""
 BREAKER_S = 2.0
-"""Seconds after a failure in which no request is sent."""
+"""Seconds in which the open breaker lets no request through. The next failure opens it again."""
 PING_INTERVAL_S = 1.0
 """Seconds between two checks of whether Redis answers."""
 WARNING_INTERVAL_S = 60.0
@@ -65,26 +78,36 @@ class RedisConnection:
         self._client = client
         self._prefix = prefix
         self._clock = clock
-        self._closed_until = -BREAKER_S
-        """Time until which no request is sent."""
+        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self._failures = 0
+        """Failures since the newest answer."""
+        self._open_until = -BREAKER_S
+        """Time until which the breaker lets no request through."""
         self._warned_at = -WARNING_INTERVAL_S
         self._scripts: dict[str, AsyncScript] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._on_return: list[Callable[[], Awaitable[None]]] = []
         self.is_reachable = True
-        """Redis answered the newest request."""
+        """Redis has answered since the breaker was last opened."""
 
     @classmethod
     def open(cls, url: str, prefix: str) -> RedisConnection:
-        """Return a connection to this address. Nothing is sent yet. The client's own retries are off."""
+        """Return a connection to this address. Nothing is sent yet. The client's own retries are off.
+
+        Raises `SettingsError` for an address with options that the client does not have.
+        """
         client = redis.Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=REQUEST_TIMEOUT_S,
-            socket_connect_timeout=REQUEST_TIMEOUT_S,
-            max_connections=20,
+            socket_timeout=CLIENT_TIMEOUT_S,
+            socket_connect_timeout=CLIENT_TIMEOUT_S,
+            max_connections=MAX_CONNECTIONS,
             protocol=2,
         )
+        try:
+            client.connection_pool.make_connection()
+        except (TypeError, ValueError):
+            raise SettingsError("REDIS_URL has an option that the Redis client does not know.") from None
         return cls(client, prefix)
 
     def key(self, *parts: str) -> str:
@@ -102,26 +125,34 @@ class RedisConnection:
 
     async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
         """Return what `ask` gets from the client. Raises `SharedStateUnavailable`."""
-        if self._clock() < self._closed_until:
-            raise SharedStateUnavailable
-        try:
-            async with asyncio.timeout(2 * REQUEST_TIMEOUT_S):
-                result = await ask(self._client)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._note_failure(error)
-            raise SharedStateUnavailable from None
+        self._raise_if_open()
+        async with self._slots:
+            self._raise_if_open()
+            try:
+                async with lag_tolerant_timeout(REQUEST_TIMEOUT_S):
+                    result = await ask(self._client)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._note_failure(error)
+                raise SharedStateUnavailable from None
         await self._note_success()
         return result
 
+    def _raise_if_open(self) -> None:
+        if self._clock() < self._open_until:
+            raise SharedStateUnavailable
+
     def _note_failure(self, error: Exception) -> None:
         now = self._clock()
-        self.is_reachable = False
-        self._closed_until = now + BREAKER_S
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN:
+            self.is_reachable = False
+            self._open_until = now + BREAKER_S
         if now - self._warned_at >= WARNING_INTERVAL_S:
             self._warned_at = now
             log.warning("shared state: redis does not answer error=%s", error_location(error))
 
     async def _note_success(self) -> None:
+        self._failures, self._open_until = 0, -BREAKER_S
         if self.is_reachable:
             return
         self.is_reachable = True
@@ -160,8 +191,12 @@ class RedisConnection:
 
     async def _run(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            with suppress(SharedStateUnavailable):
+            try:
                 await step()
+            except SharedStateUnavailable:
+                pass
+            except Exception as error:  # a fault of the client must not end the checks
+                self._note_failure(error)
             await asyncio.sleep(PING_INTERVAL_S)
 
     async def _ping(self) -> None:

@@ -2,8 +2,9 @@
 
 `admission.lua` decides, by the rules of `limits/waiting_queue.py`. Each replica holds its entries there under a lease,
 which every exchange renews. A ticket is pending until the answer to its exchange; other operations are sent in order.
-While Redis does not answer, the replica decides alone: sessions stay, new ones get its share of each limit, and none
-waits. Afterwards one `beat` brings Redis to what this replica holds.
+While Redis does not answer, the replica decides alone: sessions stay, and new ones get its share of each limit. Those
+beyond it are pending for `OUTAGE_GRACE_S`, then refused: none waits in a queue. Afterwards one `beat` brings Redis to
+what this replica holds.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ LEASE_S = 10.0
 """Seconds after which the slots of a silent replica are given away."""
 RESYNC_AFTER_S = 5.0
 """Seconds without an answer after which a replica lists all its entries again."""
+OUTAGE_GRACE_S = 3.5
+"""Seconds after the first failed exchange in which a ticket beyond this replica's share stays pending: a pause of the
+circuit breaker, a ping and an exchange. Redis may only have been slow once."""
+RETRY_INTERVAL_S = 0.5
+"""Seconds between two exchanges while operations are due."""
 QUIET_S = 4.0
 """Seconds without any exchange after which Redis was away, and leases do not expire for `SETTLE_S`."""
 SETTLE_S = 5.0
@@ -112,6 +118,8 @@ class SharedAdmissionController(Admission):
         self._needs_beat = True
         self._is_alone = False
         """Redis did not answer the newest exchange."""
+        self._failing_since = 0.0
+        """Time of the first failed exchange since the newest answer. Valid while the replica is alone."""
         self._is_stopping = self._is_leaving = False
         self._answered_at = clock()
         """Time at which the newest answered exchange began."""
@@ -216,10 +224,16 @@ class SharedAdmissionController(Admission):
             if not answer["known"]:  # Redis was restarted, or the lease is over
                 began_at = self._clock()
                 answer = await self._exchange(sent, with_beat=True)
-        except SharedStateUnavailable:
+        except Exception as error:  # tickets must be decided, whatever happened
+            if not isinstance(error, SharedStateUnavailable):
+                log.error("shared admission: internal error error=%s", error_location(error))
+            self._failing_since = self._failing_since if self._is_alone else self._clock()
             self._needs_beat = self._is_alone = True
-            self._outbox = [operation for operation in sent if operation.name == "hold"] + self._outbox
-            self._decide_alone({operation.ticket for operation in sent})
+            kept = self._decide_alone({operation.ticket for operation in sent})
+            again = [operation for operation in sent if operation.name == "hold" or operation.ticket in kept]
+            self._outbox = again + self._outbox
+            if kept and self._connection.is_reachable:
+                self._wake.set()
         else:
             self._is_alone, self._answered_at = False, began_at
             self._take_over(answer)
@@ -322,8 +336,13 @@ class SharedAdmissionController(Admission):
 
     # ---------------------------------------------------------------- without Redis
 
-    def _decide_alone(self, asked: set[AdmissionTicket]) -> None:
-        """Decide the tickets of a failed exchange by this replica's share, in order of arrival."""
+    def _decide_alone(self, asked: set[AdmissionTicket]) -> set[AdmissionTicket]:
+        """Decide the tickets of a failed exchange by this replica's share, in order of arrival.
+
+        Returns those that stay pending: the next exchange asks for them again.
+        """
+        kept: set[AdmissionTicket] = set()
+        is_grace = self._clock() - self._failing_since < OUTAGE_GRACE_S
         for ticket in list(self._tickets.values()):
             self._entries[ticket].awaits_switch = False
             if ticket.state is not AdmissionState.PENDING or ticket not in asked:
@@ -332,10 +351,13 @@ class SharedAdmissionController(Admission):
                 self._end_ticket(ticket, Notice.VISITOR_CALL_LIMIT)
             elif self._fits_own_share(ticket):
                 self._decide(ticket, AdmissionState.ADMITTED)
+            elif is_grace:
+                kept.add(ticket)
             else:
                 self._end_ticket(ticket, Notice.SERVER_BUSY)
         self._admit_own_share()
         self._notify_if_empty()
+        return kept
 
     def _admit_own_share(self) -> None:
         """Admit those who were queued when Redis was lost, in order, as far as this replica's share has room."""
@@ -392,6 +414,6 @@ class SharedAdmissionController(Admission):
             except Exception as error:  # a listener's fault must not end the admission of all others
                 log.error("shared admission: internal error error=%s", error_location(error))
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_INTERVAL_S):
+                async with asyncio.timeout(RETRY_INTERVAL_S if self._outbox else LOOK_INTERVAL_S):
                     await self._wake.wait()
             self._wake.clear()

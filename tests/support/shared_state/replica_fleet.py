@@ -19,6 +19,7 @@ from voicechat.shared_state.redis_connection import RedisConnection, SharedState
 from voicechat.shared_state.shared_admission import (
     LEASE_S,
     LOOK_INTERVAL_S,
+    OUTAGE_GRACE_S,
     QUIET_S,
     RESYNC_AFTER_S,
     SharedAdmissionController,
@@ -104,6 +105,8 @@ class Replica:
         self.lease_end = -math.inf
         self.synchronised_at = -math.inf
         self.replicas_seen = 1
+        self.failing_since: float | None = None
+        """Time of the first failed exchange since the newest answer."""
 
     @property
     def is_cut(self) -> bool:
@@ -217,6 +220,7 @@ class ReplicaFleet:
         await replica.admission.synchronise()
         replica.lease_end, replica.synchronised_at = self.now + LEASE_S, self.now
         replica.needs_beat = replica.has_missed_message = False
+        replica.failing_since = None
         self._expire_leases()
         if with_beat:
             self._apply_beat(replica, listed, is_known=is_known)
@@ -226,13 +230,17 @@ class ReplicaFleet:
         await self._deliver_messages()
 
     async def _fail_to_synchronise(self, replica: Replica) -> None:
-        """Let a replica decide alone, and check that it gives its share only and keeps none waiting."""
+        """Let a replica decide alone, and check that it gives its share only and keeps none waiting for long."""
         asked = [session for name, session, _ in replica.operations if name == "enter"]
         before = {kind: replica.admission.count_admitted(kind) for kind in AdmissionKind}
         await replica.admission.synchronise()
-        replica.needs_beat, replica.operations = True, []
+        replica.failing_since = self.now if replica.failing_since is None else replica.failing_since
+        kept = [session for session in asked if session.ticket.state is AdmissionState.PENDING]
+        replica.needs_beat = True
+        replica.operations = [operation for operation in replica.operations if operation[1] in kept]
+        assert not kept or self.now - replica.failing_since < OUTAGE_GRACE_S
         for session in asked:
-            assert session.ticket.state in (AdmissionState.ADMITTED, AdmissionState.RELEASED)
+            assert session in kept or session.ticket.state in (AdmissionState.ADMITTED, AdmissionState.RELEASED)
             if session.ticket.state is AdmissionState.RELEASED:
                 replica.sessions.remove(session)  # refused, or released before: the oracle never knows of it
         for kind in AdmissionKind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.support.manual_clock import ManualClock
 from tests.support.shared_state.redis_process import running_redis
-from voicechat.shared_state.redis_connection import BREAKER_S, RedisConnection, SharedStateUnavailable
+from voicechat.config.env_values import SettingsError
+from voicechat.shared_state.redis_connection import (
+    BREAKER_S,
+    FAILURES_TO_OPEN,
+    MAX_CONNECTIONS,
+    RedisConnection,
+    SharedStateUnavailable,
+)
 
 COUNT = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 
@@ -40,7 +48,7 @@ async def test_script_counts_under_a_key_of_the_deployment() -> None:
     assert await client.get("{shop}:sum:today") == b"5"
 
 
-async def test_breaker_after_a_failure_asks_nothing_until_its_time_is_over() -> None:
+async def test_breaker_after_two_failures_asks_nothing_until_its_time_is_over() -> None:
     clock, server = ManualClock(), RefusingRedis()
     connection = RedisConnection(fakeredis.FakeAsyncRedis(), clock=clock)
     returned = []
@@ -49,18 +57,66 @@ async def test_breaker_after_a_failure_asks_nothing_until_its_time_is_over() -> 
         returned.append(clock())
 
     connection.on_return(on_return)
+    with pytest.raises(SharedStateUnavailable):
+        await connection.request(server.ask)
+    assert connection.is_reachable, "one failure may be a connection that Redis has closed"
     for _ in range(3):
         with pytest.raises(SharedStateUnavailable):
             await connection.request(server.ask)
-    assert (server.asked, connection.is_reachable) == (1, False)
+    assert (server.asked, connection.is_reachable) == (FAILURES_TO_OPEN, False)
 
     server.is_down = False
     await clock.advance(BREAKER_S)
-    assert await connection.request(server.ask) == 2
+    assert await connection.request(server.ask) == FAILURES_TO_OPEN + 1
     assert connection.is_reachable
     assert returned == [clock()]
     await connection.request(server.ask)
     assert len(returned) == 1, "the return of Redis is announced once"
+
+
+async def test_answer_to_an_older_request_closes_the_breaker() -> None:
+    connection, server = RedisConnection(fakeredis.FakeAsyncRedis()), RefusingRedis()
+    may_answer = asyncio.Event()
+
+    async def answer_later(_: object) -> str:
+        await may_answer.wait()
+        return "late"
+
+    older = asyncio.create_task(connection.request(answer_later))
+    await asyncio.sleep(0)
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(server.ask)
+    assert not connection.is_reachable
+    may_answer.set()
+    assert await older == "late"
+    server.is_down = False
+    assert connection.is_reachable and await connection.request(server.ask)
+
+
+async def test_burst_of_requests_and_a_busy_event_loop_are_no_outage(tmp_path: Path) -> None:
+    stall_s, requests = 0.06, 3 * MAX_CONNECTIONS
+    with running_redis(tmp_path) as server:
+        connection = RedisConnection.open(server.url, "voice")
+        is_over = False
+
+        async def keep_the_loop_busy() -> None:
+            while not is_over:
+                time.sleep(stall_s)  # noqa: ASYNC251  the loop is to be busy
+                await asyncio.sleep(0)
+
+        busy = [asyncio.create_task(keep_the_loop_busy()) for _ in range(4)]
+        asked = (connection.run_script(COUNT, [connection.key("sum")], [1]) for _ in range(requests))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        is_over = True
+        await asyncio.gather(*busy)
+        assert set(answers) == set(range(1, requests + 1))
+        assert connection.is_reachable
+
+
+def test_address_with_an_unknown_option_is_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL has an option"):
+        RedisConnection.open("redis://127.0.0.1:6379/0?canary=1", "voice")
 
 
 async def test_request_that_hangs_is_given_up() -> None:
@@ -97,9 +153,9 @@ async def test_messages_arrive_again_after_redis_was_killed_and_restarted_empty(
         async with asyncio.timeout(60), connection.run_in_background():
             assert await publish_until_it_arrives("one") == b"one"
             server.kill()
-            with pytest.raises(SharedStateUnavailable):
-                await connection.request(lambda client: client.ping())
-            assert not connection.is_reachable
+            while connection.is_reachable:
+                with pytest.raises(SharedStateUnavailable):
+                    await connection.request(lambda client: client.ping())
             server.start()
             await returned.wait()
             while not arrived.empty():

@@ -12,7 +12,13 @@ import redis.asyncio as redis
 from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet, SharedSession
 from voicechat.limits.admission import SLOT_LOST, AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
-from voicechat.shared_state.shared_admission import HOLD_S, LEASE_S, LOOK_INTERVAL_S, MAX_QUEUED_OPERATIONS
+from voicechat.shared_state.shared_admission import (
+    HOLD_S,
+    LEASE_S,
+    LOOK_INTERVAL_S,
+    MAX_QUEUED_OPERATIONS,
+    OUTAGE_GRACE_S,
+)
 
 LEASE_LOOKS = 1 + int(LEASE_S / LOOK_INTERVAL_S)
 ADMITTED, QUEUED, RELEASED = AdmissionState.ADMITTED, AdmissionState.QUEUED, AdmissionState.RELEASED
@@ -128,6 +134,9 @@ async def test_replicas_without_redis_admit_their_share_and_keep_none_waiting() 
         replica.connection.is_cut = True
     fleet.now += LEASE_S + 1
     sessions = [await entered(fleet, replica) for replica in fleet.replicas for _ in range(4)]
+    fleet.now += OUTAGE_GRACE_S
+    for replica in fleet.replicas:
+        await replica.admission.synchronise()
     refused = [each.ticket.refusal for each in sessions]
     assert refused == [None, None, *[Notice.SERVER_BUSY] * 2, None, None, None, Notice.SERVER_BUSY], "3 of 5 at each"
     assert states(before) == [(ADMITTED, 0)]
@@ -148,6 +157,8 @@ async def test_replica_without_redis_counts_the_slots_of_others_while_their_leas
         await entered(fleet, one)
     await two.admission.synchronise()
     two.connection.is_cut = True
+    await two.admission.synchronise()
+    fleet.now += OUTAGE_GRACE_S
     assert (await entered(fleet, two)).ticket.refusal is Notice.SERVER_BUSY
     fleet.now += LEASE_S + 1
     assert (await entered(fleet, two)).ticket.state is ADMITTED
@@ -162,6 +173,60 @@ async def test_queued_ticket_is_admitted_by_a_replica_without_redis_when_its_own
     assert states(waiting) == [(QUEUED, 1)]
     fleet.release(inside)
     assert states(waiting) == [(ADMITTED, 0)] and waiting.notifications[-1] == (ADMITTED, 0)
+
+
+async def test_one_late_answer_of_redis_refuses_none_of_the_calls_that_move_from_a_killed_replica() -> None:
+    calls = 12
+    fleet, _ = await started_fleet(ConcurrencyLimits(calls=2 * calls))
+    killed, other = fleet.replicas
+    pages = [f"moved {number}" for number in range(calls)]
+    for page in pages:
+        await entered(fleet, killed, page=page)
+    for _ in range(calls):
+        await entered(fleet, other)
+    fleet.kill(killed)
+    other.connection.is_cut = True
+    moved = [await entered(fleet, other, page=page) for page in pages]
+    assert {each.ticket.state for each in moved} == {AdmissionState.PENDING}
+    other.connection.is_cut = False
+    await other.admission.synchronise()
+    assert states(*moved) == [(ADMITTED, 0)] * calls
+
+
+async def test_ticket_released_during_an_outage_leaves_nothing_behind() -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=1))
+    one, two = fleet.replicas
+    await entered(fleet, one)
+    await two.admission.synchronise()
+    two.connection.is_cut = True
+    session = await entered(fleet, two)
+    assert session.ticket.state is AdmissionState.PENDING
+    fleet.release(session)
+    two.connection.is_cut = False
+    await two.admission.synchronise()
+    assert session.ticket.state is RELEASED and two.admission.is_empty
+    assert await client.hlen("{voice}:admission:entries") == 1
+
+
+async def test_fault_of_the_client_leaves_no_ticket_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=4, queue_length=2))
+    replica = fleet.replicas[0]
+    leaving = await entered(fleet, replica)
+
+    async def fail(_: object) -> None:
+        raise TypeError("a fault of the client")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replica.connection, "request", fail)
+        fleet.release(leaving)
+        sessions = [await entered(fleet, replica) for _ in range(3)]
+        assert states(*sessions[:2]) == [(ADMITTED, 0)] * 2, "its share"
+        fleet.now += OUTAGE_GRACE_S
+        await replica.admission.synchronise()
+        assert sessions[2].ticket.refusal is Notice.SERVER_BUSY
+    await replica.admission.synchronise()
+    assert states(*sessions[:2]) == [(ADMITTED, 0)] * 2
+    assert await client.hlen("{voice}:admission:entries") == 2, "the slot that was left is free"
 
 
 async def test_redis_that_comes_back_empty_gets_all_slots_and_the_queue_in_order() -> None:
