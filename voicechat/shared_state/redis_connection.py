@@ -105,7 +105,7 @@ class RedisConnection:
             protocol=2,
         )
         try:
-            client.connection_pool.make_connection()
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         except (TypeError, ValueError):
             raise SettingsError("REDIS_URL has an option that the Redis client does not know.") from None
         return cls(client, prefix)
