@@ -4,8 +4,9 @@
 -- ARGV: the request as JSON, the channel of changes. Returns the replica's own entries and the sums as JSON.
 --
 -- An entry has one of the states in `AdmissionState`, or "held": the page of a queued visitor moves to another replica.
+-- The leases say which replicas are alive: the spending of the day divides by their number too.
 -- Settling: for a while after Redis was empty or not asked, replicas come back one by one. Leases do not expire then, and
--- each replica admits its share only, beside what it knows of the others.
+-- each replica admits its share only, beside what it knows of the others. Those it knew before count as alive.
 local request, channel = cjson.decode(ARGV[1]), ARGV[2]
 local me, limits, now = request.replica, request.limits, request.now
 local own_offline = request.own_offline -- each replica has an embedded server of its own: their sessions are not shared
@@ -26,6 +27,7 @@ if not settling then redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. stri
 redis.call('ZADD', KEYS[2], string.format('%.0f', now + request.lease_ms), me)
 local alive, replicas = {}, 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do alive[id], replicas = true, replicas + 1 end
+if settling then replicas = math.max(replicas, request.replicas) end
 
 -- Entries and sums -----------------------------------------------------------------------------------------------------
 
@@ -91,13 +93,12 @@ for _, entry in ipairs(order) do before[entry.id] = {entry.replica, entry.state}
 
 -- Rules ----------------------------------------------------------------------------------------------------------------
 
-local peers = math.max(replicas, request.replicas)
 local reserved = {call = 0, chat = 0, program = 0, offline = 0} -- while settling: for others' tickets that are before
 local function has_room(name)
   if taken[name] + reserved[name] >= limits[name] then return false end
   if not settling then return true end
   if own_offline and name == 'offline' then return true end
-  return mine[name] + (request.others[name] or 0) < limits[name] and mine[name] < math.ceil(limits[name] / peers)
+  return mine[name] + (request.others[name] or 0) < limits[name] and mine[name] < math.ceil(limits[name] / replicas)
 end
 
 local function fits(entry)

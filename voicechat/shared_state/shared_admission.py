@@ -1,9 +1,11 @@
 """Shared admission: the slots and the waiting queue of several replicas, in Redis.
 
 `admission.lua` decides, by the rules of `limits/waiting_queue.py`. Each replica holds its entries there under a lease,
-which every exchange renews. A ticket is pending until the answer to its exchange; other operations are sent in order.
-While Redis does not answer, the replica decides alone: sessions stay, new ones get its share of each limit, and none
-waits. Afterwards one `beat` brings Redis to what this replica holds.
+which every exchange renews. The number of leases is the number of live replicas, for all of shared state.
+
+A ticket is pending until the answer to its exchange; other operations are sent in order. While Redis does not answer,
+the replica decides alone: sessions stay, new ones get its share of each limit, and none waits. Afterwards one `beat`
+brings Redis to what this replica holds.
 """
 
 from __future__ import annotations

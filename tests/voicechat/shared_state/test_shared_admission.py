@@ -194,6 +194,55 @@ async def test_long_silence_of_redis_costs_no_replica_its_slots() -> None:
     assert states(*inside) == [(ADMITTED, 0)] * 2
 
 
+# ---------------------------------------------------------------- live replicas
+
+
+def replicas_known(fleet: ReplicaFleet) -> list[int]:
+    return [replica.admission.count_everywhere().replicas for replica in fleet.replicas]
+
+
+async def test_replica_counts_those_whose_lease_has_not_ended() -> None:
+    fleet, _ = await started_fleet(ConcurrencyLimits(), 3)
+    frozen, other, _ = fleet.replicas
+    assert replicas_known(fleet) == [3, 3, 3]
+    fleet.kill(fleet.replicas[2])
+    for _ in range(LEASE_LOOKS):
+        await look(fleet, other, 1)
+    assert replicas_known(fleet)[:2] == [3, 1]
+    await frozen.admission.synchronise()
+    await other.admission.synchronise()
+    assert replicas_known(fleet)[:2] == [2, 2], "it is awake again"
+
+
+async def test_number_of_replicas_stays_without_redis_and_until_all_are_back_at_an_empty_one() -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=4), 3)
+    one, two, _ = fleet.replicas
+    for replica in fleet.replicas:
+        replica.connection.is_cut = True
+    await look(fleet, one, LEASE_LOOKS)
+    assert replicas_known(fleet) == [3, 3, 3]
+    await client.flushall()
+    one.connection.is_cut = two.connection.is_cut = False
+    for replica in (one, two, one, two):
+        await replica.admission.synchronise()
+    assert replicas_known(fleet) == [3, 3, 3], "the third one may be back a moment later"
+    for replica in (one, two, one, two, one, two):
+        await look(fleet, replica, 1)
+    assert replicas_known(fleet) == [2, 2, 3]
+
+
+async def test_replica_that_is_back_first_admits_its_share_at_every_exchange() -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=4, queue_length=4))
+    one, two = fleet.replicas
+    await client.flushall()
+    await one.admission.synchronise()
+    sessions = [await entered(fleet, one) for _ in range(3)]
+    assert [each.ticket.state for each in sessions] == [ADMITTED, ADMITTED, QUEUED]
+    two.connection.is_cut = True
+    alone = [await entered(fleet, two) for _ in range(3)]
+    assert sum(each.ticket.state is ADMITTED for each in alone) == 2
+
+
 # ---------------------------------------------------------------- shutdown
 
 
