@@ -2,7 +2,6 @@
 
 `admission.lua` decides, by the rules of `limits/waiting_queue.py`. Each replica holds its entries there under a lease,
 which every exchange renews. The number of leases is the number of live replicas, for all of shared state.
-
 A ticket is pending until the answer to its exchange; other operations are sent in order. While Redis does not answer,
 the replica decides alone: sessions stay, new ones get its share of each limit, and none waits. Afterwards one `beat`
 brings Redis to what this replica holds.
@@ -52,6 +51,8 @@ SETTLE_S = 5.0
 """Seconds for the replicas to come back: a pause of the circuit breaker, a ping and an exchange."""
 HOLD_S = 30.0
 """Seconds for which a queued visitor keeps the number while the page moves to another replica."""
+KEEP_S = 60.0
+"""Seconds after the last exchange of any replica in which Redis keeps all this."""
 MAX_QUEUED_OPERATIONS = 2000
 """Operations that wait for their exchange. Beyond it new sessions are refused."""
 OFFLINE = "offline"
@@ -96,8 +97,7 @@ class SharedAdmissionController(Admission):
         clock: Callable[[], float] = time.monotonic,
         redis_time_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`has_own_offline_server`: its sessions count for this replica alone. `redis_time_ms`: time of the leases
-        in tests; None for Redis' own."""
+        """`has_own_offline_server`: its sessions count for this replica alone. `redis_time_ms`: in tests."""
         super().__init__(limits)
         self.replica_id = replica_id
         self._connection = connection
@@ -105,7 +105,7 @@ class SharedAdmissionController(Admission):
         self._redis_time_ms = redis_time_ms
         self._names = names
         self._has_own_offline_server = has_own_offline_server
-        self._keys = [connection.key("admission", part) for part in ("entries", "replicas", "meta")]
+        self._keys = [connection.key("admission", part) for part in ("entries", "replicas", "meta", "index")]
         self._channel = connection.key("admission", "changed")
         self._entries: dict[AdmissionTicket, _Entry] = {}
         self._outbox: list[_Operation] = []
@@ -256,6 +256,7 @@ class SharedAdmissionController(Admission):
             "quiet_ms": QUIET_S * 1000,
             "settle_ms": SETTLE_S * 1000,
             "hold_ms": HOLD_S * 1000,
+            "keep_ms": KEEP_S * 1000,
             "has_beat": with_beat,
             "is_leaving": self._is_leaving,
             "operations": operations,

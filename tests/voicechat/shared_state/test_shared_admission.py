@@ -9,6 +9,7 @@ import fakeredis
 import pytest
 import redis.asyncio as redis
 
+from tests.support.shared_state.comparing_connection import ComparingConnection
 from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet, SharedSession
 from voicechat.limits.admission import SLOT_LOST, AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
@@ -22,7 +23,7 @@ async def started_fleet(limits: ConcurrencyLimits, replica_count: int = 2) -> tu
     """Return replicas that have announced themselves, and a client of their Redis."""
     server = fakeredis.FakeServer()
     new_client: Callable[[], redis.Redis] = lambda: fakeredis.FakeAsyncRedis(server=server)  # noqa: E731
-    fleet = ReplicaFleet(limits, new_client, replica_count)
+    fleet = ReplicaFleet(limits, new_client, replica_count, ComparingConnection)
     await fleet.start()
     return fleet, new_client()
 
