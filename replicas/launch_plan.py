@@ -111,6 +111,7 @@ def plan_processes(
     shared |= {
         "HOST": LOOPBACK,
         "FRONTEND_HOST": options.host,
+        "REPLICAS": str(len(ports.replicas)),
         "SHARE": "false",
         "TRUSTED_PROXIES": ",".join((*options.trusted_proxies, *LOOPBACK_NETWORKS)),
         "GRADIO_TEMP_DIR": environ.get("GRADIO_TEMP_DIR", "").strip() or str(folder / GRADIO_FOLDER_NAME),

@@ -1,6 +1,6 @@
 """Model on paper: what a number of calls would take of Redis and HAProxy, calculated from the measured rows. Pure.
 
-The work of an admission grows with the calls that hold a slot, so its share of Redis grows with their square.
+An admission reads the calls of its own replica, not all of them. What the calls of others add to it is measured.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class MeasuredCosts:
     """CPU time of Redis for each step, in µs, and of HAProxy for each socket."""
 
     admission_us: float
-    """Of an admission while no other call holds a slot."""
+    """Of an admission at a full replica, without the calls of others."""
     admission_us_per_call: float
-    """Added by each call that holds a slot."""
+    """Added by each call of all; 0 if its work does not depend on them."""
     exchange_us: float
     """Of the sums of a full replica."""
     message_us: float
@@ -41,7 +41,7 @@ class MeasuredCosts:
         """Return the costs in the rows of a report."""
         admissions = sorted((row["size"], row["redis_cpu_us"]) for row in steps if row["step"] == "admission")
         (few, low), (many, high) = admissions[0], admissions[-1]
-        slope = (high - low) / (many - few)
+        slope = max(0.0, (high - low) / (many - few))
         largest = {row["step"]: row["redis_cpu_us"] for row in sorted(steps, key=lambda row: row["size"])}
         haproxy = trips[-1]["haproxy_cpu_percent_each"]
         return cls(max(0.0, low - slope * few), slope, largest["exchange"], largest["message"], haproxy)

@@ -10,7 +10,7 @@ from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.session.conversation_store import InMemoryConversationStore, resume_key
 from voicechat.session.page_resume import PageResume
 from voicechat.session.visitor import Visitor
-from voicechat.shared_state.conversations import RedisConversationStore
+from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 from voicechat.shared_state.redis_connection import RedisConnection
 from voicechat.shared_state.shared_admission import SharedAdmissionController
 from voicechat.shared_state.spending import SharedDailySpend
@@ -21,10 +21,10 @@ from voicechat.shared_state.visitor_seconds import SharedDailyQuota
 from .servers import LocalServer, running_redis
 from .steps import StepRow, TimedRound, make_row, time_steps
 
-HELD_CALLS, QUICK_HELD_CALLS = (10, 100, 1000), (10, 100)
-"""Calls that hold a slot while others are admitted."""
 CALLS_PER_REPLICA = 45
 """Calls of a replica that is full: one core carries about as many."""
+HELD_CALLS, QUICK_HELD_CALLS = (CALLS_PER_REPLICA, 100, 1000), (CALLS_PER_REPLICA, 1000)
+"""Calls that hold a slot while others are admitted. The measured replica is full with the first ones."""
 SENT_VISITORS = (1, CALLS_PER_REPLICA)
 """Visitors whose seconds are sent in one exchange."""
 ADMISSIONS, QUICK_ADMISSIONS = 100, 30
@@ -55,11 +55,29 @@ class SilentListener:
 
 async def admit(admission: Admission) -> AdmissionTicket:
     """Request a slot for a call, and wait for it. Raises RuntimeError when it is refused."""
-    ticket = admission.request_admission(SilentListener(), AdmissionKind.CALL, "")
+    ticket = admission.request_admission(SilentListener(), AdmissionKind.CALL, "visitor", resume_id="page")
     await ticket.decided()
     if ticket.state is not AdmissionState.ADMITTED:
         raise RuntimeError(f"not admitted: {ticket.state.name}")
     return ticket
+
+
+def open_admission(connection: RedisConnection, replica_id: str) -> SharedAdmissionController:
+    """Return the admission of one replica."""
+    return SharedAdmissionController(LIMITS, connection, replica_id, VisitorNames(connection, b"benchmark"))
+
+
+async def hold_calls(replica: SharedAdmissionController, calls: int) -> None:
+    """Take slots of one replica. Each call has a page and a visitor."""
+    tickets = [
+        replica.request_admission(
+            SilentListener(), AdmissionKind.CALL, f"visitor {number}", resume_id=f"{replica.replica_id} {number}"
+        )
+        for number in range(calls)
+    ]
+    await replica.synchronise()
+    if any(ticket.state is not AdmissionState.ADMITTED for ticket in tickets):
+        raise RuntimeError("a call is without its slot")
 
 
 class HeldCalls:
@@ -67,17 +85,14 @@ class HeldCalls:
 
     def __init__(self, calls: int, connection: RedisConnection) -> None:
         self._replicas = [
-            (SharedAdmissionController(LIMITS, connection, f"other-{first}"), min(CALLS_PER_REPLICA, calls - first))
+            (open_admission(connection, f"other-{first}"), min(CALLS_PER_REPLICA, calls - first))
             for first in range(0, calls, CALLS_PER_REPLICA)
         ]
 
     async def enter(self) -> None:
         """Take all slots."""
         for replica, calls in self._replicas:
-            tickets = [replica.request_admission(SilentListener(), AdmissionKind.CALL) for _ in range(calls)]
-            await replica.synchronise()
-            if any(ticket.state is not AdmissionState.ADMITTED for ticket in tickets):
-                raise RuntimeError("a call is without its slot")
+            await hold_calls(replica, calls)
 
     async def renew(self) -> None:
         """Renew the leases, which last for some seconds."""
@@ -94,11 +109,12 @@ async def measure_admission(
     for held in QUICK_HELD_CALLS if quick else HELD_CALLS:
         await connection.request(lambda client: client.flushall())
         memory = AdmissionController(LIMITS)
-        for _ in range(held):
-            await admit(memory)
-        others = HeldCalls(held, connection)
+        for number in range(held):
+            memory.request_admission(SilentListener(), AdmissionKind.CALL, resume_id=f"page {number}")
+        others = HeldCalls(held - CALLS_PER_REPLICA, connection)
         await others.enter()
-        shared = SharedAdmissionController(LIMITS, connection, "measured")
+        shared = open_admission(connection, "measured")
+        await hold_calls(shared, CALLS_PER_REPLICA)
         found: dict[str, list[TimedRound]] = {"memory": [], "redis": []}
         async with shared.run_in_background():
             for _ in range(rounds):

@@ -47,6 +47,12 @@ def test_costs_are_those_of_the_measured_rows() -> None:
     )
 
 
+def test_calls_of_others_that_cost_nothing_measurable_cost_nothing_in_the_model() -> None:
+    faster = [{**row, "redis_cpu_us": 60.0} if row["size"] == 1010 else row for row in STEPS]
+    costs = MeasuredCosts.from_rows(faster, TRIPS)
+    assert (costs.admission_us, costs.admission_us_per_call) == (70.0, 0.0)
+
+
 def test_row_of_a_thousand_calls_is_the_sum_of_its_steps() -> None:
     row = model_row(900, MeasuredCosts(100.0, 1.0, 200.0, 50.0, 0.2))
     assert (row.replicas, row.admission_ms) == (20, pytest.approx(1.0))
@@ -58,7 +64,7 @@ def test_row_of_a_thousand_calls_is_the_sum_of_its_steps() -> None:
 
 
 @given(COSTS)
-def test_load_grows_with_the_calls_and_admission_with_their_square(costs: MeasuredCosts) -> None:
+def test_load_grows_with_the_calls_and_what_others_add_to_an_admission_with_their_square(costs: MeasuredCosts) -> None:
     rows = [model_row(calls, costs) for calls in CALLS]
     shares = [row.redis_share for row in rows]
     assert shares == sorted(shares)

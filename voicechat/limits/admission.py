@@ -95,6 +95,7 @@ class SlotCounts:
     admitted: Mapping[AdmissionKind, int]
     queued: int
     replicas: int = 1
+    """Live replicas, this one included. It stays while Redis is lost, and does not sink while the others come back."""
 
 
 def needs_offline_session(found: Endpoint | Failure) -> bool:

@@ -11,7 +11,6 @@ from voicechat.limits.admission import ConcurrencyLimits
 
 from .password_attempts import SharedPasswordAttempts
 from .redis_connection import RedisConnection
-from .replicas import Replicas
 from .shared_admission import SharedAdmissionController
 from .spending import SharedDailySpend
 from .sum_exchange import SumExchange
@@ -26,14 +25,20 @@ class SharedServices:
         self.connection = connection
         self.replica_id = secrets.token_hex(8)
         """Random name of this process."""
-        self.replicas = Replicas(connection, self.replica_id)
         names = VisitorNames(connection, deployment_secret(settings))
         limits = ConcurrencyLimits.from_settings(settings)
         self.admission = SharedAdmissionController(
-            limits, connection, self.replica_id, names, has_own_offline_server=not settings.embedded.offline_url
+            limits,
+            connection,
+            self.replica_id,
+            names,
+            expected_replicas=settings.scale.replicas,
+            has_own_offline_server=not settings.embedded.offline_url,
         )
         self.sum_exchange = SumExchange(connection)
-        self.daily_spend = SharedDailySpend(connection, self.sum_exchange, self.replica_id, lambda: self.replicas.count)
+        self.daily_spend = SharedDailySpend(
+            connection, self.sum_exchange, self.replica_id, lambda: self.admission.count_everywhere().replicas
+        )
         quota_s = settings.limits.max_visitor_seconds_per_day
         self.daily_quota = SharedDailyQuota(connection, self.sum_exchange, names, self.replica_id, quota_s)
         self.password_attempts = SharedPasswordAttempts(connection, names)
@@ -48,7 +53,6 @@ class SharedServices:
         """Run the periodic tasks in this event loop. On exit, send what is unsent and close the connection."""
         async with (
             self.connection.run_in_background(),
-            self.replicas.run_in_background(),
             self.admission.run_in_background(),
             self.sum_exchange.run_in_background(),
         ):

@@ -1,10 +1,10 @@
 """Shared admission: the slots and the waiting queue of several replicas, in Redis.
 
 `admission.lua` decides, by the rules of `limits/waiting_queue.py`. Each replica holds its entries there under a lease,
-which every exchange renews. A ticket is pending until the answer to its exchange; other operations are sent in order.
-While Redis does not answer, the replica decides alone: sessions stay, and new ones get its share of each limit. Those
-beyond it are pending for `OUTAGE_GRACE_S`, then refused: none waits in a queue. Afterwards one `beat` brings Redis to
-what this replica holds.
+which every exchange renews. The number of leases is the number of live replicas, for all of shared state.
+A ticket is pending until the answer to its exchange; other operations are sent in order. While Redis does not answer,
+the replica decides alone: sessions stay, and new ones get its share of each limit. Those beyond it are pending for
+`OUTAGE_GRACE_S`, then refused: none waits in a queue. Afterwards one `beat` brings Redis to what this replica holds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from voicechat.logs import error_location
 from voicechat.protocol.failures import Failure
 from voicechat.protocol.notices import Notice
 
+from .admission_entries import OFFLINE, AdmissionEntry, AdmissionOperation, limits_to_json
 from .redis_connection import RedisConnection, SharedStateUnavailable
 from .visitor_names import VisitorNames
 
@@ -56,34 +56,12 @@ SETTLE_S = 5.0
 """Seconds for the replicas to come back: a pause of the circuit breaker, a ping and an exchange."""
 HOLD_S = 30.0
 """Seconds for which a queued visitor keeps the number while the page moves to another replica."""
+KEEP_S = 60.0
+"""Seconds after the last exchange of any replica in which Redis keeps all this."""
 MAX_QUEUED_OPERATIONS = 2000
 """Operations that wait for their exchange. Beyond it new sessions are refused."""
-OFFLINE = "offline"
-"""Name of the offline server's limit in the script, beside the kinds."""
 SCRIPT = Path(__file__).with_name("admission.lua").read_text("utf-8")
 _REFUSALS = {"visitor": Notice.VISITOR_CALL_LIMIT, "busy": Notice.SERVER_BUSY}
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What Redis holds, or is about to hold, for one ticket."""
-
-    id: str
-    seq: int = 0
-    """Number of arrival, by which the queue is ordered; 0 before the first answer."""
-    is_entered: bool = False
-    """Redis was asked to hold it. When it is missing there, it is lost."""
-    awaits_switch: bool = False
-    """The offline server was asked for a session."""
-    decided: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    name: str
-    ticket: AdmissionTicket
-    entry_id: str
-    offline: bool = False
 
 
 class SharedAdmissionController(Admission):
@@ -96,12 +74,15 @@ class SharedAdmissionController(Admission):
         replica_id: str,
         names: VisitorNames,
         *,
+        expected_replicas: int = 1,
         has_own_offline_server: bool = False,
         clock: Callable[[], float] = time.monotonic,
         redis_time_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`has_own_offline_server`: its sessions count for this replica alone. `redis_time_ms`: time of the leases
-        in tests; None for Redis' own."""
+        """`expected_replicas`: those that share the limits before Redis has first answered.
+
+        `has_own_offline_server`: its sessions count for this replica alone. `redis_time_ms`: in tests.
+        """
         super().__init__(limits)
         self.replica_id = replica_id
         self._connection = connection
@@ -109,10 +90,10 @@ class SharedAdmissionController(Admission):
         self._redis_time_ms = redis_time_ms
         self._names = names
         self._has_own_offline_server = has_own_offline_server
-        self._keys = [connection.key("admission", part) for part in ("entries", "replicas", "meta")]
+        self._keys = [connection.key("admission", part) for part in ("entries", "replicas", "meta", "index")]
         self._channel = connection.key("admission", "changed")
-        self._entries: dict[AdmissionTicket, _Entry] = {}
-        self._outbox: list[_Operation] = []
+        self._entries: dict[AdmissionTicket, AdmissionEntry] = {}
+        self._outbox: list[AdmissionOperation] = []
         self._wake = asyncio.Event()
         self._exchanging = asyncio.Lock()
         self._needs_beat = True
@@ -123,7 +104,7 @@ class SharedAdmissionController(Admission):
         self._is_stopping = self._is_leaving = False
         self._answered_at = clock()
         """Time at which the newest answered exchange began."""
-        self._counts = SlotCounts(dict.fromkeys(AdmissionKind, 0), 0)
+        self._counts = SlotCounts(dict.fromkeys(AdmissionKind, 0), 0, expected_replicas)
         self._seq = 0
         """Newest number of arrival, in the newest answer."""
         self._others: dict[str, int] = {}
@@ -144,7 +125,7 @@ class SharedAdmissionController(Admission):
         else:
             ticket.state = AdmissionState.PENDING
             self._tickets[id(ticket)] = ticket
-            self._entries[ticket] = _Entry(secrets.token_hex(8))
+            self._entries[ticket] = AdmissionEntry(secrets.token_hex(8))
             self._send("enter", ticket)
 
     async def _wait_for_decision(self, ticket: AdmissionTicket) -> None:
@@ -205,7 +186,7 @@ class SharedAdmissionController(Admission):
         if len(self._outbox) >= MAX_QUEUED_OPERATIONS:
             self._needs_beat = True  # it says the same
             return
-        self._outbox.append(_Operation(name, ticket, entry_id, offline))
+        self._outbox.append(AdmissionOperation(name, ticket, entry_id, offline))
         self._wake.set()
 
     # ---------------------------------------------------------------- exchange
@@ -238,7 +219,7 @@ class SharedAdmissionController(Admission):
             self._is_alone, self._answered_at = False, began_at
             self._take_over(answer)
 
-    async def _exchange(self, sent: list[_Operation], *, with_beat: bool) -> dict[str, Any]:
+    async def _exchange(self, sent: list[AdmissionOperation], *, with_beat: bool) -> dict[str, Any]:
         """Run the script with these operations. Raises `SharedStateUnavailable`."""
         if with_beat:
             self._names.renew()  # Redis may have been restarted empty
@@ -254,12 +235,7 @@ class SharedAdmissionController(Admission):
         request = {
             "replica": self.replica_id,
             "now": self._redis_time_ms() if self._redis_time_ms is not None else -1,
-            "limits": {
-                **{kind.value: self.limits.for_kind(kind) for kind in AdmissionKind},
-                OFFLINE: self.limits.offline_sessions,
-                "queue": self.limits.queue_length,
-                "visitor": self.limits.calls_per_visitor,
-            },
+            "limits": limits_to_json(self.limits),
             "own_offline": self._has_own_offline_server,
             "replicas": self._counts.replicas,
             "others": self._others,
@@ -268,6 +244,7 @@ class SharedAdmissionController(Admission):
             "quiet_ms": QUIET_S * 1000,
             "settle_ms": SETTLE_S * 1000,
             "hold_ms": HOLD_S * 1000,
+            "keep_ms": KEEP_S * 1000,
             "has_beat": with_beat,
             "is_leaving": self._is_leaving,
             "operations": operations,
@@ -276,7 +253,7 @@ class SharedAdmissionController(Admission):
         answer: dict[str, Any] = json.loads(await self._connection.run_script(SCRIPT, self._keys, arguments))
         return answer
 
-    def _to_json(self, operation: _Operation) -> dict[str, Any]:
+    def _to_json(self, operation: AdmissionOperation) -> dict[str, Any]:
         if operation.name != "enter":
             return {"op": operation.name, "id": operation.entry_id, "offline": operation.offline}
         if operation.ticket not in self._entries:  # released while the first exchange was refused

@@ -87,7 +87,7 @@ class Replica:
 
     def __init__(self, fleet: ReplicaFleet, replica_id: str, client: redis.Redis) -> None:
         self.id = replica_id
-        self.connection = CuttableConnection(client, clock=lambda: fleet.now)
+        self.connection = fleet.connection_type(client, clock=lambda: fleet.now)
         self.admission = SharedAdmissionController(
             fleet.limits,
             self.connection,
@@ -122,8 +122,15 @@ class Replica:
 class ReplicaFleet:
     """All replicas and the oracle, by one manual clock."""
 
-    def __init__(self, limits: ConcurrencyLimits, new_client: Callable[[], redis.Redis], replica_count: int) -> None:
+    def __init__(
+        self,
+        limits: ConcurrencyLimits,
+        new_client: Callable[[], redis.Redis],
+        replica_count: int,
+        connection_type: type[CuttableConnection] = CuttableConnection,
+    ) -> None:
         self.limits = limits
+        self.connection_type = connection_type
         self.now = 1_000_000.0
         self.oracle = AdmissionController(limits)
         self._new_client = new_client

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
+from tests.support.shared_state.comparing_connection import ComparingConnection
 from tests.support.shared_state.replica_fleet import UnnotifiedSession
 from voicechat.limits.admission import AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
-from voicechat.shared_state.redis_connection import RedisConnection
 from voicechat.shared_state.shared_admission import QUIET_S, SETTLE_S, SharedAdmissionController
 from voicechat.shared_state.visitor_names import VisitorNames
 
@@ -24,7 +24,7 @@ class TwoReplicas:
         self.admissions = [self._open(f"r{number}", has_own_offline_server) for number in range(2)]
 
     def _open(self, replica_id: str, is_own: bool) -> SharedAdmissionController:
-        connection = RedisConnection(fakeredis.FakeAsyncRedis(server=self.server), clock=lambda: self.now)
+        connection = ComparingConnection(fakeredis.FakeAsyncRedis(server=self.server), clock=lambda: self.now)
         return SharedAdmissionController(
             LIMITS,
             connection,

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import fakeredis
 import pytest
 import redis.asyncio as redis
 
-from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet, SharedSession
+from tests.support.shared_state.comparing_connection import ComparingConnection
+from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet, SharedSession, UnnotifiedSession
 from voicechat.limits.admission import SLOT_LOST, AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.protocol.notices import Notice
+from voicechat.shared_state.redis_connection import RedisConnection, SharedStateUnavailable
 from voicechat.shared_state.shared_admission import (
     HOLD_S,
     LEASE_S,
     LOOK_INTERVAL_S,
     MAX_QUEUED_OPERATIONS,
     OUTAGE_GRACE_S,
+    SharedAdmissionController,
 )
+from voicechat.shared_state.visitor_names import VisitorNames
 
 LEASE_LOOKS = 1 + int(LEASE_S / LOOK_INTERVAL_S)
 ADMITTED, QUEUED, RELEASED = AdmissionState.ADMITTED, AdmissionState.QUEUED, AdmissionState.RELEASED
@@ -28,7 +32,7 @@ async def started_fleet(limits: ConcurrencyLimits, replica_count: int = 2) -> tu
     """Return replicas that have announced themselves, and a client of their Redis."""
     server = fakeredis.FakeServer()
     new_client: Callable[[], redis.Redis] = lambda: fakeredis.FakeAsyncRedis(server=server)  # noqa: E731
-    fleet = ReplicaFleet(limits, new_client, replica_count)
+    fleet = ReplicaFleet(limits, new_client, replica_count, ComparingConnection)
     await fleet.start()
     return fleet, new_client()
 
@@ -193,6 +197,35 @@ async def test_one_late_answer_of_redis_refuses_none_of_the_calls_that_move_from
     assert states(*moved) == [(ADMITTED, 0)] * calls
 
 
+async def test_ticket_whose_answer_was_lost_has_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=2, calls_per_visitor=1))
+    one, two = fleet.replicas
+    await entered(fleet, one, "another")
+    await two.admission.synchronise()
+    answer = two.connection.request
+
+    async def lose(ask: Callable[[redis.Redis], Awaitable[object]]) -> object:
+        await answer(ask)
+        raise SharedStateUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two.connection, "request", lose)
+        session = await entered(fleet, two, "visitor")
+    await two.admission.synchronise()
+    assert states(session) == [(ADMITTED, 0)]
+    assert await client.hlen("{voice}:admission:entries") == 2
+    assert two.admission.count_everywhere().admitted[AdmissionKind.CALL] == 2
+
+
+async def test_replica_that_never_saw_redis_admits_its_share_of_the_expected_replicas() -> None:
+    connection = RedisConnection(fakeredis.FakeAsyncRedis(connected=False))
+    limits = ConcurrencyLimits(calls=5)
+    admission = SharedAdmissionController(limits, connection, "r", VisitorNames(connection), expected_replicas=2)
+    tickets = [admission.request_admission(UnnotifiedSession(), AdmissionKind.CALL) for _ in range(4)]
+    await admission.synchronise()
+    assert [ticket.state for ticket in tickets] == [ADMITTED] * 3 + [AdmissionState.PENDING]
+
+
 async def test_ticket_released_during_an_outage_leaves_nothing_behind() -> None:
     fleet, client = await started_fleet(ConcurrencyLimits(calls=1))
     one, two = fleet.replicas
@@ -257,6 +290,55 @@ async def test_long_silence_of_redis_costs_no_replica_its_slots() -> None:
     assert newcomer.ticket.state is QUEUED, "the other replica may be back a moment later"
     await two.admission.synchronise()
     assert states(*inside) == [(ADMITTED, 0)] * 2
+
+
+# ---------------------------------------------------------------- live replicas
+
+
+def replicas_known(fleet: ReplicaFleet) -> list[int]:
+    return [replica.admission.count_everywhere().replicas for replica in fleet.replicas]
+
+
+async def test_replica_counts_those_whose_lease_has_not_ended() -> None:
+    fleet, _ = await started_fleet(ConcurrencyLimits(), 3)
+    frozen, other, _ = fleet.replicas
+    assert replicas_known(fleet) == [3, 3, 3]
+    fleet.kill(fleet.replicas[2])
+    for _ in range(LEASE_LOOKS):
+        await look(fleet, other, 1)
+    assert replicas_known(fleet)[:2] == [3, 1]
+    await frozen.admission.synchronise()
+    await other.admission.synchronise()
+    assert replicas_known(fleet)[:2] == [2, 2], "it is awake again"
+
+
+async def test_number_of_replicas_stays_without_redis_and_until_all_are_back_at_an_empty_one() -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=4), 3)
+    one, two, _ = fleet.replicas
+    for replica in fleet.replicas:
+        replica.connection.is_cut = True
+    await look(fleet, one, LEASE_LOOKS)
+    assert replicas_known(fleet) == [3, 3, 3]
+    await client.flushall()
+    one.connection.is_cut = two.connection.is_cut = False
+    for replica in (one, two, one, two):
+        await replica.admission.synchronise()
+    assert replicas_known(fleet) == [3, 3, 3], "the third one may be back a moment later"
+    for replica in (one, two, one, two, one, two):
+        await look(fleet, replica, 1)
+    assert replicas_known(fleet) == [2, 2, 3]
+
+
+async def test_replica_that_is_back_first_admits_its_share_at_every_exchange() -> None:
+    fleet, client = await started_fleet(ConcurrencyLimits(calls=4, queue_length=4))
+    one, two = fleet.replicas
+    await client.flushall()
+    await one.admission.synchronise()
+    sessions = [await entered(fleet, one) for _ in range(3)]
+    assert [each.ticket.state for each in sessions] == [ADMITTED, ADMITTED, QUEUED]
+    two.connection.is_cut = True
+    alone = [await entered(fleet, two) for _ in range(3)]
+    assert sum(each.ticket.state is ADMITTED for each in alone) == 2
 
 
 # ---------------------------------------------------------------- shutdown

@@ -1,6 +1,7 @@
 """Shared admission in generated interleavings of two and three replicas, against the controller in memory.
 
-Messages are lost, replicas freeze, die, lose Redis and come back, leases end, and pages move to other replicas.
+Messages are lost, replicas freeze, die, lose Redis and come back, leases end, and pages move to other replicas. Beside
+each exchange the script also reads all entries of a copy, without its index: answer and contents must be the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import redis.asyncio as redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.shared_state.comparing_connection import ComparingConnection
 from tests.support.shared_state.redis_process import running_redis
 from tests.support.shared_state.replica_fleet import HELD_STATES, Replica, ReplicaFleet
 from voicechat.limits.admission import AdmissionKind, AdmissionState, ConcurrencyLimits
@@ -112,7 +114,8 @@ async def run_interleaving(
 
     await new_client().flushall()
     try:
-        await _run_interleaving(ReplicaFleet(limits, new_client, replica_count), steps, reads_messages=not redis_url)
+        fleet = ReplicaFleet(limits, new_client, replica_count, ComparingConnection)
+        await _run_interleaving(fleet, steps, reads_messages=not redis_url)
     finally:
         for client in clients:
             await client.aclose()

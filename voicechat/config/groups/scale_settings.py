@@ -14,6 +14,8 @@ from voicechat.config.settings_base import SettingsBase
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 MAX_REDIS_URL_CHARS = 1000
 """Characters of REDIS_URL."""
+MAX_REPLICAS = 10_000
+"""Replicas of a deployment, at most."""
 MAX_WORKERS = 64
 """Replicas on one computer, at most."""
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,40}")
@@ -74,6 +76,15 @@ class ScaleSettings(SettingsBase):
     )
     """Replicas that start.sh runs on this computer. With 2 or more it uses the system's HAProxy and Redis, and one
     embedded server for all. `python app.py` is always one."""
+    replicas: int = setting(
+        1,
+        "這個部署有幾個執行個體。啟動時 Redis 沒有回應，每個執行個體就只用各項上限的這個等分；"
+        "Redis 回應過之後，以它看到的數目為準。設了 `WORKERS` 會自動填好。",
+        ge=1,
+        le=MAX_REPLICAS,
+    )
+    """Replicas of this deployment. While Redis has not answered since the start, each one uses this share of each
+    limit. Afterwards the number that Redis saw counts. WORKERS sets it by itself."""
     frontend_host: str = setting(
         "",
         "這台電腦上的反向代理在哪個位址提供網頁；依它來決定接受哪些主機名稱，預設和 `HOST` 相同。"
