@@ -16,7 +16,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .haproxy_template import CHECK_LINES, PROXIES_TEMPLATE, REDIRECT_TEMPLATE, RESOLVERS_TEMPLATE, TEMPLATE
+from .haproxy_template import (
+    CHECK_LINES,
+    PROXIES_TEMPLATE,
+    REDIRECT_TEMPLATE,
+    RESOLVERS_TEMPLATE,
+    RIGHTS_TEMPLATE,
+    TEMPLATE,
+)
 
 REPLICA_COOKIE = "voice_replica"
 """Cookie that HAProxy gives to a browser: the replica of its pages."""
@@ -25,10 +32,13 @@ TOKEN_PATHS = ("/voice-socket", "/voice-export", "/voice-image", "/gradio_api/he
 PROGRAM_PATHS = ("/v1/realtime", "/realtime-voice", "/text-chat")
 """WebSocket endpoints for programs."""
 DEFAULT_COOKIE_SECRET = "realtime-voice-chat"
+CHROOT = "/var/lib/haproxy"
+"""Folder of Debian's package to which HAProxy confines itself. It has no files."""
 MAX_REPLICAS = 256
 """Replicas that one configuration may name."""
 _ADDRESS = re.compile(r"(?:[\w.*-]+|\[[0-9a-fA-F:.]+\]|):\d{1,5}")
 _FILE = re.compile(r"[^\s\"'\\#$]+")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SECRET = re.compile(r"[\w+/=.-]{8,200}")
 
 
@@ -56,18 +66,23 @@ def render_haproxy_config(
     certificate: str = "",
     redirect_from: str = "",
     trusted_proxies: Sequence[str] = (),
+    user: str = "",
 ) -> str:
     """Return the text of haproxy.cfg. Raises HaproxyValueError.
 
     `listen`: address and port of the page. `replicas`: addresses with ports, or their common name. `cookie_secret`: key
     of the sticky cookie's hash, the same in every HAProxy in front of these replicas. `certificate`: path of a PEM file
     with certificate and key; "" for plain HTTP. `redirect_from`: address and port that send browsers to https; "" for
-    no such address. `trusted_proxies`: networks of other proxies in front, whose X-Forwarded headers are kept.
+    no such address. `trusted_proxies`: networks of other proxies in front, whose X-Forwarded headers are kept. `user`:
+    user, with a group of the same name, as which a HAProxy that is started as root goes on in `CHROOT`; "" to stay.
     """
     check_values(listen, replicas, cookie_secret, certificate, redirect_from)
+    if user and not _USER.fullmatch(user):
+        raise HaproxyValueError(f"not the name of a user: {user!r}")
     named = replicas if isinstance(replicas, NamedReplicas) else None
     networks = "\n".join(f"    acl is_proxy src {network}" for network in parse_networks(trusted_proxies))
     replacements = {
+        "rights": RIGHTS_TEMPLATE.format(user=user, folder=CHROOT) if user else "",
         "proxies": PROXIES_TEMPLATE.format(networks=networks)
         if networks
         else " Behind another proxy, remove these lines.",
@@ -155,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--replica-count", type=int, default=named.max_count, help="replicas of that name at most")
     parser.add_argument("--nameserver", default=named.nameserver, help="name server (%(default)s is Docker's)")
     parser.add_argument("--cookie-secret", default=DEFAULT_COOKIE_SECRET, help="key of the sticky cookie's hash")
+    parser.add_argument("--user", default="", help="user as which a HAProxy started as root goes on (Debian: haproxy)")
     given = parser.parse_args(arguments)
     if given == parser.parse_args([]):
         sys.stdout.write(render_compose_config())
@@ -170,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             given.cookie_secret,
             certificate=given.certificate,
             redirect_from=given.redirect_from,
+            user=given.user,
         )
     except HaproxyValueError as error:
         parser.error(str(error))

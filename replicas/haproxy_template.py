@@ -9,7 +9,7 @@ TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app.
 # Replicas on another computer than HAProxy need its address in TRUSTED_PROXIES, or all visitors count as one.
 
 global
-    log stdout format raw daemon
+    log stdout format raw daemon<rights>
     # Calls are longer than a reload of HAProxy: the old process keeps its connections for this time.
     hard-stop-after 2h
     # Containers often allow a billion files, and HAProxy would reserve memory for each.
@@ -101,6 +101,13 @@ backend programs
     retry-on conn-failure empty-response 503
 <program_servers>
 """
+
+RIGHTS_TEMPLATE = """
+    # Started as root, HAProxy opens its ports and reads the certificate, then goes on as this user in an empty folder.
+    # It needs no /dev/log there: stdout is open already. A reload through systemd needs no `stats socket`.
+    user {user}
+    group {user}
+    chroot {folder}"""
 
 PROXIES_TEMPLATE = """ Another proxy in front says it by itself, and all its
     # visitors have its address: their guesses cannot be counted here.

@@ -130,7 +130,7 @@ def test_replicas_trust_the_address_of_haproxy_alone() -> None:
     compose = read_compose()
     networks = compose.services["haproxy"].networks
     assert isinstance(networks, dict) and set(networks) == {"pages"}
-    address = ipaddress.ip_address(networks["pages"].ipv4_address)
+    address = ipaddress.ip_address(networks["pages"].ipv4_address or "")
     ipam = compose.networks["pages"].ipam
     assert ipam is not None
     subnet = ipaddress.ip_network(ipam.config[0].subnet)
@@ -161,14 +161,35 @@ def test_coturn_reaches_the_replicas_only_and_takes_timed_credentials() -> None:
         "denied-peer-ip=0.0.0.0-255.255.255.255",
         "denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
     ]
-    ipam = compose.networks["pages"].ipam
-    assert ipam is not None
-    subnet = ipaddress.ip_network(ipam.config[0].subnet)
-    assert options["allowed-peer-ip"] == f"{subnet[0]}-{subnet[-1]}"
+    assert [line.partition("=")[0] for line in lines].count("allowed-peer-ip") == 1
     assert {"use-auth-secret", "no-cli", "no-multicast-peers", "no-tcp-relay"} <= set(options)
     assert not {"user", "lt-cred-mech", "no-auth"} & set(options)
     assert options["static-auth-secret"] == "${TURN_SECRET}"
     assert compose.services["app"].environment["TURN_URL"].endswith(f":{options['listening-port']}")
+
+
+def test_addresses_that_coturn_reaches_are_those_of_the_replicas_alone() -> None:
+    compose = read_compose()
+    (text,) = re.findall(r"^allowed-peer-ip=(.+)$", compose.configs["coturn"].content, re.MULTILINE)
+    first, last = map(ipaddress.IPv4Address, text.split("-"))
+    ipam = compose.networks["pages"].ipam
+    assert ipam is not None
+    (pages,) = ipam.config
+    replicas, subnet = ipaddress.IPv4Network(pages.ip_range), ipaddress.IPv4Network(pages.subnet)
+    assert replicas.subnet_of(subnet) and first == replicas[0] and last == subnet.broadcast_address - 1
+    fixed = {"gateway": ipaddress.IPv4Address(pages.gateway)}
+    for name, service in compose.services.items():
+        if "pages" not in service.networks or name == "app":
+            continue
+        assert isinstance(service.networks, dict), f"Docker would choose the address of {name} among the replicas'"
+        address = service.networks["pages"].ipv4_address
+        assert address is not None, f"Docker would choose the address of {name} among the replicas'"
+        fixed[name] = ipaddress.IPv4Address(address)
+    assert {"gateway", "haproxy", "prometheus"} <= set(fixed) and len(set(fixed.values())) == len(fixed)
+    for address in fixed.values():
+        assert address in subnet and not first <= address <= last
+    for name in ("valkey", "offline", "grafana"):
+        assert "pages" not in compose.services[name].networks
 
 
 def test_secrets_are_in_no_argument_and_in_no_image() -> None:

@@ -64,6 +64,16 @@ def test_haproxy_takes_the_file_of_the_repository(tmp_path: Path) -> None:
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
 
 
+def test_user_of_the_command_line_is_one_that_haproxy_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    haproxy_config.main(["--listen", ":8080", "--replica", TWO[0], "--user", "haproxy"])
+    text = capsys.readouterr().out
+    words = [line.split() for line in text.partition("\ndefaults")[0].splitlines()]
+    assert all(line in words for line in (["user", "haproxy"], ["group", "haproxy"], ["chroot", "/var/lib/haproxy"]))
+    done = check(tmp_path, text)
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
+    assert not {"user", "group", "chroot"} & {line.split(" ")[0] for line in render_compose_config().split("\n    ")}
+
+
 def test_command_line_renders_what_its_options_say(capsys: pytest.CaptureFixture[str]) -> None:
     haproxy_config.main(["--listen", ":80", "--replica", TWO[0], "--replica", TWO[1], "--cookie-secret", SECRET])
     assert capsys.readouterr().out == render_haproxy_config(":80", TWO, SECRET)
@@ -94,6 +104,8 @@ def test_command_line_without_an_address_ends_with_its_usage(
         ((":80", TWO, "short"), {}),
         ((":80", TWO), {"redirect_from": ":81"}),
         ((":80", TWO), {"certificate": "/a b.pem"}),
+        ((":80", TWO), {"user": "haproxy\n    daemon"}),
+        ((":80", TWO), {"user": "-x"}),
     ],
 )
 def test_values_that_haproxy_could_misread_are_refused(values: tuple[object, ...], more: dict[str, str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from replicas.haproxy_config import CHROOT
 from tests.support.network.certificates import make_server_context
 from tests.support.scale.fake_replica import DRAINING, HEALTHY, FakeReplica
 from tests.support.scale.haproxy_process import HaproxyProcess, running_haproxy
@@ -160,3 +163,24 @@ def test_https_marks_the_cookie_as_secure_and_names_the_scheme(tmp_path: Path) -
         cookie = visitor.get("/").headers["set-cookie"]
         assert {"HttpOnly", "Secure", "SameSite=Lax"} <= {part.strip() for part in cookie.split(";")}
         assert replica.requests[0][1]["x-forwarded-proto"] == "https"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_haproxy_of_root_serves_as_its_user_with_a_certificate_of_root(tmp_path: Path) -> None:
+    pem = tmp_path / "voice.pem"
+    make_server_context("voice.example", pem)
+    pem.chmod(0o400)
+    account = pwd.getpwnam("haproxy")
+    with (
+        FakeReplica("one").running() as replica,
+        running_haproxy(tmp_path, [replica.address], certificate=str(pem), user="haproxy") as proxy,
+        httpx.Client(base_url=proxy.url, verify=False, trust_env=False) as visitor,  # the certificate is self-signed
+    ):
+        proxy.wait_for_replicas(1)
+        process = Path(f"/proc/{proxy.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        ids = {name: set(status[name].split()) for name in ("Uid", "Gid", "CapEff")}
+        assert ids == {"Uid": {str(account.pw_uid)}, "Gid": {str(account.pw_gid)}, "CapEff": {"0" * 16}}
+        assert (process / "root").readlink() == Path(CHROOT)
+        assert [visitor.get("/").text for _ in range(2)] == ["one", "one"]
+        assert " GET /\n" in proxy.log_path.read_text(), "the log is open to the user"

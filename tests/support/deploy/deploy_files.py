@@ -96,9 +96,9 @@ class ComposeConfigUse(ComposeModel):
 
 
 class ComposeAddress(ComposeModel):
-    """Address of a service in a network."""
+    """Address of a service in a network; None for one that Docker chooses from the network's `ip_range`."""
 
-    ipv4_address: Annotated[str, Field(pattern=r"^[\d.]+$")]
+    ipv4_address: Annotated[str, Field(pattern=r"^[\d.]+$")] | None = None
 
 
 class ComposeService(ComposeModel):
@@ -131,6 +131,8 @@ class ComposeSubnet(ComposeModel):
     """Addresses of a network."""
 
     subnet: Text
+    gateway: Text
+    """Address of the host in the network. Without it, Docker may take the first one of `ip_range`."""
     ip_range: Text
 
 

@@ -30,13 +30,23 @@ def haproxy_path() -> str:
 class HaproxyProcess:
     """A HAProxy of this test alone."""
 
-    def __init__(self, folder: Path, replicas: Sequence[str], *, certificate: str = "") -> None:
-        """`folder`: for its configuration and its log. `replicas`: addresses with ports."""
+    def __init__(
+        self,
+        folder: Path,
+        replicas: Sequence[str],
+        *,
+        certificate: str = "",
+        trusted_proxies: Sequence[str] = (),
+        user: str = "",
+    ) -> None:
+        """`folder`: for its configuration and its log. The other values are those of the configuration."""
         self.port = free_port()
         self.log_path = folder / "haproxy.log"
         self._config = folder / "haproxy.cfg"
         listen = f"127.0.0.1:{self.port}"
-        self._config.write_text(render_haproxy_config(listen, replicas, certificate=certificate))
+        self._config.write_text(
+            render_haproxy_config(listen, replicas, certificate=certificate, trusted_proxies=trusted_proxies, user=user)
+        )
         scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,6 +61,12 @@ class HaproxyProcess:
             self._process = subprocess.Popen(
                 [haproxy_path(), "-db", "-f", str(self._config)], stdout=out, stderr=subprocess.STDOUT
             )
+
+    @property
+    def pid(self) -> int:
+        """PID of the running process."""
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> None:
         """End the process at once."""
@@ -82,9 +98,16 @@ class HaproxyProcess:
 
 
 @contextmanager
-def running_haproxy(folder: Path, replicas: Sequence[str], *, certificate: str = "") -> Iterator[HaproxyProcess]:
+def running_haproxy(
+    folder: Path,
+    replicas: Sequence[str],
+    *,
+    certificate: str = "",
+    trusted_proxies: Sequence[str] = (),
+    user: str = "",
+) -> Iterator[HaproxyProcess]:
     """Run HAProxy in front of these replicas until the block ends. `certificate`: a PEM file; "" without TLS."""
-    proxy = HaproxyProcess(folder, replicas, certificate=certificate)
+    proxy = HaproxyProcess(folder, replicas, certificate=certificate, trusted_proxies=trusted_proxies, user=user)
     proxy.start()
     try:
         yield proxy
