@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +29,9 @@ from .launch_plan import (
     LOOPBACK,
     MAX_WORKERS,
     SOCKET_NAME,
-    FreePorts,
     LaunchOptions,
     ListenAddress,
+    LoopbackPorts,
     plan_processes,
 )
 from .programs import SystemPrograms, find_programs, missing_packages
@@ -40,7 +40,9 @@ from .supervisor import Supervisor
 MAX_SOCKET_PATH_BYTES = 100
 """Bytes of the path of a UNIX socket. Systems have a few more."""
 FIRST_PORT, LAST_PORT = 20_000, 31_999
-"""Ports of the replicas. Systems assign higher ones to outgoing connections, which would block a restart."""
+"""Ports of processes whose port no setting names. Systems assign higher ones to outgoing connections, which would block
+a restart."""
+MAX_PORT = 65_535
 
 
 class StartRefused(Exception):
@@ -54,6 +56,9 @@ def parse_arguments(arguments: Sequence[str]) -> LaunchOptions:
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     parser.add_argument("--workers", type=int, required=True, help=f"number of replicas, 1 to {MAX_WORKERS}")
     parser.add_argument(
+        "--replica-port", type=int, default=0, help="port of the first replica (default: the one after --port)"
+    )
+    parser.add_argument(
         "--drain-seconds", type=float, default=10.0, help="seconds that conversations may last (default: %(default)s)"
     )
     parser.add_argument("--embedded-server", action="store_true", help="run one embedded server for all replicas")
@@ -64,12 +69,14 @@ def parse_arguments(arguments: Sequence[str]) -> LaunchOptions:
     given = parser.parse_args(arguments)
     if not 1 <= given.workers <= MAX_WORKERS:
         parser.error(f"--workers must be from 1 to {MAX_WORKERS}")
-    if not 0 <= given.port <= 65_535:
-        parser.error("--port must be from 0 to 65535")
+    for name, port in (("--port", given.port), ("--replica-port", given.replica_port)):
+        if not 0 <= port <= MAX_PORT:
+            parser.error(f"{name} must be from 0 to {MAX_PORT}")
     return LaunchOptions(
         host=given.host,
         port=given.port,
         workers=given.workers,
+        replica_port=given.replica_port,
         drain_s=given.drain_seconds,
         has_embedded_server=given.embedded_server,
         fetches_models=given.fetch,
@@ -77,24 +84,54 @@ def parse_arguments(arguments: Sequence[str]) -> LaunchOptions:
     )
 
 
+def probe_port(host: str, port: int) -> int:
+    """Return the port when a process can listen on it; a free one for port 0. Raise OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as probe:
+        return int(probe.getsockname()[1])
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a process cannot listen."""
+    number = error.errno or 0  # below 0: unknown host, which has its own message
+    return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+
+
 def check_port(host: str, port: int) -> int:
     """Return the port that HAProxy can listen on; a free one for port 0. Raise StartRefused.
 
     HAProxy itself would share a port with another HAProxy of the same user.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port), family=family) as probe:
-            return int(probe.getsockname()[1])
+        return probe_port(host, port)
     except OSError as error:
-        number = error.errno or 0  # below 0: unknown host, which has its own message
-        reason = os.strerror(number) if number > 0 else error.strerror or type(error).__name__
-        raise StartRefused(f"The page cannot be served at {host} port {port}: {reason}.") from None
+        raise StartRefused(f"The page cannot be served at {host} port {port}: {reason_of(error)}.") from None
 
 
-def find_free_ports(count: int, excluded: int) -> list[int]:
-    """Return free ports of the loopback address, without an excluded one. Raise StartRefused."""
-    candidates = [port for port in range(FIRST_PORT, LAST_PORT + 1) if port != excluded]
+def choose_replica_ports(options: LaunchOptions, page_port: int) -> list[int]:
+    """Return the ports of the replicas. They are fixed, so that their metrics can be scraped. Raise StartRefused."""
+    if not options.replica_port and not options.port:
+        return find_free_ports(options.workers, excluded=[page_port])
+    first = options.replica_port or page_port + 1
+    ports = [*range(first, first + options.workers)]
+    needed = f"The replicas need the ports {first} to {ports[-1]}"
+    if ports[-1] > MAX_PORT:
+        raise StartRefused(f"{needed}, and {MAX_PORT} is the last one: change REPLICA_PORT.")
+    if page_port in ports:
+        raise StartRefused(f"{needed}, and the page has {page_port}: change REPLICA_PORT.")
+    setting = "REPLICA_PORT" if options.replica_port else "PORT"
+    for number, port in enumerate(ports, 1):
+        try:
+            probe_port(LOOPBACK, port)
+        except OSError as error:
+            where = f"{LOOPBACK} port {port}, which follows from {setting}"
+            raise StartRefused(f"Replica {number} cannot listen at {where}: {reason_of(error)}.") from None
+    return ports
+
+
+def find_free_ports(count: int, excluded: Collection[int]) -> list[int]:
+    """Return free ports of the loopback address, without excluded ones. Raise StartRefused."""
+    candidates = [port for port in range(FIRST_PORT, LAST_PORT + 1) if port not in excluded]
     random.shuffle(candidates)
     found: list[int] = []
     for port in candidates:
@@ -117,7 +154,7 @@ def make_folder() -> Path:
     return folder
 
 
-def write_haproxy_config(path: Path, options: LaunchOptions, ports: FreePorts, haproxy: str) -> None:
+def write_haproxy_config(path: Path, options: LaunchOptions, ports: LoopbackPorts, haproxy: str) -> None:
     """Write the configuration, and let HAProxy check it. Raise StartRefused."""
     try:
         text = render_haproxy_config(
@@ -148,9 +185,11 @@ def require_programs(*, needs_redis: bool) -> SystemPrograms:
 def run(options: LaunchOptions) -> int:
     """Run the replicas until a signal. Return the exit status. Raise StartRefused."""
     programs = require_programs(needs_redis=not os.environ.get("REDIS_URL", "").strip())
-    options = replace(options, port=check_port(options.host, options.port))
-    embedded_port, *replica_ports = find_free_ports(options.workers + 1, excluded=options.port)
-    ports = FreePorts(replica_ports, embedded_port)
+    page_port = check_port(options.host, options.port)
+    replica_ports = choose_replica_ports(options, page_port)
+    (embedded_port,) = find_free_ports(1, excluded=[page_port, *replica_ports])
+    options = replace(options, port=page_port)
+    ports = LoopbackPorts(replica_ports, embedded_port)
     folder = make_folder()
     try:
         specs = plan_processes(options, folder, ports, programs, os.environ, secrets.token_urlsafe(32))

@@ -73,13 +73,15 @@ class LaunchOptions:
     """One embedded server answers for all replicas."""
     fetches_models: bool = False
     """The embedded server first downloads missing models."""
+    replica_port: int = 0
+    """Port of the first replica, which the others follow; 0 for the port after `port`."""
     trusted_proxies: Sequence[str] = ()
     """Networks of other proxies in front of HAProxy."""
 
 
 @dataclass(frozen=True, slots=True)
-class FreePorts:
-    """Free ports of the loopback address."""
+class LoopbackPorts:
+    """Ports of the loopback address."""
 
     replicas: Sequence[int]
     embedded_server: int
@@ -88,7 +90,7 @@ class FreePorts:
 def plan_processes(
     options: LaunchOptions,
     folder: Path,
-    ports: FreePorts,
+    ports: LoopbackPorts,
     programs: SystemPrograms,
     environ: Mapping[str, str],
     embedded_key: str,

@@ -86,6 +86,8 @@ def replicas_command(settings: Settings) -> list[str]:
     """Return the command that runs several replicas with these settings."""
     command = [sys.executable, "-m", "replicas", "--workers", str(settings.scale.workers)]
     command += ["--host", settings.host, "--port", str(settings.port)]
+    if settings.scale.replica_port:
+        command += ["--replica-port", str(settings.scale.replica_port)]
     command += ["--drain-seconds", f"{settings.limits.drain_seconds:g}"]
     for network in settings.security.trusted_proxies:
         command += ["--trusted-proxy", str(network)]

@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 
 from replicas import __main__ as command_line
-from replicas.__main__ import StartRefused, check_port, find_free_ports, make_folder, parse_arguments
-from replicas.launch_plan import FreePorts, LaunchOptions
-from tests.support.app.app_process import free_port
+from replicas.__main__ import (
+    StartRefused,
+    check_port,
+    choose_replica_ports,
+    find_free_ports,
+    make_folder,
+    parse_arguments,
+)
+from replicas.launch_plan import LaunchOptions, LoopbackPorts
+from tests.support.app.app_process import find_port_run, free_port
 
 OPTIONS = LaunchOptions("127.0.0.1", 7860, workers=2, drain_s=10.0, has_embedded_server=False)
-PORTS = FreePorts((20_001, 20_002), 20_000)
+PORTS = LoopbackPorts((20_001, 20_002), 20_000)
 
 
 @pytest.mark.parametrize("count", ["0", "65", "many", "-1"])
@@ -36,10 +43,49 @@ def test_port_zero_becomes_a_free_one() -> None:
     assert check_port("127.0.0.1", 0) > 0
 
 
-def test_free_ports_are_different_and_leave_out_the_page_s() -> None:
-    first = find_free_ports(1, excluded=0)[0]
+def test_free_ports_are_different_and_leave_out_those_that_are_used() -> None:
+    first = find_free_ports(2, excluded=())
     found = find_free_ports(65, excluded=first)
-    assert len(set(found)) == 65 and first not in found
+    assert len(set(found)) == 65 and not {*first} & {*found}
+
+
+@pytest.mark.parametrize(("given", "first"), [([], 8001), (["--replica-port", "9100"], 9100)])
+def test_replicas_listen_at_the_ports_that_the_settings_name(
+    given: list[str], first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed: list[tuple[str, int]] = []
+    monkeypatch.setattr(command_line, "probe_port", lambda host, port: probed.append((host, port)) or port)
+    options = parse_arguments(["--workers", "3", "--port", "8000", "--host", "0.0.0.0", *given])
+    assert choose_replica_ports(options, 8000) == [first, first + 1, first + 2]
+    assert probed == [("127.0.0.1", port) for port in (first, first + 1, first + 2)]
+
+
+def test_replicas_of_a_page_at_any_free_port_have_free_ones_too() -> None:
+    found = choose_replica_ports(parse_arguments(["--workers", "2", "--port", "0"]), 21_000)
+    assert len(set(found)) == 2 and 21_000 not in found
+
+
+def test_replica_port_in_use_is_one_sentence() -> None:
+    first = find_port_run(2)
+    with socket.create_server(("127.0.0.1", first + 1)), pytest.raises(StartRefused) as caught:
+        choose_replica_ports(parse_arguments(["--workers", "2", "--replica-port", str(first)]), 7860)
+    assert str(caught.value) == (
+        f"Replica 2 cannot listen at 127.0.0.1 port {first + 1}, which follows from REPLICA_PORT: "
+        "Address already in use."
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "sentence"),
+    [
+        (65_534, "The replicas need the ports 65534 to 65536, and 65535 is the last one: change REPLICA_PORT."),
+        (7_858, "The replicas need the ports 7858 to 7860, and the page has 7860: change REPLICA_PORT."),
+    ],
+)
+def test_replica_ports_that_cannot_be_are_one_sentence(first: int, sentence: str) -> None:
+    with pytest.raises(StartRefused) as caught:
+        choose_replica_ports(parse_arguments(["--workers", "3", "--replica-port", str(first)]), 7860)
+    assert str(caught.value) == sentence
 
 
 def test_free_ports_that_do_not_exist_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +94,7 @@ def test_free_ports_that_do_not_exist_are_refused(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(command_line, "FIRST_PORT", port)
         monkeypatch.setattr(command_line, "LAST_PORT", port)
         with pytest.raises(StartRefused, match="There are no 1 free ports"):
-            find_free_ports(1, excluded=0)
+            find_free_ports(1, excluded=())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="UNIX sockets")

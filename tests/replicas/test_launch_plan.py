@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from replicas.launch_plan import PROJECT_DIR, FreePorts, LaunchOptions, ProcessSpec, ReadyCheck, plan_processes
+from replicas.launch_plan import PROJECT_DIR, LaunchOptions, LoopbackPorts, ProcessSpec, ReadyCheck, plan_processes
 from replicas.programs import SystemPrograms
 from replicas.supervision import ProcessRole
 from voicechat.config.settings import ServerKind, Settings
@@ -22,7 +22,7 @@ KEY = "key-of-the-embedded-server"
 
 
 def plan(options: LaunchOptions = OPTIONS, programs: SystemPrograms = PROGRAMS, **environ: str) -> list[ProcessSpec]:
-    return plan_processes(options, FOLDER, FreePorts((20_001, 20_002), 20_000), programs, environ, KEY)
+    return plan_processes(options, FOLDER, LoopbackPorts((20_001, 20_002), 20_000), programs, environ, KEY)
 
 
 def replicas_of(specs: list[ProcessSpec]) -> list[ProcessSpec]:

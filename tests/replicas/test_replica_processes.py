@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from websockets.sync.client import connect
 
-from tests.support.app.app_process import NO_SERVER_SETTINGS, AppProcess, free_port, running_app
+from tests.support.app.app_process import NO_SERVER_SETTINGS, AppProcess, find_port_run, running_app
+from tests.support.app.prometheus_samples import parse_metrics
 from tests.support.paths import ROOT
 from tests.support.realtime.fake_echo_server import running_echo_server
 
@@ -43,9 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def running_replicas(folder: Path, realtime_url: str) -> Iterator[AppProcess]:
+def running_replicas(folder: Path, realtime_url: str, **more: str) -> Iterator[AppProcess]:
     """Run two replicas in front of a server, until the block ends."""
-    environ = {"WORKERS": "2", "REALTIME_URL": realtime_url, "TMPDIR": str(folder)}
+    ports = {"PORT": str(find_port_run(3))}
+    environ = {"WORKERS": "2", "REALTIME_URL": realtime_url, "TMPDIR": str(folder), **ports, **more}
     with running_app(folder / "log.txt", START, **environ) as app:
         yield app
 
@@ -88,7 +91,7 @@ def private_folders(folder: Path) -> list[Path]:
 
 
 def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(folder: Path) -> None:
-    with running_echo_server() as echo, running_replicas(folder, echo.url) as app:
+    with running_echo_server() as echo, running_replicas(folder, echo.url, METRICS="true") as app:
         wait_until(lambda: count_ready(app) == 2, app)
         app.wait_for_health(lambda answer: answer.get("replicas") == 2)
         wait_until(lambda: serves_page(app), app)
@@ -96,6 +99,16 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(f
             assert json.loads(program.recv())["type"] == "session.created"
         (private,) = private_folders(folder)
         assert private.stat().st_mode & 0o777 == 0o700
+
+        # Each replica listens at the port that follows from PORT, and their metrics are added up.
+        addresses = [f"http://127.0.0.1:{app.port + number}" for number in (1, 2)]
+        for address in addresses:
+            assert httpx.get(f"{address}/metrics").status_code == 200
+        summed = subprocess.run(
+            [sys.executable, "-m", "replicas.metrics", *addresses], cwd=ROOT, capture_output=True, text=True
+        )
+        assert summed.returncode == 0, summed.stderr
+        assert parse_metrics(summed.stdout)[("voice_chat_conversations_total", "voice")] == 1.0
 
         # A port in use: one sentence, and the first supervisor serves on.
         second = subprocess.run(
@@ -148,7 +161,7 @@ def test_killed_supervisor_leaves_no_process_and_no_folder_behind(folder: Path) 
 def test_supervisor_ends_everything_when_its_terminal_is_closed(folder: Path) -> None:
     import pty  # Windows has none
 
-    settings = {"WORKERS": "2", "PORT": str(free_port()), "HOST": "127.0.0.1", "TMPDIR": str(folder)}
+    settings = {"WORKERS": "2", "PORT": str(find_port_run(3)), "HOST": "127.0.0.1", "TMPDIR": str(folder)}
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"ws://127.0.0.1:{server.getsockname()[1]}"
         environ = {**os.environ, **NO_SERVER_SETTINGS, **settings, "REALTIME_URL": url}

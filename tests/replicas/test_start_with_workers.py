@@ -53,6 +53,9 @@ def test_start_with_workers_runs_the_supervisor_with_the_settings(
     assert (options.host, options.port, options.workers, options.drain_s) == ("::1", 8000, 4, 2.5)
     assert list(options.trusted_proxies) == ["10.0.0.0/8", "192.168.0.1/32"]
     assert not options.has_embedded_server and not options.fetches_models
+    assert options.replica_port == 0, "the ports after PORT"
+    set_variables(monkeypatch, REPLICA_PORT="9000")
+    assert parse_arguments(start.app_command()[3:]).replica_port == 9000
 
 
 def test_start_with_workers_in_the_env_file_runs_the_supervisor(

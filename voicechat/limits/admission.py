@@ -99,8 +99,10 @@ class SlotCounts:
 
 
 def needs_offline_session(found: Endpoint | Failure) -> bool:
-    """Return True if the connection takes a session of the offline server, the only server that ever loads."""
-    return found.kind is ServerKind.OFFLINE if isinstance(found, Endpoint) else found is Failure.LOADING
+    """Return True if the connection takes a session of the embedded server, which may not be ready yet."""
+    if isinstance(found, Endpoint):
+        return found.kind is ServerKind.OFFLINE
+    return found in (Failure.LOADING, Failure.EMBEDDED_UNREACHABLE)
 
 
 class AdmissionTicket:

@@ -31,11 +31,21 @@ class ServerKind(StrEnum):
     """Any other server that speaks the protocol, by `REALTIME_URL`."""
 
 
+class ObservedConnection(Protocol):
+    """Open connection, as its observer uses it."""
+
+    async def abort_if_silent(self) -> None:
+        """Cut the connection unless its server answers soon. Never raises, also when the connection has ended."""
+
+
 class ConnectionObserver(Protocol):
     """Watches the connections to one of several servers, among which it helps to choose."""
 
     def on_connecting(self) -> None:
         """Note that a connection to the server begins."""
+
+    def on_connected(self, connection: ObservedConnection) -> None:
+        """Note that the server accepted a connection. Keep it by a weak reference, because its end is not reported."""
 
     def on_unreachable(self) -> None:
         """Note that the server did not accept a connection."""

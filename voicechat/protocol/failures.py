@@ -56,6 +56,8 @@ class Failure(StrEnum):
     """The operator's daily budget is spent."""
     LOADING = "loading"
     """The embedded server is not ready yet."""
+    EMBEDDED_UNREACHABLE = "embedded_unreachable"
+    """Of the embedded servers by address none answers. A call waits for one, and ends with `UNREACHABLE`."""
     KEY_NEEDED = "key_needed"
     """The embedded server does not run on this computer, and no other server is set."""
 
@@ -70,6 +72,7 @@ RETRYABLE = frozenset(
         Failure.SERVER_FULL,
         Failure.SERVER_ERROR,
         Failure.LOADING,
+        Failure.EMBEDDED_UNREACHABLE,
     }
 )
 """Failures that a retry can overcome."""

@@ -172,7 +172,10 @@ class Application:
         if endpoint.kind is ServerKind.OFFLINE:
             if embedded is not None and embedded.phase is EmbeddedServerPhase.UNAVAILABLE:
                 return Failure.KEY_NEEDED
-            return Failure.LOADING if address is None else replace(endpoint, observer=address.observer)
+            if address is None:
+                is_away = embedded is not None and embedded.phase is EmbeddedServerPhase.UNREACHABLE
+                return Failure.EMBEDDED_UNREACHABLE if is_away else Failure.LOADING
+            return replace(endpoint, observer=address.observer)
         return Failure.DAILY_BUDGET_SPENT if self.billing.is_day_exceeded and not endpoint.has_own_key else endpoint
 
     def server_status(self, own_key: str = "") -> tuple[str, str | None, str]:

@@ -43,6 +43,7 @@ from voicechat.protocol.failures import (
 from voicechat.protocol.json_codec import InvalidJson, read_object, write_json
 from voicechat.protocol.server_words import private_texts_of, scrub_server_words
 
+from .checked_socket import CheckedSocket
 from .handshake import Handshake, HandshakePhase
 
 __all__ = ["ConnectionFailed", "Failure", "RealtimeConnection", "open_socket", "try_send_nowait"]
@@ -92,8 +93,9 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
     proxy = None
     try:
         proxy = proxy_for(endpoint.url)
-        return await _Connect(
+        socket = await _Connect(
             endpoint.url,
+            create_connection=CheckedSocket,
             additional_headers=dict(endpoint.headers),
             compression=None,  # base64 of sound does not compress, and compressing costs latency
             open_timeout=connect_seconds,
@@ -104,6 +106,9 @@ async def open_socket(endpoint: Endpoint, connect_seconds: float = 10.0) -> Clie
             ping_interval=20,
             ping_timeout=20,
         )
+        if endpoint.observer is not None and isinstance(socket, CheckedSocket):
+            endpoint.observer.on_connected(socket)
+        return socket
     except InvalidStatus as error:
         status = error.response.status_code
         failure = _for_key_owner(endpoint, failure_of_status(status, error.response.body or b""))

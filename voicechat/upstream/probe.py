@@ -1,5 +1,8 @@
 """Upstream probe: checks whether the Realtime server, or the proxy before it, accepts TCP connections.
 
+An answer is always at once: the last result, while a probe that takes longer renews it in the background. A load
+balancer takes a replica whose /health is late for a dead one, and ends its calls.
+
 It sends no key and no message. Whether a proxy reaches the server is known only from a connection.
 """
 
@@ -17,6 +20,8 @@ from voicechat.protocol.endpoint import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
 """Seconds for a server to accept a connection. A slower one is too slow for a conversation."""
+ANSWER_WAIT_S = 0.2
+"""Seconds that an answer waits for a probe. A server that is near, or refuses, has answered by then."""
 CACHE_TTL_S = 10.0
 """Seconds for which an answer is reused, so that monitoring /health does not probe at every request."""
 
@@ -73,15 +78,23 @@ class UpstreamProbe:
         self._clock = clock
         self._checked_at: float | None = None
         self._problem = ""
-        self._lock = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+        """Probe under way, which concurrent requests share."""
 
     async def check(self) -> str:
-        """Return one sentence why the server cannot be reached; "" when it can, or when that cannot be determined."""
-        async with self._lock:  # concurrent requests share one answer
-            if self._checked_at is None or self._clock() - self._checked_at >= CACHE_TTL_S:
-                self._problem = await self._check_now()
-                self._checked_at = self._clock()
-            return self._problem
+        """Return one sentence why the server cannot be reached; "" when it can, or when that is not known (yet)."""
+        if self._running is None and (self._checked_at is None or self._clock() - self._checked_at >= CACHE_TTL_S):
+            self._running = asyncio.create_task(self._renew())
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=ANSWER_WAIT_S)
+        return self._problem
+
+    async def _renew(self) -> None:
+        try:
+            self._problem = await self._check_now()
+            self._checked_at = self._clock()
+        finally:
+            self._running = None
 
     async def _check_now(self) -> str:
         try:

@@ -184,6 +184,8 @@ class ReconnectingClient:
             notice = Notice.RENEWING
         elif action.awaits_models:
             notice = Failure.LOADING
+        elif action.awaits_server:
+            notice = Failure.EMBEDDED_UNREACHABLE
         elif action.awaits_slot:
             notice = Notice.AWAITING_SERVER
         self._call.set_notice(notice)

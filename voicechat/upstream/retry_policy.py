@@ -19,14 +19,16 @@ FIRST_CAPACITY_STEP = 2
 STABLE_CONNECTION_S = 10.0
 """Seconds after which a connection counts as stable. The next loss starts with the shortest pause again."""
 MODEL_LOADING_TIMEOUT_S = 90.0
-"""Seconds to wait for the embedded server to load its models."""
+"""Seconds to wait for the embedded server to load its models, or to answer."""
 MODEL_LOADING_POLL_S = 0.5
-"""Seconds between two attempts while the models are loading."""
+"""Seconds between two attempts meanwhile."""
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0
 """Seconds of the first and of the longest nominal pause; each pause doubles the one before."""
 JITTER_SHARE = 0.5
 """Share of a nominal pause by which the pause varies in both directions. It spreads the calls that a restarted server
 lost at one instant, and keeps the mean."""
+AWAITED = frozenset({Failure.LOADING, Failure.EMBEDDED_UNREACHABLE})
+"""Failures of embedded servers that are waited for."""
 
 RandomSource = Callable[[], float]
 """Returns a number from 0 up to 1, as `random.random` does."""
@@ -53,11 +55,11 @@ class RetryHistory:
     """Summary of a call's outcomes so far."""
 
     loading_deadline: float
-    """Time until which `LOADING` is waited for."""
+    """Time until which an embedded server that is not ready is waited for."""
     was_ready: bool = False
     """Any connection has been ready."""
     failures: int = 0
-    """Failures since the last stable connection. Renewals and waits for the models do not count."""
+    """Failures since the last stable connection. Renewals and waits for the embedded server do not count."""
 
     @classmethod
     def start(cls, now: float) -> RetryHistory:
@@ -72,12 +74,12 @@ class RetryHistory:
             new = RetryHistory(
                 outcome.ended_at + MODEL_LOADING_TIMEOUT_S, was_ready=True, failures=0 if stable else self.failures
             )
-        uncounted = outcome.is_renewal or new.awaits_models(outcome)
+        uncounted = outcome.is_renewal or new.awaits_embedded(outcome)
         return new if uncounted else replace(new, failures=new.failures + 1)
 
-    def awaits_models(self, outcome: Outcome) -> bool:
-        """Return whether the outcome says that the models are loading, within the time for it."""
-        return outcome.failure is Failure.LOADING and outcome.ended_at < self.loading_deadline
+    def awaits_embedded(self, outcome: Outcome) -> bool:
+        """Return whether the outcome says that no embedded server is ready, within the time for it."""
+        return outcome.failure in AWAITED and outcome.ended_at < self.loading_deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Retry:
     delay_s: float
     awaits_models: bool = False
     """The pause waits for the embedded server's models."""
+    awaits_server: bool = False
+    """The pause waits for any of the embedded servers to answer."""
     awaits_slot: bool = False
     """The pause waits for a free connection of a full server."""
 
@@ -111,13 +115,15 @@ def next_action(
     """Return the next action after `outcome`, which `history` has recorded already."""
     if outcome.is_renewal:
         return Renew()
-    if history.awaits_models(outcome):
-        return Retry(MODEL_LOADING_POLL_S, awaits_models=True)
+    if history.awaits_embedded(outcome):
+        is_loading = outcome.failure is Failure.LOADING
+        return Retry(MODEL_LOADING_POLL_S, awaits_models=is_loading, awaits_server=not is_loading)
     retries = history.failures - 1
     waits_for_others = _waits_for_others(outcome, history)
     most = max_reconnects if history.was_ready else MAX_CAPACITY_RETRIES if waits_for_others else MAX_INITIAL_RETRIES
     if outcome.failure not in RETRYABLE or retries >= most:
-        return GiveUp(outcome.failure, outcome.server_words)
+        is_away = outcome.failure is Failure.EMBEDDED_UNREACHABLE  # its sentence promises to wait
+        return GiveUp(Failure.UNREACHABLE if is_away else outcome.failure, outcome.server_words)
     if outcome.failure in (Failure.EXPIRED, Failure.INACTIVE) and not retries:
         return Retry(0.0)  # the server ended the session by its own rules, and is reachable
     step = retries + FIRST_CAPACITY_STEP if waits_for_others else retries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -26,7 +27,7 @@ from voicechat.server.application import Application
 from voicechat.session.text_session import TextSession
 from voicechat.turn_taking.snapshot import CallStage
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 KEY = "key-of-the-pool-canary"
 
@@ -187,10 +188,53 @@ async def test_call_outlives_the_kill_of_its_server_and_the_end_of_both_is_said(
             second.process.kill()
             await admission.wait_for_sessions(1)
             assert (await page.wait_for_stage(CallStage.RECONNECTING)).bubbles[0].text == "I am Ada."
-            assert application.resolve_endpoint("") is Failure.LOADING
+            await page.wait_for_snapshot(lambda snapshot: snapshot.notice == Failure.EMBEDDED_UNREACHABLE)
+            assert application.resolve_endpoint("") is Failure.EMBEDDED_UNREACHABLE
             assert application.server_status() == ("loading", "embedded_unreachable", "offline")
             health = await application.health()
             assert health.status == "unreachable" and health.detail.endswith(" does not answer.")
+        finally:
+            await page.hang_up()
+    assert KEY not in caplog.text
+
+
+def send_signal(server: OfflineProcess, number: int) -> None:
+    if server.process.returncode is None:
+        server.process.send_signal(number)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+async def test_call_of_a_frozen_server_goes_on_at_another_and_waits_in_one_sentence_where_there_is_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with AsyncExitStack() as stack:
+        first, first_url = await stack.enter_async_context(embedded_process(KEY))
+        second, second_url = await stack.enter_async_context(embedded_process(KEY))
+        for server in (first, second):  # before it is asked to end
+            stack.callback(send_signal, server, signal.SIGCONT)
+        application, admission = await stack.enter_async_context(running_application(first_url, second_url, key=KEY))
+        await admission.wait_for_sessions(4)
+        page = FakeRtcPage(RealtimeHandler(application.settings, application.resolve_endpoint, admission))
+        await page.start()
+        try:
+            await page.wait_for_stage(CallStage.LISTENING)
+            assert page.session.send_text("I am Ada.")
+            await page.wait_for_snapshot(replied(2))
+            send_signal(first, signal.SIGSTOP)
+            await page.wait_until(lambda: page.snapshots[-1].stage is CallStage.RECONNECTING, seconds=30)
+            await page.wait_for_stage(CallStage.LISTENING)
+            assert page.session.send_text("And now?")
+            await page.wait_for_snapshot(replied(4))
+            assert "upstream: no answer, cutting the connection" in caplog.text
+            send_signal(second, signal.SIGSTOP)
+            await page.wait_until(lambda: page.snapshots[-1].notice == Failure.EMBEDDED_UNREACHABLE, seconds=30)
+            shown = page.snapshots[-1]
+            assert shown.stage is CallStage.RECONNECTING and shown.bubbles[0].text == "I am Ada."
+            send_signal(second, signal.SIGCONT)
+            await page.wait_for_stage(CallStage.LISTENING)
+            assert page.session.send_text("Who am I?")
+            await page.wait_for_snapshot(replied(6))
         finally:
             await page.hang_up()
     assert KEY not in caplog.text

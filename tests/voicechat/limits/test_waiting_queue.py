@@ -250,10 +250,12 @@ def test_shutdown_refuses_queued_and_notifies_admitted() -> None:
         (Endpoint(ServerKind.OFFLINE, "ws://x"), True),
         (Endpoint(ServerKind.OPENAI, "wss://x", has_own_key=True), False),
         (Failure.LOADING, True),
+        (Failure.EMBEDDED_UNREACHABLE, True),
+        (Failure.UNREACHABLE, False),
         (Failure.DAILY_BUDGET_SPENT, False),
     ],
 )
-def test_needs_offline_session_for_offline_and_loading_only(found: Endpoint | Failure, needed: bool) -> None:
+def test_needs_offline_session_for_the_embedded_server_only(found: Endpoint | Failure, needed: bool) -> None:
     assert needs_offline_session(found) is needed
 
 

@@ -87,6 +87,36 @@ async def test_health_and_metrics_show_the_slots_of_this_replica_and_of_all(tmp_
             assert parse_metrics(one.render_metrics().decode())[("voice_chat_shared_state", "unreachable")] == 1
 
 
+class HangingServer:
+    """Realtime server whose computer answers nothing: the probe's own limit ends each attempt."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def probe(self, host: str, port: int) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
+
+
+async def test_health_waits_neither_for_a_hanging_redis_nor_for_a_hanging_realtime_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = HangingServer()
+    monkeypatch.setattr("voicechat.upstream.probe.CONNECT_TIMEOUT_S", 3600.0)
+    with running_redis(tmp_path) as redis:
+        settings = Settings.from_env({"REDIS_URL": redis.url, "REALTIME_URL": "ws://127.0.0.1:9/v1/realtime"})
+        application = app.create_application(settings)
+        assert application.upstream_probe is not None
+        monkeypatch.setattr(application.upstream_probe, "_probe_tcp", hanging.probe)
+        async with asyncio.timeout(60), application.run_in_background():
+            assert (await application.health()).shared_state == "ok"
+            redis.freeze()
+            while (await application.health()).shared_state == "ok":
+                pass  # it asks regularly, and notices it without a request that waits
+            assert hanging.asked.is_set() and not (await application.health()).detail
+            redis.thaw()
+
+
 async def test_health_without_redis_says_memory() -> None:
     application = app.create_application(Settings.from_env({"MAX_CALLS": "2"}))
     application.admission.request_admission(UnnotifiedCall(), AdmissionKind.CALL)

@@ -132,6 +132,45 @@ async def test_probe_reports_a_server_that_does_not_answer(no_proxy: pytest.Monk
     assert CONNECT_TIMEOUT_S <= 2
 
 
+async def test_probe_of_a_server_that_hangs_delays_no_answer_and_its_result_comes_later(
+    no_proxy: pytest.MonkeyPatch,
+) -> None:
+    now, knocks = 100.0, 0
+    is_open, ends = True, asyncio.Event()
+
+    async def knock(host: str, port: int) -> None:
+        nonlocal knocks
+        knocks += 1
+        if not is_open:
+            await ends.wait()
+            raise TimeoutError
+
+    ours = make_probe(probe_tcp=knock, clock=lambda: now)
+    assert await ours.check() == ""
+    is_open, now = False, now + CACHE_TTL_S
+    assert set(await asyncio.gather(*(ours.check() for _ in range(5)))) == {""}, "the last result"
+    assert not ends.is_set() and knocks == 2
+    ends.set()
+    assert await ours.check() == "The Realtime server at server.example does not answer."
+    assert knocks == 2
+
+
+async def test_request_that_is_given_up_leaves_the_probe_to_the_others(no_proxy: pytest.MonkeyPatch) -> None:
+    ends = asyncio.Event()
+
+    async def knock(host: str, port: int) -> None:
+        await ends.wait()
+        raise ConnectionRefusedError
+
+    ours = make_probe(probe_tcp=knock)
+    given_up = asyncio.create_task(ours.check())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    ends.set()
+    assert await ours.check() == "The Realtime server at server.example cannot be reached."
+
+
 async def test_probe_asks_the_proxy_that_the_app_connects_to(no_proxy: pytest.MonkeyPatch) -> None:
     async def knock(host: str, port: int) -> None:
         assert (host, port) == ("proxy.example", 3128)

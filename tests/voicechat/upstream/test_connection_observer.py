@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from tests.support.realtime.fake_realtime_server import running_server
-from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.protocol.endpoint import Endpoint, ObservedConnection, ServerKind
 from voicechat.protocol.failures import ConnectionFailed, Failure
+from voicechat.upstream import checked_socket
 from voicechat.upstream.connection import open_socket
 
 
@@ -17,9 +22,14 @@ class RecordingObserver:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.connections: list[ObservedConnection] = []
 
     def on_connecting(self) -> None:
         self.calls.append("connecting")
+
+    def on_connected(self, connection: ObservedConnection) -> None:
+        self.calls.append("connected")
+        self.connections.append(connection)
 
     def on_unreachable(self) -> None:
         self.calls.append("unreachable")
@@ -35,7 +45,37 @@ async def test_connection_that_is_accepted_is_counted_once() -> None:
     async with running_server(wait_for_end) as url:
         socket = await open_socket(Endpoint(ServerKind.OFFLINE, url, observer=observer))
         await socket.close()
-    assert observer.calls == ["connecting"]
+    assert observer.calls == ["connecting", "connected"]
+
+
+async def test_connection_whose_server_answers_is_left_open_and_one_that_has_ended_may_be_asked() -> None:
+    observer = RecordingObserver()
+    async with running_server(wait_for_end) as url:
+        socket = await open_socket(Endpoint(ServerKind.OFFLINE, url, observer=observer))
+        await observer.connections[0].abort_if_silent()
+        assert socket.state is State.OPEN
+        await socket.close()
+        await observer.connections[0].abort_if_silent()
+
+
+async def test_connection_of_a_frozen_server_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checked_socket, "PONG_TIMEOUT_S", 0.1)
+    observer, accepted = RecordingObserver(), asyncio.Queue[ServerConnection]()
+
+    async def serve(socket: ServerConnection) -> None:
+        accepted.put_nowait(socket)
+        await socket.wait_closed()
+
+    async with running_server(serve) as url:
+        socket = await open_socket(Endpoint(ServerKind.OFFLINE, url, observer=observer))
+        transport = (await accepted.get()).transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()  # as a stopped process: its computer still accepts what is sent
+        await observer.connections[0].abort_if_silent()
+        with pytest.raises(ConnectionClosed) as lost:
+            await socket.recv()
+        assert lost.value.rcvd is None
+        transport.abort()
 
 
 async def test_server_without_a_listener_is_unreachable(unused_tcp_port: int) -> None:

@@ -46,6 +46,7 @@ def test_renewal_times_are_late_in_the_lifetime(life_s: float) -> None:
     [
         (Retry(0.5), None),
         (Retry(0.5, awaits_models=True), Failure.LOADING),
+        (Retry(0.5, awaits_server=True), Failure.EMBEDDED_UNREACHABLE),
         (Retry(2.0, awaits_slot=True), Notice.AWAITING_SERVER),
         (Renew(), Notice.RENEWING),
     ],

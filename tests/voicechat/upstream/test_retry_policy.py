@@ -62,6 +62,13 @@ def decide(history: RetryHistory, ended: Outcome, max_reconnects: int = MAX_RECO
         (WAS_READY, replace(outcome(Failure.REFUSED), server_words="No."), GiveUp(Failure.REFUSED, "No.")),
         (NEVER_READY, outcome(Failure.LOADING), Retry(MODEL_LOADING_POLL_S, awaits_models=True)),
         (NEVER_READY, outcome(Failure.LOADING, at=MODEL_LOADING_TIMEOUT_S), Retry(0.5)),
+        (NEVER_READY, outcome(Failure.EMBEDDED_UNREACHABLE), Retry(MODEL_LOADING_POLL_S, awaits_server=True)),
+        (WAS_READY, outcome(Failure.EMBEDDED_UNREACHABLE), Retry(MODEL_LOADING_POLL_S, awaits_server=True)),
+        (
+            replace(WAS_READY, failures=5),
+            outcome(Failure.EMBEDDED_UNREACHABLE, at=MODEL_LOADING_TIMEOUT_S),
+            GiveUp(Failure.UNREACHABLE),
+        ),
         (NEVER_READY, outcome(Failure.EXPIRED), Retry(0.0)),
         (WAS_READY, outcome(Failure.EXPIRED), Retry(0.0)),
         (replace(WAS_READY, failures=1), outcome(Failure.EXPIRED), Retry(1.0)),
@@ -116,6 +123,11 @@ def outcomes_of(steps: list[Step]) -> list[Outcome]:
     return found
 
 
+def said_at_the_end(failure: Failure) -> Failure:
+    """The failure of a call that waits no longer for an embedded server."""
+    return Failure.UNREACHABLE if failure is Failure.EMBEDDED_UNREACHABLE else failure
+
+
 class ReferenceLoop:
     """The rules once more, as a loop with counters."""
 
@@ -131,13 +143,16 @@ class ReferenceLoop:
                 self.attempt = 0
         if ended.is_renewal:
             return Renew()
-        if ended.failure is Failure.LOADING and ended.ended_at < self.loading_until:
-            return Retry(MODEL_LOADING_POLL_S, awaits_models=True)
+        if ended.ended_at < self.loading_until:
+            if ended.failure is Failure.LOADING:
+                return Retry(MODEL_LOADING_POLL_S, awaits_models=True)
+            if ended.failure is Failure.EMBEDDED_UNREACHABLE:
+                return Retry(MODEL_LOADING_POLL_S, awaits_server=True)
         full = ended.failure is Failure.SERVER_FULL
         others = full and not self.was_ready and not ended.is_embedded_server
         most = self.max_reconnects if self.was_ready else 4 if others else MAX_INITIAL_RETRIES
         if ended.failure not in RETRYABLE or self.attempt >= most:
-            return GiveUp(ended.failure)
+            return GiveUp(said_at_the_end(ended.failure))
         at_once = ended.failure in (Failure.EXPIRED, Failure.INACTIVE) and not self.attempt
         self.attempt += 1
         pause_s = NOMINAL_PAUSES_S[min(self.attempt - 1 + 2 * others, 6)]
@@ -171,7 +186,7 @@ def test_any_outcomes_keep_the_bounds(steps: list[Step], max_reconnects: int, ra
                 assert ended.is_renewal
                 assert history.failures <= before.failures, "a renewal is not a failure"
             case GiveUp(failure):
-                assert failure is ended.failure
+                assert failure is said_at_the_end(ended.failure)
                 break
         if not ended.is_renewal and ended.failure in FATAL - {Failure.EXPIRED}:
             raise AssertionError(f"{ended.failure} must end the call")

@@ -85,6 +85,16 @@ class ScaleSettings(SettingsBase):
     )
     """Replicas of this deployment. While Redis has not answered since the start, each one uses this share of each
     limit. Afterwards the number that Redis saw counts. WORKERS sets it by itself."""
+    replica_port: int = setting(
+        0,
+        "設了 `WORKERS` 時，第一個執行個體在 127.0.0.1 上的連接埠，其他的依序往後；預設是 `PORT` 的下一個。"
+        "每個執行個體在自己的連接埠提供 `/metrics`。",
+        ge=0,
+        le=65_535,
+        example="7861",
+    )
+    """Port of the first replica that WORKERS runs, on loopback; the others follow. Default: the port after PORT. Each
+    replica serves its own /metrics there."""
     frontend_host: str = setting(
         "",
         "這台電腦上的反向代理在哪個位址提供網頁；依它來決定接受哪些主機名稱，預設和 `HOST` 相同。"

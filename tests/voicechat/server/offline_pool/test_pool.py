@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offline.server import RealtimeServer
 from tests.support.manual_clock import ManualClock
@@ -17,8 +21,8 @@ from tests.support.offline.scripted_models import make_loaded_server, running_se
 from voicechat.server.embedded_server import EmbeddedServerPhase
 from voicechat.server.offline_pool.choice import ServerLoad
 from voicechat.server.offline_pool.pool import (
+    CHECKS_UNTIL_SILENT,
     PENDING_S,
-    TIMEOUTS_UNTIL_UNREACHABLE,
     OfflinePool,
     PooledServer,
     health_url,
@@ -161,8 +165,8 @@ class CheckedServer(PooledServer):
     def _count(self) -> None:
         self.changes += 1
 
-    async def check_with(self, answer: dict[str, object] | Exception) -> None:
-        """Check the server, which answers so."""
+    async def check_with(self, answer: dict[str, object] | Exception) -> bool:
+        """Check the server, which answers so. Return what the check does."""
 
         def respond(request: httpx.Request) -> httpx.Response:
             assert request.headers["Authorization"] == f"Bearer {KEY}" and request.url.path == "/health"
@@ -172,21 +176,68 @@ class CheckedServer(PooledServer):
 
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(transport=httpx.MockTransport(respond), headers=headers) as client:
-            await self.check(client)
+            return await self.check(client)
+
+
+class AskedConnection:
+    """Open connection that counts how often it was asked for an answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def abort_if_silent(self) -> None:
+        self.asked += 1
 
 
 async def test_one_late_answer_changes_nothing_and_two_make_a_server_unreachable() -> None:
     server = CheckedServer()
     await server.check_with(READY)
-    for _ in range(TIMEOUTS_UNTIL_UNREACHABLE - 1):
+    for _ in range(CHECKS_UNTIL_SILENT - 1):
         await server.check_with(httpx.ReadTimeout("late"))
         assert server.load == ServerLoad(3, 1)
     await server.check_with(READY)  # the count begins again
-    for _ in range(TIMEOUTS_UNTIL_UNREACHABLE - 1):
+    for _ in range(CHECKS_UNTIL_SILENT - 1):
         await server.check_with(httpx.ReadTimeout("late"))
     assert server.load == ServerLoad(3, 1)
     await server.check_with(httpx.ReadTimeout("late"))
     assert server.load is None
+
+
+UNANSWERED = [httpx.ReadTimeout("late"), httpx.ConnectTimeout("lost"), httpx.ConnectError("no route to host")]
+
+
+@given(st.lists(st.sampled_from([READY, *UNANSWERED]), max_size=12))
+async def test_connections_are_asked_after_each_failed_check_from_the_second_in_a_row(
+    answers: list[dict[str, object] | Exception],
+) -> None:
+    server, connection = CheckedServer(), AskedConnection()
+    server.on_connected(connection)
+    failed = 0
+    for answer in answers:
+        before = connection.asked
+        await server.check_with(answer)
+        failed = failed + 1 if isinstance(answer, Exception) else 0
+        assert connection.asked - before == (failed >= CHECKS_UNTIL_SILENT)
+
+
+async def test_connection_that_has_ended_is_not_kept() -> None:
+    server = CheckedServer()
+    connection = AskedConnection()
+    ended = weakref.ref(connection)
+    server.on_connected(connection)
+    del connection
+    gc.collect()
+    assert ended() is None
+    for _ in range(CHECKS_UNTIL_SILENT):
+        await server.check_with(httpx.ReadTimeout("late"))
+
+
+async def test_late_answer_is_followed_by_the_next_check_at_once() -> None:
+    server = CheckedServer()
+    assert not await server.check_with(READY)
+    assert await server.check_with(httpx.ReadTimeout("late")), "two seconds have passed already"
+    assert not await server.check_with(httpx.ConnectError("refused")), "it would be asked without any pause"
+    assert not await server.check_with(READY)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.RemoteProtocolError("nonsense")])
