@@ -67,9 +67,12 @@ frontend voice
     http-request deny deny_status 429 if is_login METH_POST { sc_http_req_rate(0) gt 12 }
 
     # A page that leaves a draining replica opens /?again=1. Its cookie still names that replica, and no script can read
-    # it. `ignore-persist` would not do: it sets no new cookie.
+    # it. `ignore-persist` would not do: it sets no new cookie. A link of another site must not move a browser whose
+    # other tab is in a call. Browsers send no Sec-Fetch-Site over plain http, and old ones never do.
     acl is_again url_param(again) -m found
-    http-request replace-header Cookie '(.*)<cookie>=[^;]*(.*)' '\1\2' if is_again { path_end / }
+    acl is_own_page req.hdr(Sec-Fetch-Site) -m str same-origin
+    acl is_own_page req.hdr_cnt(Sec-Fetch-Site) eq 0
+    http-request replace-header Cookie '(.*)<cookie>=[^;]*(.*)' '\1\2' if is_again is_own_page { path_end / }
 
     use_backend programs if { path <program_paths> }
     # A page asks whether another replica would take it. The answer must not change its cookie.

@@ -92,6 +92,24 @@ def test_page_that_asks_again_gets_another_replica_and_its_cookie(front: Front) 
         assert "voice_replica" not in other.requests[-1][1]["cookie"], "the cookie is HAProxy's own"
 
 
+@pytest.mark.parametrize("site", ["same-origin", None])
+def test_own_page_that_opens_again_leaves_its_replica(front: Front, site: str | None) -> None:
+    headers = {"Sec-Fetch-Site": site} if site else {}
+    with front.visitor() as visitor:
+        other = front.drain(visitor.get("/").text)
+        assert visitor.get("/?again=1", headers=headers).text == other.name
+
+
+@pytest.mark.parametrize("address", ["/?again=1", "/?again", "/?x=1&again=1"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_link_of_another_site_and_typed_address_keep_the_replica(front: Front, site: str, address: str) -> None:
+    with front.visitor() as visitor:
+        name = visitor.get("/").text
+        front.drain(name)  # else the new choice may be the same one
+        assert visitor.get(address, headers={"Sec-Fetch-Site": site}).text == name
+        assert visitor.get("/config").text == name
+
+
 def test_health_counts_the_replicas_that_take_visitors(front: Front) -> None:
     with front.visitor() as visitor:
         assert visitor.get("/health").json() == {"status": "ok", "replicas": 2}
