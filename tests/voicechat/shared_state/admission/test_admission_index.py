@@ -7,7 +7,7 @@ import asyncio
 import fakeredis
 import pytest
 import redis.asyncio as redis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.shared_state.comparing_connection import ComparingConnection
@@ -61,6 +61,7 @@ async def test_exchange_reads_no_entry_of_other_replicas_calls() -> None:
         await one.admission.synchronise()
 
 
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.integers(0, 1)), max_size=4), st.booleans())
 def test_key_that_redis_evicts_costs_no_session_and_no_slot(
     lost: list[tuple[str, int]], is_visitor_known: bool
@@ -86,6 +87,18 @@ def test_key_that_redis_evicts_costs_no_session_and_no_slot(
         assert not await client.exists(ENTRIES, KEYS[3])
 
     asyncio.run(run())
+
+
+async def test_entering_page_takes_the_slot_that_only_the_index_of_pages_leads_to() -> None:
+    fleet, _ = await started_fleet(ComparingConnection)
+    killed, other = fleet.replicas
+    for _ in range(LIMITS.calls - 1):
+        await entered(fleet, other)
+    old = await entered(fleet, killed)
+    fleet.kill(killed)
+    again = fleet.enter(other, resume_id=old.ticket.resume_id)
+    await other.admission.synchronise()
+    assert again.ticket.state is ADMITTED, "its lease has not ended"
 
 
 @pytest.mark.parametrize("visitor", ["", "visitor"])
