@@ -121,7 +121,7 @@ SCRIPT_FILES = (
     "history_list.js",
 )
 """Scripts of the page, in loading order. Gradio adds them before it builds the page."""
-EARLY_SCRIPT_FILES = ("frame.js", "page_unload.js")
+EARLY_SCRIPT_FILES = ("frame.js", "page_unload.js", "hidden_tab.js")
 """Scripts that run before Gradio's own: the document contains them."""
 
 STYLE_FILES = (
