@@ -33,6 +33,7 @@ from .launch_plan import (
     LaunchOptions,
     ListenAddress,
     plan_processes,
+    system_environ,
 )
 from .programs import SystemPrograms, find_programs, missing_packages
 from .supervisor import Supervisor
@@ -129,7 +130,8 @@ def write_haproxy_config(path: Path, options: LaunchOptions, ports: FreePorts, h
     except HaproxyValueError as error:
         raise StartRefused(f"HAProxy cannot serve the page with these settings: {error}.") from None
     path.write_text(text, "utf-8")
-    done = subprocess.run([haproxy, "-c", "-f", str(path)], capture_output=True, text=True, errors="replace")
+    command, environ = [haproxy, "-c", "-f", str(path)], system_environ(os.environ)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, errors="replace")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "[ALERT]" in line]
         reason = (lines or ["no reason given"])[0].partition(" : ")[2] or "no reason given"

@@ -13,6 +13,7 @@ import pytest
 from replicas.launch_plan import PROJECT_DIR, FreePorts, LaunchOptions, ProcessSpec, ReadyCheck, plan_processes
 from replicas.programs import SystemPrograms
 from replicas.supervision import ProcessRole
+from tests.support.deploy.deploy_files import redis_bytes_for, redis_size
 from voicechat.config.settings import ServerKind, Settings
 
 FOLDER = Path("/run/voice")
@@ -77,6 +78,12 @@ def test_redis_keeps_nothing_on_the_disk_and_has_no_port() -> None:
     assert (following["--maxmemory-policy"], following["--unixsocketperm"]) == ("noeviction", "700")
 
 
+@pytest.mark.parametrize("workers", [2, 64])
+def test_redis_has_memory_for_the_conversations_of_all_replicas(workers: int) -> None:
+    following = dict(pairwise(plan(replace(OPTIONS, workers=workers))[0].command))
+    assert redis_size(following["--maxmemory"]) >= redis_bytes_for(workers)
+
+
 @pytest.mark.parametrize("fetches", [True, False])
 def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) -> None:
     specs = plan(replace(OPTIONS, fetches_models=fetches))
@@ -85,8 +92,15 @@ def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) 
     assert not embedded.shows_stdout
     for spec in specs:
         assert KEY not in " ".join(spec.command) and KEY not in repr(spec)
-    others = [spec for spec in specs if spec.role in (ProcessRole.PROXY, ProcessRole.STORE)]
-    assert all(KEY not in spec.environ.values() for spec in others)
+
+
+def test_programs_of_the_system_get_no_variable_of_the_operator() -> None:
+    needed = {"PATH": "/bin", "HOME": "/home/voice", "LANG": "C.UTF-8", "TZ": "Asia/Taipei"}
+    app_only = ("OPENAI_API_KEY", "APP_PASSWORD", "TURN_SECRET", "API_TOKENS", "REDIS_URL", "HTTPS_PROXY")
+    for environ, expected in (({**needed, **dict.fromkeys(app_only, "secret")}, needed), ({}, {})):
+        specs = plan_processes(OPTIONS, FOLDER, FreePorts((20_001, 20_002), 20_000), PROGRAMS, environ, KEY)
+        others = {spec.role: spec.environ for spec in specs if spec.role in (ProcessRole.PROXY, ProcessRole.STORE)}
+        assert others == {ProcessRole.PROXY: expected, ProcessRole.STORE: expected}
 
 
 def test_command_of_the_embedded_server_has_options_that_it_takes() -> None:
