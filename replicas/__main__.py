@@ -35,7 +35,7 @@ from .launch_plan import (
     plan_processes,
     system_environ,
 )
-from .programs import SystemPrograms, find_programs, missing_packages
+from .programs import SystemPrograms, describe_packages, find_programs, missing_packages
 from .supervisor import Supervisor
 
 MAX_SOCKET_PATH_BYTES = 100
@@ -142,8 +142,7 @@ def require_programs(*, needs_redis: bool) -> SystemPrograms:
     """Return the system's programs. Raise StartRefused."""
     programs = find_programs(os.environ, needs_redis=needs_redis)
     if missing := missing_packages(programs, needs_redis=needs_redis):
-        names = " and ".join(missing)
-        raise StartRefused(f"Several replicas need {names} (Debian: apt install {' '.join(missing)}).")
+        raise StartRefused(f"Several replicas need {describe_packages(missing)}.")
     return programs
 
 

@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 """Networks from which HAProxy reaches the replicas."""
 MAX_WORKERS = 64
-"""Replicas at most."""
+"""Replicas at most, as for WORKERS. This package imports nothing of the app, so a test compares both."""
 REDIS_MB_PER_REPLICA = 200
 """Megabytes of the bundled Redis at most, for each replica. A replica holds 64 MB of conversations, for which Redis
 needs half as much again. A replica that has died may have left as much."""

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from replicas import launch_plan, supervision
 from replicas.launch_plan import PROJECT_DIR, FreePorts, LaunchOptions, ProcessSpec, ReadyCheck, plan_processes
 from replicas.programs import SystemPrograms
 from replicas.supervision import ProcessRole
 from tests.support.deploy.deploy_files import redis_bytes_for, redis_size
+from voicechat.config.groups import scale_settings
 from voicechat.config.settings import ServerKind, Settings
+from voicechat.server import graceful_shutdown
 
 FOLDER = Path("/run/voice")
 OPTIONS = LaunchOptions("0.0.0.0", 7860, workers=2, drain_s=10.0, has_embedded_server=True)
@@ -28,6 +31,11 @@ def plan(options: LaunchOptions = OPTIONS, programs: SystemPrograms = PROGRAMS, 
 
 def replicas_of(specs: list[ProcessSpec]) -> list[ProcessSpec]:
     return [spec for spec in specs if spec.role is ProcessRole.REPLICA]
+
+
+def test_limits_of_replicas_are_those_of_the_app() -> None:
+    assert launch_plan.MAX_WORKERS == scale_settings.MAX_WORKERS
+    assert supervision.DUPLICATE_SIGNAL_S == graceful_shutdown.DUPLICATE_SIGNAL_S
 
 
 def test_plan_has_each_process_once_and_every_replica() -> None:
