@@ -1,5 +1,6 @@
-/* Connection monitor: notices within two seconds (four where no WebSocket can be held) that the page's server does not answer, waits for it, reloads and lets the page
- * resume. Gradio's page believes a broken event stream open: what is pressed then is never answered. */
+/* Connection monitor: notices that the page's server does not answer, waits for it, reloads and lets the page resume.
+ * It takes two seconds, and four where no WebSocket can be held. Gradio's page believes a broken event stream open: what
+ * is pressed then is never answered. */
 (() => {
   "use strict";
   const RETRY_MS = 500;
