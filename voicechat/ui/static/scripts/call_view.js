@@ -52,6 +52,9 @@
   window.addEventListener("pagehide", () => {
     leaving = true;
   });
+  document.addEventListener("voice-stayed", () => {
+    leaving = false;
+  });
 
   // ---------------------------------------------------------------- a call that was up before the page was reloaded
   const REDIAL_WITHIN_MS = 120000;
