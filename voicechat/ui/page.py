@@ -114,6 +114,7 @@ SCRIPT_FILES = (
     "picture_files.js",
     "pictures.js",
     "picture_dialogs.js",
+    "own_key.js",
     "outbox.js",
     "welcome.js",
     "conversation_lines.js",

@@ -52,6 +52,9 @@
   window.addEventListener("pagehide", () => {
     leaving = true;
   });
+  document.addEventListener("voice-stayed", () => {
+    leaving = false;
+  });
 
   // ---------------------------------------------------------------- a call that was up before the page was reloaded
   const REDIAL_WITHIN_MS = 120000;
@@ -66,12 +69,18 @@
     const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     await window.voiceHistory?.restored; // the model has to know what was said
     if (window.voiceCallControl.isWanted()) return;
-    const lostKey = window.voiceResume.hadOwnKey(); // what costs the visitor's money shall not cost the operator's
+    await window.voiceOwnKey.looked;
+    const lostKey = window.voiceOwnKey.isLost();
     const maySpeak = usesMicrophone && permission?.state === "granted";
     if (redial && !lostKey && maySpeak && Date.now() - at < REDIAL_WITHIN_MS) return pressCall();
-    if (lostKey) document.querySelector("#voice-resume p").textContent = text.resume_own_key;
+    sayReason();
     showResume(true);
   };
+  const sayReason = () => {
+    const reason = document.querySelector("#voice-resume p");
+    if (reason) reason.textContent = window.voiceOwnKey.isLost() ? text.resume_own_key : text.resume_cut;
+  };
+  document.addEventListener("voice-own-key", sayReason);
   window.voiceResume.noteRedial = () => {
     updateTimer(); // a call that was hung up a moment ago is over
     if ((startedAt || isWaiting) && !isHungUp) window.voiceResume.noteCall(startedAt ? performance.now() / 1000 - startedAt : earlierSeconds, true);
