@@ -100,6 +100,7 @@ SCRIPT_FILES = (
     "gradio_quirks.js",
     "web_audio.js",
     "websocket_fallback.js",
+    "autoplay.js",
     "call_view.js",
     "wake_lock.js",
     "audio_measurements.js",

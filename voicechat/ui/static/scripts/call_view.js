@@ -63,6 +63,7 @@
     const bar = document.getElementById("voice-resume");
     if (bar) bar.hidden = !shown;
   };
+  let isRedialled = false; // the call of the page was begun by the page itself
   /** Dial again by itself where the browser lets a page speak without a press; else offer it. */
   const offerResume = async ({ seconds, redial, at }) => {
     earlierSeconds = seconds;
@@ -72,7 +73,12 @@
     await window.voiceOwnKey.looked;
     const lostKey = window.voiceOwnKey.isLost();
     const maySpeak = usesMicrophone && permission?.state === "granted";
-    if (redial && !lostKey && maySpeak && Date.now() - at < REDIAL_WITHIN_MS) return pressCall();
+    const mayDial = redial && !lostKey && maySpeak && Date.now() - at < REDIAL_WITHIN_MS && (await window.voiceAutoplay.isAllowed());
+    if (window.voiceCallControl.isWanted()) return;
+    if (mayDial) {
+      isRedialled = true;
+      return pressCall();
+    }
     sayReason();
     showResume(true);
   };
@@ -102,8 +108,14 @@
     const earlierCall = window.voiceResume.notedCall();
     if (earlierCall) offerWhenReady(earlierCall);
   });
-  document.addEventListener("click", ({ target }) => {
+  document.addEventListener("voice-sound-blocked", () => {
+    if (!isRedialled || !window.voiceCallControl.isWanted()) return;
+    pressCall(); // hangs up: nothing of the call would be heard
+    showResume(true);
+  });
+  document.addEventListener("click", ({ target, isTrusted }) => {
     if (!(target instanceof Element)) return;
+    if (isTrusted) isRedialled = false;
     if (target.closest("#voice-resume-call")) pressCall();
     const button = target.closest(`${CALL} button[aria-label="start stream"]`);
     if (button || target.closest("#voice-resume-call, #voice-clear")) showResume(false);
