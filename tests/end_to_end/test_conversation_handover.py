@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 from collections.abc import Iterator
@@ -47,13 +46,6 @@ def environment(model: ThreadedRealtimeServer, shared: RedisProcess) -> dict[str
     }
 
 
-async def saved_record(page: GradioPageClient) -> dict[str, list[dict[str, object]]]:
-    """Return what the page would keep of its conversations: the messages with their heard characters."""
-    changes, *_ = await page.trigger_event("history-save", history_record="", history_page_id="0123456789abcdef")
-    found = json.loads(changes)
-    return {name: found[name]["items"] for name in ("voice", "text")}
-
-
 def heard_chars(record: dict[str, list[dict[str, object]]]) -> int:
     """Return how many characters of the spoken reply were heard; 0 before it has come."""
     parts = [item["parts"] for item in record["voice"] if item["kind"] == "assistant"]
@@ -65,7 +57,7 @@ def heard_chars(record: dict[str, list[dict[str, object]]]) -> int:
 
 async def wait_until_reply_is_heard(page: GradioPageClient) -> dict[str, list[dict[str, object]]]:
     """Ask again and again until the first sentence of the reply was heard, and return the record of that moment."""
-    while heard_chars(record := await saved_record(page)) < 45:
+    while heard_chars(record := await page.saved_record()) < 45:
         pass
     return record
 
@@ -91,7 +83,7 @@ async def test_page_of_a_killed_replica_goes_on_at_another_one_with_what_was_hea
             back = GradioPageClient(second.url, client, TrafficRecorder(), "back")
             await back.open(token)
             assert SPOKEN in back.received_text and WRITTEN in back.received_text
-            after = await saved_record(back)
+            after = await back.saved_record()
             assert [item["parts"] for item in after["text"]][:1] == [item["parts"] for item in before["text"]][:1]
             assert after["voice"][0] == before["voice"][0]
             assert len(after["voice"]) == len(before["voice"]) == 2

@@ -37,6 +37,8 @@ class GradioPageClient:
         self.config: dict[str, Any] = {}
         self.received_text = ""
         """Text of the event stream so far."""
+        self.heard_frames: list[bytes] = []
+        """Frames of a call over a WebSocket, in their order: 20 ms each, PCM16 at 24 kHz."""
         self._client = client
         self._changed = asyncio.Condition()
         self._answers: dict[str, Any] = {}
@@ -169,6 +171,12 @@ class GradioPageClient:
         except TimeoutError:
             raise AssertionError(self.received_text[-2000:]) from None
 
+    async def saved_record(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what the page would keep of its conversations: the messages with their heard characters."""
+        changes, *_ = await self.trigger_event("history-save", history_record="", history_page_id="0123456789abcdef")
+        found = json.loads(changes)
+        return {name: found[name]["items"] for name in ("voice", "text")}
+
     # ---------------------------------------------------------------- a call over a WebSocket
 
     @asynccontextmanager
@@ -192,6 +200,7 @@ class GradioPageClient:
                 if isinstance(message, str):
                     continue
                 received += 1
+                self.heard_frames.append(message)
                 await socket.send(SILENT_FRAME)
                 if received % 5 == 0:
                     await socket.send(json.dumps({"type": "taken", "frames": received}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -17,10 +17,15 @@ COMPONENT_EVENTS = {"send_input": "tick", "fetch_output": "state_change"}
 
 
 @asynccontextmanager
-async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
-    """Hold a voice call with a silent microphone until the block ends."""
+async def webrtc_call(
+    visitor: GradioPageClient, on_packet: Callable[[bytes], None] | None = None
+) -> AsyncIterator[None]:
+    """Hold a voice call with a silent microphone until the block ends.
+
+    `on_packet`: gets the RTP packets, which are not decoded then.
+    """
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    peer.addTrack(AudioStreamTrack())
+    sender = peer.addTrack(AudioStreamTrack())
     channel = peer.createDataChannel("text")
     value = {"webrtc_id": visitor.session, "textbox": ""}
     events: dict[str, asyncio.Task[list[object]]] = {}
@@ -38,6 +43,13 @@ async def webrtc_call(visitor: GradioPageClient) -> AsyncIterator[None]:
 
     try:
         await peer.setLocalDescription(await peer.createOffer())
+        if on_packet is not None:
+            receive: Callable[[bytes], None] = on_packet
+
+            async def take_packet(packet: bytes, arrival_time_ms: int) -> None:
+                receive(packet)
+
+            sender.transport._handle_rtp_data = take_packet
         offer = peer.localDescription
         answer = await visitor.call_server_function(
             "voice-call", "offer", {"sdp": offer.sdp, "type": offer.type, **value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import ssl
 import subprocess
@@ -38,15 +39,22 @@ class HaproxyProcess:
         certificate: str = "",
         trusted_proxies: Sequence[str] = (),
         user: str = "",
+        takes_slow_for_dead: bool = True,
     ) -> None:
-        """`folder`: for its configuration and its log. The other values are those of the configuration."""
+        """`folder`: for its configuration and its log. The other values are those of the configuration.
+
+        `takes_slow_for_dead`: False for a test that freezes no replica. On a busy computer, one may be slow.
+        """
         self.port = free_port()
         self.log_path = folder / "haproxy.log"
         self._config = folder / "haproxy.cfg"
         listen = f"127.0.0.1:{self.port}"
-        self._config.write_text(
-            render_haproxy_config(listen, replicas, certificate=certificate, trusted_proxies=trusted_proxies, user=user)
+        rendered = render_haproxy_config(
+            listen, replicas, certificate=certificate, trusted_proxies=trusted_proxies, user=user
         )
+        if not takes_slow_for_dead:
+            rendered = re.sub(r"timeout check \S+", f"timeout check {STATE_TIMEOUT_S:.0f}s", rendered)
+        self._config.write_text(rendered)
         scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,9 +113,17 @@ def running_haproxy(
     certificate: str = "",
     trusted_proxies: Sequence[str] = (),
     user: str = "",
+    takes_slow_for_dead: bool = True,
 ) -> Iterator[HaproxyProcess]:
     """Run HAProxy in front of these replicas until the block ends. `certificate`: a PEM file; "" without TLS."""
-    proxy = HaproxyProcess(folder, replicas, certificate=certificate, trusted_proxies=trusted_proxies, user=user)
+    proxy = HaproxyProcess(
+        folder,
+        replicas,
+        certificate=certificate,
+        trusted_proxies=trusted_proxies,
+        user=user,
+        takes_slow_for_dead=takes_slow_for_dead,
+    )
     proxy.start()
     try:
         yield proxy

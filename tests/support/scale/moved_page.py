@@ -17,6 +17,9 @@ LIVE_STAGES = ("listening", "hearing", "thinking", "speaking")
 class MovedPage(ResumablePage):
     """Drives a page behind HAProxy."""
 
+    move_s = 0.0
+    """Seconds of the newest move, from its cause until the page and its call were back."""
+
     def process_id(self) -> str:
         """Return the id of the replica that the page was loaded from."""
         self.wait_until("() => window.voiceConnection.processId() !== null")
@@ -32,6 +35,7 @@ class MovedPage(ResumablePage):
         self.wait_until_reloaded()
         if with_call:
             self.wait_for_stage(*LIVE_STAGES)
-        log.info("scale: page is back with_call=%s after_s=%.2f", with_call, time.monotonic() - begin)
+        self.move_s = time.monotonic() - begin
+        log.info("scale: page is back with_call=%s after_s=%.2f", with_call, self.move_s)
         assert self.process_id() != before
         assert "again" not in self.page.url

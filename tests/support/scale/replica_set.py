@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.app.app_process import DIRECT, AppProcess, free_port, running_app
-from tests.support.shared_state.redis_process import running_redis
+from tests.support.shared_state.redis_process import RedisProcess, running_redis
 
 from .haproxy_process import HaproxyProcess, running_haproxy
 
 REPLICA_COUNT = 2
+START_TIMEOUT_S = 180.0
+"""Seconds for a replica to start on a busy computer."""
+START_ATTEMPTS = 5
+"""Starts of a replica. Gradio gives its server 5 s to start, which are not enough on a busy computer."""
 
 
 class ReplicaUnderTest:
     """One replica, always on the same port."""
 
-    def __init__(self, folder: Path, number: int, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, number: int, command: Sequence[str], environment: dict[str, str]) -> None:
         self.port = free_port()
-        self._folder, self._number, self._environment = folder, number, environment
+        self.temp_folder = folder / f"temp{number}"
+        """Its temporary files: the same folder after each start."""
+        self.temp_folder.mkdir()
+        self.inspection_file = folder / f"tasks{number}.json"
+        self._folder, self._number, self._command = folder, number, command
+        own = {"TMPDIR": str(self.temp_folder), "GRADIO_TEMP_DIR": "", "INSPECTION_FILE": str(self.inspection_file)}
+        self._environment = {**environment, **own}
         self._starts = 0
         self._stack = ExitStack()
         self.app: AppProcess
@@ -44,14 +54,26 @@ class ReplicaUnderTest:
         self._stack.close()
         self._starts += 1
         log = self._folder / f"replica{self._number}-{self._starts}.log"
-        self.app = self._stack.enter_context(running_app(log, PORT=str(self.port), **self._environment))
+        running = running_app(log, self._command, PORT=str(self.port), **self._environment)
+        self.app = self._stack.enter_context(running)
         self.process_id = ""
 
     def wait_until_ready(self) -> None:
         """Wait until the replica takes calls, and has none of an earlier test."""
-        self.app.wait_for_health(lambda health: health["http"] == 200 and health["calls"] == 0)
+        self.app.wait_for_health(lambda health: health["http"] == 200 and health["calls"] == 0, START_TIMEOUT_S)
         with DIRECT.open(f"{self.app.url}/page-connection", timeout=10) as answer:
             self.process_id = json.load(answer)["process"]
+
+    def start(self) -> None:
+        """Start the process, again when it ends at once as a supervisor does, and wait until it is ready."""
+        for attempt in range(START_ATTEMPTS):
+            self.begin_start()
+            try:
+                self.wait_until_ready()
+                return
+            except AssertionError:
+                if self.is_running or attempt == START_ATTEMPTS - 1:
+                    raise
 
     def wait_for_calls(self, count: int) -> None:
         """Wait until the replica has that many calls."""
@@ -79,8 +101,12 @@ class ReplicaUnderTest:
 class ReplicaSet:
     """All replicas, and the HAProxy in front of them."""
 
-    def __init__(self, proxy: HaproxyProcess, replicas: list[ReplicaUnderTest]) -> None:
-        self.proxy, self.replicas = proxy, replicas
+    def __init__(
+        self, proxy: HaproxyProcess, replicas: list[ReplicaUnderTest], redis: RedisProcess, bystander: ReplicaUnderTest
+    ) -> None:
+        self.proxy, self.replicas, self.redis = proxy, replicas, redis
+        self.bystander = bystander
+        """Replica over the same Redis that HAProxy does not know: it gets no visitors. A test may start it."""
 
     def restore(self) -> None:
         """Start what an earlier test has ended, and wait until HAProxy gives visitors to all replicas."""
@@ -91,6 +117,12 @@ class ReplicaSet:
             each.wait_until_ready()
         self.proxy.wait_for_replicas(len(self.replicas))
 
+    def start(self) -> None:
+        """Start the replicas one after the other, and wait until HAProxy gives visitors to them."""
+        for each in self.replicas:
+            each.start()
+        self.proxy.wait_for_replicas(len(self.replicas))
+
     def split(self, process_id: str) -> tuple[ReplicaUnderTest, ReplicaUnderTest]:
         """Return the replica with this process id, and the other one."""
         (carrier,) = (each for each in self.replicas if each.process_id == process_id)
@@ -99,13 +131,17 @@ class ReplicaSet:
 
 
 @contextmanager
-def running_replicas(folder: Path, **environment: str) -> Iterator[ReplicaSet]:
-    """Run Redis, two replicas and HAProxy until the block ends."""
+def running_replicas(
+    folder: Path, command: Sequence[str] = ("app.py",), /, *, takes_slow_for_dead: bool = True, **environment: str
+) -> Iterator[ReplicaSet]:
+    """Run Redis, two replicas and HAProxy until the block ends. `command`: the app's."""
     with ExitStack() as stack:
         redis = stack.enter_context(running_redis(folder))
         environment = {"REDIS_URL": redis.url, **environment}
-        replicas = [ReplicaUnderTest(folder, number, environment) for number in range(1, REPLICA_COUNT + 1)]
-        for each in replicas:
+        everybody = [ReplicaUnderTest(folder, number, command, environment) for number in range(REPLICA_COUNT + 1)]
+        for each in everybody:
             stack.callback(each.stop)
-        proxy = stack.enter_context(running_haproxy(folder, [each.address for each in replicas]))
-        yield ReplicaSet(proxy, replicas)
+        bystander, *replicas = everybody
+        addresses = [each.address for each in replicas]
+        proxy = stack.enter_context(running_haproxy(folder, addresses, takes_slow_for_dead=takes_slow_for_dead))
+        yield ReplicaSet(proxy, replicas, redis, bystander)
