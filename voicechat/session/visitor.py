@@ -148,6 +148,24 @@ class Visitor:
         self.preferences, self.recording = record.preferences, record.recording
         self.accepted_messages.extend(record.accepted_messages)
 
+    def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> None:
+        """Take over the record of another page in one that may have been used already: its messages come first.
+
+        `may_overlap`: this page began with messages of that one.
+        """
+        if self.call is not None or self.recording is not None or self.conversation.bubbles():
+            self.conversation.restore_earlier(record.voice, may_overlap=may_overlap)
+        else:
+            self.conversation.restore(record.voice)
+        if self.text_session is not None or self.text_conversation.bubbles():
+            self.text_conversation.restore_earlier(record.text, may_overlap=may_overlap)
+        else:
+            self.text_conversation.restore(record.text)
+        if self.preferences == CallPreferences():
+            self.preferences = record.preferences
+        accepted = dict.fromkeys((*record.accepted_messages, *self.accepted_messages))
+        self.accepted_messages = deque(accepted, self.accepted_messages.maxlen)
+
     def restore_conversations(self, voice: ConversationRecord, text: ConversationRecord) -> None:
         """Go on from two earlier conversations. The recording of the present one is erased. Not during a call."""
         self.end_chat()
