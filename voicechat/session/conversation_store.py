@@ -25,6 +25,8 @@ MAX_CHARS = 20_000_000
 """Characters of all records kept. Beyond it, the visitor who takes most of them loses their oldest record."""
 MIN_RECORD_CHARS = 40_000
 """Characters for which a record counts at least, so that at most 500 records are kept."""
+MAX_ACCEPTED_MESSAGES = 50
+"""Ids of typed messages that a page remembers, and a record keeps. A page sends one message at a time."""
 MAX_RECORDINGS = 100
 """Recordings of all records. Each has two open files."""
 MAX_RECORDING_BYTES = 1_000_000_000

@@ -13,12 +13,9 @@ from voicechat.conversation.record import ConversationRecord
 from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
-from .conversation_store import VisitorRecord
+from .conversation_store import MAX_ACCEPTED_MESSAGES, VisitorRecord
 from .text_session import TextSession
 from .voice_session import VoiceSession
-
-MAX_ACCEPTED_MESSAGES = 50
-"""Ids of typed messages that are remembered. A page sends one message at a time."""
 
 
 class Visitor:
