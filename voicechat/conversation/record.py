@@ -162,7 +162,7 @@ def insert_earlier(items: Items, earlier: ConversationRecord, *, may_overlap: bo
 def _missing_items(
     earlier: Sequence[ItemRecord], shown: Sequence[ItemRecord]
 ) -> tuple[list[ItemRecord], int, list[ItemRecord]]:
-    """Return what is to be inserted before the shown messages, how many of these are alike, and what comes after them.
+    """Return the messages to insert first, how many shown ones are alike, and the messages to insert after these.
 
     Without their times: those are of another clock.
     """
