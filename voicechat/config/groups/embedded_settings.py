@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from network.base_urls import parse_base_url
-from network.hosts import is_private_host
+from network.hosts import is_loopback_host, is_private_host
 from voicechat.config.env_values import IgnoreCase, Key, LlmChoice, SettingsError, setting, variable_of
 from voicechat.config.settings_base import SettingsBase
 from voicechat.protocol.endpoint import to_realtime_url
@@ -77,7 +77,7 @@ class EndpointScope(Enum):
 
 
 class ServiceUse(StrEnum):
-    """What of a conversation leaves the server for the operator's endpoints."""
+    """What of a conversation leaves the server for the operator's endpoints and embedded servers elsewhere."""
 
     NONE = ""
     NETWORK = "network"
@@ -85,7 +85,12 @@ class ServiceUse(StrEnum):
     TEXT = "text"
     """Text goes to a public address."""
     VOICE = "voice"
-    """The sound of the visitor's voice goes to a public address."""
+    """The sound of the visitor's voice goes to a public address; or text does, and the sound to a private one."""
+
+
+def _is_elsewhere(url: str) -> bool:
+    """Return whether an address is set, and is not this computer's."""
+    return bool(url) and not is_loopback_host((urlsplit(url).hostname or "").rstrip("."))
 
 
 def _endpoint_scope(url: str) -> EndpointScope:
@@ -199,10 +204,13 @@ class EmbeddedServerSettings(SettingsBase):
 
     @property
     def service_use(self) -> ServiceUse:
-        """What of a conversation goes to the endpoints."""
-        if self.stt_scope is EndpointScope.PUBLIC:
+        """What of a conversation goes to the endpoints, and to embedded servers on other computers."""
+        servers = [url for url in self.offline_url if _is_elsewhere(url)]
+        sound = {self.stt_scope, *map(_endpoint_scope, servers)}
+        text = {self.llm_scope, self.tts_scope}
+        if EndpointScope.PUBLIC in sound:
             return ServiceUse.VOICE
-        if EndpointScope.PUBLIC in (self.llm_scope, self.tts_scope):
-            return ServiceUse.TEXT
-        is_here = {self.llm_scope, self.stt_scope, self.tts_scope} == {EndpointScope.NONE}
-        return ServiceUse.NONE if is_here else ServiceUse.NETWORK
+        if EndpointScope.PUBLIC in text:
+            # A page that says TEXT promises that the voice stays on this server.
+            return ServiceUse.VOICE if servers or _is_elsewhere(self.stt_url) else ServiceUse.TEXT
+        return ServiceUse.NONE if sound | text == {EndpointScope.NONE} else ServiceUse.NETWORK
