@@ -54,3 +54,16 @@ def test_commands_for_operators_use_the_python_of_the_app(page: str) -> None:
     blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks
     assert not [line for line in "".join(blocks).splitlines() if re.match(r"(\w+=\S+ )*python3? ", line)]
+
+
+def test_readmes_have_the_same_tables_with_the_same_settings() -> None:
+    english, chinese = (
+        [re.findall(r"`([A-Z][A-Z_]+)\b", row) for row in re.findall(r"^\|.*", (ROOT / name).read_text("utf-8"), re.M)]
+        for name in ("README.md", "README.zh-TW.md")
+    )
+    assert english == chinese
+
+
+def test_change_is_listed_under_one_version() -> None:
+    entries = re.findall(r"^- .*", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert len(entries) == len(set(entries))
