@@ -33,8 +33,9 @@ from .launch_plan import (
     ListenAddress,
     LoopbackPorts,
     plan_processes,
+    system_environ,
 )
-from .programs import SystemPrograms, find_programs, missing_packages
+from .programs import SystemPrograms, describe_packages, find_programs, missing_packages
 from .supervisor import Supervisor
 
 MAX_SOCKET_PATH_BYTES = 100
@@ -166,7 +167,8 @@ def write_haproxy_config(path: Path, options: LaunchOptions, ports: LoopbackPort
     except HaproxyValueError as error:
         raise StartRefused(f"HAProxy cannot serve the page with these settings: {error}.") from None
     path.write_text(text, "utf-8")
-    done = subprocess.run([haproxy, "-c", "-f", str(path)], capture_output=True, text=True, errors="replace")
+    command, environ = [haproxy, "-c", "-f", str(path)], system_environ(os.environ)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, errors="replace")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "[ALERT]" in line]
         reason = (lines or ["no reason given"])[0].partition(" : ")[2] or "no reason given"
@@ -177,8 +179,7 @@ def require_programs(*, needs_redis: bool) -> SystemPrograms:
     """Return the system's programs. Raise StartRefused."""
     programs = find_programs(os.environ, needs_redis=needs_redis)
     if missing := missing_packages(programs, needs_redis=needs_redis):
-        names = " and ".join(missing)
-        raise StartRefused(f"Several replicas need {names} (Debian: apt install {' '.join(missing)}).")
+        raise StartRefused(f"Several replicas need {describe_packages(missing)}.")
     return programs
 
 

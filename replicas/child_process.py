@@ -63,7 +63,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """PID of the process."""
         return self._process.pid
 
     def send_signal(self, number: int) -> None:

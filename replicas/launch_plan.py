@@ -16,7 +16,12 @@ LOOPBACK = "127.0.0.1"
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 """Networks from which HAProxy reaches the replicas."""
 MAX_WORKERS = 64
-"""Replicas at most."""
+"""Replicas at most, as for WORKERS. This package imports nothing of the app, so a test compares both."""
+REDIS_MB_PER_REPLICA = 200
+"""Megabytes of the bundled Redis at most, for each replica. A replica holds 64 MB of conversations, for which Redis
+needs half as much again. A replica that has died may have left as much."""
+SYSTEM_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH")
+"""Environment variables that HAProxy and Redis get. All others may be secrets of the app."""
 SOCKET_NAME = "redis.sock"
 HAPROXY_CONFIG_NAME = "haproxy.cfg"
 GRADIO_FOLDER_NAME = "gradio"
@@ -87,6 +92,11 @@ class LoopbackPorts:
     embedded_server: int
 
 
+def system_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the supervisor's environment that programs of the system get."""
+    return {name: environ[name] for name in SYSTEM_VARIABLES if name in environ}
+
+
 def plan_processes(
     options: LaunchOptions,
     folder: Path,
@@ -105,7 +115,7 @@ def plan_processes(
     if programs.redis:
         socket_path = folder / SOCKET_NAME
         shared["REDIS_URL"] = f"unix://{socket_path}"
-        specs.append(_redis(programs.redis, folder, socket_path, environ))
+        specs.append(_redis(programs.redis, folder, socket_path, options.workers, system_environ(environ)))
     if options.has_embedded_server:
         address = ListenAddress(LOOPBACK, ports.embedded_server)
         shared |= {"OFFLINE_URL": f"ws://{address}/v1/realtime", "OFFLINE_KEY": embedded_key}
@@ -131,15 +141,18 @@ def plan_processes(
         )
     haproxy = (programs.haproxy, "-db", "-f", str(folder / HAPROXY_CONFIG_NAME))
     listen = ListenAddress(options.host, options.port)
-    specs.append(ProcessSpec("haproxy", ProcessRole.PROXY, haproxy, environ, listen, ReadyCheck.ACCEPTS))
+    specs.append(
+        ProcessSpec("haproxy", ProcessRole.PROXY, haproxy, system_environ(environ), listen, ReadyCheck.ACCEPTS)
+    )
     return specs
 
 
-def _redis(executable: str, folder: Path, socket_path: Path, environ: Mapping[str, str]) -> ProcessSpec:
+def _redis(executable: str, folder: Path, socket_path: Path, replicas: int, environ: Mapping[str, str]) -> ProcessSpec:
     """Return Redis without a port and without files: what it knows ends with it."""
     command = (
         *(executable, "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
         *("--dir", str(folder), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
+        *("--maxmemory", f"{REDIS_MB_PER_REPLICA * replicas}mb"),
         *("--daemonize", "no", "--loglevel", "warning"),
     )
     address = ListenAddress(str(socket_path))

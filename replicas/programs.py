@@ -33,6 +33,11 @@ def find_programs(environ: Mapping[str, str], *, needs_redis: bool) -> SystemPro
     )
 
 
+def describe_packages(packages: Sequence[str]) -> str:
+    """Return the end of the sentence on what a start needs."""
+    return f"{' and '.join(packages)} (Debian: apt install {' '.join(packages)})"
+
+
 def missing_packages(programs: SystemPrograms, *, needs_redis: bool) -> Sequence[str]:
     """Return the names of Debian's packages with the missing programs."""
     return [

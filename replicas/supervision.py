@@ -18,6 +18,7 @@ from enum import Enum
 FIRST_PAUSE_S = 1.0
 """Seconds before the first restart, doubled for each further one up to `MAX_PAUSE_S`."""
 MAX_PAUSE_S = 30.0
+"""Seconds before a further restart, at most."""
 HEALTHY_UPTIME_S = 60.0
 """Seconds of readiness after which the next pause is the first one again."""
 START_LIMIT_S = 120.0
@@ -29,7 +30,10 @@ DRAIN_MARGIN_S = 8.0
 CHECK_MARGIN_S = 2.5
 """Seconds for HAProxy to notice that a restarted replica is ready. It checks every second."""
 DUPLICATE_SIGNAL_S = 0.3
-"""Seconds in which a second signal counts as the first one: process managers and terminals send it twice."""
+"""Seconds in which a second signal counts as the first one: process managers and terminals send it twice.
+
+A replica uses the same. This package imports nothing of the app, so a test compares both.
+"""
 
 
 class ProcessRole(Enum):

@@ -1,6 +1,6 @@
 """Watchdog: ends the processes of a supervisor that was killed. `python -m replicas.watchdog FOLDER SECONDS`.
 
-It leads the process group of all processes and reads their numbers from stdin, one a line. stdin ends with the
+It leads the process group of all processes and reads their PIDs from stdin, one a line. stdin ends with the
 supervisor, however that ends. Without the line `DONE` before, the processes are asked to end, and killed after SECONDS;
 the private FOLDER is removed.
 """
@@ -21,35 +21,35 @@ DONE = b"done"
 MAX_LINE_BYTES = 32
 POLL_S = 0.05
 """Seconds between two looks at processes that are ending: those of another parent report no end."""
-MAX_NUMBERS = 1000
-"""Numbers of processes after which ended ones are forgotten."""
+MAX_PIDS = 1000
+"""Number of PIDs after which those of ended processes are forgotten."""
 
 
-def read_numbers(lines: BinaryIO) -> set[int] | None:
-    """Return the numbers of the processes when the supervisor has ended; None after `DONE`."""
-    numbers: set[int] = set()
+def read_pids(lines: BinaryIO) -> set[int] | None:
+    """Return the PIDs of the processes when the supervisor has ended; None after `DONE`."""
+    pids: set[int] = set()
     while line := lines.readline(MAX_LINE_BYTES):
         if line.strip() == DONE:
             return None
         if line.strip().isdigit():
-            numbers.add(int(line))
-        if len(numbers) > MAX_NUMBERS:
-            numbers = {each for each in numbers if is_member(each)}
-    return numbers
+            pids.add(int(line))
+        if len(pids) > MAX_PIDS:
+            pids = {each for each in pids if is_member(each)}
+    return pids
 
 
-def is_member(number: int) -> bool:
-    """Return whether a process is alive and belongs to the group of this one. A number may have a new owner."""
+def is_member(pid: int) -> bool:
+    """Return whether a process is alive and belongs to the group of this one. A PID may have a new owner."""
     with suppress(ProcessLookupError, PermissionError):
-        return os.getpgid(number) == os.getpgrp()
+        return os.getpgid(pid) == os.getpgrp()
     return False
 
 
-def end_group(numbers: set[int], limit_s: float) -> None:
-    """Ask all processes of the group to end, and wait for those with these numbers, `limit_s` seconds at most."""
+def end_group(pids: set[int], limit_s: float) -> None:
+    """Ask all processes of the group to end, and wait for those with these PIDs, `limit_s` seconds at most."""
     os.killpg(0, signal.SIGTERM)
     deadline = time.monotonic() + limit_s
-    while any(is_member(each) for each in numbers) and time.monotonic() < deadline:
+    while any(is_member(each) for each in pids) and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 
@@ -59,9 +59,9 @@ def main(folder: Path, limit_s: float) -> int:
         signal.signal(each, signal.SIG_IGN)
     if os.getpgrp() != os.getpid():
         return 1  # the group of another process, which it must not end
-    numbers = read_numbers(sys.stdin.buffer)
-    if numbers is not None:
-        end_group(numbers, limit_s)
+    pids = read_pids(sys.stdin.buffer)
+    if pids is not None:
+        end_group(pids, limit_s)
         shutil.rmtree(folder, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)  # this process too
     return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from offline.engines import EnginesUnavailable, import_engines, require_engines
 from offline.models import cli as models_cli
-from replicas.programs import find_programs, missing_packages
+from replicas.programs import describe_packages, find_programs, missing_packages
 from scripts.environment import SetupFailed, install
 from voicechat.config.settings import ServerKind, Settings, SettingsError
 
@@ -77,8 +77,7 @@ def reason_for_one_process(settings: Settings, platform: str = sys.platform) -> 
     needs_redis = not settings.scale.redis_url
     missing = missing_packages(find_programs(os.environ, needs_redis=needs_redis), needs_redis=needs_redis)
     if missing:
-        names, packages = " and ".join(missing), " ".join(missing)
-        return f"WORKERS needs {names} (Debian: apt install {packages}): one process is started."
+        return f"WORKERS needs {describe_packages(missing)}: one process is started."
     return ""
 
 

@@ -12,6 +12,7 @@ from voicechat.server.gradio_patches import (
     cross_origin,
     disconnect_polling,
     error_logging,
+    server_start,
     session_retention,
     stream_close,
 )
@@ -43,6 +44,7 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         install_sctp_limits,
         disconnect_polling.install,
         error_logging.install,
+        server_start.install,
         session_retention.install,
         stream_close.install,
         proxy_login.install,

@@ -9,6 +9,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from offline.endpoints.settings import Endpoints, read_endpoints
+from offline.models.catalogue import parse_llm_choice, parse_stt_choice
+from offline.settings import max_sessions, upgrades_enabled
+from replicas.haproxy_config import NamedReplicas
+from scripts.settings_docs import iter_settings
 from tests.support.deploy.deploy_files import (
     DEPLOY,
     OTHER_VARIABLES,
@@ -18,9 +23,12 @@ from tests.support.deploy.deploy_files import (
     interpolate,
     read_compose,
     read_yaml,
+    redis_bytes_for,
+    redis_size,
     seconds_of,
 )
 from tests.support.paths import ROOT
+from voicechat.config.groups.embedded_settings import EmbeddedServerSettings
 from voicechat.config.settings import ServerKind, Settings
 
 VALUES = {"DOMAIN": "voice.example", "TURN_SECRET": "s" * 32, "METRICS_TOKEN": "m" * 16}
@@ -147,6 +155,7 @@ def test_valkey_writes_nothing_and_evicts_nothing() -> None:
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert (options["--save"], options["--appendonly"]) == ("", "no")
     assert options["--maxmemory-policy"] == "noeviction"
+    assert redis_size(options["--maxmemory"]) >= redis_bytes_for(NamedReplicas().max_count)
     assert valkey.tmpfs == ["/data"] and valkey.networks == ["state"]
     assert read_compose().services["app"].environment["REDIS_URL"] == "redis://valkey:6379/0"
 
@@ -190,6 +199,34 @@ def test_addresses_that_coturn_reaches_are_those_of_the_replicas_alone() -> None
         assert address in subnet and not first <= address <= last
     for name in ("valkey", "offline", "grafana"):
         assert "pages" not in compose.services[name].networks
+
+
+def test_only_replicas_get_all_settings() -> None:
+    services = read_compose().services
+    assert [name for name, service in services.items() if service.env_file] == ["app"]
+    assert {name for name, service in services.items() if service.environment} == {"app", "offline"}
+    assert [name for name, service in services.items() if service.secrets] == ["prometheus"]
+
+
+def test_embedded_server_of_the_compose_file_gets_its_own_settings_alone() -> None:
+    environment = read_compose().services["offline"].environment
+    own = {documented.name for documented in iter_settings(EmbeddedServerSettings)} - {"OFFLINE_URL"}
+    proxies = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+    assert set(environment) == own | proxies | {"OFFLINE_SESSIONS", "HF_ENDPOINT"}
+    assert {interpolate(value, {name: "given"}) for name, value in environment.items()} == {"given"}
+
+
+def test_embedded_server_of_the_compose_file_starts_without_a_value_of_the_operator() -> None:
+    environment = {
+        name: interpolate(value, VALUES) for name, value in read_compose().services["offline"].environment.items()
+    }
+    unset = {name: environment[name] for name in ("OFFLINE_SESSIONS", "OFFLINE_UPGRADE")}
+    assert unset == {"OFFLINE_SESSIONS": "auto", "OFFLINE_UPGRADE": "false"}, "as in the image"
+    assert set(environment.values()) == {"", *unset.values()}
+    assert (read_endpoints(environment), max_sessions(environment)) == (Endpoints(), None)
+    assert parse_llm_choice(environment) == parse_llm_choice({})
+    assert parse_stt_choice(environment) == parse_stt_choice({})
+    assert not upgrades_enabled(environment)
 
 
 def test_secrets_are_in_no_argument_and_in_no_image() -> None:

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from replicas import launch_plan, supervision
 from replicas.launch_plan import PROJECT_DIR, LaunchOptions, LoopbackPorts, ProcessSpec, ReadyCheck, plan_processes
 from replicas.programs import SystemPrograms
 from replicas.supervision import ProcessRole
+from tests.support.deploy.deploy_files import redis_bytes_for, redis_size
+from voicechat.config.groups import scale_settings
 from voicechat.config.settings import ServerKind, Settings
+from voicechat.server import graceful_shutdown
 
 FOLDER = Path("/run/voice")
 OPTIONS = LaunchOptions("0.0.0.0", 7860, workers=2, drain_s=10.0, has_embedded_server=True)
@@ -27,6 +31,11 @@ def plan(options: LaunchOptions = OPTIONS, programs: SystemPrograms = PROGRAMS, 
 
 def replicas_of(specs: list[ProcessSpec]) -> list[ProcessSpec]:
     return [spec for spec in specs if spec.role is ProcessRole.REPLICA]
+
+
+def test_limits_of_replicas_are_those_of_the_app() -> None:
+    assert launch_plan.MAX_WORKERS == scale_settings.MAX_WORKERS
+    assert supervision.DUPLICATE_SIGNAL_S == graceful_shutdown.DUPLICATE_SIGNAL_S
 
 
 def test_plan_has_each_process_once_and_every_replica() -> None:
@@ -51,6 +60,7 @@ def test_settings_of_a_replica_are_those_of_the_page_behind_haproxy() -> None:
     environ = replicas_of(plan(options, WORKERS="4", HOST="0.0.0.0", SHARE="1", TRUSTED_PROXIES="10.0.0.0/8"))[
         0
     ].environ
+    assert environ["REPLICAS"] == "2"
     settings = Settings.from_env(environ)
     assert (settings.host, settings.port, settings.share) == ("127.0.0.1", 20_001, False)
     assert settings.scale.frontend_host == "0.0.0.0" and settings.scale.redis_url.startswith("unix://")
@@ -77,6 +87,12 @@ def test_redis_keeps_nothing_on_the_disk_and_has_no_port() -> None:
     assert (following["--maxmemory-policy"], following["--unixsocketperm"]) == ("noeviction", "700")
 
 
+@pytest.mark.parametrize("workers", [2, 64])
+def test_redis_has_memory_for_the_conversations_of_all_replicas(workers: int) -> None:
+    following = dict(pairwise(plan(replace(OPTIONS, workers=workers))[0].command))
+    assert redis_size(following["--maxmemory"]) >= redis_bytes_for(workers)
+
+
 @pytest.mark.parametrize("fetches", [True, False])
 def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) -> None:
     specs = plan(replace(OPTIONS, fetches_models=fetches))
@@ -85,8 +101,15 @@ def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) 
     assert not embedded.shows_stdout
     for spec in specs:
         assert KEY not in " ".join(spec.command) and KEY not in repr(spec)
-    others = [spec for spec in specs if spec.role in (ProcessRole.PROXY, ProcessRole.STORE)]
-    assert all(KEY not in spec.environ.values() for spec in others)
+
+
+def test_programs_of_the_system_get_no_variable_of_the_operator() -> None:
+    needed = {"PATH": "/bin", "HOME": "/home/voice", "LANG": "C.UTF-8", "TZ": "Asia/Taipei"}
+    app_only = ("OPENAI_API_KEY", "APP_PASSWORD", "TURN_SECRET", "API_TOKENS", "REDIS_URL", "HTTPS_PROXY")
+    for environ, expected in (({**needed, **dict.fromkeys(app_only, "secret")}, needed), ({}, {})):
+        specs = plan_processes(OPTIONS, FOLDER, LoopbackPorts((20_001, 20_002), 20_000), PROGRAMS, environ, KEY)
+        others = {spec.role: spec.environ for spec in specs if spec.role in (ProcessRole.PROXY, ProcessRole.STORE)}
+        assert others == {ProcessRole.PROXY: expected, ProcessRole.STORE: expected}
 
 
 def test_command_of_the_embedded_server_has_options_that_it_takes() -> None:

@@ -86,7 +86,7 @@ def test_every_gauge_of_the_app_is_added_or_kept_for_a_reason() -> None:
 def served(page: str, token: str = "") -> Iterator[str]:
     """Serve a page of metrics, to those who send the token; yield the address."""
 
-    class MetricsHandler(http.server.BaseHTTPRequestHandler):
+    class MetricsPageHandler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             is_allowed = not token or self.headers["Authorization"] == f"Bearer {token}"
             self.send_response(200 if is_allowed and self.path == "/metrics" else 401)
@@ -96,7 +96,7 @@ def served(page: str, token: str = "") -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), MetricsHandler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), MetricsPageHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -58,7 +58,7 @@ def descendants(app: AppProcess) -> list[psutil.Process]:
 
 
 def replica_pids(app: AppProcess) -> set[int]:
-    """Return the numbers of the replicas' processes that have not ended."""
+    """Return the PIDs of the replicas that have not ended."""
     found = set()
     for each in descendants(app):
         with suppress(psutil.Error):  # it has ended meanwhile

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from replicas.child_process import start_watchdog, write_line
-from replicas.watchdog import DONE, MAX_NUMBERS, read_numbers
+from replicas.watchdog import DONE, MAX_PIDS, read_pids
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process groups")
 
@@ -73,9 +73,9 @@ def test_watchdog_in_a_group_of_another_process_ends_nothing(tmp_path: Path) -> 
     assert tmp_path.exists()
 
 
-def test_read_numbers_forgets_ended_processes() -> None:
+def test_read_pids_forgets_ended_processes() -> None:
     own = os.getpid()
-    lines = "".join(f"{number}\n" for number in range(5_000_000, 5_000_000 + MAX_NUMBERS)) + f"{own}\nnoise\n"
-    assert read_numbers(io.BytesIO(lines.encode())) == {own}
-    assert read_numbers(io.BytesIO(b"12\ndone\n")) is None
-    assert read_numbers(io.BytesIO(b"")) == set()
+    lines = "".join(f"{number}\n" for number in range(5_000_000, 5_000_000 + MAX_PIDS)) + f"{own}\nnoise\n"
+    assert read_pids(io.BytesIO(lines.encode())) == {own}
+    assert read_pids(io.BytesIO(b"12\ndone\n")) is None
+    assert read_pids(io.BytesIO(b"")) == set()

@@ -19,8 +19,10 @@ LIVE_UPDATE_EVENT_ID = "update_preferences"
 """`event_id` of a `session.update` during a call. It identifies the refusal of the update among other errors."""
 MAX_INSTRUCTIONS_CHARS = 4000
 """Characters of a visitor's instructions. Longer ones are cut."""
-MAX_JSON_NAME_CHARS, MAX_JSON_NAMES = 200, 1000
-"""Characters of a name in JSON, and the number of switched-off tools there."""
+MAX_JSON_NAME_CHARS = 200
+"""Characters of a name in JSON."""
+MAX_JSON_NAMES = 1000
+"""Names of switched-off tools in JSON."""
 
 
 class EndpointingSpeed(StrEnum):

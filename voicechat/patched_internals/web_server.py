@@ -76,6 +76,17 @@ WEB_SERVER_USES = (
         },
     ),
     InternalUse(
+        used_in="voicechat/server/gradio_patches/server_start.py",
+        used_for="A server that takes longer than 5 s to listen is waited for. Gradio's reloader is left out.",
+        lost_when_skipped="On a slow computer the app ends, as if its port were taken.",
+        replaced={
+            "gradio.http_server:Server.run_in_thread": "21f860b90cfdddc8",
+        },
+        relied_on={
+            "gradio.exceptions:ServerFailedToStartError": "ebd49865dd797a62",
+        },
+    ),
+    InternalUse(
         used_in="voicechat/server/gradio_patches/session_retention.py",
         used_for="Sessions and events of closed pages are forgotten.",
         lost_when_skipped="Memory grows with every page, and holds visitors' words.",

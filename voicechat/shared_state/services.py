@@ -19,7 +19,7 @@ from .visitor_seconds import SharedDailyQuota
 
 
 class SharedServices:
-    """All of them, over one connection."""
+    """Services that replicas share: admission, sums and password attempts, over one connection to Redis."""
 
     def __init__(self, settings: Settings, connection: RedisConnection) -> None:
         self.connection = connection

@@ -52,7 +52,7 @@ return answers
 """
 """Raise the given parts of some sums, never lower them, and return all parts of these sums.
 
-The first key is a random mark of the contents: another mark means that Redis has lost everything since.
+The first key holds a random id of the contents: another id means that Redis has lost everything since.
 """
 
 KeyedSum = tuple[str, SharedSum]
@@ -78,7 +78,7 @@ class SumExchange:
         self._connection = connection
         self._sleep = sleep
         self._sources: list[SumSource] = []
-        self._mark: bytes | None = None
+        self._contents_id: bytes | None = None
         self._answers = 0
         """Answered exchanges in succession."""
 
@@ -115,8 +115,8 @@ class SumExchange:
             for part, units in parts.items():
                 arguments += (part, units)
         keys = [self._connection.key("contents"), *(key for key, _ in sums)]
-        mark, *answers = await self._connection.run_script(EXCHANGE_SCRIPT, keys, arguments)
-        has_lost_all = self._mark not in (None, mark)
+        contents_id, *answers = await self._connection.run_script(EXCHANGE_SCRIPT, keys, arguments)
+        has_lost_all = self._contents_id not in (None, contents_id)
         if has_lost_all:
             self._answers = 0
         for (_, each), answer in zip(sums, answers, strict=True):
@@ -125,7 +125,7 @@ class SumExchange:
             log.warning("shared state: redis has lost its contents, sums are sent again")
             for source in self._sources:
                 source.restore_all()
-        self._mark = mark
+        self._contents_id = contents_id
 
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:

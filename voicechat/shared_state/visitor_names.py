@@ -32,7 +32,8 @@ def deployment_secret(settings: Settings) -> bytes:
 class VisitorNames:
     """Names of visitors: keyed hashes. Without a secret in the settings, Redis keeps a random one.
 
-    Who reads all of Redis has that one too, and can try out addresses. With a password or a token they cannot.
+    A reader of all of Redis then has the secret as well, and finds the address behind a name by trying out addresses.
+    With a password or a token in the settings, Redis does not hold the secret.
     """
 
     def __init__(self, connection: RedisConnection, secret: bytes = b"") -> None:

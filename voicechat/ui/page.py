@@ -100,6 +100,7 @@ SCRIPT_FILES = (
     "gradio_quirks.js",
     "web_audio.js",
     "websocket_fallback.js",
+    "autoplay.js",
     "call_view.js",
     "wake_lock.js",
     "audio_measurements.js",
@@ -114,6 +115,7 @@ SCRIPT_FILES = (
     "picture_files.js",
     "pictures.js",
     "picture_dialogs.js",
+    "own_key.js",
     "outbox.js",
     "welcome.js",
     "conversation_lines.js",
@@ -121,7 +123,7 @@ SCRIPT_FILES = (
     "history_list.js",
 )
 """Scripts of the page, in loading order. Gradio adds them before it builds the page."""
-EARLY_SCRIPT_FILES = ("frame.js", "page_unload.js")
+EARLY_SCRIPT_FILES = ("frame.js", "page_unload.js", "hidden_tab.js")
 """Scripts that run before Gradio's own: the document contains them."""
 
 STYLE_FILES = (

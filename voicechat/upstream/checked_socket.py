@@ -14,8 +14,9 @@ from websockets.exceptions import ConnectionClosed
 
 log = logging.getLogger(__name__)
 
-PONG_TIMEOUT_S = 2.0
-"""Seconds for a server to answer a ping, when it answers nothing else."""
+PONG_TIMEOUT_S = 4.0
+"""Seconds for a server to answer a ping, when it answers nothing else. On a full computer a busy server was seen to
+stand still for five seconds; it counts as lost after eight."""
 
 
 class CheckedSocket(ClientConnection):

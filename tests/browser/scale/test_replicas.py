@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.browser.page_errors import LOST_SERVER_ERRORS
-from tests.support.browser.page_scripts import NO_UDP_SCRIPT
+from tests.support.browser.page_scripts import HIDDEN_TAB_SCRIPT, NO_UDP_SCRIPT
 from tests.support.browser.resumed_page import ShownSpeech
 from tests.support.realtime.fake_threaded_server import ThreadedRealtimeServer
 from tests.support.scale.moved_page import MovedPage
@@ -128,6 +128,29 @@ def test_killed_replica_of_an_idle_call_is_replaced(
     assert page.messages() == said
     assert model.messages_of(-1) == [("user", SPOKEN), ("assistant", SHORT_REPLY)]
     other.wait_for_calls(1)
+    page.send_typed_message(TYPED)
+    page.wait_for_messages(4)
+    assert page.messages() == [*said, ShownSpeech("user", TYPED, ""), ShownSpeech("assistant", SHORT_REPLY, "")]
+    page.hang_up()
+    assert not page.errors
+    page.close()
+
+
+@pytest.mark.parametrize("before", ["", NO_UDP_SCRIPT], ids=["WebRTC", "web socket"])
+def test_killed_replica_of_a_call_in_a_background_tab_is_replaced(
+    replicas: ReplicaSet, model: ThreadedRealtimeServer, browser: Browser, before: str
+) -> None:
+    page = MovedPage(browser, replicas.proxy.url, before=HIDDEN_TAB_SCRIPT + before)
+    said = call_until_idle(page, model)
+    carrier, other = replicas.split(page.process_id())
+    page.page.evaluate("hiddenTab.set(true)")
+    with page.expecting_move(with_call=True):
+        carrier.app.kill()
+    assert page.page.evaluate("document.hidden"), "it has come back without being looked at"
+    assert model.messages_of(-1) == [("user", SPOKEN), ("assistant", SHORT_REPLY)]
+    other.wait_for_calls(1)
+    page.page.evaluate("hiddenTab.set(false)")
+    assert page.messages() == said
     page.send_typed_message(TYPED)
     page.wait_for_messages(4)
     assert page.messages() == [*said, ShownSpeech("user", TYPED, ""), ShownSpeech("assistant", SHORT_REPLY, "")]

@@ -125,3 +125,31 @@ FAKE_AUDIO_DEVICES_SCRIPT = """
   };
 })();
 """
+
+HIDDEN_TAB_SCRIPT = """
+(() => {   // hiddenTab.set(true): a tab in the background, also after a reload
+  const KEY = "hidden-tab-of-a-test", isHidden = () => sessionStorage.getItem(KEY) === "1";
+  const define = (object, name, get) => Object.defineProperty(object, name, { configurable: true, get });
+  define(document, "hidden", isHidden);
+  define(document, "visibilityState", () => isHidden() ? "hidden" : "visible");
+  define(document, "hasFocus", () => () => !isHidden());
+  const frames = [], nextFrame = window.requestAnimationFrame.bind(window), later = window.setTimeout.bind(window);
+  const every = window.setInterval.bind(window);
+  const untilSecond = (ms, now) => 1000 * Math.ceil((now + (ms || 0)) / 1000) - now;
+  window.setTimeout = (run, ms, ...rest) => later(run, isHidden() ? untilSecond(ms, performance.now()) : ms, ...rest);
+  window.setInterval = (run, ms, ...rest) => every(run, isHidden() ? Math.max(1000, ms || 0) : ms, ...rest);
+  window.requestAnimationFrame = (run) => isHidden() ? frames.push(run) : nextFrame(run);
+  window.hiddenTab = {
+    set(hidden) {
+      sessionStorage.setItem(KEY, hidden ? "1" : "0");
+      document.dispatchEvent(new Event("visibilitychange"));
+      if (!hidden) for (const run of frames.splice(0)) nextFrame(run);
+    },
+  };
+})();
+"""
+"""Script that makes a tab one in the background. Headless Chromium, as Playwright drives it, shows all of its tabs.
+
+`document.hidden` is true, timers run at full seconds, and no animation frame comes, as Chrome does it. Intervals that
+began before keep their pace.
+"""

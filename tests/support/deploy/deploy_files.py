@@ -13,17 +13,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scripts.settings_docs import GROUPS, iter_settings
 from tests.support.paths import ROOT
+from voicechat.shared_state.conversations.redis_conversation_store import MAX_HELD_BYTES
 
 DEPLOY = ROOT / "deploy"
 SETTING_NAMES = {documented.name for group in GROUPS for documented in iter_settings(group)}
 """Environment variables of the app."""
 OTHER_VARIABLES = {
+    "ALL_PROXY": "of network/proxies.py, as the next three",
+    "HTTP_PROXY": "",
+    "HTTPS_PROXY": "",
+    "NO_PROXY": "",
     "DOMAIN": "of the compose file: name of the page",
+    "HF_ENDPOINT": "of the embedded server (offline/models/store.py)",
     "METRICS_TOKEN": "of the compose file: one of API_TOKENS",
     "OFFLINE_MODELS": "of the embedded server (offline/models/store.py)",
     "PYTHONUNBUFFERED": "of Python",
 }
 """Environment variables that are not settings of the app, and who reads them."""
+
+REDIS_BYTES_PER_SEALED_BYTE = 1.5
+"""Bytes of Redis 7.0 for each byte of a sealed message of 150 bytes. Longer messages need less: 1.1 at 1,000 bytes."""
 
 Duration = Annotated[str, Field(pattern=r"^\d+[smhd]$")]
 Text = Annotated[str, Field(min_length=1)]
@@ -37,6 +46,20 @@ def read_yaml(name: str) -> Any:
 def seconds_of(duration: str) -> float:
     """Return the seconds of a duration such as `20s` or `1m`."""
     return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
+
+
+def redis_size(text: str) -> int:
+    """Return the bytes of a size of Redis or Valkey, such as `400mb`."""
+    assert text.endswith("mb"), text
+    return int(text.removesuffix("mb")) * 1024**2
+
+
+def redis_bytes_for(replicas: int) -> float:
+    """Return the bytes that Redis needs for the conversations of replicas.
+
+    Each holds as much as it may, and a replica that has died before it left as much.
+    """
+    return replicas * 2 * MAX_HELD_BYTES * REDIS_BYTES_PER_SEALED_BYTE
 
 
 def interpolate(text: str, values: dict[str, str]) -> str:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HEALTHY, DRAINING = '{"status": "ok"}', '{"status": "draining"}'
+
+
+def _join_values(headers: Message) -> dict[str, str]:
+    """Return headers by lower-case name. HAProxy adds an address as a further header of the same name."""
+    return {name.lower(): ", ".join(headers.get_all(name, [])) for name in headers}
 
 
 class FakeReplica:
@@ -20,7 +26,7 @@ class FakeReplica:
         self.refuses_programs = False
         """Programs get 503."""
         self.requests: list[tuple[str, dict[str, str]]] = []
-        """Path and headers of each request; those of health checks are left out."""
+        """Path and headers of each request, values of a repeated header joined; health checks are left out."""
         self.address = ""
 
     def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
@@ -39,7 +45,7 @@ class FakeReplica:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                status, body = replica.answer(self.path, {name.lower(): value for name, value in self.headers.items()})
+                status, body = replica.answer(self.path, _join_values(self.headers))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

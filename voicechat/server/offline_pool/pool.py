@@ -5,7 +5,7 @@ free sessions. Between two answers the pool counts the connections that this app
 connection counts as unreachable until its next answer.
 
 A server that is frozen, or whose computer has lost power, ends no connection by itself. So after two checks in a row
-without an answer, each running connection is asked as well, and those without an answer are cut: 6 to 7 s after the
+without an answer, each running connection is asked as well, and those without an answer are cut: 8 to 9 s after the
 last sign of life. Their sessions reconnect, and find another server. Each connection is asked because an address may be
 that of a load balancer, and because a server that is only slow may answer there.
 

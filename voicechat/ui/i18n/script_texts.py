@@ -115,6 +115,7 @@ SCRIPT_TEXTS: TranslationTable = {
     "outbox_waiting": ("waits for the connection", "等待連線"),
     "outbox_sending": ("being sent", "傳送中"),
     "outbox_refused": ("not sent", "沒有送出"),
+    "outbox_held": ("waits for your choice of key", "等你選擇金鑰"),
     "outbox_take_back": ("Take back", "收回"),
     "offline_voices": (
         "Each voice is for one language. In the other one, the most similar voice speaks.",
@@ -149,6 +150,13 @@ SCRIPT_TEXTS: TranslationTable = {
         "with the key of this site.",
         "通話中斷了。剛才用的是你自己的金鑰，重新載入後不會保留：請重新輸入，或改用本站的金鑰繼續。",
     ),
+    "own_key_lost": (
+        "The page was loaded again, and it does not keep your own key: enter it again, or go on with the key of this "
+        "site.",
+        "頁面重新載入了，不會保留你自己的金鑰：請重新輸入，或改用本站的金鑰繼續。",
+    ),
+    "own_key_enter": ("Enter the key", "輸入金鑰"),
+    "own_key_go_on": ("Go on with this site's key", "改用本站的金鑰"),
     "resume_go_on": ("Go on with the call", "繼續通話"),
     "appearance": ("Appearance", "外觀"),
     "appearance_auto": ("Auto", "自動"),

@@ -27,7 +27,7 @@ class KeyFields:
     forget: gr.Button
     status: gr.Markdown
     in_use: gr.Textbox
-    """Hidden: "yes" while a key is set. A reloaded page has lost it, and says so (resume.js)."""
+    """Hidden: "yes" while a key is set. A reloaded page has lost it, and asks for it (own_key.js)."""
 
 
 def build_cost_cap(visible: bool) -> gr.Number:
@@ -80,7 +80,7 @@ def wire(fields: KeyFields, visitor: gr.State, locale: gr.State, status_refreshe
     key_removed = fields.forget.click(
         on_forget, [visitor, locale], [fields.key, fields.status, fields.in_use], **unlimited
     )
-    note_js = "(inUse) => { window.voiceResume.noteOwnKey(Boolean(inUse)); return []; }"
+    note_js = "(inUse) => { window.voiceOwnKey.note(Boolean(inUse)); return []; }"
     for change in (key_set, key_removed):
         change.then(None, fields.in_use, None, js=note_js, show_progress="hidden", api_name=False)
         for refresh in status_refreshes:

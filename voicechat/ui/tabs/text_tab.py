@@ -25,7 +25,7 @@ from voicechat.ui.load_steps import LoadSteps
 from voicechat.ui.outbox import Delivery, acknowledge, build_delivery, deliver, delivery_js
 from voicechat.ui.tools.approval_bar import approval_requests, render_approval
 from voicechat.ui.tools.chip import with_heard_shares
-from voicechat.ui.widgets.call_dock import newest_button_html, outbox_html
+from voicechat.ui.widgets.call_dock import newest_button_html, outbox_html, own_key_html
 from voicechat.ui.widgets.chatbox import (
     PENDING_PLACEHOLDER,
     ChatMessage,
@@ -102,7 +102,7 @@ def build(
     chat = build_chatbox("text")
     with gr.Column(elem_id="text-dock", elem_classes="dock"):
         approval = build_approval_bar("text")
-        gr.HTML(newest_button_html("text"), padding=False)
+        gr.HTML(own_key_html("text") + newest_button_html("text"), padding=False)
         with gr.Column(elem_id="text-desk", elem_classes="desk"):
             gr.HTML(outbox_html("text") + picture_strip_html("text"), padding=False)
             with gr.Row(elem_id="text-typing", elem_classes="typing"):

@@ -37,6 +37,7 @@ from voicechat.ui.widgets.call_dock import (
     TYPING_HTML,
     newest_button_html,
     outbox_html,
+    own_key_html,
 )
 from voicechat.ui.widgets.chatbox import (
     ChatMessage,
@@ -114,7 +115,7 @@ def build(
     gr.HTML(OVERLAY_HTML, elem_id="voice-overlay", padding=False)
     with gr.Column(elem_id="voice-dock", elem_classes="dock"):
         approval = build_approval_bar("voice")
-        gr.HTML(HINT_HTML + newest_button_html("voice"), padding=False)
+        gr.HTML(HINT_HTML + own_key_html("voice") + newest_button_html("voice"), padding=False)
         with gr.Column(elem_id="voice-desk", elem_classes="desk"):
             with gr.Row(elem_id="voice-controls"):
                 gr.HTML(AUDIO_CONTROLS_HTML, elem_id="voice-audio", padding=False)

@@ -49,6 +49,16 @@ OVERLAY_HTML = """
 """While connecting or in the queue; stage.js fills it, in the place of an empty conversation."""
 
 
+def own_key_html(tab: str) -> str:
+    """Return the question to a visitor whose own key was lost with the page before. own_key.js shows it."""
+    return (
+        f'<div id="{tab}-own-key" class="own-key-lost" role="status" hidden><i class="icon" data-icon="key"></i>'
+        '<p data-text="own_key_lost"></p>'
+        '<button class="button soft" type="button" data-enter-key data-text="own_key_enter"></button>'
+        '<button class="button" type="button" data-go-on data-text="own_key_go_on"></button></div>'
+    )
+
+
 def outbox_html(tab: str) -> str:
     """Return the list of typed messages that wait for a connection. outbox.js fills it."""
     return f'<ul id="{tab}-outbox" class="outbox" aria-live="polite" data-name="outbox_title"></ul>'

@@ -52,6 +52,9 @@
   window.addEventListener("pagehide", () => {
     leaving = true;
   });
+  document.addEventListener("voice-stayed", () => {
+    leaving = false;
+  });
 
   // ---------------------------------------------------------------- a call that was up before the page was reloaded
   const REDIAL_WITHIN_MS = 120000;
@@ -60,18 +63,30 @@
     const bar = document.getElementById("voice-resume");
     if (bar) bar.hidden = !shown;
   };
+  let isRedialled = false; // the call of the page was begun by the page itself
   /** Dial again by itself where the browser lets a page speak without a press; else offer it. */
   const offerResume = async ({ seconds, redial, at }) => {
     earlierSeconds = seconds;
     const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     await window.voiceHistory?.restored; // the model has to know what was said
     if (window.voiceCallControl.isWanted()) return;
-    const lostKey = window.voiceResume.hadOwnKey(); // what costs the visitor's money shall not cost the operator's
+    await window.voiceOwnKey.looked;
+    const lostKey = window.voiceOwnKey.isLost();
     const maySpeak = usesMicrophone && permission?.state === "granted";
-    if (redial && !lostKey && maySpeak && Date.now() - at < REDIAL_WITHIN_MS) return pressCall();
-    if (lostKey) document.querySelector("#voice-resume p").textContent = text.resume_own_key;
+    const mayDial = redial && !lostKey && maySpeak && Date.now() - at < REDIAL_WITHIN_MS && (await window.voiceAutoplay.isAllowed());
+    if (window.voiceCallControl.isWanted()) return;
+    if (mayDial) {
+      isRedialled = true;
+      return pressCall();
+    }
+    sayReason();
     showResume(true);
   };
+  const sayReason = () => {
+    const reason = document.querySelector("#voice-resume p");
+    if (reason) reason.textContent = window.voiceOwnKey.isLost() ? text.resume_own_key : text.resume_cut;
+  };
+  document.addEventListener("voice-own-key", sayReason);
   window.voiceResume.noteRedial = () => {
     updateTimer(); // a call that was hung up a moment ago is over
     if ((startedAt || isWaiting) && !isHungUp) window.voiceResume.noteCall(startedAt ? performance.now() / 1000 - startedAt : earlierSeconds, true);
@@ -93,8 +108,14 @@
     const earlierCall = window.voiceResume.notedCall();
     if (earlierCall) offerWhenReady(earlierCall);
   });
-  document.addEventListener("click", ({ target }) => {
+  document.addEventListener("voice-sound-blocked", () => {
+    if (!isRedialled || !window.voiceCallControl.isWanted()) return;
+    pressCall(); // hangs up: nothing of the call would be heard
+    showResume(true);
+  });
+  document.addEventListener("click", ({ target, isTrusted }) => {
     if (!(target instanceof Element)) return;
+    if (isTrusted) isRedialled = false;
     if (target.closest("#voice-resume-call")) pressCall();
     const button = target.closest(`${CALL} button[aria-label="start stream"]`);
     if (button || target.closest("#voice-resume-call, #voice-clear")) showResume(false);

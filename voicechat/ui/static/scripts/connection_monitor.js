@@ -1,11 +1,13 @@
-/* Connection monitor: notices within two seconds (four where no WebSocket can be held) that the page's server does not answer, waits for it, reloads and lets the page
- * resume. Gradio's page believes a broken event stream open: what is pressed then is never answered. */
+/* Connection monitor: notices that the page's server does not answer, waits for it, reloads and lets the page resume.
+ * It takes two seconds, and four where no WebSocket can be held. Gradio's page believes a broken event stream open: what
+ * is pressed then is never answered. */
 (() => {
   "use strict";
   const RETRY_MS = 500;
   const FIRST_RETRY_MS = 50; // behind a proxy, another replica answers at once
   const POLL_MS = 2000; // where no WebSocket can be held
   const ANSWER_WITHIN_MS = 2000;
+  const LEAVE_WITHIN_MS = 5000; // until a page that is still there tries again; doubled with each attempt
   const TOO_MANY_PAGES = 1013; // page_connection.py
   const DRAINING = "draining"; // page_connection.py
   const root = document.documentElement;
@@ -24,14 +26,24 @@
     root.toggleAttribute("data-offline", !now);
     document.dispatchEvent(new Event("voice-connection"));
   };
-  /** Load the page again, which resumes: from the same address, or from another one. */
+  let leaveWithinMs = LEAVE_WITHIN_MS; // a slow server shall not be asked again before it has answered
+  /** Load the page again, which resumes: from the same address, or from another one. Return whether the page leaves now. */
   const reload = (address = null) => {
-    if (leaving) return;
+    if (leaving) return false;
     leaving = true;
     window.voiceResume.noteRedial?.();
     window.voiceOutbox?.keepDrafts();
     if (address) location.replace(address);
     else location.reload();
+    setTimeout(stay, leaveWithinMs);
+    leaveWithinMs *= 2;
+    return true;
+  };
+  /** The address did not open: no page came in the place of this one. */
+  const stay = () => {
+    leaving = false;
+    document.dispatchEvent(new Event("voice-stayed"));
+    ask().then((isThere) => isThere || reconnect());
   };
   const url = () => new URL("page-connection", document.baseURI);
   /** The server has said who it is. */

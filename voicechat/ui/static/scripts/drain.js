@@ -11,6 +11,7 @@
   const CHECK_MS = 100;
   const TYPING_MS = 1500; // since the last key
   const SAVE_WITHIN_MS = 1500; // for the browser's copy of the conversation
+  const MAX_HOLD_MS = 5000; // of the lock, until a page that opens another address is away
   const BUSY = ["connecting", "thinking", "speaking", "hearing", "reconnecting"];
   const CLOSING = '[data-notice="closing"], [data-notice="closing_soon"]';
   const AGAIN = "again";
@@ -61,32 +62,33 @@
   };
   // All tabs of a browser share the cookie that names their replica: none moves while another one is in a call, and one
   // after the other. Only where the browser has locks.
-  let endStay = null;
-  const stay = (on) => {
-    if (on && !endStay) {
-      const left = new Promise((resolve) => (endStay = resolve));
-      navigator.locks?.request(LOCK, { mode: "shared" }, () => left).catch(() => {});
-    } else if (!on && endStay) {
-      endStay();
-      endStay = null;
+  let releaseSharedLock = null;
+  const holdSharedLock = (on) => {
+    if (on && !releaseSharedLock) {
+      const released = new Promise((resolve) => (releaseSharedLock = resolve));
+      navigator.locks?.request(LOCK, { mode: "shared" }, () => released).catch(() => {});
+    } else if (!on && releaseSharedLock) {
+      releaseSharedLock();
+      releaseSharedLock = null;
     }
   };
-  const whenAlone = (work) =>
+  const withExclusiveLock = (work) =>
     navigator.locks ? navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => lock && work()).catch(() => {}) : work();
   const move = async () => {
     const hasCookieOfAnother = await isAnotherAt(false); // another tab has moved
     const address = new URL(location.href);
     address.searchParams.set(AGAIN, "1");
-    window.voiceConnection.moveTo(hasCookieOfAnother ? null : address);
-    return new Promise(() => {}); // hold the lock until the answer has brought the cookie
+    if (!window.voiceConnection.moveTo(hasCookieOfAnother ? null : address)) return;
+    // Hold the lock until the answer has brought the cookie. Where the page stays, the other tabs must not wait for it.
+    await new Promise((resolve) => setTimeout(resolve, MAX_HOLD_MS));
   };
   let quietSince = 0;
   const check = async () => {
     const now = performance.now();
     quietSince = isQuiet() ? quietSince || now : 0;
-    stay(!quietSince);
+    holdSharedLock(!quietSince);
     const isSaved = window.voiceHistory.isSaved() || now - quietSince >= SAVE_WITHIN_MS;
-    if (quietSince && isSaved && root.hasAttribute("data-moving")) await whenAlone(move);
+    if (quietSince && isSaved && root.hasAttribute("data-moving")) await withExclusiveLock(move);
     setTimeout(check, CHECK_MS);
   };
 

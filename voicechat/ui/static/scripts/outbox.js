@@ -4,7 +4,7 @@
 (() => {
   "use strict";
   const text = window.voiceTexts;
-  const STATES = { waiting: text.outbox_waiting, sending: text.outbox_sending, refused: text.outbox_refused };
+  const STATES = { waiting: text.outbox_waiting, sending: text.outbox_sending, refused: text.outbox_refused, held: text.outbox_held };
   const LIVE = ["listening", "hearing", "thinking", "speaking"];
   const KEY = "voice-outbox";
   const DRAFTS = "voice-drafts"; // sessionStorage: what stood in the message boxes of a page that left by itself
@@ -47,6 +47,7 @@
   };
   const stateOf = (tab, message) => {
     if (message.isRefused) return "refused";
+    if (window.voiceOwnKey.isLost()) return "held";
     const isSent = message.id === underway[tab]?.id;
     if (canSend(tab) && !underway[tab]?.isSlow) return ""; // it is in the conversation in a moment
     return isSent ? "sending" : "waiting";
@@ -82,7 +83,7 @@
   const flush = (tab) => {
     const message = queues[tab].find((each) => !each.isRefused);
     const button = document.getElementById(`${tab}-send`);
-    if (isReady && message && button && !underway[tab] && canSend(tab)) {
+    if (isReady && !window.voiceOwnKey.isLost() && message && button && !underway[tab] && canSend(tab)) {
       const sent = (underway[tab] = { id: message.id, isSlow: false });
       const whileUnderway = (ms, work) => setTimeout(() => underway[tab] === sent && work(), ms);
       whileUnderway(SLOW_MS, () => {
@@ -120,14 +121,24 @@
     if (outcome === "waiting") setTimeout(next, RETRY_MS);
     else next();
   };
-  /** Add a message; outside a call, start one. */
+  let isDialHeld = false; // by the question for the visitor's key
+  /** A message was typed: outside a call, start one. */
+  const dial = () => {
+    isDialHeld = window.voiceOwnKey.isLost();
+    if (!isDialHeld && document.documentElement.dataset.call === "free" && isOnline() && !window.voiceCallControl.isWanted()) {
+      document.querySelector('#voice-call button[aria-label="start stream"]')?.click();
+    }
+  };
+  document.addEventListener("voice-own-key", () => {
+    for (const tab of TABS) flush(tab);
+    if (isDialHeld && queues.voice.length) dial();
+  });
+  /** Add a message. */
   const push = (tab, words, pictures = []) => {
     queues[tab].push({ id: randomId(16), text: words, pictures, isRefused: false });
     store();
     flush(tab);
-    if (tab === "voice" && document.documentElement.dataset.call === "free" && isOnline()) {
-      document.querySelector('#voice-call button[aria-label="start stream"]')?.click();
-    }
+    if (tab === "voice") dial();
   };
   window.voiceOutbox = {
     push,
@@ -203,7 +214,7 @@
     TABS.forEach((tab, i) => drafts[i] && box(tab)?.value === "" && setBox(tab, drafts[i]));
   };
   const start = async () => {
-    await window.voiceResume.token();
+    await window.voiceOwnKey.looked;
     restoreDrafts();
     try {
       const kept = JSON.parse(session.read(KEY) ?? "{}");

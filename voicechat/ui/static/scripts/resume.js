@@ -3,7 +3,6 @@
   "use strict";
   const TOKEN = "voice-resume";
   const CALL = "voice-call-up";
-  const OWN_KEY = "voice-own-key"; // "yes" while the page uses a key of the visitor; never the key
   const CONVERSATION = "voice-history-id"; // history.js
   const OUTBOX = "voice-outbox"; // outbox.js
   const RETRY_MS = 100;
@@ -54,26 +53,15 @@
     return made;
   };
   let token = null;
-  let hadOwnKey = false;
-  const open = async () => {
-    const chosen = await chooseToken();
-    hadOwnKey = session.read(OWN_KEY) !== null; // the server forgets it with the page
-    session.write(OWN_KEY, null);
-    return chosen;
-  };
 
   window.voiceResume = {
     /** Return the tab's token, once its session storage is complete. */
-    token: () => (token ??= open()),
+    token: () => (token ??= chooseToken()),
     /** Note that a call is up: its seconds so far, and whether it shall be dialled again by itself. */
     noteCall(seconds, redial) {
       session.write(CALL, seconds === null ? null : JSON.stringify({ seconds, redial, at: Date.now() }));
       if (seconds === null) window.voiceLeftPages.note(); // a hung-up call is not offered again
     },
-    /** Note whether the page uses a key of the visitor. */
-    noteOwnKey: (inUse) => session.write(OWN_KEY, inUse ? "yes" : null),
-    /** The page before its reload used one. */
-    hadOwnKey: () => hadOwnKey,
     /** Return the noted call; null without one. It is dialled by itself once, and offered until it goes on. */
     notedCall() {
       const noted = session.read(CALL);

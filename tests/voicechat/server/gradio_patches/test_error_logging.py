@@ -20,6 +20,6 @@ def test_failed_event_logs_one_line_without_its_content(
             module.traceback.print_exc()
     assert capsys.readouterr() == ("", "")
     assert [record.getMessage() for record in caplog.records] == [
-        "gradio: event failed error=ValueError at test_gradio_error_logging.py:18"
+        "gradio: event failed error=ValueError at test_error_logging.py:18"
     ] * 2
     assert module.traceback.format_exc
