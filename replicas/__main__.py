@@ -163,6 +163,7 @@ def write_haproxy_config(path: Path, options: LaunchOptions, ports: LoopbackPort
             [str(ListenAddress(LOOPBACK, port)) for port in ports.replicas],
             secrets.token_hex(32),
             trusted_proxies=options.trusted_proxies,
+            logs_requests=False,
         )
     except HaproxyValueError as error:
         raise StartRefused(f"HAProxy cannot serve the page with these settings: {error}.") from None

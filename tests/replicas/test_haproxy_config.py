@@ -51,10 +51,12 @@ def test_haproxy_takes_every_variant_without_a_warning(
     pem = tmp_path / "voice.pem"
     make_server_context("voice.example", pem)
     more = {"certificate": str(pem), "redirect_from": "*:8080"} if has_certificate else {}
-    text = render_haproxy_config("*:8443", replicas, SECRET, **more).replace("app.example", "localhost")
-    done = check(tmp_path, text)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr and "ALERT" not in done.stderr
+    for logs_requests in (True, False):
+        text = render_haproxy_config("*:8443", replicas, SECRET, logs_requests=logs_requests, **more)
+        done = check(tmp_path, text.replace("app.example", "localhost"))
+        assert done.returncode == 0, done.stderr
+        assert "WARNING" not in done.stderr and "ALERT" not in done.stderr
+        assert ("%ci" in text) is ("log stdout" in text) is logs_requests
 
 
 def test_haproxy_takes_the_file_of_the_repository(tmp_path: Path) -> None:

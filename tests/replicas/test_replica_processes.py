@@ -142,6 +142,8 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(f
         assert private_folders(folder) == []
         lines = app.log_path.read_text().splitlines()
         assert not [line for line in lines if "Traceback" in line]
+        needless = ("overcommit", "Running on local URL", "public link", " GET ", "programs/")
+        assert not [line for line in lines if any(each in line for each in needless)]
         assert {line.partition(":")[0] for line in lines if " replicas.supervisor: " not in line} <= {
             *("replica-1", "replica-2", "redis", "haproxy")
         }

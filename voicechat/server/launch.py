@@ -31,6 +31,7 @@ def bind_error(host: str, port: int) -> str:
 def serve_until_shutdown(application: Application) -> None:
     """Serve the page, and block until the shutdown is complete. Raise SystemExit when the port is not available."""
     settings = application.settings
+    is_behind_proxy = bool(settings.scale.frontend_host) and not settings.share
     application.shutdown.install_signal_handlers()
     application.start()
     try:
@@ -40,11 +41,14 @@ def serve_until_shutdown(application: Application) -> None:
             share=settings.share and get_space() is None,  # a Space is public already
             root_path=settings.root_path or None,
             prevent_thread_lock=True,
+            quiet=is_behind_proxy,  # the address that Gradio prints is not the one of the page
             max_threads=count_queue_workers(settings),  # launch() ignores the page's own value
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
             app_kwargs=gradio_app_kwargs(application),
         )
+        if is_behind_proxy:
+            log.info("launch: ready host=%s port=%d", settings.host, settings.port)
         if settings.share and not application.page.share_url:
             log.warning("launch: no public link reason=Gradio's servers cannot be reached, or this is a Space")
         application.shutdown.wait()
