@@ -17,7 +17,7 @@ HANDSHAKE_FAILURE = "opening handshake failed"
 def shorten(record: logging.LogRecord) -> bool:
     """Replace the traceback of a record by the type of the error. Return whether the record is kept.
 
-    A client may close its connection before the answer, as a health check does that waits no longer. That is not logged.
+    A client may close its connection before the answer, as a health check with a time limit does. That is not logged.
     """
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, ConnectionClosed) and record.msg == HANDSHAKE_FAILURE:
