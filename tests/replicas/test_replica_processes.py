@@ -117,7 +117,8 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(f
             capture_output=True,
             text=True,
         )
-        sentence = f"The page cannot be served at 127.0.0.1 port {app.port}: Address already in use."
+        sentence = f"The page cannot be served at 127.0.0.1 port {app.port}: Address already in use. "
+        sentence += f"`PORT={app.port + 3} ./start.sh` uses another one."
         assert (second.returncode, second.stderr.strip()) == (1, sentence)
 
         first = replica_pids(app)

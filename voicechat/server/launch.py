@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
+import sys
 
 import httpx
 from gradio.utils import get_space
@@ -17,15 +19,28 @@ from .graceful_shutdown import close_tunnels
 
 log = logging.getLogger(__name__)
 
+MAX_PORT = 65_535
+
 
 def bind_error(host: str, port: int) -> str:
     """Return why no server can listen there, in the system's words; "" when one can. Gradio hides the reason."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        number = error.errno or 0  # below 0: unknown host, which has its own message
-        return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+        return bind_reason(error, port)
     return ""
+
+
+def bind_reason(error: OSError, port: int) -> str:
+    """Return why a port cannot be listened on, without a full stop; for one in use also how to take another."""
+    number = error.errno or 0  # below 0: unknown host, which has its own message
+    if number <= 0:
+        return (error.strerror or type(error).__name__).partition(" (while attempting")[0]
+    if number != errno.EADDRINUSE:
+        return os.strerror(number)
+    other = port + 1 if port < MAX_PORT else port - 1
+    command = f"PORT={other} in .env" if sys.platform == "win32" else f"PORT={other} ./start.sh"
+    return f"{os.strerror(number)}. `{command}` uses another one"
 
 
 def serve_until_shutdown(application: Application) -> None:
