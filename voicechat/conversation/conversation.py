@@ -17,7 +17,7 @@ from .call_clock import CallClock, TimeSpan
 from .event_reducer import ServerEventReducer
 from .incomplete_reason import IncompleteReason
 from .items import MESSAGE_KINDS, Item, ItemKind, Items, choose_replayed_pictures
-from .record import ConversationRecord, record_item, restore_item
+from .record import ConversationRecord, insert_earlier, record_item, restore_item
 from .responses import ResponseRegistry
 from .shown.bubble import Bubble, BubbleState, Utterance
 from .shown.tool_use import ToolUse, replay_call
@@ -314,7 +314,7 @@ class Conversation:
             if found is not None:
                 cuts_by_item.setdefault(found.id, []).append((content_index, heard_ms))
         records = (
-            record_item(item, cuts_by_item.get(item.id, ()), is_text_only=self.is_text_only) for item in self._items
+            record_item(each, cuts_by_item.get(each.id, ()), is_text_only=self.is_text_only) for each in self._items
         )
         return ConversationRecord(tuple(filter(None, records)), self.clock.elapsed_s(now))
 
@@ -326,6 +326,11 @@ class Conversation:
         for each in record.items:
             restore_item(each, self._items.create(each.kind, each.state))
         self.clock = CallClock(record.elapsed_s)
+        self.version += 1
+
+    def restore_earlier(self, record: ConversationRecord, *, may_overlap: bool) -> None:
+        """Add the messages of an earlier record before the newer ones, without times. Also during a call."""
+        insert_earlier(self._items, record, may_overlap=may_overlap, is_text_only=self.is_text_only)
         self.version += 1
 
     # ---------------------------------------------------------------- a new connection
@@ -342,7 +347,6 @@ class Conversation:
         """Close all open messages after a connection and give every item a new id. Return old ids -> new ids.
 
         A spoken reply of which no audio has come was not heard.
-
         Servers that number their items start with the same numbers again.
         """
         self.responses.reset()

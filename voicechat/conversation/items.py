@@ -224,6 +224,10 @@ class Items:
     def __len__(self) -> int:
         return len(self._order)
 
+    @property
+    def room(self) -> int:
+        return self._max_items - len(self._order)
+
     # ---------------------------------------------------------------- finding
 
     def find(self, item_id: str) -> Item | None:
@@ -296,6 +300,12 @@ class Items:
     def create(self, kind: ItemKind, state: BubbleState) -> Item:
         """Add a new item of ours at the end."""
         return self._add(Item(self.generate_id(), kind, state))
+
+    def insert(self, index: int, kind: ItemKind, state: BubbleState) -> Item:
+        """Add a new item of ours at a place. Only while there is `room`."""
+        item = self.create(kind, state)
+        self._order.insert(index, self._order.pop())
+        return item
 
     def mark_unconfirmed(self, item: Item) -> None:
         """Expect the server's confirmation: its next item with that text is this one."""

@@ -7,7 +7,7 @@ where playback stood.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from voicechat.pictures.picture import MAX_PICTURES_PER_MESSAGE, Picture, pictur
 from .audio_text_alignment import MAX_TEXT_CHARS
 from .call_clock import TimeSpan
 from .incomplete_reason import IncompleteReason
-from .items import MAX_CONTENT_PARTS, Item, ItemKind
+from .items import MAX_CONTENT_PARTS, Item, ItemKind, Items
 from .shown.bubble import OPEN_STATES, BubbleState
 from .shown.tool_use import ToolUse
 
@@ -89,6 +89,14 @@ class ConversationRecord:
             ],
         }
 
+    def follow_up(self, earlier: ConversationRecord, *, may_overlap: bool) -> ConversationRecord:
+        """Return the record with the messages of an earlier one before the newer ones.
+
+        `may_overlap`: this one began with messages of the earlier one.
+        """
+        first, alike, further = _missing_items(earlier.items, self.items if may_overlap else ())
+        return replace(self, items=(*first, *self.items[:alike], *further, *self.items[alike:]))
+
     @classmethod
     def from_json(cls, value: object) -> ConversationRecord:
         """Return the record of `to_json`. Raises ValueError, which quotes nothing, for any other value."""
@@ -130,6 +138,52 @@ def restore_item(record: ItemRecord, item: Item) -> None:
     for index, (text, heard_chars) in enumerate(record.parts):
         part = item.part(index)
         part.text, part.heard_chars = text, heard_chars
+
+
+# ---------------------------------------------------------------- an earlier record that came late
+
+
+def insert_earlier(items: Items, earlier: ConversationRecord, *, may_overlap: bool, is_text_only: bool) -> None:
+    """Insert the messages of an earlier record before the newer ones, as `ConversationRecord.follow_up` does.
+
+    Where there is no room for all, the newest of them are inserted.
+    """
+    recorded = [(item, record_item(item, is_text_only=is_text_only)) for item in items]
+    shown = [(item, record) for item, record in recorded if record is not None]
+    first, alike, further = _missing_items(earlier.items, [record for _, record in shown] if may_overlap else ())
+    after = [item for item, _ in recorded].index(shown[alike - 1][0]) + 1 if alike else 0
+    missing = [*first, *further]
+    skipped = max(0, len(missing) - items.room)
+    for offset, each in enumerate(missing[skipped:]):
+        place = offset if offset + skipped < len(first) else after + offset
+        restore_item(each, items.insert(place, each.kind, each.state))
+
+
+def _missing_items(
+    earlier: Sequence[ItemRecord], shown: Sequence[ItemRecord]
+) -> tuple[list[ItemRecord], int, list[ItemRecord]]:
+    """Return the messages to insert first, how many shown ones are alike, and the messages to insert after these.
+
+    Without their times: those are of another clock.
+    """
+
+    def are_alike(new: ItemRecord, index: int) -> bool:
+        text, before = _key(new), _key(earlier[index])
+        may_have_grown = index == len(earlier) - 1 and before[-1] != "" and text[-1].startswith(before[-1])
+        return text == before or (may_have_grown and text[:-1] == before[:-1])
+
+    start = next((index for index in range(len(earlier)) if shown and are_alike(shown[0], index)), len(earlier))
+    alike = 0
+    while alike < min(len(shown), len(earlier) - start) and are_alike(shown[alike], start + alike):
+        alike += 1
+    missing = [replace(each, span=None) for each in earlier]
+    return missing[:start], alike, missing[start + alike :]
+
+
+def _key(record: ItemRecord) -> tuple[ItemKind, str, str]:
+    """Return what tells a message from others, its text last."""
+    call_id = record.tool_use.call_id if record.tool_use is not None else ""
+    return record.kind, call_id, "".join(text for text, _ in record.parts)
 
 
 # ---------------------------------------------------------------- values that a browser has sent

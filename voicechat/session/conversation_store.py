@@ -25,6 +25,8 @@ MAX_CHARS = 20_000_000
 """Characters of all records kept. Beyond it, the visitor who takes most of them loses their oldest record."""
 MIN_RECORD_CHARS = 40_000
 """Characters for which a record counts at least, so that at most 500 records are kept."""
+MAX_ACCEPTED_MESSAGES = 50
+"""Ids of typed messages that a page remembers, and a record keeps. A page sends one message at a time."""
 MAX_RECORDINGS = 100
 """Recordings of all records. Each has two open files."""
 MAX_RECORDING_BYTES = 1_000_000_000
@@ -67,6 +69,19 @@ class VisitorRecord:
         """Characters of both conversations."""
         return self.voice.char_count + self.text.char_count
 
+    def follow_up(self, earlier: VisitorRecord, *, may_overlap: bool) -> VisitorRecord:
+        """Return this record with the messages of an earlier one before its own.
+
+        `may_overlap`: this one began with messages of the earlier one.
+        """
+        return replace(
+            self,
+            voice=self.voice.follow_up(earlier.voice, may_overlap=may_overlap),
+            text=self.text.follow_up(earlier.text, may_overlap=may_overlap),
+            preferences=earlier.preferences if self.preferences == CallPreferences() else self.preferences,
+            accepted_messages=tuple(dict.fromkeys((*earlier.accepted_messages, *self.accepted_messages))),
+        )
+
     def discard(self) -> None:
         """Erase the recording for good."""
         if self.recording is not None:
@@ -82,6 +97,12 @@ class FollowedPage(Protocol):
 
     def to_record(self) -> VisitorRecord:
         """Return the record as it is now. A reply under way is cut where playback stands."""
+
+    def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> bool:
+        """Add what the page had before, which came after it was opened. Return False when its session was dropped.
+
+        `may_overlap`: the page began with messages of this record.
+        """
 
     def on_taken_over(self) -> None:
         """End and erase what is here: another replica has the page now, or its browser has erased it there."""

@@ -130,6 +130,11 @@ class PageResume:
         self._stored_versions.pop(previous, None)
         return record
 
+    def on_late_record(self, key: ResumeKey, visitor: Visitor) -> None:
+        """Note that a page has got what it had before: the shared store answered after it was opened."""
+        if visitor in self._stored_versions:  # closed meanwhile
+            self._put_in_store(key, visitor)
+
     def on_taken_over(self, key: ResumeKey, visitor: Visitor) -> None:
         """End and erase a page that another replica has now."""
         if self._keys.get(visitor) != key:
@@ -201,6 +206,13 @@ class _FollowedVisitor:
     def to_record(self) -> VisitorRecord:
         visitor = self._visitor() or Visitor()
         return visitor.to_record(self._resume.clock(), end_call=False)
+
+    def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> bool:
+        visitor = self._visitor()
+        if visitor is not None:
+            visitor.restore_earlier(record, may_overlap=may_overlap)
+            self._resume.on_late_record(self._key, visitor)
+        return visitor is not None
 
     def on_taken_over(self) -> None:
         visitor = self._visitor()

@@ -13,12 +13,9 @@ from voicechat.conversation.record import ConversationRecord
 from voicechat.tools.calls.call_admission import RecentCalls
 from voicechat.turn_taking.snapshot import CallStage, Snapshot
 
-from .conversation_store import VisitorRecord
+from .conversation_store import MAX_ACCEPTED_MESSAGES, VisitorRecord
 from .text_session import TextSession
 from .voice_session import VoiceSession
-
-MAX_ACCEPTED_MESSAGES = 50
-"""Ids of typed messages that are remembered. A page sends one message at a time."""
 
 
 class Visitor:
@@ -147,6 +144,24 @@ class Visitor:
         self.text_conversation.restore(record.text)
         self.preferences, self.recording = record.preferences, record.recording
         self.accepted_messages.extend(record.accepted_messages)
+
+    def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> None:
+        """Take over the record of another page in one that may have been used already: its messages come first.
+
+        `may_overlap`: this page began with messages of that one.
+        """
+        if self.call is not None or self.recording is not None or self.conversation.bubbles():
+            self.conversation.restore_earlier(record.voice, may_overlap=may_overlap)
+        else:
+            self.conversation.restore(record.voice)
+        if self.text_session is not None or self.text_conversation.bubbles():
+            self.text_conversation.restore_earlier(record.text, may_overlap=may_overlap)
+        else:
+            self.text_conversation.restore(record.text)
+        if self.preferences == CallPreferences():
+            self.preferences = record.preferences
+        accepted = dict.fromkeys((*record.accepted_messages, *self.accepted_messages))
+        self.accepted_messages = deque(accepted, self.accepted_messages.maxlen)
 
     def restore_conversations(self, voice: ConversationRecord, text: ConversationRecord) -> None:
         """Go on from two earlier conversations. The recording of the present one is erased. Not during a call."""

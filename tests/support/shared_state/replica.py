@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from typing import Any
@@ -85,14 +86,27 @@ def texts_of(visitor: Visitor) -> tuple[list[str], list[str]]:
     return [bubble.text for bubble in spoken], [bubble.text for bubble in written]
 
 
+def do_nothing() -> None:
+    """Let nothing happen."""
+
+
 class ConversationReplica:
     """Store and pages of one process. The clock is the test's; messages arrive only in `run_in_background`."""
 
     def __init__(self, client: redis.Redis, clock: Callable[[], float], **limits: Any) -> None:
         self.connection = LossyConnection(client, clock=clock)
         self.local = InMemoryConversationStore(TTL_S, clock)
-        self.store = RedisConversationStore(self.connection, self.local, TTL_S, clock=clock, **limits)
+        self.store = RedisConversationStore(
+            self.connection, self.local, TTL_S, clock=clock, sleep=self.pause, fetch_retries=2, **limits
+        )
         self.pages = PageResume(self.store, clock)
+        self.on_pause: Callable[[], None] = do_nothing
+        """What happens while a page that opens waits for Redis."""
+
+    async def pause(self, _: float) -> None:
+        """Wait as a page that opens does, without the time."""
+        self.on_pause()
+        await asyncio.sleep(0)
 
     async def open_page(self, key: ResumeKey) -> Visitor:
         """Open a page."""

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicechat.pictures.picture import Picture
-from voicechat.session.conversation_store import VisitorRecord
+from voicechat.session.conversation_store import MAX_ACCEPTED_MESSAGES, VisitorRecord
 from voicechat.session.picture_store import PictureStore
-from voicechat.session.visitor import MAX_ACCEPTED_MESSAGES, Visitor
+from voicechat.session.visitor import Visitor
 from voicechat.ui.outbox import Delivery, deliver
 
 IDS = st.text("0123456789abcdef", min_size=16, max_size=64)

@@ -40,17 +40,17 @@ class ConversationSeal:
     def seal(self, field: str, content: bytes) -> bytes:
         """Return the content of a field, sealed."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, content, self._place(field))
+        return nonce + self._cipher.encrypt(nonce, content, self._associated_data(field))
 
     def unseal(self, field: str, sealed: bytes) -> bytes:
         """Return the content of a sealed field. Raises ValueError for one that was not sealed here."""
         try:
-            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._place(field))
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._associated_data(field))
         except (InvalidTag, ValueError):
             raise ValueError("not a sealed field of this page") from None
 
-    def _place(self, field: str) -> bytes:
-        """Return the associated data of a field."""
+    def _associated_data(self, field: str) -> bytes:
+        """Return the associated data of a field: a value that was moved is refused."""
         return "\0".join((self._owner, self.name, field)).encode()
 
 

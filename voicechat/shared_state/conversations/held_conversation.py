@@ -25,6 +25,8 @@ class HeldConversation:
     """Page whose record is written; None between the take-over and the opening of the page."""
     final_record: VisitorRecord | None = None
     """Record of the closed page that is to be written."""
+    is_read: bool = False
+    """What Redis had at the opening of the page is here, or was erased. Until then nothing is written over it."""
     may_be_stored: bool = True
     """Redis may have a record; False once it has said that there was none, and none was sent."""
     is_erasure_due: bool = False
@@ -83,9 +85,9 @@ class HeldConversation:
         """Note that Redis may hold anything, or nothing. What is known here is written whole."""
         self.stored = self.stored_version = None
 
-    def claim_again(self, now: float) -> None:
-        """Take over again with the next write: an earlier attempt of this replica was late."""
-        self.epoch, self.opened_at = None, now
+    def claim_again(self, opened_at: float) -> None:
+        """Take over again with the next write: an earlier attempt of this replica was late, or failed."""
+        self.epoch, self.opened_at = None, opened_at
 
     def drop_contents(self) -> None:
         """Erase the record in Redis next. Later changes of the page are written again."""

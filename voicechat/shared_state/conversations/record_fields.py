@@ -15,7 +15,7 @@ from typing import Any
 
 from voicechat.config.call_preferences import CallPreferences
 from voicechat.conversation.record import MAX_RECORD_ITEMS, ConversationRecord, ItemRecord
-from voicechat.session.conversation_store import VisitorRecord
+from voicechat.session.conversation_store import MAX_ACCEPTED_MESSAGES, VisitorRecord
 
 FORMAT = 1
 """Number of this format. A record of another one is ignored."""
@@ -30,7 +30,6 @@ MAX_RECORD_FIELDS = 2 * MAX_RECORD_ITEMS + 2
 """Fields of a record: both conversations, the header and the page."""
 MAX_RECORD_BYTES = 8_000_000
 """Bytes of all fields of a record."""
-MAX_ACCEPTED_MESSAGES = 100
 _MESSAGE_ID = re.compile(r"[0-9a-f]{16,64}", re.ASCII)
 _NAMES = ("voice", "text")
 

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from itertools import count
 
 from voicechat.logs import error_location
 from voicechat.session.conversation_store import (
@@ -27,25 +25,21 @@ from voicechat.session.conversation_store import (
     ResumeKey,
     VisitorRecord,
 )
-from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
+from voicechat.shared_state.redis_connection import RedisConnection, SharedStateUnavailable
 
-from .conversation_scripts import ERASE, FORGET_OWNER, PLAIN_FIELDS, TAKE_OVER, WRITE, ScriptOutcome
-from .conversation_seal import hash_name
+from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
 from .held_conversation import HeldConversation
-from .record_fields import MAX_FIELD_BYTES, MAX_RECORD_BYTES, MAX_RECORD_FIELDS, FieldChanges, parse_fields
+from .record_fields import MAX_FIELD_BYTES, MAX_RECORD_BYTES, FieldChanges, parse_fields
 
 log = logging.getLogger(__name__)
 
 WRITE_INTERVAL_S = 0.5
 """Seconds between two writes of the changed conversations."""
+FETCH_RETRIES, FETCH_RETRY_S = 10, 0.25
+"""Times that a page which opens asks again, and seconds between them: longer than the pause after one failed request.
+Redis that has been lost for longer is asked once."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for the last writes when the app ends."""
-FENCE_MS = 600_000
-"""Milliseconds for which a page without a record is known to Redis, so that the replica before it writes nothing."""
-TAKE_OVER_MS = 300
-"""Milliseconds in which Redis must carry out a take-over. A later one might undo that of another replica."""
-MAX_PAGES_PER_OWNER = 50
-"""Conversations of one browser in Redis. The one that was changed longest ago makes room."""
 MAX_HELD_BYTES = 64_000_000
 """Sealed bytes of all conversations that this replica holds. Beyond it, the browser with the most loses its oldest."""
 MAX_OWNERS_TO_FORGET = 1000
@@ -62,23 +56,27 @@ class RedisConversationStore:
         ttl_s: float,
         *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         max_held_bytes: int = MAX_HELD_BYTES,
+        fetch_retries: int = FETCH_RETRIES,
     ) -> None:
         """`ttl_s`: seconds after the last change for which Redis keeps a record."""
-        self._connection = connection
+        self._requests = ConversationRequests(connection, ttl_s)
         self._local = local
         self._ttl_s = ttl_s
         self._clock = clock
+        self._sleep = sleep
+        self._connection = connection
+        self._lost_at: float | None = None
+        """Time at which Redis was first seen not to answer; None while it answers."""
         self._max_held_bytes = max_held_bytes
-        self._replica = secrets.token_hex(8)
-        self._numbers = count(1)
+        self._fetch_retries = fetch_retries
         self._held: dict[ResumeKey, HeldConversation] = {}
         self._owners_to_forget: dict[str, None] = {}
         self._urgent = asyncio.Event()
         """An erasure is due: it does not wait for the next write."""
         self._is_ending = self._is_closing = False
-        self._channel = connection.key("conversations")
-        connection.subscribe(self._channel, self._on_message)
+        connection.subscribe(self._requests.channel, self._on_message)
         connection.on_return(self._on_return)
 
     def __len__(self) -> int:
@@ -95,40 +93,66 @@ class RedisConversationStore:
         if self._is_to_be_erased(key):
             await self._erase_due()
             if self._is_to_be_erased(key):  # Redis does not answer: the page must not get back what was erased
-                self._held.setdefault(key, held).claim_again(self._clock())
+                self._held.setdefault(key, held).claim_again(held.opened_at)
                 return
         try:
-            before, stored_holder, fields = await self._take_over(held, age_s=0.0)
-        except SharedStateUnavailable:
-            self._held.setdefault(key, held).claim_again(self._clock())
+            found = await self._take_over_patiently(held)
+        except SharedStateUnavailable:  # the record comes later, with the first write
+            held.is_read = key in self._local
+            self._held.setdefault(key, held).claim_again(held.opened_at)
             return
         except Exception as error:  # the page starts without a record
             log.error("conversations: internal error error=%s", error_location(error))
             return
+        held.is_read = True
         current = self._held.get(key)
         if current is not None and (current.epoch or 0) > (held.epoch or 0):
             return  # the page was loaded twice, and the other load came later
-        is_stale = current is not None and current.epoch is not None and before > current.epoch
-        if current is not None and is_stale and not self._is_own(stored_holder):
+        is_stale = current is not None and current.epoch is not None and found.epoch > current.epoch
+        if current is not None and is_stale and not self._requests.is_own(found.holder):
             self._lose(current)  # another replica had the page meanwhile
+        elif current is not None and current.epoch is None:
+            self._restore_late(current, found)
         self._held[key] = held
-        record = self._unseal(held, fields)
+        record = self._unseal(held, found)
         if record is not None and key not in self._local:
             self._local.put(key, record)
+
+    async def _take_over_patiently(self, held: HeldConversation) -> TakenOver:
+        """Take over a page that opens. One failed request of any kind closes the connection for a moment."""
+        for remaining in reversed(range(self._fetch_retries + 1)):
+            try:
+                found = await self._requests.take_over(held)
+            except SharedStateUnavailable:
+                self._watch_connection()
+                if self._is_known_lost or not remaining:
+                    raise
+            else:
+                self._lost_at = None
+                return found
+            await self._sleep(FETCH_RETRY_S)
+        raise AssertionError("unreachable")
+
+    def _watch_connection(self) -> None:
+        if self._connection.is_reachable:
+            self._lost_at = None
+        elif self._lost_at is None:
+            self._lost_at = self._clock()
+
+    @property
+    def _is_known_lost(self) -> bool:
+        return self._lost_at is not None and self._clock() - self._lost_at >= FETCH_RETRIES * FETCH_RETRY_S
 
     def _is_to_be_erased(self, key: ResumeKey) -> bool:
         held = self._held.get(key)
         return key.owner in self._owners_to_forget or (held is not None and held.is_erasure_due)
 
     def _new_held(self, key: ResumeKey) -> HeldConversation:
-        return HeldConversation(key, f"{self._replica}.{next(self._numbers)}", self._clock())
+        return HeldConversation(key, self._requests.next_holder(), self._clock())
 
-    def _is_own(self, holder: str) -> bool:
-        return holder.split(".")[0] == self._replica
-
-    def _unseal(self, held: HeldConversation, fields: dict[bytes, bytes]) -> VisitorRecord | None:
-        """Return the record in the fields of a hash; None without one, or for one that was not sealed by this page."""
-        sealed = {name: value for name, value in fields.items() if name not in PLAIN_FIELDS}
+    def _unseal(self, held: HeldConversation, found: TakenOver) -> VisitorRecord | None:
+        """Return the record that Redis had; None without one, or for one that was not sealed by this page."""
+        sealed = found.sealed
         if not sealed:
             return None
         try:
@@ -153,6 +177,9 @@ class RedisConversationStore:
         held = self._held.get(key)
         if held is not None:
             held.final_record = replace(record, recording=None)
+            if record.is_empty and not held.is_read:  # what it had before is not here yet, and must not be erased
+                record.discard()
+                return
         self._local.put(key, record, visitor_key, on_expired)  # it may erase at once what it has no room for
 
     def take(self, key: ResumeKey) -> VisitorRecord | None:
@@ -211,8 +238,12 @@ class RedisConversationStore:
     async def write_changes(self) -> None:
         """Erase in Redis what is to be erased, and write what has changed. Never raises."""
         await self._erase_due()
-        await self._for_each_held(lambda held: held.is_write_due, self._write)
+        self._watch_connection()
+        await self._for_each_held(self._is_write_due, self._write)
         self._drop_expired()
+
+    def _is_write_due(self, held: HeldConversation) -> bool:
+        return held.is_write_due and not self._is_to_be_erased(held.key)
 
     async def _erase_due(self) -> None:
         with suppress(SharedStateUnavailable):
@@ -230,120 +261,90 @@ class RedisConversationStore:
                     await asyncio.sleep(0)  # frames of calls come first
             except SharedStateUnavailable:
                 return
+            except ConversationFenced as fenced:
+                self._on_fenced(held, fenced.holder)
             except Exception as error:  # one record must not keep the others from being written
                 held.forget_stored()
                 log.error("conversations: internal error error=%s", error_location(error))
 
     async def _write(self, held: HeldConversation) -> None:
+        if held.epoch is None:
+            self._restore_late(held, await self._claim(held))
         record, changes, version = held.next_changes()
         if record.is_empty:
             if held.stored_version is None or held.stored is not None:
                 await self._erase(held)
             held.note_written(record, version)
             return
-        outcome = await self._send_changes(held, changes)
-        if outcome is ScriptOutcome.BASE_MISSING:
+        if not await self._send_changes(held, changes):
             held.forget_stored()
             record, changes, version = held.next_changes()
-            outcome = await self._send_changes(held, changes)
-        if outcome is ScriptOutcome.DONE:
-            held.note_written(record, version)
+            if not await self._send_changes(held, changes):
+                return
+        held.note_written(record, version)
 
-    async def _send_changes(self, held: HeldConversation, changes: FieldChanges) -> ScriptOutcome:
-        """Send the changes, and note what Redis holds then. Raises SharedStateUnavailable."""
+    async def _send_changes(self, held: HeldConversation, changes: FieldChanges) -> bool:
+        """Send the changes, and note what Redis holds then; False when it does not hold what they are based on."""
         if changes.is_empty:
             held.stored = changes.state
-            return ScriptOutcome.DONE
-        is_whole = held.stored is None
-        base = -1 if is_whole else held.revision
-        sealed = {name: held.seal.seal(name, text.encode("utf-8", "replace")) for name, text in changes.written.items()}
-        held.stored = None  # unknown until Redis has answered
-        held.may_be_stored = True
-        held.revision += 1
-        limits: list[Argument] = [base, self._ttl_ms, MAX_PAGES_PER_OWNER, self._connection.key("conversation", "")]
-        values = [len(changes.removed), *changes.removed, *(part for pair in sealed.items() for part in pair)]
-        outcome = await self._run_held_script(held, WRITE, [*limits, *values])
-        if outcome is ScriptOutcome.DONE:
-            written = sum(map(len, sealed.values()))
-            held.byte_count = written if is_whole else held.byte_count + written
-            held.stored = changes.state
-            held.changed_at = self._clock()
-            self._limit_bytes()
-        return outcome
+            return True
+        if not await self._requests.write(held, changes):
+            return False
+        held.changed_at = self._clock()
+        self._limit_bytes()
+        return True
 
     async def _erase(self, held: HeldConversation) -> None:
         held.forget_stored()
         held.byte_count = 0
         if held.may_be_stored:
             held.is_erasure_due = True
-            held.revision += 1
-            await self._run_held_script(held, ERASE, [self._ttl_ms])
-        held.is_erasure_due = False
-
-    async def _run_held_script(
-        self, held: HeldConversation, source: str, arguments: Sequence[Argument]
-    ) -> ScriptOutcome:
-        """Run a script of the holder. One that is fenced loses the conversation. Raises SharedStateUnavailable."""
-        if held.epoch is None:
-            await self._take_over(held, age_s=max(0.001, self._clock() - held.opened_at))
             if held.epoch is None:
-                return ScriptOutcome.FENCED
-        keys = [self._conversation_key(held), self._owner_key(held)]
-        first: list[Argument] = [held.holder, held.seal.name, held.epoch, held.revision]
-        answer = await self._connection.run_script(source, keys, [*first, *arguments])
-        outcome = ScriptOutcome(answer[0])
-        if outcome is ScriptOutcome.FENCED:
-            self._on_fenced(held, _decode(answer[1]))
-        return outcome
+                await self._claim(held)
+            await self._requests.erase(held)
+        held.is_erasure_due, held.is_read = False, True
 
     async def _forget_owner(self, owner: str) -> None:
-        arguments: list[Argument] = [f"{self._replica}.0", self._ttl_ms, self._connection.key("conversation", "")]
-        keys = [self._connection.key("conversation-owner", hash_name("owner", owner)), self._channel]
-        erased = await self._connection.run_script(FORGET_OWNER, keys, arguments)
+        epochs = await self._requests.forget_owner(owner)
         self._owners_to_forget.pop(owner, None)
-        epochs = {name.decode(): int(epoch) for name, epoch in zip(erased[::2], erased[1::2], strict=True)}
         for held in self._held.values():
             if held.key.owner == owner and held.seal.name in epochs:
                 held.epoch = epochs[held.seal.name]
-                held.is_erasure_due = False
+                held.is_erasure_due, held.is_read = False, True
                 held.forget_stored()
 
     # ---------------------------------------------------------------- holder
 
-    async def _take_over(self, held: HeldConversation, *, age_s: float) -> tuple[int, str, dict[bytes, bytes]]:
-        """Become the holder, unless another take-over is newer. Return the epoch and the holder before, and the fields.
+    async def _claim(self, held: HeldConversation) -> TakenOver:
+        """Take over a page that was opened a while ago."""
+        return await self._requests.take_over(held, age_s=max(0.001, self._clock() - held.opened_at))
 
-        `age_s`: seconds since the page was opened; 0: now. Raises SharedStateUnavailable.
-        """
-        seconds, microseconds = await self._connection.request(lambda client: client.time())
-        latest = 1000 * seconds + microseconds // 1000 + TAKE_OVER_MS
-        answer = await self._connection.run_script(
-            TAKE_OVER,
-            [self._conversation_key(held), self._channel, self._owner_key(held)],
-            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS, latest],
-        )
-        if ScriptOutcome(answer[0]) is ScriptOutcome.LATE:
-            raise SharedStateUnavailable
-        if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
-            self._on_fenced(held, _decode(answer[1]))
-            return 0, "", {}
-        _, before, epoch, holder, fields = answer
-        found = dict(zip(fields[::2], fields[1::2], strict=True))
-        held.epoch = int(epoch)
-        held.may_be_stored = held.revision > 0 or found.keys() != PLAIN_FIELDS
-        return int(before), _decode(holder), found
+    def _restore_late(self, held: HeldConversation, found: TakenOver) -> None:
+        """Add to the page what Redis had of it, unless that is what this replica wrote itself."""
+        may_overlap, held.is_read = held.is_read, True
+        record = self._unseal(held, found) if not may_overlap or found.holder != held.holder else None
+        if record is None:
+            return
+        log.info("conversations: record came after its page was opened")
+        if held.page is not None and held.page.restore_earlier(record, may_overlap=may_overlap):
+            return
+        if held.final_record is not None:  # the page was closed, and its session dropped
+            held.final_record = held.final_record.follow_up(record, may_overlap=may_overlap)
+            kept = self._local.take(held.key)
+            if kept is not None:
+                self._local.put(held.key, kept.follow_up(record, may_overlap=may_overlap))
 
     def _on_fenced(self, held: HeldConversation, holder: str) -> None:
-        if self._is_own(holder):  # the page is being loaded again here, or Redis was slow to carry out a take-over
+        if self._requests.is_own(holder):  # the page is loaded again here, or Redis was slow to carry out a take-over
             held.claim_again(self._clock())
         else:
             self._lose(held)
 
     def _on_message(self, message: bytes) -> None:
         """Take the message of a take-over: name, epoch and holder."""
-        name, _, rest = _decode(message).partition(" ")
+        name, _, rest = decode(message).partition(" ")
         epoch, _, holder = rest.partition(" ")
-        if not epoch.isdigit() or self._is_own(holder):
+        if not epoch.isdigit() or self._requests.is_own(holder):
             return
         for held in list(self._held.values()):
             if held.seal.name == name and held.epoch is not None and held.epoch < int(epoch):
@@ -366,16 +367,6 @@ class RedisConversationStore:
 
     # ---------------------------------------------------------------- limits
 
-    @property
-    def _ttl_ms(self) -> int:
-        return round(1000 * self._ttl_s)
-
-    def _conversation_key(self, held: HeldConversation) -> str:
-        return self._connection.key("conversation", held.seal.name)
-
-    def _owner_key(self, held: HeldConversation) -> str:
-        return self._connection.key("conversation-owner", held.seal.owner_name)
-
     def _drop_expired(self) -> None:
         """Drop what is known of pages that have ended, and whose records have expired."""
         for key, held in list(self._held.items()):
@@ -393,7 +384,3 @@ class RedisConversationStore:
             totals[largest] -= oldest.byte_count
             oldest.skip()
             self._urgent.set()
-
-
-def _decode(word: bytes) -> str:
-    return word.decode("ascii", "replace")

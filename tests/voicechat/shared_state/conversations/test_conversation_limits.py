@@ -18,8 +18,8 @@ from voicechat.conversation.conversation import BubbleState
 from voicechat.protocol.server_events import parse_event
 from voicechat.session.page_resume import CLOCK_STEP_S
 from voicechat.session.visitor import Visitor
-from voicechat.shared_state.conversations import redis_conversation_store
-from voicechat.shared_state.conversations.redis_conversation_store import MAX_PAGES_PER_OWNER
+from voicechat.shared_state.conversations import conversation_requests
+from voicechat.shared_state.conversations.conversation_requests import MAX_PAGES_PER_OWNER
 
 KEY = page_key()
 
@@ -224,7 +224,7 @@ async def test_take_over_that_redis_carries_out_too_late_takes_nothing(monkeypat
     visitor = await group.replicas[0].open_page(KEY)
     visitor.conversation.add_user_message("Hello.")
     await group.replicas[0].store.write_changes()
-    monkeypatch.setattr(redis_conversation_store, "TAKE_OVER_MS", -1)
+    monkeypatch.setattr(conversation_requests, "TAKE_OVER_MS", -1)
     assert texts_of(await group.replicas[1].open_page(KEY)) == ([], [])
     visitor.conversation.add_user_message("Still here.")
     await group.replicas[0].store.write_changes()

@@ -143,6 +143,38 @@ class PagesThatMove(RuleBasedStateMachine):
         for _ in range(3):
             self.wait(self.pages[key][0])
 
+    @precondition(lambda self: not self.stale)
+    @rule(
+        key=st.sampled_from(KEYS),
+        way=st.sampled_from([Way.ANSWER_LOST, Way.LATE]),
+        acts=st.tuples(st.booleans(), st.booleans()),
+    )
+    def redis_hangs_while_a_page_moves(self, key: ResumeKey, way: Way, acts: tuple[bool, bool]) -> None:
+        says_something, loads_again = acts
+        before, number = self.pages[key][0], 1 - self.pages[key][0]
+        self.wait(before)
+        replica = self.group.replicas[number]
+        self.let_redis_clock_move()
+        replica.connection.way = way
+        visitor = self.loop.run_until_complete(replica.open_page(key))
+        shown = texts_of(visitor)
+        assert all(each == stored[: len(each)] for each, stored in zip(shown, self.stored[key], strict=True))
+        self.stale.append(self.pages[key])
+        self.drop_erased()
+        self.pages[key], self.expected[key] = (number, visitor), shown
+        if says_something:
+            self.say_something(key, True)
+        new = self.expected[key][0][len(shown[0]) :]
+        replica.connection.way = Way.OPEN
+        self.loop.run_until_complete(replica.connection.carry_out_late())
+        self.let_redis_clock_move()
+        spoken, written = self.stored[key]
+        self.expected[key] = ([*spoken, *new], written)
+        if loads_again:
+            self.open_page(key, number, False)
+        for _ in range(3):
+            self.wait(number)
+
     def let_redis_clock_move(self) -> None:
         """Wait until Redis' clock, in ms, is after all epochs: each take-over within a millisecond adds one to them."""
         seconds, microseconds = began = self.group.client.time()

@@ -4,7 +4,7 @@
 (() => {
   "use strict";
   const CALL = "#voice-call";
-  const START_WITHIN_MS = 3000; // for an audio context that is allowed to run, on a busy computer
+  const START_WITHIN_MS = 5000; // for an audio context that is allowed to run, on a busy computer
   const isRefusal = (error) => error?.name === "NotAllowedError";
 
   const nativePlay = HTMLMediaElement.prototype.play;

@@ -52,9 +52,6 @@
   window.addEventListener("pagehide", () => {
     leaving = true;
   });
-  document.addEventListener("voice-stayed", () => {
-    leaving = false;
-  });
 
   // ---------------------------------------------------------------- a call that was up before the page was reloaded
   const REDIAL_WITHIN_MS = 120000;
@@ -118,6 +115,7 @@
     if (isTrusted) isRedialled = false;
     if (target.closest("#voice-resume-call")) pressCall();
     const button = target.closest(`${CALL} button[aria-label="start stream"]`);
+    if (button && isTrusted) leaving = false; // in a page that could not leave
     if (button || target.closest("#voice-resume-call, #voice-clear")) showResume(false);
     if (target.closest("#voice-clear")) earlierSeconds = 0;
     const hangsUp = button !== null && button.dataset.state !== "start";

@@ -41,8 +41,7 @@
   };
   /** The address did not open: no page came in the place of this one. */
   const stay = () => {
-    leaving = false;
-    document.dispatchEvent(new Event("voice-stayed"));
+    leaving = false; // call_view.js keeps its note of the call: the next page may only be late
     ask().then((isThere) => isThere || reconnect());
   };
   const url = () => new URL("page-connection", document.baseURI);

@@ -1,0 +1,139 @@
+"""Conversation requests: what a replica asks of Redis, by the scripts."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from itertools import count
+
+from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
+
+from .conversation_scripts import ERASE, FORGET_OWNER, PLAIN_FIELDS, TAKE_OVER, WRITE, ScriptOutcome
+from .conversation_seal import hash_name
+from .held_conversation import HeldConversation
+from .record_fields import MAX_RECORD_FIELDS, FieldChanges
+
+FENCE_MS = 600_000
+"""Milliseconds for which a page without a record is known to Redis, so that the replica before it writes nothing."""
+TAKE_OVER_MS = 300
+"""Milliseconds in which Redis must carry out a take-over. A later one might undo that of another replica."""
+MAX_PAGES_PER_OWNER = 50
+"""Conversations of one browser in Redis. The one that was changed longest ago makes room."""
+
+
+class ConversationFenced(Exception):
+    """Another take-over of the conversation is newer."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__()
+        self.holder = holder
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What Redis had of a conversation that this replica has taken over."""
+
+    epoch: int
+    """Epoch before."""
+    holder: str
+    """Holder before; "" without one."""
+    fields: dict[bytes, bytes] = field(repr=False)
+
+    @property
+    def sealed(self) -> dict[bytes, bytes]:
+        """Fields of the record; empty without one."""
+        return {name: value for name, value in self.fields.items() if name not in PLAIN_FIELDS}
+
+
+class ConversationRequests:
+    """Requests of one replica. Each raises `SharedStateUnavailable` without an answer."""
+
+    def __init__(self, connection: RedisConnection, ttl_s: float) -> None:
+        """`ttl_s`: seconds after the last change for which Redis keeps a record."""
+        self._connection = connection
+        self._ttl_ms = round(1000 * ttl_s)
+        self._replica = secrets.token_hex(8)
+        self._numbers = count(1)
+        self.channel = connection.key("conversations")
+        """Channel of the take-overs."""
+
+    def next_holder(self) -> str:
+        """Return the name of the next take-over by this replica."""
+        return f"{self._replica}.{next(self._numbers)}"
+
+    def is_own(self, holder: str) -> bool:
+        """Return whether a take-over was this replica's."""
+        return holder.split(".")[0] == self._replica
+
+    async def take_over(self, held: HeldConversation, *, age_s: float = 0.0) -> TakenOver:
+        """Become the holder, unless another take-over is newer. Raises `ConversationFenced`.
+
+        `age_s`: seconds since the page was opened; 0: now.
+        """
+        seconds, microseconds = await self._connection.request(lambda client: client.time())
+        latest = 1000 * seconds + microseconds // 1000 + TAKE_OVER_MS
+        answer = await self._connection.run_script(
+            TAKE_OVER,
+            [self._conversation_key(held), self.channel, self._owner_key(held.key.owner)],
+            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS, latest],
+        )
+        if ScriptOutcome(answer[0]) is ScriptOutcome.LATE:
+            raise SharedStateUnavailable
+        if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
+            raise ConversationFenced(decode(answer[1]))
+        _, before, epoch, holder, fields = answer
+        found = dict(zip(fields[::2], fields[1::2], strict=True))
+        held.epoch = int(epoch)
+        held.may_be_stored = held.revision > 0 or found.keys() != PLAIN_FIELDS
+        return TakenOver(int(before), decode(holder), found)
+
+    async def write(self, held: HeldConversation, changes: FieldChanges) -> bool:
+        """Write the changes; return False when Redis does not hold what they are based on.
+
+        Raises `ConversationFenced`.
+        """
+        is_whole = held.stored is None
+        base = -1 if is_whole else held.revision
+        sealed = {name: held.seal.seal(name, text.encode("utf-8", "replace")) for name, text in changes.written.items()}
+        held.stored = None  # unknown until Redis has answered
+        held.may_be_stored = True
+        held.revision += 1
+        limits: list[Argument] = [base, self._ttl_ms, MAX_PAGES_PER_OWNER, self._connection.key("conversation", "")]
+        values = [len(changes.removed), *changes.removed, *(part for pair in sealed.items() for part in pair)]
+        if await self._run(held, WRITE, [*limits, *values]) is ScriptOutcome.BASE_MISSING:
+            return False
+        written = sum(map(len, sealed.values()))
+        held.byte_count = written if is_whole else held.byte_count + written
+        held.stored = changes.state
+        return True
+
+    async def erase(self, held: HeldConversation) -> None:
+        """Erase the record. Raises `ConversationFenced`."""
+        held.revision += 1
+        await self._run(held, ERASE, [self._ttl_ms])
+
+    async def _run(self, held: HeldConversation, source: str, arguments: list[Argument]) -> ScriptOutcome:
+        assert held.epoch is not None
+        keys = [self._conversation_key(held), self._owner_key(held.key.owner)]
+        first: list[Argument] = [held.holder, held.seal.name, held.epoch, held.revision]
+        answer = await self._connection.run_script(source, keys, [*first, *arguments])
+        if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
+            raise ConversationFenced(decode(answer[1]))
+        return ScriptOutcome(answer[0])
+
+    async def forget_owner(self, owner: str) -> dict[str, int]:
+        """Erase all records of a browser; return their names, each with its new epoch."""
+        arguments: list[Argument] = [f"{self._replica}.0", self._ttl_ms, self._connection.key("conversation", "")]
+        erased = await self._connection.run_script(FORGET_OWNER, [self._owner_key(owner), self.channel], arguments)
+        return {decode(name): int(epoch) for name, epoch in zip(erased[::2], erased[1::2], strict=True)}
+
+    def _conversation_key(self, held: HeldConversation) -> str:
+        return self._connection.key("conversation", held.seal.name)
+
+    def _owner_key(self, owner: str) -> str:
+        return self._connection.key("conversation-owner", hash_name("owner", owner))
+
+
+def decode(word: bytes) -> str:
+    """Return a word of Redis as text."""
+    return word.decode("ascii", "replace")
