@@ -20,11 +20,16 @@ OFFLINE_PATH = "/v1/realtime"
 
 
 def _offline_server_url(text: str) -> str:
-    """Return the WebSocket address of an embedded server. Raises `ValueError`."""
+    """Return the WebSocket address of an embedded server. Raises `ValueError`.
+
+    Without TLS it needs a port: an embedded server never listens at port 80. With TLS a proxy in front has port 443.
+    """
     parts = urlsplit(text)
+    has_port = parts.port is not None or parts.scheme.lower() == "wss"
     is_plain = text.isprintable() and " " not in text and not ("@" in parts.netloc or parts.query or parts.fragment)
     url = to_realtime_url(text)
-    if not is_plain or not urlsplit(url).path.endswith(OFFLINE_PATH):
+    is_websocket = parts.scheme.lower() in ("ws", "wss")
+    if not (is_plain and is_websocket and has_port) or not urlsplit(url).path.endswith(OFFLINE_PATH):
         raise ValueError("not the address of an embedded server")
     return url
 
@@ -40,8 +45,8 @@ def _parse_offline_urls(value: object, info: ValidationInfo) -> object:
         urls = ()
     if not 0 < len(urls) <= MAX_OFFLINE_SERVERS:
         raise SettingsError(
-            f"{variable_of(info)} must be up to {MAX_OFFLINE_SERVERS} addresses like ws://host:8765 between commas; "
-            "a key belongs in OFFLINE_KEY."
+            f"{variable_of(info)} must be up to {MAX_OFFLINE_SERVERS} addresses between commas: ws:// with host and "
+            "port like ws://host:8765, or wss:// with host; a key belongs in OFFLINE_KEY."
         )
     return urls
 
