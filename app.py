@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
+USAGE = (
+    "python app.py serves the page. It takes no arguments.\n"
+    "Settings are variables of the environment or lines of .env: docs/settings.md lists them.\n"
+)
+
+if __name__ == "__main__" and sys.argv[1:]:  # before the imports, which take seconds
+    if sys.argv[1] in ("--help", "-h"):
+        sys.stdout.write(USAGE)
+        raise SystemExit(0)
+    raise SystemExit("app.py takes no arguments: docs/settings.md lists the settings.")
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C during the imports ends the process without a traceback
 

@@ -128,6 +128,7 @@ async def load_models(server: RealtimeServer, *, fetch: bool = False) -> None:
     server.mark_ready(workers, workers.languages, workers.detail)
     seconds = round(time.monotonic() - started, 2)
     voices = list(workers.speakers)
+    LOGGER.info("models: the embedded server is ready model=%s seconds=%.0f", workers.model, seconds)
     write_status_line(
         ready=True,
         model=workers.model,

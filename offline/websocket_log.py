@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import logging
 
+from websockets.exceptions import ConnectionClosed
+
+HANDSHAKE_FAILURE = "opening handshake failed"
+"""Message of the library."""
+
 
 def shorten(record: logging.LogRecord) -> bool:
-    """Replace the traceback of a record by the type of the error. Return True: the record is kept."""
+    """Replace the traceback of a record by the type of the error. Return whether the record is kept.
+
+    A client may close its connection before the answer, as a health check with a time limit does. That is not logged.
+    """
     error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, ConnectionClosed) and record.msg == HANDSHAKE_FAILURE:
+        return False
     if error is not None:
         record.msg, record.args = "server: %s error=%s", (record.getMessage(), type(error).__name__)
         record.exc_info = record.exc_text = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import random
@@ -95,18 +96,24 @@ def probe_port(host: str, port: int) -> int:
 def reason_of(error: OSError) -> str:
     """Return why a process cannot listen."""
     number = error.errno or 0  # below 0: unknown host, which has its own message
-    return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+    if number > 0:
+        return os.strerror(number)
+    return (error.strerror or type(error).__name__).partition(" (while attempting")[0]
 
 
-def check_port(host: str, port: int) -> int:
+def check_port(host: str, port: int, workers: int = 1) -> int:
     """Return the port that HAProxy can listen on; a free one for port 0. Raise StartRefused.
 
-    HAProxy itself would share a port with another HAProxy of the same user.
+    `workers`: number of replicas, whose ports follow; those of other replicas may too. HAProxy itself would share a
+    port with another HAProxy of the same user.
     """
     try:
         return probe_port(host, port)
     except OSError as error:
-        raise StartRefused(f"The page cannot be served at {host} port {port}: {reason_of(error)}.") from None
+        reason = f"The page cannot be served at {host} port {port}: {reason_of(error)}."
+        if error.errno == errno.EADDRINUSE and (other := port + workers + 1) + workers <= MAX_PORT:
+            reason += f" `PORT={other} ./start.sh` uses another one."
+        raise StartRefused(reason) from None
 
 
 def choose_replica_ports(options: LaunchOptions, page_port: int) -> list[int]:
@@ -163,6 +170,7 @@ def write_haproxy_config(path: Path, options: LaunchOptions, ports: LoopbackPort
             [str(ListenAddress(LOOPBACK, port)) for port in ports.replicas],
             secrets.token_hex(32),
             trusted_proxies=options.trusted_proxies,
+            logs_requests=False,
         )
     except HaproxyValueError as error:
         raise StartRefused(f"HAProxy cannot serve the page with these settings: {error}.") from None
@@ -186,7 +194,7 @@ def require_programs(*, needs_redis: bool) -> SystemPrograms:
 def run(options: LaunchOptions) -> int:
     """Run the replicas until a signal. Return the exit status. Raise StartRefused."""
     programs = require_programs(needs_redis=not os.environ.get("REDIS_URL", "").strip())
-    page_port = check_port(options.host, options.port)
+    page_port = check_port(options.host, options.port, options.workers)
     replica_ports = choose_replica_ports(options, page_port)
     (embedded_port,) = find_free_ports(1, excluded=[page_port, *replica_ports])
     options = replace(options, port=page_port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -30,11 +31,12 @@ class PrefixedLog:
             self._out.write(f"{name}: ".encode() + line.rstrip(b"\r\n") + b"\n")
             self._out.flush()
 
-    def copy_lines(self, name: str, lines: BinaryIO) -> None:
-        """Write all lines of a stream, until it ends."""
+    def copy_lines(self, name: str, lines: BinaryIO, left_out: re.Pattern[bytes] | None = None) -> None:
+        """Write the lines of a stream without those that are left out, until it ends."""
         with lines, suppress(OSError, ValueError):
             while line := lines.readline(MAX_LINE_BYTES):
-                self.write(name, line)
+                if left_out is None or not left_out.search(line):
+                    self.write(name, line)
 
 
 class ChildProcess:
@@ -57,7 +59,7 @@ class ChildProcess:
         )
         lines = self._process.stdout or self._process.stderr
         assert lines is not None
-        self._copier = threading.Thread(target=log.copy_lines, args=(spec.name, lines), daemon=True)
+        self._copier = threading.Thread(target=log.copy_lines, args=(spec.name, lines, spec.left_out), daemon=True)
         self._copier.start()
         threading.Thread(target=self._wait, args=(report_end,), daemon=True).start()
 

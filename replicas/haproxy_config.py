@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .haproxy_template import (
+    ACCESS_LOG_TEMPLATE,
     CHECK_LINES,
+    LOG_LINE,
     PROXIES_TEMPLATE,
     REDIRECT_TEMPLATE,
     RESOLVERS_TEMPLATE,
@@ -67,6 +69,7 @@ def render_haproxy_config(
     redirect_from: str = "",
     trusted_proxies: Sequence[str] = (),
     user: str = "",
+    logs_requests: bool = True,
 ) -> str:
     """Return the text of haproxy.cfg. Raises HaproxyValueError.
 
@@ -75,6 +78,7 @@ def render_haproxy_config(
     with certificate and key; "" for plain HTTP. `redirect_from`: address and port that send browsers to https; "" for
     no such address. `trusted_proxies`: networks of other proxies in front, whose X-Forwarded headers are kept. `user`:
     user, with a group of the same name, as which a HAProxy that is started as root goes on in `CHROOT`; "" to stay.
+    `logs_requests`: a line for each request. Without it, only problems and changes of the replicas are on stderr.
     """
     check_values(listen, replicas, cookie_secret, certificate, redirect_from)
     if user and not _USER.fullmatch(user):
@@ -82,6 +86,8 @@ def render_haproxy_config(
     named = replicas if isinstance(replicas, NamedReplicas) else None
     networks = "\n".join(f"    acl is_proxy src {network}" for network in parse_networks(trusted_proxies))
     replacements = {
+        "log": LOG_LINE if logs_requests else "",
+        "access_log": ACCESS_LOG_TEMPLATE.format(token_paths="|".join(TOKEN_PATHS)) if logs_requests else "",
         "rights": RIGHTS_TEMPLATE.format(user=user, folder=CHROOT) if user else "",
         "proxies": PROXIES_TEMPLATE.format(networks=networks)
         if networks
@@ -97,7 +103,6 @@ def render_haproxy_config(
         "program_servers": _join(_program_server_lines(replicas)),
         "cookie": REPLICA_COOKIE,
         "secret": cookie_secret,
-        "token_paths": "|".join(TOKEN_PATHS),
         "program_paths": " ".join(PROGRAM_PATHS),
     }
     return re.sub(r"<(\w+)>", lambda found: replacements[found[1]], TEMPLATE)

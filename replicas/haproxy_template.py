@@ -8,8 +8,7 @@ TEMPLATE = r"""# HAProxy 2.6 or newer, in front of several replicas of the app.
 # replicas. By hand, these lines are yours to change: `bind`, and `server` or `server-template` in both backends.
 # Replicas on another computer than HAProxy need its address in TRUSTED_PROXIES, or all visitors count as one.
 
-global
-    log stdout format raw daemon<rights>
+global<log><rights>
     # Calls are longer than a reload of HAProxy: the old process keeps its connections for this time.
     hard-stop-after 2h
     # Containers often allow a billion files, and HAProxy would reserve memory for each.
@@ -40,11 +39,7 @@ defaults
 frontend voice
     # tcp-ut: the replica watches its connection to HAProxy only, so HAProxy has to notice a browser that vanished.
     bind <listen><tls> tcp-ut 6500ms
-
-    # The log has no query (keys of programs, session names) and no token of a path.
-    http-request set-var(txn.path) 'path,regsub("(<token_paths>)/.*","\1/_")'
-    log-format "%ci [%tr] %b/%s %Tw/%Tc/%Tr/%Ta %ST %B %ts %HM %[var(txn.path)]"
-
+<access_log>
     # The address of a visitor is what HAProxy sees.<proxies>
     http-request del-header X-Forwarded-For<by_visitor>
     http-request del-header X-Forwarded-Host<by_visitor>
@@ -104,6 +99,16 @@ backend programs
     retry-on conn-failure empty-response 503
 <program_servers>
 """
+
+LOG_LINE = """
+    log stdout format raw daemon"""
+
+ACCESS_LOG_TEMPLATE = r"""
+    # The log has no query (keys of programs, session names) and no token of a path.
+    http-request set-var(txn.path) 'path,regsub("({token_paths})/.*","\1/_")'
+    log-format "%ci [%tr] %b/%s %Tw/%Tc/%Tr/%Ta %ST %B %ts %HM %[var(txn.path)]"
+"""
+"""Lines of the frontend: one line of the log for each request, with the visitor's address."""
 
 RIGHTS_TEMPLATE = """
     # Started as root, HAProxy opens its ports and reads the certificate, then goes on as this user in an empty folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ SYSTEM_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH")
 SOCKET_NAME = "redis.sock"
 HAPROXY_CONFIG_NAME = "haproxy.cfg"
 GRADIO_FOLDER_NAME = "gradio"
+REDIS_LINES_LEFT_OUT = re.compile(rb"WARNING Memory overcommit must be enabled")
+"""Advice for saving to the disk, which this Redis does not do."""
+HAPROXY_LINES_LEFT_OUT = re.compile(rb"^\[NOTICE\]|[ ']programs[/']")
+"""Each replica is in two backends, which always agree: the lines of `pages` are enough."""
 
 
 class ReadyCheck(Enum):
@@ -61,6 +66,8 @@ class ProcessSpec:
     check: ReadyCheck
     shows_stdout: bool = True
     """Lines of its stdout belong in the log. The embedded server writes its progress there for programs."""
+    left_out: re.Pattern[bytes] | None = None
+    """Lines that do not belong in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,15 @@ def plan_processes(
     haproxy = (programs.haproxy, "-db", "-f", str(folder / HAPROXY_CONFIG_NAME))
     listen = ListenAddress(options.host, options.port)
     specs.append(
-        ProcessSpec("haproxy", ProcessRole.PROXY, haproxy, system_environ(environ), listen, ReadyCheck.ACCEPTS)
+        ProcessSpec(
+            "haproxy",
+            ProcessRole.PROXY,
+            haproxy,
+            system_environ(environ),
+            listen,
+            ReadyCheck.ACCEPTS,
+            left_out=HAPROXY_LINES_LEFT_OUT,
+        )
     )
     return specs
 
@@ -156,7 +171,9 @@ def _redis(executable: str, folder: Path, socket_path: Path, replicas: int, envi
         *("--daemonize", "no", "--loglevel", "warning"),
     )
     address = ListenAddress(str(socket_path))
-    return ProcessSpec("redis", ProcessRole.STORE, command, environ, address, ReadyCheck.ACCEPTS)
+    return ProcessSpec(
+        "redis", ProcessRole.STORE, command, environ, address, ReadyCheck.ACCEPTS, left_out=REDIS_LINES_LEFT_OUT
+    )
 
 
 def _embedded_server(address: ListenAddress, options: LaunchOptions, environ: Mapping[str, str]) -> ProcessSpec:

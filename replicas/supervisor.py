@@ -40,6 +40,7 @@ class Supervisor:
         self._watchdog_command = [
             *(sys.executable, "-m", "replicas.watchdog", str(folder), str(drain_s + DRAIN_MARGIN_S))
         ]
+        self._drain_s = drain_s
         self._lines = lines
         self._children: dict[str, ChildProcess] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
@@ -74,7 +75,7 @@ class Supervisor:
 
     def _on_stop_signal(self, number: int) -> None:
         if self._supervision.phase is SupervisionPhase.RUNNING:
-            log.info("replicas: draining")
+            log.info("replicas: draining limit_s=%g; a second signal ends everything at once", self._drain_s)
         self._apply(self._supervision.request_stop(number, time.monotonic()))
 
     def _on_hangup(self) -> None:

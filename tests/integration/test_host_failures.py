@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +17,14 @@ import pytest
 import app
 from offline.models import cli, store
 from realtime_handler import CallStage
+from tests.support.paths import ROOT
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import endpoint_at, running_call
 from voicechat.audio.format import FRAME
 from voicechat.audio.recording import Recording, RecordingState
 from voicechat.audio.spooled_audio import MAX_MEMORY_BYTES
 from voicechat.config.settings import Settings, SettingsError
+from voicechat.server.launch import bind_reason
 
 
 @contextmanager
@@ -50,7 +54,31 @@ def test_app_with_taken_port_exits_with_one_sentence(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(app, "application", application_under_test)
         with pytest.raises(SystemExit) as end:
             app.main()
-    assert end.value.code == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."
+    assert end.value.code == (
+        f"The page cannot be served at 127.0.0.1 port {port}: Address already in use. "
+        f"`PORT={port + 1} ./start.sh` uses another one."
+    )
+
+
+def test_unknown_host_has_a_reason_without_the_address_of_the_library() -> None:
+    error = OSError(-2, "Name or service not known (while attempting to bind on address ('nohost.example', 7860))")
+    assert bind_reason(error, 7860) == "Name or service not known"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--help"], 0), (["--port", "7861"], 1), (["start"], 1)],
+)
+@pytest.mark.parametrize("command", [[sys.executable, str(ROOT / "app.py")], ["bash", str(ROOT / "start.sh")]])
+def test_argument_of_the_start_is_answered_at_once(
+    command: list[str], arguments: list[str], status: int, tmp_path: Path
+) -> None:
+    # In a folder with an unusable .env, the settings would be reported in place of the arguments.
+    (tmp_path / ".env").write_text("PORT=none\n")
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    output, nothing = (done.stdout, done.stderr)[:: -1 if status else 1]
+    assert (done.returncode, "no arguments" in output, "docs/settings.md" in output) == (status, True, True)
+    assert len(output.splitlines()) <= 2 and not nothing
 
 
 # -------------------------------------------------------------------- .env

@@ -75,11 +75,20 @@ async def test_call_to_unreachable_server_fails(unused_tcp_port: int) -> None:
         assert {snapshot.stage for snapshot in page.snapshots} == {CallStage.CONNECTING, CallStage.FAILED}
 
 
-async def test_call_while_models_load_waits_for_them() -> None:
+async def test_call_while_models_load_waits_for_them(caplog: pytest.LogCaptureFixture) -> None:
     there = ScriptedRealtimeServer()
     places: list[Endpoint | Failure] = [Failure.LOADING]
-    async with running_server(there.handle_connection) as url, running_call(lambda _: places[0]) as page:
-        assert (await page.wait_for_snapshot(lambda s: s.notice is not None)).notice == Failure.LOADING
+    asked: list[str] = []
+
+    def find_place(key: str) -> Endpoint | Failure:
+        asked.append(key)
+        return places[0]
+
+    caplog.set_level(logging.INFO)
+    async with running_server(there.handle_connection) as url, running_call(find_place) as page:
+        assert (await page.wait_for_snapshot(lambda s: s.notice is not None)).notice == Notice.AWAITING_MODELS
+        await page.wait_until(lambda: len(asked) > 3)
+        assert caplog.text.count("connection ended failure=loading") == 1
         places[0] = endpoint_at(url)("")
         assert (await page.wait_for_stage(CallStage.LISTENING)).notice is None
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidMessage, InvalidStatus
 
 from offline.__main__ import warn_if_open
 from offline.server import RealtimeServer
+from offline.websocket_log import shorten
 from tests.support.offline.offline_process import http_get, offline_process
 from tests.support.offline.scripted_models import ModelScript, ScriptedModelRuntime, running_server, tone_detector
 
@@ -28,6 +29,21 @@ def make_server() -> RealtimeServer:
     workers = ScriptedModelRuntime(ModelScript())
     server.mark_ready(workers, workers.languages)
     return server
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "is_kept"),
+    [
+        ("opening handshake failed", ConnectionClosedError(None, None), False),
+        ("opening handshake failed", InvalidMessage("did not receive a valid HTTP request"), True),
+        ("connection handler failed", ConnectionClosedError(None, None), True),
+    ],
+)
+def test_client_that_does_not_wait_for_the_handshake_is_not_logged(
+    message: str, error: Exception, is_kept: bool
+) -> None:
+    exc_info = (type(error), error, None)
+    assert shorten(logging.LogRecord("x", logging.ERROR, "", 0, message, None, exc_info)) is is_kept
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/realtime", "/", "/nothing"])

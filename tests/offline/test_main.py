@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 from pathlib import Path
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
+from offline import __main__ as entry_point
 from offline.engines import COMMON_ENGINES, LANGUAGE_ENGINES
+from offline.server import RealtimeServer
 from tests.support.missing_packages import environment_without
 from tests.support.offline.offline_process import http_get, offline_process
 
@@ -64,6 +68,20 @@ async def test_process_without_models_reports_it_and_serves_health() -> None:
         health = json.loads(body)
         assert (status, health["status"], health["capacity"]) == (503, "failed", 3)
         assert health["detail"] == ready["detail"]
+
+
+async def test_loaded_models_are_one_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = MagicMock(model="small", languages=("en",), speakers={}, detail="")
+    monkeypatch.setattr(entry_point, "import_engines", lambda: None)
+    monkeypatch.setattr("offline.pipeline.loader.load_pipeline", AsyncMock(return_value=pipeline))
+    monkeypatch.setattr(entry_point, "write_status_line", lambda **_: None)
+    for name in ("upgrade_in_background", "keep_pace_in_background"):
+        monkeypatch.setattr(entry_point, name, AsyncMock())
+    with caplog.at_level(logging.INFO, "offline"):
+        await entry_point.load_models(RealtimeServer())
+    assert [text for text in caplog.messages if "the embedded server is ready model=small" in text]
 
 
 NEEDED = [[name] for name in COMMON_ENGINES] + [["hibari", name] for name in LANGUAGE_ENGINES["zh"]]

@@ -16,6 +16,8 @@ PAGES = sorted(
     if path.name != "CHANGELOG.md"
 )
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+OPERATORS_PAGES = ("README.md", "README.zh-TW.md", "docs/deployment.md", "docs/scale.md")
+"""Pages with commands for an installed app, whose packages only its own Python has."""
 TERM_OWNER = re.compile(r"`(\w+)` in \[[^]]*\]\(([^)]*)\)")
 
 
@@ -45,3 +47,23 @@ def test_glossary_names_existing_classes() -> None:
         if not (path := glossary.parent / target).exists() or name not in dict(class_definitions(path))
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("page", OPERATORS_PAGES)
+def test_commands_for_operators_use_the_python_of_the_app(page: str) -> None:
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert blocks
+    assert not [line for line in "".join(blocks).splitlines() if re.match(r"(\w+=\S+ )*python3? ", line)]
+
+
+def test_readmes_have_the_same_tables_with_the_same_settings() -> None:
+    english, chinese = (
+        [re.findall(r"`([A-Z][A-Z_]+)\b", row) for row in re.findall(r"^\|.*", (ROOT / name).read_text("utf-8"), re.M)]
+        for name in ("README.md", "README.zh-TW.md")
+    )
+    assert english == chinese
+
+
+def test_change_is_listed_under_one_version() -> None:
+    entries = re.findall(r"^- .*", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert len(entries) == len(set(entries))

@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import queue
+import re
 import signal
 import sys
 from pathlib import Path
@@ -47,6 +48,12 @@ def test_child_lines_carry_its_name_and_nothing_else() -> None:
 def test_child_whose_stdout_is_for_programs_shows_its_stderr_only() -> None:
     status, lines = run_child("import sys; print('{}'); sys.exit('log')", shows_stdout=False)
     assert (status, lines) == (1, ["replica-1: log"])
+
+
+def test_lines_that_are_left_out_are_not_written() -> None:
+    out = io.BytesIO()
+    PrefixedLog(out).copy_lines("redis", io.BytesIO(b"one\nWARNING two\nthree\n"), re.compile(rb"WARNING"))
+    assert out.getvalue() == b"redis: one\nredis: three\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")

@@ -21,6 +21,7 @@ from replicas.launch_plan import LaunchOptions, LoopbackPorts
 from tests.support.app.app_process import find_port_run, free_port
 
 OPTIONS = LaunchOptions("127.0.0.1", 7860, workers=2, drain_s=10.0, has_embedded_server=False)
+UNKNOWN_HOST = OSError(-2, "Name or service not known (while attempting to bind on address ('nohost.example', 7860))")
 PORTS = LoopbackPorts((20_001, 20_002), 20_000)
 
 
@@ -35,8 +36,21 @@ def test_port_in_use_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartRefused) as caught:
-            check_port("127.0.0.1", port)
-    assert str(caught.value) == f"The page cannot be served at 127.0.0.1 port {port}: Address already in use."
+            check_port("127.0.0.1", port, 4)
+    assert str(caught.value) == (
+        f"The page cannot be served at 127.0.0.1 port {port}: Address already in use. "
+        f"`PORT={port + 5} ./start.sh` uses another one."
+    )
+
+
+def test_unknown_host_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UNKNOWN_HOST
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(StartRefused) as caught:
+        check_port("nohost.example", 7860)
+    assert str(caught.value) == "The page cannot be served at nohost.example port 7860: Name or service not known."
 
 
 def test_port_zero_becomes_a_free_one() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -49,10 +51,12 @@ def test_haproxy_takes_every_variant_without_a_warning(
     pem = tmp_path / "voice.pem"
     make_server_context("voice.example", pem)
     more = {"certificate": str(pem), "redirect_from": "*:8080"} if has_certificate else {}
-    text = render_haproxy_config("*:8443", replicas, SECRET, **more).replace("app.example", "localhost")
-    done = check(tmp_path, text)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr and "ALERT" not in done.stderr
+    for logs_requests in (True, False):
+        text = render_haproxy_config("*:8443", replicas, SECRET, logs_requests=logs_requests, **more)
+        done = check(tmp_path, text.replace("app.example", "localhost"))
+        assert done.returncode == 0, done.stderr
+        assert "WARNING" not in done.stderr and "ALERT" not in done.stderr
+        assert ("%ci" in text) is ("log stdout" in text) is logs_requests
 
 
 def test_haproxy_takes_the_file_of_the_repository(tmp_path: Path) -> None:
@@ -72,6 +76,23 @@ def test_user_of_the_command_line_is_one_that_haproxy_takes(tmp_path: Path, caps
     done = check(tmp_path, text)
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
     assert not {"user", "group", "chroot"} & {line.split(" ")[0] for line in render_compose_config().split("\n    ")}
+
+
+def test_command_of_the_documentation_writes_a_file_that_haproxy_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    (block,) = re.findall(r"```bash\n(\S+ -m replicas\.haproxy_config .*?)```", page, re.DOTALL)
+    command, _, rest = block.replace("\\\n", " ").partition(" > ")
+    new_file, *then = shlex.split(rest)
+    python, _, _, *arguments = shlex.split(command)
+    assert python == ".venv/bin/python"
+    assert then[:5] == ["&&", "haproxy", "-c", "-f", new_file] and not new_file.endswith("haproxy.cfg"), "checked first"
+    haproxy_config.main(arguments)
+    pem = tmp_path / "voice.pem"
+    make_server_context("voice.example", pem)
+    done = check(tmp_path, capsys.readouterr().out.replace("/etc/haproxy/certificates/voice.pem", str(pem)))
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
 
 
 def test_command_line_renders_what_its_options_say(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,24 @@ def test_redis_has_memory_for_the_conversations_of_all_replicas(workers: int) ->
     assert redis_size(following["--maxmemory"]) >= redis_bytes_for(workers)
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "is_shown"),
+    [
+        ("redis", b"1:C # WARNING Memory overcommit must be enabled! Without it, a background save may fail", False),
+        ("redis", b"1:M # Server initialized", True),
+        ("haproxy", b"[NOTICE]   (1) : haproxy version is 2.6.12-1", False),
+        ("haproxy", b"[WARNING]  (1) : Server pages/replica1 is DOWN, reason: Layer4 timeout", True),
+        ("haproxy", b"[WARNING]  (1) : Server programs/replica1 is DOWN via pages/replica1.", False),
+        ("haproxy", b"[ALERT]    (1) : backend 'pages' has no server available!", True),
+        ("haproxy", b"[ALERT]    (1) : backend 'programs' has no server available!", False),
+        ("haproxy", b"[ALERT]    (1) : Binding [h.cfg:40] for frontend voice: cannot bind socket", True),
+    ],
+)
+def test_line_that_says_nothing_new_is_left_out_of_the_log(name: str, line: bytes, is_shown: bool) -> None:
+    left_out = next(spec.left_out for spec in plan() if spec.name == name)
+    assert left_out is not None and (left_out.search(line) is None) is is_shown
+
+
 @pytest.mark.parametrize("fetches", [True, False])
 def test_key_of_the_embedded_server_is_in_no_command_and_no_repr(fetches: bool) -> None:
     specs = plan(replace(OPTIONS, fetches_models=fetches))

@@ -117,7 +117,8 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(f
             capture_output=True,
             text=True,
         )
-        sentence = f"The page cannot be served at 127.0.0.1 port {app.port}: Address already in use."
+        sentence = f"The page cannot be served at 127.0.0.1 port {app.port}: Address already in use. "
+        sentence += f"`PORT={app.port + 3} ./start.sh` uses another one."
         assert (second.returncode, second.stderr.strip()) == (1, sentence)
 
         first = replica_pids(app)
@@ -142,6 +143,8 @@ def test_replicas_serve_the_page_survive_a_kill_and_a_restart_and_end_together(f
         assert private_folders(folder) == []
         lines = app.log_path.read_text().splitlines()
         assert not [line for line in lines if "Traceback" in line]
+        needless = ("overcommit", "Running on local URL", "public link", " GET ", "programs/")
+        assert not [line for line in lines if any(each in line for each in needless)]
         assert {line.partition(":")[0] for line in lines if " replicas.supervisor: " not in line} <= {
             *("replica-1", "replica-2", "redis", "haproxy")
         }

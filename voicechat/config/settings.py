@@ -110,8 +110,15 @@ class Settings(CallSettings, SpeechSettings, PageSettings, UpstreamSettings):
 
     @cached_property
     def _unsupported_fields(self) -> UnsupportedFields:
-        """Session fields that the operator's server refused, shared by its endpoints."""
-        return UnsupportedFields()
+        """What the operator's server refused, shared by its endpoints."""
+        refused = UnsupportedFields()
+        refused.takes_pictures = not self.embedded_server_is_blind
+        return refused
+
+    @property
+    def embedded_server_is_blind(self) -> bool:
+        """Return whether the embedded server answers with its built-in language model, which only reads."""
+        return self.server_kind is ServerKind.OFFLINE and not self.embedded.llm_url
 
     @property
     def may_show_pictures(self) -> bool:

@@ -51,6 +51,8 @@ class Notice(StrEnum):
     """The same of the speech endpoint and the built-in voice."""
     AWAITING_SERVER = "awaiting_server"
     """The server has no free connection; the app tries again."""
+    AWAITING_MODELS = "awaiting_models"
+    """The embedded server is loading its models; the app connects once they are."""
     SERVER_SILENT = "server_silent"
     """The server accepted the connection, and has not sent any event."""
     RENEWING = "renewing"

@@ -44,7 +44,7 @@ class UnsupportedFields:
         self.confirms_updates = True
         """False once the server took settings without answering: some never send `session.updated`."""
         self.takes_pictures = True
-        """False once the server refused a picture."""
+        """False once the server refused a picture, and where its model is known to take none."""
         self._fields: dict[tuple[FieldPath, str], None] = {}
 
     def copy(self) -> UnsupportedFields:

@@ -102,7 +102,7 @@ class GracefulShutdown:
         """Wait for the last conversation or the end of the drain time, then stop the server."""
         is_idle = self._admission.is_empty
         if not is_idle:
-            log.info("shutdown: waiting for open conversations max_s=%.0f", self._drain_s)
+            log.info("shutdown: waiting for open conversations max_s=%.0f; a second signal ends them", self._drain_s)
         emptied = asyncio.Event()
         self._admission.begin_shutdown(self._drain_s, emptied.set)
         if self._announce_drain is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
+import sys
 
 import httpx
 from gradio.utils import get_space
@@ -17,20 +19,34 @@ from .graceful_shutdown import close_tunnels
 
 log = logging.getLogger(__name__)
 
+MAX_PORT = 65_535
+
 
 def bind_error(host: str, port: int) -> str:
     """Return why no server can listen there, in the system's words; "" when one can. Gradio hides the reason."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
-        number = error.errno or 0  # below 0: unknown host, which has its own message
-        return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
+        return bind_reason(error, port)
     return ""
+
+
+def bind_reason(error: OSError, port: int) -> str:
+    """Return why a port cannot be listened on, without a full stop; for one in use also how to take another."""
+    number = error.errno or 0  # below 0: unknown host, which has its own message
+    if number <= 0:
+        return (error.strerror or type(error).__name__).partition(" (while attempting")[0]
+    if number != errno.EADDRINUSE:
+        return os.strerror(number)
+    other = port + 1 if port < MAX_PORT else port - 1
+    command = f"PORT={other} in .env" if sys.platform == "win32" else f"PORT={other} ./start.sh"
+    return f"{os.strerror(number)}. `{command}` uses another one"
 
 
 def serve_until_shutdown(application: Application) -> None:
     """Serve the page, and block until the shutdown is complete. Raise SystemExit when the port is not available."""
     settings = application.settings
+    is_behind_proxy = bool(settings.scale.frontend_host) and not settings.share
     application.shutdown.install_signal_handlers()
     application.start()
     try:
@@ -40,11 +56,14 @@ def serve_until_shutdown(application: Application) -> None:
             share=settings.share and get_space() is None,  # a Space is public already
             root_path=settings.root_path or None,
             prevent_thread_lock=True,
+            quiet=is_behind_proxy,  # the address that Gradio prints is not the one of the page
             max_threads=count_queue_workers(settings),  # launch() ignores the page's own value
             ssr_mode=False,  # with it, Gradio's own server answers /health with the page
             i18n=I18N,
             app_kwargs=gradio_app_kwargs(application),
         )
+        if is_behind_proxy:
+            log.info("launch: ready host=%s port=%d", settings.host, settings.port)
         if settings.share and not application.page.share_url:
             log.warning("launch: no public link reason=Gradio's servers cannot be reached, or this is a Space")
         application.shutdown.wait()

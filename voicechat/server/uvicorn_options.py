@@ -6,6 +6,7 @@ was read. Both create their sockets in `Server.startup()`, so the options are se
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -29,6 +30,8 @@ UVICORN_DEFAULT_MAX_MESSAGE_BYTES = 16 * 2**20
 STARTUP = "uvicorn.server:Server.startup"
 GRACEFUL_SHUTDOWN_S = 1
 """Seconds for open requests when the server stops. Every open page holds one."""
+SHUTDOWN_WORDS = "timeout graceful shutdown exceeded"
+"""Words of uvicorn's messages about requests that it cuts after `GRACEFUL_SHUTDOWN_S`."""
 PING_INTERVAL_S = 2.5
 """Seconds between two pings. TCP then has data to acknowledge, also on a silent connection. A slow reader may answer
 late, after the messages before the ping."""
@@ -38,6 +41,21 @@ _MARK = "_voicechat_options"
 TCP_USER_TIMEOUT_MS = 6500
 """Milliseconds without any acknowledgement by the client's kernel, or without room for data, before a connection is
 closed. Linux only; elsewhere it takes TCP's own minutes."""
+
+
+class ShutdownLogFilter(logging.Filter):
+    """Leaves out what uvicorn logs about requests that it cuts at its own end: every open page holds one.
+
+    It logs an error with their number, and a traceback for each.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        is_cut = isinstance(error, asyncio.CancelledError) and SHUTDOWN_WORDS in str(error)
+        return not is_cut and SHUTDOWN_WORDS not in str(record.msg)
+
+
+_SHUTDOWN_LOG_FILTER = ShutdownLogFilter()
 
 
 def set_options(config: Config, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> None:
@@ -62,6 +80,7 @@ def set_options(config: Config, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYT
     if config.timeout_graceful_shutdown is None:
         config.timeout_graceful_shutdown = GRACEFUL_SHUTDOWN_S
     logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(_SHUTDOWN_LOG_FILTER)
     if logger.isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.INFO)
 

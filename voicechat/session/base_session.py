@@ -355,6 +355,11 @@ class BaseSession(ToolSession):
         """Present state for the page."""
         return replace(self._call.snapshot(), server_name=self._billing.server_name, cost=self._billing.cost)
 
+    @property
+    def owes_reply(self) -> bool:
+        """The session is under way, and a reply is awaited or played. One that was asked for again does not count."""
+        return self.is_active and self._call.owes_reply
+
     def unfinished_playback(self) -> list[Truncation]:
         """Return what would be cut from the conversation if the session ended now."""
         return self._call.playback.unfinished_parts()

@@ -57,6 +57,9 @@ class VisitorRecord:
     """Only in memory: a shared store leaves it out."""
     accepted_messages: tuple[str, ...] = field(default=(), repr=False)
     """Ids of the newest typed messages that were accepted. A browser's copy leaves them out."""
+    reply_due_at: float = 0.0
+    """Unix time in seconds at which a call still owed the reply to its last message; 0.0 when it owed none. A browser's
+    copy leaves it out."""
 
     @property
     def is_empty(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -16,6 +17,10 @@ from voicechat.turn_taking.snapshot import CallStage, Snapshot
 from .conversation_store import MAX_ACCEPTED_MESSAGES, VisitorRecord
 from .text_session import TextSession
 from .voice_session import VoiceSession
+
+REPLY_DUE_S = 60.0
+"""Seconds in which a call that goes on elsewhere asks for the reply that the former one owed. A page dials again by
+itself within the same time; later the visitor may have something else in mind."""
 
 
 class Visitor:
@@ -37,6 +42,10 @@ class Visitor:
         """Calls of tools in the last minute, where `visitor_key` is ""."""
         self.accepted_messages: deque[str] = deque(maxlen=MAX_ACCEPTED_MESSAGES)
         """Ids of the newest typed messages that were accepted: a page sends one again when it lost the answer."""
+        self.reply_due_at = 0.0
+        """Unix time in seconds at which the call of the page before this one owed a reply; 0.0 when it owed none."""
+        self.reply_left_at = 0.0
+        """The same of the last call of this page. Only a page that goes on from it asks for that reply."""
         self.erase_stored: Callable[[], None] = _erase_nothing
         """Erases what `PageResume` has stored of this page: of a closed one, which may still be used, and in a shared
         store of an open one too."""
@@ -71,7 +80,17 @@ class Visitor:
         """
         heard = tuple(self.call.unfinished_playback()) if self.call is not None else ()
         steps = int(self.conversation.clock.elapsed_s(now) / clock_step_s)
-        return self.version, heard, steps, tuple(self.accepted_messages)
+        return self.version, heard, steps, tuple(self.accepted_messages), self._owes_reply, self.reply_left_at
+
+    @property
+    def _owes_reply(self) -> bool:
+        """The call is under way, and a reply is awaited or played."""
+        return self.call is not None and self.call.owes_reply
+
+    def take_due_reply(self) -> bool:
+        """Return whether a call that begins now goes on from one that owed a reply. True once at most."""
+        due_at, self.reply_due_at, self.reply_left_at = self.reply_due_at, 0.0, 0.0
+        return time.time() - due_at < REPLY_DUE_S
 
     async def clear(self) -> None:
         """Delete the spoken conversation, during a call also at the server, and its recording."""
@@ -122,6 +141,7 @@ class Visitor:
 
         A reply under way is cut where playback stands. `end_call`: end the call and the chat, which makes it final.
         """
+        reply_due_at = time.time() if self._owes_reply else self.reply_left_at or self.reply_due_at
         if end_call and self.call is not None:
             self.call.end_by_user()
         if end_call:
@@ -136,6 +156,7 @@ class Visitor:
             self.preferences,
             recording,
             tuple(self.accepted_messages),
+            reply_due_at,
         )
 
     def restore(self, record: VisitorRecord) -> None:
@@ -144,6 +165,7 @@ class Visitor:
         self.text_conversation.restore(record.text)
         self.preferences, self.recording = record.preferences, record.recording
         self.accepted_messages.extend(record.accepted_messages)
+        self.reply_due_at = record.reply_due_at
 
     def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> None:
         """Take over the record of another page in one that may have been used already: its messages come first.
@@ -154,6 +176,7 @@ class Visitor:
             self.conversation.restore_earlier(record.voice, may_overlap=may_overlap)
         else:
             self.conversation.restore(record.voice)
+            self.reply_due_at = record.reply_due_at
         if self.text_session is not None or self.text_conversation.bubbles():
             self.text_conversation.restore_earlier(record.text, may_overlap=may_overlap)
         else:
@@ -165,6 +188,7 @@ class Visitor:
 
     def restore_conversations(self, voice: ConversationRecord, text: ConversationRecord) -> None:
         """Go on from two earlier conversations. The recording of the present one is erased. Not during a call."""
+        self.reply_due_at = 0.0
         self.end_chat()
         self.erase_stored()
         if self.recording is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -51,6 +52,9 @@ class CallOwner(Protocol):
     timezone: str
     recent_calls: RecentCalls
     call: VoiceSession | None
+    reply_left_at: float
+
+    def take_due_reply(self) -> bool: ...
 
 
 class VoiceSession(BaseSession):
@@ -88,6 +92,8 @@ class VoiceSession(BaseSession):
             clock=handler.clock,
             sleep=handler.sleep,
         )
+        if visitor.take_due_reply():
+            self._call.ask_again()
         self.handler = handler
         self._visitor = visitor
         self._uplink_buffer = uplink_buffer
@@ -132,6 +138,11 @@ class VoiceSession(BaseSession):
     def _release_resources(self) -> None:
         super()._release_resources()
         self._uplink_buffer.clear()
+
+    def _finish_now(self, stage: CallStage, notice: str | None) -> None:
+        if self.owes_reply:
+            self._visitor.reply_left_at = time.time()
+        super()._finish_now(stage, notice)
 
     async def close(self) -> None:
         """End the call because its browser has disconnected, and give everything back."""

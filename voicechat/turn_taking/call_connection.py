@@ -73,6 +73,17 @@ class CallConnection(CallLifecycle):
         """The visitor is silent and awaits no reply."""
         return super().idle and not self.playback.has_queued_audio and not self._tracker.is_response_expected
 
+    @property
+    def owes_reply(self) -> bool:
+        """A reply is awaited or played that was not asked for again after a loss: another call may ask for it."""
+        is_awaited = self._tracker.is_response_expected or self.playback.has_queued_audio
+        return is_awaited and not self._tracker.is_repeated
+
+    def ask_again(self) -> None:
+        """Want the reply that a former call owed, unless some of it was heard. Call it before the first connection."""
+        if self.conversation.awaits_reply:
+            self._tracker.handle_disconnected(response_lost=True)
+
     def snapshot(self) -> Snapshot:
         tracker = self.tools.tracker
         return replace(

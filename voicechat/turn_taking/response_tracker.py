@@ -135,6 +135,11 @@ class ResponseTracker:
         return self._turn.awaits_reply or not self.registry.is_free or self._pending is not PendingResponse.NONE
 
     @property
+    def is_repeated(self) -> bool:
+        """The reply to the newest message or turn was lost once, and wanted again."""
+        return self._retried_after_reconnect
+
+    @property
     def is_turn_completed(self) -> bool:
         """A spoken turn has ended, and its reply is not announced."""
         return self._turn.is_completed

@@ -144,14 +144,16 @@ class ReconnectingClient:
 
     async def run(self) -> GiveUp | None:
         """Keep the call connected. Return None when the call is over, else the failure that ends it."""
-        history = RetryHistory.start(self._clock())
+        history, was_awaiting_models = RetryHistory.start(self._clock()), False
         while self._call.stage not in TERMINAL_STAGES:
             outcome = await self._connect_once()
             history = history.record(outcome)
             if self._call.stage in TERMINAL_STAGES:
                 break
             action = next_action(outcome, history, self._settings.reconnect_attempts, self._random_source)
-            if not outcome.is_renewal:
+            is_repeated = isinstance(action, Retry) and action.awaits_models and was_awaiting_models
+            was_awaiting_models = isinstance(action, Retry) and action.awaits_models
+            if not (outcome.is_renewal or is_repeated):  # the models are asked for twice a second
                 log.info("upstream: connection ended failure=%s", outcome.failure.value)
             if isinstance(action, GiveUp):
                 return action
@@ -183,7 +185,7 @@ class ReconnectingClient:
         if isinstance(action, Renew):
             notice = Notice.RENEWING
         elif action.awaits_models:
-            notice = Failure.LOADING
+            notice = Notice.AWAITING_MODELS
         elif action.awaits_server:
             notice = Failure.EMBEDDED_UNREACHABLE
         elif action.awaits_slot:

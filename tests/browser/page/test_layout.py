@@ -116,6 +116,18 @@ CODE_BOXES_JS = """() => {
 }"""
 
 
+@pytest.mark.parametrize("tab", ["voice", "text"])
+def test_message_box_has_a_scrollbar_only_for_what_is_too_long(page: TextChatPage, tab: str) -> None:
+    select_tab(page.page, tab)
+    box = page.page.locator(f"#{tab}-input textarea")
+    measure = "box => [getComputedStyle(box).overflowY, box.scrollHeight > box.clientHeight]"
+    assert box.evaluate(measure) == ["auto", False]
+    box.fill("\n".join(str(number) for number in range(10)))
+    page.page.wait_for_function("box => box.clientHeight > 100", arg=box.element_handle())
+    assert box.evaluate(measure) == ["auto", True]
+    box.fill("")
+
+
 def test_code_scrolls_inside_its_bubble(echo_app: AppProcess, browser: Browser) -> None:
     page = TextChatPage(browser, echo_app.url)
     page.send_and_await_reply(CODE)

@@ -68,6 +68,7 @@ def replicas(running_set: ReplicaSet, model: ThreadedRealtimeServer) -> ReplicaS
     running_set.restore()
     model.sessions.clear()
     model.hears_speech, model.reply_text, model.reply_s = True, SHORT_REPLY, SHORT_REPLY_S
+    model.answers = True
     return running_set
 
 
@@ -172,6 +173,32 @@ def test_killed_replica_in_a_reply_leaves_what_was_heard(
     assert_reply_is_cut(shown, *heard)
     assert model.messages_of(-1) == [("user", SPOKEN), ("assistant", shown[1].heard)]
     other.wait_for_calls(1)
+    page.hang_up()
+    page.close()
+
+
+@pytest.mark.parametrize("is_typed", [False, True], ids=["spoken", "typed"])
+def test_killed_replica_before_the_reply_leaves_a_question_that_is_answered(
+    replicas: ReplicaSet, model: ThreadedRealtimeServer, browser: Browser, is_typed: bool
+) -> None:
+    model.answers, model.hears_speech = False, not is_typed
+    page = MovedPage(browser, replicas.proxy.url)
+    page.press_call_button()
+    if is_typed:
+        page.wait_for_stage("listening")
+        page.send_typed_message(TYPED)
+    asked = ShownSpeech("user", TYPED if is_typed else SPOKEN, "")
+    page.wait_for_messages(1)
+    page.wait_for_stage("thinking")
+    page.wait_until("() => voiceHistory.isSaved()")
+    carrier, _ = replicas.split(page.process_id())
+    model.answers, model.hears_speech = True, False
+    with page.expecting_move(with_call=True):
+        carrier.app.kill()
+    page.wait_for_messages(2)
+    page.wait_for_stage("listening")
+    assert page.messages() == [asked, ShownSpeech("assistant", SHORT_REPLY, "")]
+    assert [event["type"] for event in model.sessions[-1]].count("response.create") == 1
     page.hang_up()
     page.close()
 

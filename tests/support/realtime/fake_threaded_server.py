@@ -51,6 +51,8 @@ class ThreadedRealtimeServer:
         self.user_transcript, self.reply_text, self.reply_s = spoken, reply, reply_s
         self.hears_speech = True
         """Every call begins with a spoken turn."""
+        self.answers = True
+        """Replies are given. Without, a turn and a request stay unanswered."""
         self.handshakes: list[str] = []
         """Path and headers of each handshake."""
         self.received: list[str] = []
@@ -202,6 +204,8 @@ class UpstreamSession:
                     await self._send_reply()
 
     async def _send_reply(self) -> None:
+        if not self._upstream.answers:
+            return
         self._replies += 1
         name, item, words = f"r{self._replies}", f"a{self._replies}", self._upstream.reply_text
         if self._is_text_only:

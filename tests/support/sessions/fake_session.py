@@ -12,6 +12,7 @@ class FakeSession:
 
     def __init__(self, conversation: Conversation) -> None:
         self.is_active = True
+        self.owes_reply = False
         self._conversation = conversation
 
     def end_by_user(self) -> None:

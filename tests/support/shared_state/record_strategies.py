@@ -61,4 +61,5 @@ def records(draw: st.DrawFn) -> VisitorRecord:
     voice = ConversationRecord(tuple(draw(st.lists(items, max_size=6))), draw(st.floats(0, 1000)))
     text = ConversationRecord(tuple(draw(st.lists(items, max_size=3))))
     ids = tuple(draw(st.lists(message_ids, max_size=3)))
-    return VisitorRecord(voice, text, draw(preferences), accepted_messages=ids)
+    due_at = draw(st.floats(0, 1e11))
+    return VisitorRecord(voice, text, draw(preferences), accepted_messages=ids, reply_due_at=due_at)

@@ -1,4 +1,4 @@
-"""Settings of embedded servers by address, and of their sessions."""
+"""Settings of servers by address: embedded servers with their sessions, and Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from voicechat.config.groups.limit_settings import AUTO_SESSIONS, MAX_OFFLINE_SE
 from voicechat.config.settings import ServerKind, Settings, SettingsError
 
 CANARY = "sk-address-canary"
-MUST_BE = "OFFLINE_URL must be up to 16 addresses like ws://host:8765 between commas; a key belongs in OFFLINE_KEY."
+MUST_BE = (
+    "OFFLINE_URL must be up to 16 addresses between commas: ws:// with host and port like ws://host:8765, or wss:// "
+    "with host; a key belongs in OFFLINE_KEY."
+)
 
 
 def offline_urls(text: str) -> tuple[str, ...]:
@@ -24,8 +27,8 @@ def offline_urls(text: str) -> tuple[str, ...]:
         ("", ()),
         ("ws://h:8765", ("ws://h:8765/v1/realtime",)),
         ("ws://h:8765/v1/realtime", ("ws://h:8765/v1/realtime",)),
-        ("http://h:8765/, https://v.example/two/v1", ("ws://h:8765/v1/realtime", "wss://v.example/two/v1/realtime")),
-        ("ws://h , ws://h/v1,,ws://[::1]:1", ("ws://h/v1/realtime", "ws://[::1]:1/v1/realtime")),
+        ("ws://h:8765/, wss://v.example/two/v1", ("ws://h:8765/v1/realtime", "wss://v.example/two/v1/realtime")),
+        ("wss://h , WSS://h/v1,,ws://[::1]:1", ("wss://h/v1/realtime", "ws://[::1]:1/v1/realtime")),
     ],
 )
 def test_addresses_are_completed_and_kept_once(given: str, urls: tuple[str, ...]) -> None:
@@ -38,16 +41,21 @@ def test_addresses_are_completed_and_kept_once(given: str, urls: tuple[str, ...]
         "h:8765",
         "ftp://h",
         "ws://",
+        "ws://h",
+        "ws://h:8765,ws://h",
+        "ws://:8765",
+        "http://h:8765",
+        "https://h",
         "ws://h:99999",
         "ws://h:0",
-        "ws://h/realtime",
-        "ws://h ws://g",
-        "ws://h,ws://h:x",
-        f"ws://user:{CANARY}@h",
-        f"ws://h?key={CANARY}",
-        f"ws://h#{CANARY}",
+        "ws://h:1/realtime",
+        "ws://h:1 ws://g:1",
+        "ws://h:1,ws://h:x",
+        f"ws://user:{CANARY}@h:1",
+        f"ws://h:1?key={CANARY}",
+        f"ws://h:1#{CANARY}",
         ",",
-        ",".join(f"ws://h{number}" for number in range(MAX_OFFLINE_SERVERS + 1)),
+        ",".join(f"ws://h{number}:1" for number in range(MAX_OFFLINE_SERVERS + 1)),
     ],
 )
 def test_other_addresses_are_one_sentence_without_them(given: str) -> None:
@@ -90,3 +98,23 @@ def test_other_sessions_are_one_sentence(given: str) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_env({"OFFLINE_SESSIONS": given})
     assert str(refused.value) == "OFFLINE_SESSIONS must be auto or a whole number from 1 to 1000."
+
+
+@pytest.mark.parametrize(
+    "given", ["redis://h", "redis://h/", "redis://u:p@h:6379/12", "rediss://[::1]:1/0", "unix:///run/redis.sock?db=2"]
+)
+def test_address_of_redis_is_kept(given: str) -> None:
+    assert Settings.from_env({"REDIS_URL": given}).scale.redis_url == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("http://x", "redis://", "redis://h:x", "redis://h:6379/abc", "redis://h/1/2", "rediss://h/-1", "unix://"),
+        f"redis://:{CANARY}@h/abc",
+    ],
+)
+def test_address_that_redis_cannot_have_is_one_sentence_without_it(given: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({"REDIS_URL": given})
+    assert str(refused.value) == "REDIS_URL must be an address like redis://host:6379/0 or unix:///run/redis.sock."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from voicechat.config.settings import Settings
 from voicechat.pictures.server_sight import (
     PictureSupport,
     Sight,
@@ -12,6 +13,7 @@ from voicechat.pictures.server_sight import (
     sight_of,
 )
 from voicechat.protocol.endpoint import Endpoint, ServerKind
+from voicechat.ui.widgets.pictures import picture_settings_script
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,22 @@ def test_error_about_a_picture_is_recognized(event_id: str, error: dict[str, str
 def test_unfit_picture_says_nothing_of_others() -> None:
     assert not is_refusal_of_all_pictures({"message": "The image is too large."})
     assert is_refusal_of_all_pictures({"message": "The models of this server cannot see images."})
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_blind"),
+    [
+        ({}, True),
+        ({"OFFLINE_URL": "ws://10.0.0.5:8765"}, True),
+        ({"STT_URL": "http://10.0.0.5"}, True),
+        ({"LLM_URL": "http://127.0.0.1:11434"}, False),
+        ({"OFFLINE_URL": "ws://10.0.0.5:8765", "LLM_URL": "http://10.0.0.6"}, False),
+        ({"OPENAI_API_KEY": "sk-operator"}, False),
+    ],
+)
+def test_embedded_server_sees_only_with_a_language_model_at_an_address(
+    variables: dict[str, str], is_blind: bool
+) -> None:
+    settings = Settings.from_env(variables)
+    assert (sight_of(settings.endpoint("ws://127.0.0.1:1")) is Sight.BLIND) == is_blind
+    assert f'"embeddedServerIsBlind": {str(is_blind).lower()}' in picture_settings_script(settings)

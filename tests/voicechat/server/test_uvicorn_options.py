@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import logging
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -91,3 +93,27 @@ def test_startup_with_other_parameters_is_left_as_it_is(monkeypatch: pytest.Monk
     with pytest.raises(DependencyChanged, match="parameters"):
         uvicorn_options.install()
     assert vars(uvicorn.Server)["startup"] is changed
+
+
+async def test_end_of_a_server_with_an_open_stream_logs_no_error(
+    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+) -> None:
+    async def stream_forever(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"on", "more_body": True})
+        await asyncio.Event().wait()
+
+    config = uvicorn.Config(stream_forever, port=unused_tcp_port, lifespan="off", log_config=None)
+    uvicorn_options.set_options(config)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"on")
+    await server.shutdown()
+    await reader.read()
+    writer.close()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

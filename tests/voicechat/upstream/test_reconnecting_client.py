@@ -39,13 +39,13 @@ def test_renewal_times_are_late_in_the_lifetime(life_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", [None, "reply_failed", Notice.SERVER_SILENT, Notice.AWAITING_SERVER, Failure.LOADING]
+    "before", [None, "reply_failed", Notice.SERVER_SILENT, Notice.AWAITING_SERVER, Notice.AWAITING_MODELS]
 )
 @pytest.mark.parametrize(
     ("action", "shown"),
     [
         (Retry(0.5), None),
-        (Retry(0.5, awaits_models=True), Failure.LOADING),
+        (Retry(0.5, awaits_models=True), Notice.AWAITING_MODELS),
         (Retry(0.5, awaits_server=True), Failure.EMBEDDED_UNREACHABLE),
         (Retry(2.0, awaits_slot=True), Notice.AWAITING_SERVER),
         (Renew(), Notice.RENEWING),

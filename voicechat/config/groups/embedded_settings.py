@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from network.base_urls import parse_base_url
-from network.hosts import is_private_host
+from network.hosts import is_loopback_host, is_private_host
 from voicechat.config.env_values import IgnoreCase, Key, LlmChoice, SettingsError, setting, variable_of
 from voicechat.config.settings_base import SettingsBase
 from voicechat.protocol.endpoint import to_realtime_url
@@ -20,11 +20,16 @@ OFFLINE_PATH = "/v1/realtime"
 
 
 def _offline_server_url(text: str) -> str:
-    """Return the WebSocket address of an embedded server. Raises `ValueError`."""
+    """Return the WebSocket address of an embedded server. Raises `ValueError`.
+
+    Without TLS it needs a port: an embedded server never listens at port 80. With TLS a proxy in front has port 443.
+    """
     parts = urlsplit(text)
+    has_port = parts.port is not None or parts.scheme.lower() == "wss"
     is_plain = text.isprintable() and " " not in text and not ("@" in parts.netloc or parts.query or parts.fragment)
     url = to_realtime_url(text)
-    if not is_plain or not urlsplit(url).path.endswith(OFFLINE_PATH):
+    is_websocket = parts.scheme.lower() in ("ws", "wss")
+    if not (is_plain and is_websocket and has_port) or not urlsplit(url).path.endswith(OFFLINE_PATH):
         raise ValueError("not the address of an embedded server")
     return url
 
@@ -40,8 +45,8 @@ def _parse_offline_urls(value: object, info: ValidationInfo) -> object:
         urls = ()
     if not 0 < len(urls) <= MAX_OFFLINE_SERVERS:
         raise SettingsError(
-            f"{variable_of(info)} must be up to {MAX_OFFLINE_SERVERS} addresses like ws://host:8765 between commas; "
-            "a key belongs in OFFLINE_KEY."
+            f"{variable_of(info)} must be up to {MAX_OFFLINE_SERVERS} addresses between commas: ws:// with host and "
+            "port like ws://host:8765, or wss:// with host; a key belongs in OFFLINE_KEY."
         )
     return urls
 
@@ -77,7 +82,7 @@ class EndpointScope(Enum):
 
 
 class ServiceUse(StrEnum):
-    """What of a conversation leaves the server for the operator's endpoints."""
+    """What of a conversation leaves the server for the operator's endpoints and embedded servers elsewhere."""
 
     NONE = ""
     NETWORK = "network"
@@ -85,7 +90,12 @@ class ServiceUse(StrEnum):
     TEXT = "text"
     """Text goes to a public address."""
     VOICE = "voice"
-    """The sound of the visitor's voice goes to a public address."""
+    """The sound of the visitor's voice goes to a public address; or text does, and the sound to a private one."""
+
+
+def _is_elsewhere(url: str) -> bool:
+    """Return whether an address is set, and is not this computer's."""
+    return bool(url) and not is_loopback_host((urlsplit(url).hostname or "").rstrip("."))
 
 
 def _endpoint_scope(url: str) -> EndpointScope:
@@ -199,10 +209,13 @@ class EmbeddedServerSettings(SettingsBase):
 
     @property
     def service_use(self) -> ServiceUse:
-        """What of a conversation goes to the endpoints."""
-        if self.stt_scope is EndpointScope.PUBLIC:
+        """What of a conversation goes to the endpoints, and to embedded servers on other computers."""
+        servers = [url for url in self.offline_url if _is_elsewhere(url)]
+        sound = {self.stt_scope, *map(_endpoint_scope, servers)}
+        text = {self.llm_scope, self.tts_scope}
+        if EndpointScope.PUBLIC in sound:
             return ServiceUse.VOICE
-        if EndpointScope.PUBLIC in (self.llm_scope, self.tts_scope):
-            return ServiceUse.TEXT
-        is_here = {self.llm_scope, self.stt_scope, self.tts_scope} == {EndpointScope.NONE}
-        return ServiceUse.NONE if is_here else ServiceUse.NETWORK
+        if EndpointScope.PUBLIC in text:
+            # A page that says TEXT promises that the voice stays on this server.
+            return ServiceUse.VOICE if servers or _is_elsewhere(self.stt_url) else ServiceUse.TEXT
+        return ServiceUse.NONE if sound | text == {EndpointScope.NONE} else ServiceUse.NETWORK

@@ -18,6 +18,7 @@ MAX_REPLICAS = 10_000
 """Replicas of a deployment, at most."""
 MAX_WORKERS = 64
 """Replicas on one computer, at most."""
+_DATABASE = re.compile(r"/?|/[0-9]{1,5}")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
@@ -26,7 +27,10 @@ def _validate_redis_url(value: str, info: ValidationInfo) -> str:
     try:
         parts = urlsplit(value)
         parts.port  # noqa: B018 raises ValueError for a port that is not a number
-        is_valid = parts.scheme in REDIS_SCHEMES and bool(parts.path if parts.scheme == "unix" else parts.hostname)
+        if parts.scheme == "unix":
+            is_valid = bool(parts.path)
+        else:  # the client would use database 0 in place of one that is not a number
+            is_valid = parts.scheme in REDIS_SCHEMES and bool(parts.hostname) and bool(_DATABASE.fullmatch(parts.path))
     except ValueError:
         is_valid = False
     if value and not (is_valid and len(value) <= MAX_REDIS_URL_CHARS):

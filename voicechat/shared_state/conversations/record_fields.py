@@ -8,6 +8,7 @@ is left out, and so are the pixels of pictures.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ def build_changes(before: StoredState | None, record: VisitorRecord) -> FieldCha
         {
             "preferences": record.preferences.to_json(),
             "accepted_messages": record.accepted_messages[-MAX_ACCEPTED_MESSAGES:],
+            **({"reply_due_at": record.reply_due_at} if record.reply_due_at else {}),
         }
     )
     written = voice_written | text_written
@@ -150,7 +152,10 @@ def parse_fields(fields: Mapping[str, bytes]) -> VisitorRecord:
     if not all(isinstance(each, str) and _MESSAGE_ID.fullmatch(each) for each in accepted):
         raise ValueError("not an id of a message")
     preferences = CallPreferences.from_json(page.get("preferences"))
-    return VisitorRecord(voice, text, preferences, accepted_messages=tuple(accepted))
+    due_at = page.get("reply_due_at", 0.0)  # records of an older version have none
+    if isinstance(due_at, bool) or not isinstance(due_at, int | float) or not 0 <= due_at < math.inf:
+        raise ValueError("not a time")
+    return VisitorRecord(voice, text, preferences, accepted_messages=tuple(accepted), reply_due_at=float(due_at))
 
 
 def _parse_conversation(name: str, numbers: object, fields: Mapping[str, bytes]) -> ConversationRecord:

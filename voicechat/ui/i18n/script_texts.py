@@ -134,8 +134,8 @@ SCRIPT_TEXTS: TranslationTable = {
         "伺服器沒有回應，正在等它恢復…",
     ),
     "server_draining": (
-        "The server restarts soon. New calls are possible again in a moment.",
-        "伺服器即將重新啟動，稍後就能再通話。",
+        "The server is being shut down. When it is back, this page goes on by itself.",
+        "伺服器正要關閉，等它恢復後，這個網頁會自動接著繼續。",
     ),
     "server_moving": (
         "Another server takes over. The conversation goes on there in a moment.",

@@ -261,6 +261,10 @@ CALL_NOTICE_TEXTS: TranslationTable = {
         "這台伺服器看不到這張圖片，只送出了文字。",
     ),
     "internal_error": ("The app had an error. Call again to continue.", "程式發生問題，請重新撥打，繼續對話。"),
+    "awaiting_models": (
+        "The voice models are loading. The call goes on by itself as soon as they are ready.",
+        "語音模型正在載入，好了之後通話會自動繼續。",
+    ),
     "loading": ("The voice models are still loading. Try again in a few seconds.", "語音模型還在載入，請過幾秒再試。"),
 }
 
@@ -304,6 +308,10 @@ CHAT_NOTICE_TEXTS: TranslationTable = {
     ),
     "server_error": ("The server had a problem. Connect again in a moment.", "伺服器發生問題，請稍後再連線。"),
     "server_busy": ("All chat slots are in use. Try again in a moment.", "目前文字對話名額已滿，請稍後再試。"),
+    "awaiting_models": (
+        "The voice models are loading. The chat goes on by itself as soon as they are ready.",
+        "語音模型正在載入，好了之後對話會自動繼續。",
+    ),
     "closing_soon": (
         "The server is closing for maintenance: this chat ends within {seconds} seconds.",
         "伺服器即將停機維護，這段對話會在 {seconds} 秒內結束。",

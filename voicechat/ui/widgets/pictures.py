@@ -34,7 +34,12 @@ def picture_settings_script(settings: Settings) -> str:
     """Return the script that tells the page what it may do with pictures."""
     mode = settings.pictures.images if settings.may_show_pictures else ImageMode.OFF
     count = min(settings.pictures.max_images, MAX_PICTURES_PER_MESSAGE)
-    values = {"mode": mode.value, "bytes": settings.pictures.max_image_bytes, "count": count}
+    values = {
+        "mode": mode.value,
+        "bytes": settings.pictures.max_image_bytes,
+        "count": count,
+        "embeddedServerIsBlind": settings.embedded_server_is_blind,
+    }
     return f"window.voicePictureSettings = {json.dumps(values)};"
 
 

@@ -38,6 +38,15 @@ def test_server_words_are_text_and_never_html() -> None:
         ({"LLM_URL": "https://api.groq.com/openai/v1"}, "offline_text", "Your voice stays on this server. Text"),
         ({"TTS_URL": "https://api.openai.com"}, "offline_text", "Your voice stays on this server. Text"),
         ({"STT_URL": "https://api.openai.com", "LLM_URL": "http://10.0.0.5"}, "offline_voice", "Your voice goes to"),
+        ({"OFFLINE_URL": "ws://127.0.0.1:8765, ws://localhost:8766, ws://[::1]:8767"}, "offline", "goes nowhere else."),
+        ({"OFFLINE_URL": "ws://10.0.0.5:8765"}, "offline_network", "operator&#x27;s own network"),
+        ({"OFFLINE_URL": "ws://127.0.0.1:8765,ws://offline:8765"}, "offline_network", "operator&#x27;s own network"),
+        ({"OFFLINE_URL": "ws://198.51.100.9.example:8765"}, "offline_voice", "services that its operator has chosen"),
+        ({"OFFLINE_URL": "ws://127.0.0.1:1,wss://voice.example"}, "offline_voice", "Your voice goes to this page"),
+        ({"OFFLINE_URL": "ws://8.8.8.8:8765", "LLM_URL": "http://10.0.0.5"}, "offline_voice", "Your voice goes to"),
+        ({"OFFLINE_URL": "ws://10.0.0.5:8765", "LLM_URL": "https://api.groq.com"}, "offline_voice", "Your voice goes"),
+        ({"STT_URL": "http://10.0.0.5", "LLM_URL": "https://api.groq.com"}, "offline_voice", "Your voice goes to"),
+        ({"STT_URL": "http://127.0.0.1:1", "LLM_URL": "https://api.groq.com"}, "offline_text", "Your voice stays on"),
         ({"OPENAI_API_KEY": "sk-operator"}, "other", "Your voice goes to this page"),
     ],
 )
@@ -45,4 +54,4 @@ def test_title_tells_what_leaves_the_server(variables: dict[str, str], server: s
     name = Settings.from_env(variables).endpoint("ws://127.0.0.1:1").name
     shown = render_status_bar("idle", None, "Ready.", name, "en")
     assert f'data-server="{server}"' in shown and title in shown
-    assert all(host not in shown for host in ("127.0.0.1", "groq", "10.0.0.5"))
+    assert all(host not in shown for host in ("127.0.0.1", "groq", "10.0.0.5", "8.8.8.8", "voice.example"))

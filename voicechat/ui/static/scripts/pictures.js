@@ -5,14 +5,14 @@
   const text = window.voiceTexts;
   const root = document.documentElement;
   const TABS = ["voice", "text"];
-  const { mode, count: maxCount } = window.voicePictureSettings;
+  const { mode, count: maxCount, embeddedServerIsBlind } = window.voicePictureSettings;
   const drafts = { voice: [], text: [] }; // { id, file, isFine, alt, name, url, state, ready }
   const { randomId } = window.voiceStorage;
   const UPLOAD_TIMEOUT_MS = 30000;
 
   const currentTab = () => (root.dataset.tab === "text" ? "text" : "voice");
   const server = (tab) => document.querySelector(tab === "voice" ? "#status [data-server]" : "#text-status [data-server]")?.dataset.server ?? "";
-  const isBlind = (tab) => mode === "auto" && server(tab) === "offline"; // the built-in models only read
+  const isBlind = (tab) => mode === "auto" && embeddedServerIsBlind && server(tab).startsWith("offline"); // the built-in models only read
   const note = (tab, words) => {
     const line = document.querySelector(`#${tab}-pictures p`);
     if (line && line.textContent !== words) line.textContent = words;
