@@ -31,8 +31,6 @@ WEBRTC_CALLS = (0, 5, 8)
 """Calls over WebRTC; the others are over a WebSocket, where each sample counts."""
 FIELDS_BESIDE_MESSAGES = 5
 """Fields of a stored conversation beside its messages: header, page, and the three plain ones."""
-STABLE_LOOKS = 4
-"""Looks at Redis, a second apart, after which a conversation is written: each replica writes once a second."""
 
 
 class FaultedCalls:
@@ -76,18 +74,19 @@ class FaultedCalls:
             await asyncio.to_thread(each.app.wait_for_health, lambda health: health["shared_state"] == state)
 
     async def wait_until_stored(self, census: RedisCensus) -> None:
-        """Wait until Redis has every message of every call."""
+        """Wait until Redis has every message of every call, and has been written once more since then."""
         wanted = Counter(len(call.words) + FIELDS_BESIDE_MESSAGES for call in self.calls)
-        seen: list[dict[str, tuple[int, int]]] = []
+        sizes, since = set(wanted), dict[str, int]()
 
         def has_all() -> bool:
-            seen.append(census.stored_revisions())
-            is_whole = wanted <= Counter(fields for fields, _ in seen[-1].values())
-            return is_whole and len(seen) > STABLE_LOOKS and all(look == seen[-1] for look in seen[-STABLE_LOOKS:])
+            stored = {name: found for name, found in census.stored_revisions().items() if found[0] in sizes}
+            if not wanted <= Counter(fields for fields, _ in stored.values()):
+                return False
+            for name, (_, revision) in stored.items():
+                since.setdefault(name, revision)
+            return all(revision > since[name] for name, (_, revision) in stored.items())
 
-        async with asyncio.timeout(120):
-            while not has_all():  # noqa: ASYNC110
-                await asyncio.sleep(1)  # Redis does not announce a write
+        await wait_until(has_all)
 
     async def kill(self, replica: ReplicaUnderTest) -> list[KnownCall]:
         """Kill a replica, and return its calls."""
