@@ -26,6 +26,7 @@ from voicechat.session.conversation_store import (
     VisitorRecord,
 )
 from voicechat.shared_state.redis_connection import RedisConnection, SharedStateUnavailable
+from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
 from .held_conversation import HeldConversation
@@ -52,6 +53,7 @@ class RedisConversationStore:
     def __init__(
         self,
         connection: RedisConnection,
+        names: VisitorNames,
         local: InMemoryConversationStore,
         ttl_s: float,
         *,
@@ -61,7 +63,7 @@ class RedisConversationStore:
         fetch_retries: int = FETCH_RETRIES,
     ) -> None:
         """`ttl_s`: seconds after the last change for which Redis keeps a record."""
-        self._requests = ConversationRequests(connection, ttl_s)
+        self._requests = ConversationRequests(connection, names, ttl_s)
         self._local = local
         self._ttl_s = ttl_s
         self._clock = clock
