@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from itertools import count
 
-from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
+from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateFull, SharedStateUnavailable
 from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_scripts import ERASE, FORGET_OWNER, PLAIN_FIELDS, TAKE_OVER, WRITE, ScriptOutcome
@@ -92,19 +92,25 @@ class ConversationRequests:
     async def write(self, held: HeldConversation, changes: FieldChanges) -> bool:
         """Write the changes; return False when Redis does not hold what they are based on.
 
-        Raises `ConversationFenced`.
+        Raises `ConversationFenced`, and `SharedStateFull`, after which Redis holds what it did.
         """
         is_whole = held.stored is None
         if is_whole:  # else Redis was not emptied: it holds what the changes are based on
             await self._agree_again()
         base = -1 if is_whole else held.revision
         sealed = {name: held.seal.seal(name, text.encode("utf-8", "replace")) for name, text in changes.written.items()}
+        before = held.stored, held.may_be_stored, held.revision
         held.stored = None  # unknown until Redis has answered
         held.may_be_stored = True
         held.revision += 1
         limits: list[Argument] = [base, self._ttl_ms, MAX_PAGES_PER_OWNER, self._connection.key("conversation", "")]
         values = [len(changes.removed), *changes.removed, *(part for pair in sealed.items() for part in pair)]
-        if await self._run(held, WRITE, [*limits, *values]) is ScriptOutcome.BASE_MISSING:
+        try:
+            outcome = await self._run(held, WRITE, [*limits, *values])
+        except SharedStateFull:
+            held.stored, held.may_be_stored, held.revision = before
+            raise
+        if outcome is ScriptOutcome.BASE_MISSING:
             return False
         written = sum(map(len, sealed.values()))
         held.byte_count = written if is_whole else held.byte_count + written
