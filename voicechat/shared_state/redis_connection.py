@@ -128,7 +128,7 @@ class RedisConnection:
         return await self.request(lambda _: script(keys=list(keys), args=list(arguments)))
 
     async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
-        """Return what `ask` gets from the client. Raises `SharedStateUnavailable`; `SharedStateFull` is no outage."""
+        """Return what `ask` gets from the client. Raises `SharedStateUnavailable`; `SharedStateFull` closes nothing."""
         self._raise_if_open()
         async with self._slots:
             self._raise_if_open()

@@ -1,4 +1,4 @@
-"""Full Redis: its memory is used up, and it evicts nothing. That is no outage."""
+"""Full Redis: its memory is used up, and it evicts nothing. Replicas do not take that for an outage."""
 
 from __future__ import annotations
 
