@@ -184,7 +184,9 @@ async def measure_exchange(
 
 async def measure_conversation(rounds: int, redis: LocalServer, connection: RedisConnection, *, quick: bool) -> StepRow:
     """Measure a new message: in the conversation, and with its write to Redis, which no call waits for."""
-    store = RedisConversationStore(connection, InMemoryConversationStore(KEPT_S), KEPT_S)
+    store = RedisConversationStore(
+        connection, VisitorNames(connection, b"benchmark"), InMemoryConversationStore(KEPT_S), KEPT_S
+    )
     pages = PageResume(store)
     visitor, key = Visitor(), resume_key("0" * 64, "benchmark")
     await pages.fetch(key, visitor)

@@ -298,7 +298,7 @@ def create_conversation_store(settings: Settings, shared: SharedServices | None)
         return local
     from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 
-    return RedisConversationStore(shared.connection, local, ttl_s)
+    return RedisConversationStore(shared.connection, shared.names, local, ttl_s)
 
 
 def build_asgi_app(application: Application) -> FastAPI:

@@ -39,6 +39,7 @@ if not settling then
   ended = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', before_now)
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', before_now)
 end
+redis.call('ZREM', KEYS[2], me) -- a script that has removed something may write in a full Redis: all this is small
 redis.call('ZADD', KEYS[2], string.format('%.0f', now + request.lease_ms), me)
 local replicas = redis.call('ZCARD', KEYS[2])
 if settling then replicas = math.max(replicas, request.replicas) end

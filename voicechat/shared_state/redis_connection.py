@@ -19,7 +19,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from voicechat.config.env_values import SettingsError
 from voicechat.logs import error_location
@@ -45,7 +45,7 @@ BREAKER_S = 2.0
 PING_INTERVAL_S = 1.0
 """Seconds between two checks of whether Redis answers."""
 WARNING_INTERVAL_S = 60.0
-"""Seconds between two warnings of an unreachable Redis."""
+"""Seconds between two warnings of an unreachable Redis, and of a full one."""
 
 Argument = str | bytes | int | float
 Listener = Callable[[bytes], None]
@@ -68,6 +68,10 @@ class SharedStateUnavailable(Exception):
     """Redis did not answer in time, or did not answer a moment ago."""
 
 
+class SharedStateFull(SharedStateUnavailable):
+    """Redis has no memory left, and has changed nothing. It still answers, reads and erases."""
+
+
 class RedisConnection:
     """Connection of one replica to Redis. For one event loop."""
 
@@ -83,7 +87,7 @@ class RedisConnection:
         """Failures since the newest answer."""
         self._open_until = -BREAKER_S
         """Time until which the breaker lets no request through."""
-        self._warned_at = -WARNING_INTERVAL_S
+        self._warned_at = self._warned_full_at = -WARNING_INTERVAL_S
         self._scripts: dict[str, AsyncScript] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._on_return: list[Callable[[], Awaitable[None]]] = []
@@ -124,17 +128,23 @@ class RedisConnection:
         return await self.request(lambda _: script(keys=list(keys), args=list(arguments)))
 
     async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
-        """Return what `ask` gets from the client. Raises `SharedStateUnavailable`."""
+        """Return what `ask` gets from the client. Raises `SharedStateUnavailable`; `SharedStateFull` closes nothing."""
         self._raise_if_open()
         async with self._slots:
             self._raise_if_open()
+            full = False
             try:
                 async with lag_tolerant_timeout(REQUEST_TIMEOUT_S):
                     result = await ask(self._client)
+            except OutOfMemoryError:
+                full = True
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_failure(error)
                 raise SharedStateUnavailable from None
         await self._note_success()
+        if full:
+            self._warn_full()
+            raise SharedStateFull
         return result
 
     def _raise_if_open(self) -> None:
@@ -150,6 +160,12 @@ class RedisConnection:
         if now - self._warned_at >= WARNING_INTERVAL_S:
             self._warned_at = now
             log.warning("shared state: redis does not answer error=%s", error_location(error))
+
+    def _warn_full(self) -> None:
+        now = self._clock()
+        if now - self._warned_full_at >= WARNING_INTERVAL_S:
+            self._warned_full_at = now
+            log.warning("shared state: redis is full")
 
     async def _note_success(self) -> None:
         self._failures, self._open_until = 0, -BREAKER_S

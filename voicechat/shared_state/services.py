@@ -25,7 +25,7 @@ class SharedServices:
         self.connection = connection
         self.replica_id = secrets.token_hex(8)
         """Random name of this process."""
-        names = VisitorNames(connection, deployment_secret(settings))
+        self.names = names = VisitorNames(connection, deployment_secret(settings))
         limits = ConcurrencyLimits.from_settings(settings)
         self.admission = SharedAdmissionController(
             limits,

@@ -32,6 +32,7 @@ MAX_SUMS_PER_REQUEST = 200
 """Sums in one request, so that Redis is not busy with it for long."""
 
 EXCHANGE_SCRIPT = """
+redis.call('PERSIST', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'NX')
 local answers = {redis.call('GET', KEYS[1])}
 local at = 3
@@ -52,7 +53,8 @@ return answers
 """
 """Raise the given parts of some sums, never lower them, and return all parts of these sums.
 
-The first key holds a random id of the contents: another id means that Redis has lost everything since.
+The first key holds a random id of the contents: another id means that Redis has lost everything since. PERSIST changes
+nothing, but after such a command a full Redis takes the rest of a script: sums are small.
 """
 
 KeyedSum = tuple[str, SharedSum]

@@ -12,8 +12,11 @@ from voicechat.config.settings import Settings
 from .redis_connection import RedisConnection
 
 NAME_CHARS = 16
-SECRET_SCRIPT = "redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])"
-"""Keep a secret unless there is one, and return the one that is kept."""
+SECRET_SCRIPT = """
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SET', KEYS[1], ARGV[1]) end
+return redis.call('GET', KEYS[1])
+"""
+"""Keep a secret unless there is one, and return the one that is kept. A full Redis returns it too."""
 
 
 def deployment_secret(settings: Settings) -> bytes:

@@ -31,13 +31,13 @@ class RedisProcess:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Start an empty server, and wait until it accepts connections."""
+    def start(self, *more: str) -> None:
+        """Start an empty server with more options, and wait until it accepts connections."""
         executable = shutil.which("redis-server")
         assert executable, "No redis-server: run ./test.sh, which installs it."
         options = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--loglevel", "warning")
         self._process = subprocess.Popen(
-            [executable, "--port", str(self.port), "--dir", str(self.folder), *options],
+            [executable, "--port", str(self.port), "--dir", str(self.folder), *options, *more],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -71,10 +71,10 @@ class RedisProcess:
 
 
 @contextmanager
-def running_redis(folder: Path) -> Iterator[RedisProcess]:
-    """Run a Redis server until the block ends."""
+def running_redis(folder: Path, *more: str) -> Iterator[RedisProcess]:
+    """Run a Redis server with more options until the block ends."""
     server = RedisProcess(folder)
-    server.start()
+    server.start(*more)
     try:
         yield server
     finally:

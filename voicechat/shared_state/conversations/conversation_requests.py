@@ -6,10 +6,10 @@ import secrets
 from dataclasses import dataclass, field
 from itertools import count
 
-from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
+from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateFull, SharedStateUnavailable
+from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_scripts import ERASE, FORGET_OWNER, PLAIN_FIELDS, TAKE_OVER, WRITE, ScriptOutcome
-from .conversation_seal import hash_name
 from .held_conversation import HeldConversation
 from .record_fields import MAX_RECORD_FIELDS, FieldChanges
 
@@ -48,9 +48,10 @@ class TakenOver:
 class ConversationRequests:
     """Requests of one replica. Each raises `SharedStateUnavailable` without an answer."""
 
-    def __init__(self, connection: RedisConnection, ttl_s: float) -> None:
+    def __init__(self, connection: RedisConnection, names: VisitorNames, ttl_s: float) -> None:
         """`ttl_s`: seconds after the last change for which Redis keeps a record."""
         self._connection = connection
+        self._names = names
         self._ttl_ms = round(1000 * ttl_s)
         self._replica = secrets.token_hex(8)
         self._numbers = count(1)
@@ -70,6 +71,7 @@ class ConversationRequests:
 
         `age_s`: seconds since the page was opened; 0: now.
         """
+        await self._agree_again()
         seconds, microseconds = await self._connection.request(lambda client: client.time())
         latest = 1000 * seconds + microseconds // 1000 + TAKE_OVER_MS
         answer = await self._connection.run_script(
@@ -90,17 +92,25 @@ class ConversationRequests:
     async def write(self, held: HeldConversation, changes: FieldChanges) -> bool:
         """Write the changes; return False when Redis does not hold what they are based on.
 
-        Raises `ConversationFenced`.
+        Raises `ConversationFenced`, and `SharedStateFull`, after which Redis holds what it did.
         """
         is_whole = held.stored is None
+        if is_whole:  # else Redis was not emptied: it holds what the changes are based on
+            await self._agree_again()
         base = -1 if is_whole else held.revision
         sealed = {name: held.seal.seal(name, text.encode("utf-8", "replace")) for name, text in changes.written.items()}
+        before = held.stored, held.may_be_stored, held.revision
         held.stored = None  # unknown until Redis has answered
         held.may_be_stored = True
         held.revision += 1
         limits: list[Argument] = [base, self._ttl_ms, MAX_PAGES_PER_OWNER, self._connection.key("conversation", "")]
         values = [len(changes.removed), *changes.removed, *(part for pair in sealed.items() for part in pair)]
-        if await self._run(held, WRITE, [*limits, *values]) is ScriptOutcome.BASE_MISSING:
+        try:
+            outcome = await self._run(held, WRITE, [*limits, *values])
+        except SharedStateFull:
+            held.stored, held.may_be_stored, held.revision = before
+            raise
+        if outcome is ScriptOutcome.BASE_MISSING:
             return False
         written = sum(map(len, sealed.values()))
         held.byte_count = written if is_whole else held.byte_count + written
@@ -109,6 +119,7 @@ class ConversationRequests:
 
     async def erase(self, held: HeldConversation) -> None:
         """Erase the record. Raises `ConversationFenced`."""
+        await self._names.agree()
         held.revision += 1
         await self._run(held, ERASE, [self._ttl_ms])
 
@@ -123,6 +134,7 @@ class ConversationRequests:
 
     async def forget_owner(self, owner: str) -> dict[str, int]:
         """Erase all records of a browser; return their names, each with its new epoch."""
+        await self._agree_again()
         arguments: list[Argument] = [f"{self._replica}.0", self._ttl_ms, self._connection.key("conversation", "")]
         erased = await self._connection.run_script(FORGET_OWNER, [self._owner_key(owner), self.channel], arguments)
         return {decode(name): int(epoch) for name, epoch in zip(erased[::2], erased[1::2], strict=True)}
@@ -130,8 +142,13 @@ class ConversationRequests:
     def _conversation_key(self, held: HeldConversation) -> str:
         return self._connection.key("conversation", held.seal.name)
 
+    async def _agree_again(self) -> None:
+        """Agree with the other replicas on the names of browsers: Redis may have been restarted empty."""
+        self._names.renew()
+        await self._names.agree()
+
     def _owner_key(self, owner: str) -> str:
-        return self._connection.key("conversation-owner", hash_name("owner", owner))
+        return self._connection.key("conversation-owner", self._names.name(f"conversation owner {owner}"))
 
 
 def decode(word: bytes) -> str:

@@ -4,6 +4,9 @@ A conversation is a hash with sealed fields and three plain ones. `epoch`: ms of
 one more than the epoch before; a replica with an older one is refused. `holder`: replica and number of its take-over.
 `revision`: number of the newest write, so that a delayed one changes nothing.
 
+In a full Redis (`noeviction`) a script may write after its first command that removes: erasures, and the take-over of a
+stored conversation, begin with one. `WRITE` begins with a HSET, and is refused as a whole.
+
 Each script returns a list. Its first element is the outcome, except for `FORGET_OWNER`.
 """
 
@@ -41,6 +44,7 @@ local epoch = before
 if holder ~= ARGV[1] then
   if ARGV[3] ~= '0' and before >= claimed then return {-1, holder} end
   epoch = math.max(before + 1, claimed)
+  if before > 0 then redis.call('HDEL', KEYS[1], 'revision') end
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'holder', ARGV[1], 'revision', 0)
   if before == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
   redis.call('ZADD', KEYS[3], now, ARGV[2])
@@ -64,8 +68,9 @@ if base >= 0 then
   if stored_epoch ~= epoch or stored_revision ~= base then return {-2} end
 else
   if stored_epoch == epoch and stored_revision >= revision then return {-2} end
-  redis.call('DEL', KEYS[1])
 end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[3])
+if base < 0 then redis.call('DEL', KEYS[1]) end
 local first = 10 + ARGV[9]
 for i = 10, first - 1 do redis.call('HDEL', KEYS[1], ARGV[i]) end
 for i = first, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end

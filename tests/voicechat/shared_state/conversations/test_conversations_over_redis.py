@@ -24,6 +24,7 @@ from voicechat.shared_state.conversations.conversation_seal import ConversationS
 from voicechat.shared_state.conversations.record_fields import parse_fields
 from voicechat.shared_state.conversations.redis_conversation_store import RedisConversationStore
 from voicechat.shared_state.redis_connection import RedisConnection
+from voicechat.shared_state.visitor_names import VisitorNames
 
 TOKEN = "Qx7CanaryToken9Yd" + "0123456789abcdef" * 3
 OWNER = "browser Qx7CanaryCookie1Hb"
@@ -34,7 +35,8 @@ class RealReplica:
 
     def __init__(self, server: RedisProcess) -> None:
         self.connection = RedisConnection.open(server.url, "voice")
-        self.store = RedisConversationStore(self.connection, InMemoryConversationStore(TTL_S), TTL_S)
+        names = VisitorNames(self.connection, b"a secret of the settings")
+        self.store = RedisConversationStore(self.connection, names, InMemoryConversationStore(TTL_S), TTL_S)
         self.pages = PageResume(self.store)
 
     async def open_page(self, key: ResumeKey) -> Visitor:
