@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder
 from tests.support.app.prometheus_samples import parse_metrics
-from tests.support.realtime.fake_turn_server import TURN_S, TurnServer
+from tests.support.scale.fake_turn_server import TURN_S, TurnServer
 from tests.support.scale.known_call import KnownCall, stored_words, wait_until
 from tests.support.scale.replica_inspection import inspect_replica
 from tests.support.scale.replica_set import ReplicaSet, ReplicaUnderTest, running_replicas

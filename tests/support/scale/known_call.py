@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.support.load_speech import decode_opus
 from tests.support.app.gradio_page_client import GradioPageClient, TrafficRecorder
 from tests.support.app.webrtc_call_client import webrtc_call
-from tests.support.realtime.fake_turn_server import REPLY_FRAMES, TurnServer, asked_text, reply_samples, reply_text
+from tests.support.scale.fake_turn_server import REPLY_FRAMES, TurnServer, asked_text, reply_samples, reply_text
 
 FRAME_SAMPLES = 480
 RTP_SAMPLES = 960

@@ -30,7 +30,7 @@ class RedisCensus:
 
     def count_replicas(self) -> int:
         """Return how many replicas count as alive, or have not been silent for long."""
-        return int(self._ask("ZCARD", "{voice}:replicas"))
+        return int(self._ask("ZCARD", "{voice}:admission:replicas"))
 
     def admission_entries(self) -> int:
         """Return how many sessions hold a slot or wait for one."""
@@ -48,4 +48,4 @@ class RedisCensus:
 
     def count_connections(self) -> int:
         """Return the connections of all others."""
-        return len(self._ask("CLIENT", "LIST")) - 1
+        return len(self._ask("CLIENT LIST")) - 1

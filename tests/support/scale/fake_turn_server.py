@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from . import server_events
-from .fake_threaded_server import Event, ServerBehaviour, ThreadedRealtimeServer, UpstreamSession
+from tests.support.realtime import server_events
+from tests.support.realtime.fake_threaded_server import Event, ServerBehaviour, ThreadedRealtimeServer, UpstreamSession
 
 RATE = 24_000
 REPLY_FRAMES = 75
