@@ -111,6 +111,10 @@ class LoadBench:
         self.callers: list[LoadCaller] = []
         self._config: dict[str, Any] = {}
 
+    def new_page(self, config: dict[str, Any]) -> GradioPage:
+        """Return a page of the app."""
+        return GradioPage(self.url, config)
+
     async def ask(self, process: ProbedProcess, command: str) -> dict[str, Any]:
         return await asyncio.to_thread(process.ask, command)
 
@@ -122,7 +126,7 @@ class LoadBench:
             await asyncio.gather(*(one.hang_up() for one in ending))
         while len(self.callers) < count:
             made = [
-                CALLER_TYPES[self.kind](GradioPage(self.url, self._config), speaking=speaking)
+                CALLER_TYPES[self.kind](self.new_page(self._config), speaking=speaking)
                 for _ in range(min(CALLS_AT_ONCE, count - len(self.callers)))
             ]
             self.callers += made

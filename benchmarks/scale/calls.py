@@ -1,4 +1,7 @@
-"""Calls that one and two replicas behind HAProxy hold, with what everything else takes of the same computer."""
+"""Calls that one and two replicas behind HAProxy hold, with what everything else takes of the same computer.
+
+With Redis the replicas also keep every conversation there, as they do by default.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,15 @@ from typing import Any
 import psutil
 
 from benchmarks.load import LoadBench, LoadKind
+from benchmarks.support.gradio_page import GradioPage
 from benchmarks.support.load_window import LoadRamp, LoadWindow
 from benchmarks.support.local_machine import free_port
 from benchmarks.support.probed_process import Answer, ProbedProcess, disable_gc, probed_process
 
-from .servers import LocalServer, running_haproxy
+from .servers import LocalServer, running_haproxy, running_redis
 
-REPLICAS = (1, 2)
-"""Numbers of replicas that are compared."""
+DEPLOYMENTS = ((1, False), (1, True), (2, True))
+"""Compared: the number of replicas, and whether they share their state over Redis."""
 QUICK_CALLS = 8
 """Calls of the only window of a quick run."""
 FIRST_CALLS = 16
@@ -47,14 +51,20 @@ class BenchReplicas:
 class ReplicaBench(LoadBench):
     """Replicas behind HAProxy under load, with their server and their callers. No process has a core of its own."""
 
-    def __init__(self, replicas: int, stack: ExitStack) -> None:
+    def __init__(self, replicas: int, stack: ExitStack, *, has_redis: bool) -> None:
+        self._has_redis = has_redis
         self.kind = LoadKind.WEBRTC
         behind = str(free_port())
         self.server = stack.enter_context(probed_process(["benchmarks.support.load_server", behind, "talk"]))
         ports = [free_port() for _ in range(replicas)]
         url = f"ws://127.0.0.1:{behind}/v1/realtime"
+        environment = {"REDIS_URL": ""}
+        if has_redis:
+            environment = {"REDIS_URL": f"redis://127.0.0.1:{stack.enter_context(running_redis()).port}/0"}
         started = [
-            stack.enter_context(probed_process(["benchmarks.support.probed_app", "ours", str(port), url]))
+            stack.enter_context(
+                probed_process(["benchmarks.support.probed_app", "ours", str(port), url], **environment)
+            )
             for port in ports
         ]
         self.app = BenchReplicas(started)
@@ -66,6 +76,10 @@ class ReplicaBench(LoadBench):
         """What everything but the replicas took, in each window."""
         self.memory_mb = 0.0
         """Resident memory of all replicas in the newest window."""
+
+    def new_page(self, config: dict[str, Any]) -> GradioPage:
+        """Return a page whose conversation is kept where there is a Redis."""
+        return GradioPage(self.url, config, is_resumable=self._has_redis)
 
     async def measure_window(self) -> LoadWindow:
         """Measure one cycle of the conversation in all calls, and the other processes beside it."""
@@ -102,8 +116,8 @@ def measured_shares(
     found.append(ComputerShares(**{name: round((cpu - before[name]) / seconds, 3) for name, cpu in read().items()}))
 
 
-def make_call_row(replicas: int, ramps: Sequence[LoadRamp], bench: ReplicaBench) -> dict[str, Any]:
-    """Return the results of one number of replicas. The shares of `bench` belong to the windows of all ramps."""
+def make_call_row(replicas: int, has_redis: bool, ramps: Sequence[LoadRamp], bench: ReplicaBench) -> dict[str, Any]:
+    """Return the results of one deployment. The shares of `bench` belong to the windows of all ramps."""
     windows = [window for ramp in ramps for window in ramp.windows]
     best = max(
         zip(windows, bench.shares, strict=True),
@@ -112,6 +126,7 @@ def make_call_row(replicas: int, ramps: Sequence[LoadRamp], bench: ReplicaBench)
     held = [ramp.max_calls for ramp in ramps if ramp.max_calls]
     return {
         "replicas": replicas,
+        "has_redis": has_redis,
         "calls_held": statistics.median(held) if held else None,
         "calls_least": min(held, default=None),
         "calls_most": max(held, default=None),
@@ -127,19 +142,22 @@ def make_call_row(replicas: int, ramps: Sequence[LoadRamp], bench: ReplicaBench)
 
 
 async def measure_calls(rounds: int, *, quick: bool) -> dict[str, Any]:
-    """Measure the calls of one and of two replicas, in turns, while both groups run."""
+    """Measure the calls of each deployment, in turns, while all of them run."""
     disable_gc()
-    ramps: dict[int, list[LoadRamp]] = {count: [] for count in REPLICAS}
+    ramps: dict[tuple[int, bool], list[LoadRamp]] = {deployment: [] for deployment in DEPLOYMENTS}
     with ExitStack() as stack:
-        benches = {count: ReplicaBench(count, stack) for count in REPLICAS}
+        benches = {
+            (replicas, has_redis): ReplicaBench(replicas, stack, has_redis=has_redis)
+            for replicas, has_redis in DEPLOYMENTS
+        }
         for _ in range(1 if quick else rounds):
-            for count, bench in benches.items():
+            for deployment, bench in benches.items():
                 if quick:
                     ramp = await bench.measure_once(QUICK_CALLS)
                 else:
-                    before = [one.max_calls for one in ramps[count]]
+                    before = [one.max_calls for one in ramps[deployment]]
                     first = max(1, max(before) * 7 // 8) if any(before) else FIRST_CALLS
                     ramp = await bench.ramp_up(first, is_near_limit=any(before))
-                ramps[count].append(ramp)
-        rows = [make_call_row(count, ramps[count], benches[count]) for count in REPLICAS]
+                ramps[deployment].append(ramp)
+        rows = [make_call_row(*deployment, ramps[deployment], benches[deployment]) for deployment in DEPLOYMENTS]
     return {"computer_cores": os.cpu_count(), "rows": rows}

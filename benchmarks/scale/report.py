@@ -52,16 +52,16 @@ def _shared_state_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _call_lines(part: dict[str, Any]) -> Iterator[str]:
     yield f"WebRTC calls behind HAProxy; all processes share {part['computer_cores']} cores"
     yield (
-        f"{'replicas':>8}  {'calls held':<18}{'measured':<10}{'sound':<11}{'cores: replicas':<17}{'callers':<9}"
-        f"{'server':<8}{'HAProxy':<9}{'CPU per call':<14}{'MB each'}"
+        f"{'replicas':>8}  {'Redis':<7}{'calls held':<18}{'measured':<10}{'sound':<11}{'cores: replicas':<17}"
+        f"{'callers':<9}{'server':<8}{'HAProxy':<9}{'CPU per call':<14}{'MB each'}"
     )
     for row in part["rows"]:
         held = "-"
         if row["calls_held"] is not None:
             held = f"{row['calls_held']:.0f} ({row['calls_least']}-{row['calls_most']})"
-        others = row["other_cores"]
+        others, redis = row["other_cores"], "yes" if row["has_redis"] else "no"
         yield (
-            f"{row['replicas']:>8}  {held:<18}{row['measured_calls']:<10}{row['verdict']:<11}"
+            f"{row['replicas']:>8}  {redis:<7}{held:<18}{row['measured_calls']:<10}{row['verdict']:<11}"
             f"{row['replica_cores']:<17.2f}{others['callers']:<9.2f}{others['server']:<8.2f}{others['haproxy']:<9.2f}"
             f"{row['cpu_percent_per_call']:<5.2f}%        {row['mb_per_replica']:.0f}"
             + (f"   limited by {row['limited_by']}" if row["limited_by"] else "")

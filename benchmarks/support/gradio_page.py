@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import secrets
 import string
 from contextlib import suppress
 from typing import Any
@@ -15,11 +16,12 @@ import httpx
 class GradioPage:
     """One visitor's page. It reads all outputs and keeps the last one of each event."""
 
-    def __init__(self, url: str, config: dict[str, Any]) -> None:
-        """`config`: result of `fetch_config(url)`."""
+    def __init__(self, url: str, config: dict[str, Any], *, is_resumable: bool = False) -> None:
+        """`config`: result of `fetch_config(url)`. `is_resumable`: the app keeps its conversation for another page."""
         self.url = url
         self.session = "".join(random.choices(string.ascii_lowercase + string.digits, k=11))
         self._config = config
+        self._is_resumable = is_resumable
         self._http = httpx.AsyncClient(timeout=30)  # keeps cookies, as a browser does
         self._reading_task: asyncio.Task[None] | None = None
         self._heartbeat_task: asyncio.Task[None] | None = None
@@ -94,6 +96,18 @@ class GradioPage:
             has_no_output = one["backend_fn"] and one["inputs"] and not one["outputs"]
             if has_no_output and set(one["inputs"]) <= states and self._runs_on_load(one["trigger_after"]):
                 await self.run_event(int(one["id"]), [], 0)
+        if self._is_resumable:
+            await self._present_token()
+
+    async def _present_token(self) -> None:
+        """Run the load event with a new resume token. Raises LookupError for a page without one."""
+        field = self.component(elem_id="page-token")
+        for one in self._config["dependencies"]:
+            if field in one["inputs"] and any(name == "load" for _, name in one["targets"]):
+                values = [secrets.token_hex(32) if given == field else None for given in one["inputs"]]
+                await (await self.run_event(int(one["id"]), values, 0))
+                return
+        raise LookupError("load event")
 
     def _runs_on_load(self, event: int | None) -> bool:
         """Return whether this function runs when the page has loaded."""
