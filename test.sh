@@ -101,10 +101,10 @@ part() { # part NAME PYTEST_ARGUMENT...
 # One worker more than processors: these tests wait for events more than they compute.
 workers=$(($(.venv/bin/python -c 'import os; print(os.cpu_count() or 1)') + 1))
 # Each part imports only files that have tests for it: importing all of them takes most of a minute.
-mapfile -t with_models < <(grep -rl --include='test_*.py' 'mark\.models' tests | sort)
-part "without models or browser" -n "$workers" --dist worksteal -m "not models and not browser" --ignore=tests/browser || true
+mapfile -t with_models < <(grep -rl --include='test_*.py' 'mark\.\(models\|alone\)' tests | sort)
+part "without models or browser" -n "$workers" --dist worksteal -m "not models and not browser and not alone" --ignore=tests/browser || true
 part "pages" -n 2 --dist worksteal -m beside tests/browser || true
-part "models and sound" -m "(models or browser) and not beside" "${with_models[@]}" tests/browser || true
+part "models and sound" -m "(models or browser or alone) and not beside" "${with_models[@]}" tests/browser || true
 
 # A computer that other work slows down is late with sound and pages. A few failed tests get a second try, one by one;
 # both results are printed. A test that fails twice fails the suite, as does a failure of many.

@@ -113,6 +113,7 @@ async def assert_call_goes_on(call: KnownCall, other: ReplicaUnderTest, words: l
     await call.client.aclose()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 async def test_redis_that_hangs_dies_and_returns_empty_disturbs_no_call(tmp_path: Path) -> None:
     limits = {"MAX_CALLS": "24", "MAX_CALLS_PER_VISITOR": "0", "MAX_DAY_COST": "1000", "VANISHED_SECONDS": "120"}
