@@ -113,6 +113,48 @@ async def assert_call_goes_on(call: KnownCall, other: ReplicaUnderTest, words: l
     await call.client.aclose()
 
 
+async def pass_all_faults(replicas: ReplicaSet, server: TurnServer, running: FaultedCalls, census: RedisCensus) -> None:
+    """Let Redis hang, die and come back empty, and compare all words, all sound and what is stored."""
+    redis = replicas.redis
+    await running.start()
+    await running.pass_phase("before")
+
+    redis.freeze()
+    await running.wait_for_shared_state("unreachable")
+    await running.pass_phase("hung")
+    redis.thaw()
+    await running.wait_for_shared_state("ok")
+    redis.kill()
+    await running.wait_for_shared_state("unreachable")
+    await running.pass_phase("killed")
+    redis.start()
+    await running.wait_for_shared_state("ok")
+    await running.pass_phase("restarted empty")
+    log.info("scale: redis faults blocked_s=%s gaps_s=%s", running.blocked_s, running.gaps_s)
+
+    server.is_talking = False
+    for call in running.calls:
+        await call.wait_until_heard()
+    for call in running.calls:
+        await call.assert_words_are_whole()
+        call.assert_sound_is_whole()
+    assert max(running.blocked_s.values()) < max(REQUEST_TIMEOUT_S, 3 * running.blocked_s["before"])
+
+    await wait_until(lambda: census.admission_entries() == CALLS)
+    metrics = [parse_metrics(each.app.fetch_text("/metrics")) for each in replicas.replicas]
+    spent = [found["voice_chat_spent_usd_total",] for found in metrics]
+    assert min(spent) > 0
+    await wait_until(lambda: census.spent_usd() == pytest.approx(sum(spent), abs=1e-5))
+    await running.wait_until_stored(census)
+    killed, other = replicas.replicas
+    words = {call.number: call.words for call in running.calls}
+    for call in await running.kill(killed):
+        await assert_call_goes_on(call, other, words[call.number])
+    for call in running.calls:
+        await call.hang_up()
+    await wait_until(lambda: census.admission_entries() == 0)
+
+
 @pytest.mark.alone
 @pytest.mark.timeout(900)
 async def test_redis_that_hangs_dies_and_returns_empty_disturbs_no_call(tmp_path: Path) -> None:
@@ -128,42 +170,9 @@ async def test_redis_that_hangs_dies_and_returns_empty_disturbs_no_call(tmp_path
         ) as replicas,
     ):
         replicas.start()
-        redis, census = replicas.redis, RedisCensus(replicas.redis)
+        census = RedisCensus(replicas.redis)
         running = FaultedCalls(replicas, server)
-        await running.start()
-        await running.pass_phase("before")
-
-        redis.freeze()
-        await running.wait_for_shared_state("unreachable")
-        await running.pass_phase("hung")
-        redis.thaw()
-        await running.wait_for_shared_state("ok")
-        redis.kill()
-        await running.wait_for_shared_state("unreachable")
-        await running.pass_phase("killed")
-        redis.start()
-        await running.wait_for_shared_state("ok")
-        await running.pass_phase("restarted empty")
-        log.info("scale: redis faults blocked_s=%s gaps_s=%s", running.blocked_s, running.gaps_s)
-
-        server.is_talking = False
-        for call in running.calls:
-            await call.wait_until_heard()
-        for call in running.calls:
-            await call.assert_words_are_whole()
-            call.assert_sound_is_whole()
-        assert max(running.blocked_s.values()) < max(REQUEST_TIMEOUT_S, 3 * running.blocked_s["before"])
-
-        await wait_until(lambda: census.admission_entries() == CALLS)
-        metrics = [parse_metrics(each.app.fetch_text("/metrics")) for each in replicas.replicas]
-        spent = [found["voice_chat_spent_usd_total",] for found in metrics]
-        assert min(spent) > 0
-        await wait_until(lambda: census.spent_usd() == pytest.approx(sum(spent), abs=1e-5))
-        await running.wait_until_stored(census)
-        killed, other = replicas.replicas
-        words = {call.number: call.words for call in running.calls}
-        for call in await running.kill(killed):
-            await assert_call_goes_on(call, other, words[call.number])
-        for call in running.calls:
-            await call.hang_up()
-        await wait_until(lambda: census.admission_entries() == 0)
+        try:
+            await pass_all_faults(replicas, server, running, census)
+        finally:
+            await asyncio.gather(*(call.abandon() for call in running.calls))
