@@ -151,6 +151,7 @@ def test_killed_replica_of_a_call_in_a_background_tab_is_replaced(
     assert model.messages_of(-1) == [("user", SPOKEN), ("assistant", SHORT_REPLY)]
     other.wait_for_calls(1)
     page.page.evaluate("hiddenTab.set(false)")
+    page.wait_for_messages(len(said))
     assert page.messages() == said
     page.send_typed_message(TYPED)
     page.wait_for_messages(4)
