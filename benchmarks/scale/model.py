@@ -54,7 +54,7 @@ class ModelRow:
     calls: int
     replicas: int
     admission_ms: float
-    """Time for which Redis works on one admission. A replica waits 300 ms for an answer."""
+    """Time for which Redis works on one admission. A replica waits 500 ms for an answer."""
     admission_share: float
     sums_share: float
     conversations_share: float
