@@ -117,6 +117,16 @@ def assert_reply_is_cut(shown: list[ShownSpeech], least_s: float, most_s: float)
     assert least_s < heard_s < most_s, answered
 
 
+def assert_call_goes_on(page: MovedPage, said: list[ShownSpeech]) -> None:
+    """Assert that a typed message is answered after what was said before, and end the call."""
+    page.send_typed_message(TYPED)
+    page.wait_for_messages(4)
+    assert page.messages() == [*said, ShownSpeech("user", TYPED, ""), ShownSpeech("assistant", SHORT_REPLY, "")]
+    page.hang_up()
+    assert not page.errors
+    page.close()
+
+
 @pytest.mark.parametrize("before", ["", NO_UDP_SCRIPT], ids=["WebRTC", "web socket"])
 def test_killed_replica_of_an_idle_call_is_replaced(
     replicas: ReplicaSet, model: ThreadedRealtimeServer, browser: Browser, before: str
@@ -129,12 +139,7 @@ def test_killed_replica_of_an_idle_call_is_replaced(
     assert page.messages() == said
     assert model.messages_of(-1) == [("user", SPOKEN), ("assistant", SHORT_REPLY)]
     other.wait_for_calls(1)
-    page.send_typed_message(TYPED)
-    page.wait_for_messages(4)
-    assert page.messages() == [*said, ShownSpeech("user", TYPED, ""), ShownSpeech("assistant", SHORT_REPLY, "")]
-    page.hang_up()
-    assert not page.errors
-    page.close()
+    assert_call_goes_on(page, said)
 
 
 @pytest.mark.parametrize("before", ["", NO_UDP_SCRIPT], ids=["WebRTC", "web socket"])
@@ -153,12 +158,7 @@ def test_killed_replica_of_a_call_in_a_background_tab_is_replaced(
     page.page.evaluate("hiddenTab.set(false)")
     page.wait_for_messages(len(said))
     assert page.messages() == said
-    page.send_typed_message(TYPED)
-    page.wait_for_messages(4)
-    assert page.messages() == [*said, ShownSpeech("user", TYPED, ""), ShownSpeech("assistant", SHORT_REPLY, "")]
-    page.hang_up()
-    assert not page.errors
-    page.close()
+    assert_call_goes_on(page, said)
 
 
 def test_killed_replica_in_a_reply_leaves_what_was_heard(
