@@ -86,7 +86,15 @@ def test_report_shows_every_part_that_was_measured() -> None:
     costs = MeasuredCosts.from_rows(STEPS, TRIPS)
     rows = [{**asdict(row), "redis_share": row.redis_share} for row in (model_row(calls, costs) for calls in CALLS)]
     call_row = {
-        **{"replicas": 2, "calls_held": 60, "calls_least": 58, "calls_most": 62, "limited_by": "", "verdict": "intact"},
+        **{
+            "replicas": 2,
+            "has_redis": True,
+            "calls_held": 60,
+            "calls_least": 58,
+            "calls_most": 62,
+            "limited_by": "",
+            "verdict": "intact",
+        },
         **{"measured_calls": 60, "replica_cores": 1.2, "cpu_percent_per_call": 2.0, "mb_per_replica": 226.0},
         "other_cores": {"callers": 0.5, "server": 0.2, "haproxy": 0.01},
     }

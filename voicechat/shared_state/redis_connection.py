@@ -19,7 +19,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from voicechat.config.env_values import SettingsError
 from voicechat.logs import error_location
@@ -44,6 +44,8 @@ BREAKER_S = 2.0
 """Seconds in which the open breaker lets no request through. The next failure opens it again."""
 PING_INTERVAL_S = 1.0
 """Seconds between two checks of whether Redis answers."""
+UNKNOWN_RUN = "unknown"
+"""Run of a server that does not name it."""
 WARNING_INTERVAL_S = 60.0
 """Seconds between two warnings of an unreachable Redis, and of a full one."""
 
@@ -91,6 +93,8 @@ class RedisConnection:
         self._scripts: dict[str, AsyncScript] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._on_return: list[Callable[[], Awaitable[None]]] = []
+        self._server_run = ""
+        """Run of the Redis server that was asked last; "" while it is unknown."""
         self.is_reachable = True
         """Redis has answered since the breaker was last opened."""
 
@@ -168,17 +172,35 @@ class RedisConnection:
             log.warning("shared state: redis is full")
 
     async def _note_success(self) -> None:
-        self._failures, self._open_until = 0, -BREAKER_S
-        if self.is_reachable:
+        had_failed, was_reachable = self._failures > 0, self.is_reachable
+        self._failures, self._open_until, self.is_reachable = 0, -BREAKER_S, True
+        if not had_failed and self._server_run:
             return
-        self.is_reachable = True
+        # A restart may take less time than two failures: then only the server's name of its run tells.
+        is_restarted = await self._is_restarted() and had_failed
+        if was_reachable and not is_restarted:
+            return
         log.info("shared state: redis answers again")
         for on_return in self._on_return:
             with suppress(SharedStateUnavailable):
                 await on_return()
 
+    async def _is_restarted(self) -> bool:
+        """Return whether this is another run of the server than before, or may be one."""
+        before, self._server_run = self._server_run, UNKNOWN_RUN
+        try:
+            async with lag_tolerant_timeout(REQUEST_TIMEOUT_S):
+                answer = await self._client.info("server")
+        except ResponseError:  # an account without the right to ask
+            return True
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_failure(error)
+            return True
+        self._server_run = str(answer.get("run_id") or UNKNOWN_RUN)
+        return UNKNOWN_RUN in (before, self._server_run) or before != self._server_run
+
     def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Call `callback` when Redis answers again: it may have been restarted empty."""
+        """Call `callback` when Redis answers again, or has been restarted: it may be empty."""
         self._on_return.append(callback)
 
     # ---------------------------------------------------------------- messages

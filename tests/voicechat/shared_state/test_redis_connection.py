@@ -163,6 +163,47 @@ async def test_messages_arrive_again_after_redis_was_killed_and_restarted_empty(
             assert await publish_until_it_arrives("two") == b"two"
 
 
+async def test_restart_between_two_requests_is_noticed_and_a_closed_connection_is_none(tmp_path: Path) -> None:
+    returned = []
+
+    async def on_return() -> None:
+        returned.append(True)
+
+    async def ping(client: redis.Redis) -> object:
+        return await client.ping()
+
+    with running_redis(tmp_path) as server:
+        connection = RedisConnection.open(server.url, "voice")
+        connection.on_return(on_return)
+        await connection.request(ping)
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(RefusingRedis().ask)
+        await connection.request(ping)
+        assert not returned, "one failure, and still the same Redis"
+        server.kill()
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(ping)
+        assert connection.is_reachable
+        server.start()
+        await connection.request(ping)
+        assert returned == [True]
+
+
+async def test_redis_that_does_not_name_its_run_counts_as_restarted_after_a_failure() -> None:
+    connection, returned = RedisConnection(fakeredis.FakeAsyncRedis()), []
+
+    async def on_return() -> None:
+        returned.append(True)
+
+    connection.on_return(on_return)
+    await connection.request(lambda client: client.ping())
+    assert not returned
+    with pytest.raises(SharedStateUnavailable):
+        await connection.request(RefusingRedis().ask)
+    await connection.request(lambda client: client.ping())
+    assert returned == [True]
+
+
 async def test_warning_of_a_lost_redis_has_no_password(caplog: pytest.LogCaptureFixture) -> None:
     connection = RedisConnection.open("redis://user:canary-secret@127.0.0.1:1/0", "voice")
     with pytest.raises(SharedStateUnavailable):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from voicechat.session.conversation_store import FollowedPage, ResumeKey, VisitorRecord
@@ -99,3 +101,27 @@ class HeldConversation:
         self.byte_count = 0
         self.skipped_version = self._page_version
         self.drop_contents()
+
+
+def find_excess(conversations: Collection[HeldConversation], max_bytes: int) -> list[HeldConversation]:
+    """Return the conversations that make room for the others, until the rest has at most `max_bytes`.
+
+    Each is the one that was changed longest ago of the browser that has the most.
+    """
+    excess_bytes = sum(held.byte_count for held in conversations) - max_bytes
+    if excess_bytes <= 0:
+        return []
+    totals: Counter[str] = Counter()
+    kept: dict[str, list[HeldConversation]] = {}
+    for held in sorted(conversations, key=lambda held: held.changed_at, reverse=True):
+        totals[held.key.owner] += held.byte_count
+        if held.byte_count:
+            kept.setdefault(held.key.owner, []).append(held)
+    found = []
+    while excess_bytes > 0:
+        ((largest, _),) = totals.most_common(1)
+        oldest = kept[largest].pop()
+        totals[largest] -= oldest.byte_count
+        excess_bytes -= oldest.byte_count
+        found.append(oldest)
+    return found

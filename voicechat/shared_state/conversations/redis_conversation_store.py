@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -29,7 +28,7 @@ from voicechat.shared_state.redis_connection import RedisConnection, SharedState
 from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
-from .held_conversation import HeldConversation
+from .held_conversation import HeldConversation, find_excess
 from .record_fields import MAX_FIELD_BYTES, MAX_RECORD_BYTES, FieldChanges, parse_fields
 
 log = logging.getLogger(__name__)
@@ -45,6 +44,10 @@ MAX_HELD_BYTES = 64_000_000
 """Sealed bytes of all conversations that this replica holds. Beyond it, the browser with the most loses its oldest."""
 MAX_OWNERS_TO_FORGET = 1000
 """Browsers that are to be erased once Redis answers. Beyond it, the expiry erases them."""
+SCANNED_AT_ONCE = 50
+"""Conversations that are looked at before frames of calls get their turn: about 0.1 ms."""
+EXPIRY_INTERVAL_S = 10.0
+"""Seconds between two searches for expired conversations."""
 
 
 class RedisConversationStore:
@@ -79,6 +82,7 @@ class RedisConversationStore:
         """Redis has refused a write of this pass for lack of memory. Erasures go on."""
         self._urgent = asyncio.Event()
         """An erasure is due: it does not wait for the next write."""
+        self._expiry_due_at = clock()
         self._is_ending = self._is_closing = False
         connection.subscribe(self._requests.channel, self._on_message)
         connection.on_return(self._on_return)
@@ -247,7 +251,10 @@ class RedisConversationStore:
         await self._erase_due()
         self._watch_connection()
         await self._for_each_held(self._is_write_due, self._write)
-        self._drop_expired()
+        self._limit_bytes()
+        if self._clock() >= self._expiry_due_at:
+            self._expiry_due_at = self._clock() + EXPIRY_INTERVAL_S
+            self._drop_expired()
 
     def _is_write_due(self, held: HeldConversation) -> bool:
         return held.is_write_due and not self._is_to_be_erased(held.key)
@@ -261,9 +268,11 @@ class RedisConversationStore:
     async def _for_each_held(
         self, is_due: Callable[[HeldConversation], bool], do: Callable[[HeldConversation], Awaitable[None]]
     ) -> None:
-        for held in list(self._held.values()):
+        for number, held in enumerate(list(self._held.values())):
+            if number % SCANNED_AT_ONCE == SCANNED_AT_ONCE - 1:
+                await asyncio.sleep(0)
             try:
-                if self._held.get(held.key) is held and is_due(held):
+                if is_due(held) and self._held.get(held.key) is held:
                     await do(held)
                     await asyncio.sleep(0)  # frames of calls come first
             except SharedStateFull:
@@ -302,7 +311,6 @@ class RedisConversationStore:
         if not await self._requests.write(held, changes):
             return False
         held.changed_at = self._clock()
-        self._limit_bytes()
         return True
 
     async def _erase(self, held: HeldConversation) -> None:
@@ -385,13 +393,6 @@ class RedisConversationStore:
                 del self._held[key]
 
     def _limit_bytes(self) -> None:
-        totals: Counter[str] = Counter()
-        for held in self._held.values():
-            totals[held.key.owner] += held.byte_count
-        while totals.total() > self._max_held_bytes:
-            ((largest, _),) = totals.most_common(1)
-            owned = (held for held in self._held.values() if held.key.owner == largest and held.byte_count)
-            oldest = min(owned, key=lambda held: held.changed_at)
-            totals[largest] -= oldest.byte_count
-            oldest.skip()
+        for held in find_excess(self._held.values(), self._max_held_bytes):
+            held.skip()
             self._urgent.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,12 @@ from voicechat.audio.recording import Recording, RecordingState
 from voicechat.config.call_preferences import CallPreferences
 from voicechat.conversation.conversation import BubbleState
 from voicechat.protocol.server_events import parse_event
+from voicechat.session.conversation_store import VisitorRecord
 from voicechat.session.page_resume import CLOCK_STEP_S
 from voicechat.session.visitor import Visitor
 from voicechat.shared_state.conversations import conversation_requests
 from voicechat.shared_state.conversations.conversation_requests import MAX_PAGES_PER_OWNER
+from voicechat.shared_state.conversations.redis_conversation_store import SCANNED_AT_ONCE
 
 KEY = page_key()
 
@@ -31,6 +34,21 @@ class SpeakingSession(FakeSession):
 
     def unfinished_playback(self) -> list[Any]:
         return [Truncation("a1", 0, self.heard_ms)]
+
+
+class IdlePage:
+    """Page that has been closed: there is nothing to write."""
+
+    version = None
+
+    def to_record(self) -> VisitorRecord:
+        raise AssertionError("nothing is to be written")
+
+    def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> bool:
+        return False
+
+    def on_taken_over(self) -> None:
+        """Let the page end."""
 
 
 async def speaking_page(group: ReplicaGroup) -> tuple[Visitor, SpeakingSession]:
@@ -268,3 +286,23 @@ async def test_words_and_keys_are_in_no_representation() -> None:
     held = group.replicas[0].store._held[KEY]
     shown = repr(held) + repr(replace(visitor.to_record(0.0)))
     assert "canary" not in shown and repr(KEY.secret) not in shown
+
+
+async def test_frames_of_calls_get_their_turn_while_many_pages_are_looked_at() -> None:
+    group, pages = ReplicaGroup(1), 8 * SCANNED_AT_ONCE
+    (replica,) = group.replicas
+    for number in range(pages):
+        replica.store.follow(page_key(number), IdlePage())
+    turns = 0
+
+    async def play_frames() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    frames = asyncio.create_task(play_frames())
+    before = turns
+    await replica.store.write_changes()
+    frames.cancel()
+    assert turns - before >= pages // SCANNED_AT_ONCE - 1
