@@ -1,1 +1,1 @@
-"""Network of this computer: proxies of outgoing connections. `voicechat` and `offline` use it; it imports neither."""
+"""Network of this computer: proxies of outgoing connections, hosts and ports. It imports no other package."""

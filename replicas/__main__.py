@@ -23,6 +23,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from network.ports import MAX_PORT, listen_reason, probe_port
+
 from .child_process import PrefixedLog
 from .haproxy_config import HaproxyValueError, render_haproxy_config
 from .launch_plan import (
@@ -44,7 +46,6 @@ MAX_SOCKET_PATH_BYTES = 100
 FIRST_PORT, LAST_PORT = 20_000, 31_999
 """Ports of processes whose port no setting names. Systems assign higher ones to outgoing connections, which would block
 a restart."""
-MAX_PORT = 65_535
 
 
 class StartRefused(Exception):
@@ -86,21 +87,6 @@ def parse_arguments(arguments: Sequence[str]) -> LaunchOptions:
     )
 
 
-def probe_port(host: str, port: int) -> int:
-    """Return the port when a process can listen on it; a free one for port 0. Raise OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as probe:
-        return int(probe.getsockname()[1])
-
-
-def reason_of(error: OSError) -> str:
-    """Return why a process cannot listen."""
-    number = error.errno or 0  # below 0: unknown host, which has its own message
-    if number > 0:
-        return os.strerror(number)
-    return (error.strerror or type(error).__name__).partition(" (while attempting")[0]
-
-
 def check_port(host: str, port: int, workers: int = 1) -> int:
     """Return the port that HAProxy can listen on; a free one for port 0. Raise StartRefused.
 
@@ -110,7 +96,7 @@ def check_port(host: str, port: int, workers: int = 1) -> int:
     try:
         return probe_port(host, port)
     except OSError as error:
-        reason = f"The page cannot be served at {host} port {port}: {reason_of(error)}."
+        reason = f"The page cannot be served at {host} port {port}: {listen_reason(error)}."
         if error.errno == errno.EADDRINUSE and (other := port + workers + 1) + workers <= MAX_PORT:
             reason += f" `PORT={other} ./start.sh` uses another one."
         raise StartRefused(reason) from None
@@ -133,7 +119,7 @@ def choose_replica_ports(options: LaunchOptions, page_port: int) -> list[int]:
             probe_port(LOOPBACK, port)
         except OSError as error:
             where = f"{LOOPBACK} port {port}, which follows from {setting}"
-            raise StartRefused(f"Replica {number} cannot listen at {where}: {reason_of(error)}.") from None
+            raise StartRefused(f"Replica {number} cannot listen at {where}: {listen_reason(error)}.") from None
     return ports
 
 

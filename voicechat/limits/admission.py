@@ -29,13 +29,13 @@ class AdmissionKind(StrEnum):
 class AdmissionState(Enum):
     """State of one ticket."""
 
-    PENDING = "asked"
+    PENDING = "pending"
     """The shared state has not answered yet. Never in memory."""
-    QUEUED = "waiting"
-    ADMITTED = "in"
-    RELEASING = "ending"
+    QUEUED = "queued"
+    ADMITTED = "admitted"
+    RELEASING = "releasing"
     """The slot is free; the session at the offline server is still being closed."""
-    RELEASED = "out"
+    RELEASED = "released"
     """Released, never admitted, or lost: then `AdmissionTicket.refusal` has the reason."""
 
 

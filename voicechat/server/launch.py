@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import socket
 import sys
 
 import httpx
 from gradio.utils import get_space
 
+from network.ports import MAX_PORT, listen_reason, probe_port
 from voicechat.ui.i18n import I18N
 from voicechat.ui.page import count_queue_workers
 
@@ -19,13 +18,11 @@ from .graceful_shutdown import close_tunnels
 
 log = logging.getLogger(__name__)
 
-MAX_PORT = 65_535
-
 
 def bind_error(host: str, port: int) -> str:
     """Return why no server can listen there, in the system's words; "" when one can. Gradio hides the reason."""
     try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        probe_port(host, port)
     except OSError as error:
         return bind_reason(error, port)
     return ""
@@ -33,14 +30,11 @@ def bind_error(host: str, port: int) -> str:
 
 def bind_reason(error: OSError, port: int) -> str:
     """Return why a port cannot be listened on, without a full stop; for one in use also how to take another."""
-    number = error.errno or 0  # below 0: unknown host, which has its own message
-    if number <= 0:
-        return (error.strerror or type(error).__name__).partition(" (while attempting")[0]
-    if number != errno.EADDRINUSE:
-        return os.strerror(number)
+    if error.errno != errno.EADDRINUSE:
+        return listen_reason(error)
     other = port + 1 if port < MAX_PORT else port - 1
     command = f"PORT={other} in .env" if sys.platform == "win32" else f"PORT={other} ./start.sh"
-    return f"{os.strerror(number)}. `{command}` uses another one"
+    return f"{listen_reason(error)}. `{command}` uses another one"
 
 
 def serve_until_shutdown(application: Application) -> None:

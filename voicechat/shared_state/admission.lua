@@ -54,10 +54,10 @@ local order, by_id, links, before, queued = {}, {}, {}, {}, 0
 local taken = {call = 0, chat = 0, program = 0, offline = 0}
 local mine = {call = 0, chat = 0, program = 0, offline = 0}
 
-local function is_queued(entry) return entry.state == 'waiting' or entry.state == 'held' end
+local function is_queued(entry) return entry.state == 'queued' or entry.state == 'held' end
 
 local function add_to(sums, entry, by)
-  if entry.state == 'in' then sums[entry.kind] = sums[entry.kind] + by end
+  if entry.state == 'admitted' then sums[entry.kind] = sums[entry.kind] + by end
   if entry.offline and not is_queued(entry) then sums.offline = sums.offline + by end
 end
 
@@ -101,7 +101,7 @@ end
 local function drop(entry)
   count(entry, -1)
   by_id[entry.id] = nil
-  entry.state, entry.offline = 'out', false
+  entry.state, entry.offline = 'released', false
   redis.call('HDEL', KEYS[1], entry.id)
   set_links(entry.id, {})
 end
@@ -188,9 +188,9 @@ local function admit()
   sort()
   for name in pairs(reserved) do reserved[name] = 0 end
   for _, entry in ipairs(order) do
-    if entry.state == 'waiting' and fits(entry) then
-      save(entry, 'in', entry.offline)
-    elseif entry.state == 'waiting' and settling and entry.replica ~= me then
+    if entry.state == 'queued' and fits(entry) then
+      save(entry, 'admitted', entry.offline)
+    elseif entry.state == 'queued' and settling and entry.replica ~= me then
       reserve(entry)
     end
   end
@@ -198,7 +198,7 @@ end
 
 local function is_same_page(entry, other)
   return other.resume ~= '' and entry.resume == other.resume and entry.kind == other.kind and entry.id ~= other.id
-    and (is_queued(entry) or entry.state == 'in')
+    and (is_queued(entry) or entry.state == 'admitted')
 end
 
 local function count_of_visitor(visitor, is_counted)
@@ -211,7 +211,7 @@ end
 
 local function refusal(entry)
   local most = limits.visitor > 0 and limits.visitor or math.huge
-  local function is_call(other) return other.kind == 'call' and (is_queued(other) or other.state == 'in') end
+  local function is_call(other) return other.kind == 'call' and (is_queued(other) or other.state == 'admitted') end
   if entry.kind == 'call' and count_of_visitor(entry.visitor, is_call) >= most then return 'visitor' end
   if fits(entry) then return nil end
   if entry.kind == 'program' or queued >= limits.queue then return 'busy' end
@@ -240,7 +240,7 @@ function run.enter(entry)
   end
   entry.replica = me
   refused[entry.id] = refusal(entry)
-  if not refused[entry.id] then add(entry, fits(entry) and 'in' or 'waiting') end
+  if not refused[entry.id] then add(entry, fits(entry) and 'admitted' or 'queued') end
 end
 
 function run.leave(asked)
@@ -249,12 +249,12 @@ end
 
 function run.releasing(asked)
   local entry = by_id[asked.id]
-  if entry and entry.state == 'in' then save(entry, 'ending', entry.offline) end
+  if entry and entry.state == 'admitted' then save(entry, 'releasing', entry.offline) end
 end
 
 function run.switch(asked)
   local entry = by_id[asked.id]
-  local may = entry and (is_queued(entry) or (entry.state == 'in' and (not asked.offline or has_room('offline'))))
+  local may = entry and (is_queued(entry) or (entry.state == 'admitted' and (not asked.offline or has_room('offline'))))
   if may then save(entry, entry.state, asked.offline) end
 end
 
@@ -278,14 +278,14 @@ function run.beat(asked) -- these are all entries of this replica; it has decide
     if not known and entry.resume ~= '' then read_linked('p', entry.kind, entry.resume) end
     for _, other in ipairs(known and {} or order) do is_replaced = is_replaced or is_same_page(other, entry) end
     entry.replica = me
-    if known and entry.state ~= 'waiting' then
+    if known and entry.state ~= 'queued' then
       save(known, entry.state, entry.offline)
     elseif known then
-      save(known, known.state, known.state == 'waiting' and entry.offline or known.offline)
+      save(known, known.state, known.state == 'queued' and entry.offline or known.offline)
     elseif not is_replaced then
       local is_free = not entry.offline or has_room('offline')
-      if entry.state == 'in' then is_free = fits(entry) end
-      if entry.state == 'waiting' or is_known or settling or is_free then add(entry, entry.state) end
+      if entry.state == 'admitted' then is_free = fits(entry) end
+      if entry.state == 'queued' or is_known or settling or is_free then add(entry, entry.state) end
     end
   end
 end
@@ -323,7 +323,7 @@ for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, request.keep_ms) end
 if own_offline then taken.offline = mine.offline end
 local numbers, own, others, affected, names = number_queue(), {}, {}, {}, {}
 for id, was in pairs(before) do
-  local state = by_id[id] and by_id[id].state or 'out'
+  local state = by_id[id] and by_id[id].state or 'released'
   if was[1] ~= me and was[1] ~= '' and (was[2] ~= state or numbers[id] ~= numbers_before[id]) then affected[was[1]] = true end
 end
 for id in pairs(affected) do names[#names + 1] = id end

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -163,10 +164,20 @@ def replied(count: int) -> Callable[[object], bool]:
     return lambda snapshot: is_listening(snapshot) and len(snapshot.bubbles) == count  # type: ignore[arg-type,attr-defined]
 
 
-async def test_call_outlives_the_kill_of_its_server_and_the_end_of_both_is_said(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.DEBUG)
+@dataclass(frozen=True)
+class CallAtTwoServers:
+    """Call of one question and its reply at the first of two embedded servers."""
+
+    first: OfflineProcess
+    second: OfflineProcess
+    application: Application
+    admission: WatchedAdmission
+    page: FakeRtcPage
+
+
+@asynccontextmanager
+async def call_at_two_servers() -> AsyncIterator[CallAtTwoServers]:
+    """Start two embedded servers, an application and a call."""
     async with (
         embedded_process(KEY) as (first, first_url),
         embedded_process(KEY) as (second, second_url),
@@ -179,28 +190,41 @@ async def test_call_outlives_the_kill_of_its_server_and_the_end_of_both_is_said(
             await page.wait_for_stage(CallStage.LISTENING)
             assert page.session.send_text("I am Ada.")
             await page.wait_for_snapshot(replied(2))
-            first.process.kill()
-            await page.wait_for_stage(CallStage.RECONNECTING)
-            await page.wait_for_stage(CallStage.LISTENING)
-            await admission.wait_for_sessions(2)
-            assert page.session.send_text("And now?")
-            await page.wait_for_snapshot(replied(4))
-            second.process.kill()
-            await admission.wait_for_sessions(1)
-            assert (await page.wait_for_stage(CallStage.RECONNECTING)).bubbles[0].text == "I am Ada."
-            await page.wait_for_snapshot(lambda snapshot: snapshot.notice == Failure.EMBEDDED_UNREACHABLE)
-            assert application.resolve_endpoint("") is Failure.EMBEDDED_UNREACHABLE
-            assert application.server_status() == ("loading", "embedded_unreachable", "offline")
-            health = await application.health()
-            assert health.status == "unreachable" and health.detail.endswith(" does not answer.")
+            yield CallAtTwoServers(first, second, application, admission, page)
         finally:
+            if hasattr(signal, "SIGCONT"):
+                for server in (first, second):  # a frozen one cannot be asked to end
+                    send_signal(server, signal.SIGCONT)
             await page.hang_up()
-    assert KEY not in caplog.text
 
 
 def send_signal(server: OfflineProcess, number: int) -> None:
+    """Send a signal to a server that has not ended."""
     if server.process.returncode is None:
         server.process.send_signal(number)
+
+
+async def test_call_outlives_the_kill_of_its_server_and_the_end_of_both_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with call_at_two_servers() as call:
+        page, application = call.page, call.application
+        call.first.process.kill()
+        await page.wait_for_stage(CallStage.RECONNECTING)
+        await page.wait_for_stage(CallStage.LISTENING)
+        await call.admission.wait_for_sessions(2)
+        assert page.session.send_text("And now?")
+        await page.wait_for_snapshot(replied(4))
+        call.second.process.kill()
+        await call.admission.wait_for_sessions(1)
+        assert (await page.wait_for_stage(CallStage.RECONNECTING)).bubbles[0].text == "I am Ada."
+        await page.wait_for_snapshot(lambda snapshot: snapshot.notice == Failure.EMBEDDED_UNREACHABLE)
+        assert application.resolve_endpoint("") is Failure.EMBEDDED_UNREACHABLE
+        assert application.server_status() == ("loading", "embedded_unreachable", "offline")
+        health = await application.health()
+        assert health.status == "unreachable" and health.detail.endswith(" does not answer.")
+    assert KEY not in caplog.text
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
@@ -208,33 +232,20 @@ async def test_call_of_a_frozen_server_goes_on_at_another_and_waits_in_one_sente
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with AsyncExitStack() as stack:
-        first, first_url = await stack.enter_async_context(embedded_process(KEY))
-        second, second_url = await stack.enter_async_context(embedded_process(KEY))
-        for server in (first, second):  # before it is asked to end
-            stack.callback(send_signal, server, signal.SIGCONT)
-        application, admission = await stack.enter_async_context(running_application(first_url, second_url, key=KEY))
-        await admission.wait_for_sessions(4)
-        page = FakeRtcPage(RealtimeHandler(application.settings, application.resolve_endpoint, admission))
-        await page.start()
-        try:
-            await page.wait_for_stage(CallStage.LISTENING)
-            assert page.session.send_text("I am Ada.")
-            await page.wait_for_snapshot(replied(2))
-            send_signal(first, signal.SIGSTOP)
-            await page.wait_until(lambda: page.snapshots[-1].stage is CallStage.RECONNECTING, seconds=30)
-            await page.wait_for_stage(CallStage.LISTENING)
-            assert page.session.send_text("And now?")
-            await page.wait_for_snapshot(replied(4))
-            assert "upstream: no answer, cutting the connection" in caplog.text
-            send_signal(second, signal.SIGSTOP)
-            await page.wait_until(lambda: page.snapshots[-1].notice == Failure.EMBEDDED_UNREACHABLE, seconds=30)
-            shown = page.snapshots[-1]
-            assert shown.stage is CallStage.RECONNECTING and shown.bubbles[0].text == "I am Ada."
-            send_signal(second, signal.SIGCONT)
-            await page.wait_for_stage(CallStage.LISTENING)
-            assert page.session.send_text("Who am I?")
-            await page.wait_for_snapshot(replied(6))
-        finally:
-            await page.hang_up()
+    async with call_at_two_servers() as call:
+        page = call.page
+        send_signal(call.first, signal.SIGSTOP)
+        await page.wait_until(lambda: page.snapshots[-1].stage is CallStage.RECONNECTING, seconds=30)
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert page.session.send_text("And now?")
+        await page.wait_for_snapshot(replied(4))
+        assert "upstream: no answer, cutting the connection" in caplog.text
+        send_signal(call.second, signal.SIGSTOP)
+        await page.wait_until(lambda: page.snapshots[-1].notice == Failure.EMBEDDED_UNREACHABLE, seconds=30)
+        shown = page.snapshots[-1]
+        assert shown.stage is CallStage.RECONNECTING and shown.bubbles[0].text == "I am Ada."
+        send_signal(call.second, signal.SIGCONT)
+        await page.wait_for_stage(CallStage.LISTENING)
+        assert page.session.send_text("Who am I?")
+        await page.wait_for_snapshot(replied(6))
     assert KEY not in caplog.text

@@ -108,7 +108,7 @@ async def test_change_by_a_version_without_an_index_is_read(visitor: str) -> Non
     one, two = fleet.replicas
     await entered(fleet, two, visitor=visitor)
     entry_id, entry = next(iter((await client.hgetall(ENTRIES)).items()))
-    await client.hset(ENTRIES, entry_id, entry.replace(b'"in"', b'"ending"'))
+    await client.hset(ENTRIES, entry_id, entry.replace(b'"admitted"', b'"releasing"'))
     await client.hset(META, "last", round(fleet.now * 1000) + 1)
     await one.admission.synchronise()
     assert one.admission.count_everywhere().admitted[AdmissionKind.CALL] == 0
