@@ -161,10 +161,11 @@ def test_killed_replica_of_a_call_in_a_background_tab_is_replaced(
     assert_call_goes_on(page, said)
 
 
+@pytest.mark.parametrize("before", ["", NO_UDP_SCRIPT], ids=["WebRTC", "web socket"])
 def test_killed_replica_in_a_reply_leaves_what_was_heard(
-    replicas: ReplicaSet, model: ThreadedRealtimeServer, browser: Browser
+    replicas: ReplicaSet, model: ThreadedRealtimeServer, browser: Browser, before: str
 ) -> None:
-    page = MovedPage(browser, replicas.proxy.url)
+    page = MovedPage(browser, replicas.proxy.url, before=before)
     begin_s = call_into_long_reply(page, model)
     carrier, other = replicas.split(page.process_id())
     with page.expecting_move(with_call=True):
