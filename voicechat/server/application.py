@@ -128,7 +128,7 @@ class Application:
         self.audio_sockets = AudioSocketRegistry(prototype)
         self.pictures = PictureStore()
         self.page_resume = PageResume(create_conversation_store(settings, shared), pictures=self.pictures)
-        self.page_connections = PageConnections()
+        self.page_connections = PageConnections(lambda: self.admission.count_everywhere().replicas > 1)
         self.page = build_page(
             prototype,
             self.server_status,

@@ -2,11 +2,12 @@
 
 Gradio's own page does not: after a broken event stream it sends events that are never answered. The server's first
 message is the id of its process. The page compares it, reloads and resumes (connection_monitor.js). A second message
-says that the process drains: it finishes open conversations, and then ends. The page sends nothing.
+says that the process drains: it finishes open conversations, and then ends, alone or beside other replicas. The page
+sends nothing.
 
-A page without a WebSocket asks the same over HTTP: `{"process": id, "draining": bool}`. A page whose process drains
-asks it too, with `?again=1`, which HAProxy sends to any replica that takes new visitors: another id means that the page
-may move there (drain.js, deploy/haproxy.cfg). A process without such a proxy answers with its own id.
+A page without a WebSocket asks the same over HTTP: `{"process": id, "draining": message or ""}`. A page whose process
+drains asks it too, with `?again=1`, which HAProxy sends to any replica that takes new visitors: another id means that
+the page may move there (drain.js, deploy/haproxy.cfg). A process without such a proxy answers with its own id.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 from fastapi import APIRouter
@@ -36,7 +38,8 @@ MAX_CONNECTIONS = 2000
 """Connected pages. Further ones learn the process and are closed; they go on asking over HTTP."""
 MAX_CONNECTIONS_PER_VISITOR = 200
 """Connected pages of one visitor, or of all visitors behind one address."""
-DRAINING_MESSAGE = "draining"
+DRAINING_MESSAGE, MOVING_MESSAGE = "draining", "moving"
+"""Messages of a process that finishes open conversations and ends: alone, and where another replica takes them over."""
 CLOSE_POLICY_VIOLATION = 1008
 """Close code for a client that sends anything: no page of ours does."""
 CLOSE_TRY_AGAIN_LATER = 1013
@@ -49,10 +52,15 @@ class PageConnections:
     """Connected pages of one process."""
 
     def __init__(
-        self, max_connections: int = MAX_CONNECTIONS, max_per_visitor: int = MAX_CONNECTIONS_PER_VISITOR
+        self,
+        has_peers: Callable[[], bool] = lambda: False,
+        max_connections: int = MAX_CONNECTIONS,
+        max_per_visitor: int = MAX_CONNECTIONS_PER_VISITOR,
     ) -> None:
+        """`has_peers`: whether there are other live replicas."""
         self.process_id = secrets.token_hex(8)
         """Random id of this process."""
+        self._has_peers = has_peers
         self._max_connections = max_connections
         self._max_per_visitor = max_per_visitor
         self._open: set[WebSocket] = set()
@@ -72,15 +80,19 @@ class PageConnections:
         self._is_draining = True
         async with asyncio.timeout(SEND_TIMEOUT_S):
             sent = await asyncio.gather(
-                *(socket.send_text(DRAINING_MESSAGE) for socket in list(self._open)), return_exceptions=True
+                *(socket.send_text(self._drain_message) for socket in list(self._open)), return_exceptions=True
             )
         unexpected = [error for error in sent if error and not isinstance(error, RuntimeError | WebSocketDisconnect)]
         for error in unexpected[:1]:
             assert isinstance(error, Exception)
             log.error("page connection: internal error error=%s", error_location(error))
 
+    @property
+    def _drain_message(self) -> str:
+        return MOVING_MESSAGE if self._has_peers() else DRAINING_MESSAGE
+
     async def _answer(self) -> JSONResponse:
-        answer = {"process": self.process_id, "draining": self._is_draining}
+        answer = {"process": self.process_id, "draining": self._drain_message if self._is_draining else ""}
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
     async def _serve(self, websocket: WebSocket) -> None:
@@ -96,7 +108,7 @@ class PageConnections:
         try:
             await websocket.send_text(self.process_id)
             if self._is_draining:
-                await websocket.send_text(DRAINING_MESSAGE)
+                await websocket.send_text(self._drain_message)
             message = await websocket.receive()  # uvicorn's pings notice a page that has vanished
             if message["type"] != "websocket.disconnect":
                 await websocket.close(CLOSE_POLICY_VIOLATION)

@@ -24,6 +24,7 @@ from voicechat.ui.page_connection import (
     CLOSE_POLICY_VIOLATION,
     CLOSE_TRY_AGAIN_LATER,
     DRAINING_MESSAGE,
+    MOVING_MESSAGE,
     PATH,
     PageConnections,
 )
@@ -123,10 +124,10 @@ async def test_page_without_a_websocket_asks_over_http() -> None:
     connections = protected.application.page_connections
     async with protected.browser_client() as browser:
         answer = await browser.get(PATH)
-        assert answer.json() == {"process": connections.process_id, "draining": False}
+        assert answer.json() == {"process": connections.process_id, "draining": ""}
         assert answer.headers["cache-control"] == "no-store"
         await connections.announce_drain()
-        assert (await browser.get(PATH)).json()["draining"] is True
+        assert (await browser.get(PATH)).json()["draining"] == DRAINING_MESSAGE
     async with ProtectedApp(app_password=PASSWORD).browser_client() as stranger:
         assert (await stranger.get(PATH)).status_code == 401
 
@@ -167,6 +168,18 @@ async def test_draining_server_tells_open_pages_and_new_ones_and_then_ends() -> 
         shutdown.on_signal(signal.SIGTERM, None)
         assert await page.recv() == DRAINING_MESSAGE
         assert await wait_closed(page) == SERVICE_RESTART
+
+
+async def test_draining_replica_tells_its_pages_whether_there_is_another() -> None:
+    replicas = 2
+    connections = PageConnections(lambda: replicas > 1)
+    async with served(connections) as (url, _), connect(url) as page:
+        await page.recv()
+        await connections.announce_drain()
+        assert await page.recv() == MOVING_MESSAGE
+        replicas = 1
+        async with connect(url) as late:
+            assert [await late.recv(), await late.recv()] == [connections.process_id, DRAINING_MESSAGE]
 
 
 async def test_page_that_vanishes_during_the_announcement_disturbs_no_other() -> None:

@@ -9,7 +9,7 @@
   const ANSWER_WITHIN_MS = 2000;
   const LEAVE_WITHIN_MS = 5000; // until a page that is still there tries again; doubled with each attempt
   const TOO_MANY_PAGES = 1013; // page_connection.py
-  const DRAINING = "draining"; // page_connection.py
+  const DRAINING = ["draining", "moving"]; // page_connection.py
   const root = document.documentElement;
   const nativeFetch = window.fetch.bind(window);
   let processId = null; // of the server that this page was loaded from
@@ -51,9 +51,9 @@
     processId = answered;
     setAlive(true);
   };
-  const learnDraining = () => { // it finishes open conversations, takes no new ones, and ends
+  const learnDraining = (how) => { // it finishes open conversations, takes no new ones, and ends
     if (root.hasAttribute("data-draining")) return;
-    root.toggleAttribute("data-draining", true);
+    root.dataset.draining = how;
     document.dispatchEvent(new Event("voice-connection"));
   };
   const connect = () => {
@@ -67,7 +67,7 @@
     }
     socket.onmessage = ({ data }) => {
       hasOpened = true;
-      if (data === DRAINING) learnDraining();
+      if (DRAINING.includes(data)) learnDraining(data);
       else learn(data);
     };
     socket.onclose = ({ code }) => {
@@ -84,7 +84,7 @@
       if (!response.ok) return false;
       const { process, draining } = await response.json();
       learn(process);
-      if (draining) learnDraining();
+      if (draining) learnDraining(draining);
       return true;
     } catch {
       return false;

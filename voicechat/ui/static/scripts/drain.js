@@ -40,12 +40,16 @@
     }
   };
   let askAfterMs = ASK_AFTER_MS + Math.random() * SPREAD_MS;
+  let hasAsked = false;
   const ask = async () => {
-    if (window.voiceConnection.isAlive() && (await isAnotherAt(true))) {
+    const isAnother = window.voiceConnection.isAlive() && (await isAnotherAt(true));
+    hasAsked = true;
+    if (isAnother) {
       root.toggleAttribute("data-moving", true);
       document.dispatchEvent(new Event("voice-connection"));
       return;
     }
+    document.dispatchEvent(new Event("voice-connection")); // the words about the end come back
     askAfterMs = Math.min(2 * askAfterMs, MAX_ASK_MS);
     setTimeout(ask, askAfterMs);
   };
@@ -101,11 +105,19 @@
   });
 
   window.voiceDrain = {
-    /** Show in a status that the conversation only changes its server, in place of the words about its end. */
+    /** Show in a status that the conversation only changes its server, in place of the words about its end. Until the
+     * page has asked for another server, believe the replica that there is one. */
     showMoving: (status) => {
       const sentence = status.querySelector(".sentence");
       const words = window.voiceTexts.server_moving;
-      if (root.hasAttribute("data-moving") && status.matches(CLOSING) && sentence.textContent !== words) sentence.textContent = words;
+      if (root.hasAttribute("data-moving") || (root.dataset.draining === "moving" && !hasAsked)) {
+        if (!status.matches(CLOSING) || sentence.textContent === words) return;
+        sentence.dataset.closing = sentence.textContent;
+        sentence.textContent = words;
+      } else if (sentence?.dataset.closing) {
+        if (sentence.textContent === words) sentence.textContent = sentence.dataset.closing;
+        delete sentence.dataset.closing;
+      }
     },
   };
 })();
