@@ -230,6 +230,7 @@ end
 local refused, run = {}, {}
 
 function run.enter(entry)
+  if by_id[entry.id] then return run.switch(entry) end -- repeated: the answer to the first one was lost
   if entry.resume ~= '' then read_linked('p', entry.kind, entry.resume) end
   if entry.visitor ~= '' and limits.visitor > 0 then read_linked('v', entry.visitor) end
   for _, older in ipairs(order) do
@@ -270,6 +271,7 @@ end
 function run.beat(asked) -- these are all entries of this replica; it has decided alone what Redis does not know
   local listed = {}
   for _, entry in ipairs(asked.entries) do listed[entry.id] = true end
+  for _, id in ipairs(asked.pending) do listed[id] = true end -- asked before: its answer may have been lost
   for _, entry in ipairs(order) do
     if entry.replica == me and by_id[entry.id] and not listed[entry.id] then drop(entry) end
   end

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -38,6 +39,12 @@ MAX_REQUESTS = 16
 """Requests under way at the same time. Others wait for one of them."""
 MAX_CONNECTIONS = MAX_REQUESTS + 4
 """Connections: those of the requests, one for messages, and some that are being closed."""
+KEEPALIVE_OPTIONS = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+"""Where the system has them: the connection of the messages, which only listens, notices a cut network after 11 s."""
 FAILURES_TO_OPEN = 2
 """Failures in a row after which the circuit breaker opens: one may be a connection that Redis has closed."""
 BREAKER_S = 2.0
@@ -92,9 +99,13 @@ class RedisConnection:
         self._warned_at = self._warned_full_at = -WARNING_INTERVAL_S
         self._scripts: dict[str, AsyncScript] = {}
         self._listeners: dict[str, list[Listener]] = {}
-        self._on_return: list[Callable[[], Awaitable[None]]] = []
+        self._on_return: list[Callable[[], None]] = []
         self._server_run = ""
-        """Run of the Redis server that was asked last; "" while it is unknown."""
+        """Id of the run of the Redis server that was asked last; "" before it was asked."""
+        self._is_check_due, self._is_checking = True, False
+        """The run is to be compared after the next answer: a request has failed, or it was never asked."""
+        self._was_lost = False
+        """The breaker was open, and the return of Redis is still to be announced."""
         self.is_reachable = True
         """Redis has answered since the breaker was last opened."""
 
@@ -110,6 +121,8 @@ class RedisConnection:
             socket_timeout=CLIENT_TIMEOUT_S,
             socket_connect_timeout=CLIENT_TIMEOUT_S,
             max_connections=MAX_CONNECTIONS,
+            socket_keepalive=True,
+            socket_keepalive_options=KEEPALIVE_OPTIONS,
             protocol=2,
         )
         try:
@@ -158,8 +171,9 @@ class RedisConnection:
     def _note_failure(self, error: Exception) -> None:
         now = self._clock()
         self._failures += 1
+        self._is_check_due = True
         if self._failures >= FAILURES_TO_OPEN:
-            self.is_reachable = False
+            self.is_reachable, self._was_lost = False, True
             self._open_until = now + BREAKER_S
         if now - self._warned_at >= WARNING_INTERVAL_S:
             self._warned_at = now
@@ -172,35 +186,42 @@ class RedisConnection:
             log.warning("shared state: redis is full")
 
     async def _note_success(self) -> None:
-        had_failed, was_reachable = self._failures > 0, self.is_reachable
         self._failures, self._open_until, self.is_reachable = 0, -BREAKER_S, True
-        if not had_failed and self._server_run:
+        if not self._is_check_due or self._is_checking:
             return
-        # A restart may take less time than two failures: then only the server's name of its run tells.
-        is_restarted = await self._is_restarted() and had_failed
-        if was_reachable and not is_restarted:
-            return
-        log.info("shared state: redis answers again")
-        for on_return in self._on_return:
-            with suppress(SharedStateUnavailable):
-                await on_return()
+        self._is_checking = True
+        try:
+            await self._check_server()
+        finally:
+            self._is_checking = False
 
-    async def _is_restarted(self) -> bool:
-        """Return whether this is another run of the server than before, or may be one."""
-        before, self._server_run = self._server_run, UNKNOWN_RUN
+    async def _check_server(self) -> None:
+        """Announce the return of Redis. A restart may take less time than two failures: then only its run tells."""
+        run = await self._read_server_run()
+        if run is None:
+            return  # it is asked again after the next answer
+        is_restarted = bool(self._server_run) and (run == UNKNOWN_RUN or run != self._server_run)
+        is_returned, self._server_run = self._was_lost or is_restarted, run
+        self._is_check_due = self._was_lost = False
+        if is_returned:
+            log.info("shared state: redis answers again")
+            for on_return in self._on_return:
+                on_return()
+
+    async def _read_server_run(self) -> str | None:
+        """Return the id of the server's run, which changes with each start; None without an answer."""
         try:
             async with lag_tolerant_timeout(REQUEST_TIMEOUT_S):
                 answer = await self._client.info("server")
         except ResponseError:  # an account without the right to ask
-            return True
+            return UNKNOWN_RUN
         except (RedisError, OSError, TimeoutError) as error:
             self._note_failure(error)
-            return True
-        self._server_run = str(answer.get("run_id") or UNKNOWN_RUN)
-        return UNKNOWN_RUN in (before, self._server_run) or before != self._server_run
+            return None
+        return str(answer.get("run_id") or UNKNOWN_RUN)
 
-    def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Call `callback` when Redis answers again, or has been restarted: it may be empty."""
+    def on_return(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when Redis answers again, or has been restarted: it may be empty. It must not raise."""
         self._on_return.append(callback)
 
     # ---------------------------------------------------------------- messages

@@ -228,7 +228,9 @@ class SharedAdmissionController(Admission):
         if with_beat:
             self._needs_beat = False
             held = [ticket for ticket in self._entries if ticket.state is not AdmissionState.PENDING]
-            operations.append({"op": "beat", "entries": [self._entry_json(ticket) for ticket in held]})
+            pending = [entry.id for ticket, entry in self._entries.items() if ticket.state is AdmissionState.PENDING]
+            entries = [self._entry_json(ticket) for ticket in held]
+            operations.append({"op": "beat", "entries": entries, "pending": pending})
             for ticket in held:
                 self._entries[ticket].is_entered = True
         operations += [self._to_json(operation) for operation in sent if operation.name != "hold"]
@@ -366,7 +368,7 @@ class SharedAdmissionController(Admission):
         if self.replica_id in message.decode("ascii", "replace").split():
             self._wake.set()
 
-    async def _on_redis_return(self) -> None:
+    def _on_redis_return(self) -> None:
         self._needs_beat = True
         self._wake.set()
 

@@ -15,13 +15,14 @@ import redis.asyncio as redis
 
 from voicechat.limits.admission import SLOT_LOST, AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
 from voicechat.limits.waiting_queue import AdmissionController
-from voicechat.shared_state.redis_connection import RedisConnection, SharedStateUnavailable
+from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
 from voicechat.shared_state.shared_admission import (
     LEASE_S,
     LOOK_INTERVAL_S,
     OUTAGE_GRACE_S,
     QUIET_S,
     RESYNC_AFTER_S,
+    SCRIPT,
     SharedAdmissionController,
 )
 from voicechat.shared_state.visitor_names import VisitorNames
@@ -31,9 +32,17 @@ HELD_STATES = (AdmissionState.QUEUED, AdmissionState.ADMITTED, AdmissionState.RE
 
 
 class CuttableConnection(RedisConnection):
-    """Connection that a test can cut."""
+    """Connection that a test can cut, or let lose the answers of admission."""
 
     is_cut = False
+    loses_answers = False
+    """Redis carries out what this replica asks, and the replica does not know."""
+
+    async def run_script(self, source: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        answer = await super().run_script(source, keys, arguments)
+        if source == SCRIPT and self.loses_answers and keys[0] == self.key("admission", "entries"):
+            raise SharedStateUnavailable
+        return answer
 
     async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
         if self.is_cut:
@@ -99,6 +108,8 @@ class Replica:
         self.sessions: list[SharedSession] = []
         self.operations: list[tuple[str, SharedSession, bool]] = []
         """Operations that its next exchange brings to Redis."""
+        self.unknown_sessions: list[SharedSession] = []
+        """Sessions that ended while answers were lost: Redis may have them until the next beat."""
         self.is_running = True
         self.has_missed_message = False
         self.needs_beat = True
@@ -111,6 +122,11 @@ class Replica:
     @property
     def is_cut(self) -> bool:
         return self.connection.is_cut
+
+    @property
+    def pending(self) -> list[SharedSession]:
+        """Sessions that its beat names as not decided."""
+        return [each for each in self.sessions if each.ticket.state is AdmissionState.PENDING]
 
     @property
     def listed(self) -> list[tuple[SharedSession, AdmissionState, bool]]:
@@ -218,26 +234,37 @@ class ReplicaFleet:
     async def synchronise(self, replica: Replica) -> None:
         """Let a replica exchange with Redis, bring the oracle to the same point, and compare the two."""
         if replica.is_cut:
-            await self._fail_to_synchronise(replica)
+            replica.unknown_sessions += await self._fail_to_synchronise(replica)
             return
-        operations, replica.operations = replica.operations, []
-        listed, offline = replica.listed, {each: each.ticket.uses_offline for _, each, _ in operations}
+        operations, listed, pending = replica.operations, replica.listed, replica.pending
+        offline = {each: each.ticket.uses_offline for _, each, _ in operations}
         with_beat = replica.needs_beat or self.now - replica.synchronised_at > RESYNC_AFTER_S
         is_known = replica.lease_end >= self.now
-        await replica.admission.synchronise()
-        replica.lease_end, replica.synchronised_at = self.now + LEASE_S, self.now
-        replica.needs_beat = replica.has_missed_message = False
-        replica.failing_since = None
+        if replica.connection.loses_answers:
+            replica.unknown_sessions += await self._fail_to_synchronise(replica)
+            if not (with_beat or is_known):
+                return  # Redis has only asked for all entries
+        else:
+            replica.operations = []
+            await replica.admission.synchronise()
+            replica.synchronised_at, replica.failing_since = self.now, None
+            replica.needs_beat = replica.has_missed_message = False
+        replica.lease_end = self.now + LEASE_S
         self._expire_leases()
         if with_beat:
-            self._apply_beat(replica, listed, is_known=is_known)
+            self._apply_beat(replica, listed, pending, is_known=is_known)
         for name, session, flag in operations:
             self._apply(name, session, offline[session] if name == "enter" else flag)
-        self._compare(replica)
+        if not replica.connection.loses_answers:
+            self._compare(replica)
         await self._deliver_messages()
 
-    async def _fail_to_synchronise(self, replica: Replica) -> None:
-        """Let a replica decide alone, and check that it gives its share only and keeps none waiting for long."""
+    async def _fail_to_synchronise(self, replica: Replica) -> list[SharedSession]:
+        """Let a replica decide alone, and check that it gives its share only and keeps none waiting for long.
+
+        Returns the sessions that it has refused, or that had ended before.
+        """
+        ended = []
         asked = [session for name, session, _ in replica.operations if name == "enter"]
         before = {kind: replica.admission.count_admitted(kind) for kind in AdmissionKind}
         await replica.admission.synchronise()
@@ -249,10 +276,12 @@ class ReplicaFleet:
         for session in asked:
             assert session in kept or session.ticket.state in (AdmissionState.ADMITTED, AdmissionState.RELEASED)
             if session.ticket.state is AdmissionState.RELEASED:
-                replica.sessions.remove(session)  # refused, or released before: the oracle never knows of it
+                replica.sessions.remove(session)
+                ended.append(session)
         for kind in AdmissionKind:
             share = math.ceil(self.limits.for_kind(kind) / replica.replicas_seen)
             assert replica.admission.count_admitted(kind) <= max(before[kind], share)
+        return ended
 
     def _compare(self, replica: Replica) -> None:
         for session in replica.sessions:
@@ -275,7 +304,9 @@ class ReplicaFleet:
                 if replica.is_running and not replica.is_cut and not self.loses_messages:
                     await self.synchronise(replica)
         for replica in self.replicas:  # who is not named is not concerned
-            is_current = not (replica.has_missed_message or replica.operations or replica.needs_beat)
+            is_current = not replica.connection.loses_answers and not (
+                replica.has_missed_message or replica.operations or replica.needs_beat
+            )
             if is_current and replica.is_running and not replica.is_cut and replica.lease_end >= self.now:
                 for session in replica.sessions:
                     session.assert_as_expected()
@@ -284,7 +315,10 @@ class ReplicaFleet:
 
     def _apply(self, name: str, session: SharedSession, flag: bool) -> None:
         ticket = session.expected
-        if name == "enter":
+        if name == "enter" and ticket.state in HELD_STATES:  # repeated
+            if ticket.uses_offline != flag:
+                ticket.switch_server(flag)
+        elif name == "enter":
             same = (
                 each for each in self._sessions if each.expected is not ticket and self._is_same_page(each, session)
             )
@@ -300,7 +334,7 @@ class ReplicaFleet:
 
     @property
     def _sessions(self) -> list[SharedSession]:
-        return [session for replica in self.all_replicas for session in replica.sessions]
+        return [each for replica in self.all_replicas for each in (*replica.sessions, *replica.unknown_sessions)]
 
     @staticmethod
     def _is_same_page(older: SharedSession, newer: SharedSession) -> bool:
@@ -317,7 +351,7 @@ class ReplicaFleet:
         for replica in self.all_replicas:
             if replica.lease_end < self.now:
                 replica.lease_end = -math.inf
-                self._drop(replica.sessions, SLOT_LOST)
+                self._drop([*replica.sessions, *replica.unknown_sessions], SLOT_LOST)
         self.oracle._admit_queued()
 
     def _drop(self, sessions: Sequence[SharedSession], refusal: Any) -> None:
@@ -328,11 +362,17 @@ class ReplicaFleet:
                 ticket.state, ticket.queue_position = AdmissionState.RELEASED, 0
 
     def _apply_beat(
-        self, replica: Replica, listed: list[tuple[SharedSession, AdmissionState, bool]], *, is_known: bool
+        self,
+        replica: Replica,
+        listed: list[tuple[SharedSession, AdmissionState, bool]],
+        pending: list[SharedSession],
+        *,
+        is_known: bool,
     ) -> None:
         """Bring the oracle to what a replica holds. After the end of its lease it gets only what is still free."""
-        names = [session for session, _, _ in listed]
-        self._drop([session for session in replica.sessions if session not in names], None)
+        names = [*(session for session, _, _ in listed), *pending]
+        self._drop([each for each in (*replica.sessions, *replica.unknown_sessions) if each not in names], None)
+        replica.unknown_sessions = [each for each in replica.unknown_sessions if each in names]
         for session, state, uses_offline in listed:
             ticket = session.expected
             if ticket.state in HELD_STATES:

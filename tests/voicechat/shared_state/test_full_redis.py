@@ -109,7 +109,7 @@ async def test_conversation_is_written_once_there_is_room(server: RedisProcess) 
         for _ in range(3):
             await replica.store.write_changes()
         assert stored_fields(server) == 1, "neither a change nor a whole record"
-        await replica.store._on_return()
+        replica.store._on_return()
         await replica.store.write_changes()
         assert stored_fields(server) == 1
         make_room(server)

@@ -53,7 +53,7 @@ async def test_breaker_after_two_failures_asks_nothing_until_its_time_is_over() 
     connection = RedisConnection(fakeredis.FakeAsyncRedis(), clock=clock)
     returned = []
 
-    async def on_return() -> None:
+    def on_return() -> None:
         returned.append(clock())
 
     connection.on_return(on_return)
@@ -136,7 +136,7 @@ async def test_messages_arrive_again_after_redis_was_killed_and_restarted_empty(
         arrived: asyncio.Queue[bytes] = asyncio.Queue()
         returned = asyncio.Event()
 
-        async def on_return() -> None:
+        def on_return() -> None:
             returned.set()
 
         async def publish_until_it_arrives(word: str) -> bytes:
@@ -166,7 +166,7 @@ async def test_messages_arrive_again_after_redis_was_killed_and_restarted_empty(
 async def test_restart_between_two_requests_is_noticed_and_a_closed_connection_is_none(tmp_path: Path) -> None:
     returned = []
 
-    async def on_return() -> None:
+    def on_return() -> None:
         returned.append(True)
 
     async def ping(client: redis.Redis) -> object:
@@ -189,10 +189,39 @@ async def test_restart_between_two_requests_is_noticed_and_a_closed_connection_i
         assert returned == [True]
 
 
+async def test_return_is_announced_though_the_request_that_noticed_it_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, client = ManualClock(), fakeredis.FakeAsyncRedis()
+    connection, returned = RedisConnection(client, clock=clock), []
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer_later(_: str) -> dict[str, str]:
+        is_asked.set()
+        await may_answer.wait()
+        return {"run_id": "first"}
+
+    connection.on_return(lambda: returned.append(True))
+    await connection.request(lambda each: each.ping())
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(RefusingRedis().ask)
+    await clock.advance(BREAKER_S)
+    monkeypatch.setattr(client, "info", answer_later)
+    first = asyncio.create_task(connection.request(lambda each: each.ping()))
+    await is_asked.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    may_answer.set()
+    assert not returned
+    await connection.request(lambda each: each.ping())
+    assert connection.is_reachable and returned == [True]
+
+
 async def test_redis_that_does_not_name_its_run_counts_as_restarted_after_a_failure() -> None:
     connection, returned = RedisConnection(fakeredis.FakeAsyncRedis()), []
 
-    async def on_return() -> None:
+    def on_return() -> None:
         returned.append(True)
 
     connection.on_return(on_return)

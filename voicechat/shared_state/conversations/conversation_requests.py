@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass, field
 from itertools import count
 
+from voicechat.logs import error_location
+from voicechat.session.conversation_store import VisitorRecord
 from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateFull, SharedStateUnavailable
 from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_scripts import ERASE, FORGET_OWNER, PLAIN_FIELDS, TAKE_OVER, WRITE, ScriptOutcome
+from .conversation_seal import ConversationSeal
 from .held_conversation import HeldConversation
-from .record_fields import MAX_RECORD_FIELDS, FieldChanges
+from .record_fields import MAX_FIELD_BYTES, MAX_RECORD_BYTES, MAX_RECORD_FIELDS, FieldChanges, parse_fields
+
+log = logging.getLogger(__name__)
 
 FENCE_MS = 600_000
 """Milliseconds for which a page without a record is known to Redis, so that the replica before it writes nothing."""
-TAKE_OVER_MS = 300
-"""Milliseconds in which Redis must carry out a take-over. A later one might undo that of another replica."""
+TAKE_OVER_MS = 1500
+"""Milliseconds in which Redis must carry out a take-over: a round trip and the lag of a busy event loop. A later one
+might undo that of another replica, to which no page goes sooner."""
+MAX_LATE_TAKE_OVERS = 3
+"""Take-overs in a row that Redis may find too late. Each that is refused is sent again at once."""
 MAX_PAGES_PER_OWNER = 50
 """Conversations of one browser in Redis. The one that was changed longest ago makes room."""
 
@@ -39,10 +48,19 @@ class TakenOver:
     """Holder before; "" without one."""
     fields: dict[bytes, bytes] = field(repr=False)
 
-    @property
-    def sealed(self) -> dict[bytes, bytes]:
-        """Fields of the record; empty without one."""
-        return {name: value for name, value in self.fields.items() if name not in PLAIN_FIELDS}
+    def unseal(self, seal: ConversationSeal) -> VisitorRecord | None:
+        """Return the record; None without one, or for one that was not sealed by this page."""
+        sealed = {name: value for name, value in self.fields.items() if name not in PLAIN_FIELDS}
+        if not sealed:
+            return None
+        try:
+            if max(map(len, sealed.values())) > MAX_FIELD_BYTES or sum(map(len, sealed.values())) > MAX_RECORD_BYTES:
+                raise ValueError("a record beyond the limits")
+            names = {name: name.decode() for name in sealed}
+            return parse_fields({names[name]: seal.unseal(names[name], value) for name, value in sealed.items()})
+        except ValueError as error:
+            log.warning("conversations: record ignored error=%s", error_location(error))
+            return None
 
 
 class ConversationRequests:
@@ -73,13 +91,16 @@ class ConversationRequests:
         """
         await self._agree_again()
         seconds, microseconds = await self._connection.request(lambda client: client.time())
-        latest = 1000 * seconds + microseconds // 1000 + TAKE_OVER_MS
-        answer = await self._connection.run_script(
-            TAKE_OVER,
-            [self._conversation_key(held), self.channel, self._owner_key(held.key.owner)],
-            [held.holder, held.seal.name, round(1000 * age_s), MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS, latest],
-        )
-        if ScriptOutcome(answer[0]) is ScriptOutcome.LATE:
+        keys = [self._conversation_key(held), self.channel, self._owner_key(held.key.owner)]
+        first: list[Argument] = [held.holder, held.seal.name, round(1000 * age_s)]
+        rest: list[Argument] = [MAX_RECORD_FIELDS + len(PLAIN_FIELDS), FENCE_MS]
+        time_ms = 1000 * seconds + microseconds // 1000
+        for _ in range(MAX_LATE_TAKE_OVERS):
+            answer = await self._connection.run_script(TAKE_OVER, keys, [*first, *rest, time_ms + TAKE_OVER_MS])
+            if ScriptOutcome(answer[0]) is not ScriptOutcome.LATE:
+                break
+            time_ms = int(answer[1])
+        else:
             raise SharedStateUnavailable
         if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
             raise ConversationFenced(decode(answer[1]))
@@ -112,8 +133,7 @@ class ConversationRequests:
             raise
         if outcome is ScriptOutcome.BASE_MISSING:
             return False
-        written = sum(map(len, sealed.values()))
-        held.byte_count = written if is_whole else held.byte_count + written
+        held.note_sizes({name: len(value) for name, value in sealed.items()}, changes.removed, is_whole=is_whole)
         held.stored = changes.state
         return True
 

@@ -25,7 +25,7 @@ class ScriptOutcome(IntEnum):
     FENCED = -1
     """Another take-over is newer. The second element is its holder."""
     LATE = -3
-    """The replica does not wait for it any more, and another one may have taken over meanwhile."""
+    """The replica may not wait for it any more, and another one may have taken over. The second element is the time."""
     BASE_MISSING = -2
     """The hash does not hold what the changes are based on: the record must be written whole."""
 
@@ -36,7 +36,7 @@ class ScriptOutcome(IntEnum):
 TAKE_OVER = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if now > tonumber(ARGV[6]) then return {-3} end
+if now > tonumber(ARGV[6]) then return {-3, now} end
 local claimed = now - ARGV[3]
 local stored = redis.call('HMGET', KEYS[1], 'epoch', 'holder')
 local before, holder = tonumber(stored[1] or '0'), stored[2] or ''

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from voicechat.session.conversation_store import FollowedPage, ResumeKey, VisitorRecord
@@ -43,7 +43,9 @@ class HeldConversation:
     changed_at: float = 0.0
     """Time of the newest write."""
     byte_count: int = 0
-    """Bytes that were written whole, and since then."""
+    """Sealed bytes that Redis holds."""
+    field_sizes: dict[str, int] = field(default_factory=dict)
+    """The same by field."""
     seal: ConversationSeal = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +85,20 @@ class HeldConversation:
         if self.final_record is record:
             self.final_record = None
 
+    def note_sizes(self, written: Mapping[str, int], removed: Collection[str], *, is_whole: bool) -> None:
+        """Note the sealed bytes of the fields that were written, alone or beside those that Redis has, and removed."""
+        if is_whole:
+            self.field_sizes = {}
+        for name in removed:
+            self.field_sizes.pop(name, None)
+        self.field_sizes.update(written)
+        self.byte_count = sum(self.field_sizes.values())
+
+    def note_erased(self) -> None:
+        """Note that Redis holds nothing, or something unknown that the next write replaces whole."""
+        self.forget_stored()
+        self.note_sizes({}, (), is_whole=True)
+
     def forget_stored(self) -> None:
         """Note that Redis may hold anything, or nothing. What is known here is written whole."""
         self.stored = self.stored_version = None
@@ -98,7 +114,7 @@ class HeldConversation:
 
     def skip(self) -> None:
         """Erase the record in Redis next: the room is needed for others."""
-        self.byte_count = 0
+        self.note_sizes({}, (), is_whole=True)
         self.skipped_version = self._page_version
         self.drop_contents()
 

@@ -29,7 +29,7 @@ from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
 from .held_conversation import HeldConversation, find_excess
-from .record_fields import MAX_FIELD_BYTES, MAX_RECORD_BYTES, FieldChanges, parse_fields
+from .record_fields import FieldChanges
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ WRITE_INTERVAL_S = 0.5
 FETCH_RETRIES, FETCH_RETRY_S = 10, 0.25
 """Times that a page which opens asks again, and seconds between them: longer than the pause after one failed request.
 Redis that has been lost for longer is asked once."""
+MAX_FETCH_S = 5.0
+"""Seconds after which a page that opens does not ask again."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for the last writes when the app ends."""
 MAX_HELD_BYTES = 64_000_000
@@ -104,7 +106,7 @@ class RedisConversationStore:
                 self._held.setdefault(key, held).claim_again(held.opened_at)
                 return
         try:
-            found = await self._take_over_patiently(held)
+            found = await self._take_over_with_retries(held)
         except SharedStateUnavailable:  # the record comes later, with the first write
             held.is_read = key in self._local
             self._held.setdefault(key, held).claim_again(held.opened_at)
@@ -122,20 +124,21 @@ class RedisConversationStore:
         elif current is not None and current.epoch is None:
             self._restore_late(current, found)
         self._held[key] = held
-        record = self._unseal(held, found)
+        record = found.unseal(held.seal)
         if record is not None and key not in self._local:
             self._local.put(key, record)
 
-    async def _take_over_patiently(self, held: HeldConversation) -> TakenOver:
-        """Take over a page that opens. One failed request of any kind closes the connection for a moment."""
+    async def _take_over_with_retries(self, held: HeldConversation) -> TakenOver:
+        """Take over a page that opens. Two failed requests of any kind close the connection for a moment."""
+        began_at = self._clock()
         for remaining in reversed(range(self._fetch_retries + 1)):
             try:
                 found = await self._requests.take_over(held)
             except SharedStateFull:  # it has nothing of this page
                 raise
             except SharedStateUnavailable:
-                self._watch_connection()
-                if self._is_known_lost or not remaining:
+                self._note_connection()
+                if self._is_known_lost or not remaining or self._clock() - began_at >= MAX_FETCH_S:
                     raise
             else:
                 self._lost_at = None
@@ -143,7 +146,7 @@ class RedisConversationStore:
             await self._sleep(FETCH_RETRY_S)
         raise AssertionError("unreachable")
 
-    def _watch_connection(self) -> None:
+    def _note_connection(self) -> None:
         if self._connection.is_reachable:
             self._lost_at = None
         elif self._lost_at is None:
@@ -159,20 +162,6 @@ class RedisConversationStore:
 
     def _new_held(self, key: ResumeKey) -> HeldConversation:
         return HeldConversation(key, self._requests.next_holder(), self._clock())
-
-    def _unseal(self, held: HeldConversation, found: TakenOver) -> VisitorRecord | None:
-        """Return the record that Redis had; None without one, or for one that was not sealed by this page."""
-        sealed = found.sealed
-        if not sealed:
-            return None
-        try:
-            if max(map(len, sealed.values())) > MAX_FIELD_BYTES or sum(map(len, sealed.values())) > MAX_RECORD_BYTES:
-                raise ValueError("a record beyond the limits")
-            names = {name: name.decode() for name in sealed}
-            return parse_fields({names[name]: held.seal.unseal(names[name], value) for name, value in sealed.items()})
-        except ValueError as error:
-            log.warning("conversations: record ignored error=%s", error_location(error))
-            return None
 
     def follow(self, key: ResumeKey, page: FollowedPage) -> None:
         held = self._held.get(key)
@@ -242,14 +231,17 @@ class RedisConversationStore:
             is_write_due = self._clock() >= due_at
             if is_write_due:
                 due_at = self._clock() + WRITE_INTERVAL_S
-            await (self.write_changes() if is_write_due else self._erase_due())
+            try:
+                await (self.write_changes() if is_write_due else self._erase_due())
+            except Exception as error:  # a fault must not end all writing
+                log.error("conversations: internal error error=%s", error_location(error))
         await self.write_changes()
 
     async def write_changes(self) -> None:
         """Erase in Redis what is to be erased, and write what has changed. Never raises."""
         self._is_full = False
         await self._erase_due()
-        self._watch_connection()
+        self._note_connection()
         await self._for_each_held(self._is_write_due, self._write)
         self._limit_bytes()
         if self._clock() >= self._expiry_due_at:
@@ -314,13 +306,13 @@ class RedisConversationStore:
         return True
 
     async def _erase(self, held: HeldConversation) -> None:
-        held.forget_stored()
-        held.byte_count = 0
+        held.note_erased()
         if held.may_be_stored:
             held.is_erasure_due = True
             if held.epoch is None:
                 await self._claim(held)
             await self._requests.erase(held)
+            held.note_erased()  # a write may have been answered meanwhile
         held.is_erasure_due, held.is_read = False, True
 
     async def _forget_owner(self, owner: str) -> None:
@@ -341,7 +333,7 @@ class RedisConversationStore:
     def _restore_late(self, held: HeldConversation, found: TakenOver) -> None:
         """Add to the page what Redis had of it, unless that is what this replica wrote itself."""
         may_overlap, held.is_read = held.is_read, True
-        record = self._unseal(held, found) if not may_overlap or found.holder != held.holder else None
+        record = found.unseal(held.seal) if not may_overlap or found.holder != held.holder else None
         if record is None:
             return
         log.info("conversations: record came after its page was opened")
@@ -379,7 +371,7 @@ class RedisConversationStore:
         if held.page is not None:
             held.page.on_taken_over()
 
-    async def _on_return(self) -> None:
+    def _on_return(self) -> None:
         """Write all conversations whole: Redis may have been restarted empty."""
         for held in self._held.values():
             held.forget_stored()

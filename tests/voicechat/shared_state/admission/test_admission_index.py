@@ -75,7 +75,7 @@ def test_key_that_redis_evicts_costs_no_session_and_no_slot(
             await client.delete(key)
             if key == ENTRIES:
                 for replica in fleet.replicas:  # what a replica does not list in time is lost with the key
-                    await replica.admission._on_redis_return()
+                    replica.admission._on_redis_return()
             await fleet.replicas[number].admission.synchronise()
         for replica in fleet.replicas * 2:
             await replica.admission.synchronise()

@@ -112,6 +112,21 @@ async def test_ticket_whose_answer_was_lost_has_one_slot(monkeypatch: pytest.Mon
     assert two.admission.count_everywhere().admitted[AdmissionKind.CALL] == 2
 
 
+async def test_queued_ticket_whose_answer_was_lost_keeps_its_place() -> None:
+    fleet, _ = await started_fleet(ConcurrencyLimits(calls=1, queue_length=9))
+    first, second = fleet.replicas
+    await entered(fleet, first)
+    await second.admission.synchronise()
+    second.connection.loses_answers = True
+    early = await entered(fleet, second)
+    assert early.ticket.state is AdmissionState.PENDING
+    late = await entered(fleet, first)
+    second.connection.loses_answers = False
+    await second.admission.synchronise()
+    await first.admission.synchronise()
+    assert states(early, late) == [(QUEUED, 1), (QUEUED, 2)]
+
+
 async def test_replica_that_never_saw_redis_admits_its_share_of_the_expected_replicas() -> None:
     connection = RedisConnection(fakeredis.FakeAsyncRedis(connected=False))
     limits = ConcurrencyLimits(calls=5)

@@ -1,7 +1,8 @@
 """Shared admission in generated interleavings of two and three replicas, against the controller in memory.
 
-Messages are lost, replicas freeze, die, lose Redis and come back, leases end, and pages move to other replicas. Beside
-each exchange the script also reads all entries of a copy, without its index: answer and contents must be the same.
+Messages and answers are lost, replicas freeze, die, lose Redis and come back, leases end, and pages move to other
+replicas. Beside each exchange the script also reads all entries of a copy, without its index: answer and contents must
+be the same.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LIMITS = st.builds(
 ENTERS = st.tuples(
     st.just("enter"), NUMBERS, st.sampled_from(AdmissionKind), st.sampled_from(["", "a", "b"]), st.booleans()
 )
-FAULTS = st.tuples(st.sampled_from(["freeze", "thaw", "kill", "cut", "join"]), NUMBERS)
+FAULTS = st.tuples(st.sampled_from(["freeze", "thaw", "kill", "cut", "deafen", "join"]), NUMBERS)
 STEPS = st.one_of(
     ENTERS,
     ENTERS,
@@ -55,7 +56,9 @@ Step = tuple[object, ...]
 
 
 def usable(fleet: ReplicaFleet) -> list[Replica]:
-    return [replica for replica in fleet.replicas if replica.is_running and not replica.is_cut]
+    """Return the replicas that run and get answers."""
+    found = (replica for replica in fleet.replicas if replica.is_running and not replica.is_cut)
+    return [replica for replica in found if not replica.connection.loses_answers]
 
 
 async def take_step(fleet: ReplicaFleet, step: Step) -> None:
@@ -73,15 +76,17 @@ async def take_step(fleet: ReplicaFleet, step: Step) -> None:
     elif name == "thaw":
         replica.is_running = True
     elif name == "join":
-        replica.connection.is_cut = False
-    elif name in ("freeze", "kill", "cut"):
+        replica.connection.is_cut = replica.connection.loses_answers = False
+    elif name in ("freeze", "kill", "cut", "deafen"):
         if [each for each in usable(fleet) if each is not replica]:
             if name == "freeze":
                 replica.is_running = False
             elif name == "kill":
                 fleet.kill(replica)
-            else:
+            elif name == "cut":
                 replica.connection.is_cut = True
+            else:
+                replica.connection.loses_answers = True
     elif name == "enter" and replica.is_running:
         kind, visitor, uses_offline = arguments[1:]
         fleet.enter(replica, AdmissionKind(kind), str(visitor), bool(uses_offline))
@@ -128,7 +133,7 @@ async def _run_interleaving(fleet: ReplicaFleet, steps: list[Step], *, reads_mes
         await take_step(fleet, step)
     fleet.loses_messages = False
     for replica in fleet.replicas:
-        replica.is_running, replica.connection.is_cut = True, False
+        replica.is_running, replica.connection.is_cut, replica.connection.loses_answers = True, False, False
     await fleet.wait_for_looks(LEASE_LOOKS if len(fleet.all_replicas) > replica_count else 1)
     for replica in fleet.replicas:
         for session in replica.sessions:

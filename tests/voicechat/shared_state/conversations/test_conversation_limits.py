@@ -306,3 +306,20 @@ async def test_frames_of_calls_get_their_turn_while_many_pages_are_looked_at() -
     await replica.store.write_changes()
     frames.cancel()
     assert turns - before >= pages // SCANNED_AT_ONCE - 1
+
+
+async def test_long_call_takes_no_room_from_an_idle_conversation() -> None:
+    group = ReplicaGroup(2, max_held_bytes=30_000)
+    store = group.replicas[0].store
+    idle = await group.replicas[0].open_page(page_key(0, "one"))
+    idle.conversation.add_user_message("x" * 20_000)
+    caller = await group.replicas[0].open_page(page_key(0, "two"))
+    caller.conversation.add_user_message("Hello.")
+    start_call(caller)
+    caller.conversation.clock.start(group.clock())
+    for _ in range(200):
+        group.clock.now += CLOCK_STEP_S
+        await store.write_changes()
+    stored = [sum(map(len, fields.values())) for fields in group.contents().values()]
+    assert len(stored) == 2 and 20_000 < sum(stored) < 30_000
+    assert sum(held.byte_count for held in store._held.values()) == sum(stored)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from tests.support.shared_state.replica import ConversationReplica, ReplicaGroup, page_key, texts_of
 from voicechat.session.visitor import Visitor
+from voicechat.shared_state.conversations.conversation_scripts import ERASE, WRITE
 
 KEY, OTHER_TAB = page_key(0), page_key(1)
 
@@ -52,3 +55,38 @@ async def test_other_tab_of_a_forgotten_browser_opens_empty_without_redis() -> N
     group.start_redis()
     await replica.store.write_changes()
     assert not group.contents()
+
+
+async def test_write_that_is_answered_during_an_erasure_leaves_later_words_readable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = ReplicaGroup(2)
+    replica = group.replicas[0]
+    visitor = await replica.open_page(KEY)
+    visitor.conversation.add_user_message("One.")
+    await replica.store.write_changes()
+    original = replica.connection.run_script
+    is_done = {source: asyncio.Event() for source in (WRITE, ERASE)}
+    may_answer = {source: asyncio.Event() for source in (WRITE, ERASE)}
+
+    async def hold_answers(source: str, keys: Any, arguments: Any) -> Any:
+        answer = await original(source, keys, arguments)
+        if source in is_done:
+            is_done[source].set()
+            await may_answer[source].wait()
+        return answer
+
+    monkeypatch.setattr(replica.connection, "run_script", hold_answers)
+    visitor.conversation.add_user_message("Two.")
+    writing = asyncio.create_task(replica.store.write_changes())
+    await is_done[WRITE].wait()
+    await visitor.clear()
+    erasing = asyncio.create_task(replica.store._erase_due())  # another page opens, and waits for its own erasure
+    await is_done[ERASE].wait()
+    may_answer[WRITE].set()
+    await writing
+    may_answer[ERASE].set()
+    await erasing
+    visitor.conversation.add_user_message("Three.")
+    await replica.store.write_changes()
+    assert texts_of(await group.replicas[1].open_page(KEY))[0] == ["Three."]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
 
+import pytest
+import redis.asyncio as redis
+
+from tests.support.shared_state.redis_process import running_redis
 from tests.support.shared_state.replica import ConversationReplica, ReplicaGroup, Way, page_key, start_call, texts_of
 from voicechat.config.call_preferences import CallPreferences
 from voicechat.session.visitor import Visitor
+from voicechat.shared_state.conversations.conversation_scripts import TAKE_OVER
 from voicechat.shared_state.redis_connection import BREAKER_S
 
 KEY = page_key()
@@ -132,3 +140,42 @@ async def test_page_opens_at_once_where_redis_has_been_lost_for_long() -> None:
     group.stop_redis()
     await replica.open_page(page_key(3))
     assert len(pauses) == 4, "it was lost a moment ago only"
+
+
+async def test_page_that_moves_to_a_busy_replica_has_its_conversation_at_once(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        before, after = (ConversationReplica(redis.Redis.from_url(server.url), time.monotonic) for _ in range(2))
+        visitor = await before.open_page(KEY)
+        visitor.conversation.add_user_message("Hello.")
+        await before.store.write_changes()
+        is_over = False
+
+        async def keep_the_loop_busy() -> None:
+            while not is_over:
+                time.sleep(0.03)  # noqa: ASYNC251  the loop is to be busy
+                await asyncio.sleep(0)
+
+        busy = [asyncio.create_task(keep_the_loop_busy()) for _ in range(4)]
+        back = await after.open_page(KEY)
+        is_over = True
+        await asyncio.gather(*busy)
+        assert texts_of(back) == (["Hello."], [])
+
+
+async def test_take_over_that_was_too_late_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = ReplicaGroup()
+    await store_earlier_record(group)
+    replica = group.replicas[1]
+    original, sent = replica.connection.run_script, 0
+
+    async def delay_the_first(source: str, keys: Any, arguments: Any) -> Any:
+        nonlocal sent
+        if source == TAKE_OVER:
+            sent += 1
+            if sent == 1:  # its time is over when Redis gets it
+                arguments = [*arguments[:-1], 0]
+        return await original(source, keys, arguments)
+
+    monkeypatch.setattr(replica.connection, "run_script", delay_the_first)
+    visitor = await replica.open_page(KEY)
+    assert sent == 2 and any(texts_of(visitor))
