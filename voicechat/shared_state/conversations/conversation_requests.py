@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -47,6 +48,8 @@ class TakenOver:
     holder: str
     """Holder before; "" without one."""
     fields: dict[bytes, bytes] = field(repr=False)
+    forgotten_at: int = 0
+    """Epoch from which on the browser has conversations: older ones were erased."""
 
     def unseal(self, seal: ConversationSeal) -> VisitorRecord | None:
         """Return the record; None without one, or for one that was not sealed by this page."""
@@ -104,11 +107,11 @@ class ConversationRequests:
             raise SharedStateUnavailable
         if ScriptOutcome(answer[0]) is ScriptOutcome.FENCED:
             raise ConversationFenced(decode(answer[1]))
-        _, before, epoch, holder, fields = answer
+        _, before, epoch, holder, fields, forgotten_at = answer
         found = dict(zip(fields[::2], fields[1::2], strict=True))
         held.epoch = int(epoch)
         held.may_be_stored = held.revision > 0 or found.keys() != PLAIN_FIELDS
-        return TakenOver(int(before), decode(holder), found)
+        return TakenOver(int(before), decode(holder), found, int(float(forgotten_at)))
 
     async def write(self, held: HeldConversation, changes: FieldChanges) -> bool:
         """Write the changes; return False when Redis does not hold what they are based on.
@@ -152,10 +155,18 @@ class ConversationRequests:
             raise ConversationFenced(decode(answer[1]))
         return ScriptOutcome(answer[0])
 
-    async def forget_owner(self, owner: str) -> dict[str, int]:
-        """Erase all records of a browser; return their names, each with its new epoch."""
+    async def forget_owner(self, owner: str, names: Sequence[str]) -> dict[str, int]:
+        """Erase all records of a browser; return their names, each with its new epoch.
+
+        `names`: those that this replica holds. Redis may have been emptied, and not know them.
+        """
         await self._agree_again()
-        arguments: list[Argument] = [f"{self._replica}.0", self._ttl_ms, self._connection.key("conversation", "")]
+        arguments: list[Argument] = [
+            f"{self._replica}.0",
+            self._ttl_ms,
+            self._connection.key("conversation", ""),
+            *names,
+        ]
         erased = await self._connection.run_script(FORGET_OWNER, [self._owner_key(owner), self.channel], arguments)
         return {decode(name): int(epoch) for name, epoch in zip(erased[::2], erased[1::2], strict=True)}
 

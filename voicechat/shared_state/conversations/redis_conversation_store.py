@@ -119,8 +119,9 @@ class RedisConversationStore:
         if current is not None and (current.epoch or 0) > (held.epoch or 0):
             return  # the page was loaded twice, and the other load came later
         is_stale = current is not None and current.epoch is not None and found.epoch > current.epoch
-        if current is not None and is_stale and not self._requests.is_own(found.holder):
-            self._lose(current)  # another replica had the page meanwhile
+        is_forgotten = current is not None and current.epoch is not None and found.forgotten_at > current.epoch
+        if current is not None and (is_forgotten or (is_stale and not self._requests.is_own(found.holder))):
+            self._lose(current)  # another replica had the page meanwhile, or its browser was forgotten there
         elif current is not None and current.epoch is None:
             self._restore_late(current, found)
         self._held[key] = held
@@ -316,7 +317,8 @@ class RedisConversationStore:
         held.is_erasure_due, held.is_read = False, True
 
     async def _forget_owner(self, owner: str) -> None:
-        epochs = await self._requests.forget_owner(owner)
+        owned = [held.seal.name for held in self._held.values() if held.key.owner == owner]
+        epochs = await self._requests.forget_owner(owner, owned)
         self._owners_to_forget.pop(owner, None)
         for held in self._held.values():
             if held.key.owner == owner and held.seal.name in epochs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -91,3 +92,19 @@ async def test_page_that_opened_before_redis_was_emptied_is_erased_too() -> None
     new.pages.forget(third)
     await new.store.write_changes()
     assert group.contents() == {}
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_page_that_an_emptied_redis_did_not_know_is_forgotten_too(is_written: bool) -> None:
+    group = ReplicaGroup()
+    first, new = group.replicas
+    page = await first.open_page(page_key(0))
+    group.client.flushall()
+    page.conversation.add_user_message("Hello.")  # not written yet
+    await asyncio.sleep(0.002)  # Redis' clock moves
+    new.pages.forget(await new.open_page(page_key(1)))
+    await new.store.write_changes()
+    if is_written:
+        await first.store.write_changes()
+        assert texts_of(page) == ([], []) and group.contents() == {}
+    assert texts_of(await first.open_page(page_key(0))) == ([], [])
