@@ -28,7 +28,7 @@ END_LIMIT_S = 5.0
 DRAIN_MARGIN_S = 8.0
 """Seconds beyond the drain time for a replica to end: its last notices, its tools and its server."""
 CHECK_MARGIN_S = 2.5
-"""Seconds for HAProxy to notice that a restarted replica is ready. It checks every second."""
+"""Seconds for HAProxy to notice that a restarted replica is ready. It checks twice a second."""
 DUPLICATE_SIGNAL_S = 0.3
 """Seconds in which a second signal counts as the first one: process managers and terminals send it twice.
 

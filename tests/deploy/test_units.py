@@ -19,7 +19,16 @@ UNITS = sorted(path.name for path in DEPLOY.iterdir() if path.suffix in {".servi
 KNOWN_KEYS = {
     "Unit": {"Description", "Documentation", "PartOf", "Wants", "After"},
     "Service": {
-        *("User", "WorkingDirectory", "Environment", "EnvironmentFile", "ExecStart", "StateDirectory", "LimitNOFILE"),
+        *(
+            "User",
+            "WorkingDirectory",
+            "Environment",
+            "EnvironmentFile",
+            "UnsetEnvironment",
+            "ExecStart",
+            "StateDirectory",
+            "LimitNOFILE",
+        ),
         *("KillMode", "TimeoutStopSec", "Restart", "RestartSec"),
         *("NoNewPrivileges", "CapabilityBoundingSet", "PrivateTmp", "PrivateDevices", "ProtectSystem", "ProtectHome"),
         *("ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),

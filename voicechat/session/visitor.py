@@ -18,9 +18,9 @@ from .conversation_store import MAX_ACCEPTED_MESSAGES, VisitorRecord
 from .text_session import TextSession
 from .voice_session import VoiceSession
 
-REPLY_DUE_S = 60.0
+REPLY_DUE_S = 120.0
 """Seconds in which a call that goes on elsewhere asks for the reply that the former one owed. A page dials again by
-itself within the same time; later the visitor may have something else in mind."""
+itself within the same time (call_view.js); later the visitor may have something else in mind."""
 
 
 class Visitor:

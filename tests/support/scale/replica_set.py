@@ -17,8 +17,8 @@ from .haproxy_process import HaproxyProcess, running_haproxy
 REPLICA_COUNT = 2
 START_TIMEOUT_S = 180.0
 """Seconds for a replica to start on a busy computer."""
-START_ATTEMPTS = 5
-"""Starts of a replica. Gradio gives its server 5 s to start, which are not enough on a busy computer."""
+START_ATTEMPTS = 2
+"""Starts of a replica: for a moment, its port may belong to an outgoing connection of another process."""
 
 
 class ReplicaUnderTest:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tests.support.shared_state.replica_fleet import CuttableConnection
+from tests.support.shared_state.cuttable_connection import CuttableConnection
 from voicechat.shared_state.redis_connection import Argument
 from voicechat.shared_state.shared_admission import SCRIPT
 

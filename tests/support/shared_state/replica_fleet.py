@@ -8,46 +8,25 @@ Redis) is applied to it here, by its own rules.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import redis.asyncio as redis
 
+from tests.support.shared_state.cuttable_connection import CuttableConnection
 from voicechat.limits.admission import SLOT_LOST, AdmissionKind, AdmissionState, AdmissionTicket, ConcurrencyLimits
 from voicechat.limits.waiting_queue import AdmissionController
-from voicechat.shared_state.redis_connection import Argument, RedisConnection, SharedStateUnavailable
 from voicechat.shared_state.shared_admission import (
     LEASE_S,
     LOOK_INTERVAL_S,
     OUTAGE_GRACE_S,
     QUIET_S,
     RESYNC_AFTER_S,
-    SCRIPT,
     SharedAdmissionController,
 )
 from voicechat.shared_state.visitor_names import VisitorNames
 
-T = TypeVar("T")
 HELD_STATES = (AdmissionState.QUEUED, AdmissionState.ADMITTED, AdmissionState.RELEASING)
-
-
-class CuttableConnection(RedisConnection):
-    """Connection that a test can cut, or let lose the answers of admission."""
-
-    is_cut = False
-    loses_answers = False
-    """Redis carries out what this replica asks, and the replica does not know."""
-
-    async def run_script(self, source: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        answer = await super().run_script(source, keys, arguments)
-        if source == SCRIPT and self.loses_answers and keys[0] == self.key("admission", "entries"):
-            raise SharedStateUnavailable
-        return answer
-
-    async def request(self, ask: Callable[[redis.Redis], Awaitable[T]]) -> T:
-        if self.is_cut:
-            raise SharedStateUnavailable
-        return await super().request(ask)
 
 
 class SharedSession:

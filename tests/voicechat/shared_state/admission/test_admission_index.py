@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.shared_state.comparing_connection import ComparingConnection
-from tests.support.shared_state.replica_fleet import CuttableConnection, Replica, ReplicaFleet, SharedSession
+from tests.support.shared_state.cuttable_connection import CuttableConnection
+from tests.support.shared_state.replica_fleet import Replica, ReplicaFleet, SharedSession
 from voicechat.limits.admission import AdmissionKind, AdmissionState, ConcurrencyLimits
 from voicechat.shared_state.shared_admission import LOOK_INTERVAL_S
 

@@ -303,7 +303,7 @@ async def test_frames_of_calls_get_their_turn_while_many_pages_are_looked_at() -
 
     frames = asyncio.create_task(play_frames())
     before = turns
-    await replica.store.write_changes()
+    await replica.store._for_each_held(lambda held: held.is_write_due, replica.store._write)
     frames.cancel()
     assert turns - before >= pages // SCANNED_AT_ONCE - 1
 

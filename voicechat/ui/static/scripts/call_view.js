@@ -54,7 +54,7 @@
   });
 
   // ---------------------------------------------------------------- a call that was up before the page was reloaded
-  const REDIAL_WITHIN_MS = 120000;
+  const REDIAL_WITHIN_MS = 120000; // REPLY_DUE_S in visitor.py
   const pressCall = () => document.querySelector(`${CALL} button[aria-label="start stream"]`)?.click();
   const showResume = (shown) => {
     const bar = document.getElementById("voice-resume");
