@@ -283,7 +283,8 @@ function run.beat(asked) -- these are all entries of this replica; it has decide
     if known and entry.state ~= 'queued' then
       save(known, entry.state, entry.offline)
     elseif known then
-      save(known, known.state, known.state == 'queued' and entry.offline or known.offline)
+      if known.state ~= 'queued' then entry.offline = known.offline end -- decided by Redis
+      save(known, known.state, entry.offline)
     elseif not is_replaced then
       local is_free = not entry.offline or has_room('offline')
       if entry.state == 'admitted' then is_free = fits(entry) end

@@ -127,6 +127,21 @@ async def test_queued_ticket_whose_answer_was_lost_keeps_its_place() -> None:
     assert states(early, late) == [(QUEUED, 1), (QUEUED, 2)]
 
 
+async def test_queued_ticket_that_left_the_offline_server_during_an_outage_holds_no_session_of_it() -> None:
+    fleet, _ = await started_fleet(ConcurrencyLimits(calls=1, offline_sessions=1, queue_length=9))
+    replica = fleet.replicas[0]
+    admitted = await entered(fleet, replica)
+    queued = fleet.enter(replica, uses_offline=True)
+    await fleet.synchronise(replica)
+    replica.connection.is_cut = True
+    fleet.switch(queued, False)
+    await fleet.synchronise(replica)
+    replica.connection.is_cut = False
+    await fleet.synchronise(replica)
+    assert states(admitted, queued) == [(ADMITTED, 0), (QUEUED, 1)]
+    assert not queued.ticket.uses_offline
+
+
 async def test_replica_that_never_saw_redis_admits_its_share_of_the_expected_replicas() -> None:
     connection = RedisConnection(fakeredis.FakeAsyncRedis(connected=False))
     limits = ConcurrencyLimits(calls=5)
