@@ -25,6 +25,7 @@ from .servers import LocalServer, running_haproxy, running_redis
 
 DEPLOYMENTS = ((1, False), (1, True), (2, True))
 """Compared: the number of replicas, and whether they share their state over Redis."""
+QUICK_DEPLOYMENTS = DEPLOYMENTS[:2]
 QUICK_CALLS = 8
 """Calls of the only window of a quick run."""
 FIRST_CALLS = 16
@@ -144,11 +145,12 @@ def make_call_row(replicas: int, has_redis: bool, ramps: Sequence[LoadRamp], ben
 async def measure_calls(rounds: int, *, quick: bool) -> dict[str, Any]:
     """Measure the calls of each deployment, in turns, while all of them run."""
     disable_gc()
-    ramps: dict[tuple[int, bool], list[LoadRamp]] = {deployment: [] for deployment in DEPLOYMENTS}
+    deployments = QUICK_DEPLOYMENTS if quick else DEPLOYMENTS
+    ramps: dict[tuple[int, bool], list[LoadRamp]] = {deployment: [] for deployment in deployments}
     with ExitStack() as stack:
         benches = {
             (replicas, has_redis): ReplicaBench(replicas, stack, has_redis=has_redis)
-            for replicas, has_redis in DEPLOYMENTS
+            for replicas, has_redis in deployments
         }
         for _ in range(1 if quick else rounds):
             for deployment, bench in benches.items():

@@ -32,6 +32,8 @@ class MeasuredCosts:
     """Added by each call of all; 0 if its work does not depend on them."""
     exchange_us: float
     """Of the sums of a full replica."""
+    exchange_us_per_replica: float
+    """Added by each other replica, whose part of the day's money it reads."""
     message_us: float
     haproxy_percent: float
     """Percent of a core for a socket of a program."""
@@ -43,8 +45,11 @@ class MeasuredCosts:
         (few, low), (many, high) = admissions[0], admissions[-1]
         slope = max(0.0, (high - low) / (many - few))
         largest = {row["step"]: row["redis_cpu_us"] for row in sorted(steps, key=lambda row: row["size"])}
+        others = max(row["size"] for row in steps if row["step"] == "exchange_beside")
+        per_replica = max(0.0, largest["exchange_beside"] - largest["exchange"]) / others
         haproxy = trips[-1]["haproxy_cpu_percent_each"]
-        return cls(max(0.0, low - slope * few), slope, largest["exchange"], largest["message"], haproxy)
+        alone_us = max(0.0, low - slope * few)
+        return cls(alone_us, slope, largest["exchange"], per_replica, largest["message"], haproxy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def model_row(calls: int, costs: MeasuredCosts) -> ModelRow:
         replicas,
         1000 * admission_s,
         requests_per_s * admission_s,
-        replicas * costs.exchange_us / 1e6,
+        replicas * (costs.exchange_us + (replicas - 1) * costs.exchange_us_per_replica) / 1e6,
         WRITES_PER_S * calls * costs.message_us / 1e6,
         calls * costs.haproxy_percent / 100,
     )

@@ -9,6 +9,7 @@ STEP_NAMES = {
     "admission": "slot, while {} calls hold one",
     "booking": "booking of an amount",
     "exchange": "exchange of sums, with {} visitors",
+    "exchange_beside": "the same, beside {} replicas",
     "message": "message, after {} others",
 }
 

@@ -27,6 +27,8 @@ HELD_CALLS, QUICK_HELD_CALLS = (CALLS_PER_REPLICA, 100, 1000), (CALLS_PER_REPLIC
 """Calls that hold a slot while others are admitted. The measured replica is full with the first ones."""
 SENT_VISITORS = (1, CALLS_PER_REPLICA)
 """Visitors whose seconds are sent in one exchange."""
+OTHER_REPLICAS = 500
+"""Replicas that have spent money on the same day, in the last rows of the exchange: each reads the parts of all."""
 ADMISSIONS, QUICK_ADMISSIONS = 100, 30
 """Admissions of one round."""
 EXCHANGES, QUICK_EXCHANGES = 50, 20
@@ -157,7 +159,9 @@ async def measure_exchange(
     """Measure the exchange of a second: the day's spending, and the seconds of some visitors."""
     rows = []
     count = QUICK_EXCHANGES if quick else EXCHANGES
-    for visitors in SENT_VISITORS:
+    for visitors, others in (*((visitors, 0) for visitors in SENT_VISITORS), (SENT_VISITORS[-1], OTHER_REPLICAS)):
+        for number in range(others):
+            await spend_at_another(connection, f"other-{number}")
         exchange = SumExchange(connection)
         spend = SharedDailySpend(connection, exchange, "benchmark", lambda: 2)
         quota = SharedDailyQuota(connection, exchange, VisitorNames(connection, b"benchmark"), "benchmark", 3600)
@@ -175,8 +179,16 @@ async def measure_exchange(
 
         await step()
         found = [await time_steps(count, step, redis, connection) for _ in range(rounds)]
-        rows.append(make_row("exchange", visitors, [], found))
+        step_name, size = ("exchange_beside", others) if others else ("exchange", visitors)
+        rows.append(make_row(step_name, size, [], found))
     return rows
+
+
+async def spend_at_another(connection: RedisConnection, replica_id: str) -> None:
+    """Let another replica spend money today."""
+    exchange = SumExchange(connection)
+    SharedDailySpend(connection, exchange, replica_id, lambda: 2).add(1.0)
+    await exchange.exchange_due()
 
 
 # ---------------------------------------------------------------- conversations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from benchmarks.scale.model import CALLS, MAX_REDIS_SHARE, MeasuredCosts, calls_
 from benchmarks.scale.report import format_report
 
 MICROSECONDS = st.floats(0.1, 1000.0)
-COSTS = st.builds(MeasuredCosts, MICROSECONDS, MICROSECONDS, MICROSECONDS, MICROSECONDS, st.floats(0.0, 5.0))
+COSTS = st.builds(MeasuredCosts, *[MICROSECONDS] * 5, st.floats(0.0, 5.0))
 
 
 def step_row(step: str, size: int, redis_cpu_us: float) -> dict[str, object]:
@@ -35,6 +35,7 @@ STEPS = [
     step_row("booking", 1, 0.0),
     step_row("exchange", 1, 40.0),
     step_row("exchange", 45, 200.0),
+    step_row("exchange_beside", 500, 700.0),
     step_row("message", 40, 50.0),
 ]
 TRIPS = [trip_row(1, 0.4), trip_row(30, 0.2)]
@@ -43,7 +44,10 @@ TRIPS = [trip_row(1, 0.4), trip_row(30, 0.2)]
 def test_costs_are_those_of_the_measured_rows() -> None:
     costs = MeasuredCosts.from_rows(STEPS, TRIPS)
     assert asdict(costs) == pytest.approx(
-        {"admission_us": 40, "admission_us_per_call": 3, "exchange_us": 200, "message_us": 50, "haproxy_percent": 0.2}
+        {
+            **{"admission_us": 40, "admission_us_per_call": 3, "exchange_us": 200, "exchange_us_per_replica": 1},
+            **{"message_us": 50, "haproxy_percent": 0.2},
+        }
     )
 
 
@@ -54,12 +58,12 @@ def test_calls_of_others_that_cost_nothing_measurable_cost_nothing_in_the_model(
 
 
 def test_row_of_a_thousand_calls_is_the_sum_of_its_steps() -> None:
-    row = model_row(900, MeasuredCosts(100.0, 1.0, 200.0, 50.0, 0.2))
+    row = model_row(900, MeasuredCosts(100.0, 1.0, 200.0, 10.0, 50.0, 0.2))
     assert (row.replicas, row.admission_ms) == (20, pytest.approx(1.0))
     assert row.admission_share == pytest.approx((20 / 2 + 2 * 900 / 300) * 0.001)
-    assert row.sums_share == pytest.approx(20 * 0.0002)
+    assert row.sums_share == pytest.approx(20 * (200 + 19 * 10) / 1e6)
     assert row.conversations_share == pytest.approx(2 * 900 * 0.00005)
-    assert row.redis_share == pytest.approx(0.016 + 0.004 + 0.09)
+    assert row.redis_share == pytest.approx(0.016 + 0.0078 + 0.09)
     assert row.haproxy_cores == pytest.approx(1.8)
 
 
@@ -69,7 +73,7 @@ def test_load_grows_with_the_calls_and_what_others_add_to_an_admission_with_thei
     shares = [row.redis_share for row in rows]
     assert shares == sorted(shares)
     small, large = model_row(4500, costs), model_row(45_000, costs)
-    free = MeasuredCosts(0.0, costs.admission_us_per_call, costs.exchange_us, costs.message_us, costs.haproxy_percent)
+    free = replace(costs, admission_us=0.0)
     ratio = model_row(45_000, free).admission_share / model_row(4500, free).admission_share
     assert ratio == pytest.approx(100)
     assert large.admission_share > small.admission_share
