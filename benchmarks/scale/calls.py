@@ -161,5 +161,5 @@ async def measure_calls(rounds: int, *, quick: bool) -> dict[str, Any]:
                     first = max(1, max(before) * 7 // 8) if any(before) else FIRST_CALLS
                     ramp = await bench.ramp_up(first, is_near_limit=any(before))
                 ramps[deployment].append(ramp)
-        rows = [make_call_row(*deployment, ramps[deployment], benches[deployment]) for deployment in DEPLOYMENTS]
+        rows = [make_call_row(*deployment, ramps[deployment], benches[deployment]) for deployment in deployments]
     return {"computer_cores": os.cpu_count(), "rows": rows}

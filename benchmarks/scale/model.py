@@ -18,6 +18,8 @@ LOOK_INTERVAL_S = 2.0
 """Seconds after which a replica asks for its slots although nothing happens (shared_admission.py)."""
 WRITES_PER_S = 2.0
 """Writes of a conversation that changes all the time (conversations.py): the most there are."""
+NOISE = 0.2
+"""Part of a measured time by which two of them may differ without a reason."""
 MAX_REDIS_SHARE = 0.5
 """Share of its core that Redis may be busy, so that requests are still answered at once."""
 
@@ -29,7 +31,7 @@ class MeasuredCosts:
     admission_us: float
     """Of an admission at a full replica, without the calls of others."""
     admission_us_per_call: float
-    """Added by each call of all; 0 if its work does not depend on them."""
+    """Added by each call of all; 0 if what was measured does not depend on them."""
     exchange_us: float
     """Of the sums of a full replica."""
     exchange_us_per_replica: float
@@ -43,7 +45,7 @@ class MeasuredCosts:
         """Return the costs in the rows of a report."""
         admissions = sorted((row["size"], row["redis_cpu_us"]) for row in steps if row["step"] == "admission")
         (few, low), (many, high) = admissions[0], admissions[-1]
-        slope = max(0.0, (high - low) / (many - few))
+        slope = (high - low) / (many - few) if high > (1 + NOISE) * low else 0.0
         largest = {row["step"]: row["redis_cpu_us"] for row in sorted(steps, key=lambda row: row["size"])}
         others = max(row["size"] for row in steps if row["step"] == "exchange_beside")
         per_replica = max(0.0, largest["exchange_beside"] - largest["exchange"]) / others

@@ -118,12 +118,13 @@ def record_item(item: Item, cuts: Iterable[tuple[int, int]] = (), *, is_text_onl
         )
     if item.kind is ItemKind.OTHER or not (item.full_text.strip() or item.is_untranscribed):
         return None
-    parts = {index: replace(part) for index, part in item.parts.items()}
-    heard = replace(item, parts=parts)
-    for content_index, heard_ms in cuts:
-        heard.truncate(content_index, heard_ms)
-    heard.close(is_text_only=is_text_only)
-    recorded = tuple((part.text, part.heard_chars) for _, part in sorted(parts.items()))
+    heard, cuts = item, tuple(cuts)
+    if item.is_open or cuts:  # else it is as it was heard: a record of a long conversation copies only what it must
+        heard = replace(item, parts={index: replace(part) for index, part in item.parts.items()})
+        for content_index, heard_ms in cuts:
+            heard.truncate(content_index, heard_ms)
+        heard.close(is_text_only=is_text_only)
+    recorded = tuple((part.text, part.heard_chars) for _, part in sorted(heard.parts.items()))
     reason = heard.incomplete_reason
     return ItemRecord(item.kind, heard.state, recorded, item.span, reason, item.is_typed, pictures=item.pictures)
 
