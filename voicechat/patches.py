@@ -15,6 +15,7 @@ from voicechat.server.gradio_patches import (
     server_start,
     session_retention,
     stream_close,
+    streaming_diffs,
 )
 from voicechat.transport.audio_track import install_track
 from voicechat.transport.ice_limits import install_ice_limits
@@ -47,6 +48,7 @@ def install_patches(on_server_start: Callable[[uvicorn.Server], None], max_messa
         server_start.install,
         session_retention.install,
         stream_close.install,
+        streaming_diffs.install,
         proxy_login.install,
         partial(uvicorn_options.install, on_server_start, max_message_bytes),
     ):

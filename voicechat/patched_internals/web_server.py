@@ -87,6 +87,18 @@ WEB_SERVER_USES = (
         },
     ),
     InternalUse(
+        used_in="voicechat/server/gradio_patches/streaming_diffs.py",
+        used_for="The newest output of an event that ended early is forgotten with it.",
+        lost_when_skipped="Words of closed pages stay in memory. Rarely, a page shows nothing of a call.",
+        replaced={
+            "gradio.blocks:Blocks.process_api": "665a98437bf051be",
+        },
+        relied_on={
+            "gradio.blocks:Blocks.handle_streaming_diffs": "1daa1ee4d00e9d82",
+            "gradio.blocks:Blocks.handle_streaming_outputs": "61b37621f8e48c36",
+        },
+    ),
+    InternalUse(
         used_in="voicechat/server/gradio_patches/session_retention.py",
         used_for="Sessions and events of closed pages are forgotten.",
         lost_when_skipped="Memory grows with every page, and holds visitors' words.",
