@@ -19,6 +19,15 @@ MESSAGE = "What is two plus two?"
 WAITING = {"voice": [], "text": [{"id": "a" * 32, "text": MESSAGE, "isRefused": False}]}
 KEEP_JS = "(each) => sessionStorage.setItem('voice-outbox', JSON.stringify(each))"
 KEPT_JS = "() => sessionStorage.getItem('voice-outbox')"
+PLACES_JS = """() => {
+  const places = (selector) => [...document.querySelectorAll(selector)].map((each) => each.getBoundingClientRect());
+  const [[card], [text], buttons] = ["", " p", " button"].map((part) => places(`#voice-own-key${part}`));
+  return {
+    areButtonsInLine: buttons.length === 2 && Math.abs(buttons[0].top - buttons[1].top) < 0.5,
+    areButtonsBelow: text.width > 0.75 * card.width && buttons.every(({ top }) => top >= text.bottom),
+  };
+}"""
+"""Where the parts of the question stand."""
 NOTE_JS = "() => sessionStorage.getItem('voice-own-key')"
 
 
@@ -116,4 +125,8 @@ def test_question_is_asked_in_the_language_of_the_page(
     page.page.evaluate("() => sessionStorage.setItem('voice-own-key', 'yes')")
     page.page.reload(wait_until="domcontentloaded")
     expect(question(page, "voice")).to_contain_text(said)
+    page.wait_until(f"() => ({PLACES_JS})().areButtonsInLine")
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_until(f"() => ({PLACES_JS})().areButtonsBelow")
+    assert layout_faults(page.page) == []
     page.close()
