@@ -115,15 +115,16 @@ class RedisConnection:
 
         Raises `SettingsError` for an address with options that the client does not have.
         """
+        is_local = url.startswith("unix:")  # its sockets have no network to be cut off from
+        keepalive: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE_OPTIONS}
         client = redis.Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=CLIENT_TIMEOUT_S,
             socket_connect_timeout=CLIENT_TIMEOUT_S,
             max_connections=MAX_CONNECTIONS,
-            socket_keepalive=True,
-            socket_keepalive_options=KEEPALIVE_OPTIONS,
             protocol=2,
+            **({} if is_local else keepalive),
         )
         try:
             client.connection_pool.make_connection()  # type: ignore[no-untyped-call]

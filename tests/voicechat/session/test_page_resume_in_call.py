@@ -67,6 +67,7 @@ async def test_reload_in_the_middle_of_a_reply_keeps_what_was_heard(is_complete:
         length = recording.sample_count
         await next_page.start()
         await next_page.wait_for_stage(CallStage.LISTENING)
+        await next_page.wait_until(lambda: len(there.received_of("conversation.item.create")) > 2)
         created = [event["item"] for event in there.received_of("conversation.item.create")][1:]
         assert [item["content"][0]["text"] for item in created] == ["A story.", shown[1].text]
         await next_page.wait_until(lambda: recording.sample_count > length + 4800)

@@ -114,6 +114,13 @@ async def test_burst_of_requests_and_a_busy_event_loop_are_no_outage(tmp_path: P
         assert connection.is_reachable
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:6379/0", "rediss://user:word@redis.example/1", "unix:///run/redis.sock?db=1"]
+)
+def test_each_kind_of_address_is_opened(url: str) -> None:
+    RedisConnection.open(url, "voice")
+
+
 def test_address_with_an_unknown_option_is_refused_at_the_start() -> None:
     with pytest.raises(SettingsError, match="REDIS_URL has an option"):
         RedisConnection.open("redis://127.0.0.1:6379/0?canary=1", "voice")
