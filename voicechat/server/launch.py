@@ -14,7 +14,7 @@ from voicechat.ui.i18n import I18N
 from voicechat.ui.page import count_queue_workers
 
 from .application import Application, gradio_app_kwargs
-from .graceful_shutdown import close_tunnels
+from .graceful_shutdown import ShutdownPhase, close_tunnels
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,28 @@ def bind_reason(error: OSError, port: int) -> str:
 def serve_until_shutdown(application: Application) -> None:
     """Serve the page, and block until the shutdown is complete. Raise SystemExit when the port is not available."""
     settings = application.settings
-    is_behind_proxy = bool(settings.scale.frontend_host) and not settings.share
     application.shutdown.install_signal_handlers()
     application.start()
+    try:
+        _launch(application)
+        application.shutdown.wait()
+        application.page.close(verbose=False)
+        close_tunnels()
+    except httpx.TransportError as error:  # Gradio asks its own page for the start
+        raise SystemExit(
+            f"The page at {settings.host} port {settings.port} does not answer this computer: {type(error).__name__}."
+        ) from None
+    except OSError as error:
+        why = bind_error(settings.host, settings.port) or error.strerror or type(error).__name__
+        raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None
+    finally:
+        application.stop()
+
+
+def _launch(application: Application) -> None:
+    """Start the server of the page. A signal may end it at any moment, also before Gradio has asked it for the page."""
+    settings = application.settings
+    is_behind_proxy = bool(settings.scale.frontend_host) and not settings.share
     try:
         application.page.launch(
             server_name=settings.host,
@@ -56,19 +75,11 @@ def serve_until_shutdown(application: Application) -> None:
             i18n=I18N,
             app_kwargs=gradio_app_kwargs(application),
         )
-        if is_behind_proxy:
-            log.info("launch: ready host=%s port=%d", settings.host, settings.port)
-        if settings.share and not application.page.share_url:
-            log.warning("launch: no public link reason=Gradio's servers cannot be reached, or this is a Space")
-        application.shutdown.wait()
-        application.page.close(verbose=False)
-        close_tunnels()
-    except httpx.TransportError as error:  # Gradio asks its own page for the start
-        raise SystemExit(
-            f"The page at {settings.host} port {settings.port} does not answer this computer: {type(error).__name__}."
-        ) from None
-    except OSError as error:
-        why = bind_error(settings.host, settings.port) or error.strerror or type(error).__name__
-        raise SystemExit(f"The page cannot be served at {settings.host} port {settings.port}: {why}.") from None
-    finally:
-        application.stop()
+    except (ValueError, httpx.TransportError):  # ValueError: its own page has answered with an error
+        if application.shutdown.phase is ShutdownPhase.SERVING:
+            raise
+        return
+    if is_behind_proxy:
+        log.info("launch: ready host=%s port=%d", settings.host, settings.port)
+    if settings.share and not application.page.share_url:
+        log.warning("launch: no public link reason=Gradio's servers cannot be reached, or this is a Space")
