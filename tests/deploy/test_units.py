@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.settings_docs import GROUPS, iter_settings
 from tests.support.deploy.deploy_files import DEPLOY, OTHER_VARIABLES, SETTING_NAMES
 from tests.support.paths import ROOT
+from voicechat.config.groups.embedded_settings import EmbeddedServerSettings
 from voicechat.config.settings import Settings
 
 UNITS = sorted(path.name for path in DEPLOY.iterdir() if path.suffix in {".service", ".target"})
@@ -162,3 +164,12 @@ def test_services_run_without_rights_of_the_machine() -> None:
         assert values_of(name, "CapabilityBoundingSet") == [""]
         assert values_of(name, "NoNewPrivileges") == ["yes"]
         assert values_of(name, "ProtectSystem") == ["strict"]
+
+
+def test_embedded_server_gets_no_secret_of_the_app() -> None:
+    unit = (DEPLOY / "voice-offline.service").read_text("utf-8")
+    removed = set(" ".join(re.findall(r"^UnsetEnvironment=(.*)$", unit, re.MULTILINE)).split())
+    secret = {each.name for group in GROUPS for each in iter_settings(group) if not each.field.repr}
+    own = {each.name for each in iter_settings(EmbeddedServerSettings)}
+    assert secret - own <= removed, secret - own - removed
+    assert not own & removed

@@ -47,8 +47,9 @@ local before, holder = tonumber(stored[1] or '0'), stored[2] or ''
 local epoch = before
 if holder ~= ARGV[1] then
   if ARGV[3] ~= '0' and before >= claimed then return {-1, holder} end
-  if tonumber(redis.call('ZSCORE', KEYS[3], '-') or '0') > claimed then return {-1, ''} end
-  epoch = math.max(before + 1, claimed)
+  local forgotten = tonumber(redis.call('ZSCORE', KEYS[3], '-') or '0')
+  if ARGV[3] ~= '0' and forgotten > claimed then return {-1, ''} end
+  epoch = math.max(before + 1, claimed, forgotten) -- also where Redis' clock was set back
   if before > 0 then redis.call('HDEL', KEYS[1], 'revision') end
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'holder', ARGV[1], 'revision', 0)
   if before == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end

@@ -108,3 +108,17 @@ async def test_page_that_an_emptied_redis_did_not_know_is_forgotten_too(is_writt
         await first.store.write_changes()
         assert texts_of(page) == ([], []) and group.contents() == {}
     assert texts_of(await first.open_page(page_key(0))) == ([], [])
+
+
+async def test_page_opens_and_is_stored_where_the_clock_of_redis_was_set_back_since_an_erasure() -> None:
+    group = ReplicaGroup()
+    first, new = group.replicas
+    first.pages.forget(await first.open_page(page_key(0)))
+    await first.store.write_changes()
+    (owner_key,) = owner_keys(group)
+    later = float(group.client.zscore(owner_key, "-") or 0) + 3_600_000
+    group.client.zadd(owner_key, {"-": later})
+    page = await new.open_page(page_key(1))
+    page.conversation.add_user_message("Hello.")
+    await new.store.write_changes()
+    assert texts_of(await first.open_page(page_key(1))) == (["Hello."], [])
