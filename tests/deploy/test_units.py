@@ -126,7 +126,7 @@ def test_mistake_in_a_unit_is_found(change: tuple[str, str], tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_only_the_environment_is_given_in_several_lines(name: str) -> None:
-    keys = [key for _, key, _ in read_unit(DEPLOY / name) if key != "Environment"]
+    keys = [key for _, key, _ in read_unit(DEPLOY / name) if key not in ("Environment", "UnsetEnvironment")]
     assert len(keys) == len(set(keys))
     assert values_of(name, "Description")
 
