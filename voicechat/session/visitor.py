@@ -46,6 +46,9 @@ class Visitor:
         """Unix time in seconds at which the call of the page before this one owed a reply; 0.0 when it owed none."""
         self.reply_left_at = 0.0
         """The same of the last call of this page. Only a page that goes on from it asks for that reply."""
+        self.goes_on_with_call = True
+        """The page may go on with the call of the page before it. False where the visitor had hung that one up, which
+        its server cannot tell from a lost page: the browser has said so."""
         self.erase_stored: Callable[[], None] = _erase_nothing
         """Erases what `PageResume` has stored of this page: of a closed one, which may still be used, and in a shared
         store of an open one too."""
@@ -90,7 +93,7 @@ class Visitor:
     def take_due_reply(self) -> bool:
         """Return whether a call that begins now goes on from one that owed a reply. True once at most."""
         due_at, self.reply_due_at, self.reply_left_at = self.reply_due_at, 0.0, 0.0
-        return time.time() - due_at < REPLY_DUE_S
+        return self.goes_on_with_call and time.time() - due_at < REPLY_DUE_S
 
     async def clear(self) -> None:
         """Delete the spoken conversation, during a call also at the server, and its recording."""

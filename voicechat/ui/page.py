@@ -149,8 +149,8 @@ STYLE_FILES = (
 """Style sheets of the page, in the order of the cascade."""
 
 LOAD_JS = """async (visitor) =>
-    [visitor, window.voiceLocale, await window.voiceResume.token(), window.voicePreferences.kept(),
-     Intl.DateTimeFormat().resolvedOptions().timeZone ?? ""]"""
+    [visitor, window.voiceLocale, await window.voiceResume.token(), window.voiceResume.isCallNoted(),
+     window.voicePreferences.kept(), Intl.DateTimeFormat().resolvedOptions().timeZone ?? ""]"""
 """Inputs of the load event."""
 SPARE_QUEUE_WORKERS = 16
 """Queue workers for events that finish at once."""
@@ -214,10 +214,17 @@ def build_page(
     sessions, load_steps = PageSessions(page_resume), LoadSteps()
 
     async def on_load(
-        session_visitor: Visitor, browser_locale: str, token: object, kept: object, zone: object, request: gr.Request
+        session_visitor: Visitor,
+        browser_locale: str,
+        token: object,
+        is_call_noted: object,
+        kept: object,
+        zone: object,
+        request: gr.Request,
     ) -> list[Any]:  # async: in the event loop of the calls
         session_visitor.visitor_key = visitor_key(request)
         session_visitor.timezone = parse_timezone(zone)
+        session_visitor.goes_on_with_call = is_call_noted is not False
         await sessions.open(session_visitor, token, request)
         if session_visitor.preferences == CallPreferences():  # not of a page that goes on
             session_visitor.preferences = call_preferences.parse_kept_preferences(kept) or CallPreferences()
@@ -244,6 +251,7 @@ def build_page(
         browser_locale, kept_preferences = gr.Textbox(visible=False), gr.Textbox(visible=False)
         timezone = gr.Textbox(visible=False)
         token = gr.Textbox(visible=False, elem_id="page-token")  # in no URL and no log
+        call_noted = gr.Checkbox(visible=False)
         reopen = gr.Button(elem_id="events-reopen")  # pressed by event_streams.js, never seen
         reopen.click(on_reopen, None, None, show_progress="hidden", concurrency_limit=None, api_name=False)
         gr.HTML(APP_HEAD_HTML, elem_id="app-head", padding=False)
@@ -300,7 +308,7 @@ def build_page(
             api_key.wire(fields.key, visitor, locale, [voice.status, text.status])
         page.load(
             on_load,
-            [visitor, browser_locale, token, kept_preferences, timezone],
+            [visitor, browser_locale, token, call_noted, kept_preferences, timezone],
             [locale, *load_steps.seal()],
             js=LOAD_JS,
             show_progress="hidden",

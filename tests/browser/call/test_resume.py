@@ -58,6 +58,7 @@ def running_model() -> Iterator[ThreadedRealtimeServer]:
 def model(running_model: ThreadedRealtimeServer) -> ThreadedRealtimeServer:
     """Return the server, with the sessions of this test only."""
     running_model.sessions.clear()
+    running_model.answers = running_model.hears_speech = True
     return running_model
 
 
@@ -119,6 +120,35 @@ def test_reload_in_a_reply_keeps_the_bubbles_and_one_press_goes_on(
     assert not page.is_call_offered()
     assert page.messages()[:2] == said, "the call goes on below what was said"
     assert model.messages_of(1)[:2] == [("user", SPOKEN), ("assistant", said[1].heard)]
+    page.hang_up()
+    assert not page.errors
+    page.close()
+
+
+@pytest.mark.parametrize("is_hung_up", [True, False], ids=["hung up", "reloaded in the call"])
+def test_reloaded_page_asks_for_an_awaited_reply_unless_its_call_was_hung_up(
+    app: AppProcess, model: ThreadedRealtimeServer, browser: Browser, is_hung_up: bool
+) -> None:
+    model.answers = False
+    page = ResumablePage(browser, app.url)
+    page.press_call_button()
+    page.wait_for_stage("thinking")
+    page.wait_for_messages(1)
+    if is_hung_up:
+        page.hang_up()
+    page.reload()
+    app.wait_for_health(lambda health: health["calls"] == 0, timeout=60)
+    model.answers, model.hears_speech = True, False
+    page.wait_for_messages(1)
+    if is_hung_up:
+        page.press_call_button()
+    else:
+        page.wait_until_call_is_offered()
+        page.page.locator("#voice-resume-call").click()
+    page.wait_for_stage("listening" if is_hung_up else "speaking")
+    assert model.messages_of(1) == [("user", SPOKEN)]
+    asked = [event["type"] for event in model.sessions[1]].count("response.create")
+    assert asked == (0 if is_hung_up else 1)
     page.hang_up()
     assert not page.errors
     page.close()

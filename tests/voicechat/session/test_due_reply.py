@@ -29,6 +29,16 @@ async def go_on(page: FakeRtcPage, prototype: RealtimeHandler, *, is_ended_first
     return next_page, new
 
 
+async def call_and_ask(prototype: RealtimeHandler, there: ScriptedRealtimeServer) -> FakeRtcPage:
+    """Call, and type a message that the server has but does not answer."""
+    page = FakeRtcPage(prototype, Visitor())
+    await page.start()
+    await page.wait_for_stage(CallStage.LISTENING)
+    assert page.session.send_text("Why?")
+    await there.wait_for("response.create")
+    return page
+
+
 @pytest.mark.parametrize("is_announced", [True, False])
 @pytest.mark.parametrize("is_spoken", [True, False])
 @pytest.mark.parametrize("is_ended_first", [True, False], ids=["call ended", "replica killed"])
@@ -71,15 +81,29 @@ async def test_answered_or_stopped_message_is_not_asked_again() -> None:
     there = ScriptedRealtimeServer()
     async with running_server(there.handle_connection) as url:
         prototype = RealtimeHandler(Settings(), endpoint_at(url))
-        page = FakeRtcPage(prototype, Visitor())
-        await page.start()
-        await page.wait_for_stage(CallStage.LISTENING)
-        assert page.session.send_text("Why?")
-        await there.wait_for("response.create")
+        page = await call_and_ask(prototype, there)
         page.session.interrupt()
         second, _ = await go_on(page, prototype, is_ended_first=False)
         await second.wait_for_stage(CallStage.LISTENING)
         assert len(there.received_of("response.create")) == 1
+        await second.hang_up()
+
+
+async def test_reply_awaited_at_a_hang_up_is_not_asked_for_by_the_next_page() -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url:
+        prototype = RealtimeHandler(Settings(), endpoint_at(url))
+        page = await call_and_ask(prototype, there)
+        old, new = page.session._visitor, Visitor()
+        assert isinstance(old, Visitor)
+        await page.hang_up()
+        new.goes_on_with_call = False
+        new.restore(old.to_record(prototype.clock()))
+        second = FakeRtcPage(prototype, new)
+        await second.start()
+        await second.wait_for_stage(CallStage.LISTENING)
+        assert len(there.received_of("response.create")) == 1
+        assert [bubble.text for bubble in new.conversation.bubbles()] == ["Why?"]
         await second.hang_up()
 
 

@@ -62,6 +62,8 @@
       session.write(CALL, seconds === null ? null : JSON.stringify({ seconds, redial, at: Date.now() }));
       if (seconds === null) window.voiceLeftPages.note(); // a hung-up call is not offered again
     },
+    /** Return whether a call was up when the tab was left, or lost its server. Ask it once the token is there. */
+    isCallNoted: () => session.read(CALL) !== null,
     /** Return the noted call; null without one. It is dialled by itself once, and offered until it goes on. */
     notedCall() {
       const noted = session.read(CALL);
