@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -12,10 +14,12 @@ import pytest
 
 from replicas.haproxy_config import CHROOT
 from tests.support.network.certificates import make_server_context
-from tests.support.scale.fake_replica import DRAINING, HEALTHY, FakeReplica
+from tests.support.scale.fake_replica import DRAINING, HEALTHY, STREAM_PATH, FakeReplica
 from tests.support.scale.haproxy_process import HaproxyProcess, running_haproxy
 
 CANARY = "canary4711"
+MAX_EXCHANGES = 15
+"""Exchanges during one that is not held back. The 200 ms of the system's cork are long enough for many more."""
 
 
 class Front:
@@ -65,6 +69,38 @@ def test_visitor_stays_at_one_replica_and_visitors_are_spread(front: Front) -> N
             names.append(visitor.get("/").text)
             assert {visitor.get("/config").text for _ in range(3)} == {names[-1]}
     assert set(names) == {"one", "two"}
+
+
+def exchanges_before_first_part(front: Front, visitor: httpx.Client) -> int:
+    """Return how many requests are answered, one after the other, before the first part of a streamed answer comes."""
+    received = threading.Event()
+    for each in front.replicas:
+        each.may_end_streams.clear()
+
+    def read_stream() -> None:
+        with visitor.stream("GET", STREAM_PATH) as answer:
+            parts = answer.iter_text()
+            assert next(parts) in {"one", "two"}
+            received.set()
+            assert list(parts) == []
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read_stream)
+        exchanges = 0
+        while not received.is_set() and not reading.done():
+            visitor.get("/")
+            exchanges += 1
+        for each in front.replicas:
+            each.may_end_streams.set()
+        reading.result()
+    return exchanges
+
+
+def test_first_part_of_a_streamed_answer_is_not_held_back(front: Front) -> None:
+    with front.visitor() as visitor:
+        visitor.get("/")
+        exchanges = [exchanges_before_first_part(front, visitor) for _ in range(3)]
+    assert min(exchanges) < MAX_EXCHANGES
 
 
 def test_draining_replica_keeps_its_visitors_and_gets_no_new_ones(front: Front) -> None:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+STREAM_PATH = "/gradio_api/queue/data"
+"""Path of an answer that stays open after its first part, which is the name."""
 HEALTHY, DRAINING = '{"status": "ok"}', '{"status": "draining"}'
 
 
@@ -28,6 +30,8 @@ class FakeReplica:
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request, values of a repeated header joined; health checks are left out."""
         self.address = ""
+        self.may_end_streams = threading.Event()
+        """Streamed answers wait for it after their first part."""
 
     def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
         """Return status and body for a request."""
@@ -43,15 +47,27 @@ class FakeReplica:
 
         class NameHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: else the second one waits for an acknowledgement
 
             def do_GET(self) -> None:
                 status, body = replica.answer(self.path, _join_values(self.headers))
                 self.send_response(status)
+                if self.path == STREAM_PATH:
+                    self.stream(body)
+                    return
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body.encode())
 
             do_POST = do_GET
+
+            def stream(self, body: str) -> None:
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(f"{len(body):x}\r\n{body}\r\n".encode())
+                self.wfile.flush()
+                replica.may_end_streams.wait(20)
+                self.wfile.write(b"0\r\n\r\n")
 
             def log_message(self, *_: object) -> None:
                 pass

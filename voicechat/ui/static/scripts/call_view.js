@@ -61,16 +61,20 @@
     if (bar) bar.hidden = !shown;
   };
   let isRedialled = false; // the call of the page was begun by the page itself
-  /** Dial again by itself where the browser lets a page speak without a press; else offer it. */
-  const offerResume = async ({ seconds, redial, at }) => {
-    earlierSeconds = seconds;
+  /** Return whether the browser lets the page open the microphone and play sound without a press. */
+  const maySpeak = async () => {
+    if (!usesMicrophone) return false;
+    const playing = window.voiceAutoplay.isAllowed(); // takes some 300 ms
     const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
+    return permission?.state === "granted" && playing;
+  };
+  /** Dial again by itself where the browser allows it, which is asked while the page is still built; else offer it. */
+  const offerResume = async ({ seconds, at }, mayRedial) => {
+    earlierSeconds = seconds;
     await window.voiceHistory?.restored; // the model has to know what was said
     if (window.voiceCallControl.isWanted()) return;
     await window.voiceOwnKey.looked;
-    const lostKey = window.voiceOwnKey.isLost();
-    const maySpeak = usesMicrophone && permission?.state === "granted";
-    const mayDial = redial && !lostKey && maySpeak && Date.now() - at < REDIAL_WITHIN_MS && (await window.voiceAutoplay.isAllowed());
+    const mayDial = (await mayRedial) && !window.voiceOwnKey.isLost() && Date.now() - at < REDIAL_WITHIN_MS;
     if (window.voiceCallControl.isWanted()) return;
     if (mayDial) {
       isRedialled = true;
@@ -91,13 +95,14 @@
   };
   /** Wait until the page can call. */
   const offerWhenReady = (earlierCall) => {
+    const mayRedial = earlierCall.redial ? maySpeak() : false;
     const button = `${CALL} button[aria-label="start stream"]`;
     const isReady = () => ["idle", "failed"].includes(currentStage()) && ["#voice-resume", button].every((each) => document.querySelector(each));
-    if (isReady()) return offerResume(earlierCall);
+    if (isReady()) return offerResume(earlierCall, mayRedial);
     const waiting = new MutationObserver(() => {
       if (!isReady()) return;
       waiting.disconnect();
-      offerResume(earlierCall);
+      offerResume(earlierCall, mayRedial);
     });
     waiting.observe(document, { childList: true, subtree: true });
   };

@@ -15,6 +15,7 @@
   const SAVE_EVERY_MS = 2000; // during a reply: what was heard of it so far
   const MS_PER_CHARACTER = 1 / 50; // the records of long conversations are asked for less often
   const SEEN_EVERY_MS = 5000;
+  const DRAWN_WITHIN_MS = 400; // from the status to the messages that came with it
   const maxAgeMs = window.voiceResumeMinutes * 60000; // since this tab was last open; 0: no copy is kept
   const MESSAGES = "#voice-chat [data-testid=user], #voice-chat [data-testid=bot], #text-chat [data-testid=user], #text-chat [data-testid=bot]";
 
@@ -159,6 +160,20 @@
   const noteSeen = () => hasLooked && session.write(SEEN, String(Date.now()));
   setInterval(noteSeen, SEEN_EVERY_MS);
   addEventListener("pagehide", noteSeen);
+  const isShown = () => document.querySelector("#voice-chat [data-testid], #text-chat [data-testid]") !== null;
+  /** Resolves to whether messages of the server are shown, which come with the status, and are drawn a little later. */
+  const isShownSoon = () =>
+    new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(deadline);
+        drawing.disconnect();
+        resolve(isShown());
+      };
+      const drawing = new MutationObserver(() => isShown() && end());
+      const deadline = setTimeout(end, DRAWN_WITHIN_MS);
+      drawing.observe(document, { childList: true, subtree: true });
+      if (isShown()) end();
+    });
   /** The server knows nothing of this tab's conversation (it was restarted): give it the copy. */
   const restoreLost = async () => {
     isLooking = true;
@@ -166,9 +181,7 @@
     const isOld = Date.now() - Number(session.read(SEEN) ?? 0) >= maxAgeMs;
     const id = session.read(CURRENT);
     const copy = isOld || window.voiceForget.isForgetting() ? null : (session.read(COPY) ?? (id && (await find(id))));
-    if (copy) await new Promise((resolve) => setTimeout(resolve, 400)); // the server's own copy is shown with the status
-    const isShown = () => document.querySelector("#voice-chat [data-testid], #text-chat [data-testid]") !== null;
-    const isGoneOn = isShown() || (copy && (await restore(copy, true)));
+    const isGoneOn = copy ? (await isShownSoon()) || (await restore(copy, true)) : isShown();
     if (!isGoneOn) for (const key of [CURRENT, COPY]) session.write(key, null); // a new conversation overwrites no other one
     hasLooked = true;
     noteSeen();
