@@ -1,10 +1,11 @@
 """Scale: what HAProxy and shared state over Redis cost, and how many calls two replicas hold beside one.
 
-    python -m benchmarks.scale [--quick] [--json] [--only round_trips|shared_state|calls]
+    python -m benchmarks.scale [--quick] [--json] [--only round_trips|page_events|shared_state|calls]
 
 The system's HAProxy and Redis run with the project's configuration. What is compared runs in turns in the same run.
 
     round trips   50 events a second each way at `/realtime-voice` of a replica, directly and through HAProxy
+    page events   from a press on a page to the streamed answer, directly and through HAProxy
     shared state  from the request for a slot to the slot; booking an amount; exchange of sums with Redis, once a second
     calls         WebRTC calls until the sound breaks, at one and at two replicas behind HAProxy. Callers, the Realtime
                   server and HAProxy share the computer with the replicas, and their part is shown.
@@ -25,11 +26,12 @@ from benchmarks.support.local_machine import OtherProcessesCpu
 
 from .calls import measure_calls
 from .model import CALLS, MeasuredCosts, calls_per_redis, model_row
+from .page_events import measure_page_events
 from .report import format_report
 from .round_trips import measure_round_trips
 from .shared_state import measure_shared_state
 
-PARTS = ("round_trips", "shared_state", "calls")
+PARTS = ("round_trips", "page_events", "shared_state", "calls")
 ROUNDS = 5
 """Rounds of a full run; a quick one has one."""
 CALL_ROUNDS = 2
@@ -46,6 +48,8 @@ async def measure(parts: list[str], *, quick: bool) -> dict[str, Any]:
     if "round_trips" in parts:
         rows = await measure_round_trips(rounds, QUICK_ROUND_S if quick else ROUND_S, quick=quick)
         report["round_trips"] = [asdict(row) for row in rows]
+    if "page_events" in parts:
+        report["page_events"] = asdict(await measure_page_events(rounds, quick=quick))
     if "shared_state" in parts:
         report["shared_state"] = [asdict(row) for row in await measure_shared_state(rounds, quick=quick)]
     if "calls" in parts:

@@ -37,6 +37,15 @@ def _round_trip_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
 
 
+def _page_event_lines(row: dict[str, Any]) -> Iterator[str]:
+    yield "Events of a page, ms: median and 95th percentile; added: median (minimum-maximum of the rounds)"
+    yield "{:<14}{:<14}{:<24}{}".format("direct", "HAProxy", "added p50", "added p95")
+    yield (
+        f"{format_pair(row['direct_ms']):<14}{format_pair(row['haproxy_ms']):<14}"
+        f"{format_spread(row['added_median_ms']):<24}{format_spread(row['added_p95_ms'])}"
+    )
+
+
 def _shared_state_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "Shared state, ms: median and 95th percentile; added: median (minimum-maximum of the rounds)"
     head = ("step", "memory", "Redis", "added p50", "added p95", "CPU us: replica", "Redis")
@@ -89,6 +98,8 @@ def format_report(report: dict[str, Any]) -> str:
     parts: list[Sequence[str]] = []
     if "round_trips" in report:
         parts.append(list(_round_trip_lines(report["round_trips"])))
+    if "page_events" in report:
+        parts.append(list(_page_event_lines(report["page_events"])))
     if "shared_state" in report:
         parts.append(list(_shared_state_lines(report["shared_state"])))
     if "calls" in report:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scale.model import CALLS, MAX_REDIS_SHARE, MeasuredCosts, calls_per_redis, model_row
+from benchmarks.scale.page_events import make_row
 from benchmarks.scale.report import format_report
 
 MICROSECONDS = st.floats(0.1, 1000.0)
@@ -102,12 +103,16 @@ def test_report_shows_every_part_that_was_measured() -> None:
         **{"measured_calls": 60, "replica_cores": 1.2, "cpu_percent_per_call": 2.0, "mb_per_replica": 226.0},
         "other_cores": {"callers": 0.5, "server": 0.2, "haproxy": 0.01},
     }
+    times = [float(each) for each in range(1, 101)]
+    page_events = make_row([times, times], [[5 * each for each in times]] * 2)
     report = {
         **{"seconds": 5.0, "all_programs_cores": None, "computer_cores": 2},
+        "page_events": asdict(page_events),
         **{"round_trips": TRIPS, "shared_state": STEPS, "calls": {"computer_cores": 2, "rows": [call_row]}},
         "model": {"costs": asdict(costs), "calls_per_redis": calls_per_redis(costs), "rows": rows},
     }
     text = format_report(report)
+    assert "50.5 96       252 480       202 (202-202)           384 (384-384)" in text
     assert all(f"while {size} calls hold one" in text for size in (10, 1010))
     assert "60 (58-62)" in text and "exchange of sums, with 45 visitors" in text
     assert f"half busy with {calls_per_redis(costs)} calls" in text
