@@ -29,6 +29,7 @@ from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
 from .held_conversation import HeldConversation, find_excess
+from .overlapping_requests import request_each
 from .record_fields import FieldChanges
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,6 @@ MAX_HELD_BYTES = 64_000_000
 """Sealed bytes of all conversations that this replica holds. Beyond it, the browser with the most loses its oldest."""
 MAX_OWNERS_TO_FORGET = 1000
 """Browsers that are to be erased once Redis answers. Beyond it, the expiry erases them."""
-SCANNED_AT_ONCE = 50
-"""Conversations that are looked at before frames of calls get their turn: about 0.1 ms."""
 EXPIRY_INTERVAL_S = 10.0
 """Seconds between two searches for expired conversations."""
 
@@ -261,22 +260,22 @@ class RedisConversationStore:
     async def _for_each_held(
         self, is_due: Callable[[HeldConversation], bool], do: Callable[[HeldConversation], Awaitable[None]]
     ) -> None:
-        for number, held in enumerate(list(self._held.values())):
-            if number % SCANNED_AT_ONCE == SCANNED_AT_ONCE - 1:
-                await asyncio.sleep(0)
-            try:
-                if is_due(held) and self._held.get(held.key) is held:
-                    await do(held)
-                    await asyncio.sleep(0)  # frames of calls come first
-            except SharedStateFull:
-                self._is_full = True
-            except SharedStateUnavailable:
-                return
-            except ConversationFenced as fenced:
-                self._on_fenced(held, fenced.holder)
-            except Exception as error:  # one record must not keep the others from being written
-                held.forget_stored()
-                log.error("conversations: internal error error=%s", error_location(error))
+        """Do it for each conversation that is due, until Redis does not answer."""
+        held = list(self._held.values())
+        await request_each(held, lambda one: self._held.get(one.key) is one and is_due(one), do, self._on_failure)
+
+    def _on_failure(self, held: HeldConversation, error: Exception) -> bool:
+        """Note that a conversation was not written or erased; return whether Redis does not answer."""
+        if isinstance(error, ConversationFenced):
+            self._on_fenced(held, error.holder)
+        elif isinstance(error, SharedStateFull):
+            self._is_full = True
+        elif isinstance(error, SharedStateUnavailable):
+            return True
+        else:  # one record must not keep the others from being written
+            held.forget_stored()
+            log.error("conversations: internal error error=%s", error_location(error))
+        return False
 
     async def _write(self, held: HeldConversation) -> None:
         if self._is_full and (held.epoch is None or not held.next_changes()[0].is_empty):

@@ -22,7 +22,7 @@ from voicechat.session.page_resume import CLOCK_STEP_S
 from voicechat.session.visitor import Visitor
 from voicechat.shared_state.conversations import conversation_requests
 from voicechat.shared_state.conversations.conversation_requests import MAX_PAGES_PER_OWNER
-from voicechat.shared_state.conversations.redis_conversation_store import SCANNED_AT_ONCE
+from voicechat.shared_state.conversations.overlapping_requests import SCANNED_AT_ONCE
 
 KEY = page_key()
 
