@@ -56,11 +56,13 @@ async def _time_events(url: str, count: int) -> list[float]:
     event = page.event_id(button, "click")
     assert event is not None
     times = []
-    for _ in range(WARM_UP + count):
-        began = time.perf_counter()
-        await (await page.run_event(event, [], button))
-        times.append(1000 * (time.perf_counter() - began))
-    await page.close()
+    try:
+        for _ in range(WARM_UP + count):
+            began = time.perf_counter()
+            await (await page.run_event(event, [], button))
+            times.append(1000 * (time.perf_counter() - began))
+    finally:
+        await page.close()
     return times[WARM_UP:]
 
 

@@ -19,7 +19,8 @@ from tests.support.scale.haproxy_process import HaproxyProcess, running_haproxy
 
 CANARY = "canary4711"
 MAX_EXCHANGES = 15
-"""Exchanges during one that is not held back. The 200 ms of the system's cork are long enough for many more."""
+"""Most requests that are answered before the first part of a streamed answer which is not held back. The 200 ms of the
+system's cork are long enough for many more."""
 
 
 class Front:

@@ -47,8 +47,8 @@ class Visitor:
         self.reply_left_at = 0.0
         """The same of the last call of this page. Only a page that goes on from it asks for that reply."""
         self.goes_on_with_call = True
-        """The page may go on with the call of the page before it. False where the visitor had hung that one up, which
-        its server cannot tell from a lost page: the browser has said so."""
+        """The page may go on with the call of the page before it. False where the tab has said that its call was over:
+        hung up, or ended by a server that still answered. A server cannot tell a hang-up from a lost page."""
         self.erase_stored: Callable[[], None] = _erase_nothing
         """Erases what `PageResume` has stored of this page: of a closed one, which may still be used, and in a shared
         store of an open one too."""
@@ -93,7 +93,7 @@ class Visitor:
     def take_due_reply(self) -> bool:
         """Return whether a call that begins now goes on from one that owed a reply. True once at most."""
         due_at, self.reply_due_at, self.reply_left_at = self.reply_due_at, 0.0, 0.0
-        return self.goes_on_with_call and time.time() - due_at < REPLY_DUE_S
+        return time.time() - due_at < REPLY_DUE_S
 
     async def clear(self) -> None:
         """Delete the spoken conversation, during a call also at the server, and its recording."""
@@ -168,7 +168,7 @@ class Visitor:
         self.text_conversation.restore(record.text)
         self.preferences, self.recording = record.preferences, record.recording
         self.accepted_messages.extend(record.accepted_messages)
-        self.reply_due_at = record.reply_due_at
+        self._take_reply_due_at(record)
 
     def restore_earlier(self, record: VisitorRecord, *, may_overlap: bool) -> None:
         """Take over the record of another page in one that may have been used already: its messages come first.
@@ -179,7 +179,7 @@ class Visitor:
             self.conversation.restore_earlier(record.voice, may_overlap=may_overlap)
         else:
             self.conversation.restore(record.voice)
-            self.reply_due_at = record.reply_due_at
+            self._take_reply_due_at(record)
         if self.text_session is not None or self.text_conversation.bubbles():
             self.text_conversation.restore_earlier(record.text, may_overlap=may_overlap)
         else:
@@ -188,6 +188,9 @@ class Visitor:
             self.preferences = record.preferences
         accepted = dict.fromkeys((*record.accepted_messages, *self.accepted_messages))
         self.accepted_messages = deque(accepted, self.accepted_messages.maxlen)
+
+    def _take_reply_due_at(self, record: VisitorRecord) -> None:
+        self.reply_due_at = record.reply_due_at if self.goes_on_with_call else 0.0
 
     def restore_conversations(self, voice: ConversationRecord, text: ConversationRecord) -> None:
         """Go on from two earlier conversations. The recording of the present one is erased. Not during a call."""

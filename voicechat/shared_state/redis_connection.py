@@ -94,6 +94,8 @@ class RedisConnection:
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self._failures = 0
         """Failures since the newest answer."""
+        self._noted_failures = 0
+        """All failures so far, those at the same time counted once."""
         self._open_until = -BREAKER_S
         """Time until which the breaker lets no request through."""
         self._warned_at = self._warned_full_at = -WARNING_INTERVAL_S
@@ -150,14 +152,15 @@ class RedisConnection:
         self._raise_if_open()
         async with self._slots:
             self._raise_if_open()
-            full = False
+            full, failures_before = False, self._noted_failures
             try:
                 async with lag_tolerant_timeout(REQUEST_TIMEOUT_S):
                     result = await ask(self._client)
             except OutOfMemoryError:
                 full = True
             except (RedisError, OSError, TimeoutError) as error:
-                self._note_failure(error)
+                if failures_before == self._noted_failures:  # else it hung at the same time as one that has failed
+                    self._note_failure(error)
                 raise SharedStateUnavailable from None
         await self._note_success()
         if full:
@@ -172,6 +175,7 @@ class RedisConnection:
     def _note_failure(self, error: Exception) -> None:
         now = self._clock()
         self._failures += 1
+        self._noted_failures += 1
         self._is_check_due = True
         if self._failures >= FAILURES_TO_OPEN:
             self.is_reachable, self._was_lost = False, True

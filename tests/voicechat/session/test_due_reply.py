@@ -11,6 +11,8 @@ from tests.support.realtime import server_events
 from tests.support.realtime.fake_realtime_server import ScriptedRealtimeServer, running_server
 from tests.support.sessions.fake_rtc_page import FakeRtcPage, endpoint_at
 from voicechat.config.settings import Settings
+from voicechat.limits.admission import ConcurrencyLimits
+from voicechat.limits.waiting_queue import AdmissionController
 from voicechat.session.visitor import REPLY_DUE_S
 from voicechat.turn_taking.snapshot import CallStage
 
@@ -105,6 +107,39 @@ async def test_reply_awaited_at_a_hang_up_is_not_asked_for_by_the_next_page() ->
         assert len(there.received_of("response.create")) == 1
         assert [bubble.text for bubble in new.conversation.bubbles()] == ["Why?"]
         await second.hang_up()
+
+
+def test_page_after_a_hang_up_hands_no_due_reply_on() -> None:
+    left, after_hang_up, after_crash = Visitor(), Visitor(), Visitor()
+    left.reply_left_at = time.time()
+    after_hang_up.goes_on_with_call = False
+    after_hang_up.restore(left.to_record(0.0))
+    after_crash.restore(after_hang_up.to_record(0.0))
+    assert not after_crash.take_due_reply()
+
+
+@pytest.mark.parametrize("is_ended_first", [True, False], ids=["call ended", "replica killed"])
+async def test_call_that_has_only_waited_for_a_slot_leaves_the_reply_due(is_ended_first: bool) -> None:
+    there = ScriptedRealtimeServer()
+    async with running_server(there.handle_connection) as url:
+        admission = AdmissionController(ConcurrencyLimits(calls=1, queue_length=1))
+        prototype = RealtimeHandler(Settings(), endpoint_at(url), admission)
+        page = await call_and_ask(prototype, there)
+        old, waiting = page.session._visitor, Visitor()
+        assert isinstance(old, Visitor)
+        await page.hang_up()
+        waiting.restore(old.to_record(prototype.clock()))
+        other = FakeRtcPage(prototype, Visitor())
+        await other.start()
+        await other.wait_for_stage(CallStage.LISTENING)
+        second = FakeRtcPage(prototype, waiting)
+        await second.start()
+        await second.wait_for_stage(CallStage.QUEUED)
+        third, _ = await go_on(second, prototype, is_ended_first=is_ended_first)
+        await other.hang_up()
+        await third.wait_for_stage(CallStage.THINKING)
+        await third.wait_until(lambda: len(there.received_of("response.create")) == 2)
+        await third.hang_up()
 
 
 def test_old_reply_is_not_due_and_a_new_one_is_taken_once() -> None:

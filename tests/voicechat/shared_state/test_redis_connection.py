@@ -74,6 +74,26 @@ async def test_breaker_after_two_failures_asks_nothing_until_its_time_is_over() 
     assert len(returned) == 1, "the return of Redis is announced once"
 
 
+async def test_requests_that_hang_at_the_same_time_are_one_failure() -> None:
+    connection, may_fail = RedisConnection(fakeredis.FakeAsyncRedis()), asyncio.Event()
+
+    async def hang(_: object) -> None:
+        await may_fail.wait()
+        raise TimeoutError
+
+    hanging = [asyncio.create_task(connection.request(hang)) for _ in range(3 * FAILURES_TO_OPEN)]
+    await asyncio.sleep(0)
+    may_fail.set()
+    assert [type(each) for each in await asyncio.gather(*hanging, return_exceptions=True)] == (
+        [SharedStateUnavailable] * len(hanging)
+    )
+    assert connection.is_reachable
+    for _ in range(FAILURES_TO_OPEN - 1):
+        with pytest.raises(SharedStateUnavailable):
+            await connection.request(hang)
+    assert not connection.is_reachable
+
+
 async def test_answer_to_an_older_request_closes_the_breaker() -> None:
     connection, server = RedisConnection(fakeredis.FakeAsyncRedis()), RefusingRedis()
     may_answer = asyncio.Event()

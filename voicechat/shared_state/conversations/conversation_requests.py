@@ -127,6 +127,7 @@ class ConversationRequests:
         held.stored = None  # unknown until Redis has answered
         held.may_be_stored = True
         held.revision += 1
+        own_revision = held.revision
         limits: list[Argument] = [base, self._ttl_ms, MAX_PAGES_PER_OWNER, self._connection.key("conversation", "")]
         values = [len(changes.removed), *changes.removed, *(part for pair in sealed.items() for part in pair)]
         try:
@@ -134,7 +135,7 @@ class ConversationRequests:
         except SharedStateFull:
             held.stored, held.may_be_stored, held.revision = before
             raise
-        if outcome is ScriptOutcome.BASE_MISSING:
+        if outcome is ScriptOutcome.BASE_MISSING or held.revision != own_revision:  # it was erased meanwhile
             return False
         held.note_sizes({name: len(value) for name, value in sealed.items()}, changes.removed, is_whole=is_whole)
         held.stored = changes.state

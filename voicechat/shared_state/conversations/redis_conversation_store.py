@@ -83,6 +83,8 @@ class RedisConversationStore:
         """Redis has refused a write of this pass for lack of memory. Erasures go on."""
         self._urgent = asyncio.Event()
         """An erasure is due: it does not wait for the next write."""
+        self._erasing = asyncio.Lock()
+        """One pass of erasures at a time: a page that opens waits for its own."""
         self._expiry_due_at = clock()
         self._is_ending = self._is_closing = False
         connection.subscribe(self._requests.channel, self._on_message)
@@ -252,10 +254,11 @@ class RedisConversationStore:
         return held.is_write_due and not self._is_to_be_erased(held.key)
 
     async def _erase_due(self) -> None:
-        with suppress(SharedStateUnavailable):
-            for owner in list(self._owners_to_forget):
-                await self._forget_owner(owner)
-        await self._for_each_held(lambda held: held.is_erasure_due, self._erase)
+        async with self._erasing:
+            with suppress(SharedStateUnavailable):
+                for owner in list(self._owners_to_forget):
+                    await self._forget_owner(owner)
+            await self._for_each_held(lambda held: held.is_erasure_due, self._erase)
 
     async def _for_each_held(
         self, is_due: Callable[[HeldConversation], bool], do: Callable[[HeldConversation], Awaitable[None]]
@@ -267,7 +270,10 @@ class RedisConversationStore:
     def _on_failure(self, held: HeldConversation, error: Exception) -> bool:
         """Note that a conversation was not written or erased; return whether Redis does not answer."""
         if isinstance(error, ConversationFenced):
-            self._on_fenced(held, error.holder)
+            try:
+                self._on_fenced(held, error.holder)
+            except Exception as fault:
+                log.error("conversations: internal error error=%s", error_location(fault))
         elif isinstance(error, SharedStateFull):
             self._is_full = True
         elif isinstance(error, SharedStateUnavailable):

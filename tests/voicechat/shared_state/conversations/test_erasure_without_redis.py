@@ -57,13 +57,15 @@ async def test_other_tab_of_a_forgotten_browser_opens_empty_without_redis() -> N
     assert not group.contents()
 
 
-async def test_write_that_is_answered_during_an_erasure_leaves_later_words_readable(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("is_erasure_answered_first", [False, True])
+async def test_write_that_is_answered_beside_an_erasure_leaves_other_and_later_words_readable(
+    is_erasure_answered_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = ReplicaGroup(2)
     replica = group.replicas[0]
     visitor = await replica.open_page(KEY)
     visitor.conversation.add_user_message("One.")
+    visitor.text_conversation.add_user_message("Written.")
     await replica.store.write_changes()
     original = replica.connection.run_script
     is_done = {source: asyncio.Event() for source in (WRITE, ERASE)}
@@ -83,10 +85,10 @@ async def test_write_that_is_answered_during_an_erasure_leaves_later_words_reada
     await visitor.clear()
     erasing = asyncio.create_task(replica.store._erase_due())  # another page opens, and waits for its own erasure
     await is_done[ERASE].wait()
-    may_answer[WRITE].set()
-    await writing
-    may_answer[ERASE].set()
-    await erasing
+    steps = [(WRITE, writing), (ERASE, erasing)]
+    for source, step in reversed(steps) if is_erasure_answered_first else steps:
+        may_answer[source].set()
+        await step
     visitor.conversation.add_user_message("Three.")
     await replica.store.write_changes()
-    assert texts_of(await group.replicas[1].open_page(KEY))[0] == ["Three."]
+    assert texts_of(await group.replicas[1].open_page(KEY)) == (["Three."], ["Written."])

@@ -9,7 +9,7 @@ import pytest
 from tests.support.shared_state.replica import ReplicaGroup, page_key, texts_of
 from voicechat.session.visitor import Visitor
 from voicechat.shared_state.conversations.held_conversation import HeldConversation
-from voicechat.shared_state.conversations.overlapping_requests import MAX_AT_ONCE, request_each
+from voicechat.shared_state.conversations.overlapping_requests import MAX_AT_ONCE, SOON_S, request_each
 from voicechat.shared_state.conversations.record_fields import FieldChanges
 from voicechat.shared_state.redis_connection import SharedStateUnavailable
 
@@ -17,14 +17,13 @@ PAGES = 2 * MAX_AT_ONCE + 5
 
 
 class CountedRequests:
-    """Requests that are answered once a number of them is under way."""
+    """Requests that are answered together, once a number of them is under way."""
 
     def __init__(self, answered_at: int) -> None:
-        """`answered_at`: requests under way at which all of them are answered, these and later ones."""
         self._answered_at = answered_at
         self._answer = asyncio.Event()
         self.has_many = asyncio.Event()
-        """Set while as many as possible are under way."""
+        """As many as possible have been under way."""
         self.under_way = self.most_under_way = self.done = 0
 
     async def wait(self, _: object = None) -> None:
@@ -35,6 +34,7 @@ class CountedRequests:
         if self.under_way >= self._answered_at:
             self._answer.set()
         await self._answer.wait()
+        await asyncio.sleep(0)
         self.under_way -= 1
         self.done += 1
 
@@ -52,6 +52,34 @@ async def test_requests_overlap_up_to_their_limit_while_they_are_slow(answered_a
     requests = CountedRequests(answered_at)
     await request_each(range(PAGES), is_always_due, requests.wait, stop)
     assert (requests.done, requests.most_under_way) == (PAGES, answered_at)
+
+
+async def test_long_pass_of_quick_requests_stays_one_after_the_other() -> None:
+    loop, requests, soon_s = asyncio.get_running_loop(), CountedRequests(1), 0.05
+    until = loop.time() + 4 * soon_s
+    numbers = iter(lambda: int(loop.time() < until), 0)  # until the time is over
+    await request_each(numbers, is_always_due, requests.wait, stop, soon_s=soon_s)
+    assert requests.done > 4 and requests.most_under_way == 1
+
+
+async def test_frames_come_between_requests_that_are_built_after_answers_at_the_same_time() -> None:
+    requests, turn, built_in = CountedRequests(MAX_AT_ONCE), 0, list[int]()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def build(item: int) -> None:
+        built_in.append(turn)
+        await requests.wait()
+
+    frames = asyncio.create_task(count_turns())
+    await request_each(range(PAGES), is_always_due, build, stop)
+    frames.cancel()
+    assert requests.most_under_way == MAX_AT_ONCE
+    assert len(built_in) == len(set(built_in)) == PAGES
 
 
 async def test_cancelled_caller_leaves_no_request_under_way() -> None:
@@ -88,6 +116,27 @@ async def test_failure_of_one_item_ends_the_others_only_where_it_says_so(fails: 
     assert seen == ([0] if stops else [0, 2, 3])
 
 
+async def test_nothing_begins_after_a_failure_while_others_hang() -> None:
+    begun, fails, has_begun = list[int](), asyncio.Event(), asyncio.Event()
+
+    async def request(item: int) -> None:
+        begun.append(item)
+        if len(begun) == 4:
+            has_begun.set()
+        if item == 0:
+            await fails.wait()
+            raise ValueError
+        await asyncio.Event().wait()
+
+    caller = asyncio.create_task(request_each(range(PAGES), is_always_due, request, stop))
+    await has_begun.wait()
+    fails.set()
+    before = len(begun)
+    await asyncio.sleep(5 * SOON_S)  # in which five more would begin
+    assert len(begun) == before
+    caller.cancel()
+
+
 async def open_pages(group: ReplicaGroup) -> list[Visitor]:
     """Open pages of as many browsers, each with a message that is to be written."""
     pages = [await group.replicas[0].open_page(page_key(number, f"browser {number}")) for number in range(PAGES)]
@@ -111,6 +160,24 @@ async def test_pages_are_written_beside_each_other_where_redis_is_slow(monkeypat
     for number, written in enumerate(pages):
         page = await group.replicas[1].open_page(page_key(number, f"browser {number}"))
         assert texts_of(page) == texts_of(written) == ([f"Hello {number}."], [])
+
+
+async def test_page_that_opens_starts_no_second_pass_of_erasures(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = ReplicaGroup()
+    store, pages = group.replicas[0].store, await open_pages(group)
+    await store.write_changes()
+    requests, erase = CountedRequests(MAX_AT_ONCE), store._requests.erase
+
+    async def erase_slowly(held: HeldConversation) -> None:
+        await requests.wait()
+        await erase(held)
+
+    monkeypatch.setattr(store._requests, "erase", erase_slowly)
+    for page in pages:
+        await page.clear()
+    await asyncio.gather(store.write_changes(), *(store.fetch(page_key(n, f"browser {n}")) for n in range(4)))
+    assert requests.most_under_way == MAX_AT_ONCE
+    assert not group.contents()
 
 
 async def test_no_further_page_is_written_once_redis_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

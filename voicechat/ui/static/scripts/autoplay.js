@@ -18,7 +18,7 @@
     new Promise((resolve) => {
       const look = () => context.state === "running" && resolve(true);
       context.addEventListener("statechange", look);
-      setTimeout(() => resolve(false), START_WITHIN_MS);
+      setTimeout(() => resolve(context.state === "running"), START_WITHIN_MS);
       context.resume().catch(() => {});
       look();
     });

@@ -64,17 +64,17 @@
   /** Return whether the browser lets the page open the microphone and play sound without a press. */
   const maySpeak = async () => {
     if (!usesMicrophone) return false;
-    const playing = window.voiceAutoplay.isAllowed(); // takes some 300 ms
+    const playing = window.voiceAutoplay.isAllowed().catch(() => false); // takes some 300 ms
     const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     return permission?.state === "granted" && playing;
   };
   /** Dial again by itself where the browser allows it, which is asked while the page is still built; else offer it. */
-  const offerResume = async ({ seconds, at }, mayRedial) => {
+  const offerResume = async ({ seconds }, mayRedial) => {
     earlierSeconds = seconds;
     await window.voiceHistory?.restored; // the model has to know what was said
     if (window.voiceCallControl.isWanted()) return;
     await window.voiceOwnKey.looked;
-    const mayDial = (await mayRedial) && !window.voiceOwnKey.isLost() && Date.now() - at < REDIAL_WITHIN_MS;
+    const mayDial = (await mayRedial) && !window.voiceOwnKey.isLost();
     if (window.voiceCallControl.isWanted()) return;
     if (mayDial) {
       isRedialled = true;
@@ -95,7 +95,8 @@
   };
   /** Wait until the page can call. */
   const offerWhenReady = (earlierCall) => {
-    const mayRedial = earlierCall.redial ? maySpeak() : false;
+    const { redial, at } = earlierCall;
+    const mayRedial = redial && Date.now() - at < REDIAL_WITHIN_MS ? maySpeak() : false;
     const button = `${CALL} button[aria-label="start stream"]`;
     const isReady = () => ["idle", "failed"].includes(currentStage()) && ["#voice-resume", button].every((each) => document.querySelector(each));
     if (isReady()) return offerResume(earlierCall, mayRedial);

@@ -181,7 +181,7 @@
     const isOld = Date.now() - Number(session.read(SEEN) ?? 0) >= maxAgeMs;
     const id = session.read(CURRENT);
     const copy = isOld || window.voiceForget.isForgetting() ? null : (session.read(COPY) ?? (id && (await find(id))));
-    const isGoneOn = copy ? (await isShownSoon()) || (await restore(copy, true)) : isShown();
+    const isGoneOn = copy ? (await isShownSoon()) || (await restore(copy, true)) || isShown() : isShown();
     if (!isGoneOn) for (const key of [CURRENT, COPY]) session.write(key, null); // a new conversation overwrites no other one
     hasLooked = true;
     noteSeen();
