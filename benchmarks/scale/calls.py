@@ -25,7 +25,7 @@ from .servers import LocalServer, running_haproxy, running_redis
 
 DEPLOYMENTS = ((1, False), (1, True), (2, True))
 """Compared: the number of replicas, and whether they share their state over Redis."""
-QUICK_DEPLOYMENTS = DEPLOYMENTS[:2]
+QUICK_DEPLOYMENTS = DEPLOYMENTS[1:2]
 QUICK_CALLS = 8
 """Calls of the only window of a quick run."""
 FIRST_CALLS = 16
