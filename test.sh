@@ -103,7 +103,7 @@ workers=$(($(.venv/bin/python -c 'import os; print(os.cpu_count() or 1)') + 1))
 # Each part imports only files that have tests for it: importing all of them takes most of a minute.
 mapfile -t with_models < <(grep -rl --include='test_*.py' 'mark\.\(models\|alone\)' tests | sort)
 part "without models or browser" -n "$workers" --dist worksteal -m "not models and not browser and not alone" --ignore=tests/browser || true
-part "pages" -n "$workers" --dist worksteal -m beside tests/browser || true
+part "pages" -n 2 --dist worksteal -m beside tests/browser || true
 part "models and sound" -m "(models or browser or alone) and not beside" "${with_models[@]}" tests/browser || true
 
 # A computer that other work slows down is late with sound and pages. A few failed tests get a second try, one by one;

@@ -90,9 +90,9 @@ backend pages
     # Only "draining" counts: such a replica gets no new visitors, and keeps its own. With `expect status 200` it would
     # be down, and its pages would lose their calls. A replica without its model's server explains itself on the page.
     http-check expect ! string \"draining\" error-status L7OKC
-    # A computer that stops answering closes no connection. Its pages learn it when HAProxy closes theirs, after 3.1 to
-    # 3.6 s: two checks without an answer.
-    default-server check inter 500ms fastinter 100ms fall 2 rise 1 on-marked-down shutdown-sessions
+    # A replica that stops answering closes no connection. Its pages learn it when HAProxy closes theirs: after 3.3 to
+    # 3.8 s, two checks without an answer.
+    default-server check inter 500ms fastinter 300ms fall 2 rise 1 on-marked-down shutdown-sessions
 <servers>
 
 backend programs
@@ -143,6 +143,6 @@ frontend redirect
 CHECK_LINES = (
     "option httpchk GET /health",
     r"http-check expect ! string \"draining\" error-status L7OKC",
-    "default-server check inter 500ms fastinter 100ms fall 2 rise 1 on-marked-down shutdown-sessions",
+    "default-server check inter 500ms fastinter 300ms fall 2 rise 1 on-marked-down shutdown-sessions",
 )
 """Lines of a backend that checks its servers itself."""

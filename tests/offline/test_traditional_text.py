@@ -39,6 +39,8 @@ MARKS = [
 CHARACTERS = ["后", "发", "里", "干", "面", "只", "了", "我们", "頭髮", " ", "，", "a"]
 PIECES = st.sampled_from([*SIMPLIFIED, *MARKS, *CHARACTERS])
 TEXTS = st.lists(PIECES, max_size=12).map("".join)
+SEPARATED_TEXTS = st.lists(PIECES, max_size=12).map("，".join)
+"""Texts without new words where two pieces meet: "后" before "面包" reads as "后面", "behind", and a bag."""
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
@@ -70,7 +72,7 @@ def test_any_pieces_give_the_text_of_the_whole_and_lag_by_a_few_characters(
     assert shown + converter.flush() == convert(text, typed)
 
 
-@given(TEXTS, st.sampled_from([[], TYPED]))
+@given(SEPARATED_TEXTS, st.sampled_from([[], TYPED]))
 def test_converted_text_stays_as_it_is(text: str, typed: list[str]) -> None:
     once = convert(text, typed)
     assert len(once) == len(text)

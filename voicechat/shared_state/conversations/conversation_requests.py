@@ -133,7 +133,8 @@ class ConversationRequests:
         try:
             outcome = await self._run(held, WRITE, [*limits, *values])
         except SharedStateFull:
-            held.stored, held.may_be_stored, held.revision = before
+            if held.revision == own_revision:
+                held.stored, held.may_be_stored, held.revision = before
             raise
         if outcome is ScriptOutcome.BASE_MISSING or held.revision != own_revision:  # it was erased meanwhile
             return False

@@ -29,7 +29,7 @@ from voicechat.shared_state.visitor_names import VisitorNames
 
 from .conversation_requests import ConversationFenced, ConversationRequests, TakenOver, decode
 from .held_conversation import HeldConversation, find_excess
-from .overlapping_requests import request_each
+from .overlapping_requests import MAX_AT_ONCE, request_each
 from .record_fields import FieldChanges
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class RedisConversationStore:
         """Redis has refused a write of this pass for lack of memory. Erasures go on."""
         self._urgent = asyncio.Event()
         """An erasure is due: it does not wait for the next write."""
-        self._erasing = asyncio.Lock()
-        """One pass of erasures at a time: a page that opens waits for its own."""
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+        self._erasing = asyncio.Lock()  # a page that opens waits for the pass under way
         self._expiry_due_at = clock()
         self._is_ending = self._is_closing = False
         connection.subscribe(self._requests.channel, self._on_message)
@@ -265,7 +265,9 @@ class RedisConversationStore:
     ) -> None:
         """Do it for each conversation that is due, until Redis does not answer."""
         held = list(self._held.values())
-        await request_each(held, lambda one: self._held.get(one.key) is one and is_due(one), do, self._on_failure)
+        await request_each(
+            held, lambda one: self._held.get(one.key) is one and is_due(one), do, self._on_failure, slots=self._slots
+        )
 
     def _on_failure(self, held: HeldConversation, error: Exception) -> bool:
         """Note that a conversation was not written or erased; return whether Redis does not answer."""
@@ -297,7 +299,7 @@ class RedisConversationStore:
         if not await self._send_changes(held, changes):
             held.forget_stored()
             record, changes, version = held.next_changes()
-            if not await self._send_changes(held, changes):
+            if record.is_empty or held.is_erasure_due or not await self._send_changes(held, changes):
                 return
         held.note_written(record, version)
 
@@ -328,6 +330,7 @@ class RedisConversationStore:
         for held in self._held.values():
             if held.key.owner == owner and held.seal.name in epochs:
                 held.epoch = epochs[held.seal.name]
+                held.revision += 1
                 held.is_erasure_due, held.is_read = False, True
                 held.forget_stored()
 

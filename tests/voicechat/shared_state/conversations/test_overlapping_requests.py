@@ -40,6 +40,10 @@ class CountedRequests:
         self.done += 1
 
 
+def slots() -> asyncio.Semaphore:
+    return asyncio.Semaphore(MAX_AT_ONCE)
+
+
 def is_always_due(_: int) -> bool:
     return True
 
@@ -51,15 +55,22 @@ def stop(_: int, error: Exception) -> bool:
 @pytest.mark.parametrize("answered_at", [1, MAX_AT_ONCE], ids=["quick", "slow"])
 async def test_requests_overlap_up_to_their_limit_while_they_are_slow(answered_at: int) -> None:
     requests = CountedRequests(answered_at)
-    await request_each(range(PAGES), is_always_due, requests.wait, stop)
+    await request_each(range(PAGES), is_always_due, requests.wait, stop, slots=slots())
     assert (requests.done, requests.most_under_way) == (PAGES, answered_at)
+
+
+async def test_passes_at_the_same_time_share_the_limit() -> None:
+    requests, shared = CountedRequests(MAX_AT_ONCE), slots()
+    passes = [request_each(range(PAGES), is_always_due, requests.wait, stop, slots=shared) for _ in range(3)]
+    await asyncio.gather(*passes)
+    assert (requests.done, requests.most_under_way) == (3 * PAGES, MAX_AT_ONCE)
 
 
 async def test_long_pass_of_quick_requests_stays_one_after_the_other() -> None:
     loop, requests, soon_s = asyncio.get_running_loop(), CountedRequests(1), 0.05
     until = loop.time() + 4 * soon_s
     numbers = iter(lambda: int(loop.time() < until), 0)  # until the time is over
-    await request_each(numbers, is_always_due, requests.wait, stop, soon_s=soon_s)
+    await request_each(numbers, is_always_due, requests.wait, stop, slots=slots(), soon_s=soon_s)
     assert requests.done > 4 and requests.most_under_way == 1
 
 
@@ -77,7 +88,7 @@ async def test_frames_come_between_requests_that_are_built_after_answers_at_the_
         await requests.wait()
 
     frames = asyncio.create_task(count_turns())
-    await request_each(range(PAGES), is_always_due, build, stop)
+    await request_each(range(PAGES), is_always_due, build, stop, slots=slots())
     frames.cancel()
     assert requests.most_under_way == MAX_AT_ONCE
     assert len(built_in) == len(set(built_in)) == PAGES
@@ -85,7 +96,7 @@ async def test_frames_come_between_requests_that_are_built_after_answers_at_the_
 
 async def test_cancelled_caller_leaves_no_request_under_way() -> None:
     requests = CountedRequests(PAGES)
-    caller = asyncio.create_task(request_each(range(PAGES), is_always_due, requests.wait, stop))
+    caller = asyncio.create_task(request_each(range(PAGES), is_always_due, requests.wait, stop, slots=slots()))
     await requests.has_many.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -112,7 +123,7 @@ async def test_failure_of_one_item_ends_the_others_only_where_it_says_so(fails: 
         failed.append((item, str(error)))
         return stops
 
-    await request_each(range(4), is_due, request, on_failure)
+    await request_each(range(4), is_due, request, on_failure, slots=slots())
     assert failed == [(1, fails)]
     assert seen == ([0] if stops else [0, 2, 3])
 
@@ -129,7 +140,7 @@ async def test_nothing_begins_after_a_failure_while_others_hang() -> None:
             raise ValueError
         await asyncio.Event().wait()
 
-    caller = asyncio.create_task(request_each(range(PAGES), is_always_due, request, stop))
+    caller = asyncio.create_task(request_each(range(PAGES), is_always_due, request, stop, slots=slots()))
     await has_begun.wait()
     fails.set()
     before = len(begun)

@@ -69,12 +69,12 @@
     return permission?.state === "granted" && playing;
   };
   /** Dial again by itself where the browser allows it, which is asked while the page is still built; else offer it. */
-  const offerResume = async ({ seconds }, mayRedial) => {
+  const offerResume = async ({ seconds, at }, mayRedial) => {
     earlierSeconds = seconds;
     await window.voiceHistory?.restored; // the model has to know what was said
     if (window.voiceCallControl.isWanted()) return;
     await window.voiceOwnKey.looked;
-    const mayDial = (await mayRedial) && !window.voiceOwnKey.isLost();
+    const mayDial = (await mayRedial) && !window.voiceOwnKey.isLost() && Date.now() - at < REDIAL_WITHIN_MS;
     if (window.voiceCallControl.isWanted()) return;
     if (mayDial) {
       isRedialled = true;
@@ -95,8 +95,7 @@
   };
   /** Wait until the page can call. */
   const offerWhenReady = (earlierCall) => {
-    const { redial, at } = earlierCall;
-    const mayRedial = redial && Date.now() - at < REDIAL_WITHIN_MS ? maySpeak() : false;
+    const mayRedial = earlierCall.redial ? maySpeak() : false;
     const button = `${CALL} button[aria-label="start stream"]`;
     const isReady = () => ["idle", "failed"].includes(currentStage()) && ["#voice-resume", button].every((each) => document.querySelector(each));
     if (isReady()) return offerResume(earlierCall, mayRedial);
