@@ -135,7 +135,12 @@ HIDDEN_TAB_SCRIPT = """
   define(document, "hasFocus", () => () => !isHidden());
   const frames = [], nextFrame = window.requestAnimationFrame.bind(window), later = window.setTimeout.bind(window);
   const every = window.setInterval.bind(window);
-  const untilSecond = (ms, now) => 1000 * Math.ceil((now + (ms || 0)) / 1000) - now;
+  const newest = new Map();   // full second: time of its newest timer. Delays are whole ms, and the order has to stay
+  const untilSecond = (ms, now) => {
+    const second = 1000 * Math.ceil((now + (ms || 0)) / 1000), time = Math.max(second, (newest.get(second) ?? 0) + 1);
+    newest.set(second, now + Math.ceil(time - now));
+    return Math.ceil(time - now);
+  };
   window.setTimeout = (run, ms, ...rest) => later(run, isHidden() ? untilSecond(ms, performance.now()) : ms, ...rest);
   window.setInterval = (run, ms, ...rest) => every(run, isHidden() ? Math.max(1000, ms || 0) : ms, ...rest);
   window.requestAnimationFrame = (run) => isHidden() ? frames.push(run) : nextFrame(run);
