@@ -60,8 +60,6 @@ class CallConnection(CallLifecycle):
         self._tool_events: list[Event] = []
         """Events about tools that are sent with the next ones."""
         self._waiting_sound = WaitingSound()
-        self._is_asked_again = False
-        """A reply that was lost has been requested again: the server was connected since."""
         self._barge_in.before_cut = self._note_cut
         conversation.clock.start(now)
 
@@ -79,7 +77,8 @@ class CallConnection(CallLifecycle):
     def owes_reply(self) -> bool:
         """A reply is awaited or played that was not asked for again after a loss: another call may ask for it."""
         is_awaited = self._tracker.is_response_expected or self.playback.has_queued_audio
-        return is_awaited and not (self._tracker.is_repeated and self._is_asked_again)
+        was_asked_again = self._tracker.is_repeated and self.is_connected
+        return is_awaited and not was_asked_again
 
     def ask_again(self) -> None:
         """Want the reply that a former call owed, unless some of it was heard. Call it before the first connection."""
@@ -101,7 +100,6 @@ class CallConnection(CallLifecycle):
         self._tool_events.clear()
         self._unsent_messages = 0
         self._fatal_failure = None
-        self._is_asked_again = True
         self._tracker.clear_in_flight()
         self._barge_in.handle_connected()
         self._aec_warmup.apply_turn_detection({})
@@ -112,7 +110,6 @@ class CallConnection(CallLifecycle):
 
     def handle_disconnected(self, stage: CallStage, now: float) -> None:
         """Give up the connection. Received audio of a reply is still played."""
-        self._is_asked_again = False
         self._barge_in.reset()
         self._aec_warmup.handle_disconnected()
         requested, awaited = self._registry.is_requested, self._registry.is_active or self._tracker.is_turn_completed
